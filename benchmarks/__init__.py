@@ -1,0 +1,1 @@
+"""Every claim about speed, each measured beside its peer in one run."""

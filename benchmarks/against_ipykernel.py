@@ -1,0 +1,244 @@
+"""The kernel beside ipykernel with its blocking client, on this machine, in one run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import ipykernel
+import psutil
+from jupyter_client.manager import KernelManager
+
+import rpyc_kernel
+from benchmarks.measure import Comparison, compare, report, timed
+from rpyc_kernel.core.contract import Kind
+
+_LINES = "for _ in range(200_000): print('x' * 99)"
+_LINES_MB = 20.0
+_SLOW_CELL = "print('first')\nimport time\ntime.sleep(0.4)"
+_TIMEOUT_S = 60.0
+_ENGINES = ("ipython", "plain")
+
+
+class Peer:
+    """An ipykernel and its blocking client."""
+
+    def __init__(self) -> None:
+        self.manager = KernelManager(kernel_name="python3")
+        self.manager.start_kernel()
+        self.client = self.manager.blocking_client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=_TIMEOUT_S)
+
+    def execute(self, code: str) -> float:
+        """Seconds from request to reply."""
+        seconds = timed(lambda: self.client.execute(code, reply=True, timeout=_TIMEOUT_S))
+        self.read_until(lambda message: message["header"]["msg_type"] == "status", "idle")
+        return seconds
+
+    def read_until(self, found: Callable[[dict[str, Any]], bool], state: str = "") -> None:
+        """Read published messages until one fits."""
+        while True:
+            message = self.client.get_iopub_msg(timeout=_TIMEOUT_S)
+            if found(message) and (not state or message["content"]["execution_state"] == state):
+                return
+
+    def seconds_to_text(self, code: str) -> float:
+        """Seconds from request to the first text seen."""
+        seconds = timed(lambda: (self.client.execute(code), self.read_until(_is_stream)))
+        self.finish()
+        return seconds
+
+    def seconds_to_idle(self, code: str) -> float:
+        """Seconds until everything printed was seen."""
+        seconds = timed(lambda: (self.client.execute(code), self.read_until(_is_status, "idle")))
+        self.client.get_shell_msg(timeout=_TIMEOUT_S)
+        return seconds
+
+    def finish(self) -> None:
+        """Wait for the end of the cell."""
+        self.client.get_shell_msg(timeout=_TIMEOUT_S)
+        self.read_until(_is_status, "idle")
+
+    def seconds_to_stop(self) -> float:
+        """Seconds from the interrupt of a loop to its reply."""
+        self.client.execute("print('on')\nwhile True: pass")
+        self.read_until(_is_stream)
+        seconds = timed(lambda: (self.manager.interrupt_kernel(), self.client.get_shell_msg(timeout=_TIMEOUT_S)))
+        self.read_until(_is_status, "idle")
+        return seconds
+
+    def memory_mb(self) -> float:
+        """Resident memory, each shared page counted by its share."""
+        return _memory_mb(self.manager.provisioner.process.pid)
+
+    def close(self) -> None:
+        """End it."""
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+
+
+class Ours:
+    """A kernel of ours and its client; with IPython, which the peer is made of, if nothing else is said."""
+
+    def __init__(self, name: str, engine: str = "ipython") -> None:
+        self.kernel = rpyc_kernel.start(name, engine=engine)
+        self.kernel.execute("pass")
+
+    def execute(self, code: str) -> float:
+        """Seconds from request to the end."""
+        return timed(lambda: self.kernel.execute(code))
+
+    def seconds_to_text(self, code: str) -> float:
+        """Seconds from request to the first text seen."""
+        begin = time.perf_counter()
+        run = self.kernel.submit(code)
+        for event in run.events():
+            if event.kind == Kind.STREAM:
+                break
+        seconds = time.perf_counter() - begin
+        run.result()
+        return seconds
+
+    def seconds_to_idle(self, code: str) -> float:
+        """Seconds until everything printed was seen."""
+        return timed(lambda: self.kernel.execute(code))
+
+    def seconds_to_stop(self) -> float:
+        """Seconds from the interrupt of a loop to its end."""
+        run = self.kernel.submit("print('on')\nwhile True: pass")
+        next(event for event in run.events() if event.kind == Kind.STREAM)
+        seconds = timed(lambda: (self.kernel.interrupt(run.id, wait=0), run.exception()))
+        assert run.status == "interrupted", run.status
+        return seconds
+
+    def memory_mb(self) -> float:
+        """Resident memory of hub and worker, each shared page counted by its share."""
+        status = self.kernel.status()
+        return _memory_mb(status["hub_pid"]) + _memory_mb(status["worker_pid"])
+
+    def close(self) -> None:
+        """End it."""
+        self.kernel.shutdown()
+
+
+def run(rounds: int) -> list[Comparison]:
+    """Run everything and return the lines of the report."""
+    with own_folders():
+        ours, peer = Ours("bench"), Peer()
+        try:
+            return [
+                compare(
+                    "execute 'pass' to reply",
+                    lambda: ours.execute("pass") * 1e3,
+                    lambda: peer.execute("pass") * 1e3,
+                    rounds=rounds, per_round=20, unit="ms", aim="8x",
+                ),
+                compare(
+                    "print(1) to seen",
+                    lambda: ours.seconds_to_text("print(1)") * 1e3,
+                    lambda: peer.seconds_to_text("print(1)") * 1e3,
+                    rounds=rounds, per_round=20, unit="ms", aim="8x",
+                ),
+                compare(
+                    "first print of a running cell to seen",
+                    lambda: ours.seconds_to_text(_SLOW_CELL) * 1e3,
+                    lambda: peer.seconds_to_text(_SLOW_CELL) * 1e3,
+                    rounds=rounds, unit="ms", aim="under 5 ms",
+                ),
+                compare(
+                    "20 MB in 100-byte lines, all seen",
+                    lambda: _LINES_MB / ours.seconds_to_idle(_LINES),
+                    lambda: _LINES_MB / peer.seconds_to_idle(_LINES),
+                    rounds=rounds, unit="MB/s", aim="2.5x", more_is_better=True,
+                ),
+                compare(
+                    "interrupt of a pure loop",
+                    lambda: ours.seconds_to_stop() * 1e3,
+                    lambda: peer.seconds_to_stop() * 1e3,
+                    rounds=rounds, per_round=3, unit="ms", aim="",
+                ),
+                *(
+                    compare(
+                        f"start to ready, engine {engine}",
+                        lambda engine=engine: _seconds_to_start_ours(engine), _seconds_to_start_peer,
+                        rounds=rounds, unit="s", aim="2x",
+                    )
+                    for engine in _ENGINES
+                ),
+                *(
+                    compare(
+                        f"memory after start, engine {engine} (PSS)",
+                        *_memory_of_fresh(engine),
+                        rounds=1, unit="MB", aim="1x",
+                    )
+                    for engine in _ENGINES
+                ),
+                compare("memory after all of this (PSS)", ours.memory_mb, peer.memory_mb, rounds=1, unit="MB", aim=""),
+            ]  # fmt: skip
+        finally:
+            ours.close()
+            peer.close()
+
+
+def main(rounds: int = 5) -> None:
+    """Print the report."""
+    print(
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}; "
+        f"ipykernel {ipykernel.__version__}; medians, {rounds} rounds"
+    )
+    report("rpyc_kernel (ours) beside ipykernel and its blocking client (peer)", run(rounds))
+
+
+def _seconds_to_start_ours(engine: str) -> float:
+    begin = time.perf_counter()
+    ours = Ours("fresh", engine)
+    seconds = time.perf_counter() - begin
+    ours.close()
+    return seconds
+
+
+def _seconds_to_start_peer() -> float:
+    begin = time.perf_counter()
+    peer = Peer()
+    seconds = time.perf_counter() - begin
+    peer.close()
+    return seconds
+
+
+def _memory_of_fresh(engine: str) -> tuple[Callable[[], float], Callable[[], float]]:
+    def measure(make: Callable[[], Any]) -> float:
+        fresh = make()
+        try:
+            return float(fresh.memory_mb())
+        finally:
+            fresh.close()
+
+    return lambda: measure(lambda: Ours("fresh", engine)), lambda: measure(Peer)
+
+
+def _memory_mb(pid: int) -> float:
+    full = psutil.Process(pid).memory_full_info()
+    return float(getattr(full, "pss", full.rss)) / 1e6
+
+
+def _is_stream(message: dict[str, Any]) -> bool:
+    return bool(message["header"]["msg_type"] == "stream")
+
+
+def _is_status(message: dict[str, Any]) -> bool:
+    return bool(message["header"]["msg_type"] == "status")
+
+
+@contextlib.contextmanager
+def own_folders() -> Iterator[None]:
+    """Keep the benchmark's kernels and journals out of the user's."""
+    with tempfile.TemporaryDirectory(prefix="rk-bench-") as folder:
+        os.environ["RPYC_KERNEL_RUNTIME_DIR"] = os.path.join(folder, "r")
+        os.environ["RPYC_KERNEL_STATE_DIR"] = os.path.join(folder, "s")
+        yield

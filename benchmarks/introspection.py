@@ -1,0 +1,166 @@
+"""Looking into a kernel beside ipykernel: at rest in turns, and while a cell spins, where only one of them answers."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from queue import Empty
+from typing import Any
+
+import ipykernel
+
+import rpyc_kernel
+from benchmarks.against_ipykernel import Peer, own_folders
+from benchmarks.measure import Comparison, compare, report, timed
+from rpyc_kernel.client.kernel import KernelClient
+from rpyc_kernel.core.contract import Kind
+
+_TIMEOUT_S = 60.0
+_PATIENCE_S = 3.0
+"""How long ipykernel is given to answer while its cell spins."""
+_LIMIT_MS = 100.0
+_SETUP = """
+import os
+import numpy as np
+
+def function(first, second=2, *, third=None):
+    '''What it does.'''
+
+settings = {"servers": [{"name": "one", "port": 80}]}
+array = np.arange(10_000.0).reshape(100, 100)
+numbers = list(range(1_000_000))
+"""
+_SPIN = "print('on')\nwhile True: pass"
+_CELL = "def local(alpha):\n    return al"
+
+OPERATIONS: dict[str, Callable[[KernelClient], Any]] = {
+    "complete os.pa": lambda kernel: kernel.complete("os.pa"),
+    "complete np.lins": lambda kernel: kernel.complete("np.lins"),
+    "complete a local name (read from the source)": lambda kernel: kernel.complete(_CELL),
+    "signature": lambda kernel: kernel.signatures("function(1, "),
+    "documentation and source": lambda kernel: kernel.inspect("function"),
+    "definition": lambda kernel: kernel.definition("os.path.join"),
+    "is it complete": lambda kernel: kernel.is_complete("def f(x):\n  x*2"),
+    "list of variables": lambda kernel: kernel.variables(),
+    "children of a dict": lambda kernel: kernel.children("settings['servers'][0]"),
+    "100 children of a list of a million": lambda kernel: kernel.children("numbers", 500_000),
+    "50 x 20 cells of an array": lambda kernel: kernel.slice("array"),
+    "set, rename and delete a variable": lambda kernel: _change(kernel),
+    "working folder": lambda kernel: kernel.cwd(),
+    "environment": lambda kernel: kernel.environment(),
+    "sys.path": lambda kernel: kernel.module_path(),
+    "Python": lambda kernel: kernel.python(),
+}
+"""What an editor asks for."""
+
+
+def _change(kernel: KernelClient) -> None:
+    kernel.set_variable("made", [1, 2])
+    kernel.rename_variable("made", "renamed")
+    kernel.delete_variable("renamed")
+
+
+def main(rounds: int) -> None:
+    """Print what was measured."""
+    print(f"\nPython {platform.python_version()}, ipykernel {ipykernel.__version__}, {rounds} rounds")
+    with own_folders():
+        for engine in ("plain", "ipython"):
+            kernel, peer = rpyc_kernel.start("looking", engine=engine), Peer()
+            try:
+                kernel.execute(_SETUP)
+                peer.execute(_SETUP)
+                report(
+                    f"At rest: rpyc_kernel with engine {engine} (ours) beside ipykernel (peer)",
+                    _rest(kernel, peer, rounds),
+                )
+                _show_busy(kernel, rounds, engine)
+                _show_busy_peer(peer)
+            finally:
+                kernel.shutdown()
+                peer.close()
+
+
+def _rest(kernel: KernelClient, peer: Peer, rounds: int) -> list[Comparison]:
+    questions: dict[str, tuple[Callable[[], Any], Callable[[], Any], str]] = {
+        f"complete {code}": (
+            lambda code=code: kernel.complete(code),  # type: ignore[misc] # bound now
+            lambda code=code: peer.client.complete(code, reply=True, timeout=_TIMEOUT_S),  # type: ignore[misc]
+            "5x, under 10 ms",
+        )
+        for code in ("os.pa", "np.lins")
+    }
+    questions["documentation of a function"] = (
+        lambda: kernel.inspect("function"),
+        lambda: peer.client.inspect("function", reply=True, timeout=_TIMEOUT_S),
+        "",
+    )
+    questions["is it complete"] = (
+        lambda: kernel.is_complete("def f(x):\n  x*2"),
+        lambda: (peer.client.is_complete("def f(x):\n  x*2"), peer.client.get_shell_msg(timeout=_TIMEOUT_S)),
+        "",
+    )
+    for ask_ours, ask_peer, _ in questions.values():  # what is loaded at the first question is not counted
+        ask_ours()
+        ask_peer()
+    return [
+        compare(
+            name,
+            lambda ask=ask_ours: timed(ask) * 1e3,  # type: ignore[misc]
+            lambda ask=ask_peer: timed(ask) * 1e3,  # type: ignore[misc]
+            rounds=rounds,
+            per_round=20,
+            unit="ms",
+            aim=aim,
+        )
+        for name, (ask_ours, ask_peer, aim) in questions.items()
+    ]
+
+
+def _show_busy(kernel: KernelClient, rounds: int, engine: str) -> None:
+    run = kernel.submit(_SPIN)
+    next(event for event in run.events() if event.kind == Kind.STREAM)
+    print(
+        f"\nWhile a cell spins, rpyc_kernel with engine {engine}: median and slowest of {rounds * 10}; "
+        f"wanted: under {_LIMIT_MS:g} ms\n"
+    )
+    for name, ask in OPERATIONS.items():
+        print(_ask_often(kernel, name, ask, rounds * 10))
+    assert not run.done()
+    kernel.interrupt(run.id)
+
+
+def _ask_often(kernel: KernelClient, name: str, ask: Callable[[KernelClient], Any], count: int) -> str:
+    first_s = timed(lambda: _ask_until_whole(kernel, ask))
+    answers: list[Any] = []
+    times_ms = [timed(lambda: answers.append(ask(kernel))) * 1e3 for _ in range(count)]
+    median_ms = statistics.median(times_ms)
+    verdict = "" if median_ms < _LIMIT_MS else "  too slow"
+    partial = sum(not getattr(answer, "is_whole", True) for answer in answers)
+    remark = f"  without what jedi would add: {partial} of {count}" if partial else ""
+    return f"{name:<46} {median_ms:>8.2f} ms {max(times_ms):>8.1f} ms   at first {first_s:.2f} s{verdict}{remark}"
+
+
+def _ask_until_whole(kernel: KernelClient, ask: Callable[[KernelClient], Any]) -> None:
+    """Load what the question needs; only jedi takes more than one question for that."""
+    deadline = time.monotonic() + _TIMEOUT_S
+    while not getattr(ask(kernel), "is_whole", True) and time.monotonic() < deadline:
+        pass
+
+
+def _show_busy_peer(peer: Peer) -> None:
+    peer.client.execute(_SPIN)
+    peer.read_until(lambda message: bool(message["header"]["msg_type"] == "stream"))
+    begin = time.perf_counter()
+    number = peer.client.complete("os.pa")
+    try:
+        peer.client.get_shell_msg(timeout=_PATIENCE_S)
+        said = f"after {time.perf_counter() - begin:.2f} s"
+    except Empty:
+        peer.manager.interrupt_kernel()
+        while peer.client.get_shell_msg(timeout=_TIMEOUT_S)["parent_header"]["msg_id"] != number:
+            pass
+        waited_s = time.perf_counter() - begin
+        said = f"not within {_PATIENCE_S:g} s; only {waited_s:.2f} s after the question, when the cell was interrupted"
+    print(f"\nWhile a cell of ipykernel spins it answers the completion of os.pa {said}")

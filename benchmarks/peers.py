@@ -1,0 +1,240 @@
+"""Peers of live objects, each with its server in a process of its own: started by name, asked for the same work.
+
+Run as a program with a peer's name, this module is that server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.managers import BaseManager
+from typing import Any
+
+import execnet
+import Pyro5.api
+import rpyc
+from rpyc.core.service import MasterService, SlaveService
+from rpyc.core.stream import SocketStream
+
+import rpyc_kernel
+
+_KEY = b"benchmark"
+
+DEFINITIONS = """
+class Thing:
+    def __init__(self): self.x = 1
+    def add(self, n): return self.x + n
+    def make(self): return Thing()
+    def apply(self, function): return function(1)
+thing = Thing()
+"""
+
+
+@dataclass(frozen=True)
+class Works:
+    """What one peer can do; what it cannot is None.
+
+    Attributes:
+        getattr: reads an attribute.
+        method: calls a method with an argument.
+        make: gets a proxy of an object that is new.
+        callback: has a function of this side called.
+        pipeline: makes so many calls before the first answer is waited for.
+        spin: has the other process burn its interpreter, from now on.
+    """
+
+    getattr: Callable[[], Any] | None = None
+    method: Callable[[], Any] | None = None
+    make: Callable[[], Any] | None = None
+    callback: Callable[[], Any] | None = None
+    pipeline: Callable[[int], Any] | None = None
+    spin: Callable[[], Any] | None = None
+
+
+@contextlib.contextmanager
+def ours() -> Iterator[Works]:
+    """A kernel of this project."""
+    with rpyc_kernel.start("bench-objects", engine="plain") as kernel:
+        try:
+            kernel.execute(DEFINITIONS)
+            thing = kernel.namespace.thing
+            yield Works(
+                *_netref_works(thing),
+                pipeline=_pipeline(thing),
+                spin=lambda: kernel.submit("while True: pass"),
+            )
+        finally:
+            kernel.shutdown()
+
+
+@contextlib.contextmanager
+def stock_rpyc() -> Iterator[Works]:
+    """Stock RPyC in classic mode, with TCP_NODELAY on both ends."""
+    with _server("stock_rpyc") as port:
+        sock = socket.create_connection(("127.0.0.1", port))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = rpyc.utils.factory.connect_stream(SocketStream(sock), MasterService)
+        connection.execute(DEFINITIONS)
+        thing = connection.namespace["thing"]
+        yield Works(
+            *_netref_works(thing),
+            pipeline=_pipeline(thing),
+            spin=lambda: connection.execute(_SPIN),
+        )
+        connection.close()
+
+
+@contextlib.contextmanager
+def with_execnet() -> Iterator[Works]:
+    """execnet: plain values through channels; a call is a message there and one back."""
+    group = execnet.Group()
+    try:
+        channel = group.makegateway().remote_exec(
+            f"x = 1\nfor n in channel:\n    if n is None:\n        exec({_SPIN!r})\n    channel.send(x + (n or 0))\n"
+        )
+
+        def call(number: int | None = 1) -> int:
+            channel.send(number)
+            return int(channel.receive(60))
+
+        def pipeline(count: int) -> None:
+            for number in range(count):
+                channel.send(number)
+            for _ in range(count):
+                channel.receive(60)
+
+        yield Works(method=call, pipeline=pipeline, spin=lambda: call(None))
+    finally:
+        group.terminate(timeout=5)
+
+
+@contextlib.contextmanager
+def with_pyro() -> Iterator[Works]:
+    """Pyro5: proxies of exposed objects."""
+    with _server("pyro") as port, Pyro5.api.Proxy(f"PYRO:thing@127.0.0.1:{port}") as thing:
+        batch_of = Pyro5.api.BatchProxy
+
+        def pipeline(count: int) -> None:
+            batch = batch_of(thing)
+            for number in range(count):
+                batch.add(number)
+            list(batch())
+
+        yield Works(
+            getattr=lambda: thing.x,
+            method=lambda: thing.add(1),
+            make=lambda: thing.make(),
+            pipeline=pipeline,
+            spin=lambda: thing.spin(),
+        )
+
+
+class _Manager(BaseManager):
+    pass
+
+
+@contextlib.contextmanager
+def with_managers() -> Iterator[Works]:
+    """multiprocessing.managers: proxies of registered classes, methods only."""
+    with _server("managers") as port:
+        _Manager.register("thing")
+        manager = _Manager(("127.0.0.1", port), _KEY)
+        manager.connect()
+        thing: Any = manager.thing()  # type: ignore[attr-defined]
+        yield Works(method=lambda: thing.add(1), make=lambda: manager.thing(), spin=lambda: thing.spin())  # type: ignore[attr-defined]
+
+
+ALL: dict[str, Callable[[], contextlib.AbstractContextManager[Works]]] = {
+    "ours": ours,
+    "stock rpyc": stock_rpyc,
+    "execnet": with_execnet,
+    "Pyro5": with_pyro,
+    "managers": with_managers,
+}
+
+_SPIN = "import threading\ndef spin():\n    while True: pass\nthreading.Thread(target=spin, daemon=True).start()"
+
+
+def _netref_works(thing: Any) -> tuple[Callable[[], Any], ...]:
+    function = int
+    return lambda: thing.x, lambda: thing.add(1), lambda: thing.make(), lambda: thing.apply(lambda n: function(n))
+
+
+def _pipeline(thing: Any) -> Callable[[int], Any]:
+    add = rpyc.async_(thing.add)
+    return lambda count: [result.value for result in [add(number) for number in range(count)]]
+
+
+@contextlib.contextmanager
+def _server(name: str) -> Iterator[int]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.peers", name], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.communicate()
+
+
+# ------------------------------------------------------------------ the servers
+
+
+class _Thing:
+    def __init__(self) -> None:
+        self._x = 1
+
+    @Pyro5.api.expose  # type: ignore[untyped-decorator]
+    @property
+    def x(self) -> int:
+        return self._x
+
+    @Pyro5.api.expose  # type: ignore[untyped-decorator]
+    def add(self, n: int) -> int:
+        return self._x + n
+
+    @Pyro5.api.expose  # type: ignore[untyped-decorator]
+    def make(self) -> _Thing:
+        made = _Thing()
+        daemon = getattr(self, "_pyroDaemon", None)
+        if daemon is not None:
+            daemon.register(made)
+        return made
+
+    @Pyro5.api.expose  # type: ignore[untyped-decorator]
+    def spin(self) -> None:
+        exec(_SPIN, {})
+
+
+def _serve_stock_rpyc() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        print(server.getsockname()[1], flush=True)
+        sock, _ = server.accept()
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        rpyc.utils.factory.connect_stream(SocketStream(sock), SlaveService).serve_all()
+
+
+def _serve_pyro() -> None:
+    daemon = Pyro5.api.Daemon("127.0.0.1", 0)
+    daemon.register(_Thing(), "thing")
+    print(daemon.locationStr.rpartition(":")[2], flush=True)
+    daemon.requestLoop()
+
+
+def _serve_managers() -> None:
+    _Manager.register("thing", _Thing)
+    server = _Manager(("127.0.0.1", 0), _KEY).get_server()
+    assert isinstance(server.address, tuple)
+    print(server.address[1], flush=True)
+    threading.Thread(target=lambda: (sys.stdin.read(), sys.exit()), daemon=True).start()
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    {"stock_rpyc": _serve_stock_rpyc, "pyro": _serve_pyro, "managers": _serve_managers}[sys.argv[1]]()

@@ -1,0 +1,106 @@
+"""One shared, lasting Python interpreter: start it, use it from many places, leave it, find it again.
+
+    >>> import rpyc_kernel
+    >>> with rpyc_kernel.start("demo") as kernel:  # doctest: +SKIP
+    ...     kernel.execute("x = 6 * 7; x").value
+    42
+
+The names are imported when they are first used: hub and worker are processes of this package too, and must not load
+the client.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rpyc_kernel.client.execution import Execution
+    from rpyc_kernel.client.kernel import Interruption, KernelClient, Past
+    from rpyc_kernel.client.launch import KernelInfo, connect, kernels, start
+    from rpyc_kernel.client.namespace import Namespace
+    from rpyc_kernel.core.contract import Event
+    from rpyc_kernel.errors import (
+        AuthenticationFailed,
+        BadCode,
+        BadName,
+        CallTimeout,
+        ConnectionFailed,
+        ConnectionLost,
+        ExecutionDropped,
+        ExecutionError,
+        ExecutionInterrupted,
+        KernelDied,
+        KernelError,
+        KernelExists,
+        NoSuchExecution,
+        NoSuchKernel,
+        NotAsked,
+        NotAvailable,
+        NotPermitted,
+        NotPlain,
+        NotQueued,
+        NotRunning,
+        RequestError,
+        VersionMismatch,
+        WorkerBusy,
+    )
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AuthenticationFailed",
+    "BadCode",
+    "BadName",
+    "CallTimeout",
+    "ConnectionFailed",
+    "ConnectionLost",
+    "Event",
+    "Execution",
+    "ExecutionDropped",
+    "ExecutionError",
+    "ExecutionInterrupted",
+    "Interruption",
+    "KernelClient",
+    "KernelDied",
+    "KernelError",
+    "KernelExists",
+    "KernelInfo",
+    "Namespace",
+    "NoSuchExecution",
+    "NoSuchKernel",
+    "NotAsked",
+    "NotAvailable",
+    "NotPermitted",
+    "NotPlain",
+    "NotQueued",
+    "NotRunning",
+    "Past",
+    "RequestError",
+    "VersionMismatch",
+    "WorkerBusy",
+    "connect",
+    "kernels",
+    "start",
+]  # fmt: skip
+
+_HOMES = {
+    "rpyc_kernel.client.execution": ("Execution",),
+    "rpyc_kernel.client.kernel": ("Interruption", "KernelClient", "Past"),
+    "rpyc_kernel.client.launch": ("KernelInfo", "connect", "kernels", "start"),
+    "rpyc_kernel.client.namespace": ("Namespace",),
+    "rpyc_kernel.core.contract": ("Event",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'rpyc_kernel' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME_OF.get(name, "rpyc_kernel.errors")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

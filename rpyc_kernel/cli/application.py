@@ -1,0 +1,173 @@
+"""What all commands share: how arguments are read, how answers are written, how a kernel is reached or started."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from plumbum import cli
+from plumbum.cli.switches import MissingArgument, SwitchError
+
+from rpyc_kernel.client import launch
+from rpyc_kernel.client.kernel import KernelClient
+from rpyc_kernel.errors import RequestError
+from rpyc_kernel.settings import DEFAULT_SWITCH_INTERVAL_S, ENGINES
+
+DEFAULT_NAME = "default"
+OK, RAISED, USAGE, NO_KERNEL, INTERRUPTED = 0, 1, 2, 3, 130
+"""Exit statuses: of success, of user code that raised, of wrong requests, of kernels out of reach, of Ctrl-C."""
+
+_KINDS = {int: "a whole number", float: "a number"}
+
+
+class UsageError(RequestError):
+    """The command line asks for something that is not there."""
+
+
+class OutputClosed(Exception):
+    """Whoever read standard output has had enough."""
+
+
+class Application(cli.Application):
+    """A plumbum application that leaves errors to whoever runs it.
+
+    Plumbum itself would write them to standard output, with a page of help, and take a closed pipe for a failure.
+    """
+
+    def _parse_and_dispatch(self, argv: list[str]) -> Any:
+        try:
+            return super()._parse_and_dispatch(argv)
+        except BrokenPipeError:
+            raise OutputClosed from None
+
+    def _parse_args(self, argv: list[str]) -> Any:
+        try:
+            return super()._parse_args(argv)
+        except SwitchError as error:
+            raise self._as_usage(error) from None
+
+    def _validate_args(self, swfuncs: Any, tailargs: Any) -> Any:
+        try:
+            return super()._validate_args(swfuncs, tailargs)
+        except SwitchError as error:
+            if type(error).__name__.startswith("Show"):  # not an error: --help and the like
+                raise
+            raise self._as_usage(error) from None
+
+    def _as_usage(self, error: SwitchError) -> UsageError:
+        text = str(error).partition(":\n")[0]
+        for kind, words in _KINDS.items():
+            text = text.replace(str(kind), words)
+        return UsageError(f"{text[:1].lower()}{text[1:]}; '{self.PROGNAME} --help' tells how to use it")
+
+
+class Command(Application):
+    """One command.
+
+    Attributes:
+        WORDS_BEFORE_REST: after so many words everything belongs to the last one, also what looks like a switch.
+    """
+
+    WORDS_BEFORE_REST: int | None = None
+
+    def _parse_args(self, argv: list[str]) -> Any:
+        return super()._parse_args(self._sort(argv))
+
+    def _sort(self, argv: list[str]) -> list[str]:
+        """Bring the switches to the front, so that '-' and a script's own switches can be taken for words."""
+        switches: list[str] = []
+        words: list[str] = []
+        rest = list(argv)
+        while rest and len(words) != self.WORDS_BEFORE_REST:
+            argument = rest.pop(0)
+            if argument == "--":
+                break
+            if argument == "-" or not argument.startswith("-"):
+                words.append(argument)
+                continue
+            switches.append(argument)
+            if self._takes_value(argument):
+                if not rest:
+                    raise self._as_usage(MissingArgument(f"switch {argument} needs a value"))
+                switches.append(rest.pop(0))
+        return [*switches, "--", *words, *rest]
+
+    def _takes_value(self, argument: str) -> bool:
+        is_long = argument.startswith("--")
+        if "=" in argument if is_long else len(argument) > 2:
+            return False
+        known = self._switches_by_name.get(argument.lstrip("-"))
+        return known is not None and known.argtype is not None
+
+    def connect(self, target: str, *, joins: bool = True) -> KernelClient:
+        """Connect to the kernel the user named."""
+        return launch.connect(target, joins=joins)
+
+
+Command.unbind_switches("--help-all", "--version", "-v", "--completions")
+
+
+class JsonCommand(Command):
+    """A command whose answer a program may want to read."""
+
+    as_json = cli.Flag("--json", help="write JSON, for a program to read")
+
+    def tell(self, answer: Any, lines: Iterable[str]) -> None:
+        """Write the answer for a program or for a person."""
+        if self.as_json:
+            print(json.dumps(answer, indent=1))
+        else:
+            for line in lines:
+                print(line)
+
+
+class StartingCommand(Command):
+    """A command that may start a kernel.
+
+    Attributes:
+        DEFAULT_ENGINE: what runs the code if nothing else is asked for.
+    """
+
+    DEFAULT_ENGINE = "auto"
+
+    engine = cli.SwitchAttr("--engine", cli.Set(*ENGINES), help="what runs the code; auto: ipython where it is there")
+    python = cli.SwitchAttr("--python", str, help="the interpreter to run", argname="PATH")
+    cwd = cli.SwitchAttr("--cwd", str, help="the folder to work in; this one if not given", argname="FOLDER")
+    variables = cli.SwitchAttr("--env", str, list=True, help="an environment variable", argname="NAME=VALUE")
+    switch_interval = cli.SwitchAttr(
+        "--switch-interval",
+        float,
+        default=DEFAULT_SWITCH_INTERVAL_S,
+        help="after so many seconds busy code lets others look in",
+        argname="SECONDS",
+    )
+    listen = cli.SwitchAttr("--listen", str, help="where to listen; 127.0.0.1 if not given", argname="HOST[:PORT]")
+
+    def start(self, name: str, *, is_private: bool = False) -> KernelClient:
+        """Start a kernel as the switches say."""
+        for variable in self.variables:
+            if "=" not in variable:
+                raise UsageError(f"--env {variable}: use NAME=VALUE")
+        return launch.start(
+            name,
+            engine=str(self.engine or self.DEFAULT_ENGINE),
+            python=self.python,
+            cwd=self.cwd,
+            env=dict(variable.partition("=")[::2] for variable in self.variables),
+            listen=self.listen,
+            switch_interval=self.switch_interval,
+            is_private=is_private,
+        )
+
+
+def parse_execution(text: str) -> int:
+    """Read the number of an execution.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is not the number of an execution; 'rpyc-kernel status' shows them") from None

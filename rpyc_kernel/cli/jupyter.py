@@ -1,0 +1,96 @@
+"""The commands that make kernels known to Jupyter: jupyter install, uninstall, list."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from types import ModuleType
+
+from plumbum import cli
+
+from rpyc_kernel.cli.application import OK, USAGE, Application, Command, JsonCommand, UsageError
+
+_HELP = """\
+Make kernels known to Jupyter.
+
+Usage: rpyc-kernel jupyter COMMAND [SWITCHES]
+
+  install    install a kernelspec; with --attach NAME one that joins the running kernel NAME
+  uninstall  remove it again
+  list       show those installed
+
+Without --attach each notebook gets a kernel of its own, which ends with it. A kernel that is joined goes on when the
+notebook is closed, and notebooks and consoles that join it share it.
+"""
+
+
+class Jupyter(Application):
+    """Make kernels known to Jupyter."""
+
+    CALL_MAIN_IF_NESTED_COMMAND = False
+
+    def main(self, *arguments: str) -> int:
+        """Say what there is."""
+        if arguments:
+            raise UsageError(f"there is no command 'jupyter {arguments[0]}'; choose one of install, uninstall, list")
+        print(_HELP, end="", file=sys.stderr)
+        return USAGE
+
+    @cli.switch(["-h", "--help"], overridable=True, group="Meta-switches", help="show this")
+    def help(self) -> None:
+        """Show what there is."""
+        print(_HELP, end="")
+
+
+Jupyter.unbind_switches("--help-all", "--version", "-v", "--completions")
+
+
+class _SpecCommand(Command):
+    """A command on one kernelspec."""
+
+    attach = cli.SwitchAttr("--attach", str, help="of the running kernel to join", argname="NAME")
+
+
+@Jupyter.subcommand("install")
+class Install(_SpecCommand):
+    """Install a kernelspec, for this user if not told otherwise."""
+
+    prefix = cli.SwitchAttr("--prefix", str, help="the environment to install it in", argname="FOLDER")
+    is_for_all = cli.Flag("--system", help="for all users")
+
+    def main(self) -> int:
+        """Install it."""
+        path = _kernelspecs().install(self.attach, user=not self.is_for_all, prefix=self.prefix)
+        print(f"installed {path}")
+        return OK
+
+
+@Jupyter.subcommand("uninstall")
+class Uninstall(_SpecCommand):
+    """Remove a kernelspec."""
+
+    def main(self) -> int:
+        """Remove it."""
+        print(f"removed {_kernelspecs().uninstall(self.attach)}")
+        return OK
+
+
+@Jupyter.subcommand("list")
+class ListSpecs(JsonCommand):
+    """Show the kernelspecs that Jupyter finds."""
+
+    def main(self) -> int:
+        """Show them."""
+        found = _kernelspecs().list_installed()
+        lines = [f"{spec.name}  {spec.path}" + (f"  joins {spec.attach}" if spec.attach else "") for spec in found]
+        self.tell([dataclasses.asdict(spec) for spec in found], lines or ["no kernelspec of ours is installed"])
+        return OK
+
+
+def _kernelspecs() -> ModuleType:
+    """What deals with kernelspecs; Jupyter's own parts are optional, and take a while to import."""
+    try:
+        from rpyc_kernel.faces.jupyter import kernelspec
+    except ModuleNotFoundError as error:
+        raise UsageError(f"{error.name} is not installed; install 'rpyc-kernel[jupyter]'") from None
+    return kernelspec

@@ -1,0 +1,127 @@
+"""Commands that look: status, vars, stack, log. They answer while the kernel is busy, and nobody is told of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from plumbum import cli
+
+from rpyc_kernel.cli.application import DEFAULT_NAME, OK, JsonCommand, UsageError
+from rpyc_kernel.core.contract import Event
+from rpyc_kernel.faces.console.control_characters import is_colourful, tame
+from rpyc_kernel.faces.console.render import Renderer
+from rpyc_kernel.faces.console.summaries import summarise_status, summarise_variables
+
+
+class Status(JsonCommand):
+    """Say what a kernel is doing, who waits for what, and who is there."""
+
+    def main(self, name: str = DEFAULT_NAME) -> int:
+        """Ask for the status."""
+        with self.connect(name, joins=False) as kernel:
+            status = kernel.status()
+        self.tell(status, summarise_status(status))
+        return OK
+
+
+class Vars(JsonCommand):
+    """List the variables of a kernel, also while it is busy. With --json each is an object on a line of its own.
+
+    Example:
+        rpyc-kernel vars demo
+    """
+
+    USAGE = "    {progname} [SWITCHES] [NAME]\n"
+
+    def main(self, name: str = DEFAULT_NAME) -> int:
+        """Ask for the variables."""
+        with self.connect(name, joins=False) as kernel:
+            found = kernel.variables()
+        lines = summarise_variables(found)
+        if self.as_json:
+            lines = [json.dumps(dataclasses.asdict(variable)) for variable in found]
+        for line in lines:
+            print(line)
+        return OK
+
+
+class Stack(JsonCommand):
+    """Show where every thread of a kernel's worker is, also while a C call holds the interpreter lock."""
+
+    def main(self, name: str = DEFAULT_NAME) -> int:
+        """Ask for the stacks."""
+        with self.connect(name, joins=False) as kernel:
+            stack = kernel.stack()
+        self.tell({"stack": stack}, [tame(stack).rstrip()])
+        return OK
+
+
+class Log(JsonCommand):
+    """Show what happened in a kernel, of all sessions and generations, each event with its number and time.
+
+    With --json each event is an object on a line of its own.
+
+    Examples:
+        rpyc-kernel log demo --since 120
+        rpyc-kernel log demo --follow --json
+        rpyc-kernel log demo --replay --speed 10
+    """
+
+    USAGE = "    {progname} [SWITCHES] [NAME]\n"
+
+    since = cli.SwitchAttr("--since", int, default=0, help="begin after this event", argname="NUMBER")
+    is_following = cli.Flag(["-f", "--follow"], help="go on as things happen, until the kernel stops")
+    is_replayed = cli.Flag("--replay", help="show it as a recording, each event after as long as it took then")
+    speed = cli.SwitchAttr("--speed", float, default=1.0, help="how many times faster to replay", argname="FACTOR")
+
+    def main(self, name: str = DEFAULT_NAME) -> int:
+        """Read the journal."""
+        renderer = Renderer("", is_colourful=is_colourful(sys.stdout))
+        if self.is_replayed:
+            return self._replay(name, renderer)
+        with self.connect(name, joins=False) as kernel:
+            for event in kernel.events(since=self.since, follow=self.is_following):
+                text = json.dumps(event.as_dict()) + "\n" if self.as_json else _describe(event, renderer)
+                if text:
+                    sys.stdout.write(text)
+                if self.is_following:
+                    sys.stdout.flush()
+        return OK
+
+    def _replay(self, name: str, renderer: Renderer) -> int:
+        """Show the recording as it looked on a console then."""
+        if self.speed <= 0 or self.is_following:
+            raise UsageError(
+                "a replay needs a speed above 0, and ends with what has happened by now; leave out --follow"
+            )
+        with self.connect(name, joins=False) as kernel:
+            for event in pace(kernel.events(since=self.since, follow=False), self.speed, time.sleep):
+                sys.stdout.write(json.dumps(event.as_dict()) + "\n" if self.as_json else renderer.render(event))
+                sys.stdout.flush()
+        return OK
+
+
+def pace(events: Iterable[Event], speed: float, sleep: Callable[[float], None]) -> Iterator[Event]:
+    """Yield the events of a recording, each so long after the one before as it was then, divided by ``speed``."""
+    before: float | None = None
+    for event in events:
+        if before is not None:
+            sleep(max(0.0, event.time - before) / speed)
+        before = event.time
+        yield event
+
+
+def _describe(event: Event, renderer: Renderer) -> str:
+    """The lines about an event, the first with its number and time; "" where there is nothing to tell people."""
+    text = renderer.render(event)
+    renderer.line_was_ended()
+    if not text:
+        return ""
+    moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event.time))
+    first, *others = text.removesuffix("\n").split("\n")
+    indent = " " * (len(f"{event.seq:>7} ") + len(moment) + 1)
+    return "\n".join([f"{event.seq:>7} {moment} {first}", *(indent + line for line in others)]) + "\n"

@@ -1,0 +1,137 @@
+"""The program ``rpyc-kernel``: its commands by name, its help, its exit status."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+
+from plumbum import cli
+
+from rpyc_kernel import __version__
+from rpyc_kernel.cli.application import INTERRUPTED, NO_KERNEL, RAISED, USAGE, Application, OutputClosed, UsageError
+from rpyc_kernel.cli.jupyter import Jupyter
+from rpyc_kernel.cli.lifecycle import List, Restart, Start, Stop
+from rpyc_kernel.cli.looking import Log, Stack, Status, Vars
+from rpyc_kernel.cli.running import Cancel, Exec, Interrupt, Run
+from rpyc_kernel.cli.talking import Console
+from rpyc_kernel.cli.transfer import Pull, Push
+from rpyc_kernel.errors import ConnectionFailed, KernelError, NoSuchKernel, RequestError
+
+_BROKEN_PIPE = 141
+"""What a shell reports of a program that SIGPIPE ended."""
+
+_COMMANDS = {
+    "start": Start,
+    "list": List,
+    "status": Status,
+    "console": Console,
+    "exec": Exec,
+    "run": Run,
+    "log": Log,
+    "vars": Vars,
+    "pull": Pull,
+    "push": Push,
+    "interrupt": Interrupt,
+    "cancel": Cancel,
+    "stack": Stack,
+    "restart": Restart,
+    "stop": Stop,
+    "jupyter": Jupyter,
+}
+
+_HELP = """\
+One live Python interpreter that any number of clients share, leave, and come back to.
+
+Usage: rpyc-kernel COMMAND [SWITCHES] [NAME] ...
+
+  start      start a kernel
+  list       list the kernels of this user
+  stop       end a kernel
+  restart    give it a new, empty namespace
+
+  console    open a prompt on it; starts it if need be
+  exec       run code in it; 'exec NAME - < FILE' reads the code from a file
+  run        run a program in a kernel of its own, which ends with it
+
+  status     what it does, who waits for what, who is there
+  vars       its variables
+  pull       copy a value to a file
+  push       copy a file to a variable
+  stack      where its threads are
+  log        what happened in it; --follow goes on
+  interrupt  interrupt what runs in it
+  cancel     take an execution out of its queue
+
+  jupyter    make kernels known to Jupyter: install, uninstall, list
+
+'rpyc-kernel COMMAND --help' tells more. Without a NAME most take the kernel 'default'. Instead of a name
+there can be the path of a connection file, or tcp://HOST:PORT with the kernel's key in RPYC_KERNEL_KEY.
+
+Exit status: 0 success, 1 the code raised, 2 wrong usage, 3 no such kernel or no connection, 130 interrupted by Ctrl-C.
+"""
+
+
+class RpycKernel(Application):
+    """One live Python interpreter that any number of clients share, leave, and come back to."""
+
+    PROGNAME = "rpyc-kernel"
+    VERSION = __version__
+    CALL_MAIN_IF_NESTED_COMMAND = False
+
+    def main(self, *arguments: str) -> int:
+        """Say what there is."""
+        if not arguments:
+            print(_HELP, end="", file=sys.stderr)
+            return USAGE
+        near = difflib.get_close_matches(arguments[0], _COMMANDS, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; choose one of {', '.join(_COMMANDS)}"
+        raise UsageError(f"there is no command {arguments[0]!r}{hint}")
+
+    @cli.switch(["-h", "--help"], overridable=True, group="Meta-switches", help="show this")
+    def help(self) -> None:
+        """Show what there is."""
+        print(_HELP, end="")
+
+
+RpycKernel.unbind_switches("--help-all", "--completions")
+for _name, _command in _COMMANDS.items():
+    RpycKernel.subcommand(_name, _command)
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command line to its exit status; whatever goes wrong becomes a line on standard error."""
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        status = int(RpycKernel.run(arguments, exit=False)[1])
+        sys.stdout.flush()
+    except (OutputClosed, BrokenPipeError):
+        return _give_up_output(_BROKEN_PIPE)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except KernelError as error:
+        print(f"rpyc-kernel: {error}", file=sys.stderr)
+        return _status_of(error)
+    except OSError as error:
+        print(f"rpyc-kernel: {error}", file=sys.stderr)
+        return _give_up_output(RAISED)
+    except Exception as error:  # the last resort: no traceback of ours is of any use to a user
+        if sys.flags.dev_mode:
+            raise
+        print(f"rpyc-kernel: {type(error).__name__}: {error}", file=sys.stderr)
+        print("this should not happen; 'python -X dev -m rpyc_kernel' shows where it did", file=sys.stderr)
+        return RAISED
+    return status
+
+
+def _give_up_output(status: int) -> int:
+    """Let the interpreter not complain at its end about output that nobody takes."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status
+
+
+def _status_of(error: KernelError) -> int:
+    if isinstance(error, (NoSuchKernel, ConnectionFailed)):
+        return NO_KERNEL
+    return USAGE if isinstance(error, RequestError) else RAISED

@@ -1,0 +1,208 @@
+"""Commands about code: exec, run, interrupt, cancel."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import secrets
+import signal
+import sys
+import tokenize
+from collections.abc import Iterator
+from types import FrameType
+
+from plumbum import cli
+
+from rpyc_kernel.cli.application import (
+    DEFAULT_NAME,
+    OK,
+    RAISED,
+    JsonCommand,
+    StartingCommand,
+    UsageError,
+    parse_execution,
+)
+from rpyc_kernel.cli.showing import Show, ShowProgram
+from rpyc_kernel.client.kernel import KernelClient
+from rpyc_kernel.core.contract import Force
+from rpyc_kernel.errors import NotRunning
+from rpyc_kernel.faces.console.control_characters import tame
+
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Exec(JsonCommand):
+    """Run code in a kernel, and show what it prints and the value of its last expression.
+
+    Several pieces of code are joined by line ends; '-', or none at all, reads the code from standard input. Code that
+    begins with a dash needs '--' before it. Ctrl-C interrupts the code; a second one leaves it running.
+
+    Standard input answers what the code asks. The exit status is that of the code: 1 if it raised, 130 if it was
+    interrupted, else what it gave to sys.exit. With --json each event is an object on a line of its own.
+
+    Examples:
+        rpyc-kernel exec demo 'x = 6 * 7' 'x'
+        rpyc-kernel exec demo - < script.py
+        rpyc-kernel exec demo 'input().upper()' < answers.txt
+    """
+
+    USAGE = "    {progname} [SWITCHES] NAME [CODE... | -]\n"
+
+    is_detached = cli.Flag("--detach", help="queue the code, write its number, and leave")
+
+    def main(self, name: str, *code: str) -> int:
+        """Run the code."""
+        from_input = code in ((), ("-",))
+        source = _read_standard_input() if from_input else "\n".join(code)
+        with self.connect(name) as kernel:
+            if self.is_detached:
+                execution = kernel.submit(source)
+                self.tell({"execution": execution.id}, [str(execution.id)])
+                return OK
+            show = Show(kernel, shows_values=True, has_input=not from_input, as_json=self.as_json)
+            return show.run(source)
+
+
+class Run(StartingCommand, JsonCommand):
+    """Run a program in a kernel of its own, which ends with it, or in one that is there already.
+
+    '-' reads the program from standard input. What follows the file is for the program, in sys.argv. The exit status is
+    the program's own. With --json each event is an object on a line of its own.
+
+    Examples:
+        rpyc-kernel run program.py --its-own-switch
+        rpyc-kernel run --kernel demo program.py
+    """
+
+    USAGE = "    {progname} [SWITCHES] [FILE | -] [ARGUMENTS...]\n"
+    WORDS_BEFORE_REST = 1
+
+    DEFAULT_ENGINE = "plain"  # a program is Python alone, and magics are of no use to it
+    kernel_name = cli.SwitchAttr("--kernel", str, help="run it in this kernel's namespace instead", argname="NAME")
+
+    def main(self, file: str = "-", *arguments: str) -> int:
+        """Run the program."""
+        source = _read_standard_input() if file == "-" else _read_file(file)
+        has_input, shown = file != "-", None if file == "-" else file
+        if self.kernel_name:
+            if arguments:
+                raise UsageError("arguments go to a program with a kernel of its own; leave out --kernel, or them")
+            with self.connect(self.kernel_name) as kernel:
+                show = Show(kernel, shows_values=False, has_input=has_input, as_json=self.as_json, file=shown)
+                return show.run(source)
+        preparation = _prepare_program(file, arguments) if file != "-" or arguments else ""
+        can_be_read_again = file != "-" and os.path.isfile(file)  # a pipe cannot
+        with self._start_private() as kernel:
+            program = ShowProgram(
+                kernel,
+                preparation,
+                has_input=has_input,
+                as_json=self.as_json,
+                file=shown,
+                program=(os.path.abspath(file) if self.cwd else file, *arguments) if can_be_read_again else (),
+            )
+            return program.run(source)
+
+    @contextlib.contextmanager
+    def _start_private(self) -> Iterator[KernelClient]:
+        """Start a kernel that ends with this process. A signal meanwhile waits until the kernel can notice our end."""
+        received: list[int] = []
+
+        def remember(number: int, _: FrameType | None) -> None:
+            received.append(number)
+
+        deferred = [number for number in _ENDING if signal.getsignal(number) != signal.SIG_IGN]
+        before = {number: signal.signal(number, remember) for number in deferred}
+        try:
+            kernel = self.start(f"run-{os.getpid()}-{secrets.token_hex(3)}", is_private=True)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        with kernel:
+            if received:
+                signal.raise_signal(received[0])
+            yield kernel
+
+
+class Interrupt(JsonCommand):
+    """Interrupt what runs in a kernel, or one execution by its number if that is what runs."""
+
+    USAGE = "    {progname} [SWITCHES] [NAME] [EXECUTION]\n"
+
+    force = cli.SwitchAttr(
+        "--force",
+        cli.Set(Force.SIGNAL, Force.EXCEPTION, Force.TERMINATE),
+        default=Force.SIGNAL,
+        help="exception: also where user code has taken SIGINT over; terminate: end the worker and its namespace",
+    )
+
+    def main(self, name: str = DEFAULT_NAME, execution: str = "") -> int:
+        """Interrupt it."""
+        number = parse_execution(execution) if execution else None
+        with self.connect(name) as kernel:
+            result = kernel.interrupt(number, force=str(self.force))
+            if result.status == "not-running" and number is not None:
+                _refuse_queued(kernel, number)
+        lines = {
+            "stopped": f"execution {result.execution} was interrupted",
+            "not-running": "nothing is running" if number is None else f"execution {number} is not running",
+            "unanswered": f"execution {result.execution} goes on; try --force exception, or terminate. It is here:\n"
+            + tame(result.stack).rstrip(),
+        }
+        answer = {"status": result.status, "execution": result.execution, "stack": result.stack}
+        self.tell(answer, [lines[result.status]])
+        return RAISED if result.status == "unanswered" else OK
+
+
+class Cancel(JsonCommand):
+    """Take an execution out of a kernel's queue."""
+
+    USAGE = "    {progname} [SWITCHES] NAME EXECUTION\n"
+
+    def main(self, name: str, execution: str) -> int:
+        """Cancel it."""
+        number = parse_execution(execution)
+        with self.connect(name) as kernel:
+            kernel.cancel(number)
+        self.tell({"execution": number}, [f"execution {number} is cancelled"])
+        return OK
+
+
+def _refuse_queued(kernel: KernelClient, number: int) -> None:
+    """Say so if what cannot be interrupted yet will run later."""
+    if any(item["execution"] == number for item in kernel.status()["queue"]):
+        how = f"'rpyc-kernel cancel {kernel.kernel_name} {number}' takes it out of the queue"
+        raise NotRunning(f"execution {number} is queued, not running; {how}")
+
+
+def _read_standard_input() -> str:
+    if sys.stdin.isatty():
+        print("reading code from the terminal; Ctrl-D ends it", file=sys.stderr)
+    return _decode(sys.stdin.buffer.read(), "standard input")
+
+
+def _read_file(file: str) -> str:
+    try:
+        with open(file, "rb") as opened:
+            return _decode(opened.read(), file)
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error}") from None
+
+
+def _decode(content: bytes, name: str) -> str:
+    """Turn a program into text as Python does, which heeds a coding cookie."""
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+        return io.TextIOWrapper(io.BytesIO(content), encoding).read()
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise UsageError(f"{name} cannot be read, as it is no text: {error}") from None
+
+
+def _prepare_program(file: str, arguments: tuple[str, ...]) -> str:
+    """Code that makes a kernel look to a program like an interpreter started for it; leaves no other names behind."""
+    lines = [f"__import__('sys').argv[:] = {[file, *arguments]!r}"]
+    if file != "-":
+        path = os.path.abspath(file)
+        lines += [f"__import__('sys').path[0] = {os.path.dirname(path)!r}", f"__file__ = {path!r}"]
+    return "\n".join(lines)

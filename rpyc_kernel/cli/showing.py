@@ -1,0 +1,289 @@
+"""Code that runs for the command line: its output is shown, its questions are answered, Ctrl-C is passed on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from rpyc_kernel.cli.application import INTERRUPTED, OK, RAISED
+from rpyc_kernel.client.kernel import KernelClient
+from rpyc_kernel.core.contract import Event, Kind, Outcome
+from rpyc_kernel.errors import ConnectionFailed, KernelError, RequestError
+from rpyc_kernel.faces.console.following import Following
+from rpyc_kernel.faces.console.standard_input import StandardInput
+
+_JOIN_THREADS = (
+    "[thread.join() for thread in __import__('threading').enumerate()"
+    " if not thread.daemon and thread is not __import__('threading').main_thread()]"
+)
+
+
+class Show:
+    """Shows one execution as a shell user expects it.
+
+    Args:
+        kernel: where it runs; the caller closes it.
+        shows_values: also the value of the last expression, as a prompt does and a script does not.
+        has_input: whether standard input is there to answer what the code asks.
+        as_json: write events, one JSON object a line.
+        file: what the code is called in tracebacks, None for what the kernel calls it.
+    """
+
+    def __init__(
+        self,
+        kernel: KernelClient,
+        *,
+        shows_values: bool,
+        has_input: bool = True,
+        as_json: bool = False,
+        file: str | None = None,
+    ) -> None:
+        self.kernel = kernel
+        self._shows_values = shows_values
+        self._has_input = has_input
+        self._as_json = as_json
+        self._file = file
+        self._execution = 0
+        self._exit_status: int | None = None
+        self._interrupts = 0
+        self._passing: asyncio.Task[None] | None = None
+        self._asking: tuple[Event, asyncio.Task[None]] | None = None
+        self._left: asyncio.Future[None]
+
+    def run(self, source: str) -> int:
+        """Run code, show everything up to its end and return the exit status.
+
+        The first Ctrl-C interrupts the execution, the second leaves it running.
+        """
+        return asyncio.run(self._run(source))
+
+    async def _run(self, source: str) -> int:
+        loop = asyncio.get_running_loop()
+        self._left = loop.create_future()
+        loop.add_signal_handler(signal.SIGINT, self._interrupt)  # before there is anything to interrupt
+        self._input = StandardInput()
+        read = await asyncio.to_thread(self._submit, source)
+        if self._interrupts:
+            self._pass_on_once()
+        following = Following(read)
+        showing = asyncio.ensure_future(self._show(following))
+        try:
+            await asyncio.wait({showing, self._left}, return_when=asyncio.FIRST_COMPLETED)
+            if not showing.done():
+                self._tell_goodbye()
+                return INTERRUPTED
+            showing.result()
+            return RAISED if self._exit_status is None else self._exit_status
+        finally:
+            showing.cancel()
+            self._stop_asking()
+            await asyncio.to_thread(self.kernel.close)
+            await asyncio.to_thread(following.close)
+
+    def _submit(self, source: str) -> Callable[[], Iterator[Event]]:
+        """Queue the code; returns what reads the events to show."""
+        execution = self.kernel.submit(source)
+        self._execution = execution.id
+        return execution.events
+
+    async def _show(self, following: Following) -> None:
+        async for batch in following.batches():
+            for event in batch:
+                await self.take(event)
+            sys.stdout.flush()
+
+    def _tell_goodbye(self) -> None:
+        name = self.kernel.kernel_name
+        print(
+            f"\nexecution {self._execution} goes on in kernel {name!r}; "
+            f"stop it with 'rpyc-kernel interrupt {name} {self._execution}'",
+            file=sys.stderr,
+        )
+
+    # ------------------------------------------------------------------ events
+
+    async def take(self, event: Event) -> None:
+        """Show an event, and do what it asks for."""
+        if self._as_json:
+            print(json.dumps(event.as_dict()))
+        else:
+            self._write(event)
+        if event.kind == Kind.INPUT_REQUESTED:
+            self._ask(event)
+        elif event.kind == Kind.INPUT_ANSWERED and self._asking and self._asking[0].token == event.token:
+            self._stop_asking()
+        if event.execution != self._execution:
+            return
+        if event.kind == Kind.ERROR and event.ename == "SystemExit":
+            self._exit_status = _read_exit_status(event.evalue)
+        if event.kind == Kind.FINISHED and self._exit_status is None:
+            self._exit_status = {Outcome.OK: OK, Outcome.INTERRUPTED: INTERRUPTED}.get(event.outcome, RAISED)
+            if event.outcome == Outcome.CANCELLED and self._interrupts:
+                self._exit_status = INTERRUPTED
+
+    def _write(self, event: Event) -> None:
+        match event.kind:
+            case Kind.STREAM:
+                stream = sys.stderr if event.name == "stderr" else sys.stdout
+                stream.write(event.text)
+                stream.flush()
+            case Kind.DISPLAY:
+                print(_text_of(event), flush=True)
+            case Kind.RESULT if self._shows_values:
+                print(_text_of(event), flush=True)
+            case Kind.ERROR if event.ename != "SystemExit":
+                sys.stdout.flush()
+                sys.stderr.write(self._with_file_name(event.traceback, event.execution))
+            case Kind.INTERRUPT_UNANSWERED:
+                print(f"the code goes on in spite of the interrupt; it is here:\n{event.stack}", file=sys.stderr)
+            case Kind.FINISHED if event.reason:
+                sys.stdout.flush()
+                stack = self.kernel.last_stack if event.outcome == Outcome.LOST else ""
+                print(f"{stack}execution {event.execution} is {event.outcome}: {event.reason}", file=sys.stderr)
+
+    def _with_file_name(self, traceback: str, execution: int | None) -> str:
+        """Name the file that the code came from, where the kernel names the execution."""
+        if self._file is None:
+            return traceback
+        return traceback.replace(f'File "<In {execution}>"', f'File "{self._file}"')
+
+    # ------------------------------------------------------------------ what the code asks
+
+    def _ask(self, question: Event) -> None:
+        self._stop_asking()
+        self._asking = question, asyncio.ensure_future(self._answer(question))
+
+    def _stop_asking(self) -> None:
+        if self._asking is not None:
+            self._asking[1].cancel()
+            self._asking = None
+
+    async def _answer(self, question: Event) -> None:
+        text: str | None = None
+        if self._has_input:
+            if not self._as_json:
+                sys.stdout.write(question.prompt)
+                sys.stdout.flush()
+            with contextlib.suppress(EOFError):
+                text = await self._input.read_line(is_hidden=question.password)
+        try:
+            await asyncio.to_thread(self.kernel.answer_input, text, question.execution)
+        except RequestError as error:
+            print(error, file=sys.stderr)  # somebody else was faster
+        except KernelError:
+            pass  # whoever follows events will say so
+
+    # ------------------------------------------------------------------ Ctrl-C
+
+    def _interrupt(self) -> None:
+        self._interrupts += 1
+        if self._interrupts == 1:
+            if self._execution:  # else it is on its way to the queue
+                self._pass_on_once()
+        elif not self._left.done():
+            self._left.set_result(None)
+
+    def _pass_on_once(self) -> None:
+        if self._passing is None:
+            self._passing = asyncio.ensure_future(self._pass_on_interrupt())
+
+    async def _pass_on_interrupt(self) -> None:
+        try:
+            result = await asyncio.to_thread(partial(self.kernel.interrupt, self._execution, wait=0))
+        except KernelError as error:
+            print(error, file=sys.stderr)
+            return
+        if result.status == "not-running":
+            with contextlib.suppress(RequestError):  # it has begun or ended meanwhile
+                await asyncio.to_thread(self.kernel.cancel, self._execution)
+
+
+class ShowProgram(Show):
+    """Runs a program in a private kernel, shows what happens up to the end of its last thread, and stops the kernel.
+
+    Args:
+        kernel: the private kernel.
+        preparation: code to run before the program, "" for none.
+        has_input: as for `Show`.
+        as_json: as for `Show`.
+        file: as for `Show`.
+        program: the path and the arguments of a program that the worker can read by itself.
+    """
+
+    def __init__(
+        self,
+        kernel: KernelClient,
+        preparation: str,
+        *,
+        has_input: bool,
+        as_json: bool,
+        file: str | None,
+        program: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(kernel, shows_values=False, has_input=has_input, as_json=as_json, file=file)
+        self._preparation = preparation
+        self._path_and_arguments = program
+        self._ours: set[int] = set()
+        self._is_stopping = False
+
+    def _submit(self, source: str) -> Callable[[], Iterator[Event]]:
+        if self._preparation:
+            self._ours.add(self.kernel.submit(self._preparation).id)
+        if self._path_and_arguments:
+            path, *arguments = self._path_and_arguments
+            self._program = self.kernel.run_file(path, arguments).id
+        else:
+            self._program = self.kernel.submit(source).id
+        self._execution = self._program
+        return self._read
+
+    def _read(self) -> Iterator[Event]:
+        try:
+            yield from self.kernel.events(since=0)
+        except ConnectionFailed:
+            if not self._is_stopping:
+                raise
+
+    def _concerns_program(self, event: Event) -> bool:
+        if event.execution in self._ours:
+            return event.kind not in (Kind.QUEUED, Kind.STARTED, Kind.RESULT, Kind.FINISHED)
+        return event.execution is not None or event.kind == Kind.STREAM
+
+    async def take(self, event: Event) -> None:
+        """Show an event, and take the next step when one is done."""
+        if self._concerns_program(event):
+            await super().take(event)
+        if event.kind != Kind.FINISHED or event.execution != self._execution:
+            return
+        if event.execution == self._program and event.outcome in (Outcome.OK, Outcome.ERROR):
+            joining = await asyncio.to_thread(self.kernel.submit, _JOIN_THREADS)
+            self._execution = joining.id
+            self._ours.add(joining.id)
+            return
+        if event.outcome == Outcome.INTERRUPTED:
+            self._exit_status = INTERRUPTED
+        self._is_stopping = True
+        await asyncio.to_thread(self.kernel.shutdown)
+
+    def _tell_goodbye(self) -> None:
+        """Nothing goes on: the kernel ends with its only client."""
+
+
+def _text_of(event: Event) -> str:
+    return str(event.data.get("text/plain", f"<{', '.join(event.data)}>"))
+
+
+def _read_exit_status(value: str) -> int:
+    """What ``sys.exit(value)`` makes the exit status of a script."""
+    if value in ("", "None"):
+        return OK
+    try:
+        return int(value) & 0xFF
+    except ValueError:
+        print(value, file=sys.stderr)
+        return RAISED

@@ -1,0 +1,95 @@
+"""The command that opens a prompt: console."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from functools import partial
+
+from plumbum import cli
+
+from rpyc_kernel.cli.application import DEFAULT_NAME, INTERRUPTED, NO_KERNEL, OK, StartingCommand
+from rpyc_kernel.client import launch
+from rpyc_kernel.client.address import resolve
+from rpyc_kernel.client.kernel import KernelClient
+from rpyc_kernel.core.contract import Role
+from rpyc_kernel.errors import KernelError, KernelExists, NoSuchKernel
+from rpyc_kernel.faces.console.seat import take_seat
+
+_START_TIMEOUT_S = 30.0
+_TERMINATED = 143
+"""What a shell reports of a program that SIGTERM ended."""
+
+
+class Console(StartingCommand):
+    """Open a prompt on a kernel, and start the kernel if there is none. Leaving the prompt leaves the kernel running.
+
+    Who comes back finds the same jobs, and is shown what happened meanwhile. From a pipe it reads code line by line.
+    """
+
+    session = cli.SwitchAttr("--session", str, help="the session to continue; else a free one of yours", argname="ID")
+    shown_name = cli.SwitchAttr("--as", str, help="how others see you; else your user name", argname="NAME")
+    replays = cli.Flag("--replay", help="first show all that happened in the kernel so far")
+    is_observer = cli.Flag("--read-only", help="look on: see everything, run and change nothing")
+
+    def main(self, name: str = DEFAULT_NAME) -> int:
+        """Open the prompt."""
+        from rpyc_kernel.faces.console import console  # with a terminal library, which takes 0.2 s
+
+        kernel, how = self._join_or_start(name)
+        said = f"{how} kernel {kernel.kernel_name!r} as {kernel.name}; %help explains, Ctrl-D leaves"
+        with kernel:
+            reconnect = partial(launch.connect, name, session=kernel.session, name=kernel.name, role=self._role)
+            end = console.Console(
+                kernel, said, reconnect, replays=bool(self.replays), is_observer=bool(self.is_observer)
+            ).run()
+        if end == console.LOST:
+            print(_tell_way_back(name), file=sys.stderr)
+            return NO_KERNEL
+        if end in (console.INTERRUPTED, console.TERMINATED):
+            return INTERRUPTED if end == console.INTERRUPTED else _TERMINATED
+        if sys.stdin.isatty():
+            back, stop = f"'rpyc-kernel console {name}'", f"'rpyc-kernel stop {name}'"
+            print(f"the kernel goes on; come back with {back}, stop it with {stop}")
+        return OK
+
+    @property
+    def _role(self) -> str:
+        return Role.OBSERVER if self.is_observer else Role.USER
+
+    def _join_or_start(self, name: str) -> tuple[KernelClient, str]:
+        try:
+            return self._join(name), "joined"
+        except NoSuchKernel:
+            if self.is_observer or "://" in name or os.sep in name or name.endswith(".json"):
+                raise
+        try:
+            self.start(name).close()
+        except KernelExists:
+            return self._join_late(name), "joined"
+        return self._join(name), "started"
+
+    def _join_late(self, name: str) -> KernelClient:
+        """Join a kernel that somebody else is starting at this very moment."""
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while True:
+            try:
+                return self._join(name)
+            except NoSuchKernel:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+
+    def _join(self, name: str) -> KernelClient:
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            return take_seat(name, session=self.session, name=self.shown_name, role=self._role)
+        return launch.connect(name, session=self.session, name=self.shown_name, role=self._role)
+
+
+def _tell_way_back(name: str) -> str:
+    try:
+        resolve(name)
+    except KernelError as error:
+        return str(error)
+    return f"if the kernel is still there, 'rpyc-kernel console {name}' comes back to it"

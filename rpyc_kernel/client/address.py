@@ -1,0 +1,131 @@
+"""Where a kernel is: by its name, its connection file, or an address with a key."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from rpyc_kernel.errors import ConnectionFailed, NoSuchKernel, RequestError
+from rpyc_kernel.settings import Folders, check_name
+from rpyc_kernel.system import processes
+from rpyc_kernel.system.runtime_folder import RuntimeFolder
+from rpyc_kernel.wire.connection_file import ConnectionFile
+
+
+@dataclass(frozen=True)
+class Address:
+    """One way to reach a hub.
+
+    Attributes:
+        shown: how to name it to people.
+        key: the shared secret.
+        unix: the path of a unix socket, or "".
+        host: the host, where there is no unix socket.
+        port: the TCP port.
+    """
+
+    shown: str
+    key: bytes
+    unix: str = ""
+    host: str = ""
+    port: int = 0
+
+    def open(self, timeout_s: float) -> socket.socket:
+        """Connect a socket.
+
+        Raises:
+            ConnectionFailed: nobody listens there.
+        """
+        try:
+            if not self.unix:
+                return socket.create_connection((self.host, self.port), timeout=timeout_s)
+            sock = socket.socket(socket.AF_UNIX)
+            try:
+                sock.settimeout(timeout_s)
+                sock.connect(self.unix)
+            except OSError:
+                sock.close()
+                raise
+            return sock
+        except OSError as error:
+            raise ConnectionFailed(f"cannot connect to {self.shown}: {error}") from None
+
+
+def resolve(target: str | os.PathLike[str], key: str | None = None) -> Address:
+    """Find the address of a kernel.
+
+    Args:
+        target: a kernel's name, the path of a connection file, ``tcp://host:port`` or ``unix:///path``.
+        key: the secret in hexadecimal digits for the last two; else the environment's ``RPYC_KERNEL_KEY`` says.
+
+    Raises:
+        NoSuchKernel: there is no such kernel, or only what is left of it.
+        RequestError: the target cannot be understood.
+    """
+    text = os.fspath(target)
+    if "://" in text:
+        return _resolve_url(text, key)
+    if os.sep in text or text.endswith(".json"):
+        return from_file(ConnectionFile.read(Path(text)))
+    return from_file(read_running(check_name(text)))
+
+
+def from_file(file: ConnectionFile) -> Address:
+    """The address in a connection file: the unix socket if it is on this machine, else TCP."""
+    unix = file.unix if os.path.exists(file.unix) else ""
+    return Address(f"kernel {file.name!r}", bytes.fromhex(file.key), unix, file.host, file.port)
+
+
+def read_running(name: str) -> ConnectionFile:
+    """Read the connection file of a kernel whose hub runs on this machine.
+
+    Raises:
+        NoSuchKernel: it never ran, has ended, or has lost its hub.
+    """
+    folder = RuntimeFolder(Folders.from_environment().runtime / name)
+    if not folder.connection_file.exists():
+        raise NoSuchKernel(f"kernel {name!r} is not running; start it with 'rpyc-kernel start {name}'")
+    file = ConnectionFile.read(folder.connection_file)
+    if folder.has_hub:
+        return file
+    if processes.is_alive(file.worker_pid, file.worker_birth):
+        raise NoSuchKernel(
+            f"the hub of kernel {name!r} is gone, but its worker (process {file.worker_pid}) still holds the "
+            "namespace; "
+            f"take it up again with 'rpyc-kernel start {name}'"
+        )
+    seen = time.strftime("%Y-%m-%d %H:%M", time.localtime(folder.connection_file.stat().st_mtime))
+    raise NoSuchKernel(f"kernel {name!r} is not running (last seen {seen}); start it with 'rpyc-kernel start {name}'")
+
+
+def _resolve_url(text: str, key: str | None) -> Address:
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:
+        raise RequestError(f"{text} cannot be understood: {error}") from None
+    if parts.scheme == "ssh":
+        raise RequestError(
+            f"{text}: kernels are not reached by SSH yet; forward a port with 'ssh -L' and use tcp://127.0.0.1:PORT"
+        )
+    secret = key or os.environ.get("RPYC_KERNEL_KEY", "")
+    if parts.scheme == "unix" and not secret:
+        beside = Path(parts.path).parent / "kernel.json"
+        if beside.exists():
+            secret = ConnectionFile.read(beside).key
+    if not secret:
+        raise RequestError(f"{text} needs the kernel's key; set RPYC_KERNEL_KEY to the 'key' of its connection file")
+    try:
+        raw, port = bytes.fromhex(secret), parts.port
+    except ValueError as error:
+        raise RequestError(f"{text} or its key cannot be understood: {error}") from None
+    if parts.scheme == "unix" and parts.path:
+        return Address(text, raw, unix=parts.path)
+    if parts.scheme == "tcp" and parts.hostname and port:
+        return Address(text, raw, host=parts.hostname, port=port)
+    raise RequestError(
+        f"{text!r} is no kernel's address; use a name, a connection file, tcp://host:port or unix:///path"
+    )

@@ -1,0 +1,133 @@
+"""Copies of large values, to and from the kernel's namespace."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rpyc_kernel.client.address import Address
+from rpyc_kernel.errors import ExecutionError, RequestError, from_name
+from rpyc_kernel.wire import handshake
+from rpyc_kernel.wire.bulk import BulkSocket, Message, Progress
+from rpyc_kernel.wire.handshake import Identity
+from rpyc_kernel.wire.parcels import pack_named
+
+
+class Bulk:
+    """Bulk connections of one client: as many as there are transfers at once, kept for the next ones.
+
+    A transfer has its connection for itself, in the caller's thread. Where one is broken off, by Ctrl-C as by an error,
+    its connection goes with it, and the next transfer makes another.
+
+    Args:
+        address: where the hub is.
+        identity: tells who this client is.
+        hub_pid: the hub's process, which opened the door on its machine.
+        timeout_s: for connecting.
+    """
+
+    def __init__(self, address: Address, identity: Callable[[], Identity], hub_pid: int, timeout_s: float) -> None:
+        self._address = address
+        self._hub_pid = hub_pid
+        self._identity = identity
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._idle: list[BulkSocket] = []
+        self._busy: set[BulkSocket] = set()
+        self._is_closed = False
+
+    def push(self, values: dict[str, Any], timeout_s: float | None, progress: Progress | None) -> None:
+        """Set variables."""
+        for name in values:
+            if not name.isidentifier():
+                raise RequestError(f"{name!r} cannot be the name of a variable")
+        parcel = pack_named(values)
+        with self._connection(timeout_s) as connection:
+            request = {"do": "push", "pid": os.getpid()}
+            connection.send(connection.encode(request, parcel), progress)
+            answer = connection.receive()
+        _raise_error(answer)
+
+    def pull(
+        self,
+        expression: str,
+        timeout_s: float | None,
+        progress: Progress | None,
+        *,
+        allow_pickle: bool,
+        max_bytes: int | None,
+    ) -> Any:
+        """Evaluate an expression and return a copy of its value."""
+        with self._connection(timeout_s) as connection:
+            request = {
+                "do": "pull",
+                "pid": os.getpid(),
+                "expression": expression,
+                "allow_pickle": allow_pickle,
+                "max_bytes": max_bytes,
+            }
+            connection.send(connection.encode(request))
+            answer = connection.receive(progress, max_bytes=max_bytes)
+        _raise_error(answer)
+        return answer.open(allow_pickle=allow_pickle)
+
+    def close(self) -> None:
+        """Close all connections; transfers that go on fail."""
+        with self._lock:
+            self._is_closed = True
+            connections = [*self._idle, *self._busy]
+            self._idle.clear()
+        for connection in connections:
+            connection.close()
+
+    @contextlib.contextmanager
+    def _connection(self, timeout_s: float | None) -> Iterator[BulkSocket]:
+        connection = self._take()
+        try:
+            connection.set_timeout(timeout_s)
+            yield connection
+        except BaseException:
+            self._busy.discard(connection)
+            connection.close()
+            raise
+        with self._lock:
+            self._busy.discard(connection)
+            if not self._is_closed:
+                self._idle.append(connection)
+
+    def _take(self) -> BulkSocket:
+        with self._lock:
+            while self._idle:
+                connection = self._idle.pop()
+                if not connection.is_stale:  # its worker may have been replaced
+                    self._busy.add(connection)
+                    return connection
+                connection.close()
+        sock = self._address.open(self._timeout_s)
+        try:
+            handshake.greet_hub(sock, self._address.key, handshake.BULK, self._identity(), self._timeout_s)
+        except BaseException:
+            sock.close()
+            raise
+        connection = BulkSocket(sock)
+        connection.meet(self._hub_pid)
+        with self._lock:
+            self._busy.add(connection)
+        return connection
+
+
+def _raise_error(answer: Message) -> None:
+    head = answer.head
+    if head.get("done") is True:
+        return
+    if head.get("class"):
+        raise from_name(str(head["class"]), str(head.get("message")))
+    told = head.get("raised")
+    if not isinstance(told, dict):
+        raise RequestError("the kernel's answer is none")
+    error = ExecutionError(str(told.get("ename")), str(told.get("evalue")), str(told.get("traceback")))
+    error.__notes__ = [str(note) for note in told.get("notes") or ()]
+    raise error

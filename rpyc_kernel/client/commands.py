@@ -1,0 +1,106 @@
+"""Calls by value to the hub: each waits no longer than it was told, and fails with our own errors."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+from typing import Any
+
+from rpyc_kernel.client.address import Address
+from rpyc_kernel.errors import CallTimeout, ConnectionLost, KernelDied, KernelError, RequestError, from_name
+from rpyc_kernel.wire import handshake
+from rpyc_kernel.wire.connection import CLIENT_CONFIG, Connection, connect_peer
+from rpyc_kernel.wire.handshake import Identity
+from rpyc_kernel.wire.service import VoidService
+
+_OUR_ERRORS = "rpyc_kernel.errors."
+
+
+class Commands:
+    """One proven connection to a hub, for calls by value.
+
+    Args:
+        address: the hub.
+        channel: which of the handshake's channels.
+        identity: who asks.
+        timeout_s: for connecting, and for each call that does not say otherwise.
+    """
+
+    def __init__(self, address: Address, channel: int, identity: Identity, timeout_s: float, thread_name: str) -> None:
+        self._timeout_s = timeout_s
+        self._shown = address.shown
+        sock = address.open(timeout_s)
+        try:
+            self.identity = handshake.greet_hub(sock, address.key, channel, identity, timeout_s)
+        except BaseException:
+            sock.close()
+            raise
+        self._connection: Connection = connect_peer(
+            sock, VoidService, name=thread_name, config=CLIENT_CONFIG, request_timeout_s=timeout_s
+        )
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the connection is gone."""
+        return bool(self._connection.closed)
+
+    def call(self, method: str, *arguments: Any, timeout_s: float | None = None) -> Any:
+        """Call a method of the hub and wait for its answer.
+
+        Raises:
+            CallTimeout: no answer came in time; the connection is still good.
+            ConnectionLost: the connection is gone.
+            KernelError: whatever the hub says is wrong.
+        """
+        limit_s = self._timeout_s if timeout_s is None else timeout_s
+        future = self.start(method, *arguments)
+        try:
+            return future.result(limit_s)
+        except concurrent.futures.TimeoutError:
+            if future.done():  # it is the answer that is a TimeoutError
+                raise self.as_ours(future.exception()) from None
+            future.cancel()
+            raise CallTimeout(f"{self._shown} did not answer {method!r} within {limit_s:g} s") from None
+        except Exception as error:  # noqa: BLE001 - everything the wire can raise becomes ours
+            raise self.as_ours(error) from None
+
+    def start(self, method: str, *arguments: Any) -> concurrent.futures.Future[Any]:
+        """Call a method without waiting; the errors of the future need `as_ours`.
+
+        Its callbacks run on the connection's reader thread, and must not wait for it.
+
+        Raises:
+            RequestError: an argument is nothing that crosses by value.
+        """
+        try:
+            return self._connection.call(method, *arguments)
+        except (TypeError, UnicodeEncodeError) as error:
+            raise RequestError(f"an argument of {method!r} cannot be passed by value: {error}") from None
+
+    def as_ours(self, error: BaseException | None) -> Exception:
+        """Turn an error of the wire into one of our tree."""
+        if isinstance(error, KernelError):
+            return error
+        if isinstance(error, EOFError):
+            return ConnectionLost(f"the connection to {self._shown} is gone: {error}")
+        return own_error(error) if isinstance(error, Exception) else ConnectionLost(f"the call was dropped: {error!r}")
+
+    def wait_until_closed(self, timeout_s: float) -> bool:
+        """Wait until the other side has ended the connection; whether it has."""
+        with contextlib.suppress(ConnectionLost):
+            self._connection.serve(timeout_s)
+        return bool(self._connection.closed)
+
+    def close(self) -> None:
+        """Close the connection and join its threads."""
+        self._connection.close()
+
+
+def own_error(error: Exception) -> Exception:
+    """Our own class for an error of ours that was raised on the other side; any other as it is."""
+    remote_type = getattr(error, "remote_type", "")
+    if not remote_type.startswith(_OUR_ERRORS):
+        return error
+    name = remote_type[len(_OUR_ERRORS) :]
+    message = str(error.args[0]) if error.args else ""
+    return KernelDied(message) if name == "KernelDied" else from_name(name, message)

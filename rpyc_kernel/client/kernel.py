@@ -1,0 +1,638 @@
+"""A connected client of one kernel: the object that programs hold."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import shlex
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from rpyc_kernel.client.address import Address
+from rpyc_kernel.client.bulk import Bulk
+from rpyc_kernel.client.commands import Commands
+from rpyc_kernel.client.execution import Execution
+from rpyc_kernel.client.feed import FOLLOW_S, Feed, Watch, follow_events, follow_to_end, read_events
+from rpyc_kernel.client.looking import Looking
+from rpyc_kernel.client.namespace import Namespace
+from rpyc_kernel.core.contract import Event, Force, Kind, Lane, Role, Space, State, freeze
+from rpyc_kernel.core.form import Form
+from rpyc_kernel.errors import (
+    BadCode,
+    CallTimeout,
+    ConnectionFailed,
+    ConnectionLost,
+    KernelDied,
+    NoSuchExecution,
+    NotRunning,
+    RequestError,
+    WorkerBusy,
+)
+from rpyc_kernel.wire import handshake
+from rpyc_kernel.wire.classic import WorkerConnection, begin_call, connect_worker
+from rpyc_kernel.wire.debug_channel import DebugChannel
+from rpyc_kernel.wire.handshake import Identity
+
+_DEBUGGER_START_S = 30.0
+
+
+@dataclass(frozen=True)
+class Interruption:
+    """What came of an interrupt. It is true if the execution stopped.
+
+    Attributes:
+        status: ``stopped``, ``unanswered`` (it goes on; see `stack`), or ``not-running``.
+        execution: the number of the execution, None if none was running.
+        stack: every thread's stack, where the interrupt went unanswered.
+    """
+
+    status: str
+    execution: int | None = None
+    stack: str = ""
+
+    def __bool__(self) -> bool:
+        return self.status == "stopped"
+
+
+@dataclass(frozen=True)
+class Past:
+    """One input of the past.
+
+    Attributes:
+        seq: the number of the event.
+        execution: the number of the execution.
+        time: seconds since the epoch.
+        name: who submitted it.
+        code: the source.
+    """
+
+    seq: int
+    execution: int
+    time: float
+    name: str
+    code: str
+
+
+class KernelClient(Looking):
+    """A client of a kernel. Leaving it, by `close` or ``with``, leaves the kernel running.
+
+    No thread of the caller touches a socket, so Ctrl-C at any moment leaves the connection usable. Every call waits
+    at most ``timeout`` seconds, or what it says itself, and fails at once when the connection is lost.
+
+    Args:
+        address: where the hub is.
+        session: the session to continue, None for a new one.
+        name: how to be shown to others.
+        role: ``user`` or ``observer``.
+        joins: False only looks: nobody is told of this client, and no session is shown as present.
+        timeout: in seconds.
+
+    Attributes:
+        kernel_name: the kernel's name.
+        last_seen: the number of the last event that an earlier client of this session acknowledged, None without one.
+        came_first: whether no other client had this session when this one joined.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        session: str | None = None,
+        name: str | None = None,
+        role: str = Role.USER,
+        joins: bool = True,
+        timeout: float = 10.0,
+    ) -> None:
+        self._address = address
+        self._timeout_s = timeout
+        self._lock = threading.Lock()
+        self._objects: WorkerConnection | None = None
+        self._readers: set[Commands] = set()
+        identity = Identity(session or "", name or "", role)
+        # Both serve all calls; who joins is told to everybody.
+        channel = handshake.COMMANDS if joins else handshake.EVENTS
+        self._commands = Commands(address, channel, identity, timeout, "rpyc_kernel-commands")
+        try:
+            self._identity = self._commands.identity
+            hello = dict(self._commands.call("hello"))
+            self.kernel_name: str = hello["kernel"]
+            self.last_seen: int | None = hello["cursor"]
+            self.came_first: bool = hello["came_first"]
+        except BaseException:
+            self._commands.close()
+            raise
+        self._bulk = Bulk(address, lambda: self._identity, hello["hub_pid"], timeout)
+        self._made_feed: Feed | None = None
+        self._feed_lock = threading.Lock()
+
+    def __enter__(self) -> KernelClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.is_closed else "connected"
+        return f"<KernelClient of {self._address.shown}, session {self.session} ({state})>"
+
+    # ------------------------------------------------------------------ who
+
+    @property
+    def session(self) -> str:
+        """The id of this session; give it to `connect` to come back as the same."""
+        return self._identity.session
+
+    @property
+    def name(self) -> str:
+        """How others see this session."""
+        return self._identity.name
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the connection is closed or lost."""
+        return self._commands.is_closed
+
+    @property
+    def last_stack(self) -> str:
+        """The last Python stack of the last worker that died, "" if none could be had."""
+        return str(self._commands.call("last_stack"))
+
+    # ------------------------------------------------------------------ running code
+
+    def submit(
+        self,
+        code: str,
+        *,
+        stop_on_error: bool = True,
+        lane: str = Lane.MAIN,
+        file: str | None = None,
+        first_line: int = 1,
+    ) -> Execution:
+        """Queue code and return at once.
+
+        Args:
+            code: the source.
+            stop_on_error: if this code fails, abort what this session queued behind it.
+            lane: ``main``, or ``side`` to run in a thread beside the queue.
+            file: the file the code is a part of, which tracebacks and breakpoints then name.
+            first_line: the line of the file in which the code begins.
+
+        Raises:
+            BadCode: it is too long, or has characters no encoding can carry.
+        """
+        form = None if file is None else Form(file, first_line)
+        return self._submit(code, stop_on_error, lane, None, form)
+
+    def run_file(
+        self,
+        path: str,
+        args: Sequence[str] = (),
+        *,
+        cwd: str | None = None,
+        namespace: str = Space.CURRENT,
+        stop_on_error: bool = True,
+    ) -> Execution:
+        """Queue a file as a program named ``__main__`` and return at once.
+
+        The worker reads the file when its turn comes. ``sys.argv``, the first entry of ``sys.path`` and the working
+        directory are the program's while it runs, and what they were before afterwards.
+
+        Args:
+            path: of the file, as the worker sees it; a relative one counts from the program's working directory.
+            args: what follows the path in ``sys.argv``.
+            cwd: the program's working directory, None for the worker's.
+            namespace: ``current`` for the one all clients share, ``fresh`` for one that goes with the program.
+            stop_on_error: if the program fails, abort what this session queued behind it.
+        """
+        if isinstance(args, str):
+            raise RequestError("args must be a list of str, one for each argument")
+        form = Form(path, arguments=tuple(args), cwd=cwd, namespace=namespace)
+        return self._submit(f"# run {shlex.join([path, *args])}", stop_on_error, Lane.MAIN, None, form)
+
+    def execute(self, code: str, *, timeout: float | None = None, stop_on_error: bool = True) -> Execution:
+        """Run code and wait for its end.
+
+        Args:
+            code: the source.
+            timeout: in seconds; None waits as long as it takes.
+            stop_on_error: if this code fails, abort what this session queued behind it.
+
+        Returns:
+            The finished execution; its `value` is that of the last expression.
+
+        Raises:
+            ExecutionError: the code raised.
+            TimeoutError: it goes on; use `submit` to keep hold of it, or `interrupt`.
+            KernelDied: the worker died.
+        """
+        _require_encodable(code)
+        execution = Execution(self, 0)
+        follow_to_end(self._commands, execution, self._commands.start("run", code, stop_on_error, FOLLOW_S))
+        concurrent.futures.Future.result(execution, timeout)
+        return execution
+
+    def execution(self, number: int) -> Execution:
+        """Return an execution submitted earlier, by this session or another, with everything it did so far."""
+        execution = Execution(self, number)
+        since = next((past.seq for past in reversed(self.history(limit=100_000)) if past.execution == number), None)
+        if since is None:
+            raise NoSuchExecution(f"there is no execution {number}")
+
+        def follow() -> None:
+            try:
+                for event in self.events(since=since - 1, follow=True):
+                    finish = execution.take(event) if event.execution == number else None
+                    if finish is not None:
+                        finish()
+                        return
+                execution.lose(ConnectionLost("the kernel has stopped"))
+            except Exception as error:  # noqa: BLE001 - the top of a thread: the waiters must hear of it
+                execution.lose(error)
+
+        threading.Thread(target=follow, name=f"rpyc_kernel-follow-{number}", daemon=True).start()
+        return execution
+
+    def hand_in(
+        self,
+        code: str,
+        *,
+        stop_on_error: bool = True,
+        lane: str = Lane.MAIN,
+        call: str | None = None,
+        file: str | None = None,
+    ) -> concurrent.futures.Future[int]:
+        """Queue code without waiting, for those who follow `events` themselves; the future has its number.
+
+        Args:
+            code: the source, or what to show of a call.
+            stop_on_error: as `submit`.
+            lane: as `submit`.
+            call: what the worker is to call instead.
+            file: as `submit`.
+        """
+        _require_encodable(code)
+        told = () if file is None else freeze(Form(file).as_dict())
+        return self._commands.start("execute", code, stop_on_error, lane, call, told)
+
+    def eval(self, expression: str) -> Any:
+        """Evaluate an expression at once, beside the queue: by value if immutable and plain, else a netref."""
+        return self.objects.root.eval(expression)
+
+    def call(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call a remote callable in the worker's main thread, in turn with executions, and return what it returns."""
+        return self.submit_call(function, *args, **kwargs).result()
+
+    def submit_call(self, function: Any, *args: Any, **kwargs: Any) -> Execution:
+        """Queue the call of a live object for the worker's main thread and return at once.
+
+        Its result is that of the call: by value where plain, else a netref.
+        """
+        token = self.objects.root.stage(function, args, tuple(kwargs.items()))
+        return self._submit(f"# call of {function!r}"[:200], True, Lane.MAIN, token)
+
+    def call_beside(self, function: Any, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Any]:
+        """Call a live object beside the queue, in the thread of this client's objects connection; return at once.
+
+        The future can also be awaited. Cancelling it drops the result; the call itself goes on.
+
+        Raises:
+            RequestError: it is no live object.
+            ConnectionLost: the worker it belongs to is gone.
+        """
+        return begin_call(function, *args, **kwargs)
+
+    def _submit(
+        self, code: str, stop_on_error: bool, lane: str, call: str | None, form: Form | None = None
+    ) -> Execution:
+        _require_encodable(code)
+        feed = self._feed  # before the code is handed in, so that it misses nothing of it
+        told = () if form is None else freeze(form.as_dict())
+        execution = Execution(self, self._commands.call("execute", code, stop_on_error, lane, call, told))
+        feed.adopt(execution)
+        return execution
+
+    @property
+    def _feed(self) -> Feed:
+        """The feed, made when the first execution is submitted that somebody may want to watch."""
+        with self._feed_lock:
+            if self._made_feed is None:
+                commands = self._open_events()
+                try:
+                    self._made_feed = Feed(commands, self, int(dict(commands.call("hello"))["last"]))
+                except BaseException:
+                    commands.close()
+                    raise
+                self._made_feed.start()
+            return self._made_feed
+
+    # ------------------------------------------------------------------ live objects
+
+    @property
+    def objects(self) -> WorkerConnection:
+        """The RPyC connection to the worker, made when first used and again after it broke."""
+        with self._lock:
+            if self._objects is None or self._objects.closed:
+                sock = self._address.open(self._timeout_s)
+                try:
+                    handshake.greet_hub(sock, self._address.key, handshake.OBJECTS, self._identity, self._timeout_s)
+                    self._objects = connect_worker(sock, name="rpyc_kernel-objects")
+                except BaseException:
+                    sock.close()
+                    raise
+            return self._objects
+
+    @property
+    def namespace(self) -> Namespace:
+        """The namespace as a mapping of live objects."""
+        return Namespace(lambda: self.objects.root)
+
+    def open_debugger(self) -> DebugChannel:
+        """Open a debugger of the worker, which speaks the Debug Adapter Protocol; there is one at a time.
+
+        It stops in code that was submitted with a file name. Closing it lets everything run on. `status` has as
+        ``debugger`` what the paths of the sources begin with that it keeps by ``dumpCell``, "" where it has no debugpy.
+
+        Raises:
+            RequestError: there is no debugpy, or somebody debugs already.
+            ConnectionLost: the worker is gone.
+        """
+        sock = self._address.open(self._timeout_s)
+        try:
+            handshake.greet_hub(sock, self._address.key, handshake.DEBUGGER, self._identity, self._timeout_s)
+        except BaseException:
+            sock.close()
+            raise
+        channel = DebugChannel(sock)
+        try:
+            channel.wait_until_ready(_DEBUGGER_START_S)
+        except BaseException:
+            channel.close()
+            raise
+        return channel
+
+    # ------------------------------------------------------------------ copies of large values
+
+    def push(
+        self,
+        values: Mapping[str, Any] | None = None,
+        /,
+        *,
+        timeout: float | None = 60.0,
+        progress: Callable[[int, int], None] | None = None,
+        **more: Any,
+    ) -> None:
+        """Immediate. Set variables of the namespace to copies of values, all at once.
+
+        Args:
+            values: by name; whatever can be pickled. Arrays, bytes and plain tables go at the speed of memory.
+            timeout: for how many seconds the kernel may take nothing, or not answer.
+            progress: called with the bytes that are through, and all there are.
+            **more: further values, where no name is one of these parameters'.
+
+        Raises:
+            RequestError: a value cannot be pickled, or cannot be rebuilt in the worker.
+            CallTimeout: nothing moved for ``timeout`` seconds.
+            ConnectionLost: the worker is gone; what variables hold is unchanged.
+        """
+        self._bulk.push({**(values or {}), **more}, timeout, progress)
+
+    def pull(
+        self,
+        expression: str,
+        *,
+        timeout: float | None = 60.0,
+        progress: Callable[[int, int], None] | None = None,
+        allow_pickle: bool = False,
+        max_bytes: int | None = None,
+    ) -> Any:
+        """Immediate. Evaluate an expression, beside the queue, and return a copy of its value.
+
+        Slices say what is wanted: ``pull("a[1000:2000, :5]")``. Numbers, text, bytes, arrays, plain tables, and
+        containers of these come as plain data; a table is a `pandas.DataFrame`, or where there is no pandas a dict of
+        its columns.
+
+        Args:
+            expression: in the namespace.
+            timeout: for how many seconds nothing may come.
+            progress: called with the bytes that are through, and all there are.
+            allow_pickle: take other values as a pickle. To open it runs code that the kernel chooses.
+            max_bytes: refuse what is larger.
+
+        Raises:
+            NotPlain: the value needs ``allow_pickle``.
+            ExecutionError: the expression raised.
+            RequestError: the value cannot be pickled, is too large, or needs a library that is not here.
+            CallTimeout: nothing came for ``timeout`` seconds.
+            ConnectionLost: the worker is gone.
+        """
+        return self._bulk.pull(expression, timeout, progress, allow_pickle=allow_pickle, max_bytes=max_bytes)
+
+    # ------------------------------------------------------------------ events
+
+    def events(self, since: int | None = 0, *, follow: bool = True) -> Iterator[Event]:
+        """Yield everything that happened and happens, from a cursor.
+
+        Args:
+            since: the number of the last event already seen; 0 begins with the first event ever, None continues where
+                this session left off, and remembers in the kernel how far it got.
+            follow: go on as things happen, until the kernel stops; else end with what has happened by now.
+        """
+        acknowledge = since is None
+        reader = self._open_events()
+        self._readers.add(reader)
+        try:
+            cursor = int(dict(reader.call("hello"))["cursor"] or 0) if since is None else since
+            if follow:
+                yield from follow_events(reader, cursor, acknowledge=acknowledge)
+                return
+            last = dict(reader.call("hello"))["last"]
+            while cursor < last:
+                cursor, events = read_events(reader, cursor, wait_s=0, acknowledge=acknowledge)
+                yield from (event for event in events if event.seq <= last)
+            if acknowledge:
+                reader.call("acknowledge", cursor)
+        finally:
+            self._readers.discard(reader)
+            reader.close()
+
+    def watch(
+        self, since: int, take: Callable[[list[Event]], bool], ended: Callable[[Exception | None], None]
+    ) -> Watch:
+        """Have events handed on as they come, on another thread, for those who wait for other things, too.
+
+        Args:
+            since: the number of the last event already seen.
+            take: gets each batch, and must not wait; where it returns False, the next waits for `Watch.go_on`.
+            ended: told at the end: None if the kernel has stopped, else why there is nothing more.
+        """
+        commands = self._open_events()
+        try:
+            watch = Watch(commands, since, take, ended)
+        except BaseException:
+            commands.close()
+            raise
+        watch.go_on()
+        return watch
+
+    def acknowledge(self, seq: int) -> None:
+        """Have the kernel remember that this session has seen everything up to event ``seq``."""
+        self._commands.call("acknowledge", seq)
+
+    def history(self, pattern: str = "", *, limit: int = 1000) -> list[Past]:
+        """Return the newest inputs whose source contains ``pattern``, oldest first, of all sessions and generations."""
+        return [Past(*row) for row in self._commands.call("history", pattern, limit)]
+
+    def _open_events(self) -> Commands:
+        return Commands(self._address, handshake.EVENTS, self._identity, self._timeout_s, "rpyc_kernel-events")
+
+    # ------------------------------------------------------------------ stopping things
+
+    def interrupt(self, execution: int | None = None, *, force: str = Force.SIGNAL, wait: float = 3.0) -> Interruption:
+        """Interrupt one execution, or whatever runs, and see whether it stops.
+
+        Args:
+            execution: its number; it is interrupted only if it is the one that runs.
+            force: ``signal``; ``exception`` where user code has taken SIGINT over; ``terminate`` ends the worker.
+            wait: for how many seconds to wait for it to stop; 0 returns at once with ``unanswered``.
+        """
+        last = dict(self._commands.call("hello"))["last"]
+        try:
+            number = self._commands.call("interrupt", execution, force)
+        except NotRunning:
+            return Interruption("not-running", execution)
+        with contextlib.suppress(ConnectionFailed):  # it is delivered, whether or not its effect can be watched
+            if wait and self._sees_end(number, last, wait):
+                return Interruption("stopped", number)
+        stack = ""
+        if wait:
+            with contextlib.suppress(WorkerBusy, KernelDied):  # stopped by the system, or just gone
+                stack = self.stack()
+        return Interruption("unanswered", number, stack)
+
+    def _sees_end(self, number: int, cursor: int, wait_s: float) -> bool:
+        deadline = time.monotonic() + wait_s
+        reader = self._open_events()
+        try:
+            while (left := deadline - time.monotonic()) > 0:
+                cursor, events = read_events(reader, cursor, wait_s=left)
+                if any(event.kind == Kind.FINISHED and event.execution == number for event in events):
+                    return True
+            return False
+        finally:
+            reader.close()
+
+    def cancel(self, execution: int) -> None:
+        """Take a queued execution out of the queue.
+
+        Raises:
+            NotQueued: it runs or has finished.
+            NoSuchExecution: there never was one of this number.
+        """
+        self._commands.call("cancel", execution)
+
+    def restart(self, *, timeout: float = 60.0) -> int:
+        """Replace the worker and its namespace; returns the new generation's number when it is ready.
+
+        Raises:
+            KernelDied: no worker could be started.
+            CallTimeout: it was not ready in time.
+        """
+        cursor = int(self.status()["last"])
+        generation = int(self._commands.call("restart"))
+        deadline = time.monotonic() + timeout
+        reason = ""
+        reader = self._open_events()
+        try:
+            while (left := deadline - time.monotonic()) > 0:
+                status = self.status()
+                if status["generation"] >= generation:
+                    if status["state"] in (State.IDLE, State.BUSY):
+                        return generation
+                    if status["state"] == State.DEAD and reason:
+                        raise KernelDied(f"generation {generation} did not start: {reason}", reason, generation)
+                cursor, events = read_events(reader, cursor, wait_s=left)
+                reason = next((e.reason for e in reversed(events) if e.kind == Kind.WORKER_DIED), reason)
+        finally:
+            reader.close()
+        raise CallTimeout(f"generation {generation} was not ready within {timeout:g} s")
+
+    def shutdown(self, *, timeout: float = 10.0) -> None:
+        """End the kernel, worker and hub, and close this client when they are gone.
+
+        Raises:
+            CallTimeout: they are not gone yet; this client is closed all the same.
+        """
+        self._commands.call("shutdown")
+        is_over = self._commands.wait_until_closed(timeout)
+        self._readers.clear()  # whoever follows events still reads the last ones, and then ends by itself
+        self.close()
+        if not is_over:
+            raise CallTimeout(
+                f"kernel {self.kernel_name!r} was told to end, but has not within {timeout:g} s; "
+                f"'rpyc-kernel status {self.kernel_name}' shows its processes"
+            )
+
+    def close(self) -> None:
+        """Leave; the kernel and its executions go on. Whoever waits in this client gets `ConnectionLost`."""
+        with self._lock:
+            objects, self._objects = self._objects, None
+        if objects is not None:
+            objects.close()
+        for reader in list(self._readers):
+            reader.close()
+        self._bulk.close()
+        if self._made_feed is not None:
+            self._made_feed.close()
+        self._commands.close()
+
+    # ------------------------------------------------------------------ looking, also while the kernel is busy
+
+    def status(self) -> dict[str, Any]:
+        """Return what the kernel is doing; always answers.
+
+        It has `state`, `generation`, `hub_pid`, `worker_pid`, `memory_bytes` (of the worker, about a second old),
+        `busy_since`, `running`, `queue`, `side`, `prompts`, `sessions` and more.
+        """
+        status = dict(self._commands.call("status"))
+        status["running"] = dict(status["running"]) if status["running"] else None
+        for part in ("queue", "side", "prompts", "sessions"):
+            status[part] = [dict(item) for item in status[part]]
+        return status
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """Return who takes part, those present first."""
+        found: list[dict[str, Any]] = self.status()["sessions"]
+        return found
+
+    def stack(self, *, timeout: float = 2.0) -> str:
+        """Return every thread's stack in the worker, also while a C call holds the interpreter lock.
+
+        Raises:
+            WorkerBusy: none came in time.
+        """
+        return str(self._commands.call("stack", timeout, timeout_s=timeout + self._timeout_s))
+
+    def answer_input(self, text: str | None, execution: int | None = None) -> None:
+        """Answer a prompt; None is end-of-file.
+
+        Raises:
+            NotAsked: nobody waits for an answer.
+        """
+        self._commands.call("answer_input", text, execution)
+
+
+def _require_encodable(code: str) -> None:
+    if not isinstance(code, str):
+        raise RequestError(f"code must be str, not {type(code).__name__}")
+    try:
+        code.encode()
+    except UnicodeEncodeError as error:
+        raise BadCode(
+            f"the code has a lone surrogate at character {error.start}, which no encoding can carry; remove it"
+        ) from None

@@ -1,0 +1,261 @@
+"""Starting kernels, finding them, connecting to them."""
+
+from __future__ import annotations
+
+import getpass
+import importlib.util
+import json
+import os
+import select
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rpyc_kernel.client.address import resolve
+from rpyc_kernel.client.kernel import KernelClient
+from rpyc_kernel.core.contract import Role
+from rpyc_kernel.errors import CallTimeout, KernelError, NoSuchKernel, RequestError, from_name
+from rpyc_kernel.settings import DEFAULT_SWITCH_INTERVAL_S, ENGINES, Folders, HubSettings, WorkerSettings, check_name
+from rpyc_kernel.system import processes
+from rpyc_kernel.system.runtime_folder import RuntimeFolder
+from rpyc_kernel.wire.connection_file import ConnectionFile
+
+_START_TIMEOUT_S = 30.0
+_MIN_SWITCH_INTERVAL_S = 1e-6
+_MAX_SWITCH_INTERVAL_S = 1.0
+
+
+@dataclass(frozen=True)
+class KernelInfo:
+    """A kernel on this machine, as its connection file tells.
+
+    Attributes:
+        name: its name.
+        state: ``running``; ``orphaned`` when its hub is gone and its worker lives.
+        hub_pid: the hub's process.
+        worker_pid: the worker's process.
+        generation: how many workers it has had.
+        started: when its hub started, seconds since the epoch.
+        host: the address it listens on.
+        port: the TCP port.
+    """
+
+    name: str
+    state: str
+    hub_pid: int
+    worker_pid: int | None
+    generation: int
+    started: float
+    host: str
+    port: int
+
+
+def start(
+    name: str = "default",
+    *,
+    engine: str = "auto",
+    python: str | None = None,
+    cwd: str | None = None,
+    env: dict[str, str] | None = None,
+    listen: str | None = None,
+    switch_interval: float = DEFAULT_SWITCH_INTERVAL_S,
+    session: str | None = None,
+    client_name: str | None = None,
+    is_private: bool = False,
+    timeout: float = 10.0,
+) -> KernelClient:
+    """Start a kernel and connect to it. If its hub is gone but its worker lives, the worker is taken up again.
+
+    Args:
+        name: the kernel's name; 1 to 64 letters, digits, ``.``, ``_`` or ``-``.
+        engine: ``ipython``, ``plain``, or ``auto``, which is IPython where the worker's interpreter has it.
+        python: the interpreter of the worker, None for this one.
+        cwd: the worker's working directory, None for this one's.
+        env: further environment variables for the worker.
+        listen: ``host`` or ``host:port``, None for a free port of 127.0.0.1.
+        switch_interval: after how many seconds busy code lets other threads of the worker run, such as those that
+            serve live objects; see `sys.setswitchinterval`.
+        session: the session to continue.
+        client_name: how to be shown to others, None for the user's name.
+        is_private: keep no journal, and stop by `KernelClient.shutdown` alone.
+        timeout: of the connection's calls, in seconds.
+
+    Raises:
+        KernelExists: a kernel of this name runs.
+        BadName: it cannot be a name.
+        RequestError: an argument is wrong.
+    """
+    launch(
+        check_name(name),
+        engine=engine,
+        python=python,
+        cwd=cwd,
+        env=env,
+        listen=listen,
+        switch_interval=switch_interval,
+        is_private=is_private,
+    )
+    return connect(name, session=session, name=client_name, timeout=timeout)
+
+
+def launch(
+    name: str,
+    *,
+    engine: str,
+    python: str | None,
+    cwd: str | None,
+    env: dict[str, str] | None,
+    listen: str | None,
+    switch_interval: float,
+    is_private: bool,
+) -> None:
+    """Start a hub, and return when clients can connect to it."""
+    if engine not in ENGINES:
+        raise RequestError(f"there is no engine {engine!r}; choose 'auto', 'plain' or 'ipython'")
+    if engine == "ipython" and python is None and importlib.util.find_spec("IPython") is None:
+        raise RequestError("IPython is not installed; install rpyc-kernel[ipython], or choose the engine 'plain'")
+    if cwd is not None and not os.path.isdir(cwd):
+        raise RequestError(f"the working directory {cwd!r} is not there")
+    if not _MIN_SWITCH_INTERVAL_S <= switch_interval <= _MAX_SWITCH_INTERVAL_S:
+        raise RequestError(
+            f"a switch interval of {switch_interval:g} s makes no sense; choose one between "
+            f"{_MIN_SWITCH_INTERVAL_S:g} and {_MAX_SWITCH_INTERVAL_S:g} s"
+        )
+    host, port = _parse_listen(listen)
+    hub = HubSettings(host=host, port=port, engine=engine, python=python or "", is_private=is_private)
+    worker = WorkerSettings(
+        switch_interval_s=switch_interval, environment=env or {}, cwd=os.path.abspath(cwd or os.getcwd())
+    )
+    folders = Folders.from_environment()
+    folder = RuntimeFolder(folders.runtime / name)
+    folder.create()
+    # Said in full, because the hub runs in another folder, where relative paths would mean something else.
+    places = {"RPYC_KERNEL_RUNTIME_DIR": str(folders.runtime), "RPYC_KERNEL_STATE_DIR": str(folders.state)}
+    read_end, write_end = os.pipe()
+    try:
+        options = {"hub": asdict(hub), "worker": asdict(worker), "ready": write_end}
+        child = processes.spawn_module(
+            "rpyc_kernel.hub",
+            [name, json.dumps(options)],
+            cwd=str(folder.path),
+            environment=places,
+            pass_descriptors=(write_end,),
+        )
+    finally:
+        os.close(write_end)
+    try:
+        answer = _read_answer(read_end, name)
+    finally:
+        os.close(read_end)
+        child.wait()
+    if "error" in answer:
+        raise from_name(answer["error"], answer["message"])
+
+
+def connect(
+    target: str | os.PathLike[str] = "default",
+    *,
+    session: str | None = None,
+    name: str | None = None,
+    role: str = Role.USER,
+    joins: bool = True,
+    key: str | None = None,
+    timeout: float = 10.0,
+) -> KernelClient:
+    """Connect to a running kernel.
+
+    Args:
+        target: its name, the path of its connection file, ``tcp://host:port`` or ``unix:///path``.
+        session: the session to continue, None for a new one.
+        name: how to be shown to others, None for the user's name.
+        role: ``user``, or ``observer`` to look on only.
+        joins: False only looks: nobody is told, and no session is shown as present.
+        key: the kernel's key in hexadecimal digits, for ``tcp://`` and ``unix://``; else ``RPYC_KERNEL_KEY`` is asked.
+        timeout: of connecting and of each call, in seconds.
+
+    Raises:
+        NoSuchKernel: there is none.
+        ConnectionFailed: or one of its kinds, such as `AuthenticationFailed`.
+    """
+    address = resolve(target, key)
+    return KernelClient(address, session=session, name=name or user_name(), role=role, joins=joins, timeout=timeout)
+
+
+def kernels() -> list[KernelInfo]:
+    """Return the kernels of this user on this machine: those that run, and those whose worker waits for a hub."""
+    found = []
+    runtime = Folders.from_environment().runtime
+    for path in sorted(runtime.iterdir()) if runtime.is_dir() else []:
+        folder = RuntimeFolder(path)
+        try:
+            file = ConnectionFile.read(folder.connection_file)
+        except NoSuchKernel:
+            continue
+        state = "running" if folder.has_hub else "orphaned" if _has_worker(file) else ""
+        if state:
+            found.append(
+                KernelInfo(
+                    file.name, state, file.hub_pid, file.worker_pid, file.generation, file.started, file.host, file.port
+                )
+            )
+    return found
+
+
+def stop_orphan(name: str) -> bool:
+    """End the worker of a kernel that has lost its hub, and remove what is left; False when it is not so."""
+    if "://" in name or os.sep in name:
+        return False
+    folder = RuntimeFolder(Folders.from_environment().runtime / check_name(name))
+    try:
+        file = ConnectionFile.read(folder.connection_file)
+    except NoSuchKernel:
+        return False
+    if folder.has_hub or not _has_worker(file):
+        return False
+    assert file.worker_pid is not None
+    processes.kill(file.worker_pid)
+    processes.Stranger(file.worker_pid).wait()
+    folder.remove()
+    return True
+
+
+def user_name() -> str:
+    """The name to show for this user: what the environment says, else "user"."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return "user"
+
+
+def _has_worker(file: ConnectionFile) -> bool:
+    return processes.is_alive(file.worker_pid, file.worker_birth)
+
+
+def _parse_listen(listen: str | None) -> tuple[str, int]:
+    if not listen:
+        return "127.0.0.1", 0
+    host, separator, port = listen.rpartition(":")
+    if not separator:
+        return listen, 0
+    if not port.isdigit() or int(port) > 65535:
+        raise RequestError(f"cannot listen on {listen!r}; use 'host' or 'host:port'")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def _read_answer(descriptor: int, name: str) -> dict[str, Any]:
+    data = b""
+    answering = select.poll()
+    answering.register(descriptor, select.POLLIN)
+    while True:
+        if not answering.poll(_START_TIMEOUT_S * 1000):
+            raise CallTimeout(f"the hub of kernel {name!r} did not come up within {_START_TIMEOUT_S:g} s")
+        piece = os.read(descriptor, 65536)
+        if not piece:
+            break
+        data += piece
+    if not data:
+        raise KernelError(f"the hub of kernel {name!r} ended before it was ready; see hub.log in its runtime folder")
+    answer: dict[str, Any] = json.loads(data)
+    return answer
+
+
+__all__ = ["KernelInfo", "connect", "kernels", "launch", "start", "stop_orphan"]

@@ -1,0 +1,57 @@
+"""The kernel's namespace as a mapping of live objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, MutableMapping
+from typing import Any
+
+
+class Namespace(MutableMapping[str, Any]):
+    """Reads and writes the namespace over the objects connection: plain values by value, all else as netrefs.
+
+    Names can be used as keys or as attributes: ``namespace["df"].head()`` or ``namespace.df.head()``.
+    """
+
+    def __init__(self, root: Callable[[], Any]) -> None:
+        object.__setattr__(self, "_root", root)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._root().namespace[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._root().namespace[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        del self._root().namespace[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([str(name) for name in self._root().eval("tuple(globals())") if not name.startswith("__")])
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, name: object) -> bool:
+        return bool(self._root().namespace.__contains__(name))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"the kernel's namespace has no {name!r}") from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        try:
+            del self[name]
+        except KeyError:
+            raise AttributeError(f"the kernel's namespace has no {name!r}") from None
+
+    def __dir__(self) -> list[str]:
+        return list(self)
+
+    def __repr__(self) -> str:
+        return f"<Namespace with {len(self)} names>"

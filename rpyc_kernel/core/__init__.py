@@ -1,0 +1,1 @@
+"""What is decided: pure objects without threads, sockets, clocks or RPyC."""

@@ -1,0 +1,87 @@
+"""What a decision asks the hub to do: each an imperative, carried out in order, outside the state's lock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from rpyc_kernel.core.form import Form
+
+
+@dataclass(frozen=True)
+class Record:
+    """Write an event to the journal and show it to every reader."""
+
+    kind: str
+    execution: int | None = None
+    session: str | None = None
+    payload: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunCode:
+    """Hand an execution to the worker."""
+
+    execution: int
+    code: str
+    lane: str
+    call: str | None
+    form: Form | None = None
+
+
+@dataclass(frozen=True)
+class InterruptWorker:
+    """Interrupt exactly this execution, if the worker still runs it."""
+
+    execution: int
+    lane: str
+    force: str
+
+
+@dataclass(frozen=True)
+class StartGrace:
+    """Report back with `GraceElapsed` after the time an interrupt is given to work."""
+
+    execution: int
+
+
+@dataclass(frozen=True)
+class ReportStack:
+    """Dump every thread's stack and record it: an interrupt went unanswered."""
+
+    execution: int
+    session: str | None
+
+
+@dataclass(frozen=True)
+class AnswerWorker:
+    """Give the worker the text for a prompt; None is end-of-file."""
+
+    token: int
+    text: str | None
+
+
+@dataclass(frozen=True)
+class StartWorker:
+    """Start a worker with an empty namespace."""
+
+    generation: int
+
+
+@dataclass(frozen=True)
+class KillWorker:
+    """End the worker process; its death is reported like any other, with this reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class StopHub:
+    """Leave, after everything recorded was written."""
+
+    reason: str
+
+
+Action = (
+    Record | RunCode | InterruptWorker | StartGrace | ReportStack | AnswerWorker | StartWorker | KillWorker | StopHub
+)

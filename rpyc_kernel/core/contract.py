@@ -1,0 +1,221 @@
+"""What crosses the wire, by name: kinds of events, outcomes, fields, limits, and the shape of an event.
+
+This file is the only place where these names stand. They live in `core` because the decisions are made in these words;
+everything that sends, stores or shows an event imports them from here.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+PROTOCOL_VERSION: Final = 1
+MAX_CODE_CHARS: Final = 4 * 1024 * 1024
+MAX_PLAIN_REPR: Final = 4096
+"""The longest ``repr`` of a plain value that travels inside its result event, in characters."""
+
+
+class Kind:
+    """The kinds of events; `FIELDS` says what each carries."""
+
+    HUB_STARTED: Final = "hub_started"
+    HUB_STOPPED: Final = "hub_stopped"
+    CLIENT_JOINED: Final = "client_joined"
+    CLIENT_LEFT: Final = "client_left"
+    WORKER_STARTED: Final = "worker_started"
+    WORKER_DIED: Final = "worker_died"
+    RESTART_REQUESTED: Final = "restart_requested"
+    QUEUED: Final = "queued"
+    STARTED: Final = "started"
+    STREAM: Final = "stream"
+    DISPLAY: Final = "display"
+    CLEAR_OUTPUT: Final = "clear_output"
+    PAGE: Final = "page"
+    NEXT_INPUT: Final = "next_input"
+    COMM: Final = "comm"
+    RESULT: Final = "result"
+    ERROR: Final = "error"
+    INPUT_REQUESTED: Final = "input_requested"
+    INPUT_ANSWERED: Final = "input_answered"
+    INTERRUPT_REQUESTED: Final = "interrupt_requested"
+    INTERRUPT_UNANSWERED: Final = "interrupt_unanswered"
+    FINISHED: Final = "finished"
+    JOURNAL_TROUBLE: Final = "journal_trouble"
+    JOURNAL_RECOVERED: Final = "journal_recovered"
+
+
+COMM_CALL: Final = "comm:"
+"""What a call begins with that brings a client's message to a widget; the message follows as JSON."""
+
+MESSAGE_OF: Final = "rpyc_kernel-execution-"
+"""What stands before an execution's number where a widget names the message that the execution came by."""
+
+RICH_VIEW: Final = "__import__('rpyc_kernel.worker.rich_values', fromlist=['describe']).describe({})"
+"""What a worker evaluates for all that the value of an expression shows of itself: a MIME bundle as JSON."""
+
+UNFINISHED: Final = "unfinished"
+"""What a worker reports that is no event: which executions it has received, and which of them it has not finished."""
+
+
+class Outcome:
+    """How an execution ended."""
+
+    OK: Final = "ok"
+    ERROR: Final = "error"
+    INTERRUPTED: Final = "interrupted"
+    CANCELLED: Final = "cancelled"
+    ABORTED: Final = "aborted"
+    LOST: Final = "lost"
+
+
+class State:
+    """What the kernel as a whole is doing."""
+
+    STARTING: Final = "starting"
+    IDLE: Final = "idle"
+    BUSY: Final = "busy"
+    DEAD: Final = "dead"
+    STOPPING: Final = "stopping"
+
+
+class Lane:
+    """Where an execution runs: in turn on the main thread, or at once in a thread of its own."""
+
+    MAIN: Final = "main"
+    SIDE: Final = "side"
+
+
+class Space:
+    """The namespace a program runs in: the one that all share, or one of its own that goes with it."""
+
+    CURRENT: Final = "current"
+    FRESH: Final = "fresh"
+
+
+class Role:
+    """What a session may do: a person or program that works, or one that only looks on."""
+
+    USER: Final = "user"
+    OBSERVER: Final = "observer"
+
+
+class Force:
+    """The rungs of the interrupt ladder."""
+
+    SIGNAL: Final = "signal"
+    EXCEPTION: Final = "exception"
+    TERMINATE: Final = "terminate"
+
+
+class Scope:
+    """Which events a reader asks for: all, or those of its own session and of nobody."""
+
+    ALL: Final = "all"
+    SESSION: Final = "session"
+
+
+FIELDS: Final[dict[str, tuple[str, ...]]] = {
+    Kind.HUB_STARTED: ("pid", "version"),
+    Kind.HUB_STOPPED: ("reason",),
+    Kind.CLIENT_JOINED: ("name", "role"),
+    Kind.CLIENT_LEFT: ("name",),
+    Kind.WORKER_STARTED: ("generation", "pid", "python", "engine", "adopted"),
+    Kind.WORKER_DIED: ("generation", "reason", "stack", "memory_bytes", "peak_memory_bytes"),
+    Kind.RESTART_REQUESTED: ("by",),
+    Kind.QUEUED: ("code", "name", "lane", "position", "stop_on_error", "call", "form"),
+    Kind.STARTED: ("generation",),
+    Kind.STREAM: ("name", "text"),
+    Kind.DISPLAY: ("data", "metadata", "display_id", "is_update"),
+    Kind.CLEAR_OUTPUT: ("wait",),  # wait: clear only when the next output comes
+    Kind.PAGE: ("data",),  # a mime bundle, for whoever asked to read at leisure
+    Kind.NEXT_INPUT: ("text", "replace"),  # what the code proposes to run next
+    # From one of the code's widgets to its views in clients; action: open, msg or close; buffers: each in base64.
+    Kind.COMM: ("comm_id", "action", "target", "data", "metadata", "buffers"),
+    Kind.RESULT: ("data", "metadata", "literal"),
+    Kind.ERROR: ("ename", "evalue", "traceback", "notes", "chain"),
+    Kind.INPUT_REQUESTED: ("prompt", "password", "token"),
+    Kind.INPUT_ANSWERED: ("by", "token"),  # by None: whoever asked no longer waits
+    Kind.INTERRUPT_REQUESTED: ("by", "force"),
+    Kind.INTERRUPT_UNANSWERED: ("stack",),
+    Kind.FINISHED: ("outcome", "reason", "duration_s", "by", "generation"),
+    Kind.JOURNAL_TROUBLE: ("message",),
+    Kind.JOURNAL_RECOVERED: ("message", "dropped"),
+}
+
+
+WireEvent = tuple[int, float, str, int | None, str | None, str]
+"""An event before it crosses the wire: number, time, kind, execution, session, and the payload as a JSON object."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One numbered fact of a kernel's life.
+
+    The fields of the payload (see `FIELDS`) read as attributes: ``event.text`` of a stream.
+
+    Attributes:
+        seq: its number; never used again within this kernel.
+        time: seconds since the epoch.
+        kind: one of `Kind`.
+        execution: the number of the execution it belongs to, or None.
+        session: the id of the session it belongs to, or None.
+        payload: the fields by name.
+    """
+
+    seq: int
+    time: float
+    kind: str
+    execution: int | None
+    session: str | None
+    payload: dict[str, Any] = field(default_factory=dict)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return object.__getattribute__(self, "payload")[name]
+        except KeyError:
+            has = ", ".join(sorted(self.payload))
+            raise AttributeError(f"a {self.kind!r} event has no field {name!r}; it has {has}") from None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The whole event as one dict that JSON can carry."""
+        return {
+            "seq": self.seq,
+            "time": self.time,
+            "kind": self.kind,
+            "execution": self.execution,
+            "session": self.session,
+            **self.payload,
+        }
+
+
+def freeze(value: Any) -> Any:
+    """Turn dicts and lists into tuples that travel by value; a dict becomes a tuple of its items."""
+    if isinstance(value, dict):
+        return tuple((key, freeze(item)) for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return tuple(freeze(item) for item in value)
+    return value
+
+
+def encode_events(events: Iterable[WireEvent]) -> str:
+    """Write events as one JSON array, each ``[number, time, kind, execution, session, {fields}]``."""
+    return f"[{','.join(map(_encode_event, events))}]"
+
+
+def _encode_event(event: WireEvent) -> str:
+    seq, time, kind, execution, session, payload = event
+    number = "null" if execution is None else execution
+    return f'[{seq},{time!r},"{kind}",{number},{_encode_text(session)},{payload}]'
+
+
+@functools.lru_cache(maxsize=1000)
+def _encode_text(text: str | None) -> str:
+    return json.dumps(text)
+
+
+def decode_events(text: str) -> list[Event]:
+    """Read what `encode_events` wrote."""
+    return [Event(*fields) for fields in json.loads(text)]

@@ -1,0 +1,180 @@
+"""What can happen to a kernel: the facts that `KernelState` decides upon.
+
+Each is in the past tense and carries the time at which it happened, so that decisions need no clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from rpyc_kernel.core.contract import Force, Lane, Role
+from rpyc_kernel.core.form import Form
+
+
+@dataclass(frozen=True)
+class SessionJoined:
+    """A client connected under this session."""
+
+    session: str
+    name: str
+    role: str = Role.USER
+
+
+@dataclass(frozen=True)
+class SessionLeft:
+    """One of the session's connections ended."""
+
+    session: str
+
+
+@dataclass(frozen=True)
+class CodeSubmitted:
+    """A session handed in code to run, or (``call``) a staged call in the worker, or (``form``) a file."""
+
+    session: str
+    code: str
+    time: float
+    stop_on_error: bool = True
+    lane: str = Lane.MAIN
+    call: str | None = None
+    form: Form | None = None
+
+
+@dataclass(frozen=True)
+class CancelRequested:
+    """A session wants a queued execution gone."""
+
+    session: str
+    execution: int
+
+
+@dataclass(frozen=True)
+class InterruptRequested:
+    """A session wants a running execution to stop; None means whatever runs on the main lane."""
+
+    session: str
+    execution: int | None
+    force: str = Force.SIGNAL
+
+
+@dataclass(frozen=True)
+class GraceElapsed:
+    """The time an interrupted execution had to stop is over."""
+
+    execution: int
+
+
+@dataclass(frozen=True)
+class InputAnswered:
+    """A session answers a prompt: the one of ``execution``, or the only one there is. Text None is end-of-file."""
+
+    session: str
+    text: str | None
+    execution: int | None = None
+
+
+@dataclass(frozen=True)
+class WorkerStarted:
+    """A worker is ready to run code."""
+
+    generation: int
+    pid: int
+    python: str
+    engine: str
+    adopted: bool = False
+    received: int = 0
+    time: float = 0.0
+    last_execution: int = 0
+    debugger: str = ""
+
+
+@dataclass(frozen=True)
+class WorkerReported:
+    """The worker produced an event of its own: a stream, a display, a result, an error."""
+
+    kind: str
+    execution: int | None
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class InputWanted:
+    """User code waits for a line of text."""
+
+    execution: int | None
+    token: int
+    prompt: str
+    password: bool
+
+
+@dataclass(frozen=True)
+class InputWithdrawn:
+    """User code no longer waits for a line of text that it wanted: it was interrupted."""
+
+    token: int
+
+
+@dataclass(frozen=True)
+class CodeFinished:
+    """The worker is through with an execution."""
+
+    execution: int
+    outcome: str
+    time: float
+    duration_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class UnfinishedTold:
+    """The worker said what it has not finished; reports of some ends may be lost.
+
+    Attributes:
+        unfinished: the executions that will still end.
+        received: the highest number received on the main lane.
+        sides: all that were received on side lanes.
+        time: when it said so.
+    """
+
+    unfinished: frozenset[int]
+    received: int
+    sides: frozenset[int]
+    time: float
+
+
+@dataclass(frozen=True)
+class WorkerDied:
+    """The worker process is gone."""
+
+    reason: str
+    time: float
+    stack: str = ""
+    memory_bytes: int | None = None
+    peak_memory_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class RestartRequested:
+    """A session wants a new namespace."""
+
+    session: str
+
+
+@dataclass(frozen=True)
+class ShutdownRequested:
+    """The kernel is to end."""
+
+    session: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What a new hub reads in the journal of one that is gone."""
+
+    generation: int
+    last_execution: int
+    had_worker: bool = False
+    unfinished: tuple[tuple[int, str, dict[str, Any], float | None], ...] = ()
+    prompts: tuple[tuple[int, int | None, str | None], ...] = ()
+    sessions: tuple[tuple[str, str, str], ...] = field(default=())

@@ -1,0 +1,568 @@
+"""What the kernel decides: who runs next, what ends how, who may do what. No threads, sockets, clock or RPyC.
+
+A fact of `core.events` comes in, the state changes, and the actions to perform come out. The rules:
+
+1. One first-in-first-out main lane; a side lane runs at once, beside it.
+2. Every execution ends in exactly one `finished`; nothing vanishes.
+3. An error or interrupt aborts only what the same session queued behind it, and only if that execution asked for it.
+4. An interrupt acts on the execution it names, or on none.
+5. A client that leaves ends nothing.
+6. A dead worker ends everything it owed as lost, and a new generation follows, unless it keeps dying before it is
+ready.
+
+     submit ──► queued ──► running ──► finished(ok | error | interrupted)
+                  │           └─ worker died ──► finished(lost)
+                  └─ cancel ──► finished(cancelled) │ same session's error ──► finished(aborted)
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from rpyc_kernel.core import events
+from rpyc_kernel.core.actions import (
+    Action,
+    AnswerWorker,
+    InterruptWorker,
+    KillWorker,
+    Record,
+    ReportStack,
+    RunCode,
+    StartGrace,
+    StartWorker,
+    StopHub,
+)
+from rpyc_kernel.core.contract import MAX_CODE_CHARS, Force, Kind, Lane, Outcome, Role, State
+from rpyc_kernel.core.form import Form, form_of
+from rpyc_kernel.core.sessions import Sessions
+from rpyc_kernel.errors import (
+    BadCode,
+    NoSuchExecution,
+    NotAsked,
+    NotPermitted,
+    NotQueued,
+    NotRunning,
+    RequestError,
+)
+
+_GONE = "the worker was gone when a new hub came"
+
+MAX_FAILED_STARTS = 3
+"""After so many workers in a row that died before they were ready, the hub stops trying and says so."""
+
+
+@dataclass
+class Execution:
+    """One submitted piece of code that is not finished."""
+
+    id: int
+    session: str
+    code: str
+    lane: str
+    stop_on_error: bool
+    call: str | None
+    form: Form | None = None
+    started_at: float | None = None
+    is_in_grace: bool = False
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was handed to the worker."""
+        return self.started_at is not None
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A line of text that user code waits for."""
+
+    token: int
+    execution: int | None
+    session: str | None
+
+
+class Decision(NamedTuple):
+    """What the caller is told, and what is to be done."""
+
+    answer: Any
+    actions: list[Action]
+
+
+class KernelState:
+    """The whole shared state of one kernel.
+
+    Args:
+        is_private: whether the kernel ends with its last client.
+    """
+
+    def __init__(self, *, is_private: bool = False) -> None:
+        self.sessions = Sessions()
+        self._is_private = is_private
+        self.generation = 0
+        self.lifecycle = State.STARTING
+        self._worker_pid: int | None = None
+        self._python = self._engine = self._debugger = ""
+        self._last_execution = 0
+        self._unfinished: dict[int, Execution] = {}
+        self._queue: deque[int] = deque()
+        self._running: int | None = None
+        self._prompts: dict[int, Prompt] = {}
+        self._failed_starts = 0
+        self._death_reason = ""
+        self._had_worker = False
+
+    # ------------------------------------------------------------------ participants
+
+    def handle_session_joined(self, joined: events.SessionJoined) -> Decision:
+        """Let a client take part; the answer is whether it is the first of its session, of which everybody hears."""
+        if not self.sessions.join(joined.session, joined.name, joined.role):
+            return Decision(False, [])
+        name = self.sessions.name_of(joined.session)
+        return Decision(True, [Record(Kind.CLIENT_JOINED, None, joined.session, {"name": name, "role": joined.role})])
+
+    def handle_session_left(self, left: events.SessionLeft) -> list[Action]:
+        """A client is gone; its executions and prompts stay. A private kernel ends with its last client."""
+        if not self.sessions.leave(left.session):
+            return []
+        actions: list[Action] = [
+            Record(Kind.CLIENT_LEFT, None, left.session, {"name": self.sessions.name_of(left.session)})
+        ]
+        if self._is_private and not self.sessions.are_present:
+            shutdown = events.ShutdownRequested(None, "the last client of a private kernel left")
+            actions += self.handle_shutdown_requested(shutdown).actions
+        return actions
+
+    # ------------------------------------------------------------------ executions
+
+    def handle_code_submitted(self, submitted: events.CodeSubmitted) -> Decision:
+        """Give the code a number and a place; the answer is the number."""
+        self._require_user(submitted.session, "execute code")
+        _require_code(submitted.code)
+        if submitted.lane not in (Lane.MAIN, Lane.SIDE):
+            raise RequestError(f"unknown lane {submitted.lane!r}; choose 'main' or 'side'")
+        if submitted.lane == Lane.SIDE and submitted.form is not None and submitted.form.is_program:
+            raise RequestError("a file runs on the main lane: arguments and working directory are the whole worker's")
+        if self.lifecycle in (State.DEAD, State.STOPPING):
+            raise RequestError(f"the kernel is {self.lifecycle} and takes no code{self._remedy()}")
+        self._last_execution += 1
+        execution = Execution(
+            self._last_execution,
+            submitted.session,
+            submitted.code,
+            submitted.lane,
+            submitted.stop_on_error,
+            submitted.call,
+            submitted.form,
+        )
+        self._unfinished[execution.id] = execution
+        is_side = execution.lane == Lane.SIDE and self._is_ready
+        position = 0 if is_side else len(self._queue) + (self._running is not None)
+        actions: list[Action] = [
+            Record(
+                Kind.QUEUED,
+                execution.id,
+                execution.session,
+                {
+                    "code": execution.code,
+                    "name": self.sessions.name_of(execution.session),
+                    "lane": execution.lane,
+                    "position": position,
+                    "stop_on_error": execution.stop_on_error,
+                    "call": execution.call,
+                    "form": None if execution.form is None else execution.form.as_dict(),
+                },
+            )
+        ]
+        if is_side:
+            actions += self._run(execution, submitted.time)
+        else:
+            self._queue.append(execution.id)
+            actions += self._advance(submitted.time)
+        return Decision(execution.id, actions)
+
+    def handle_code_finished(self, finished: events.CodeFinished) -> list[Action]:
+        """Close an execution, abort what its session queued behind it if it failed, and run the next."""
+        execution = self._unfinished.get(finished.execution)
+        if execution is None or not execution.is_running:
+            return []
+        actions = self._end(execution, finished.outcome, duration_s=finished.duration_s)
+        if finished.outcome != Outcome.OK and execution.stop_on_error and execution.lane == Lane.MAIN:
+            actions += self._abort_session(execution)
+        return [*actions, *self._advance(finished.time)]
+
+    def handle_cancel_requested(self, cancel: events.CancelRequested) -> Decision:
+        """Take one queued execution out; the answer is its number."""
+        self._require_user(cancel.session, "cancel an execution")
+        execution = self._find(cancel.execution)
+        if execution is None:
+            raise NotQueued(f"execution {cancel.execution} has finished already; there is nothing to cancel")
+        if execution.is_running:
+            raise NotQueued(f"execution {cancel.execution} is running; interrupt it instead")
+        self._queue.remove(execution.id)
+        by = self.sessions.name_of(cancel.session)
+        return Decision(execution.id, self._end(execution, Outcome.CANCELLED, reason=f"cancelled by {by}", by=by))
+
+    def handle_interrupt_requested(self, interrupt: events.InterruptRequested) -> Decision:
+        """Interrupt exactly the execution that is named, or what runs; the answer is its number."""
+        self._require_user(interrupt.session, "interrupt")
+        if interrupt.force not in (Force.SIGNAL, Force.EXCEPTION, Force.TERMINATE):
+            raise RequestError(f"unknown force {interrupt.force!r}; choose 'signal', 'exception' or 'terminate'")
+        target = self._running if interrupt.execution is None else interrupt.execution
+        if target is None:
+            raise NotRunning("nothing is running")
+        execution = self._find(target)
+        if execution is None:
+            raise NotRunning(f"execution {target} has finished already")
+        if not execution.is_running:
+            raise NotRunning(f"execution {target} is queued, not running; cancel it instead")
+        by = self.sessions.name_of(interrupt.session)
+        actions: list[Action] = [
+            Record(Kind.INTERRUPT_REQUESTED, target, execution.session, {"by": by, "force": interrupt.force})
+        ]
+        if interrupt.force == Force.TERMINATE:
+            self._death_reason = f"terminated by {by}"
+            return Decision(target, [*actions, KillWorker(self._death_reason)])
+        actions.append(InterruptWorker(target, execution.lane, interrupt.force))
+        if not execution.is_in_grace:  # however many press Ctrl-C, one clock runs
+            execution.is_in_grace = True
+            actions.append(StartGrace(target))
+        return Decision(target, actions)
+
+    def handle_grace_elapsed(self, elapsed: events.GraceElapsed) -> list[Action]:
+        """Tell everybody, with the stacks, that an interrupted execution goes on."""
+        execution = self._unfinished.get(elapsed.execution)
+        if execution is None:
+            return []
+        execution.is_in_grace = False
+        return [ReportStack(execution.id, execution.session)]
+
+    # ------------------------------------------------------------------ prompts
+
+    def handle_input_wanted(self, wanted: events.InputWanted) -> list[Action]:
+        """Show a prompt to the session whose code asks."""
+        session = self.owner_of(wanted.execution)
+        self._prompts[wanted.token] = Prompt(wanted.token, wanted.execution, session)
+        payload = {"prompt": wanted.prompt, "password": wanted.password, "token": wanted.token}
+        return [Record(Kind.INPUT_REQUESTED, wanted.execution, session, payload)]
+
+    def handle_input_answered(self, answered: events.InputAnswered) -> Decision:
+        """Pass one answer on; a second answer to the same prompt is an error. The text itself is not recorded."""
+        self._require_user(answered.session, "answer a prompt")
+        waiting = [
+            prompt for prompt in self._prompts.values() if answered.execution in (None, prompt.execution)
+        ]  # oldest first
+        if not waiting:
+            which = "nothing" if answered.execution is None else f"execution {answered.execution} does not"
+            raise NotAsked(f"{which} {'waits' if answered.execution is None else 'wait'} for input")
+        own = [prompt for prompt in waiting if prompt.session == answered.session]
+        prompt = (own or waiting)[0]
+        del self._prompts[prompt.token]
+        payload = {"by": self.sessions.name_of(answered.session), "token": prompt.token}
+        return Decision(
+            prompt.execution,
+            [
+                Record(Kind.INPUT_ANSWERED, prompt.execution, prompt.session, payload),
+                AnswerWorker(prompt.token, answered.text),
+            ],
+        )
+
+    def handle_input_withdrawn(self, withdrawn: events.InputWithdrawn) -> list[Action]:
+        """Forget a prompt, so that no answer goes astray; one that is answered already is left alone."""
+        prompt = self._prompts.pop(withdrawn.token, None)
+        if prompt is None:
+            return []
+        payload = {"by": None, "token": prompt.token}
+        return [Record(Kind.INPUT_ANSWERED, prompt.execution, prompt.session, payload)]
+
+    # ------------------------------------------------------------------ the worker
+
+    def handle_worker_started(self, started: events.WorkerStarted) -> list[Action]:
+        """The namespace is there; run what waits for it."""
+        self._worker_pid = started.pid
+        self._python, self._engine, self._debugger = started.python, started.engine, started.debugger
+        self.generation = started.generation
+        self._failed_starts = 0
+        # What an earlier hub could not record may have taken numbers that the journal does not know.
+        self._last_execution = max(self._last_execution, started.last_execution)
+        payload = {
+            "generation": started.generation,
+            "pid": started.pid,
+            "python": started.python,
+            "engine": started.engine,
+            "adopted": started.adopted,
+        }
+        actions: list[Action] = [Record(Kind.WORKER_STARTED, None, None, payload)]
+        if self.lifecycle == State.STOPPING or self._death_reason:
+            # It was asked to end before there was a process that could be asked.
+            return [*actions, KillWorker(self._death_reason)]
+        self.lifecycle = State.IDLE
+        # An earlier hub may have died between writing 'started' and handing the code over. The worker knows the last
+        # number it received on the main lane, and drops repetitions on either, so handing it over again is always
+        # right.
+        for execution in self._unfinished.values():
+            if execution.is_running and (execution.lane == Lane.SIDE or execution.id > started.received):
+                actions.append(_run_code(execution))
+        return [*actions, *self._advance(started.time)]
+
+    def handle_worker_reported(self, reported: events.WorkerReported) -> list[Action]:
+        """Record what the worker produced under the session that owns it."""
+        return [Record(reported.kind, reported.execution, self.owner_of(reported.execution), reported.payload)]
+
+    def handle_unfinished_told(self, told: events.UnfinishedTold) -> list[Action]:
+        """End what the worker has finished without the hub hearing of it."""
+        actions: list[Action] = []
+        for execution in list(self._unfinished.values()):
+            is_side = execution.lane == Lane.SIDE
+            was_received = execution.id in told.sides if is_side else execution.id <= told.received
+            if execution.is_running and was_received and execution.id not in told.unfinished:
+                actions += self._end(execution, Outcome.LOST, reason="its end was lost with a part of the output ring")
+        return [*actions, *self._advance(told.time)]
+
+    def handle_worker_died(self, died: events.WorkerDied) -> list[Action]:
+        """Settle what the worker left behind, and see that another takes its place."""
+        reason = self._death_reason or died.reason
+        was_asked, self._death_reason = bool(self._death_reason), ""
+        never_ready, self._worker_pid = self._worker_pid is None, None
+        payload = {
+            "generation": self.generation,
+            "reason": reason,
+            "stack": died.stack,
+            "memory_bytes": died.memory_bytes,
+            "peak_memory_bytes": died.peak_memory_bytes,
+        }
+        actions: list[Action] = [Record(Kind.WORKER_DIED, None, None, payload)]
+        self._prompts.clear()
+        if self.lifecycle == State.STOPPING:
+            return [*actions, *self._lose_everything(reason), StopHub(reason)]
+        self._failed_starts += never_ready and not was_asked
+        if self._failed_starts >= MAX_FAILED_STARTS:
+            self.lifecycle = State.DEAD
+            return [*actions, *self._lose_everything(reason)]
+        # What waits for a worker that was not ready, or was to be replaced, has lost nothing: it waits for the next
+        # one.
+        lost = self._lose_running(reason) if self.lifecycle == State.STARTING else self._lose_everything(reason)
+        return [*actions, *lost, *self._next_generation()]
+
+    def handle_restart_requested(self, restart: events.RestartRequested) -> Decision:
+        """Replace the worker; the answer is the generation to come, which runs what is submitted from now on."""
+        self._require_user(restart.session, "restart the kernel")
+        if self.lifecycle == State.STOPPING:
+            raise RequestError("the kernel is stopping; start it again instead of restarting it")
+        by = self.sessions.name_of(restart.session)
+        actions: list[Action] = [Record(Kind.RESTART_REQUESTED, None, restart.session, {"by": by})]
+        if self.lifecycle == State.DEAD:
+            self._failed_starts = 0
+            return Decision(self.generation + 1, [*actions, *self._next_generation()])
+        self._death_reason = f"restarted by {by}"
+        if self._is_ready:
+            actions += self._lose_queued(self._death_reason)
+            self.lifecycle = State.STARTING
+        return Decision(self.generation + 1, [*actions, KillWorker(self._death_reason)])
+
+    def handle_shutdown_requested(self, shutdown: events.ShutdownRequested) -> Decision:
+        """End the worker, then the hub."""
+        if shutdown.session is not None:
+            self._require_user(shutdown.session, "stop the kernel")
+        if self.lifecycle == State.STOPPING:
+            return Decision(None, [])
+        has_worker = self.lifecycle != State.DEAD
+        self.lifecycle = State.STOPPING
+        self._death_reason = shutdown.reason
+        if not has_worker:
+            return Decision(None, [*self._lose_everything(shutdown.reason), StopHub(shutdown.reason)])
+        return Decision(None, [KillWorker(shutdown.reason)])
+
+    # ------------------------------------------------------------------ a new hub for an old kernel
+
+    def restore(self, restored: events.Restored) -> None:
+        """Take over what the journal knows of an earlier hub: numbers, queue, prompts, sessions."""
+        self.generation = restored.generation
+        self._had_worker = restored.had_worker
+        self._last_execution = restored.last_execution
+        for session, name, role in restored.sessions:
+            self.sessions.remember(session, name, role)
+        for number, session, queued, started_at in restored.unfinished:
+            execution = Execution(
+                number,
+                session,
+                queued["code"],
+                queued["lane"],
+                queued["stop_on_error"],
+                queued["call"],
+                form_of(queued),
+                started_at,
+            )
+            self._unfinished[number] = execution
+            if not execution.is_running:
+                self._queue.append(number)
+            elif execution.lane == Lane.MAIN:
+                self._running = number
+        for token, running, owner in restored.prompts:
+            self._prompts[token] = Prompt(token, running, owner)
+
+    def start(self) -> list[Action]:
+        """Ask for a worker where none could be taken over: what an earlier one ran is lost, what waited is run."""
+        actions: list[Action] = []
+        if self._had_worker:
+            payload = {"generation": self.generation, "reason": _GONE, "stack": "", "memory_bytes": None}
+            actions.append(Record(Kind.WORKER_DIED, None, None, {**payload, "peak_memory_bytes": None}))
+        actions += self._lose_running(_GONE)
+        for token in list(self._prompts):
+            actions += self.handle_input_withdrawn(events.InputWithdrawn(token))
+        return [*actions, *self._next_generation()]
+
+    # ------------------------------------------------------------------ what can be seen
+
+    def status(self) -> dict[str, Any]:
+        """A snapshot for anybody who asks."""
+        running = self._unfinished.get(self._running or 0)
+        return {
+            "state": self._state,
+            "generation": self.generation,
+            "worker_pid": self._worker_pid,
+            "python": self._python,
+            "engine": self._engine,
+            "debugger": self._debugger,
+            "busy_since": running.started_at if running else None,
+            "running": self._describe(running) if running else None,
+            "queue": tuple(self._describe(self._unfinished[number]) for number in self._queue),
+            "side": tuple(
+                self._describe(execution)
+                for execution in self._unfinished.values()
+                if execution.is_running and execution.lane == Lane.SIDE
+            ),
+            "prompts": tuple(
+                {"execution": prompt.execution, "session": prompt.session} for prompt in self._prompts.values()
+            ),
+            "last_execution": self._last_execution,
+            "sessions": self.sessions.snapshot(),
+        }
+
+    def owner_of(self, execution: int | None) -> str | None:
+        """The session of an unfinished execution, else None."""
+        found = self._unfinished.get(execution or 0)
+        return found.session if found else None
+
+    @property
+    def running(self) -> int | None:
+        """The number of the execution on the main lane, or None."""
+        return self._running
+
+    # ------------------------------------------------------------------ parts
+
+    @property
+    def _is_ready(self) -> bool:
+        return self.lifecycle == State.IDLE
+
+    @property
+    def _state(self) -> str:
+        return State.BUSY if self._is_ready and self._running is not None else self.lifecycle
+
+    def _describe(self, execution: Execution) -> dict[str, Any]:
+        return {
+            "execution": execution.id,
+            "session": execution.session,
+            "name": self.sessions.name_of(execution.session),
+            "code": execution.code[:200],
+        }
+
+    def _find(self, number: int) -> Execution | None:
+        """The unfinished execution, None if it has finished; NoSuchExecution if it never was."""
+        if not 0 < number <= self._last_execution:
+            raise NoSuchExecution(f"there is no execution {number}; the last one is {self._last_execution}")
+        return self._unfinished.get(number)
+
+    def _require_user(self, session: str, what: str) -> None:
+        if self.sessions.role_of(session) == Role.OBSERVER:
+            raise NotPermitted(f"session {self.sessions.name_of(session)!r} only observes; it cannot {what}")
+
+    def _remedy(self) -> str:
+        return "; restart it first" if self.lifecycle == State.DEAD else ""
+
+    def _advance(self, time: float) -> list[Action]:
+        """Run the next in the queue if the main lane is free; a queued side execution starts with it."""
+        actions: list[Action] = []
+        if not self._is_ready:
+            return actions
+        for number in [n for n in self._queue if self._unfinished[n].lane == Lane.SIDE]:
+            self._queue.remove(number)
+            actions += self._run(self._unfinished[number], time)
+        if self._running is None and self._queue:
+            actions += self._run(self._unfinished[self._queue.popleft()], time)
+        return actions
+
+    def _run(self, execution: Execution, time: float) -> list[Action]:
+        execution.started_at = time
+        if execution.lane == Lane.MAIN:
+            self._running = execution.id
+        return [
+            Record(Kind.STARTED, execution.id, execution.session, {"generation": self.generation}),
+            _run_code(execution),
+        ]
+
+    def _end(
+        self,
+        execution: Execution,
+        outcome: str,
+        *,
+        reason: str | None = None,
+        duration_s: float | None = None,
+        by: str | None = None,
+    ) -> list[Action]:
+        del self._unfinished[execution.id]
+        if self._running == execution.id:
+            self._running = None
+        payload = {
+            "outcome": outcome,
+            "reason": reason,
+            "duration_s": duration_s,
+            "by": by,
+            "generation": self.generation,
+        }
+        return [Record(Kind.FINISHED, execution.id, execution.session, payload)]
+
+    def _abort_session(self, failed: Execution) -> list[Action]:
+        behind = [n for n in self._queue if self._unfinished[n].session == failed.session]
+        actions: list[Action] = []
+        for number in behind:
+            self._queue.remove(number)
+            reason = f"execution {failed.id} of the same session failed"
+            actions += self._end(self._unfinished[number], Outcome.ABORTED, reason=reason)
+        return actions
+
+    def _lose_everything(self, reason: str) -> list[Action]:
+        return [*self._lose_running(reason), *self._lose_queued(reason)]
+
+    def _lose_running(self, reason: str) -> list[Action]:
+        return self._lose([execution for execution in self._unfinished.values() if execution.is_running], reason)
+
+    def _lose_queued(self, reason: str) -> list[Action]:
+        self._queue.clear()
+        return self._lose([execution for execution in self._unfinished.values() if not execution.is_running], reason)
+
+    def _lose(self, executions: list[Execution], reason: str) -> list[Action]:
+        return [action for execution in executions for action in self._end(execution, Outcome.LOST, reason=reason)]
+
+    def _next_generation(self) -> list[Action]:
+        self.lifecycle = State.STARTING
+        self.generation += 1
+        return [StartWorker(self.generation)]
+
+
+def _run_code(execution: Execution) -> RunCode:
+    return RunCode(execution.id, execution.code, execution.lane, execution.call, execution.form)
+
+
+def _require_code(code: str) -> None:
+    if len(code) > MAX_CODE_CHARS:
+        raise BadCode(
+            f"the code is {len(code):,} characters long and the limit is {MAX_CODE_CHARS:,}; "
+            "put it in a file the kernel can import, or push the data separately"
+        )
+    try:
+        code.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise BadCode(
+            f"the code has a lone surrogate at character {error.start}, which no encoding can carry; remove it"
+        ) from None

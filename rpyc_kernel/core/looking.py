@@ -1,0 +1,286 @@
+"""What looking into a kernel finds: frozen values, which cross the wire as one JSON text, the fields by name."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, TypeVar
+
+MAX_MATCHES: Final = 500
+MAX_PAGE: Final = 1000
+"""The most variables or children in one answer."""
+MAX_CELLS: Final = 10_000
+"""The most cells in one answer."""
+
+
+class Completeness:
+    """Whether code could run as it is."""
+
+    COMPLETE: Final = "complete"
+    INCOMPLETE: Final = "incomplete"
+    INVALID: Final = "invalid"
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One thing that could stand at the cursor.
+
+    Attributes:
+        text: what to put there.
+        kind: ``module``, ``class``, ``function``, ``property``, ``instance``, ``keyword``, ``param``, ``key``,
+            ``magic`` or ``path``.
+        origin: ``live`` if the object is there, ``static`` if the source only promises it.
+    """
+
+    text: str
+    kind: str
+    origin: str = "live"
+
+
+@dataclass(frozen=True)
+class Completions:
+    """What could stand at the cursor, and what of the code each would replace.
+
+    Attributes:
+        start: the first character to replace.
+        end: the character after the last one to replace.
+        items: sorted by text, those that begin with an underscore last.
+        is_whole: False if there are more, or if the source could not be read in the time allowed.
+    """
+
+    start: int
+    end: int
+    items: tuple[Completion, ...] = field(default=(), metadata={"of": Completion})
+    is_whole: bool = True
+
+    @property
+    def matches(self) -> tuple[str, ...]:
+        """The texts alone."""
+        return tuple(item.text for item in self.items)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a signature.
+
+    Attributes:
+        name: without stars.
+        text: as it stands in the signature.
+        kind: as `inspect.Parameter.kind` is called, in lower case: ``positional_or_keyword`` …
+    """
+
+    name: str
+    text: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Signature:
+    """How something is called.
+
+    Attributes:
+        name: what is called.
+        text: the parameters and the return annotation: ``(path, *, mode=511) -> int``.
+        parameters: in order.
+        active: which parameter the cursor is in; None if it is in none.
+        doc: the documentation.
+    """
+
+    name: str
+    text: str
+    parameters: tuple[Parameter, ...] = field(default=(), metadata={"of": Parameter})
+    active: int | None = None
+    doc: str = ""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What is known of a name. It is true if the name is there.
+
+    Attributes:
+        name: what was asked for.
+        found: whether it is there.
+        type: the name of its type.
+        preview: its value in one short line.
+        signature: how it is called, "" where it is not.
+        doc: its documentation.
+        source: its source, "" where there is none.
+        file: where it is defined, "" where that is unknown; a cell's file is ``<In number>``.
+        line: the line in the file, from 1; 0 where that is unknown.
+    """
+
+    name: str
+    found: bool = False
+    type: str = ""
+    preview: str = ""
+    signature: str = ""
+    doc: str = ""
+    source: str = ""
+    file: str = ""
+    line: int = 0
+
+    def __bool__(self) -> bool:
+        return self.found
+
+
+@dataclass(frozen=True)
+class Definition:
+    """Where something is defined.
+
+    Attributes:
+        name: what.
+        file: its file; a cell's is ``<In number>``, "" is the code that was asked about.
+        line: from 1.
+        column: in characters, from 0.
+    """
+
+    name: str
+    file: str
+    line: int
+    column: int = 0
+
+
+@dataclass(frozen=True)
+class CodeState:
+    """Whether code could run as it is.
+
+    Attributes:
+        status: one of `Completeness`.
+        indent: what the next line of incomplete code should begin with.
+    """
+
+    status: str
+    indent: str = ""
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One value under its name, in one line.
+
+    Attributes:
+        name: the variable's, or the key, position or attribute it has in its container, as text.
+        path: what leads to it; give it to `children`, `slice` or `inspect`.
+        type: the name of its type.
+        size: the number of its elements, None where that is unknown.
+        shape: of an array or table.
+        dtype: of an array.
+        preview: the value in one short line.
+        has_children: whether `children` finds something in it.
+        has_cells: whether `slice` can show it.
+    """
+
+    name: str
+    path: str
+    type: str
+    size: int | None = None
+    shape: tuple[int, ...] | None = None
+    dtype: str | None = None
+    preview: str = ""
+    has_children: bool = False
+    has_cells: bool = False
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some of the children of a value.
+
+    Attributes:
+        path: of the value.
+        count: how many children there are in all.
+        start: the position of the first one here.
+        items: the children.
+    """
+
+    path: str
+    count: int
+    start: int
+    items: tuple[Variable, ...] = field(default=(), metadata={"of": Variable})
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A rectangle of a table, as text.
+
+    Attributes:
+        path: of the table.
+        row_count: how many rows the table has.
+        column_count: how many columns it has.
+        row_start: the first row here.
+        column_start: the first column here.
+        row_labels: of the rows here.
+        column_labels: of the columns here.
+        rows: the cells, row by row.
+    """
+
+    path: str
+    row_count: int
+    column_count: int
+    row_start: int
+    column_start: int
+    row_labels: tuple[str, ...]
+    column_labels: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Python:
+    """The interpreter that runs user code.
+
+    Attributes:
+        version: as ``3.12.1``.
+        implementation: as ``CPython``.
+        executable: its file.
+        prefix: its environment's folder.
+        base_prefix: the folder of the installation the environment was made from.
+        platform: the system, in words.
+        pid: the worker's process.
+        engine: the worker's engine.
+    """
+
+    version: str
+    implementation: str
+    executable: str
+    prefix: str
+    base_prefix: str
+    platform: str
+    pid: int
+    engine: str
+
+
+@dataclass(frozen=True)
+class Package:
+    """One installed distribution."""
+
+    name: str
+    version: str
+
+
+Found = TypeVar("Found")
+
+
+def encode_found(found: Any) -> str:
+    """Write what was found as JSON."""
+    return json.dumps(found, default=_list_fields, separators=(",", ":"))
+
+
+def _list_fields(found: Any) -> dict[str, Any]:
+    return dict(vars(found))
+
+
+def read_found(kind: type[Found], told: dict[str, Any]) -> Found:
+    """Build what was found from what JSON carried; fields that only a newer worker knows are left out."""
+    inner = _inner_kinds(kind)  # type: ignore[arg-type] # mypy takes classes for unhashable
+    return kind(**{name: _read_field(inner[name], value) for name, value in told.items() if name in inner})
+
+
+@functools.cache
+def _inner_kinds(kind: Any) -> dict[str, type[Any] | None]:
+    """What the lists in each field hold."""
+    return {each.name: each.metadata.get("of") for each in fields(kind)}
+
+
+def _read_field(inner: type[Any] | None, value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(read_found(inner, item) if inner else _read_field(None, item) for item in value)
+    return value

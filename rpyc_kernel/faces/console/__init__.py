@@ -1,0 +1,1 @@
+"""The terminal: a prompt on a shared kernel."""

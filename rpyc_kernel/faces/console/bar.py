@@ -1,0 +1,62 @@
+"""The line below the prompt: which kernel, what it does for whom, who waits, who is there, and whether it is lost."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rpyc_kernel.core.contract import State
+from rpyc_kernel.faces.console.control_characters import tame_line
+
+_MAX_NAMES = 5
+
+
+class Bar:
+    """What the line says. It shows moments, not durations, so that it changes only when something happens.
+
+    Attributes:
+        is_connected: whether the kernel is in reach.
+
+    Args:
+        is_observer: whether the user only looks on.
+    """
+
+    def __init__(self, *, is_observer: bool = False) -> None:
+        self.is_connected = True
+        self._is_observer = is_observer
+        self._status: dict[str, Any] | None = None
+
+    def take(self, status: dict[str, Any]) -> None:
+        """Know what the kernel does now."""
+        self._status = status
+
+    @property
+    def text(self) -> str:
+        """The line; "" before anything is known."""
+        if self._status is None:
+            return ""
+        parts = [tame_line(self._status["kernel"]), f"generation {self._status['generation']}"]
+        if self._is_observer:
+            parts.append("read-only")
+        if not self.is_connected:
+            return " | ".join([*parts, "connection lost, reconnecting"])
+        parts.append(_describe_state(self._status))
+        if self._status["queue"]:
+            parts.append(f"{len(self._status['queue'])} queued")
+        return " | ".join([*parts, _describe_present(self._status["sessions"])])
+
+
+def _describe_state(status: dict[str, Any]) -> str:
+    running = status["running"]
+    if running is None or status["state"] != State.BUSY:
+        return str(status["state"])
+    since = time.strftime("%H:%M:%S", time.localtime(status["busy_since"] or status["time"]))
+    asks = any(prompt["execution"] == running["execution"] for prompt in status["prompts"])
+    what = "asking" if asks else "busy"
+    return f"{what} since {since}: [{running['execution']}] of {tame_line(running['name'])}"
+
+
+def _describe_present(sessions: list[dict[str, Any]]) -> str:
+    names = [tame_line(session["name"]) for session in sessions if session["connections"]]
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return ", ".join(names[:_MAX_NAMES]) + more

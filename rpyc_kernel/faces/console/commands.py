@@ -1,0 +1,188 @@
+"""The console's own commands: words that begin with %, and help by question marks."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from rpyc_kernel.core.contract import Force
+from rpyc_kernel.faces.console.control_characters import tame, tame_line
+from rpyc_kernel.faces.console.render import first_line
+from rpyc_kernel.faces.console.summaries import (
+    format_duration,
+    summarise_inspection,
+    summarise_status,
+    summarise_variables,
+)
+
+if TYPE_CHECKING:
+    from rpyc_kernel.faces.console.console import Console
+
+_MAX_HISTORY = 50
+HELP = """\
+Enter runs the code, Alt-Enter only begins a new line, Tab completes.
+A trailing ';' lets the code go on in the background; its output is marked with its number.
+Ctrl-C stops waiting, and at an empty prompt offers to interrupt what runs. Ctrl-D leaves; the kernel stays.
+Ctrl-Z stops this console until the shell's fg; the code goes on.
+
+  name?  name??              what is known of a name, and its source
+  %jobs                      what you have running or queued
+  %wait [N]                  wait for execution N, or for all of yours
+  %cancel N                  take execution N out of the queue
+  %interrupt [N] [HOW]       interrupt execution N, or what runs; HOW: signal, exception, terminate
+  %answer [N] [TEXT]         answer what execution N asks
+  %history [TEXT]            what was run here, by everybody, with TEXT in it; Ctrl-R searches as you type
+  %sessions                  who is here
+  %vars                      what is in the namespace
+  %status                    what the kernel does
+  %stack                     where each of its threads is
+  %restart                   a new, empty namespace
+  %quit                      leave; the kernel stays
+  %help                      this
+"""
+_QUESTION = re.compile(r"(\?\??)?\s*([^\W\d][\w.]*)\s*(\?\??)?")
+
+
+class Commands:
+    """Obeys what is meant for the console and not for the kernel.
+
+    Args:
+        console: whose commands they are.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._by_name: dict[str, Callable[[list[str]], Awaitable[None]]] = {
+            "%jobs": self._show_jobs,
+            "%wait": self._wait,
+            "%cancel": self._cancel,
+            "%interrupt": self._interrupt,
+            "%answer": self._answer,
+            "%history": self._show_history,
+            "%sessions": self._show_sessions,
+            "%vars": self._show_variables,
+            "%status": self._show_status,
+            "%stack": self._show_stack,
+            "%restart": self._restart,
+            "%help": self._help,
+        }
+
+    @property
+    def names(self) -> list[str]:
+        """All commands."""
+        return [*self._by_name, "%quit"]
+
+    async def obey(self, line: str) -> bool:
+        """Do what the line says; False when it is not a command but code.
+
+        Raises:
+            ValueError: the command does not take these arguments.
+        """
+        word, *arguments = line.split() if "\n" not in line else [line]
+        command = self._by_name.get(word)
+        if command is not None:
+            await command(arguments)
+            return True
+        if near := difflib.get_close_matches(word, self.names, 1) if word.startswith("%") else []:
+            raise ValueError(f"there is no {word}; did you mean {near[0]}? %help lists the commands")
+        question = _QUESTION.fullmatch(line)
+        if question is not None and (question[1] or question[3]):
+            await self._explain(question[2], with_source="??" in (question[1], question[3]))
+            return True
+        return False
+
+    # ------------------------------------------------------------------ looking
+
+    async def _help(self, arguments: list[str]) -> None:
+        if arguments:
+            await self._explain(arguments[0], with_source=False)
+        else:
+            self._console.say(HELP.rstrip())
+
+    async def _explain(self, name: str, *, with_source: bool) -> None:
+        found = await self._console.ask_kernel(self._console.kernel.inspect, name)
+        lines = [tame(line) for line in summarise_inspection(found, with_source=with_source)]
+        await self._console.page("\n".join(lines) + "\n")
+
+    async def _show_jobs(self, _: list[str]) -> None:
+        lines = []
+        for job in self._console.jobs.list():
+            state = "queued" if job.started is None else f"running for {format_duration(time.time() - job.started)}"
+            if job.question is not None:
+                state = "waits for input"
+            lines.append(f"[{job.number}] {state}: {first_line(job.code)}")
+        self._say_lines(lines or ["nothing of yours is running or queued"])
+
+    async def _show_sessions(self, _: list[str]) -> None:
+        sessions = await self._console.ask_kernel(self._console.kernel.sessions)
+        own = self._console.kernel.session
+        present = [session for session in sessions if session["connections"]]
+        self._say_lines([tame(session["name"]) + (" (you)" if session["id"] == own else "") for session in present])
+
+    async def _show_history(self, arguments: list[str]) -> None:
+        search = partial(self._console.kernel.history, " ".join(arguments), limit=_MAX_HISTORY)
+        found = await self._console.ask_kernel(search)
+        lines = [f"[{past.execution}] {tame_line(past.name)}: {first_line(past.code)}" for past in found]
+        self._say_lines(lines or ["nothing of that kind was run here"])
+
+    async def _show_variables(self, _: list[str]) -> None:
+        variables = await self._console.ask_kernel(self._console.kernel.variables)
+        self._say_lines(summarise_variables(variables) or ["the namespace is empty"])
+
+    async def _show_status(self, _: list[str]) -> None:
+        self._say_lines(summarise_status(await self._console.ask_kernel(self._console.kernel.status)))
+
+    async def _show_stack(self, _: list[str]) -> None:
+        self._console.say(tame(await self._console.ask_kernel(self._console.kernel.stack)).rstrip())
+
+    def _say_lines(self, lines: list[str]) -> None:
+        self._console.say("\n".join(lines))
+
+    # ------------------------------------------------------------------ acting
+
+    async def _wait(self, arguments: list[str]) -> None:
+        jobs = self._console.jobs
+        numbers = [_number(arguments[0])] if arguments else [job.number for job in jobs.list()]
+        if not numbers:
+            self._console.say("nothing of yours is running or queued")
+        for number in numbers:
+            if jobs.find(number) is not None:
+                if not await self._console.foreground.wait(number):
+                    return
+            elif arguments:
+                self._console.say(f"execution {number} has finished, or is not yours; %jobs lists yours")
+
+    async def _cancel(self, arguments: list[str]) -> None:
+        await self._console.ask_kernel(self._console.kernel.cancel, _number(_first(arguments)))
+
+    async def _interrupt(self, arguments: list[str]) -> None:
+        force = Force.SIGNAL
+        if arguments and arguments[-1] in (Force.SIGNAL, Force.EXCEPTION, Force.TERMINATE):
+            force = arguments.pop()
+        await self._console.interrupting.interrupt(_number(arguments[0]) if arguments else None, force)
+
+    async def _answer(self, arguments: list[str]) -> None:
+        number = _number(arguments[0]) if arguments else None
+        if len(arguments) > 1:
+            await self._console.ask_kernel(self._console.kernel.answer_input, " ".join(arguments[1:]), number)
+        else:
+            await self._console.foreground.answer(number)
+
+    async def _restart(self, _: list[str]) -> None:
+        if await self._console.interrupting.confirm("restart with an empty namespace, for everybody?", is_likely=False):
+            await self._console.ask_kernel(partial(self._console.kernel.restart))
+
+
+def _first(arguments: list[str]) -> str:
+    return arguments[0] if arguments else ""
+
+
+def _number(text: str) -> int:
+    try:
+        return int(text.strip("[]"))
+    except ValueError:
+        raise ValueError(f"{text!r} is not the number of an execution; %jobs lists yours, %status all") from None

@@ -1,0 +1,441 @@
+"""The conversation between one person and a kernel: reads code, hands it in, waits or lets it go on, answers questions.
+
+Everything happens in one asyncio loop. Threads only wait: one for events, and one for each call that the kernel has not
+answered yet. A Ctrl-C is an event like any other, so it never strikes in the middle of anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import textwrap
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+from rpyc_kernel.client.kernel import KernelClient
+from rpyc_kernel.core.contract import Event, Kind
+from rpyc_kernel.core.looking import Completeness
+from rpyc_kernel.errors import ConnectionFailed, KernelError, NoSuchKernel
+from rpyc_kernel.faces.console.bar import Bar
+from rpyc_kernel.faces.console.commands import Commands
+from rpyc_kernel.faces.console.control_characters import is_colourful, tame
+from rpyc_kernel.faces.console.following import Following
+from rpyc_kernel.faces.console.foreground import Foreground
+from rpyc_kernel.faces.console.interrupting import Interrupting
+from rpyc_kernel.faces.console.jobs import Jobs
+from rpyc_kernel.faces.console.output import Output, find_superseded
+from rpyc_kernel.faces.console.past import recall
+from rpyc_kernel.faces.console.pictures import pictures_of_terminal
+from rpyc_kernel.faces.console.pipe import Pipe
+from rpyc_kernel.faces.console.reconnecting import Reconnecting, describe_loss
+from rpyc_kernel.faces.console.render import Renderer, first_line, join_numbers
+from rpyc_kernel.faces.console.screen import Interrupted, Screen, Withdrawn
+from rpyc_kernel.faces.console.seat import is_seat
+from rpyc_kernel.faces.console.source import ends_in_semicolon, find_indent_here, indent_after, is_leaving
+from rpyc_kernel.faces.console.summaries import summarise_trouble
+from rpyc_kernel.settings import Folders
+
+_T = TypeVar("_T")
+_COMPLETENESS_TIMEOUT_S = 0.3
+_PAUSE_S = 0.03
+_ACKNOWLEDGE_S = 0.5
+_BAR_S = 0.1
+_MAX_REPLAYED = 300
+_LEAVE = frozenset({"exit", "quit", "exit()", "quit()"})
+
+LEFT, LOST, INTERRUPTED, TERMINATED = "left", "lost", "interrupted", "terminated"
+"""How a conversation ends."""
+
+
+class Console:
+    """One person's place in a kernel.
+
+    Args:
+        kernel: the kernel; closed at the end.
+        said: shown first.
+        reconnect: connects to the kernel once more, as the same session.
+        replays: show what happened before the user came.
+        is_observer: the user only looks on.
+    """
+
+    def __init__(
+        self,
+        kernel: KernelClient,
+        said: str,
+        reconnect: Callable[[], KernelClient],
+        *,
+        replays: bool = False,
+        is_observer: bool = False,
+    ) -> None:
+        self.kernel = kernel
+        self.reconnecting = Reconnecting(self, reconnect)
+        self._replays = replays
+        self.bar = Bar(is_observer=is_observer)
+        self.jobs = Jobs(kernel.session)
+        self.screen: Screen
+        self.output: Output
+        self._said = said
+        pictures = pictures_of_terminal(Folders.from_environment().state / kernel.kernel_name / "pictures")
+        self.renderer = Renderer(
+            kernel.session, is_colourful=is_colourful(sys.stdout), shows_visit=is_seat, show_picture=pictures.show
+        )
+        self.foreground = Foreground(self)
+        self.interrupting = Interrupting(self)
+        self._commands = Commands(self)
+        self._submitting: asyncio.Lock
+        self._paging = asyncio.Lock()
+        self._changed: asyncio.Future[None]
+        self._breakable: asyncio.Task[None] | None = None
+        self._was_interrupted = False
+        self._is_interrupt_due = False
+        self._end = TERMINATED
+        self._waited_for: int | None = None
+        self._must_end: asyncio.Event
+        self._following: Following
+        self._seen = 0
+
+    def run(self) -> str:
+        """Talk until the user leaves or the connection is gone; says which it was."""
+        status = self.kernel.status()
+        self.renderer.begin(status)
+        self.jobs.begin(status)
+        return asyncio.run(self._run(status))
+
+    # ------------------------------------------------------------------ the loop
+
+    async def _run(self, status: dict[str, Any]) -> str:
+        loop = asyncio.get_running_loop()
+        self._must_end = asyncio.Event()
+        loop.add_signal_handler(signal.SIGINT, self._interrupt)
+        # Not left to the system, which would leave the terminal as the editor needs it.
+        loop.add_signal_handler(signal.SIGTERM, self._must_end.set)
+        self._submitting = asyncio.Lock()
+        self._changed = loop.create_future()
+        self.screen = self._make_screen()
+        self.output = Output(self.screen, self.renderer)
+        if self.screen.is_interactive:
+            self.say(self._said)
+            self._tell_state(status)
+        self._seen = self._choose_beginning(int(status["last"]))
+        self._follow()
+        showing = asyncio.ensure_future(self._show())
+        remembering = asyncio.ensure_future(self._remember())
+        observing = asyncio.ensure_future(self._observe())
+        talking = asyncio.ensure_future(self._talk())
+        ending = asyncio.ensure_future(self._must_end.wait())
+        try:
+            await asyncio.wait({showing, talking, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if talking.done():
+                showing.cancel()
+                await self._leave()
+                return talking.result()
+            if ending.done():
+                async with self._submitting:  # the number of what is on its way is needed to interrupt it
+                    pass
+            self._waited_for = self.renderer.foreground
+            self.screen.withdraw()
+            talking.cancel()
+            await asyncio.wait({talking})
+            self.output.end_line()
+            if not showing.done():
+                showing.cancel()  # what leaving does is not shown any more
+                await self._leave()
+                return self._end
+            if (lost := _error_of(showing)) is not None:
+                self.complain(lost)
+            return LOST
+        finally:
+            showing.cancel()
+            remembering.cancel()
+            observing.cancel()
+            ending.cancel()
+            await self.hang_up()
+
+    def _make_screen(self) -> Screen:
+        if not (sys.stdin.isatty() and sys.stdout.isatty()) or _is_dumb():
+            return Pipe(self._find_indent)
+        from rpyc_kernel.faces.console.completion import KernelCompleter
+        from rpyc_kernel.faces.console.hints import Hints
+        from rpyc_kernel.faces.console.terminal import Terminal
+
+        past = [known.code for known in recall(self.kernel)]
+        completer = KernelCompleter(lambda: self.kernel, self._commands.names)
+        hints = Hints(lambda: self.kernel)
+        colours = is_colourful(sys.stdout)
+        return Terminal(self._find_indent, completer, hints, self.bar, past=past, is_colourful=colours)
+
+    def _choose_beginning(self, last: int) -> int:
+        """Go on from the last event this session saw, unless it is new or that was too long ago."""
+        seen = self.kernel.last_seen
+        self.renderer.past = last
+        if self._replays:
+            return 0
+        if seen is None or seen >= last or not self.screen.is_interactive:
+            return last
+        if last - seen > _MAX_REPLAYED:
+            self.say(
+                f"much has happened since you left; 'rpyc-kernel log {self.kernel.kernel_name} --since {seen}' "
+                "shows all of it, and this is the end:"
+            )
+            return last - _MAX_REPLAYED
+        return seen
+
+    # ------------------------------------------------------------------ events
+
+    async def _show(self) -> None:
+        """Show every event; where the connection breaks, from there on when it is back."""
+        while True:
+            try:
+                await self._show_connected()
+                return
+            except (ConnectionFailed, NoSuchKernel) as error:
+                if not self.screen.is_interactive:
+                    raise
+                async with self._paging:
+                    pass  # not into what the user reads
+                self._seen = await self.reconnecting.come_back(error, self._seen)
+                self._follow()
+
+    async def _show_connected(self) -> None:
+        async for batch in self._following.batches():
+            async with self._paging, self._submitting:  # a number that is on its way says whose an event is
+                pages = {event.seq: page for event in batch if (page := self._find_page(event))}
+                hidden = {*pages, *(find_superseded(batch) if self.screen.is_interactive else ())}
+                for event in batch:
+                    self._take(event, is_hidden=event.seq in hidden)
+            for page in pages.values():
+                await self.page(page)
+            self._seen = batch[-1].seq
+            self._changed.set_result(None)
+            self._changed = asyncio.get_running_loop().create_future()
+            # While nobody types, output flows as fast as it comes; above a prompt, which is drawn anew, in portions.
+            await asyncio.sleep(_PAUSE_S if self.screen.is_reading else 0)
+
+    def _find_page(self, event: Event) -> str:
+        """What the user has asked to read and is too long for the window; "" for everything else."""
+        page = self.renderer.read_page(event)
+        return page if page and self.screen.is_too_long(page) else ""
+
+    def _follow(self) -> None:
+        self._following = Following(partial(self.kernel.events, since=self._seen))
+
+    async def _observe(self) -> None:
+        """Keep the bar up to date."""
+        while self.screen.is_interactive:
+            with contextlib.suppress(KernelError):
+                self.bar.take(await asyncio.to_thread(self.kernel.status))
+            self.screen.refresh()
+            await self.next_change()
+            await asyncio.sleep(_BAR_S)
+
+    def _take(self, event: Event, *, is_hidden: bool) -> None:
+        self.jobs.take(event)
+        if not is_hidden:
+            self.output.take(event)
+        self.foreground.withdraw_question(event)
+        if event.kind == Kind.NEXT_INPUT and self.renderer.is_waited_for_here(event):
+            self.screen.propose(tame(event.text))
+
+    async def _talk(self) -> str:
+        while True:
+            try:
+                if self.screen.is_interactive:
+                    self.output.end_line()
+                self._is_interrupt_due = False
+                code = await self.screen.read_code()
+            except EOFError:
+                return self._end_of_leaving()
+            except Withdrawn:
+                return LOST
+            except Interrupted:
+                await self._do(self.interrupting.offer())
+                continue
+            finally:
+                if self.screen.is_interactive:
+                    self.output.line_was_ended()
+            if code.strip() in _LEAVE or code.strip() == "%quit":
+                return self._end_of_leaving()
+            if code.strip():
+                await self._do(self._obey(code))
+
+    def _end_of_leaving(self) -> str:
+        return LEFT if self.reconnecting.is_connected else LOST
+
+    async def _remember(self) -> None:
+        """Tell the kernel how far this session has seen, so that it goes on from there whatever ends this process."""
+        while True:
+            with contextlib.suppress(KernelError):
+                await asyncio.to_thread(self.kernel.acknowledge, self._seen)
+            await self.next_change()
+            await asyncio.sleep(_ACKNOWLEDGE_S)
+
+    async def _leave(self) -> None:
+        with contextlib.suppress(KernelError):
+            await asyncio.to_thread(self.kernel.acknowledge, self._seen)
+            if self._end == INTERRUPTED and self._waited_for is not None:
+                await asyncio.to_thread(partial(self.kernel.interrupt, self._waited_for, wait=0))
+        unfinished = [job.number for job in self.jobs.list()]
+        if unfinished and self.screen.is_interactive:
+            self.say(f"{join_numbers(unfinished)} {'goes' if len(unfinished) == 1 else 'go'} on without you")
+
+    # ------------------------------------------------------------------ Ctrl-C
+
+    def _interrupt(self) -> None:
+        if self._paging.locked():
+            pass  # it is meant for the pager, which has got it too
+        elif not self.screen.is_interactive:
+            self._end = INTERRUPTED
+            self._must_end.set()  # there is nobody to ask what was meant
+        elif self.screen.is_reading:
+            self.screen.interrupt()
+        elif self._breakable is not None:
+            self._was_interrupted = True
+            self._breakable.cancel()
+        else:
+            self._is_interrupt_due = True
+
+    def take_interrupt(self) -> bool:
+        """Whether it was a Ctrl-C that broke off what is done; whoever asks has dealt with it."""
+        was_interrupted, self._was_interrupted = self._was_interrupted, False
+        return was_interrupted
+
+    async def _do(self, what: Any) -> None:
+        """Do something that Ctrl-C may break off."""
+        if self._is_interrupt_due:  # it came between the Enter and this moment
+            what.close()
+            self.say("taken back; the kernel was asked nothing")
+            return
+        self._was_interrupted = False
+        self._breakable = asyncio.ensure_future(self._guard(what))
+        try:
+            await self._breakable
+        except asyncio.CancelledError:
+            if not self.take_interrupt():
+                raise
+            self.skip_line()
+            self.say(
+                "broken off; the kernel may still do what it was asked"
+                if self.reconnecting.is_connected
+                else "taken back; the kernel was asked nothing"
+            )
+        finally:
+            self._breakable = None
+
+    async def _guard(self, what: Any) -> None:
+        try:
+            await what
+        except KernelError as error:  # some of them are an EOFError too
+            self.complain(describe_loss(error))
+        except (Interrupted, EOFError, Withdrawn):
+            pass
+        except (ValueError, TimeoutError) as error:
+            self.complain(str(error))
+
+    # ------------------------------------------------------------------ running code
+
+    async def _obey(self, code: str) -> None:
+        await self.reconnecting.wait()
+        if await self._commands.obey(code.strip()):
+            return
+        if code[:1].isspace():
+            code = textwrap.dedent(code)
+        is_background = ends_in_semicolon(code)
+        # To IPython the semicolon would mean that the value is to be hidden.
+        source = code.rstrip()[:-1] if is_background else code.rstrip()
+        async with self._submitting:
+            execution = await self.ask_kernel(self.kernel.submit, source)
+            self.renderer.adopt(execution.id)
+            self.jobs.expect(execution.id, code)
+            if not is_background:
+                self.renderer.foreground = execution.id
+        if is_background:
+            number = execution.id
+            self.say(f"[{number}] goes on in the background; %jobs lists, %wait {number} waits")
+        else:
+            await self.foreground.wait(execution.id)
+
+    # ------------------------------------------------------------------ what its parts need
+
+    async def hang_up(self) -> None:
+        """End the connection and what reads from it."""
+        await asyncio.to_thread(self.kernel.close)
+        await asyncio.to_thread(self._following.close)
+
+    async def page(self, text: str) -> None:
+        """Show a text, in a pager if it is long; nothing else is shown while the user reads."""
+        was_read = False
+        if self.screen.is_too_long(text):
+            self.output.end_line()
+            async with self._paging:
+                was_read = await self.screen.page(text)
+        if not was_read:
+            self.output.say(text.rstrip("\n"))
+
+    async def next_change(self) -> None:
+        """Wait until further events have been shown."""
+        await asyncio.shield(self._changed)
+
+    def say(self, text: str) -> None:
+        """Show a line of the console's own."""
+        self.output.say(text)
+
+    def skip_line(self) -> None:
+        """Go on below the ^C that a terminal shows."""
+        self.screen.write("\n")
+        self.output.line_was_ended()
+
+    def complain(self, text: str) -> None:
+        """Show what went wrong."""
+        text = tame(text)
+        if self.screen.is_interactive:
+            self.say(f"\x1b[31m{text}\x1b[0m" if self.screen.is_colourful else text)
+        else:
+            print(text, file=sys.stderr)
+
+    async def ask_kernel(self, function: Callable[..., _T], *arguments: Any) -> _T:
+        """Call what waits for the kernel, without holding up the screen."""
+        return await asyncio.to_thread(function, *arguments)
+
+    def _tell_state(self, status: dict[str, Any]) -> None:
+        running = status["running"]
+        if running is None or running["session"] != self.kernel.session:
+            for line in summarise_trouble(status):
+                self.say(line)
+        for job in self.jobs.list():
+            state = "waits for input; %answer it" if job.question is not None else "goes on; %wait waits for it"
+            self.say(f"[{job.number}] of yours {state}: {first_line(job.code)}")
+
+    def _find_indent(self, code: str) -> str | None:
+        """What the next line of incomplete code begins with; None if the code is complete.
+
+        The kernel knows best; if it is too busy to say, this Python judges.
+        """
+        if code.lstrip().startswith("%") or code.rstrip().endswith("?"):
+            return None
+        try:
+            state = self.kernel.is_complete(code, timeout=_COMPLETENESS_TIMEOUT_S)
+        except (KernelError, TimeoutError):
+            return find_indent_here(code)
+        if state.status != Completeness.INCOMPLETE:
+            return None
+        last = code.rpartition("\n")[2]
+        # IPython does not know where a block has ended.
+        return indent_after(last) if is_leaving(last) else state.indent
+
+
+def _is_dumb() -> bool:
+    return os.environ.get("TERM", "dumb") in ("", "dumb", "unknown")
+
+
+def _error_of(showing: asyncio.Task[None]) -> str | None:
+    """What ended the events; None when the kernel did, which was an event itself."""
+    error = showing.exception()
+    if error is None:
+        return None
+    if not isinstance(error, KernelError):
+        raise error
+    return describe_loss(error)

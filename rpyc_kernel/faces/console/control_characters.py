@@ -1,0 +1,36 @@
+"""What text from a kernel may say to a terminal: letters, line ends, tabs, and colours. Everything else is taken out.
+
+A terminal obeys what it is told: it clears itself, renames its window, answers questions by typing. Nobody who prints
+in a shared kernel may do that to somebody else's.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TextIO
+
+_SEQUENCE = re.compile(
+    r"(?P<colour>\x1b\[[0-9;:]*m)"
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # cursor movements, erasing, reports, modes
+    r"|\x1b[\]PX^_][^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # window titles, links, device strings
+    r"|\x1b[ -/]*[0-~]"  # reset, character sets, and the beginnings of sequences that never end
+    r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
+)
+
+
+def is_colourful(stream: TextIO) -> bool:
+    """Whether to colour: on a terminal that is not dumb, unless NO_COLOR is set (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def tame(text: str, *, keep_colours: bool = False) -> str:
+    """Take out all control characters but line ends, carriage returns, tabs and, if wished, colours."""
+    if not keep_colours:
+        return _SEQUENCE.sub("", text)
+    return _SEQUENCE.sub(lambda found: found.group("colour") or "", text)
+
+
+def tame_line(text: str) -> str:
+    """The same for what has to stay on one line, such as a name."""
+    return " ".join(tame(text).split())

@@ -1,0 +1,326 @@
+"""How events look on a terminal: what the user waits for bare, all else with a mark that says whose it is.
+
+========================  ==================================
+``42``                    the user's own, waited for
+``[3] Out: 42``           the user's own, in the background
+``[alice] In [4]: 6*7``   somebody else's
+``[background] late``     nobody's
+========================  ==================================
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from pygments import highlight
+from pygments.formatters.terminal import TerminalFormatter
+from pygments.lexers.python import PythonLexer, PythonTracebackLexer
+
+from rpyc_kernel.core.contract import Event, Kind, Outcome
+from rpyc_kernel.faces.console.control_characters import tame, tame_line
+
+_KEPT_OWNERS = 2000
+_MAX_SHOWN_CHARS = 100_000
+"""Of a value; a hundred megabytes in a line would keep a terminal busy for minutes."""
+_FAINT, _RED, _YELLOW, _CYAN = "2", "31", "33", "36"
+_CONTINUED = "   ...: "
+_CODE, _TRACEBACK = PythonLexer(stripnl=False), PythonTracebackLexer(stripnl=False)
+
+
+class Renderer:
+    """Turns events into text for one session's terminal.
+
+    Attributes:
+        foreground: the execution that the user waits for, or None.
+        past: events up to this number happened before the user came.
+
+    Args:
+        session: whose terminal it is; "" for nobody's, so that everything is marked.
+        is_colourful: whether to use colours, and leave those that user code uses.
+        shows_visit: tells of which sessions' coming and going to tell.
+        show_picture: says how to show the picture in a mime bundle, under a name; None if it has none.
+    """
+
+    def __init__(
+        self,
+        session: str,
+        *,
+        is_colourful: bool,
+        shows_visit: Any = lambda session: True,
+        show_picture: Callable[[dict[str, Any], str], str | None] = lambda data, name: None,
+    ) -> None:
+        self._show_picture = show_picture
+        self.foreground: int | None = None
+        self.past = 0
+        self._session = session
+        self._is_colourful = is_colourful
+        self._shows_visit = shows_visit
+        self._names: dict[str, str] = {}
+        self._own: set[int] = set()
+        self._labels: dict[int, str] = {}
+        self._owners: OrderedDict[int, str] = OrderedDict()
+        self._codes: dict[int, str] = {}
+        self._unfinished_line: int | None = None
+        self._line_was_returned = False
+
+    # ------------------------------------------------------------------ what it has to know
+
+    def begin(self, status: dict[str, Any]) -> None:
+        """Know who is there and what they run, from before the first event to come."""
+        self._names.update((session["id"], tame_line(session["name"])) for session in status["sessions"])
+        running = [status["running"]] if status["running"] else []
+        for item in [*running, *status["side"], *status["queue"]]:
+            self._remember(item["execution"], item["session"], item["code"])
+            if item["session"] == self._session:
+                self._own.add(item["execution"])
+
+    def adopt(self, execution: int) -> None:
+        """This execution was submitted here, so its code is on the screen already."""
+        self._own.add(execution)
+
+    @property
+    def is_mid_line(self) -> bool:
+        """Whether what was shown last did not end with a line end."""
+        return self._unfinished_line is not None
+
+    def line_was_ended(self) -> None:
+        """The terminal is at the beginning of a line again."""
+        self._unfinished_line = None
+        self._line_was_returned = False
+
+    def forget_line(self, execution: int) -> None:
+        """What this execution has shown is on the screen no longer."""
+        if self._unfinished_line == execution:
+            self.line_was_ended()
+
+    def is_waited_for_here(self, event: Event) -> bool:
+        """Whether it belongs to what the user of this very terminal has handed in and waits for."""
+        return event.execution is not None and event.execution == self.foreground and event.execution in self._own
+
+    # ------------------------------------------------------------------ events
+
+    def render(self, event: Event) -> str:
+        """Return the text to show for an event, "" for nothing."""
+        if event.kind == Kind.STREAM:
+            return self._continue_stream(event)
+        text = self.describe(event)
+        if text and self.is_mid_line:
+            self.line_was_ended()
+            return "\n" + text
+        return text
+
+    def _continue_stream(self, event: Event) -> str:
+        key = event.execution or 0
+        text = tame(event.text, keep_colours=self._is_colourful)
+        if not text:
+            return ""
+        start = ""
+        if self.is_mid_line and self._unfinished_line != key:
+            start = "\n"
+            self.line_was_ended()
+        tag = self._tag(event)
+        shown = self._mark_stream(text, tag) if tag else text
+        self._unfinished_line = None if shown.endswith("\n") else key
+        return start + shown
+
+    def _mark_stream(self, text: str, tag: str) -> str:
+        """Mark each line, and of one that was overwritten show what came last."""
+        *lines, rest = text.split("\n")
+        shown = [self._mark_line(line, tag) + "\n" for line in lines]
+        if rest:
+            shown.append(self._mark_line(rest, tag))
+        return "".join(shown)
+
+    def _mark_line(self, line: str, tag: str) -> str:
+        goes_on, self._unfinished_line = self.is_mid_line, None
+        last = line.rstrip("\r").rpartition("\r")[2]
+        overwrites = self._line_was_returned or "\r" in line.rstrip("\r")
+        self._line_was_returned = line.endswith("\r")
+        end = "\x1b[0m" if "\x1b" in last else ""
+        if goes_on:
+            return (f"\r{tag}{last}" if overwrites and last else last) + end
+        return tag + last + end
+
+    def describe(self, event: Event) -> str:
+        """Return the text for an event other than a stream's, from the beginning of a line on."""
+        match event.kind:
+            case Kind.QUEUED:
+                return self._describe_input(event)
+            case Kind.RESULT | Kind.DISPLAY:
+                return self._describe_value(event)
+            case Kind.PAGE:
+                return self._mark(self._tag(event), self._show_bundle(event.data, str(event.seq)))
+            case Kind.NEXT_INPUT if self.is_waited_for_here(event):
+                return ""  # it stands at the next prompt
+            case Kind.NEXT_INPUT:
+                return self._mark(self._tag(event), self._highlight(tame(event.text), _CODE))
+            case Kind.ERROR:
+                return self._mark(self._tag(event), self._highlight(tame(event.traceback), _TRACEBACK))
+            case Kind.INPUT_REQUESTED:
+                return self._describe_question(event)
+            case Kind.INTERRUPT_REQUESTED:
+                return self._describe_interrupt(event)
+            case Kind.INTERRUPT_UNANSWERED:
+                return self._paint(
+                    f"execution {event.execution} goes on in spite of the interrupt; it is here:\n", _RED
+                ) + (_end_line(tame(event.stack)))
+            case Kind.FINISHED:
+                return self._describe_end(event)
+            case _:
+                return self._describe_kernel(event)
+
+    def _describe_input(self, event: Event) -> str:
+        self._remember(event.execution, event.session, event.code)
+        if event.session:
+            self._names[event.session] = tame_line(event.name)
+        if event.execution in self._own:
+            return ""
+        if event.session == self._session and event.execution is not None:
+            # Typed into another terminal that shares the session, or here in an earlier sitting.
+            name = tame_line(event.name)
+            self._labels[event.execution] = name if event.seq <= self.past else f"{name} elsewhere"
+        first, *others = self._highlight(tame(event.code.strip("\n")), _CODE).rstrip("\n").split("\n")
+        lines = [f"In [{event.execution}]: {first}", *(_CONTINUED + line for line in others)]
+        return self._mark(self._tag(event), "\n".join(lines))
+
+    def _describe_value(self, event: Event) -> str:
+        shown = self._show_bundle(event.data, f"{event.execution}-{event.seq}")
+        tag = self._tag(event)
+        if not tag:
+            return _end_line(shown)
+        label = "Out" if event.kind == Kind.RESULT else "Display"
+        number = "" if event.execution in self._own or event.execution is None else f" [{event.execution}]"
+        gap = "\n" if "\n" in shown else " "
+        return self._mark(tag, f"{label}{number}:{gap}{shown}")
+
+    def _show_bundle(self, data: Any, name: str) -> str:
+        if not isinstance(data, dict):
+            return f"<a display that is no mime bundle: {type(data).__name__}>"
+        plain = data.get("text/plain")
+        shown = self._shorten(plain) if isinstance(plain, str) else f"<{tame_line(', '.join(map(str, data)))}>"
+        picture = self._show_picture(data, name)
+        return shown if picture is None else f"{shown}\n{picture}"
+
+    def read_page(self, event: Event) -> str:
+        """Return the whole text of a page; "" if it is none, and not for the user of this terminal."""
+        plain = event.data.get("text/plain") if event.kind == Kind.PAGE and isinstance(event.data, dict) else None
+        if not isinstance(plain, str) or not self.is_waited_for_here(event):
+            return ""
+        return _end_line(tame(plain, keep_colours=self._is_colourful))
+
+    def _shorten(self, text: str) -> str:
+        kept = tame(text[:_MAX_SHOWN_CHARS], keep_colours=self._is_colourful)
+        left_out = len(text) - _MAX_SHOWN_CHARS
+        return f"{kept}\n<and {left_out} more characters>" if left_out > 0 else kept
+
+    def _describe_question(self, event: Event) -> str:
+        prompt = tame_line(event.prompt)
+        if event.execution is not None and event.execution == self.foreground:
+            return ""
+        number = event.execution
+        how = f"%answer {number}" if number in self._own else f"%answer {number} answers for them"
+        return self._tag(event) + self._paint(f"waits for input: {prompt} ({how if number else '%answer'})\n", _YELLOW)
+
+    def _describe_interrupt(self, event: Event) -> str:
+        by = tame_line(event.by or "")
+        if by == self._names.get(self._session):
+            return ""
+        return self._paint(f"[{by} interrupts execution {event.execution}]\n", _FAINT)
+
+    def _describe_end(self, event: Event) -> str:
+        number = event.execution
+        code = self._codes.pop(number or 0, "")
+        tag = self._tag(event)
+        is_here = event.session == self._session and number not in self._labels
+        self._own.discard(number or 0)
+        self._labels.pop(number or 0, None)
+        if event.outcome in (Outcome.LOST, Outcome.CANCELLED, Outcome.ABORTED):
+            which = f"execution {number}" + (f" ({code})" if code else "")
+            return self._paint(f"{which} is {event.outcome}: {tame_line(event.reason or '')}\n", _YELLOW)
+        if is_here and tag:
+            duration = "" if event.duration_s is None else f" after {event.duration_s:.1f} s"
+            return tag + self._paint(f"finished: {event.outcome}{duration}\n", _FAINT)
+        return ""
+
+    def _describe_kernel(self, event: Event) -> str:
+        match event.kind:
+            case Kind.CLIENT_JOINED | Kind.CLIENT_LEFT if event.session != self._session:
+                name = tame_line(event.name)
+                self._names[event.session or ""] = name
+                what = "joined" if event.kind == Kind.CLIENT_JOINED else "left"
+                return self._paint(f"[{name} {what}]\n", _FAINT) if self._shows_visit(event.session) else ""
+            case Kind.WORKER_DIED:
+                memory = event.peak_memory_bytes or event.memory_bytes
+                held = f", having held up to {memory / 1e6:.0f} MB" if memory else ""
+                told = f"the worker of generation {event.generation} ended: {tame_line(event.reason)}{held}\n"
+                return self._paint(told, _RED) + (_end_line(tame(event.stack)) if event.stack else "")
+            case Kind.WORKER_STARTED if event.adopted:
+                return self._paint(f"[the worker of generation {event.generation} was taken up again]\n", _FAINT)
+            case Kind.WORKER_STARTED if event.generation > 1:
+                return self._paint(f"generation {event.generation}: a new, empty namespace\n", _YELLOW)
+            case Kind.RESTART_REQUESTED:
+                return self._paint(f"[{tame_line(event.by)} restarts the kernel]\n", _FAINT)
+            case Kind.JOURNAL_TROUBLE | Kind.JOURNAL_RECOVERED:
+                return self._paint(f"{tame_line(event.message)}\n", _YELLOW)
+            case Kind.HUB_STOPPED:
+                return self._paint(f"the kernel has stopped: {tame_line(event.reason)}\n", _YELLOW)
+            case _:
+                return ""
+
+    # ------------------------------------------------------------------ whose it is
+
+    def _remember(self, execution: int | None, session: str | None, code: str) -> None:
+        if execution is None:
+            return
+        self._codes[execution] = first_line(code)
+        self._owners[execution] = session or ""
+        while len(self._owners) > _KEPT_OWNERS:
+            self._owners.popitem(last=False)
+
+    def _tag(self, event: Event) -> str:
+        """Who or what a line belongs to; "" for what the user waits for."""
+        number = event.execution
+        if number is None:
+            return self._paint("[background] ", _CYAN)
+        if number == self.foreground:
+            return ""
+        session = event.session or self._owners.get(number)
+        if number in self._own or session is None:
+            return self._paint(f"[{number}] ", _CYAN)
+        name = self._names.get(session, session)
+        if session == self._session:
+            name = self._labels.get(number, str(number))
+        return self._paint(f"[{name}] ", _CYAN)
+
+    def _mark(self, tag: str, text: str) -> str:
+        lines = text.rstrip("\n").split("\n")
+        return "".join(f"{tag}{line}\n" for line in lines)
+
+    # ------------------------------------------------------------------ colours
+
+    def _highlight(self, text: str, lexer: Any) -> str:
+        return highlight(text, lexer, TerminalFormatter()) if self._is_colourful else text
+
+    def _paint(self, text: str, colour: str) -> str:
+        if not self._is_colourful or not text:
+            return text
+        body = text.rstrip("\n ")
+        return f"\x1b[{colour}m{body}\x1b[0m{text[len(body) :]}"
+
+
+def first_line(code: str) -> str:
+    """The beginning of some code, to be recognised by."""
+    line = tame_line(code.strip().partition("\n")[0])
+    return line if len(line) <= 60 else line[:57] + "..."
+
+
+def join_numbers(numbers: Iterable[int]) -> str:
+    """Name executions in a sentence: ``[3], [4] and [7]``."""
+    *most, last = [f"[{number}]" for number in numbers]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _end_line(text: str) -> str:
+    return text if text.endswith("\n") else text + "\n"

@@ -1,0 +1,54 @@
+"""Which session a console continues: the first of its user's that nobody sits in.
+
+So whoever closes a terminal and opens another comes back as the same, with the jobs and from the very event that was
+seen last; and a second console beside the first is told apart by its name.
+"""
+
+from __future__ import annotations
+
+from rpyc_kernel.client import launch
+from rpyc_kernel.client.kernel import KernelClient
+from rpyc_kernel.core.contract import Role
+
+_PREFIX = "console-"
+
+
+def take_seat(
+    target: str, *, session: str | None = None, name: str | None = None, role: str = Role.USER
+) -> KernelClient:
+    """Connect a console to a running kernel.
+
+    Args:
+        target: the kernel's name or address.
+        session: the session to continue whether or not somebody has it already, None to find one.
+        name: how to be shown to others, None for the user's name.
+        role: ``user`` or ``observer``.
+
+    Raises:
+        NoSuchKernel: there is none.
+    """
+    name = name or launch.user_name()
+    if session is not None:
+        return launch.connect(target, session=session, name=name, role=role)
+    number = 0
+    while True:
+        number = _find_free(target, name, number + 1)
+        seat = f"{_PREFIX}{name}-{number}"
+        shown = name if number == 1 else f"{name}-{number}"
+        kernel = launch.connect(target, session=seat, name=shown, role=role)
+        if kernel.came_first:
+            return kernel
+        kernel.close()  # another console was opened at the same moment
+
+
+def is_seat(session: str | None) -> bool:
+    """Whether a session is that of a console, so that its coming and going concern people."""
+    return bool(session) and str(session).startswith(_PREFIX)
+
+
+def _find_free(target: str, name: str, number: int) -> int:
+    with launch.connect(target, name=name, joins=False) as looker:
+        taken = {session["id"] for session in looker.sessions() if session["connections"]}
+    while f"{_PREFIX}{name}-{number}" in taken:
+        number += 1
+    return number

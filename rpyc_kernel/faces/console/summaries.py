@@ -1,0 +1,104 @@
+"""What a kernel says of itself, in lines for people."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rpyc_kernel.core.contract import State
+from rpyc_kernel.core.looking import Inspection, Variable
+from rpyc_kernel.faces.console.control_characters import tame_line
+from rpyc_kernel.faces.console.render import first_line
+
+_PREVIEW_CHARS = 60
+
+
+def summarise_status(status: dict[str, Any]) -> list[str]:
+    """What a kernel is doing, who waits for what, who is there."""
+    memory = status["memory_bytes"]
+    lines = [
+        f"kernel     {status['kernel']}, {status['state']}, generation {status['generation']}",
+        f"processes  hub {status['hub_pid']}, worker {status['worker_pid'] or '-'}"
+        + (f" with {memory / 1e6:,.0f} MB" if memory else ""),
+    ]
+    if status["running"]:
+        busy_s = status["time"] - (status["busy_since"] or status["time"])
+        lines.append(f"running    {_describe(status['running'])}, for {format_duration(busy_s)}")
+    lines += [f"side lane  {_describe(item)}" for item in status["side"]]
+    lines += [f"queued     {_describe(item)}" for item in status["queue"]]
+    names = {session["id"]: tame_line(session["name"]) for session in status["sessions"]}
+    for prompt in status["prompts"]:
+        asked = names.get(prompt["session"], "nobody")
+        lines.append(f"asking     execution {prompt['execution']} waits for input from {asked}")
+    present = [names[session["id"]] for session in status["sessions"] if session["connections"]]
+    lines.append(f"present    {', '.join(present) or 'nobody'}")
+    return lines
+
+
+def summarise_trouble(status: dict[str, Any]) -> list[str]:
+    """What somebody who comes in should know before typing."""
+    if status["state"] == State.DEAD:
+        return ["its worker is dead, so it takes no code; %restart starts another"]
+    if status["state"] == State.STARTING:
+        return ["its worker is still starting"]
+    if not status["running"]:
+        return []
+    busy_s = status["time"] - (status["busy_since"] or status["time"])
+    waiting = f", and {len(status['queue'])} more wait" if status["queue"] else ""
+    return [f"it is busy with {_describe(status['running'])}, for {format_duration(busy_s)}{waiting}"]
+
+
+def summarise_place(status: dict[str, Any], number: int) -> str:
+    """What a queued execution waits for."""
+    ahead = [item["execution"] for item in status["queue"]]
+    others = ahead.index(number) if number in ahead else 0
+    behind = f", behind {others} more" if others else ""
+    running = status["running"]
+    what = _describe(running) if running else "the worker, which is still starting"
+    return f"[{number}] is queued{behind}; it waits for {what}"
+
+
+def summarise_variables(variables: list[Variable]) -> list[str]:
+    """Name, type, size and beginning of each variable, in columns."""
+    rows = [(tame_line(v.name), tame_line(v.type), _size_of(v), tame_line(v.preview)) for v in variables]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
+    return [
+        "  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[3][:_PREVIEW_CHARS]])
+        for row in rows
+    ]
+
+
+def summarise_inspection(found: Inspection, *, with_source: bool) -> list[str]:
+    """What is known of a name."""
+    if not found:
+        return [f"there is no {found.name}"]
+    lines = [f"{found.name}{found.signature}", f"type    {found.type}"]
+    if not found.signature:
+        lines.append(f"value   {found.preview}")
+    if found.file:
+        lines.append(f"file    {found.file}:{found.line or 1}")
+    body = found.source if with_source else ""
+    return [*lines, *(body or found.doc).rstrip().split("\n")]
+
+
+def format_duration(seconds: float) -> str:
+    """A duration as people say it."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = int(seconds) // 60
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def format_time(seconds: float) -> str:
+    """A moment, to the second."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def _describe(item: dict[str, Any]) -> str:
+    return f"[{item['execution']}] of {tame_line(item['name'])} ({first_line(item['code'])})"
+
+
+def _size_of(variable: Variable) -> str:
+    if variable.shape is not None:
+        return f"{'x'.join(map(str, variable.shape))} {variable.dtype or ''}".rstrip()
+    return "" if variable.size is None else str(variable.size)

@@ -1,0 +1,357 @@
+"""The bridge: one thread that takes Jupyter's messages and the kernel's events, each in order, and waits for neither.
+
+What may take a while is asked of the kernel on other threads, and comes back to this one. Code goes into the kernel's
+queue at once; everything that is said about it follows from the kernel's events, so that it does not matter who
+submitted it, or whether this bridge was there then.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import threading
+from base64 import b64encode
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from rpyc_kernel.client.kernel import KernelClient
+from rpyc_kernel.core.contract import COMM_CALL, Event, Kind, Lane, Outcome
+from rpyc_kernel.errors import KernelError, RequestError
+from rpyc_kernel.faces.jupyter import answers, questions
+from rpyc_kernel.faces.jupyter.cells import Cell, Cells
+from rpyc_kernel.faces.jupyter.channels import Channels, Request
+from rpyc_kernel.faces.jupyter.connection_info import ConnectionInfo
+from rpyc_kernel.faces.jupyter.debugging import Debugging
+from rpyc_kernel.faces.jupyter.following import Following
+from rpyc_kernel.faces.jupyter.members import Members
+from rpyc_kernel.faces.jupyter.parent import Parent
+from rpyc_kernel.faces.jupyter.prompts import Prompts
+from rpyc_kernel.faces.jupyter.publishing import Publisher, describe_death
+from rpyc_kernel.faces.jupyter.seat import Seat
+from rpyc_kernel.faces.jupyter.subshells import Subshells
+
+_log = logging.getLogger(__name__)
+_LOOK_UP_S = 1.0
+_THREADS = 4
+_LEAVING_S = 0.05
+
+Question = Callable[[KernelClient, dict[str, Any]], dict[str, Any]]
+
+
+class Bridge:
+    """One kernel on one connection file.
+
+    Args:
+        info: where to listen.
+        seat: the kernel, and whether it goes with this bridge.
+        parent: whose end is the bridge's, too.
+        patience_s: for how many seconds to look for a kernel whose hub was lost.
+    """
+
+    def __init__(self, info: ConnectionInfo, seat: Seat, parent: Parent, patience_s: float) -> None:
+        self._info = info
+        self._patience_s = patience_s
+        self._posted: deque[Callable[[], None]] = deque()
+        self._end: str | None = None
+        self._status = 0
+        self._is_leaving = threading.Event()
+        self._cells = Cells()
+        self._channels = Channels(info, lambda publish: self._publisher.welcome(publish))
+        self._seat = seat
+        self._members = Members(seat.join, self._refuse)
+        self._publisher = Publisher(self._channels, self._cells, self._members.claim, self._evaluate, self._finish)
+        self._prompts = Prompts(self._channels, self._cells, self._answer_prompt)
+        self._subshells = Subshells(
+            lambda cell: self._members.hand_in(cell, lane=Lane.SIDE),
+            lambda cell: self._publisher.end(cell, Outcome.ABORTED),
+        )
+        self._parent = parent
+        # Interrupts must not wait behind completions for a worker that does not answer.
+        self._askers = ThreadPoolExecutor(_THREADS, "jupyter-questions")
+        self._controllers = ThreadPoolExecutor(_THREADS, "jupyter-control")
+        self._debugging = Debugging(lambda: seat.kernel, self._publish_debug_event)
+        self._handlers = self._make_handlers()
+
+    def _make_handlers(self) -> dict[str, Callable[[Request], None]]:
+        asked: dict[str, Question] = {
+            "complete_request": questions.complete,
+            "inspect_request": questions.inspect,
+            "is_complete_request": questions.is_complete,
+            "history_request": questions.history,
+            "comm_info_request": questions.list_comms,
+            "kernel_info_request": lambda kernel, _: answers.describe_kernel(kernel),
+        }
+        controls: dict[str, Question] = {
+            "usage_request": lambda kernel, _: answers.measure_usage(kernel),
+        }
+        return {
+            **{kind: self._asker(question, self._askers) for kind, question in asked.items()},
+            **{kind: self._asker(question, self._controllers) for kind, question in controls.items()},
+            "interrupt_request": self._interrupt,
+            "execute_request": self._execute,
+            "comm_open": self._pass_comm,
+            "comm_msg": self._pass_comm,
+            "comm_close": self._pass_comm,
+            "input_reply": self._prompts.take_reply,
+            "connect_request": self._answerer(lambda _: {"status": "ok", **self._info.ports}),
+            "create_subshell_request": self._answerer(
+                lambda _: {"status": "ok", "subshell_id": self._subshells.create()}
+            ),
+            "list_subshell_request": self._answerer(lambda _: {"status": "ok", "subshell_id": self._subshells.names()}),
+            "delete_subshell_request": self._answerer(self._delete_subshell),
+            "debug_request": self._debug,
+            "shutdown_request": self._shut_down,
+        }
+
+    # ------------------------------------------------------------------ the loop
+
+    def run(self) -> int:
+        """Serve until told to leave; returns the exit status."""
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: self._leave("a signal"))
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # who presses Ctrl-C in a terminal means the server or console
+        self._following: Following | None = self._follow(answers.find_beginning(self._seat.kernel))
+        self._channels.publish("status", {"execution_state": "starting"}, None)
+        try:
+            while self._end is None:
+                for request in self._channels.receive(_LOOK_UP_S):
+                    self._take(request)
+                self._look_for_events()
+                self._do_posted()
+                self._prompts.look_after()
+                if self._parent.is_gone:
+                    self._leave("the process that started it is gone")
+        finally:
+            self._close()
+        return self._status
+
+    def _follow(self, since: int) -> Following:
+        return Following(self._seat.kernel, since, self._channels.wake)
+
+    def _look_for_events(self) -> None:
+        following = self._following
+        if following is None:
+            return
+        has_ended = following.has_ended
+        self._take_events(following.take())
+        if has_ended and self._end is None:
+            following.close()
+            self._following = None
+            self._lose(following)
+
+    def _take(self, request: Request) -> None:
+        handler = self._handlers.get(request.kind)
+        if handler is None:
+            _log.warning("a message of unknown type %r was dropped", request.kind[:100])
+            return
+        try:
+            handler(request)
+        except KeyError as error:
+            self._fail(request, RequestError(f"the request has no {error.args[0]!r}"))
+        except Exception as error:  # noqa: BLE001 - whatever a client sends, the others are served
+            self._fail(request, error)
+
+    def _take_events(self, events: list[Event]) -> None:
+        self._publisher.take(events)
+        for event in events:
+            if event.kind == Kind.INPUT_REQUESTED:
+                self._prompts.add(event)
+            elif event.kind == Kind.INPUT_ANSWERED:
+                self._prompts.remove(event)
+            elif event.kind == Kind.WORKER_DIED and self._end is None:
+                _log.warning("the worker of generation %d has ended: %s", event.generation, event.reason)
+
+    def _post(self, work: Callable[[], None]) -> None:
+        """Have something done on the bridge's thread."""
+        self._posted.append(work)
+        self._channels.wake()
+
+    def _do_posted(self) -> None:
+        for _ in range(len(self._posted)):
+            self._posted.popleft()()
+
+    # ------------------------------------------------------------------ requests that are answered
+
+    def _answerer(self, answer: Callable[[Request], dict[str, Any]]) -> Callable[[Request], None]:
+        """Handle a request whose answer is at hand."""
+
+        def handle(request: Request) -> None:
+            self._publisher.publish_state("busy", request.header)
+            content = answer(request)
+            self._channels.reply(request, content)
+            self._publisher.publish_state("idle", request.header)
+
+        return handle
+
+    def _asker(self, question: Question, pool: ThreadPoolExecutor) -> Callable[[Request], None]:
+        """Handle a request whose answer has to be asked for."""
+
+        def handle(request: Request) -> None:
+            self._publisher.publish_state("busy", request.header)
+            asked = pool.submit(question, self._seat.kernel, request.content)
+            asked.add_done_callback(lambda done: self._post(lambda: self._answer(request, done)))
+
+        return handle
+
+    def _answer(self, request: Request, done: Future[dict[str, Any]]) -> None:
+        error = None if done.cancelled() else done.exception()
+        if isinstance(error, Exception):
+            self._fail(request, error)
+        elif not done.cancelled():
+            self._channels.reply(request, done.result())
+            self._publisher.publish_state("idle", request.header)
+
+    def _fail(self, request: Request, error: Exception) -> None:
+        _log.warning("%s failed: %s: %s", request.kind, type(error).__name__, error)
+        if request.kind.endswith("_request"):
+            self._channels.reply(request, answers.describe_error(request.kind, error))
+        self._publisher.publish_state("idle", request.header)
+
+    def _delete_subshell(self, request: Request) -> dict[str, Any]:
+        self._subshells.delete(request.content["subshell_id"])
+        return {"status": "ok"}
+
+    # ------------------------------------------------------------------ executions
+
+    def _execute(self, request: Request) -> None:
+        code = request.content["code"]
+        cell = Cell(request.header, code, request, file=self._debugging.file_of(str(code)))
+        subshell = request.header.get("subshell_id")
+        if subshell is None:
+            self._members.hand_in(cell)
+        else:
+            self._subshells.add(subshell, cell)
+
+    def _pass_comm(self, request: Request) -> None:
+        """Comm messages have their turn in the queue: they run on the main thread, where the widgets were made."""
+        told = {
+            "action": request.kind.removeprefix("comm_"),
+            "content": request.content,
+            "metadata": request.metadata,
+            "buffers": [b64encode(buffer).decode() for buffer in request.buffers],
+        }
+        cell = Cell(request.header, f"# {request.kind} {request.content['comm_id']}", request, is_call=True)
+        self._members.hand_in(cell, call=COMM_CALL + json.dumps(told))
+
+    def _refuse(self, cell: Cell, error: Exception) -> None:
+        self._post(lambda: self._drop(cell, error))
+
+    def _drop(self, cell: Cell, error: Exception) -> None:
+        if self._members.drop(cell):
+            assert cell.request is not None
+            self._subshells.finish(cell, Outcome.ERROR)
+            self._fail(cell.request, error)
+
+    def _finish(self, cell: Cell, outcome: str) -> None:
+        self._subshells.finish(cell, outcome)
+
+    def _evaluate(self, cell: Cell, then: Callable[[dict[str, Any]], None]) -> None:
+        asked = self._askers.submit(questions.evaluate, self._seat.kernel, cell.expressions)
+        asked.add_done_callback(lambda done: self._post(lambda: then({} if done.exception() else done.result())))
+
+    def _answer_prompt(self, execution: int, text: str | None) -> None:
+        def answer() -> None:
+            try:
+                self._seat.kernel.answer_input(text, execution)
+            except KernelError as error:
+                _log.info("an answer came too late: %s", error)
+
+        self._controllers.submit(answer)
+
+    # ------------------------------------------------------------------ debugging
+
+    def _debug(self, request: Request) -> None:
+        self._publisher.publish_state("busy", request.header)
+        asked = self._debugging.ask(request.content)
+        asked.add_done_callback(lambda done: self._post(lambda: self._answer(request, done)))
+
+    def _publish_debug_event(self, event: dict[str, Any]) -> None:
+        self._post(lambda: self._channels.publish("debug_event", event, self._cells.last_header))
+
+    # ------------------------------------------------------------------ control
+
+    def _interrupt(self, request: Request) -> None:
+        """Interrupt what a subshell runs, if the request names one; else everything that was run from here or waits."""
+        subshell = request.header.get("subshell_id")
+        beside: list[int | None] = [*self._subshells.running(subshell)]
+        targets = beside if subshell is not None else [None, *beside]
+
+        def interrupt(kernel: KernelClient, _: dict[str, Any]) -> dict[str, Any]:
+            # Managers interrupt what they are about to shut down. A notebook that is closed is nothing to others.
+            is_over = not self._seat.is_owner and self._is_leaving.wait(_LEAVING_S)
+            return {"status": "ok"} if is_over else answers.interrupt(kernel, targets)
+
+        self._asker(interrupt, self._controllers)(request)
+
+    def _shut_down(self, request: Request) -> None:
+        restart = bool(request.content.get("restart", False))
+        content = {"status": "ok", "restart": restart}
+        if restart and not self._parent.is_known:
+            # Nobody would start this process again, so it stays.
+            self._asker(lambda kernel, _: (kernel.restart(), content)[1], self._controllers)(request)
+            return
+        self._answerer(lambda _: content)(request)
+        self._channels.publish("shutdown_reply", content, request.header)
+        self._leave("it was asked to")
+        self._seat.leave(restart=restart)
+
+    def _leave(self, reason: str) -> None:
+        self._end = reason
+        self._is_leaving.set()
+        self._channels.wake()
+
+    def _lose(self, following: Following) -> None:
+        """The kernel has stopped, or its hub is gone: answer everybody who waits."""
+        reason = "it was stopped" if following.error is None else str(following.error)
+        self._prompts.forget()
+        lost = [*self._cells.unfinished.values(), *self._members.pending]
+        self._members.forget_pending()
+        for cell in lost:
+            cell.error = describe_death(reason)
+            self._channels.publish("error", cell.error, cell.header)
+            self._publisher.end(cell, Outcome.LOST)
+        self._cells.keep_lost(lost)
+        if following.error is None:
+            self._give_up(reason)
+        else:
+            _log.warning("the kernel's hub is gone (%s); looking for its next one", reason)
+            self._controllers.submit(self._come_back, reason, following.cursor)
+
+    def _come_back(self, reason: str, cursor: int) -> None:
+        """Look for the kernel's next hub, off the bridge's thread."""
+        while self._seat.come_back(self._patience_s, self._is_leaving):
+            with suppress(KernelError):  # lost again
+                kernel = self._seat.kernel
+                unfinished = answers.list_unfinished(kernel)
+                following = self._follow(answers.find_place(kernel, cursor))
+                self._post(partial(self._go_on, following, unfinished))
+                return
+        self._post(lambda: self._give_up(reason, status=1))
+
+    def _go_on(self, following: Following, unfinished: set[int]) -> None:
+        _log.warning("the kernel is back")
+        self._following = following
+        for cell in self._cells.keep_only(unfinished):
+            self._publisher.publish_state("busy", cell.header)
+        self._look_for_events()
+
+    def _give_up(self, reason: str, *, status: int = 0) -> None:
+        self._status = status
+        self._channels.publish("status", {"execution_state": "dead"}, None)
+        self._leave(reason)
+
+    def _close(self) -> None:
+        _log.info("leaving: %s", self._end)
+        self._debugging.close()
+        self._members.close()
+        self._seat.close()
+        if self._following is not None:
+            self._following.close()
+        for pool in (self._askers, self._controllers):
+            pool.shutdown(wait=False, cancel_futures=True)
+        self._channels.close()

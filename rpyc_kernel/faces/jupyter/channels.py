@@ -1,0 +1,272 @@
+"""The five sockets of a Jupyter kernel, and messages on them.
+
+All of it belongs to one thread, but for `Channels.wake`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import zmq
+from jupyter_client.session import Session, json_packer
+from zmq.utils.monitor import recv_monitor_message
+
+from rpyc_kernel.errors import RequestError
+from rpyc_kernel.faces.jupyter.connection_info import ConnectionInfo
+
+_log = logging.getLogger(__name__)
+_LINGER_MS = 1000
+_TOPIC = b"kernel."
+_EARLY_S = 3.0
+_MAX_EARLY = 1000
+
+Header = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A message of a client.
+
+    Attributes:
+        channel: ``shell``, ``control`` or ``stdin``.
+        identity: where an answer goes.
+        header: its header, which becomes the parent header of everything that follows from it.
+        content: what it asks.
+        metadata: whatever the client added.
+        buffers: raw bytes beside it.
+    """
+
+    channel: str
+    identity: list[bytes]
+    header: Header
+    content: dict[str, Any]
+    metadata: dict[str, Any] = field(default_factory=dict)
+    buffers: list[bytes] = field(default_factory=list)
+
+    @property
+    def kind(self) -> str:
+        """The message type."""
+        return str(self.header["msg_type"])
+
+    @property
+    def session(self) -> str:
+        """The client that sent it."""
+        return str(self.header["session"])
+
+
+class Channels:
+    """Bound sockets.
+
+    Args:
+        info: where, and with which keys.
+        welcome: called for each new subscriber of everything, with a function that publishes to that one alone:
+            message type, content, parent header.
+
+    Raises:
+        RequestError: an address is in use, or cannot be.
+    """
+
+    def __init__(self, info: ConnectionInfo, welcome: Callable[[Callable[..., None]], None]) -> None:
+        self.session = Session(key=info.key.encode(), signature_scheme=info.signature_scheme, username="kernel")
+        self.session.pack = _pack
+        self._welcome = welcome
+        self._subscribers = 0
+        # Clients that were there before the sockets find each of them at another moment, and iopub may be the last.
+        self._early: list[tuple[Any, ...]] = []
+        self._early_until = time.monotonic() + _EARLY_S
+        self._closing = contextlib.ExitStack()
+        self._context = zmq.Context()
+        self._closing.callback(self._context.term)
+        # Which connections the clients' requests came by: the only sign of a client that is gone.
+        self._peers: dict[int, bytes] = {}
+        try:
+            self._requests = {name: self._bind(info, name, zmq.ROUTER) for name in ("control", "shell", "stdin")}
+            self._iopub = self._bind(info, "iopub", zmq.XPUB)
+            self._heartbeat = self._bind(info, "hb", zmq.ROUTER)
+            self._wake_in, self._wake_out = (self._closing.enter_context(end) for end in socket.socketpair())
+        except BaseException:
+            self.close()
+            raise
+        self._monitor = self._requests["shell"].get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        self._closing.callback(self._monitor.close)
+        self._closing.callback(self._requests["shell"].disable_monitor)
+        self._wake_in.setblocking(False)
+        self._wake_out.setblocking(False)
+        self._poller = zmq.Poller()
+        for readable in (*self._requests.values(), self._iopub, self._heartbeat, self._monitor, self._wake_in):
+            self._poller.register(readable, zmq.POLLIN)
+
+    def _bind(self, info: ConnectionInfo, name: str, kind: int) -> zmq.Socket[Any]:
+        opened = self._context.socket(kind)
+        self._closing.callback(opened.close)
+        opened.linger = _LINGER_MS
+        # Any limit would lose messages of slow subscribers, and make others wait for a client that takes no replies.
+        opened.sndhwm = 0
+        if kind == zmq.XPUB:
+            opened.setsockopt(zmq.XPUB_MANUAL, 1)  # lets what came before be sent to a newcomer alone
+        else:
+            opened.router_handover = 1  # a client that reconnects takes its identity with it
+            opened.router_mandatory = 1  # says so when a client is gone
+        if info.curve_secretkey:
+            opened.curve_server = True
+            opened.curve_secretkey = info.curve_secretkey.encode()
+            opened.curve_publickey = info.curve_publickey.encode()
+        try:
+            opened.bind(info.url(name))
+        except zmq.ZMQError as error:
+            raise RequestError(f"cannot listen on {info.url(name)} for {name}: {error}") from None
+        return opened
+
+    # ------------------------------------------------------------------ receiving
+
+    def wake(self) -> None:
+        """End a `receive` that waits; from any thread."""
+        with contextlib.suppress(OSError):  # full: it will wake all the same; closed: nobody waits
+            self._wake_out.send(b"!")
+
+    def receive(self, timeout_s: float) -> Iterator[Request]:
+        """Wait for messages, and yield at most one of each channel, control first. Heartbeats are answered."""
+        ready = dict(self._poller.poll(int(timeout_s * 1000)))
+        if self._wake_in.fileno() in ready:
+            with contextlib.suppress(BlockingIOError):
+                self._wake_in.recv(4096)
+        if self._heartbeat in ready:
+            self._echo()
+        if self._iopub in ready:
+            self._take_subscription()
+        if self._monitor in ready:
+            self._forget_peer()
+        for name, channel in self._requests.items():
+            if channel in ready:
+                request = self._read(name, channel)
+                if request is not None:
+                    yield request
+
+    def _read(self, name: str, channel: zmq.Socket[Any]) -> Request | None:
+        """Read a message; what is no valid one is logged, and nothing else happens."""
+        frames = channel.recv_multipart(copy=False)
+        try:
+            identity, signed = self.session.feed_identities([frame.bytes for frame in frames])
+            message = self.session.deserialize(signed, content=True)
+            request = Request(
+                name, identity, message["header"], message["content"], message["metadata"], message["buffers"]
+            )
+            _check(request)
+        except Exception as error:  # noqa: BLE001 - anybody can send anything
+            _log.warning("a message on %s was dropped: %s: %s", name, type(error).__name__, error)
+            return None
+        if name == "shell":
+            self._peers[frames[-1].get(zmq.SRCFD)] = identity[0]
+        return request
+
+    def _echo(self) -> None:
+        with contextlib.suppress(zmq.ZMQError):
+            self._heartbeat.send_multipart(self._heartbeat.recv_multipart())
+
+    def _take_subscription(self) -> None:
+        message = self._iopub.recv()
+        is_new, topic = message[:1] == b"\x01", message[1:]
+        if not is_new or topic:
+            self._iopub.setsockopt(zmq.SUBSCRIBE if is_new else zmq.UNSUBSCRIBE, topic or _TOPIC)
+            return
+        self._subscribers += 1
+        only = b"newcomer-%d." % self._subscribers
+        for accepted in (_TOPIC, only):
+            self._iopub.setsockopt(zmq.SUBSCRIBE, accepted)
+
+        def publish_to_newcomer(
+            kind: str, content: dict[str, Any], parent: Header | None = None, metadata: Any = None, buffers: Any = None
+        ) -> None:
+            topic = only + kind.encode()
+            self.session.send(
+                self._iopub, kind, content, parent=parent, ident=topic, metadata=metadata, buffers=buffers
+            )
+
+        self._welcome(publish_to_newcomer)
+
+    def _forget_peer(self) -> None:
+        while self._monitor.poll(0):
+            self._peers.pop(recv_monitor_message(self._monitor)["value"], None)
+
+    def is_there(self, identity: list[bytes]) -> bool:
+        """Whether the client with this identity is still connected."""
+        return identity[0] in self._peers.values()
+
+    # ------------------------------------------------------------------ sending
+
+    def reply(self, request: Request, content: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
+        """Answer a request; a client that is gone needs no answer."""
+        kind = request.kind.removesuffix("_request") + "_reply"
+        self.send(request.channel, kind, content, request.header, request.identity, metadata)
+
+    def send(
+        self,
+        channel: str,
+        kind: str,
+        content: dict[str, Any],
+        parent: Header,
+        identity: list[bytes],
+        metadata: dict[str, Any] | None = None,
+    ) -> bool:
+        """Send a message to one client; False when it is gone."""
+        try:
+            self.session.send(self._requests[channel], kind, content, parent=parent, ident=identity, metadata=metadata)
+        except zmq.ZMQError as error:
+            _log.info("%s was for a client that is gone: %s", kind, error)
+            return False
+        return True
+
+    def publish(
+        self,
+        kind: str,
+        content: dict[str, Any],
+        parent: Header | None,
+        metadata: dict[str, Any] | None = None,
+        buffers: list[bytes | memoryview[bytes]] | None = None,
+    ) -> None:
+        """Send a message to every subscriber."""
+        self._early.append((kind, content, parent, metadata, buffers))
+        if not self._is_early:
+            self._early, self._early_until = [], 0.0
+        topic = _TOPIC + kind.encode()
+        self.session.send(self._iopub, kind, content, parent=parent, ident=topic, metadata=metadata, buffers=buffers)
+
+    @property
+    def early(self) -> list[tuple[Any, ...]]:
+        """All that was published so far, in the first moments; nothing later, or if it is too much."""
+        return self._early if self._is_early else []
+
+    @property
+    def _is_early(self) -> bool:
+        return len(self._early) < _MAX_EARLY and time.monotonic() < self._early_until
+
+    def close(self) -> None:
+        """Close all sockets, after what was sent has had a moment to go out."""
+        self._closing.close()
+
+
+def _pack(content: Any) -> bytes:
+    """Write JSON, also of text that no encoding can carry: user code may put anything into what it shows."""
+    try:
+        return json_packer(content)
+    except UnicodeEncodeError:
+        return json.dumps(content, default=str).encode("ascii")
+
+
+def _check(request: Request) -> None:
+    """See that a message has what all of them have.
+
+    Raises:
+        ValueError: it is none.
+    """
+    content: Any = request.content
+    named = (request.header.get(name) for name in ("msg_id", "session", "msg_type"))
+    if not isinstance(content, dict) or not all(isinstance(value, str) for value in named):
+        raise ValueError("its header or content is none")

@@ -1,0 +1,276 @@
+"""The thread that carries what a worker produces to the journal: the ring's frames, and the bytes of its pipes."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import logging
+import os
+import select
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rpyc_kernel.core.contract import FIELDS, UNFINISHED, Kind
+from rpyc_kernel.system import ring
+from rpyc_kernel.system.runtime_folder import RuntimeFolder
+
+_log = logging.getLogger(__name__)
+
+BATCH_BYTES = 512 * 1024
+_LINGER_MS = 2
+_SLEEP_MS = 1000
+_PAUSE_S = 0.1
+_PIPE_BYTES = 1024 * 1024
+_STREAM_NAMES = {ring.STDOUT: "stdout", ring.STDERR: "stderr"}
+
+_FROM_WORKERS: dict[str, frozenset[str]] = {
+    **{
+        kind: frozenset(FIELDS[kind])
+        for kind in (
+            Kind.STREAM,
+            Kind.DISPLAY,
+            Kind.CLEAR_OUTPUT,
+            Kind.PAGE,
+            Kind.NEXT_INPUT,
+            Kind.COMM,
+            Kind.RESULT,
+            Kind.ERROR,
+            Kind.INPUT_REQUESTED,
+        )
+    },
+    Kind.INPUT_ANSWERED: frozenset({"token"}),
+    Kind.FINISHED: frozenset({"outcome", "duration_s"}),
+    UNFINISHED: frozenset({"unfinished", "received", "sides"}),
+}
+"""What a worker may report, with which fields at least. The hub adds the others, and reports the rest itself."""
+
+Report = tuple[str, int | None, dict[str, Any]]
+"""What the worker produced: kind, execution, payload."""
+
+
+class Pump:
+    """Reads one worker's output until told to finish.
+
+    Args:
+        folder: where spilled events are.
+        generation: of the worker.
+        reader: the ring.
+        run_socket: brings the bell.
+        descriptors: the read ends of the worker's standard output and error.
+        running: tells which execution holds the main lane, for output that does not say.
+        deliver: takes reports in order, and the position in the ring up to which they go. The journal releases the
+            ring.
+        damaged: told that some reports are lost.
+        tick: called about once a second.
+    """
+
+    def __init__(
+        self,
+        folder: RuntimeFolder,
+        generation: int,
+        reader: ring.RingReader,
+        run_socket: socket.socket,
+        descriptors: tuple[int, ...],
+        *,
+        running: Callable[[], int | None],
+        deliver: Callable[[list[Report], int], None],
+        damaged: Callable[[], None],
+        tick: Callable[[], None],
+    ) -> None:
+        self._folder = folder
+        self._generation = generation
+        self._ring = reader
+        self._run_socket = run_socket
+        self._pipes = {
+            descriptor: (name, codecs.getincrementaldecoder("utf-8")("backslashreplace"))
+            for descriptor, name in zip(descriptors, ("stdout", "stderr"), strict=True)
+        }
+        self._running = running
+        self._deliver = deliver
+        self._damaged = damaged
+        self._tick = tick
+        self._spills: deque[tuple[int, Path]] = deque()
+        self._lingers = False
+        self._next_tick = 0.0
+        self._stop = threading.Event()
+        self._wake_in, self._wake_out = os.pipe()
+        self._thread = threading.Thread(target=self._run, name=f"pump-{generation}", daemon=True)
+        for descriptor in self._pipes:
+            os.set_blocking(descriptor, False)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Read everything that is there, stop, and give the descriptors back. The worker must be gone."""
+        self._stop.set()
+        os.write(self._wake_out, b"!")
+        self._thread.join()
+        for descriptor in (*self._pipes, self._wake_in, self._wake_out):
+            os.close(descriptor)
+
+    # ------------------------------------------------------------------ the thread
+
+    def _run(self) -> None:
+        poll = select.poll()
+        for descriptor in (self._run_socket.fileno(), self._wake_in, *self._pipes):
+            poll.register(descriptor, select.POLLIN)
+        is_over = False
+        while not is_over:
+            try:
+                is_over = self._pass_on(poll)
+            except Exception:  # noqa: BLE001 - without a reader the ring would fill, and user code stop for good
+                _log.exception("some output could not be passed on")
+                is_over = self._stop.wait(_PAUSE_S)
+
+    def _pass_on(self, poll: select.poll) -> bool:
+        """Pass on what is there, or wait for more; whether all is done."""
+        stopping = self._stop.is_set()
+        frames = self._read_ring()
+        reports = read_reports(frames, self._folder, self._generation, self._drain_all)
+        ready = self._wait(poll, frames)
+        for descriptor in ready & self._pipes.keys():
+            reports += self._drain(descriptor)
+        if frames or reports:
+            self._deliver(reports, self._ring.position)
+        self._lingers = bool(frames) and all(frame.kind < ring.RECORD for frame in frames)
+        if not self._lingers:
+            self._remove_spills(frames)
+        if time.monotonic() >= self._next_tick:
+            self._next_tick = time.monotonic() + 1
+            self._tick()
+        if not stopping or frames:
+            return False
+        reports = self._drain_all(0) + self._read_halves()
+        if reports:
+            self._deliver(reports, self._ring.position)
+        return True
+
+    def _wait(self, poll: select.poll, frames: list[ring.Frame]) -> set[int]:
+        """Sleep until there is something to read, unless there was; returns the readable descriptors."""
+        timeout_ms = 0
+        if not frames and not self._stop.is_set():
+            # Streams that follow a stream are gathered for a moment: one commit and one wake-up of every reader then
+            # serve many prints. The first piece after a pause goes out at once.
+            state = ring.LINGERING if self._lingers else ring.ASLEEP
+            if self._ring.announce(state):
+                timeout_ms = _LINGER_MS if self._lingers else _SLEEP_MS
+        found = poll.poll(timeout_ms)
+        if timeout_ms:
+            self._ring.announce(ring.AWAKE)
+        ready = {descriptor for descriptor, events in found if events & select.POLLIN}
+        for descriptor, _ in found:
+            if descriptor not in ready:
+                # Nobody can write to it any more; poll would say so again and again.
+                poll.unregister(descriptor)
+        if self._run_socket.fileno() in ready:
+            self._hear_bell(poll)
+        return ready
+
+    def _hear_bell(self, poll: select.poll) -> None:
+        try:
+            gone = not self._run_socket.recv(4096, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            gone = True
+        if gone:
+            # The worker's end is closed: its death is seen and reported elsewhere.
+            poll.unregister(self._run_socket.fileno())
+
+    def _read_ring(self) -> list[ring.Frame]:
+        try:
+            return self._ring.read(BATCH_BYTES)
+        except ring.RingDamaged as damage:
+            _log.error("%s", damage)
+            self._damaged()
+            text = f"[{damage}; user code wrote over it, and some output is lost]\n"
+            return [ring.Frame(ring.STDERR, 0, text.encode())]
+
+    def _remove_spills(self, frames: list[ring.Frame]) -> None:
+        """Remove the files of large events when the journal has these."""
+        for frame in frames:
+            if frame.kind == ring.SPILLED and frame.data.isdigit():
+                self._spills.append((self._ring.position, self._folder.spill(self._generation, int(frame.data))))
+        while self._spills and self._spills[0][0] <= self._ring.released:
+            self._spills.popleft()[1].unlink(missing_ok=True)
+
+    # ------------------------------------------------------------------ from frames to reports
+
+    def _drain_all(self, execution: int) -> list[Report]:
+        return [report for descriptor in self._pipes for report in self._drain(descriptor, execution)]
+
+    def _drain(self, descriptor: int, execution: int | None = None) -> list[Report]:
+        """Read what is in a pipe now, at most what a pipe can hold: somebody may be writing without end."""
+        name, decoder = self._pipes[descriptor]
+        pieces: list[str] = []
+        count = 0
+        while count < _PIPE_BYTES:
+            try:
+                data = os.read(descriptor, 65536)
+            except (BlockingIOError, OSError):
+                break
+            if not data:
+                break
+            count += len(data)
+            pieces.append(decoder.decode(data))
+        text = "".join(pieces)
+        if not text:
+            return []
+        return [(Kind.STREAM, execution or self._running(), {"name": name, "text": text})]
+
+    def _read_halves(self) -> list[Report]:
+        """What is left of characters that were never finished."""
+        rests = [(name, decoder.decode(b"", final=True)) for name, decoder in self._pipes.values()]
+        return [(Kind.STREAM, self._running(), {"name": name, "text": text}) for name, text in rests if text]
+
+
+def read_reports(
+    frames: list[ring.Frame],
+    folder: RuntimeFolder,
+    generation: int,
+    read_first: Callable[[int], list[Report]] = lambda execution: [],
+) -> list[Report]:
+    """Say what frames of the ring mean.
+
+    Args:
+        frames: in order.
+        folder: where spilled events are.
+        generation: whose frames they are.
+        read_first: gives what belongs before the `finished` of an execution.
+    """
+    reports: list[Report] = []
+    for kind, execution, data in frames:
+        if kind in _STREAM_NAMES:
+            text = data.decode("utf-8", "backslashreplace")
+            reports.append((Kind.STREAM, execution or None, {"name": _STREAM_NAMES[kind], "text": text}))
+            continue
+        try:
+            name, payload = _read_record(
+                folder.spill(generation, int(data)).read_bytes() if kind == ring.SPILLED else data
+            )
+        except (ValueError, RecursionError, OSError) as error:
+            _log.error("an event of execution %d cannot be read: %s", execution, error)
+            continue
+        if name == Kind.FINISHED:
+            reports += read_first(execution)
+        reports.append((name, execution or None, payload))
+    return reports
+
+
+def _read_record(data: bytes) -> tuple[str, dict[str, Any]]:
+    """Read an event; user code could have written anything in its place."""
+    loaded = json.loads(data)
+    if not (isinstance(loaded, list) and len(loaded) == 2 and isinstance(loaded[1], dict)):
+        raise ValueError("not an event")
+    kind, payload = loaded
+    needed = _FROM_WORKERS.get(kind) if isinstance(kind, str) else None
+    if needed is None or not needed <= payload.keys():
+        raise ValueError("not an event of a worker")
+    return kind, payload

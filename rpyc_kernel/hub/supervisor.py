@@ -1,0 +1,312 @@
+"""The life of workers: start one or take over the one an earlier hub left, watch it, say how it ended."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from rpyc_kernel.core import events
+from rpyc_kernel.core.contract import Force, Lane
+from rpyc_kernel.core.form import Form
+from rpyc_kernel.errors import KernelDied
+from rpyc_kernel.hub.pump import BATCH_BYTES, Pump, Report, read_reports
+from rpyc_kernel.hub.worker_link import WorkerLink
+from rpyc_kernel.hub.worker_process import WorkerProcess
+from rpyc_kernel.settings import HubSettings, WorkerSettings
+from rpyc_kernel.system import processes, ring
+from rpyc_kernel.system.runtime_folder import RuntimeFolder
+
+_log = logging.getLogger(__name__)
+_GREETING_S = 60.0
+_FAULT = "Fatal Python error"
+
+
+class Supervisor:
+    """Runs one worker at a time, each watched by a thread of its own.
+
+    Args:
+        folder: the kernel's runtime folder.
+        hub_settings: which interpreter, where.
+        worker_settings: handed to the worker.
+        started: told when a worker is ready.
+        died: told when one is gone and all its output was delivered.
+        deliver: takes its output.
+        running: tells which execution holds the main lane.
+        tick: called about once a second while there is a worker.
+        spare: a process that was started already, for the first generation.
+    """
+
+    def __init__(
+        self,
+        folder: RuntimeFolder,
+        hub_settings: HubSettings,
+        worker_settings: WorkerSettings,
+        *,
+        started: Callable[[events.WorkerStarted], None],
+        died: Callable[[events.WorkerDied], None],
+        deliver: Callable[[list[Report], int, ring.RingReader, int], None],
+        running: Callable[[], int | None],
+        tick: Callable[[], None],
+        spare: WorkerProcess | None = None,
+    ) -> None:
+        self._spare = spare
+        self._folder = folder
+        self._hub_settings = hub_settings
+        self._worker_settings = worker_settings
+        self._started = started
+        self._died = died
+        self._deliver = deliver
+        self._running = running
+        self._tick = tick
+        self._lock = threading.Lock()
+        self._link: WorkerLink | None = None
+        self._is_up = threading.Event()
+        self._ring: ring.RingReader | None = None
+        self._pid: int | None = None
+        self._generation = 0
+        self._memory_bytes: int | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process, None while there is none."""
+        return self._pid
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """What the worker held about a second ago; None if the system does not tell."""
+        return self._memory_bytes
+
+    def wait_for_worker(self, timeout_s: float) -> bool:
+        """Wait until there is a worker that can be asked; whether there is."""
+        return self._is_up.wait(timeout_s)
+
+    # ------------------------------------------------------------------ beginning
+
+    def start(self, generation: int) -> None:
+        """Start a worker in the background."""
+        self._generation = generation
+        self._thread = threading.Thread(target=self._live, args=(generation,), name=f"worker-{generation}", daemon=True)
+        self._thread.start()
+
+    def adopt(self, ring_position: Callable[[int], int]) -> events.WorkerStarted | None:
+        """Take over the worker of an earlier hub, if one lives; `watch` must follow.
+
+        Args:
+            ring_position: where to read on in the ring of a generation.
+        """
+        if self._spare is not None or not self._folder.worker_socket.exists():
+            return None
+        try:
+            link = WorkerLink(self._folder.worker_socket, timeout_s=10.0)
+        except OSError as error:
+            _log.info("no worker to take over: %s", error)
+            return None
+        greeting = link.greeting
+        generation = int(greeting["generation"])
+        self._generation = generation
+        self._ring = ring.RingReader(self._folder.ring(generation), ring_position(generation))
+        self._link, self._pid = link, int(greeting["pid"])
+        self._is_up.set()
+        return _started(greeting, adopted=True)
+
+    def salvage(self, generation: int, position: int) -> None:
+        """Deliver what a worker that died without a hub had produced."""
+        path = self._folder.ring(generation)
+        if not path.exists():
+            return
+        try:
+            reader = ring.RingReader(path, position)
+        except (OSError, ValueError) as error:
+            _log.error("the output of generation %d cannot be salvaged: %s", generation, error)
+            return
+        try:
+            while frames := reader.read(BATCH_BYTES):
+                self._deliver(read_reports(frames, self._folder, generation), reader.position, reader, generation)
+        except ring.RingDamaged as damage:
+            _log.error("%s", damage)
+        finally:
+            reader.close()
+
+    def watch(self) -> None:
+        """Begin to read and watch the worker that was taken over."""
+        assert self._link is not None
+        assert self._ring is not None
+        assert self._pid is not None
+        child = processes.Stranger(self._pid)
+        pump = self._pump(self._link, self._ring, self._generation)
+        pump.start()
+        self._thread = threading.Thread(
+            target=self._see_out, args=(child, pump), name=f"worker-{self._generation}", daemon=True
+        )
+        self._thread.start()
+
+    def _live(self, generation: int) -> None:
+        """One worker's life, from start to end."""
+        try:
+            child, link = self._spawn(generation)
+        except Exception as error:  # noqa: BLE001 - the top of a thread: everybody must hear that there is no worker
+            _log.error("a worker cannot be started: %s", error)
+            self._pid = None
+            self._died(events.WorkerDied(f"it could not be started: {error}", time.time()))
+            return
+        started = _started(link.greeting, adopted=False)
+        assert self._ring is not None
+        pump = self._pump(link, self._ring, generation)
+        with self._lock:
+            self._link = link
+        self._is_up.set()
+        pump.start()
+        self._started(started)
+        self._see_out(child, pump)
+
+    def _spawn(self, generation: int) -> tuple[processes.Child, WorkerLink]:
+        folder = self._folder
+        for path in folder.worker_files():  # of earlier generations, whose output is in the journal by now
+            path.unlink(missing_ok=True)
+        ring.create(folder.ring(generation), self._worker_settings.ring_bytes)
+        self._ring = ring.RingReader(folder.ring(generation), 0)
+        process, self._spare = self._spare, None
+        process = process or WorkerProcess(folder, self._hub_settings, self._worker_settings)
+        self._pid = process.child.pid
+        process.tell(generation)
+        try:
+            link = WorkerLink(folder.worker_socket, timeout_s=_GREETING_S)
+        except Exception as error:
+            raise OSError(f"{error}; it {process.give_up()}") from error
+        process.close()
+        return process.child, link
+
+    def _pump(self, link: WorkerLink, reader: ring.RingReader, generation: int) -> Pump:
+        return Pump(
+            self._folder,
+            generation,
+            reader,
+            link.run_socket,
+            link.output_descriptors,
+            running=self._running,
+            deliver=lambda reports, position: self._deliver(reports, position, reader, generation),
+            damaged=lambda: link.notify("tell_unfinished"),
+            tick=self._each_second,
+        )
+
+    def _each_second(self) -> None:
+        if self._pid is not None:
+            self._memory_bytes = processes.memory_bytes(self._pid) or self._memory_bytes
+        self._tick()
+
+    # ------------------------------------------------------------------ the end
+
+    def _see_out(self, child: processes.Child | processes.Stranger, pump: Pump) -> None:
+        ending = child.wait()
+        pump.finish()
+        with self._lock:
+            self._is_up.clear()
+            link, self._link = self._link, None
+            self._ring = None  # not closed: the hub may still have a position in it to give back
+            self._pid = None
+        if link is not None:
+            link.close()
+        stack = self._last_words()
+        memory, self._memory_bytes = self._memory_bytes, None
+        self._died(events.WorkerDied(ending.reason, time.time(), stack, memory, ending.peak_memory_bytes))
+
+    def _last_words(self) -> str:
+        """What the fault handler wrote when a fault killed the worker, without what it wrote on request."""
+        try:
+            text = self._folder.stacks(self._generation).read_text("utf-8", "replace")
+        except OSError:
+            return ""
+        start = text.rfind(_FAULT)
+        return text[start:] if start >= 0 else ""
+
+    def join(self) -> None:
+        """Wait for the thread of the last worker."""
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    # ------------------------------------------------------------------ what a worker is asked
+
+    def run(self, execution: int, code: str, lane: str, call: str | None, form: Form | None) -> None:
+        """Hand over an execution."""
+        link = self._link
+        if link is None:
+            return
+        told = None if form is None else form.as_dict()
+        if lane == Lane.SIDE:
+            link.notify("run_side", execution, code, call, told)
+        else:
+            link.run(execution, code, call, told)
+
+    def interrupt(self, execution: int, lane: str, force: str) -> None:
+        """Send a signal marked for one execution; side lanes get an exception instead, having no signals."""
+        link, reader, pid = self._link, self._ring, self._pid
+        if link is None or reader is None or pid is None:
+            return
+        if lane == Lane.SIDE:
+            link.notify("interrupt_side", execution)
+        else:
+            reader.words[ring.WORD_INTERRUPT] = execution
+            processes.kill(pid, processes.FORCE_SIGNAL if force == Force.EXCEPTION else signal.SIGINT)
+
+    def notify(self, method: str, *arguments: Any, descriptors: tuple[int, ...] = ()) -> bool:
+        """Tell the worker something; False when there is none."""
+        link = self._link
+        if link is None:
+            return False
+        link.notify(method, *arguments, descriptors=descriptors)
+        return True
+
+    def request(self, method: str, *arguments: Any) -> Future[Any]:
+        """Ask the worker's control thread."""
+        link = self._link
+        if link is not None:
+            return link.request(method, *arguments)
+        future: Future[Any] = Future()
+        future.set_exception(KernelDied("there is no worker at the moment; wait for it, or restart the kernel"))
+        return future
+
+    def dump_stacks(self, timeout_s: float) -> str | None:
+        """Every thread's stack, also while a C call holds the interpreter lock; None when none came in time."""
+        if self._pid is None:
+            return None
+        return processes.dump_stacks(self._pid, self._folder.stacks(self._generation), timeout_s)
+
+    def kill(self, is_idle: bool) -> None:
+        """End the worker: an idle one may run its ``atexit`` functions for a second, a busy one gets SIGTERM first."""
+        pid, link = self._pid, self._link
+        if pid is None:
+            return
+        if is_idle and link is not None:
+            link.notify("leave")
+            patience_s = 1.0
+        else:
+            processes.kill(pid, signal.SIGTERM)
+            patience_s = 0.5
+        timer = threading.Timer(patience_s, lambda: self._kill_if_still(pid))
+        timer.daemon = True
+        timer.start()
+
+    def _kill_if_still(self, pid: int) -> None:
+        with self._lock:
+            if self._pid == pid:
+                processes.kill(pid)
+
+
+def _started(greeting: dict[str, Any], adopted: bool) -> events.WorkerStarted:
+    return events.WorkerStarted(
+        generation=int(greeting["generation"]),
+        pid=int(greeting["pid"]),
+        python=str(greeting["python"]),
+        engine=str(greeting["engine"]),
+        adopted=adopted,
+        received=int(greeting["received"]),
+        last_execution=int(greeting["last_execution"]),
+        debugger=str(greeting.get("debugger", "")),
+        time=time.time(),
+    )

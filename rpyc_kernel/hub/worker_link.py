@@ -1,0 +1,157 @@
+"""The hub's end of the sockets to a worker: code goes out on *run*, questions and answers pass on *control*."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import os
+import socket
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from rpyc_kernel.errors import KernelDied, WorkerBusy, from_name
+from rpyc_kernel.system import frames
+
+_log = logging.getLogger(__name__)
+_SENT_AT_ONCE_CHARS = 16_000
+_MAX_PENDING = 64
+
+
+class WorkerLink:
+    """Both sockets to one worker.
+
+    Args:
+        path: the worker's socket.
+        timeout_s: how long the worker may take to greet.
+
+    Raises:
+        OSError: nobody listens there, or the worker went away before it greeted.
+    """
+
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        with contextlib.ExitStack() as opened:
+            self.run_socket = opened.enter_context(_connect(path, "run"))
+            self._control = opened.enter_context(_connect(path, "control"))
+            self._reader = frames.FrameReader(self._control)
+            self._control.settimeout(timeout_s)
+            try:
+                self.greeting: dict[str, Any] = self._reader.receive()
+            except EOFError as error:
+                raise OSError(f"the worker did not greet: {error}") from error
+            self._control.settimeout(None)
+            opened.pop_all()
+        self.output_descriptors = tuple(self._reader.descriptors)
+        self._outgoing: SimpleQueue[tuple[bytes, tuple[int, ...]] | None] = SimpleQueue()
+        self._closing = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._pending: dict[int, Future[Any]] = {}
+        self._is_lost = False
+        self._threads = (
+            threading.Thread(target=self._receive, name="worker-control", daemon=True),
+            threading.Thread(target=self._transmit, name="worker-sender", daemon=True),
+        )
+        for thread in self._threads:
+            thread.start()
+
+    def run(self, execution: int, code: str, call: str | None, form: dict[str, Any] | None) -> None:
+        """Hand an execution to the worker's main thread; if it is gone, whoever watches it will say so."""
+        message = [execution, code, call, form]
+        if len(code) + len(str(form)) < _SENT_AT_ONCE_CHARS:
+            self._send_run(message)
+        else:
+            # More than the socket holds: a worker that is stopped must not stop the hub with it.
+            threading.Thread(target=self._send_run, args=(message,), name="worker-run", daemon=True).start()
+
+    def _send_run(self, message: Any) -> None:
+        try:
+            frames.send(self.run_socket, message)
+        except OSError:
+            _log.info("execution %d could not be sent: the worker is gone", message[0])
+
+    def request(self, method: str, *arguments: Any) -> Future[Any]:
+        """Ask the worker's control thread; the future fails with `WorkerBusy` or `KernelDied`."""
+        future: Future[Any] = Future()
+        if len(self._pending) >= _MAX_PENDING:
+            future.set_exception(WorkerBusy(f"{_MAX_PENDING} questions to the worker wait already; it does not answer"))
+            return future
+        number = next(self._numbers)
+        data = frames.encode([number, method, arguments])
+        self._pending[number] = future
+        self._send(data)
+        if self._is_lost:
+            self._fail_all()
+        return future
+
+    def notify(self, method: str, *arguments: Any, descriptors: tuple[int, ...] = ()) -> None:
+        """Tell the worker's control thread something, without an answer."""
+        self._send(frames.encode([0, method, arguments]), descriptors)
+
+    def close(self) -> None:
+        """Close both sockets and join the threads."""
+        with self._closing:
+            self._is_lost = True
+            self._outgoing.put(None)
+        for sock in (self._control, self.run_socket):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        self._control.close()
+        self.run_socket.close()
+
+    def _send(self, data: bytes, descriptors: tuple[int, ...] = ()) -> None:
+        """Leave a message to the sender: a worker that does not read must not stop the hub with it."""
+        with self._closing:
+            if not self._is_lost:
+                # The sender's own: the caller may close what it has.
+                self._outgoing.put((data, tuple(map(os.dup, descriptors))))
+
+    def _transmit(self) -> None:
+        while (item := self._outgoing.get()) is not None:
+            data, descriptors = item
+            try:
+                frames.send_encoded(self._control, data, descriptors)
+            except OSError:
+                self._is_lost = True
+                self._fail_all()
+            finally:
+                for descriptor in descriptors:
+                    os.close(descriptor)
+
+    def _receive(self) -> None:
+        try:
+            while True:
+                number, succeeded, answer = self._reader.receive()
+                future = self._pending.pop(number, None)
+                if future is None or not future.set_running_or_notify_cancel():
+                    continue
+                if succeeded:
+                    future.set_result(answer)
+                else:
+                    future.set_exception(from_name(*answer))
+        except (EOFError, OSError):
+            pass
+        finally:
+            self._is_lost = True
+            self._fail_all()
+
+    def _fail_all(self) -> None:
+        for number in list(self._pending):
+            future = self._pending.pop(number, None)
+            if future is not None and future.set_running_or_notify_cancel():
+                future.set_exception(KernelDied("the worker ended before it answered"))
+
+
+def _connect(path: Path, channel: str) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.connect(str(path))
+        frames.send(sock, channel)
+    except OSError:
+        sock.close()
+        raise
+    return sock

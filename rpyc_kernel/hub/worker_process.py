@@ -1,0 +1,87 @@
+"""A worker process from its start until it is told who it is.
+
+It takes the worker longer to import what it needs than it takes the hub to know which generation comes next. So the
+process is started first, and reads the rest from its standard input when it is ready for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+from dataclasses import asdict
+
+from rpyc_kernel.settings import HubSettings, WorkerSettings
+from rpyc_kernel.system import processes
+from rpyc_kernel.system.runtime_folder import RuntimeFolder
+
+
+class WorkerProcess:
+    """Starts a worker that listens on the kernel's worker socket.
+
+    Args:
+        folder: the kernel's runtime folder.
+        hub_settings: which interpreter.
+        settings: of the worker.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+
+    def __init__(self, folder: RuntimeFolder, hub_settings: HubSettings, settings: WorkerSettings) -> None:
+        self._settings = settings
+        folder.worker_socket.unlink(missing_ok=True)
+        with contextlib.ExitStack() as on_failure, contextlib.ExitStack() as child_only:
+            listener = child_only.enter_context(socket.socket(socket.AF_UNIX))
+            listener.bind(str(folder.worker_socket))
+            listener.listen(8)
+            standard_input, self._input = os.pipe()
+            out, standard_output = os.pipe()
+            err, standard_error = os.pipe()
+            self.read_ends = (out, err)
+            for descriptor in (self._input, out, err):
+                on_failure.callback(os.close, descriptor)
+            # Only the worker may keep the listener and these ends, or its death would go unnoticed.
+            for descriptor in (standard_input, standard_output, standard_error):
+                child_only.callback(os.close, descriptor)
+            self.child = processes.spawn_module(
+                "rpyc_kernel.worker",
+                [str(folder.path), str(listener.fileno()), str(out), str(err), hub_settings.engine],
+                python=hub_settings.python,
+                cwd=str(folder.path),
+                environment=settings.environment,
+                stdin=standard_input,
+                stdout=standard_output,
+                stderr=standard_error,
+                pass_descriptors=(listener.fileno(), out, err),
+            )
+            on_failure.pop_all()
+
+    def tell(self, generation: int) -> None:
+        """Tell the worker which generation it is; its ring must be there. One that is gone is found out later."""
+        told = json.dumps({"generation": generation, "settings": asdict(self._settings)}).encode()
+        try:
+            while told:
+                told = told[os.write(self._input, told) :]
+        except BrokenPipeError:
+            pass
+        finally:
+            os.close(self._input)
+
+    def give_up(self) -> str:
+        """Kill a worker that did not come up; returns how it ended and what it said last."""
+        processes.kill(self.child.pid)
+        ending = self.child.wait()
+        os.set_blocking(self.read_ends[1], False)
+        try:
+            said = os.read(self.read_ends[1], 65536).decode("utf-8", "replace")
+        except OSError:
+            said = ""
+        self.close()
+        return f"{ending.reason} before it was ready\n{said}".rstrip()
+
+    def close(self) -> None:
+        """Close the hub's copies of the read ends; the worker sends others with its greeting."""
+        for descriptor in self.read_ends:
+            os.close(descriptor)

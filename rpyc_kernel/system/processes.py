@@ -1,0 +1,204 @@
+"""Processes: starting them, knowing whether they live, how they ended, how much memory they held, where they stand."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+STACK_SIGNAL: int = signal.SIGRTMIN + 5 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
+"""Makes a worker's fault handler write all stacks, also while a C call holds the interpreter lock."""
+
+FORCE_SIGNAL: int = signal.SIGRTMIN + 6 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR1
+"""Interrupts user code like SIGINT, and is left alone by code that takes SIGINT over."""
+
+_STACK_END = (b"_run_module_as_main\n", b"  ...\n")
+"""The main thread comes last, and its outermost frame is runpy's; very deep stacks end in dots."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a process ended.
+
+    Attributes:
+        reason: in words, as ``killed by SIGKILL`` or ``exited with status 3``.
+        peak_memory_bytes: the most it ever held, where the system tells.
+    """
+
+    reason: str
+    peak_memory_bytes: int | None = None
+
+
+def birth_of(pid: int | None) -> str:
+    """What tells a process from a later one of the same number; "" where the system does not tell at little cost."""
+    _, birth = _look_at(pid)
+    return birth
+
+
+def is_alive(pid: int | None, birth: str = "") -> bool:
+    """Whether a process of this number, and of this birth if one is given, exists and is not a zombie."""
+    if not pid:
+        return False
+    state, its_birth = _look_at(pid)
+    if state in ("Z", "X") or (birth and its_birth not in ("", birth)):
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _look_at(pid: int | None) -> tuple[str, str]:
+    """A process's state, as ``R``, and its birth; both "" where the system does not tell at little cost."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+        return fields[0], fields[19]
+    except (OSError, IndexError):
+        return "", ""
+
+
+def memory_bytes(pid: int) -> int | None:
+    """Resident memory in bytes where the system tells at little cost (Linux), else None."""
+    try:
+        resident_pages = int(Path(f"/proc/{pid}/statm").read_bytes().split()[1])
+    except (OSError, IndexError, ValueError):
+        return None
+    return resident_pages * os.sysconf("SC_PAGE_SIZE") or None
+
+
+def kill(pid: int, signal_number: int = signal.SIGKILL) -> None:
+    """Send a signal to exactly this process; one that is gone is no error."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal_number)
+
+
+def detach() -> None:
+    """Go on as a process that is nobody's child, so that whoever started this one has nothing to wait for.
+
+    Must be called before there are threads.
+    """
+    if os.fork():
+        os._exit(0)
+
+
+class Child:
+    """A process this one started."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    def wait(self) -> Ending:
+        """Wait for its end."""
+        _, status, usage = os.wait4(self.pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        self._process.returncode = code
+        unit = 1 if sys.platform == "darwin" else 1024
+        return Ending(describe_exit(code), usage.ru_maxrss * unit)
+
+
+class Stranger:
+    """A process some earlier hub started: its end can be seen, its exit status cannot."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+    def wait(self) -> Ending:
+        """Wait for its end."""
+        with contextlib.suppress(AttributeError, OSError):
+            fd = os.pidfd_open(self.pid)
+            try:
+                ending = select.poll()
+                ending.register(fd, select.POLLIN)
+                ending.poll()
+            finally:
+                os.close(fd)
+        pause = threading.Event()
+        while is_alive(self.pid):
+            pause.wait(0.1)
+        return Ending("ended (how is unknown: it was started by an earlier hub)")
+
+
+def describe_exit(code: int) -> str:
+    """Say in words what an exit code (negative: a signal) means."""
+    if code >= 0:
+        return f"exited with status {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"killed by {name}"
+
+
+def spawn_module(
+    module: str,
+    arguments: list[str],
+    *,
+    cwd: str,
+    python: str = "",
+    environment: dict[str, str] | None = None,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int = subprocess.DEVNULL,
+    stderr: int = subprocess.DEVNULL,
+    pass_descriptors: tuple[int, ...] = (),
+) -> Child:
+    """Start ``python -m module`` in a session of its own, so that no terminal's Ctrl-C reaches it.
+
+    ``cwd`` should be a folder without modules: ``-m`` puts it first in the path, before the standard library.
+
+    Raises:
+        OSError: the interpreter or the folder is not there.
+    """
+    process = subprocess.Popen(
+        [python or sys.executable, "-m", module, *arguments],
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        cwd=cwd,
+        env={**os.environ, **_path_to_this_package(), **(environment or {})},
+        pass_fds=pass_descriptors,
+        start_new_session=True,
+    )
+    return Child(process)
+
+
+def _path_to_this_package() -> dict[str, str]:
+    """What a child needs to find this package if this process found it only because it runs in its folder."""
+    root = str(Path(__file__).resolve().parents[2])
+    known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if root != os.getcwd() or root in known:
+        return {}
+    return {"PYTHONPATH": os.pathsep.join(filter(None, (root, *known)))}
+
+
+def dump_stacks(pid: int, file: Path, timeout_s: float) -> str | None:
+    """Have a process that registered `STACK_SIGNAL` write every thread's stack to ``file``, and return it.
+
+    Needs nothing of the process but that the system runs it. None when no stack came in time.
+    """
+    try:
+        before = file.stat().st_size
+        os.kill(pid, STACK_SIGNAL)
+    except OSError:
+        return None
+    deadline = time.monotonic() + timeout_s
+    pause = threading.Event()
+    text = b""
+    while time.monotonic() < deadline:
+        with file.open("rb") as opened:
+            opened.seek(before)
+            text = opened.read()
+        if text.endswith(_STACK_END):
+            break
+        pause.wait(0.002)
+    return text.decode("utf-8", "replace") or None

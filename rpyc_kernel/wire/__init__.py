@@ -1,0 +1,1 @@
+"""What passes between processes, and the only folder that imports rpyc."""

@@ -1,0 +1,329 @@
+"""Large values over a socket of their own: a head in JSON, then the buffers, straight from and into memory.
+
+    length (4), head: {…, "buffers": [[bytes, may_be_shared], …]}
+    each buffer in turn: its bytes; or, where it may be shared, one byte: 0 brings a descriptor along, 1 comes before
+    the bytes after all
+
+Memory can be shared only with the process that this socket leads to: what passes bytes on, as ssh does, passes no
+descriptors. So each side compares the process that the system names with the one that the other side says it is.
+
+A conversation is a request and an answer, again and again. Whoever meets an error in the middle of one closes the
+socket: nothing else could tell the other side where the next message begins.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import json
+import os
+import select
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from struct import Struct
+from typing import Any, Final
+
+from rpyc_kernel.errors import CallTimeout, ConnectionLost, RequestError
+from rpyc_kernel.system import shared_memory
+from rpyc_kernel.wire import parcels
+from rpyc_kernel.wire.parcels import Buffer, Parcel, Tree
+from rpyc_kernel.wire.sockets import prepare_socket
+
+Progress = Callable[[int, int], None]
+"""Told how many bytes are through, and of how many."""
+
+_LENGTH: Final = Struct("!I")
+_MAX_HEAD_BYTES: Final = 256 * 1024 * 1024
+_STEP_BYTES: Final = 4 * 1024 * 1024
+_SHARED_FROM_BYTES: Final = 16 * 1024 * 1024
+"""A shared array costs its owner a descriptor, of which there are a thousand; a copy of less costs milliseconds."""
+_SHARED, _NOT_SHARED = b"\0", b"\1"
+_FREE_HEAD_BYTES: Final = 64 * 1024
+_ALLOCATED_FROM_BYTES: Final = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Message:
+    """What came.
+
+    Attributes:
+        head: the fields, without the value.
+        tree: the value's tree, see `parcels`.
+        buffers: its buffers.
+    """
+
+    head: dict[str, Any]
+    tree: Tree
+    buffers: list[Any]
+
+    def open(self, *, allow_pickle: bool) -> Any:
+        """The value; see `parcels.unpack`."""
+        return parcels.unpack(self.tree, self.buffers, allow_pickle=allow_pickle)
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A message that can be sent.
+
+    Attributes:
+        body: the encoded head.
+        buffers: what follows it.
+        may_be_shared: whether each of them may come as shared memory.
+    """
+
+    body: bytes
+    buffers: list[Buffer]
+    may_be_shared: list[bool]
+
+
+class BulkSocket:
+    """One end.
+
+    Args:
+        sock: connected.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        prepare_socket(sock)
+        self._sock = sock
+        self._peer_pid = shared_memory.peer_pid(sock)
+        self.can_share = False
+
+    def meet(self, pid: Any) -> None:
+        """Share memory from now on if this is the process that the socket leads to."""
+        self.can_share = self._peer_pid is not None and self._peer_pid == pid
+
+    def close(self) -> None:
+        """Close the socket, which ends the other side's waiting too."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+        self._sock.close()
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the other side has ended the connection; only to be asked between two conversations."""
+        waiting = select.poll()
+        waiting.register(self._sock, select.POLLIN)
+        return bool(waiting.poll(0))
+
+    def set_timeout(self, timeout_s: float | None) -> None:
+        """How long to wait for the next byte, None for ever."""
+        self._sock.settimeout(timeout_s)
+
+    # ------------------------------------------------------------------ sending
+
+    def encode(self, head: dict[str, Any], parcel: Parcel | None = None) -> Outgoing:
+        """Make a message.
+
+        Raises:
+            RequestError: it is too large to be described.
+        """
+        parcel = parcel or Parcel(None, [])
+        may_be_shared = [self.can_share and buffer.length >= _SHARED_FROM_BYTES for buffer in parcel.buffers]
+        lengths = [[buffer.length, may] for buffer, may in zip(parcel.buffers, may_be_shared, strict=True)]
+        return Outgoing(_encode({**head, "value": parcel.tree, "buffers": lengths}), parcel.buffers, may_be_shared)
+
+    def send(self, message: Outgoing, progress: Progress | None = None) -> None:
+        """Send a message.
+
+        Raises:
+            RequestError: it cannot be sent to its end.
+            ConnectionLost: the other side is gone.
+            CallTimeout: it takes nothing.
+        """
+        with _translated():
+            counter = _Counter(sum(buffer.length for buffer in message.buffers), progress)
+            self._sock.sendall(_LENGTH.pack(len(message.body)) + message.body)
+            for buffer, may_be_shared in zip(message.buffers, message.may_be_shared, strict=True):
+                if may_be_shared and self._send_shared(buffer, counter):
+                    continue
+                if may_be_shared:
+                    self._sock.sendall(_NOT_SHARED)
+                self._send_bytes(buffer, counter)
+
+    def _send_shared(self, buffer: Buffer, counter: _Counter) -> bool:
+        """Send a buffer as shared memory; False where there is no room for it, or no descriptor."""
+        try:
+            descriptor = shared_memory.create(buffer.chunks())
+        except OSError:
+            return False
+        try:
+            socket.send_fds(self._sock, [_SHARED], [descriptor])
+        finally:
+            os.close(descriptor)
+        counter.add(buffer.length)
+        return True
+
+    def _send_bytes(self, buffer: Buffer, counter: _Counter) -> None:
+        for chunk in buffer.chunks():
+            for start in range(0, len(chunk), _STEP_BYTES):
+                part = chunk[start : start + _STEP_BYTES]
+                self._sock.sendall(part)
+                counter.add(len(part))
+
+    # ------------------------------------------------------------------ receiving
+
+    def receive(self, progress: Progress | None = None, *, max_bytes: int | None = None) -> Message:
+        """Wait for a message.
+
+        Args:
+            progress: told of the buffers' bytes.
+            max_bytes: the most they may have together, and what describes them if it is long; None for as many as
+                there is memory for.
+
+        Raises:
+            RequestError: it is too large, or no message.
+            ConnectionLost: the other side is gone.
+            CallTimeout: it sends nothing.
+        """
+        with _translated():
+            (length,) = _LENGTH.unpack(self._receive_bytes(_LENGTH.size))
+            if length > _MAX_HEAD_BYTES:
+                raise RequestError(f"a head of {length} bytes is over the limit of {_MAX_HEAD_BYTES}")
+            head = _decode(self._receive_bytes(length))
+            tree, lengths = head.pop("value"), head.pop("buffers")
+            total = _sum_lengths(lengths)
+            require_at_most(max_bytes, total + max(0, length - _FREE_HEAD_BYTES))
+            counter = _Counter(total, progress)
+            immutable = parcels.find_bytes(tree)
+            buffers: list[Any] = []
+            for number, (count, may_be_shared) in enumerate(lengths):
+                receive = self._receive_shared if may_be_shared else self._receive_buffer
+                buffers.append(receive(count, counter, number in immutable))
+            return Message(head, tree, buffers)
+
+    def _receive_bytes(self, length: int) -> bytearray:
+        data = bytearray(length)
+        self._fill(memoryview(data), None)
+        return data
+
+    def _receive_buffer(self, length: int, counter: _Counter, is_immutable: bool) -> Any:
+        if is_immutable:
+            return self._receive_immutable(length, counter)
+        memory = bytearray(length) if length < _ALLOCATED_FROM_BYTES else shared_memory.allocate(length)
+        with memoryview(memory) as view:
+            self._fill(view, counter)
+        return memory
+
+    def _receive_immutable(self, length: int, counter: _Counter) -> bytes:
+        """Receive ``bytes``, which are never there twice: ``getvalue`` hands out what was written to."""
+        collected = io.BytesIO()
+        step = memoryview(bytearray(min(length, _STEP_BYTES)))
+        while (missing := length - collected.tell()) > 0:
+            self._fill(step[:missing], counter)
+            collected.write(step[:missing])
+        return collected.getvalue()
+
+    def _receive_shared(self, length: int, counter: _Counter, is_immutable: bool) -> Any:
+        told, descriptors, flags, _ = socket.recv_fds(self._sock, 1, 1, getattr(socket, "MSG_CMSG_CLOEXEC", 0))
+        if not told:
+            raise ConnectionLost("the other side is gone")
+        if told == _NOT_SHARED:
+            return self._receive_buffer(length, counter, is_immutable)
+        if len(descriptors) != 1:
+            reason = (
+                "this process has no descriptor left" if flags & socket.MSG_CTRUNC else "it came without a descriptor"
+            )
+            raise RequestError(f"shared memory cannot be received: {reason}")
+        try:
+            shared_memory.check(descriptors[0], length)
+            receive = shared_memory.read if is_immutable else shared_memory.map_privately
+            memory = receive(descriptors[0], length)
+        finally:
+            os.close(descriptors[0])
+        counter.add(length)
+        return memory
+
+    def _fill(self, view: memoryview, counter: _Counter | None) -> None:
+        done = 0
+        while done < len(view):
+            count = self._sock.recv_into(view[done : done + _STEP_BYTES])
+            if count == 0:
+                raise ConnectionLost("the other side is gone")
+            done += count
+            if counter is not None:
+                counter.add(count)
+
+
+class _Counter:
+    """Counts bytes, and tells of them after every few."""
+
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self._total = total
+        self._progress = progress
+        self._done = self._told = 0
+        if total:
+            self._tell()
+
+    def add(self, count: int) -> None:
+        """So many more are through."""
+        self._done += count
+        if self._done - self._told >= _STEP_BYTES or self._done == self._total:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._told = self._done
+        if self._progress is not None:
+            try:
+                self._progress(self._done, self._total)
+            except Exception as error:  # noqa: BLE001 - the caller's function; it is raised again
+                raise _ProgressError(error) from None
+
+
+class _ProgressError(Exception):
+    """Carries what the caller's own function raised past those who translate errors."""
+
+
+def _encode(head: dict[str, Any]) -> bytes:
+    body = json.dumps(head, separators=(",", ":")).encode()
+    if len(body) > _MAX_HEAD_BYTES or len(head["buffers"]) > parcels.MAX_BUFFERS:
+        raise RequestError("the value has too many parts; take fewer at a time, or put its numbers into an array")
+    return body
+
+
+def _decode(body: bytes | bytearray) -> dict[str, Any]:
+    try:
+        head = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"what came is no message: {error}") from None
+    if not (isinstance(head, dict) and "value" in head and isinstance(head.get("buffers"), list)):
+        raise RequestError("what came is no message")
+    return head
+
+
+def require_at_most(max_bytes: Any, total: int) -> None:
+    """Refuse what is too large.
+
+    Raises:
+        RequestError: it is.
+    """
+    if isinstance(max_bytes, int) and total > max_bytes:
+        raise RequestError(f"the value has {total} bytes, over the limit of {max_bytes}")
+
+
+def _sum_lengths(lengths: list[Any]) -> int:
+    for entry in lengths:
+        if not (isinstance(entry, list) and len(entry) == 2 and type(entry[0]) is int and entry[0] >= 0):
+            raise RequestError("what came is no message")
+    return sum(entry[0] for entry in lengths)
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Turn what a socket raises, and a lack of memory, into errors of this package."""
+    try:
+        yield
+    except _ProgressError as carrier:
+        raise carrier.args[0] from None
+    except TimeoutError:
+        raise CallTimeout("the other side lets this one wait too long") from None
+    except (ConnectionLost, RequestError):
+        raise
+    except (MemoryError, OverflowError, ValueError) as error:
+        raise RequestError(f"the value cannot be received: {str(error) or type(error).__name__}") from None
+    except OSError as error:
+        if isinstance(error, ConnectionError) or error.errno == errno.EBADF:  # which is: closed by another thread
+            raise ConnectionLost(f"the other side is gone: {error}") from None
+        raise RequestError(f"the value cannot be transferred: {error}") from None

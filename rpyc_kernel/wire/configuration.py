@@ -1,0 +1,43 @@
+"""What each side of a connection lets the other do, as RPyC configurations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+CLIENT_CONFIG: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        "allow_all_attrs": False,
+        "allow_public_attrs": False,
+        "allow_setattr": False,
+        "allow_delattr": False,
+        "allow_pickle": False,
+        "import_custom_exceptions": False,
+        "instantiate_custom_exceptions": False,
+        "instantiate_oldstyle_exceptions": False,
+        "include_local_traceback": False,
+        "propagate_SystemExit_locally": False,
+        "propagate_KeyboardInterrupt_locally": False,
+    }
+)
+"""For the side that uses objects: the peer can call what it was handed, and nothing else."""
+
+WORKER_CONFIG: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        "allow_all_attrs": True,
+        "allow_public_attrs": True,
+        "allow_exposed_attrs": False,
+        "allow_getattr": True,
+        "allow_setattr": True,
+        "allow_delattr": True,
+        "allow_pickle": True,
+        "import_custom_exceptions": True,
+        "instantiate_custom_exceptions": True,
+        "instantiate_oldstyle_exceptions": False,
+        "include_local_traceback": True,
+        "propagate_SystemExit_locally": False,
+        "propagate_KeyboardInterrupt_locally": False,
+    }
+)
+"""For the side that owns the objects: the peer may do to them whatever Python can."""

@@ -1,0 +1,413 @@
+"""An RPyC connection that its users cannot break: stock wire format, threads of its own.
+
+    users' threads ──► outbox ──────────────► socket     (what it does not take at once: by the writer thread)
+    users' threads ◄── replies ◄── reader ◄── socket
+                   requests ◄──────┘
+    requests thread: serves the peer's requests one by one, in the order of their arrival
+
+* A user's thread leaves its frame to the outbox and waits for the reply. It never receives and never serves requests,
+  so Ctrl-C leaves the stream in step, and two threads that wait for each other's calls both get on.
+* The requests thread, while it waits for a reply, serves what arrives, on the same stack as in stock RPyC: calls nest
+  to any depth.
+* The reader answers what needs no user code (ping, root, inspect) at once, also while a request runs.
+
+What this cannot do: a request that blocks without waiting for a reply holds up those behind it, and of two nested
+requests the outer goes on only when the inner is done. Where two callbacks need each other's progress, give each a
+connection, or a thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from rpyc.core import consts, protocol
+
+from rpyc_kernel.errors import ConnectionLost
+from rpyc_kernel.system.threads import make_thread
+from rpyc_kernel.wire import messages, remote_errors
+from rpyc_kernel.wire.channel import DEFAULT_MAX_FRAME_BYTES, Channel, FrameTooLarge
+from rpyc_kernel.wire.configuration import CLIENT_CONFIG, WORKER_CONFIG
+from rpyc_kernel.wire.inspection import LASTING, list_methods
+from rpyc_kernel.wire.job_queue import JobQueue
+from rpyc_kernel.wire.latch import CallFuture, Latch
+from rpyc_kernel.wire.messages import IdPack, Package
+from rpyc_kernel.wire.outbox import Outbox
+from rpyc_kernel.wire.pending import PendingRequests
+from rpyc_kernel.wire.references import References, is_netref
+from rpyc_kernel.wire.reply import Reply
+from rpyc_kernel.wire.request_server import RequestServer
+from rpyc_kernel.wire.value_call import CallEncoder, ValueCall
+from rpyc_kernel.wire.value_server import serve_values
+
+__all__ = ["CLIENT_CONFIG", "WORKER_CONFIG", "Connection", "connect_peer", "serve_values"]
+
+_log = logging.getLogger(__name__)
+
+_FLUSH_S: Final = 0.25
+_JOIN_S: Final = 2.0
+_CLOSE: Final = (consts.HANDLE_CLOSE, (consts.LABEL_VALUE, ()))
+
+
+def connect_peer(
+    sock: socket.socket,
+    service: Any,
+    *,
+    name: str,
+    config: Mapping[str, Any],
+    request_timeout_s: float | None = None,
+    max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES,
+) -> Connection:
+    """Speak RPyC over a connected socket, with threads named after ``name``.
+
+    Args:
+        sock: The socket; the connection owns it from here on.
+        service: What the peer gets as its ``root``: an RPyC service, or its class.
+        name: What the connection is called in thread names and logs.
+        config: ``CLIENT_CONFIG``, ``WORKER_CONFIG`` or any RPyC configuration.
+        request_timeout_s: How long a synchronous request may take; None means as long as it takes.
+        max_frame_bytes: The largest message sent or accepted.
+
+    Raises whatever the service's ``on_connect`` raises.
+    """
+    root = service() if isinstance(service, type) else service
+    channel = Channel(sock, max_frame_bytes=max_frame_bytes)
+    connection = Connection(root, channel, {**config, "connid": name, "sync_request_timeout": request_timeout_s})
+    connection.start()
+    return connection
+
+
+class Connection(protocol.Connection):
+    """A connection with threads of its own; see the module's description. Made by ``connect_peer``.
+
+    It lives until it is closed or lost: dropping the last reference to it does not close it.
+    """
+
+    _channel: Channel
+    _local_objects: Any
+
+    def __init__(self, root: Any, channel: Channel, config: Mapping[str, Any] = MappingProxyType({})) -> None:
+        super().__init__(root, channel, {**config, "bind_threads": False})
+        self.name = str(self._config["connid"])
+        self._outbox = Outbox(channel, bury=self._bury)
+        self.references = References(self, self._inspect, self._give_back, self._outbox.leave)
+        self._local_objects = self.references.exports
+        self._jobs = JobQueue()
+        self._pending = PendingRequests(self.references, self._jobs.wake)
+        self._requests = RequestServer(self, self.references, self._jobs, self._outbox, channel)
+        self._is_closing = False
+        self._loss = ""
+        self._calls: CallEncoder | None = None
+        self._over = Latch()
+        self._welcome = Latch()
+        self._welcome_error: BaseException | None = None
+        self._pid = os.getpid()
+        self._given_back = Reply(self)
+        self._given_back(False, None)
+        self._reader = self._make_thread("reader", self._read)
+        self._writer = self._make_thread("writer", self._write)
+        server = self._make_thread("requests", self._jobs.run)
+        self._jobs.put(self._greet)
+        self._own_threads = (server, self._writer, self._reader)
+
+    def __del__(self) -> None:
+        """Nothing: stock RPyC would make a call from here."""
+
+    # ---- life ----
+
+    def start(self) -> None:
+        """Start the threads and let the service greet the peer; raises what its ``on_connect`` raises."""
+        try:
+            for thread in self._own_threads:
+                thread.start()
+            self._welcome.wait()
+        except BaseException:
+            self.close()
+            raise
+        if self._welcome_error is not None:
+            self.close()
+            raise self._welcome_error
+
+    def close(self) -> None:
+        """Cut the connection, whatever the peer is doing, and join the threads.
+
+        What is queued is sent if the peer takes it at once, requests not yet begun are dropped, and everything still
+        awaited fails with ``ConnectionLost``. May be called from anywhere, any number of times.
+        """
+        if os.getpid() != self._pid:
+            self._abandon()
+            return
+        if not self._is_closing:
+            self._is_closing = self._closed = True
+            self._loss = self._loss or "it was closed here"
+            self._requests.stop()
+            self._outbox.put(messages.encode(consts.MSG_REQUEST, self._get_seq_id(), _CLOSE))
+        self._outbox.close()
+        self._join(self._writer, _FLUSH_S)
+        self._channel.close()
+        if self._reader.ident is None:  # the threads could not be started
+            self._end("it never began")
+        for thread in self._own_threads:
+            self._join(thread, _JOIN_S)
+            if thread.is_alive():
+                _log.debug("%s: closed, but %s is still busy", self.name, thread.name)
+
+    def _abandon(self) -> None:
+        """In a forked child: let go of the socket without ending the parent's connection."""
+        self._is_closing = self._closed = True
+        self._loss = self._loss or "it was closed here"
+        self._channel.abandon()
+
+    def _make_thread(self, role: str, target: Callable[[], None]) -> threading.Thread:
+        return make_thread(target, f"{self.name}-{role}")
+
+    def _join(self, thread: threading.Thread, timeout_s: float) -> None:
+        if thread.ident is not None and thread is not threading.current_thread():
+            thread.join(timeout_s)
+
+    def _end(self, reason: str) -> None:
+        """Answer every waiter, now that nothing can arrive any more."""
+        self._closed = True
+        self._loss = self._loss or reason
+        self._channel.close()
+        self._outbox.close()
+        self._pending.fail_all(self._lost)
+        self._over.set()
+        self._jobs.put(self._finish)
+
+    def _finish(self) -> None:
+        self._jobs.finish()
+        try:
+            self._local_root.on_disconnect(self)
+        except Exception:  # noqa: BLE001 - the service's own
+            _log.exception("%s: on_disconnect raised", self.name)
+        self._remote_root = self._local_root = None
+        self.references.clear()
+
+    def _lost(self) -> ConnectionLost:
+        return ConnectionLost(f"the connection {self.name!r} is gone: {self._loss}")
+
+    # ---- what stock RPyC does on users' threads ----
+
+    def serve(self, timeout: Any = 1, wait_for_lock: bool = True, waiting: Callable[[], bool] = lambda: True) -> bool:
+        """Wait for the end of the connection, for so long; what comes in is served by its own threads.
+
+        Inside a request, the requests behind it are served meanwhile.
+        """
+        if self._closed:
+            raise self._lost()
+        self.wait_for(self._over, protocol.Timeout(timeout).timeleft())
+        return False
+
+    def serve_all(self) -> None:
+        """Wait for the end of the connection, and close this side of it."""
+        self.wait_for(self._over, None)
+        self.close()
+
+    def serve_threaded(self, thread_count: int = 10) -> None:
+        """Wait for the end of the connection, and close this side of it."""
+        self.serve_all()
+
+    # ---- requests to the peer ----
+
+    @property
+    def _request_timeout_s(self) -> float | None:
+        timeout_s: Any = self._config["sync_request_timeout"]  # users of RPyC change it there
+        return None if timeout_s is None else float(timeout_s)
+
+    def sync_request(self, handler: int, *args: Any) -> Any:
+        """Make a request and wait for its result; raises what it raises."""
+        return self.async_request(handler, *args, timeout=self._request_timeout_s).value
+
+    def async_request(self, handler: int, *args: Any, timeout: float | None = None) -> Reply:
+        """Make a request and return its ``Reply`` at once; waits only while too much is queued already."""
+        if handler == consts.HANDLE_DEL:  # from a netref's `__del__`; but `Proxies` has seen to that
+            return self._given_back
+        self._wait_for_room(self._request_timeout_s if timeout is None else timeout)
+        reply = Reply(self, timeout)
+        given: list[IdPack] = []
+        seq = self._get_seq_id()
+        try:
+            frame = messages.encode(consts.MSG_REQUEST, seq, (handler, self.references.box(args, given)))
+            self._send_request(seq, frame, reply)
+        except Exception:  # an interrupt may have come after the frame was queued: then the references are given
+            self.references.take_back(given)
+            raise
+        return reply
+
+    def call(self, method: str, *args: Any) -> CallFuture:
+        """Call an exposed method of the peer's root by value: one message there, one back.
+
+        Args:
+            method: Its name, with or without the prefix.
+            *args: None, bool, int, float, str, bytes and tuples of these.
+
+        Returns:
+            A future. Its callbacks run on the reader thread and must not block. A remote exception has ``remote_type``,
+            the full name of its class, and its ``args``. After ``cancel`` the reply is dropped.
+
+        Raises:
+            TypeError: An argument cannot be passed by value.
+            FrameTooLarge: The arguments are too large together.
+            ConnectionLost: The connection is gone.
+            CallTimeout: The peer has not taken earlier messages for ``request_timeout_s``.
+        """
+        calls = self._calls or self._fetch_root()
+        self._wait_for_room(self._request_timeout_s)
+        seq = self._get_seq_id()
+        call = ValueCall(self.references.discard)
+        self._send_request(seq, calls.encode(seq, method, args), call)
+        return call.future
+
+    def _fetch_root(self) -> CallEncoder:
+        label, id_pack = self.async_request(consts.HANDLE_GETROOT, timeout=self._request_timeout_s).take_package()
+        if label != consts.LABEL_REMOTE_REF:
+            raise TypeError("the peer's root is not an object")
+        self._calls = CallEncoder(id_pack)
+        return self._calls
+
+    def _wait_for_room(self, timeout_s: float | None) -> None:
+        try:
+            self._outbox.wait_for_room(timeout_s)
+        except ConnectionLost:
+            raise self._lost() from None
+
+    def _send_request(self, seq: int, frame: bytes, pending: Reply | ValueCall) -> None:
+        self._channel.check_size(frame)
+        if os.getpid() != self._pid:
+            raise ConnectionLost(f"the connection {self.name!r} belongs to process {self._pid}, not to this fork of it")
+        self._pending.add(seq, pending)
+        try:
+            if self._closed:  # asked after the entry was made: the end of the connection sees the entry or is seen here
+                raise self._lost()
+            if threading.get_ident() == self._reader.ident:
+                self._outbox.send(frame)  # from the callback of a call: no change of threads
+            else:
+                self._outbox.put(frame)
+        except BaseException:
+            self._pending.drop(seq)
+            raise
+
+    def wait_for(self, latch: Latch, timeout_s: float | None) -> None:
+        """Wait for a reply; the requests thread serves what arrives meanwhile."""
+        if self._jobs.is_own_thread:
+            self._jobs.wait_for(latch, timeout_s)
+        elif threading.get_ident() in (self._reader.ident, self._writer.ident):
+            raise RuntimeError(f"{self.name}: its own thread would wait for itself; wait on another thread")
+        else:
+            latch.wait(timeout_s)
+
+    def run_soon(self, job: Callable[[], None]) -> None:
+        """Run the job on the requests thread, in its turn, and not while that waits for a reply."""
+        self._jobs.put(job, nests=False)
+
+    # ---- the threads ----
+
+    def _read(self) -> None:
+        reason = "an internal error"
+        try:
+            while True:
+                self._receive(self._channel.recv())
+                self._jobs.hold_back(self._may_pause)
+        except ConnectionLost as error:
+            reason = str(error)
+            _log.debug("%s: ended: %s", self.name, reason)
+        except FrameTooLarge as error:
+            reason = str(error)
+            _log.error("%s: cut, because %s", self.name, reason)
+        except BaseException as error:  # noqa: BLE001 - the top of a thread
+            reason = repr(error)
+            _log.exception("%s: cut, because of an internal error", self.name)
+        finally:
+            self._end(reason)
+
+    def _may_pause(self) -> bool:
+        # Where this side waits for a reply, or for the peer to take what was sent, it has to go on reading.
+        return not (self._pending or self._outbox.is_full or self._closed)
+
+    def _write(self) -> None:
+        try:
+            self._outbox.run()
+        except ConnectionLost as error:
+            _log.debug("%s: the writer ended: %s", self.name, error)
+            self._channel.close()  # the reader notices, and ends the connection
+        except BaseException:  # noqa: BLE001 - a callback of a future
+            _log.exception("%s: cut, because of an internal error", self.name)
+            self._channel.close()
+
+    def _greet(self) -> None:
+        try:
+            self._local_root.on_connect(self)
+        except BaseException as error:  # noqa: BLE001 - raised by `start`
+            self._welcome_error = error
+        self._welcome.set()
+
+    def _receive(self, data: bytes | bytearray) -> None:
+        try:
+            kind, seq, payload = messages.decode(data)
+        except messages.UnreadableMessage as error:
+            if error.kind == consts.MSG_REQUEST:
+                self._requests.answer_error(error.seq, error)
+            else:
+                self._pending.fail(error.seq, error)
+            return
+        if kind == consts.MSG_REQUEST:
+            self._requests.receive(seq, payload, len(data))
+        else:
+            self._pending.receive(kind, seq, payload)
+
+    # ---- handlers that differ from stock RPyC's ----
+
+    def _handle_close(self) -> None:
+        self._closed = True
+        self._loss = self._loss or "the peer closed it"
+        self._channel.close()
+
+    def _handle_inspect(self, id_pack: IdPack) -> Any:
+        obj = self._local_objects[id_pack]
+        if not is_netref(obj):
+            return list_methods(obj)
+        connection = object.__getattribute__(obj, "____conn__")
+        methods = connection.sync_request(consts.HANDLE_INSPECT, object.__getattribute__(obj, "____id_pack__"))
+        return tuple([method for method in methods if method != LASTING])
+
+    def _handle_ctxexit(self, obj: Any, exc: Any) -> Any:
+        # What came is the class of the exception, of which stock RPyC makes a TypeError for being a netref.
+        if exc is None:
+            return obj.__exit__(None, None, None)
+        error = remote_errors.stand_in(exc)
+        return obj.__exit__(type(error), error, None)
+
+    def _handle_instancecheck(self, obj: Any, other_id_pack: IdPack) -> bool:
+        try:
+            other = self._local_objects[other_id_pack]
+        except KeyError:
+            return bool(super()._handle_instancecheck(obj, other_id_pack))
+        return isinstance(other, obj)
+
+    # ---- references ----
+
+    def _inspect(self, id_pack: IdPack) -> Any:
+        """Ask the peer for the methods of its object; nothing is served meanwhile, as the peer needs nothing for it."""
+        reply = self.async_request(consts.HANDLE_INSPECT, id_pack, timeout=self._request_timeout_s)
+        reply.wait_idly()
+        return reply.value
+
+    def _box(self, obj: Any) -> Package:
+        return self.references.box(obj, [])
+
+    def _unbox(self, package: Any) -> Any:
+        resolved = self.references.resolve(package)
+        return self.references.build(resolved, self.references.find_sources(resolved))
+
+    def _bury(self, ref: Any) -> None:
+        self.references.bury(ref)
+
+    def _give_back(self, id_pack: IdPack, count: int) -> None:
+        if not self._closed and os.getpid() == self._pid:
+            self._outbox.put_uncounted(messages.deletion(self._get_seq_id(), id_pack, count))

@@ -1,0 +1,69 @@
+"""How a client finds a kernel: a small private file with its addresses and its key."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from rpyc_kernel.core.contract import PROTOCOL_VERSION
+from rpyc_kernel.errors import NoSuchKernel
+
+
+@dataclass(frozen=True)
+class ConnectionFile:
+    """What `kernel.json` says.
+
+    Attributes:
+        name: the kernel's name.
+        host: the address of its TCP port.
+        port: the TCP port.
+        key: the shared secret, in hexadecimal digits.
+        unix: the path of its unix socket.
+        hub_pid: the hub's process.
+        worker_pid: the worker's process, None while there is none.
+        generation: the worker's generation.
+        started: seconds since the epoch.
+        protocol: the version of the protocol the hub speaks.
+        worker_birth: tells the worker's process from a later one of the same number, "" where the system does not.
+    """
+
+    name: str
+    host: str
+    port: int
+    key: str
+    unix: str
+    hub_pid: int
+    worker_pid: int | None = None
+    generation: int = 0
+    started: float = field(default_factory=time.time)
+    protocol: int = PROTOCOL_VERSION
+    worker_birth: str = ""
+
+    def write(self, path: Path) -> None:
+        """Replace the file in one step; nobody ever reads half of it."""
+        fresh = path.with_suffix(".new")
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(fd, "w") as opened:
+            json.dump(asdict(self), opened, indent=1)
+        fresh.replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> ConnectionFile:
+        """Read a file.
+
+        Raises:
+            NoSuchKernel: it is not there, or is not a connection file.
+        """
+        try:
+            loaded = json.loads(path.read_text())
+            # A later release may say more.
+            file = cls(**{known.name: loaded[known.name] for known in fields(cls) if known.name in loaded})
+            bytes.fromhex(file.key)
+            return file
+        except FileNotFoundError:
+            raise NoSuchKernel(f"there is no connection file {path}") from None
+        except (ValueError, TypeError, OSError) as error:
+            raise NoSuchKernel(f"{path} is not a kernel's connection file: {error}") from None

@@ -1,0 +1,117 @@
+"""What one thread does one thing after the other, also while one of those things waits.
+
+A job that waits for a reply runs the jobs that arrive meanwhile, on its own stack, as RPyC's nested calls need it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import Final
+
+from rpyc_kernel.errors import ConnectionLost
+from rpyc_kernel.wire.latch import Latch
+
+_log = logging.getLogger(__name__)
+
+LIMIT_BYTES: Final = 16 * 1024 * 1024
+_CUT_BYTES: Final = 256 * 1024 * 1024
+_LOOK_AGAIN_S: Final = 0.05
+
+Job = Callable[[], None]
+
+
+class JobQueue:
+    """Jobs and the thread that does them.
+
+    The thread is the caller of ``run``. Everything else may be called from anywhere, but ``wait_for`` only by jobs.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: SimpleQueue[tuple[Job | None, int, bool]] = SimpleQueue()
+        self._postponed: deque[Job] = deque()
+        self._ident = -1
+        self._waits = 0
+        self._is_finished = False
+        self._queued_bytes = 0
+        self._taken = threading.Condition()  # never entered by user threads
+
+    @property
+    def is_own_thread(self) -> bool:
+        """Whether the caller runs on the thread that does the jobs."""
+        return threading.get_ident() == self._ident
+
+    def put(self, job: Job, size_bytes: int = 0, *, nests: bool = True) -> None:
+        """Have the job done in its turn; its size counts for ``hold_back``.
+
+        A job that does not nest is left until no other waits: nothing can depend on it, and a thousand of them, each
+        waiting a little, would be a thousand deep.
+        """
+        if size_bytes:
+            with self._taken:
+                self._queued_bytes += size_bytes
+        self._jobs.put((job, size_bytes, nests))
+
+    def wake(self) -> None:
+        """Have a waiting job look whether what it waits for has happened."""
+        if self._waits:
+            self._jobs.put((None, 0, True))
+
+    def finish(self) -> None:
+        """Let ``run`` return. Only for jobs."""
+        self._is_finished = True
+
+    def run(self) -> None:
+        """Do the jobs until one of them calls ``finish``."""
+        self._ident = threading.get_ident()  # given to another thread once this one has ended, but then nobody waits
+        while not self._is_finished:
+            try:
+                if self._postponed:
+                    self._postponed.popleft()()
+                else:
+                    self._do(*self._jobs.get())
+            except BaseException:  # noqa: BLE001 - the top of a thread
+                _log.exception("a job raised")
+
+    def wait_for(self, latch: Latch, timeout_s: float | None) -> None:
+        """Inside a job: do other jobs until the latch is set or the time is over."""
+        deadline = None if timeout_s is None else monotonic() + timeout_s
+        self._waits += 1  # then look at the latch: whoever sets it does the two in the other order
+        try:
+            while not latch.is_set:
+                try:
+                    item = self._jobs.get(timeout=None if deadline is None else max(0.0, deadline - monotonic()))
+                except Empty:
+                    return
+                self._do(*item)
+        finally:
+            self._waits -= 1
+
+    def hold_back(self, may_pause: Callable[[], bool]) -> None:
+        """Wait while too much is queued and ``may_pause`` says that waiting cannot lead to a standstill.
+
+        Raises ``ConnectionLost`` when far too much is queued and it says otherwise.
+        """
+        if self._queued_bytes <= LIMIT_BYTES:
+            return
+        with self._taken:
+            while self._queued_bytes > LIMIT_BYTES and may_pause():
+                self._taken.wait(_LOOK_AGAIN_S)
+        if self._queued_bytes > _CUT_BYTES:
+            raise ConnectionLost(
+                f"the peer has sent {self._queued_bytes} bytes of requests while this side waits for it"
+            )
+
+    def _do(self, job: Job | None, size_bytes: int, nests: bool) -> None:
+        if size_bytes:
+            with self._taken:
+                self._queued_bytes -= size_bytes
+                self._taken.notify()
+        if job is not None and (nests or not self._waits):
+            job()
+        elif job is not None:
+            self._postponed.append(job)

@@ -1,0 +1,105 @@
+"""Waiting that Ctrl-C cannot break.
+
+A KeyboardInterrupt can surface in the main thread after any bytecode. The waits of ``threading`` and
+``concurrent.futures`` are written in Python, so it can surface there between taking a lock and guarding it, and the
+lock then stays taken for ever. What user threads share with a connection's own threads therefore rests on single C
+calls: ``with`` on a lock made in C, ``list.append``, ``lock.release``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Generator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError  # a class of its own in Python 3.10
+from typing import Any
+
+
+class Latch:
+    """An event that happens once. Each waiter brings a lock of its own, so an interrupted one leaves nothing taken."""
+
+    __slots__ = ("_waiters", "is_set")
+
+    def __init__(self) -> None:
+        self.is_set = False
+        self._waiters: list[threading.Lock] = []
+
+    def set(self) -> None:
+        """Let it happen; wakes everybody."""
+        self.is_set = True
+        while self._waiters:
+            try:
+                waiter = self._waiters.pop()
+            except IndexError:  # its waiter gave up between the two lines above
+                return
+            waiter.release()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until it has happened, at most so long; return whether it has."""
+        if self.is_set:
+            return True
+        waiter = threading.Lock()
+        waiter.acquire()
+        self._waiters.append(waiter)
+        if self.is_set:  # and `set` may have missed this waiter
+            return True
+        if timeout_s is None:
+            waiter.acquire()
+        elif not waiter.acquire(timeout=min(max(timeout_s, 0), threading.TIMEOUT_MAX)):
+            with contextlib.suppress(ValueError):
+                self._waiters.remove(waiter)
+        return self.is_set
+
+
+class GuardedCondition(threading.Condition):
+    """A condition whose ``with`` enters the lock by one C call."""
+
+    __enter__ = property(lambda self: self._lock.__enter__)
+    __exit__ = property(lambda self: self._lock.__exit__)
+
+
+class CallFuture(Future[Any]):
+    """A future that its completing thread can still use after a KeyboardInterrupt has hit the waiting one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._condition: threading.Condition = GuardedCondition()
+        self._completed = Latch()
+        self.add_done_callback(self._wake)
+
+    def result(self, timeout: float | None = None) -> Any:
+        """See ``concurrent.futures.Future``."""
+        self._wait(timeout)
+        return super().result(0)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """See ``concurrent.futures.Future``."""
+        self._wait(timeout)
+        return super().exception(0)
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return asyncio.wrap_future(self).__await__()
+
+    def cancel(self) -> bool:
+        """See ``concurrent.futures.Future``; whoever waits for several futures hears of it at once."""
+        is_cancelled = super().cancel()
+        with self._condition:
+            if self._state == "CANCELLED":
+                self.set_running_or_notify_cancel()
+        return is_cancelled
+
+    def begin(self) -> bool:
+        """Whether it may be completed; from then on it can no longer be cancelled."""
+        with self._condition:
+            return not self.cancelled() and self.set_running_or_notify_cancel()
+
+    def _wait(self, timeout: float | None) -> None:
+        if not self._completed.wait(timeout):
+            raise FutureTimeoutError(f"not done within {timeout:g} s; it goes on")
+
+    @staticmethod
+    def _wake(future: Future[Any]) -> None:
+        if isinstance(future, CallFuture):
+            future._completed.set()

@@ -1,0 +1,7 @@
+"""The base of what a connection offers its peer, so that nobody outside this folder needs to import rpyc for it."""
+
+from __future__ import annotations
+
+from rpyc.core.service import Service, VoidService
+
+__all__ = ["Service", "VoidService"]

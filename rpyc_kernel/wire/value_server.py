@@ -1,0 +1,274 @@
+"""The by-value side of RPyC: one service, plain values in and out, no references to anything else.
+
+The only references handed out are to the service and its exposed methods. They are numbered for good, so there is
+nothing to count and nothing to leak, and a client that sends a reference of its own gets an error. That is all a stock
+client needs for ``conn.root.method(...)``.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from types import MethodType
+from typing import Any, Final
+
+from rpyc.core import consts
+
+from rpyc_kernel.errors import ConnectionLost
+from rpyc_kernel.system.threads import make_thread
+from rpyc_kernel.wire import messages, remote_errors
+from rpyc_kernel.wire.channel import DEFAULT_MAX_FRAME_BYTES, Channel, FrameTooLarge
+from rpyc_kernel.wire.messages import IdPack
+from rpyc_kernel.wire.outbox import Outbox
+
+_log = logging.getLogger(__name__)
+
+_PREFIX: Final = "exposed_"
+_METHOD_TYPE: Final = f"{MethodType.__module__}.{MethodType.__name__}"  # stock clients know this class without asking
+_ROOT_NUMBER: Final = 1
+
+
+def serve_values(
+    sock: socket.socket, service: Any, *, name: str, max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES
+) -> None:
+    """Serve one connection in this thread until it ends.
+
+    Args:
+        sock: The connected socket; closed on return.
+        service: Its methods named ``exposed_…`` can be called, with plain values. One that returns a
+            ``concurrent.futures.Future`` is answered when that completes; it is cancelled when the connection ends
+            first. Nothing else of the object can be reached.
+        name: What the connection is called in thread names and logs.
+        max_frame_bytes: The largest message sent or accepted.
+    """
+    channel = Channel(sock, max_frame_bytes=max_frame_bytes)
+    server = _ValueServer(service, channel, name)
+    try:
+        server.serve()
+    finally:
+        channel.close()
+        server.end()
+
+
+class _ValueServer:
+    """One connection's worth of serving."""
+
+    def __init__(self, service: Any, channel: Channel, name: str) -> None:
+        self._service = service
+        self._channel = channel
+        self._name = name
+        self._outbox = Outbox(channel, on_blocked=self._start_flusher)
+        self._flushers: list[threading.Thread] = []
+        self._futures: set[Future[Any]] = set()
+        self._is_ended = False
+        self._names = [member[len(_PREFIX) :] for member in dir(service) if member.startswith(_PREFIX)]
+        kind = type(service)
+        self._root_id: IdPack = (f"{kind.__module__}.{kind.__name__}", _ROOT_NUMBER, _ROOT_NUMBER)
+        self._method_ids: dict[str, IdPack] = {
+            member: (_METHOD_TYPE, _ROOT_NUMBER + 1, _ROOT_NUMBER + 1 + index)
+            for index, member in enumerate(self._names)
+        }
+        self._targets: dict[IdPack, Any] = {id_pack: _Method(member) for member, id_pack in self._method_ids.items()}
+        self._targets[self._root_id] = _ROOT
+        self._handlers: dict[int, Callable[..., Any]] = {
+            consts.HANDLE_PING: lambda data: data,
+            consts.HANDLE_GETROOT: lambda: _ROOT,
+            consts.HANDLE_INSPECT: self._inspect,
+            consts.HANDLE_GETATTR: self._get,
+            consts.HANDLE_CALL: self._call,
+            consts.HANDLE_CALLATTR: self._call_attribute,
+            consts.HANDLE_DEL: lambda target, count=1: None,
+            consts.HANDLE_HASH: hash,
+            consts.HANDLE_REPR: self._describe,
+            consts.HANDLE_STR: self._describe,
+            consts.HANDLE_DIR: self._list,
+            consts.HANDLE_CMP: self._compare,
+        }
+
+    # ---- the loop ----
+
+    def serve(self) -> None:
+        """Answer requests until the connection ends."""
+        try:
+            while self._serve_one(self._channel.recv()):
+                pass
+        except ConnectionLost as error:
+            _log.debug("%s: ended: %s", self._name, error)
+        except FrameTooLarge as error:
+            _log.error("%s: cut, because %s", self._name, error)
+
+    def end(self) -> None:
+        """Cancel what is still to be answered; the channel is closed already."""
+        self._is_ended = True
+        while self._futures:
+            try:
+                self._futures.pop().cancel()
+            except KeyError:  # another thread completed the last one
+                break
+        self._join_flushers()
+
+    def _serve_one(self, data: bytes | bytearray) -> bool:
+        try:
+            kind, seq, payload = messages.decode(data)
+        except messages.UnreadableMessage as error:
+            self._send(self._encode_error(error.seq, error))
+            return True
+        if kind != consts.MSG_REQUEST:  # nothing was asked
+            return True
+        try:
+            handler, package = payload
+            if handler == consts.HANDLE_CLOSE:
+                return False
+            args = messages.build(messages.resolve(package, self._find_target), _refuse)
+            result = self._find_handler(handler)(*args)
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise  # meant for this process
+            self._send(self._encode_error(seq, error))
+        else:
+            if isinstance(result, Future):
+                self._answer_later(seq, result)
+            else:
+                self._send(self._encode(seq, result))
+        return True
+
+    def _answer_later(self, seq: int, future: Future[Any]) -> None:
+        self._futures.add(future)
+
+        def answer(done: Future[Any]) -> None:
+            self._futures.discard(done)
+            if self._is_ended:
+                return
+            if done.cancelled():
+                frame = self._encode_error(seq, RuntimeError("the call was cancelled"))
+            elif (error := done.exception()) is not None:
+                frame = self._encode_error(seq, error)
+            else:
+                frame = self._encode(seq, done.result())
+            with suppress(ConnectionLost):  # nobody is there to hear it
+                self._outbox.send(frame)
+
+        future.add_done_callback(answer)
+
+    # ---- answering ----
+
+    def _send(self, frame: bytes) -> None:
+        """Answer from the serving thread, which goes no faster than its peer."""
+        self._outbox.send(frame)
+        if self._flushers:
+            self._join_flushers()
+
+    def _start_flusher(self) -> None:
+        """Let a thread wait for a slow peer, so that nobody waits who only completed a future for it."""
+        flusher = make_thread(self._flush, f"{self._name}-flush")
+        try:
+            flusher.start()
+        except RuntimeError as error:  # no more threads; half a frame may be written, so the stream cannot go on
+            _log.error("%s: cut, because its replies cannot be sent: %s", self._name, error)
+            self._channel.close()
+        else:
+            self._flushers.append(flusher)
+
+    def _flush(self) -> None:
+        try:
+            self._outbox.flush()
+        except ConnectionLost as error:
+            _log.debug("%s: replies were not sent: %s", self._name, error)
+            self._channel.close()
+
+    def _join_flushers(self) -> None:
+        while self._flushers:
+            self._flushers.pop().join()
+
+    def _encode(self, seq: int, result: Any) -> bytes:
+        try:
+            data = messages.encode(consts.MSG_REPLY, seq, self._box(result))
+            self._channel.check_size(data)
+        except Exception as error:  # noqa: BLE001 - brine fails in many ways; each is the caller's to hear of
+            return self._encode_error(seq, error)
+        return data
+
+    def _encode_error(self, seq: int, error: BaseException) -> bytes:
+        return remote_errors.encode(seq, error, self._channel.max_frame_bytes, include_traceback=False)
+
+    def _box(self, result: Any) -> messages.Package:
+        if result is _ROOT:
+            return consts.LABEL_REMOTE_REF, self._root_id
+        if type(result) is _Method:
+            return consts.LABEL_REMOTE_REF, self._method_ids[result.name]
+        return consts.LABEL_VALUE, result
+
+    # ---- what can be asked ----
+
+    def _find_target(self, id_pack: Any) -> Any:
+        try:
+            return self._targets[id_pack]
+        except (KeyError, TypeError):
+            raise ReferenceError(f"no such object here: {id_pack!r}") from None
+
+    def _find_handler(self, handler: Any) -> Callable[..., Any]:
+        try:
+            return self._handlers[handler]
+        except (KeyError, TypeError):
+            raise PermissionError(f"this side serves values only; it does not do request {handler!r}") from None
+
+    def _get(self, target: Any, name: Any) -> Any:
+        name = self._check_name(target, name)
+        member = getattr(self._service, _PREFIX + name)
+        return self._targets[self._method_ids[name]] if callable(member) else member
+
+    def _call_attribute(self, target: Any, name: Any, args: Any, kwargs: Any = ()) -> Any:
+        return getattr(self._service, _PREFIX + self._check_name(target, name))(*args, **dict(kwargs))
+
+    def _call(self, target: Any, args: Any, kwargs: Any = ()) -> Any:
+        if type(target) is not _Method:
+            raise TypeError("only the service's methods can be called")
+        return getattr(self._service, _PREFIX + target.name)(*args, **dict(kwargs))
+
+    def _check_name(self, target: Any, name: Any) -> str:
+        if type(name) is str and target is _ROOT:
+            name = name.removeprefix(_PREFIX)
+            if name in self._method_ids:
+                return str(name)
+        raise AttributeError(f"cannot access {name!r}")
+
+    def _inspect(self, id_pack: Any) -> Any:
+        return tuple((name, None) for name in self._list(self._find_target(id_pack)))
+
+    def _list(self, target: Any) -> tuple[str, ...]:
+        return tuple(self._names) if target is _ROOT else ("__call__",)
+
+    def _describe(self, target: Any) -> str:
+        name = self._root_id[0]
+        return f"<{name}>" if target is _ROOT else f"<method {target.name} of {name}>"
+
+    def _compare(self, target: Any, other: Any, operator: Any = "__cmp__") -> bool:
+        if operator not in ("__eq__", "__ne__"):
+            raise TypeError(f"{operator!r} is not supported")
+        return (target == other) is (operator == "__eq__")
+
+
+class _Method:
+    """A reference to an exposed method, by name."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is _Method and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+_ROOT: Final = object()
+
+
+def _refuse(id_pack: IdPack) -> Any:
+    raise TypeError(f"this side takes plain values only, not a reference to a {id_pack[0]}")

@@ -1,0 +1,1 @@
+"""The process that holds the namespace and runs user code."""

@@ -1,0 +1,205 @@
+"""Start a worker: ``python -m rpyc_kernel.worker FOLDER LISTENER OUT ERR ENGINE``; only a hub does this.
+
+The rest comes on standard input when the hub knows it: ``{"generation": …, "settings": {…}}``.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import io
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rpyc_kernel.core.contract import Kind
+from rpyc_kernel.settings import WorkerSettings
+from rpyc_kernel.system import ring
+from rpyc_kernel.system.processes import STACK_SIGNAL
+from rpyc_kernel.system.runtime_folder import RuntimeFolder
+from rpyc_kernel.worker import debugging, printing
+from rpyc_kernel.worker.capture import Stream, current_execution, follow_threads
+from rpyc_kernel.worker.comms import Comms
+from rpyc_kernel.worker.control import Control
+from rpyc_kernel.worker.debug_server import DebugServer
+from rpyc_kernel.worker.engines import Engine
+from rpyc_kernel.worker.engines.choice import choose_engine
+from rpyc_kernel.worker.interrupts import Interrupts
+from rpyc_kernel.worker.looking.desk import Desk
+from rpyc_kernel.worker.main_loop import MainLoop, Output
+from rpyc_kernel.worker.prompts import Prompts
+
+
+def main(arguments: list[str]) -> None:
+    """Build the worker's parts, in the order in which they need each other, and run it."""
+    folder = RuntimeFolder(Path(arguments[0]))
+    listener, *read_ends = (int(argument) for argument in arguments[1:4])
+    for descriptor in (listener, *read_ends):
+        os.set_inheritable(descriptor, False)
+    engine_class = choose_engine(arguments[4])  # while the hub finds out what to tell
+    told = json.load(sys.stdin)
+    generation, settings = int(told["generation"]), WorkerSettings(**told["settings"])
+    _leave_standard_input()
+    os.chdir(settings.cwd)
+    sys.setswitchinterval(settings.switch_interval_s)
+    _report_faults(folder.stacks(generation))
+
+    interrupts = Interrupts()
+    output = Output(folder, generation, interrupts)
+    _replace_streams(output, interrupts)
+    printing.install(interrupts)
+    debugging.install()
+    follow_threads()
+    engine = engine_class(output.emit, interrupts, settings.kept_values)
+    prompts = Prompts(
+        lambda token, execution, prompt, password: output.emit(
+            Kind.INPUT_REQUESTED, execution, {"token": token, "prompt": prompt, "password": password}
+        ),
+        lambda token, execution: output.emit(Kind.INPUT_ANSWERED, execution, {"token": token}),
+        interrupts,
+    )
+    prompts.install()
+    objects = _Objects(engine)
+    comms = Comms(output.emit)
+    comms.install()
+    debugger = DebugServer(folder.cells, interrupts)
+    loop = MainLoop(
+        engine,
+        output,
+        interrupts,
+        lambda token: comms.find_call(token) or objects.take_call(token),
+        debugger,
+    )
+    interrupts.install(output.ring.words, loop.loop, current_execution)
+    control = Control(
+        socket.socket(fileno=listener),
+        greeting=lambda: _greeting(generation, loop, engine.name, debugger.sources),
+        descriptors=tuple(read_ends),
+        methods={
+            "answer": prompts.answer,
+            "run_side": loop.start_side,
+            "interrupt_side": loop.interrupt_side,
+            "tell_unfinished": loop.tell_unfinished,
+            "leave": loop.leave,
+        },
+        desk=_prepare_desk(engine),
+        take_run=loop.take_hub,
+        take_descriptors={"objects": objects.connect, "bulk": _Bulk(engine).connect, "debugger": debugger.connect},
+    )
+    # What `-m` put first is the runtime folder. User code looks where it is, as at any prompt.
+    private = os.path.realpath(folder.path)
+    sys.path[:] = ["", *(entry for entry in sys.path if os.path.realpath(entry) != private)]
+    sys.argv = [""]
+    control.start()
+    loop.run()
+
+
+def _greeting(generation: int, loop: MainLoop, engine: str, debugger: str) -> dict[str, Any]:
+    return {
+        "generation": generation,
+        "pid": os.getpid(),
+        "python": sys.version.split()[0],
+        "engine": engine,
+        "received": loop.received,
+        "last_execution": loop.last_execution,
+        "debugger": debugger,
+    }
+
+
+def _prepare_desk(engine: Engine) -> Desk:
+    """A desk for questions about the namespace, which loads what answers them when the first one comes."""
+    first_names = frozenset(engine.namespace)
+
+    def build() -> dict[str, Callable[..., str]]:
+        from rpyc_kernel.worker.looking.questions import build_answers
+
+        return build_answers(engine, first_names)
+
+    return Desk(build)
+
+
+def _leave_standard_input() -> None:
+    """Descriptor 0 has said what it had to; children of user code shall find nothing there."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+
+
+def _report_faults(path: Path) -> None:
+    """Write all stacks to a file when a fault kills the process, and whenever the hub asks by a signal."""
+    file = path.open("ab", buffering=0)
+    faulthandler.enable(file, all_threads=True)
+    faulthandler.register(STACK_SIGNAL, file, all_threads=True, chain=False)
+
+
+def _replace_streams(output: Output, interrupts: Interrupts) -> None:
+    for number, name in ((1, "__stdout__"), (2, "__stderr__")):
+        raw = open(number, "wb", buffering=0, closefd=False)  # noqa: SIM115 - lives as long as the process
+        setattr(sys, name, io.TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True))
+    streams = (
+        Stream("<stdout>", ring.STDOUT, 1, output.ring, interrupts),
+        Stream("<stderr>", ring.STDERR, 2, output.ring, interrupts),
+    )
+    sys.stdout, sys.stderr = streams
+    logging.basicConfig(stream=sys.__stderr__, level=logging.ERROR)
+
+    def forget_kernel() -> None:
+        for stream in streams:
+            stream.after_fork()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    os.register_at_fork(after_in_child=forget_kernel)
+
+
+class _Objects:
+    """The objects channel, made when the first client asks for it: RPyC takes a tenth of a second to import."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._connections: Any = None
+        self._staged: Any = None
+
+    def connect(self, descriptor: int) -> None:
+        """Serve a client whose socket the hub handed over."""
+        with self._lock:
+            if self._connections is None:
+                from rpyc_kernel.worker.objects import ObjectConnections, Staged
+
+                self._staged = Staged()
+                self._connections = ObjectConnections(self._engine.namespace, self._engine.values, self._staged)
+        self._connections.add(descriptor)
+
+    def take_call(self, token: str) -> Any:
+        """Find a staged call."""
+        if self._staged is None:
+            raise LookupError(f"no call {token!r} is staged; its worker may be gone")
+        return self._staged.take(token)
+
+
+class _Bulk:
+    """The bulk channel, loaded when the first client asks for it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._connections: Any = None
+
+    def connect(self, descriptor: int) -> None:
+        """Serve a client whose socket the hub handed over."""
+        with self._lock:
+            if self._connections is None:
+                from rpyc_kernel.worker.bulk import BulkConnections
+
+                self._connections = BulkConnections(self._engine.namespace)
+        self._connections.add(descriptor)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,69 @@
+"""The worker's end of the bulk channel: one thread for each connection, beside the queue and the main thread."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import socket
+import threading
+from typing import Any
+
+from rpyc_kernel.errors import ConnectionFailed, KernelError, RequestError
+from rpyc_kernel.system.threads import make_thread
+from rpyc_kernel.wire.bulk import BulkSocket, Message, Outgoing, require_at_most
+from rpyc_kernel.wire.parcels import Parcel, pack
+from rpyc_kernel.worker.engines.failures import describe_error
+
+_log = logging.getLogger(__name__)
+
+
+class BulkConnections:
+    """Serves bulk connections.
+
+    Args:
+        namespace: the namespace of user code.
+    """
+
+    def __init__(self, namespace: dict[str, Any]) -> None:
+        self._namespace = namespace
+        self._numbers = itertools.count(1)
+
+    def add(self, descriptor: int) -> None:
+        """Serve a client whose socket the hub handed over."""
+        sock = socket.socket(fileno=descriptor)
+        sock.settimeout(None)
+        name = f"bulk-{next(self._numbers)}"
+        make_thread(self._serve, name, (BulkSocket(sock),)).start()
+
+    def _serve(self, client: BulkSocket) -> None:
+        try:
+            while True:
+                client.send(self._answer(client, client.receive()))
+        except ConnectionFailed as error:
+            _log.debug("%s ended: %s", threading.current_thread().name, error)
+        except RequestError as error:
+            _log.error("%s cut: %s", threading.current_thread().name, error)
+        finally:
+            client.close()
+
+    def _answer(self, client: BulkSocket, request: Message) -> Outgoing:
+        client.meet(request.head.get("pid"))
+        try:
+            return client.encode({"done": True}, self._do(request))
+        except KernelError as error:
+            return client.encode({"done": False, "class": type(error).__name__, "message": str(error)})
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises is an answer
+            return client.encode({"done": False, "class": "", "raised": describe_error(error)})
+
+    def _do(self, request: Message) -> Parcel | None:
+        if request.head.get("do") == "pull":
+            expression, allow_pickle = request.head["expression"], request.head["allow_pickle"]
+            value = eval(compile(expression, "<pull>", "eval"), self._namespace)  # noqa: S307 - running code is the purpose
+            parcel = pack(value, allow_pickle=allow_pickle)
+            require_at_most(request.head.get("max_bytes"), sum(buffer.length for buffer in parcel.buffers))
+            return parcel
+        if request.head.get("do") == "push":
+            # Whoever may push may run code: there is nothing that a pickle could do beyond that.
+            self._namespace.update(request.open(allow_pickle=True))
+            return None
+        raise RequestError(f"the bulk channel does not do {request.head.get('do')!r}")

@@ -1,0 +1,104 @@
+"""Widgets: the channels of the `comm` package, carried out by events and in by calls on the main thread.
+
+What a client sends waits in the queue like code, since it runs on the same thread and may print, fail and be
+interrupted like it.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import importlib.util
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from rpyc_kernel.core.contract import COMM_CALL, MESSAGE_OF, Kind
+from rpyc_kernel.worker.capture import current_execution
+from rpyc_kernel.worker.engines import Emit
+from rpyc_kernel.worker.interrupts import runs_user_code
+
+
+class Comms:
+    """The worker's end of all comms.
+
+    Args:
+        emit: publishes events.
+    """
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+
+    def install(self) -> None:
+        """Become what the `comm` package makes, where it is installed."""
+        if importlib.util.find_spec("comm") is None:
+            return
+        import comm
+        from comm.base_comm import BaseComm
+
+        publish = self._publish
+
+        class KernelComm(BaseComm):
+            """A comm whose messages are events of the kernel."""
+
+            def publish_msg(
+                self, msg_type: str, data: Any = None, metadata: Any = None, buffers: Any = None, **keys: Any
+            ) -> None:
+                publish(self.comm_id, msg_type, keys.get("target_name", self.target_name), data, metadata, buffers)
+
+        def create(*arguments: Any, **keywords: Any) -> KernelComm:
+            _offer_parent()
+            return KernelComm(*arguments, **keywords)
+
+        comm.create_comm = create
+
+    def find_call(self, token: str) -> Callable[[], None] | None:
+        """The call that brings a client's message to its comm; None if this token is of another call."""
+        if not token.startswith(COMM_CALL):
+            return None
+        return functools.partial(_receive, json.loads(token[len(COMM_CALL) :]))
+
+    def _publish(
+        self, comm_id: str, message: str, target: str, data: Any, metadata: Any, buffers: list[Any] | None
+    ) -> None:
+        payload = {
+            "comm_id": comm_id,
+            "action": message.removeprefix("comm_"),
+            "target": target,
+            "data": data or {},
+            "metadata": metadata or {},
+            "buffers": [base64.b64encode(memoryview(buffer).cast("B")).decode() for buffer in buffers or ()],
+        }
+        self._emit(Kind.COMM, current_execution.get(), payload)
+
+
+@runs_user_code
+def _receive(told: dict[str, Any]) -> None:
+    from comm import get_comm_manager
+
+    message = {
+        "header": {"msg_id": "", "msg_type": f"comm_{told['action']}"},
+        "content": told["content"],
+        "metadata": told["metadata"],
+        "buffers": [memoryview(base64.b64decode(buffer)) for buffer in told["buffers"]],
+    }
+    manager = get_comm_manager()
+    take = {"open": manager.comm_open, "msg": manager.comm_msg, "close": manager.comm_close}[told["action"]]
+    stream: Any = None  # there is no socket here, and it is not used
+    take(stream, "", message)
+
+
+class _Parent:
+    """What widgets that capture output ask a kernel for: the message to which what is shown now belongs."""
+
+    def get_parent(self, channel: str | None = None) -> dict[str, Any]:
+        """A message with no more than an id."""
+        return {"header": {"msg_id": f"{MESSAGE_OF}{current_execution.get()}"}}
+
+
+def _offer_parent() -> None:
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if shell is not None and not hasattr(shell, "kernel"):
+        shell.kernel = _Parent()

@@ -1,0 +1,212 @@
+"""A debugger for one client at a time: debugpy inside this process, and the client's socket, which the hub handed over.
+
+debugpy is asked to connect to this process itself, so that there is no port by which a stranger could get hold of it:
+the one who connects has to know a token that was made for it a moment before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+import os
+import secrets
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from rpyc_kernel.errors import ConnectionLost, RequestError
+from rpyc_kernel.system.threads import make_thread
+from rpyc_kernel.wire.debug_channel import DebugChannel
+from rpyc_kernel.worker.debug_session import DebugSession
+from rpyc_kernel.worker.interrupts import Interrupts, keep_out
+
+_log = logging.getLogger(__name__)
+_ATTACH_S = 10.0
+_STRANGER_S = 1.0
+_LEAVING_S = 15.0
+_LOOK_AGAIN_S = 0.01
+_NO_FILE_CHECK = "PYDEVD_DISABLE_FILE_VALIDATION"
+
+
+class DebugServer:
+    """Lets clients debug, one at a time.
+
+    Args:
+        cells: what the paths of sources begin with that a client gives.
+        interrupts: must find what stands at a breakpoint.
+    """
+
+    def __init__(self, cells: str, interrupts: Interrupts) -> None:
+        self._cells = cells
+        self._interrupts = interrupts
+        self._freed = threading.Condition()
+        self._is_taken = False
+        self._session: DebugSession | None = None
+        self._is_traced = False
+
+    @property
+    def sources(self) -> str:
+        """What the paths of sources begin with that a client gives, "" where there is no debugger."""
+        return self._cells if importlib.util.find_spec("debugpy") is not None else ""
+
+    def begin(self) -> None:
+        """On the main thread: have the debugger, if there is one, see what runs next."""
+        if self._session is not None:
+            _trace()
+            self._is_traced = True
+
+    def end(self) -> None:
+        """On the main thread: have it see no more, and forget a step that led to the end."""
+        if self._is_traced:
+            _untrace()
+            self._is_traced = False
+
+    def connect(self, descriptor: int) -> None:
+        """Serve a client whose socket the hub handed over."""
+        client = DebugChannel(socket.socket(fileno=descriptor))
+        make_thread(self._serve, "debugger", (client,)).start()
+
+    def _serve(self, client: DebugChannel) -> None:
+        try:
+            with self._claim():
+                self._debug(client)
+        except RequestError as error:
+            with contextlib.suppress(ConnectionLost):
+                client.send({"ready": False, "message": str(error)})
+        except ConnectionLost as error:
+            _log.info("the debugger's client is gone: %s", error)
+        except Exception as error:  # noqa: BLE001 - the top of a thread
+            _log.exception("the debugger failed")
+            with contextlib.suppress(ConnectionLost):
+                client.send({"ready": False, "message": f"debugpy cannot be started: {error}"})
+        finally:
+            client.close()
+
+    @contextlib.contextmanager
+    def _claim(self) -> Iterator[None]:
+        with self._freed:
+            if not self._freed.wait_for(lambda: not self._is_taken, _LEAVING_S if self._is_being_left else 0):
+                raise RequestError("another client debugs this kernel; it has to disconnect first")
+            self._is_taken = True
+        try:
+            yield
+        finally:
+            with self._freed:
+                self._is_taken = False
+                self._freed.notify()
+
+    @property
+    def _is_being_left(self) -> bool:
+        session = self._session
+        return session is not None and session.is_leaving
+
+    def _debug(self, client: DebugChannel) -> None:
+        debuggee = _attach()
+        session = DebugSession(client, debuggee, self._cells)
+        self._session, self._interrupts.let_go = session, session.let_go
+        try:
+            client.send({"ready": True})
+            session.run()
+        finally:
+            self._interrupts.let_go = _do_nothing
+            _detach()
+            debuggee.close()
+            self._session = None
+
+
+def _attach() -> DebugChannel:
+    """Start debugpy in this process; returns the other end of its conversation."""
+    pydevd = _load()
+    if pydevd.get_global_debugger() is not None:
+        raise RequestError("user code has started a debugger of its own; stop that one, or restart the kernel")
+    token = secrets.token_hex(16)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(_ATTACH_S)
+        host, port = listener.getsockname()
+        pydevd.settrace(
+            host=host,
+            port=port,
+            suspend=False,
+            wait_for_ready_to_run=False,
+            client_access_token=token,
+            notify_stdin=False,
+            dont_trace_start_patterns=(_folder_of("debugpy"),),
+        )
+        sys.settrace(None)  # of this thread
+        return _accept(listener, token)
+
+
+def _load() -> Any:
+    """Import debugpy's inner part, without its advice to start Python with other options."""
+    if importlib.util.find_spec("debugpy") is None:
+        raise RequestError("the kernel's Python has no debugpy; install it there, and restart the kernel")
+    was_set = _NO_FILE_CHECK in os.environ
+    os.environ.setdefault(_NO_FILE_CHECK, "1")
+    try:
+        import debugpy.server.api  # noqa: F401 - it makes the next one importable
+        import pydevd
+    finally:
+        if not was_set:
+            del os.environ[_NO_FILE_CHECK]
+    keep_out(_folder_of("debugpy"))
+    return pydevd
+
+
+def _folder_of(package: str) -> str:
+    return os.path.dirname(os.path.abspath(str(sys.modules[package].__file__)))
+
+
+def _accept(listener: socket.socket, token: str) -> DebugChannel:
+    """Take the connection of who knows the token; anybody on this machine may have tried in between."""
+    while True:
+        sock, _ = listener.accept()
+        channel = DebugChannel(sock)
+        channel.set_timeout(_STRANGER_S)
+        try:
+            channel.send({"type": "request", "seq": 1, "command": "pydevdAuthorize", "arguments": {}})
+            told = channel.receive()
+            if secrets.compare_digest(str(told.get("body", {}).get("clientAccessToken")), token):
+                channel.set_timeout(None)
+                return channel
+        except ConnectionLost as error:
+            _log.info("a stranger at the debugger's door: %s", error)
+        channel.close()
+
+
+def _detach() -> None:
+    import pydevd
+
+    pydevd.stoptrace()
+    deadline = time.monotonic() + _LEAVING_S
+    while pydevd.get_global_debugger() is not None and time.monotonic() < deadline:
+        time.sleep(_LOOK_AGAIN_S)  # another thread of its own clears up
+
+
+def _trace() -> None:
+    from pydevd import get_global_debugger
+
+    debugger = get_global_debugger()
+    if debugger is not None:  # else the client leaves just now
+        debugger.enable_tracing()
+
+
+def _untrace() -> None:
+    """Have debugpy see nothing more of this thread, and forget that it was to stop here."""
+    from _pydevd_bundle.pydevd_api import PyDevdAPI
+    from _pydevd_bundle.pydevd_constants import get_current_thread_id
+    from pydevd import get_global_debugger
+
+    debugger = get_global_debugger()
+    if debugger is None:  # the client has left meanwhile
+        sys.settrace(None)
+    else:
+        debugger.disable_tracing()
+        PyDevdAPI().request_resume_thread(get_current_thread_id(threading.current_thread()))
+
+
+def _do_nothing() -> None:
+    pass

@@ -1,0 +1,38 @@
+"""What turns source into effects. One interface, one file for each engine, and what both of them use."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rpyc_kernel.core.form import Form
+
+if TYPE_CHECKING:  # it costs a start some milliseconds, and is needed when somebody asks
+    from rpyc_kernel.core.looking import CodeState
+
+Emit = Callable[[str, int, dict[str, Any]], None]
+"""Publishes an event: kind, execution, payload."""
+
+
+class Engine(Protocol):
+    """Runs code in a namespace.
+
+    Attributes:
+        name: which one it is.
+        namespace: of user code.
+        values: the last values by execution.
+    """
+
+    name: str
+    namespace: dict[str, Any]
+    values: OrderedDict[int, Any]
+
+    def run(self, execution: int, code: str, form: Form | None = None) -> str | Awaitable[str]:
+        """Run code and publish what comes of it; returns its outcome, or an awaitable of it if the code awaits."""
+
+    def call(self, execution: int, function: Callable[[], Any]) -> str:
+        """Call a function as if it were the last expression of an execution."""
+
+    def is_complete(self, code: str) -> CodeState:
+        """Say whether code could run as it is; on other threads, while other code runs."""

@@ -1,0 +1,129 @@
+"""Rich output beside the value of the last expression: shown, updated in place, cleared.
+
+`display`, `update_display` and `clear_output` are what user code calls, as in IPython, where they are taken from where
+it is there.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+from typing import Any
+
+from rpyc_kernel.core.contract import Kind
+from rpyc_kernel.worker.capture import current_execution
+from rpyc_kernel.worker.engines import Emit
+from rpyc_kernel.worker.engines.bundles import clean_bundle, make_bundle
+
+
+class Displays:
+    """Publishes rich output under the execution that calls.
+
+    Args:
+        emit: publishes events.
+    """
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+
+    def publish(self, data: Any, metadata: Any = None, *, display_id: Any = None, is_update: bool = False) -> None:
+        """Show a MIME bundle, or replace what was shown under the same id."""
+        cleaned, about = clean_bundle(data, metadata)
+        if cleaned:
+            self.show(cleaned, about, display_id=display_id, is_update=is_update)
+
+    def show(self, data: dict[str, Any], metadata: dict[str, Any], *, display_id: Any, is_update: bool) -> None:
+        """The same for a bundle that is known to be in order."""
+        payload = {
+            "data": data,
+            "metadata": metadata,
+            "display_id": None if display_id is None else str(display_id),
+            "is_update": bool(is_update),
+        }
+        self._emit(Kind.DISPLAY, current_execution.get(), payload)
+
+    def clear(self, wait: bool = False) -> None:
+        """Clear what the execution has shown, at once or when it shows something new."""
+        self._emit(Kind.CLEAR_OUTPUT, current_execution.get(), {"wait": bool(wait)})
+
+    def page(self, data: Any) -> None:
+        """Show a text, or a MIME bundle, to be read at leisure."""
+        cleaned, _ = clean_bundle(data if isinstance(data, dict) else {"text/plain": data})
+        if cleaned:
+            self._emit(Kind.PAGE, current_execution.get(), {"data": cleaned})
+
+    def propose(self, text: str, replace: bool = False) -> None:
+        """Propose what to run next."""
+        self._emit(Kind.NEXT_INPUT, current_execution.get(), {"text": str(text), "replace": bool(replace)})
+
+    # ------------------------------------------------------------------ what user code calls
+
+    def install(self) -> None:
+        """Give user code its functions, as builtins."""
+        add_builtins(display=self.display, update_display=self.update_display, clear_output=self.clear)
+
+    def display(
+        self,
+        *values: Any,
+        include: Any = None,
+        exclude: Any = None,
+        metadata: dict[str, Any] | None = None,
+        display_id: Any = None,
+        raw: bool = False,
+        clear: bool = False,
+        update: bool = False,
+    ) -> DisplayHandle | None:
+        """Show values in all their representations.
+
+        Args:
+            values: what to show.
+            include: the only MIME types to show.
+            exclude: MIME types not to show.
+            metadata: by MIME type, for whoever shows it.
+            display_id: a name under which it can be updated; True makes one.
+            raw: the values are MIME bundles.
+            clear: clear what was shown before.
+            update: replace what was shown under the id.
+
+        Returns:
+            The handle to update it by, if it has an id.
+        """
+        if display_id is True:
+            display_id = os.urandom(16).hex()
+        if clear:
+            self.clear(wait=True)
+        for value in values:
+            data, about = clean_bundle(value) if raw else make_bundle(value, include, exclude)
+            about.update(clean_bundle({}, metadata)[1])
+            if data:
+                self.show(data, about, display_id=display_id, is_update=update)
+        return None if display_id is None else DisplayHandle(self, str(display_id))
+
+    def update_display(self, value: Any, *, display_id: Any, **options: Any) -> None:
+        """Replace what is shown under an id; ``options`` are those of `display`."""
+        self.display(value, display_id=display_id, update=True, **options)
+
+
+class DisplayHandle:
+    """Something displayed that can be changed.
+
+    Attributes:
+        display_id: its name.
+    """
+
+    def __init__(self, displays: Displays, display_id: str) -> None:
+        self._displays = displays
+        self.display_id = display_id
+
+    def display(self, value: Any, **options: Any) -> None:
+        """Display something under the same id once more."""
+        self._displays.display(value, display_id=self.display_id, **options)
+
+    def update(self, value: Any, **options: Any) -> None:
+        """Replace what is shown."""
+        self._displays.update_display(value, display_id=self.display_id, **options)
+
+
+def add_builtins(**functions: Any) -> None:
+    """Make names known to all user code, also in modules and threads, without putting them into its namespace."""
+    vars(builtins).update(functions)

@@ -1,0 +1,193 @@
+"""The engine of the standard library: compile, run, show the last value, show errors with the user's frames only."""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import asyncio
+import builtins
+import functools
+import inspect
+import operator
+import sys
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from types import CodeType, MappingProxyType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from rpyc_kernel.core.contract import Kind, Outcome
+from rpyc_kernel.core.form import Form
+from rpyc_kernel.worker.engines import Emit, programs
+from rpyc_kernel.worker.engines.bundles import Bundle, literal_of, make_bundle
+from rpyc_kernel.worker.engines.displays import Displays, add_builtins
+from rpyc_kernel.worker.engines.failures import describe_error, keep_for_debugger
+from rpyc_kernel.worker.engines.sources import Sources
+from rpyc_kernel.worker.interrupts import Interrupts, runs_user_code
+from rpyc_kernel.worker.user_frames import enters_user_code
+
+if TYPE_CHECKING:
+    from rpyc_kernel.core.looking import CodeState
+
+_FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+_FUTURE_MASK = functools.reduce(
+    operator.or_, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
+)
+
+
+class PlainEngine:
+    """Runs code in a module named ``__main__``.
+
+    Args:
+        emit: publishes events.
+        interrupts: tells a cancelled task from an interrupted one.
+        kept_values: how many last values to keep for `run.value`.
+    """
+
+    name = "plain"
+
+    def __init__(self, emit: Emit, interrupts: Interrupts, kept_values: int) -> None:
+        self._module = ModuleType("__main__", "The namespace that all clients of this kernel share.")
+        self._module.__builtins__ = sys.modules["builtins"]  # type: ignore[attr-defined]
+        sys.modules["__main__"] = self._module
+        self.namespace: dict[str, Any] = self._module.__dict__
+        self.values: OrderedDict[int, Any] = OrderedDict()
+        self._kept_values = kept_values
+        self._emit = emit
+        self._interrupts = interrupts
+        self._sources = Sources()
+        self._displays = Displays(emit)
+        self._future_flags = 0
+        self._offer()
+
+    def _offer(self) -> None:
+        """Give user code what it finds in no module."""
+        self._displays.install()
+        add_builtins(Out=MappingProxyType(self.values))
+
+    def run(self, execution: int, code: str, form: Form | None = None) -> str | Awaitable[str]:
+        """Run code; see `Engine.run`."""
+        if form is not None and form.is_program:
+            return self._run_program(execution, form)
+        return self._run_code(execution, code, form or Form(f"<In {execution}>"))
+
+    def call(self, execution: int, function: Callable[[], Any]) -> str:
+        """Call a function; see `Engine.call`."""
+        try:
+            self.show(execution, _call(function))
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises is a result
+            return self.report(execution, error)
+        return Outcome.OK
+
+    def is_complete(self, code: str) -> CodeState:
+        """Say whether code could run as it is; see `Engine.is_complete`."""
+        from rpyc_kernel.worker.looking.completeness import judge
+
+        return judge(code)
+
+    # ------------------------------------------------------------------ what comes of it
+
+    def show(self, execution: int, value: Any) -> None:
+        """Publish the value of a last expression, and keep it for whoever asks."""
+        if value is None:
+            return
+        builtins._ = value  # type: ignore[attr-defined]
+        self._show(execution, value, make_bundle)
+
+    def _show(self, execution: int, value: Any, make: Callable[[Any], Bundle]) -> None:
+        self.values[execution] = value
+        while len(self.values) > self._kept_values:
+            self.values.popitem(last=False)
+        data, metadata = make(value)
+        if data:
+            payload = {"data": data, "metadata": metadata, "literal": literal_of(value)}
+            self._emit(Kind.RESULT, execution, payload)
+
+    def report(self, execution: int, error: BaseException, has_frames: bool = True) -> str:
+        """Publish an exception that user code raised; returns the outcome."""
+        kind = type(error)  # isinstance would also ask the exception itself, which may be hostile
+        is_interrupt = issubclass(kind, KeyboardInterrupt)
+        is_cancelled = issubclass(kind, asyncio.CancelledError) and self._interrupts.was_cancelled
+        keep_for_debugger(error)
+        payload = describe_error(error, has_frames)
+        if is_cancelled:
+            payload["ename"], payload["evalue"] = "KeyboardInterrupt", ""
+        self._emit(Kind.ERROR, execution, payload)
+        return Outcome.INTERRUPTED if is_interrupt or is_cancelled else Outcome.ERROR
+
+    # ------------------------------------------------------------------ inputs
+
+    def _run_code(self, execution: int, code: str, form: Form) -> str | Awaitable[str]:
+        self._sources.remember(form.file, code, form.first_line)
+        try:
+            body, last = self._compile("\n" * (form.first_line - 1) + code, form.file)
+        except BaseException as error:  # noqa: BLE001 - MemoryError, RecursionError … from the compiler are results
+            return self.report(execution, error, has_frames=False)
+        if any(part is not None and part.co_flags & inspect.CO_COROUTINE for part in (body, last)):
+            return self._run_awaiting(execution, body, last)
+        try:
+            if body is not None:
+                self._execute(body, self.namespace)
+            if last is not None:
+                self.show(execution, self._execute(last, self.namespace))
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises is a result
+            return self.report(execution, error)
+        return Outcome.OK
+
+    async def _run_awaiting(self, execution: int, body: CodeType | None, last: CodeType | None) -> str:
+        try:
+            if body is not None:
+                await self._step(body)
+            if last is not None:
+                self.show(execution, await self._step(last))
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises is a result
+            return self.report(execution, error)
+        return Outcome.OK
+
+    @runs_user_code
+    @enters_user_code
+    async def _step(self, code: CodeType) -> Any:
+        value = eval(code, self.namespace)  # noqa: S307 - running code is the purpose
+        return await value if code.co_flags & inspect.CO_COROUTINE else value
+
+    def _compile(self, code: str, filename: str) -> tuple[CodeType | None, CodeType | None]:
+        """Compile to the statements and the last expression, either of which may be missing."""
+        flags = _FLAGS | self._future_flags
+        tree = compile(code, filename, "exec", flags | ast.PyCF_ONLY_AST, dont_inherit=True)
+        assert isinstance(tree, ast.Module)
+        last: CodeType | None = None
+        if tree.body and isinstance(tree.body[-1], ast.Expr):
+            expression = ast.Expression(tree.body.pop().value)  # type: ignore[attr-defined]
+            last = compile(expression, filename, "eval", flags, dont_inherit=True)
+        body = compile(tree, filename, "exec", flags, dont_inherit=True) if tree.body else None
+        if body is not None:
+            self._future_flags |= body.co_flags & _FUTURE_MASK
+        return body, last
+
+    # ------------------------------------------------------------------ programs
+
+    def _run_program(self, execution: int, form: Form) -> str:
+        is_compiled = False
+        try:
+            with programs.surroundings(form) as path:
+                self._sources.forget(path)
+                with open(path, "rb") as file:
+                    code = compile(file.read(), path, "exec", dont_inherit=True)
+                is_compiled = True
+                with programs.namespace_of(form, path, self.namespace) as namespace:
+                    self._execute(code, namespace)
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises is a result
+            if is_compiled and programs.is_success(error):
+                return Outcome.OK
+            return self.report(execution, error, has_frames=is_compiled)
+        return Outcome.OK
+
+    @runs_user_code
+    @enters_user_code
+    def _execute(self, code: CodeType, namespace: dict[str, Any]) -> Any:
+        return eval(code, namespace)  # noqa: S307 - running code is the purpose
+
+
+@runs_user_code
+@enters_user_code
+def _call(function: Callable[[], Any]) -> Any:
+    return function()

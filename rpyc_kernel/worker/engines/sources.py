@@ -1,0 +1,41 @@
+"""What code was run, for tracebacks and debuggers: `linecache` holds it under the name that frames have."""
+
+from __future__ import annotations
+
+import io
+import linecache
+from collections import OrderedDict
+
+_KEPT = 1000
+
+
+class Sources:
+    """The sources of the last inputs."""
+
+    def __init__(self) -> None:
+        self._names: OrderedDict[str, None] = OrderedDict()
+
+    def remember(self, filename: str, code: str, first_line: int = 1) -> None:
+        """Have the lines of ``filename`` read as ``code`` from ``first_line`` on.
+
+        The other lines of a file stay what they are: an editor may have changed only this cell since it was saved.
+        """
+        is_input = filename.startswith("<")
+        lines = [] if is_input else list(linecache.getlines(filename))
+        if lines and not lines[-1].endswith("\n"):
+            lines[-1] += "\n"
+        begin = first_line - 1
+        lines += ["\n"] * (begin - len(lines))
+        # Not splitlines: the compiler does not count form feeds and the like as line ends.
+        fresh = list(io.StringIO(code, newline=None))
+        lines[begin : begin + len(fresh)] = fresh
+        linecache.cache[filename] = (sum(map(len, lines)), None, lines, filename)
+        self._names[filename] = None
+        self._names.move_to_end(filename)
+        while len(self._names) > _KEPT:
+            self.forget(next(iter(self._names)))
+
+    def forget(self, filename: str) -> None:
+        """Let the lines be read from the disk again."""
+        self._names.pop(filename, None)
+        linecache.cache.pop(filename, None)

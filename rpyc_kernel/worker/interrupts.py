@@ -1,0 +1,189 @@
+"""When an interrupt may strike: only the execution it was meant for, and only inside user code.
+
+The hub writes the number of the execution into the ring's header and sends SIGINT, or FORCE_SIGNAL where user code
+has taken SIGINT over. Python runs the handler in the main thread, between two bytecodes of whatever runs there. It
+raises only if that execution still runs and the innermost of our own frames, seen from the top of the stack, is one
+that runs user code. If our code is on top (a stream in the middle of a write), the interrupt is pending: `check`
+raises it where our code says that it is safe, and the signal is repeated. An awaiting execution has no frame on the
+stack: its task is cancelled.
+"""
+
+from __future__ import annotations
+
+import _thread
+import asyncio
+import contextlib
+import ctypes
+import os
+import selectors
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import CodeType, FrameType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from rpyc_kernel.system.processes import FORCE_SIGNAL
+from rpyc_kernel.system.ring import WORD_INTERRUPT
+
+if TYPE_CHECKING:
+    from contextvars import ContextVar
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# The rest of the package is a library to user code: a call to an object in a client waits in `wire`, and may be
+# interrupted there.
+_OURS = tuple(os.path.join(_PACKAGE, folder, "") for folder in ("worker", "system"))
+# An exception in the event loop, which also works within the context of a task, would lose the task's next step.
+_LOOPS = (os.path.dirname(asyncio.__file__) + os.sep, selectors.__file__)
+_runs_user_code: set[CodeType] = set()
+_may_interrupt: set[CodeType] = set()
+_passed_over: set[str] = set()
+_kept_out: tuple[str, ...] = ()
+_EXPRESSION = "<string>"
+_REPEAT_AFTER_S = 0.002
+_start_new_thread = _thread.start_new_thread  # a debugger puts another in its place, which shows it the thread
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def runs_user_code(function: _F) -> _F:
+    """Mark a function of ours whose callees are user code: they may be interrupted, it may not."""
+    _runs_user_code.add(function.__code__)
+    return function
+
+
+def may_interrupt(function: _F) -> _F:
+    """Mark a function of ours that waits on behalf of user code, and may be interrupted itself."""
+    _may_interrupt.add(function.__code__)
+    return function
+
+
+def keep_out(folder: str) -> None:
+    """Never raise in what is called by the frames of a folder, but for expressions that they evaluate."""
+    global _kept_out
+    _kept_out = (*{*_kept_out, os.path.join(folder, "")},)
+
+
+def pass_over(*files: str) -> None:
+    """Take the frames of these files for neither user code nor ours: what calls them decides."""
+    _passed_over.update(files)
+
+
+class Interrupts:
+    """The state of interruption of the worker's main thread.
+
+    Attributes:
+        let_go: called on another thread as long as an interrupt waits for what holds user code up, such as a debugger.
+    """
+
+    def __init__(self) -> None:
+        self.is_pending = False
+        self.was_cancelled = False
+        self.let_go: Callable[[], None] = _do_nothing
+        self._words: Any = [0] * (WORD_INTERRUPT + 1)
+        self._execution = 0
+        self._task: asyncio.Task[Any] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._current: ContextVar[int] | None = None
+
+    def install(self, words: Any, loop: asyncio.AbstractEventLoop, current: ContextVar[int]) -> None:
+        """Take over the signals, in the main thread."""
+        self._words, self._loop, self._current = words, loop, current
+        for number in (signal.SIGINT, FORCE_SIGNAL):
+            signal.signal(number, self._handle)
+
+    def begin(self, execution: int) -> None:
+        """From now on ``execution`` is what runs on the main thread."""
+        self.is_pending = self.was_cancelled = False
+        self._execution = execution
+        if self._words[WORD_INTERRUPT] == execution:  # the signal was faster than the code
+            self._postpone()
+
+    def begin_task(self, task: asyncio.Task[Any]) -> None:
+        """The running execution goes on as a task."""
+        self._task = task
+        if self.is_pending:
+            self._take()
+            self._cancel(self._execution)
+
+    def end(self) -> None:
+        """Nothing runs; what is pending has come too late."""
+        self._execution = 0
+        self._task = None
+        self.is_pending = False
+
+    def check(self) -> None:
+        """Raise a pending interrupt here, if this is the main thread.
+
+        Raises:
+            KeyboardInterrupt: there was one.
+        """
+        if self.is_pending and threading.current_thread() is threading.main_thread():
+            self._take()
+            raise KeyboardInterrupt
+
+    def raise_in_thread(self, thread_id: int) -> None:
+        """Raise KeyboardInterrupt in a thread at its next bytecode; it cannot be raised inside a C call."""
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), ctypes.py_object(KeyboardInterrupt))
+
+    def cancel(self) -> None:
+        """Cancel the task of the running execution: the interrupt struck another task that it has started."""
+        self._cancel(self._execution)
+
+    def _handle(self, _number: int, frame: FrameType | None) -> None:
+        target = self._words[WORD_INTERRUPT]
+        if not target or target != self._execution:
+            return
+        if self._task is not None and self._current is not None and self._current.get() != target:
+            assert self._loop is not None
+            self._take()
+            self._loop.call_soon_threadsafe(self._cancel, target)
+        elif _is_in_user_code(frame):
+            self._take()
+            raise KeyboardInterrupt
+        else:
+            self._postpone()
+
+    def _postpone(self) -> None:
+        self.is_pending = True
+        with contextlib.suppress(RuntimeError):  # no more threads: then `check` alone
+            # Not `threading`, whose locks the interrupted code may hold.
+            _start_new_thread(self._repeat, ())
+
+    def _repeat(self) -> None:
+        time.sleep(_REPEAT_AFTER_S)
+        ident = threading.main_thread().ident
+        if self.is_pending and ident is not None:
+            self.let_go()
+            signal.pthread_kill(ident, FORCE_SIGNAL)
+
+    def _take(self) -> None:
+        self.is_pending = False
+        self._words[WORD_INTERRUPT] = 0
+
+    def _cancel(self, execution: int) -> None:
+        if self._task is not None and self._execution == execution:
+            self.was_cancelled = True
+            self._task.cancel()
+
+
+def _is_in_user_code(frame: FrameType | None) -> bool:
+    """Whether an exception raised in this frame surfaces in user code, and nowhere before."""
+    has_user_frame = False
+    called = ""
+    while frame is not None:
+        code = frame.f_code
+        if code in _may_interrupt:
+            return True
+        if code.co_filename.startswith(_OURS):
+            return has_user_frame and code in _runs_user_code
+        if code.co_filename.startswith(_kept_out):
+            return called == _EXPRESSION
+        if code.co_filename not in _passed_over and not code.co_filename.startswith(_LOOPS):
+            has_user_frame = True
+        called = code.co_filename
+        frame = frame.f_back
+    return False
+
+
+def _do_nothing() -> None:
+    pass

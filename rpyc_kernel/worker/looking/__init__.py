@@ -1,0 +1,1 @@
+"""Looking into the namespace while code runs, without running code of what is looked at."""

@@ -1,0 +1,277 @@
+"""The worker's main thread: an asyncio loop that takes executions from the hub and runs user code.
+
+Synchronous code runs inside a callback of the loop, and so holds it up; awaiting code is a task of it. What user code
+leaves behind in the loop goes on between executions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import itertools
+import logging
+import os
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Awaitable
+from typing import Any
+
+from rpyc_kernel.core.contract import UNFINISHED, Kind, Lane, Outcome
+from rpyc_kernel.core.form import Form
+from rpyc_kernel.system import frames, ring
+from rpyc_kernel.system.runtime_folder import RuntimeFolder
+from rpyc_kernel.system.threads import make_thread
+from rpyc_kernel.worker import debugging, payloads
+from rpyc_kernel.worker.capture import current_execution
+from rpyc_kernel.worker.debug_server import DebugServer
+from rpyc_kernel.worker.engines import Engine
+from rpyc_kernel.worker.interrupts import Interrupts, runs_user_code
+
+_log = logging.getLogger(__name__)
+_libc = ctypes.CDLL(None)
+
+
+class Output:
+    """Publishes events into the ring, and wakes the hub."""
+
+    def __init__(self, folder: RuntimeFolder, generation: int, interrupts: Interrupts) -> None:
+        self._folder = folder
+        self._generation = generation
+        self._spills = itertools.count(1)
+        self._hub: socket.socket | None = None
+        self._pid = os.getpid()
+        self.ring = ring.RingWriter(folder.ring(generation), self._ring_bell, interrupts.check)
+
+    def connect(self, hub: socket.socket) -> None:
+        """Ring this hub's bell from now on."""
+        self._hub = hub
+
+    def emit(self, kind: str, execution: int, payload: dict[str, Any]) -> None:
+        """Publish one event; one that is too large for the ring goes through a file."""
+        if os.getpid() != self._pid:
+            return
+        data = payloads.encode(kind, payload)
+        if len(data) <= self.ring.max_data_bytes:
+            self.ring.put(ring.RECORD, execution, data, may_interrupt=False)
+            return
+        number = next(self._spills)
+        self._folder.spill(self._generation, number).write_bytes(data)
+        self.ring.put(ring.SPILLED, execution, str(number).encode(), may_interrupt=False)
+
+    def _ring_bell(self) -> None:
+        hub = self._hub
+        if hub is None:
+            return
+        # A full socket has bells enough, and a hub that is gone hears none.
+        with contextlib.suppress(OSError):
+            hub.send(b"!", socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0))
+
+
+class MainLoop:
+    """Runs executions, one at a time on the main lane, any number on side lanes.
+
+    Args:
+        engine: runs the code.
+        output: publishes what comes of it.
+        interrupts: is told what runs.
+        take_call: finds a staged call by its token.
+        debugger: sees what user code does, if a client wants it to.
+
+    Attributes:
+        received: the highest number received on the main lane.
+    """
+
+    def __init__(
+        self, engine: Engine, output: Output, interrupts: Interrupts, take_call: Any, debugger: DebugServer
+    ) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._engine = engine
+        self._output = output
+        self._interrupts = interrupts
+        self._take_call = take_call
+        self._debugger = debugger
+        self._hub: socket.socket | None = None
+        self._reader: frames.FrameReader | None = None
+        self._waiting: deque[tuple[int, str, str | None, Form | None]] = deque()
+        self._is_busy = False
+        self.received = 0
+        self._unfinished: set[int] = set()
+        self._sides: dict[int, threading.Thread] = {}
+        self._sides_received: set[int] = set()
+        self._side_lock = threading.Lock()
+
+    @runs_user_code
+    def run(self) -> None:
+        """Run the loop until the worker is told to leave."""
+        asyncio.set_event_loop(self.loop)
+        while not self._is_leaving:
+            try:
+                self.loop.run_forever()
+            except KeyboardInterrupt:
+                self._interrupts.cancel()
+            except SystemExit:
+                # A background task called sys.exit(); asyncio lets that through. The kernel is not the task's to end.
+                continue
+
+    _is_leaving = False
+
+    def leave(self) -> None:
+        """End the loop, from any thread; finalizers and ``atexit`` functions run."""
+        self._is_leaving = True
+        self.loop.call_soon_threadsafe(self.loop.stop)
+
+    def take_hub(self, sock: socket.socket) -> None:
+        """Listen to a hub, from any thread."""
+        sock.setblocking(False)
+        self._output.connect(sock)
+        self.loop.call_soon_threadsafe(self._listen, sock)
+
+    def _listen(self, sock: socket.socket) -> None:
+        if self._hub is not None:
+            self._forget_hub()
+        self._hub, self._reader = sock, frames.FrameReader(sock)
+        self.loop.add_reader(sock, self._receive)
+        self._receive()
+
+    def _forget_hub(self) -> None:
+        if self._hub is not None:
+            self.loop.remove_reader(self._hub)
+            self._hub.close()
+            self._hub = self._reader = None
+
+    def _receive(self) -> None:
+        assert self._reader is not None
+        try:
+            messages = self._reader.receive_available()
+        except EOFError:
+            self._forget_hub()
+            return
+        for execution, code, call, form in messages:
+            # A hub that took over may repeat what the one before had sent.
+            if execution > self.received:
+                self.received = execution
+                self._unfinished.add(execution)
+                self._waiting.append((execution, code, call, Form.read(form)))
+        self._run_waiting()
+
+    def _run_waiting(self) -> None:
+        while self._waiting and not self._is_busy:
+            self._start(*self._waiting.popleft())
+
+    def _start(self, execution: int, code: str, call: str | None, form: Form | None) -> None:
+        self._is_busy = True
+        token = current_execution.set(execution)
+        self._debugger.begin()
+        started = time.perf_counter()
+        self._interrupts.begin(execution)
+        try:
+            outcome = self._run(execution, code, call, form)
+            if isinstance(outcome, str):
+                self._finish(execution, outcome, started)
+                return
+            task = self.loop.create_task(_as_coroutine(outcome))
+            self._interrupts.begin_task(task)
+        finally:
+            current_execution.reset(token)
+        task.add_done_callback(lambda done: self._end_task(execution, done, started))
+
+    def _run(self, execution: int, code: str, call: str | None, form: Form | None) -> str | Awaitable[str]:
+        if call is None:
+            return self._engine.run(execution, code, form)
+
+        @runs_user_code
+        def take_and_call() -> Any:
+            return self._take_call(call)()
+
+        return self._engine.call(execution, take_and_call)
+
+    def _end_task(self, execution: int, task: asyncio.Task[str], started: float) -> None:
+        outcome = Outcome.INTERRUPTED if task.cancelled() else Outcome.ERROR
+        if not task.cancelled() and task.exception() is None:
+            outcome = task.result()
+        elif task.cancelled():
+            # Cancelled before its first step, so that the engine had no chance to report it.
+            payload = {"ename": "KeyboardInterrupt", "evalue": "", "traceback": "KeyboardInterrupt\n"}
+            self._output.emit(Kind.ERROR, execution, {**payload, "notes": [], "chain": []})
+        self._finish(execution, outcome, started)
+        self._run_waiting()
+
+    def _finish(self, execution: int, outcome: str, started: float) -> None:
+        self._debugger.end()
+        self._interrupts.end()
+        debugging.end()
+        _libc.fflush(None)
+        self._is_busy = False
+        duration_s = round(time.perf_counter() - started, 6)
+        self._output.emit(Kind.FINISHED, execution, {"outcome": outcome, "duration_s": duration_s})
+        self._unfinished.discard(execution)
+
+    @property
+    def last_execution(self) -> int:
+        """The highest number received on either lane."""
+        with self._side_lock:
+            return max(self.received, *self._sides_received, 0)
+
+    def tell_unfinished(self) -> None:
+        """Tell the hub through the ring, behind every `finished` so far, what it may still wait for."""
+        with self._side_lock:
+            sides = sorted(self._sides_received)
+        told = {"unfinished": list(self._unfinished), "received": self.received, "sides": sides}
+        self._output.emit(UNFINISHED, 0, told)
+
+    # ------------------------------------------------------------------ side lanes
+
+    def start_side(self, execution: int, code: str, call: str | None, form: dict[str, Any] | None = None) -> None:
+        """Run an execution in a thread of its own, beside the main lane; one that came before is not run again."""
+        outcomes: list[str] = []
+        started = time.perf_counter()
+        name = f"{Lane.SIDE}-{execution}"
+        arguments = (execution, code, call, Form.read(form), outcomes)
+        runner = threading.Thread(target=self._run_side, args=arguments, name=name, daemon=True)
+        with self._side_lock:
+            if execution in self._sides_received:
+                return
+            self._sides_received.add(execution)
+            self._unfinished.add(execution)
+            runner.start()
+            self._sides[execution] = runner
+        # An interrupt can hit the runner in any code, ours too. So another thread tells how it ended.
+        make_thread(self._finish_side, f"{name}-end", (execution, runner, outcomes, started)).start()
+
+    def interrupt_side(self, execution: int) -> bool:
+        """Raise KeyboardInterrupt in a side lane at its next bytecode; False when it is not running."""
+        with self._side_lock:
+            runner = self._sides.get(execution)
+            if runner is None or runner.ident is None or not runner.is_alive():
+                return False
+            self._interrupts.raise_in_thread(runner.ident)
+            return True
+
+    def _run_side(self, execution: int, code: str, call: str | None, form: Form | None, outcomes: list[str]) -> None:
+        current_execution.set(execution)
+        try:
+            try:
+                result = self._run(execution, code, call, form)
+                outcomes.append(result if isinstance(result, str) else asyncio.run(_as_coroutine(result)))
+            finally:
+                with self._side_lock:  # the next thread may get the identity of this one
+                    self._sides.pop(execution, None)
+        except KeyboardInterrupt:
+            pass  # it came when there was no user code to take it
+
+    def _finish_side(self, execution: int, runner: threading.Thread, outcomes: list[str], started: float) -> None:
+        runner.join()
+        with self._side_lock:
+            self._sides.pop(execution, None)
+        _libc.fflush(None)
+        outcome = outcomes[0] if outcomes else Outcome.INTERRUPTED
+        duration_s = round(time.perf_counter() - started, 6)
+        self._output.emit(Kind.FINISHED, execution, {"outcome": outcome, "duration_s": duration_s})
+        self._unfinished.discard(execution)
+
+
+async def _as_coroutine(outcome: Awaitable[str]) -> str:
+    return await outcome

@@ -1,0 +1,117 @@
+"""Live objects: what a client reaches over its own connection to the worker, beside the queue."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import itertools
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from rpyc_kernel.errors import NotAvailable
+from rpyc_kernel.wire.connection import WORKER_CONFIG, Connection, connect_peer
+from rpyc_kernel.wire.service import Service
+
+_log = logging.getLogger(__name__)
+
+
+class ObjectsService(Service):
+    """The root of an objects connection: what RPyC's classic service offers, on the shared namespace.
+
+    Args:
+        namespace: the namespace of user code.
+        values: the last values by execution.
+        staged: calls that wait for their turn on the main thread.
+    """
+
+    ALIASES = ("kernel",)  # type: ignore[assignment] # RPyC types its own empty tuple
+
+    def __init__(self, namespace: dict[str, Any], values: dict[int, Any], staged: Staged) -> None:
+        self.namespace = namespace
+        self._values = values
+        self._staged = staged
+        self._conn: Connection | None = None
+
+    def on_connect(self, conn: Connection) -> None:
+        """Remember the connection, as classic RPyC does."""
+        self._conn = conn
+
+    def eval(self, expression: str) -> Any:
+        """Evaluate an expression in the namespace, on this connection's thread."""
+        return eval(expression, self.namespace)  # noqa: S307 - running code is the purpose
+
+    def execute(self, code: str) -> None:
+        """Execute code in the namespace, on this connection's thread."""
+        exec(code, self.namespace)  # noqa: S102 - running code is the purpose
+
+    def getmodule(self, name: Any) -> Any:
+        """Import a module."""
+        return importlib.import_module(".".join(name) if isinstance(name, tuple) else name)
+
+    def getconn(self) -> Any:
+        """Return this side's connection."""
+        return self._conn
+
+    def value(self, execution: int) -> Any:
+        """Return the value of an execution's last expression.
+
+        Raises:
+            NotAvailable: it had none, or it is no longer kept.
+        """
+        try:
+            return self._values[execution]
+        except KeyError:
+            raise NotAvailable(f"the worker does not hold a value of execution {execution} (any more)") from None
+
+    def stage(self, function: Any, arguments: tuple[Any, ...], keywords: tuple[tuple[str, Any], ...]) -> str:
+        """Keep a call for the main thread; the token goes through the queue."""
+        return self._staged.add(functools.partial(function, *arguments, **dict(keywords)))
+
+
+class Staged:
+    """Calls that were handed in over an objects connection and wait for their turn in the queue."""
+
+    def __init__(self) -> None:
+        self._calls: dict[str, Callable[[], Any]] = {}
+        self._numbers = itertools.count(1)
+
+    def add(self, call: Callable[[], Any]) -> str:
+        """Keep a call; returns its token."""
+        token = f"call-{next(self._numbers)}"
+        self._calls[token] = call
+        return token
+
+    def take(self, token: str) -> Callable[[], Any]:
+        """Hand a call out, once.
+
+        Raises:
+            NotAvailable: there is none of that token.
+        """
+        try:
+            return self._calls.pop(token)
+        except KeyError:
+            raise NotAvailable(f"no call {token!r} is staged; its worker may be gone") from None
+
+
+class ObjectConnections:
+    """All objects connections of this worker."""
+
+    def __init__(self, namespace: dict[str, Any], values: dict[int, Any], staged: Staged) -> None:
+        self._parts = (namespace, values, staged)
+        self._numbers = itertools.count(1)
+        self._open: set[Connection] = set()
+        self._lock = threading.Lock()
+
+    def add(self, descriptor: int) -> None:
+        """Serve a client whose socket the hub handed over."""
+        sock = socket.socket(fileno=descriptor)
+        sock.setblocking(True)
+        service = ObjectsService(*self._parts)
+        connection = connect_peer(
+            sock, service, name=f"objects-{next(self._numbers)}", config=WORKER_CONFIG, request_timeout_s=None
+        )
+        with self._lock:
+            self._open = {known for known in self._open if not known.closed} | {connection}

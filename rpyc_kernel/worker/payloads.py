@@ -1,0 +1,33 @@
+"""How an event is encoded, and what is done with one that is too large to travel."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+MAX_BYTES = 48 * 1024 * 1024
+"""The longest event: a client refuses messages a third longer, and would refuse all that come with it."""
+
+_KEPT_CHARS = 100_000
+_dumps = json.JSONEncoder(separators=(",", ":"), default=str).encode
+
+
+def encode(kind: str, payload: dict[str, Any], max_bytes: int = MAX_BYTES) -> bytes:
+    """Return an event as it travels; the largest parts of one that is too large are cut."""
+    data = _dumps([kind, payload]).encode("ascii")
+    if len(data) <= max_bytes:
+        return data
+    parts = {name: _dumps(value) for name, value in payload.items()}
+    cut = dict(payload)
+    for name in sorted(parts, key=lambda name: len(parts[name]), reverse=True):
+        cut[name] = _cut(cut[name], len(parts[name]))
+        parts[name] = _dumps(cut[name])
+        if sum(map(len, parts.values())) < max_bytes // 2:
+            break
+    return _dumps([kind, cut]).encode("ascii")
+
+
+def _cut(value: Any, size: int) -> Any:
+    if isinstance(value, str):
+        return f"{value[:_KEPT_CHARS]}\n[... cut: {size:,} bytes are too much for one event ...]"
+    return type(value)() if isinstance(value, (list, dict)) else None

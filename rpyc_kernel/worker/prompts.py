@@ -1,0 +1,147 @@
+"""How user code reads a line: it asks the session that submitted it, and waits for the answer.
+
+`input`, `sys.stdin` and `getpass.getpass` all end here. Any thread may ask; each question has a token, so that
+answers find their way.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import getpass
+import io
+import itertools
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from rpyc_kernel.worker.capture import current_execution
+from rpyc_kernel.worker.interrupts import Interrupts, may_interrupt
+
+_LOOK_UP_S = 0.2
+
+Ask = Callable[[int, int, str, bool], None]
+"""Publishes a question: token, execution, prompt, whether it asks for a password."""
+
+Withdraw = Callable[[int, int], None]
+"""Publishes that a question waits for an answer no longer: token, execution."""
+
+
+class Prompts:
+    """The questions that wait for an answer.
+
+    Args:
+        ask: publishes a question.
+        withdraw: publishes that nobody waits for its answer any more.
+        interrupts: lets an interrupt end the wait.
+    """
+
+    def __init__(self, ask: Ask, withdraw: Withdraw, interrupts: Interrupts) -> None:
+        self._ask = ask
+        self._withdraw = withdraw
+        self._interrupts = interrupts
+        self._pid = os.getpid()
+        self._tokens = itertools.count(1)
+        self._waiting: dict[int, queue.SimpleQueue[str | None]] = {}
+
+    def read_line(self, prompt: str, password: bool = False) -> str:
+        """Ask and wait; returns the answer without a line end.
+
+        Raises:
+            EOFError: the answer was end-of-file, or this is a forked child, which nobody answers.
+            KeyboardInterrupt: the execution was interrupted.
+        """
+        if os.getpid() != self._pid:
+            raise EOFError("a forked child of the kernel has nobody to ask")
+        token = self._pid << 20 | next(self._tokens)
+        answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._waiting[token] = answers
+        try:
+            self._ask(token, current_execution.get(), prompt, password)
+            answer = self._wait(answers)
+        except BaseException:
+            self._withdraw(token, current_execution.get())
+            raise
+        finally:
+            self._waiting.pop(token, None)
+        if answer is None:
+            raise EOFError("end of input")
+        return answer
+
+    @may_interrupt
+    def _wait(self, answers: queue.SimpleQueue[str | None]) -> str | None:
+        self._interrupts.check()
+        if threading.current_thread() is threading.main_thread():
+            return answers.get()
+        while True:  # what is raised in a side lane arrives only between two calls
+            with contextlib.suppress(queue.Empty):
+                return answers.get(timeout=_LOOK_UP_S)
+
+    def answer(self, token: int, text: str | None) -> bool:
+        """Hand in the answer to a question; False when nobody waits for it."""
+        answers = self._waiting.get(token)
+        if answers is None:
+            return False
+        answers.put(text)
+        return True
+
+    def install(self) -> None:
+        """Become what `input`, `sys.stdin` and `getpass` of user code use."""
+
+        def ask_for_line(prompt: object = "", /) -> str:
+            sys.stdout.flush()
+            return self.read_line(str(prompt))
+
+        def ask_for_password(prompt: str = "Password: ", stream: Any = None) -> str:
+            return self.read_line(prompt, password=True)
+
+        ask_for_line.__name__ = ask_for_line.__qualname__ = "input"
+        ask_for_line.__doc__ = builtins.input.__doc__
+        builtins.input = ask_for_line
+        getpass.getpass = ask_for_password
+        sys.stdin = StandardInput(self)
+
+
+class StandardInput(io.TextIOBase):
+    """``sys.stdin`` of user code: each line is asked for, with an empty prompt."""
+
+    name = "<stdin>"
+
+    def __init__(self, prompts: Prompts) -> None:
+        self._prompts = prompts
+        self._lock = threading.Lock()
+        self._rest = ""
+
+    def readline(self, size: int | None = -1, /) -> str:  # type: ignore[override]
+        """Return one line with its end, "" at end-of-file."""
+        with self._lock:
+            if not self._rest:
+                try:
+                    self._rest = self._prompts.read_line("") + "\n"
+                except EOFError:
+                    return ""
+            limit = len(self._rest) if size is None or size < 0 else size
+            line, self._rest = self._rest[:limit], self._rest[limit:]
+            return line
+
+    def read(self, size: int | None = -1, /) -> str:
+        """Return what is entered up to end-of-file, or ``size`` characters at most from the next line."""
+        if size is not None and size >= 0:
+            return self.readline(size)
+        return "".join(iter(self.readline, ""))
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def isatty(self) -> bool:
+        """False: there may be many terminals, or none."""
+        return False
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """Always UTF-8."""
+        return "utf-8"

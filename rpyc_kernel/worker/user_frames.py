@@ -1,0 +1,52 @@
+"""Which frames are the user's: those of the kernel and of its engine are left out of tracebacks and of the debugger."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from types import CodeType, FrameType
+from typing import Any, TypeVar
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_hidden: tuple[str, ...] = (_PACKAGE,)
+_entrances: set[CodeType] = set()
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def hide(*prefixes: str) -> None:
+    """Leave out also what is in files whose names begin so."""
+    global _hidden
+    _hidden = (*dict.fromkeys((*_hidden, *prefixes)),)
+
+
+def hidden() -> tuple[str, ...]:
+    """What the names of files begin with whose frames are left out."""
+    return _hidden
+
+
+def enters_user_code(function: _F) -> _F:
+    """Mark a function whose purpose it is to run the user's code, so that a debugger may stop in there."""
+    _entrances.add(function.__code__)
+    return function
+
+
+def is_entrance(frame: FrameType) -> bool:
+    """Whether the frame is of such a function."""
+    return frame.f_code in _entrances
+
+
+def is_within_user_code(frame: FrameType) -> bool:
+    """Whether the frame is the user's, or one to which the user's code led without one of ours between."""
+    caller: FrameType | None = frame
+    while caller is not None:
+        if is_hidden(caller.f_code.co_filename):
+            return caller is not frame and is_entrance(caller)
+        if is_entrance(caller):
+            return True
+        caller = caller.f_back
+    return True
+
+
+def is_hidden(filename: str) -> bool:
+    """Whether a frame of this file is not the user's."""
+    return filename.startswith(_hidden)

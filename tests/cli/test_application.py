@@ -1,0 +1,51 @@
+import pytest
+from plumbum import cli
+
+from rpyc_kernel.cli.application import Command, UsageError, parse_execution
+
+
+class Probe(Command):
+    """Keeps what it was called with."""
+
+    PROGNAME = "probe"
+    WORDS_BEFORE_REST = 2
+    called: tuple[object, ...] = ()
+
+    flag = cli.Flag(["-f", "--flag"])
+    value = cli.SwitchAttr("--value", str, default="")
+
+    def main(self, *words: str) -> int:
+        type(self).called = (words, self.flag, self.value)
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "called"),
+    [
+        (["a", "b"], (("a", "b"), False, "")),
+        (["a", "-"], (("a", "-"), False, "")),
+        (["-", "--flag"], (("-",), True, "")),
+        (["a", "-f", "b"], (("a", "b"), True, "")),
+        (["--value", "v", "a"], (("a",), False, "v")),
+        (["--value=v", "a"], (("a",), False, "v")),
+        (["a", "b", "--flag", "-x"], (("a", "b", "--flag", "-x"), False, "")),
+        (["--", "--flag", "b"], (("--flag", "b"), False, "")),
+        (["a", "--", "-1"], (("a", "-1"), False, "")),
+        (["a", "b", "--"], (("a", "b", "--"), False, "")),
+    ],
+)
+def test_switches_are_told_from_words(arguments: list[str], called: tuple[object, ...]):
+    Probe.run(["probe", *arguments], exit=False)
+    assert Probe.called == called
+
+
+@pytest.mark.parametrize("arguments", [["--nonsense"], ["a", "-x"], ["--value"], ["-f", "-f"]])
+def test_a_wrong_switch_is_an_error_that_names_the_help(arguments: list[str]):
+    with pytest.raises(UsageError, match="'probe --help' tells how to use it"):
+        Probe.run(["probe", *arguments], exit=False)
+
+
+def test_the_number_of_an_execution_is_one():
+    assert parse_execution("12") == 12
+    with pytest.raises(UsageError, match="'x' is not the number"):
+        parse_execution("x")

@@ -1,0 +1,156 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from rpyc_kernel.cli import program
+from rpyc_kernel.cli.program import run
+from rpyc_kernel.errors import AuthenticationFailed, ConnectionLost, KernelDied, KernelError, NotQueued, WorkerBusy
+from tests.support.folders import Folders
+
+COMMANDS = list(program._COMMANDS)
+
+
+def call(*arguments: str) -> int:
+    return run(["rpyc-kernel", *arguments])
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]):
+    assert call(command, "--help") == 0
+    out, err = capsys.readouterr()
+    assert f"rpyc-kernel {command}" in out
+    assert err == ""
+
+
+def test_the_help_names_every_command_and_exit_status(capsys: pytest.CaptureFixture[str]):
+    assert call("--help") == 0
+    out = capsys.readouterr().out
+    assert all(f"\n  {command} " in out for command in COMMANDS)
+    assert "0 success, 1 the code raised, 2 wrong usage, 3 no such kernel or no connection, 130" in out
+
+
+def test_without_a_command_the_help_is_an_error(capsys: pytest.CaptureFixture[str]):
+    assert call() == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Usage: rpyc-kernel COMMAND" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["stat"], "there is no command 'stat'; did you mean 'start'?"),
+        (["xyzzy"], "there is no command 'xyzzy'; choose one of start, list"),
+        (["--nonsense"], "unknown switch --nonsense"),
+        (["status", "--nonsense"], "unknown switch --nonsense; 'rpyc-kernel status --help' tells"),
+        (["cancel"], "expected at least 2 positional arguments"),
+        (["list", "demo"], "expected at most 0 positional arguments"),
+        (["cancel", "demo", "x"], "'x' is not the number of an execution"),
+        (["interrupt", "demo", "x"], "'x' is not the number of an execution"),
+        (["interrupt", "demo", "--force", "hammer"], "argument of force expected"),
+        (["log", "demo", "--since", "monday"], "argument of since expected to be"),
+        (["start", "bad name"], "'bad name' cannot name a kernel"),
+        (["start", "demo", "--env", "NONSENSE"], "--env NONSENSE: use NAME=VALUE"),
+        (["start", "demo", "--cwd", "/nowhere/at/all"], "'/nowhere/at/all' is not there"),
+        (["start", "demo", "--listen", "here:there"], "cannot listen on 'here:there'"),
+        (["run", "/nowhere/at/all.py"], "/nowhere/at/all.py cannot be read"),
+        (["run", "--kernel", "demo", __file__, "argument"], "arguments go to a program with a kernel of its own"),
+        (["status", "tcp://localhost:1"], "needs the kernel's key"),
+    ],
+)
+def test_wrong_usage_is_a_line_on_standard_error(
+    arguments: list[str], complaint: str, folders: Folders, capsys: pytest.CaptureFixture[str]
+):
+    assert call(*arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("rpyc-kernel: ")
+    assert err.count("\n") == 1
+    assert complaint in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["status", "nope"],
+        ["vars", "nope"],
+        ["stack", "nope"],
+        ["log", "nope"],
+        ["exec", "nope", "1"],
+        ["interrupt", "nope"],
+        ["cancel", "nope", "1"],
+        ["restart", "nope"],
+        ["stop", "nope"],
+        ["run", "--kernel", "nope", __file__],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_kernel_that_is_not_there_is_status_3(
+    arguments: list[str], folders: Folders, capsys: pytest.CaptureFixture[str]
+):
+    assert call(*arguments) == 3
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "rpyc-kernel: kernel 'nope' is not running; start it with 'rpyc-kernel start nope'\n"
+
+
+@pytest.mark.parametrize("command", ["status", "console"])
+@pytest.mark.parametrize("target", ["/nowhere/kernel.json", "./kernel.json"])
+def test_a_connection_file_that_is_not_there_is_status_3(
+    command: str, target: str, folders: Folders, capsys: pytest.CaptureFixture[str]
+):
+    assert call(command, target) == 3
+    assert "there is no connection file" in capsys.readouterr().err
+
+
+def test_nobody_at_the_address_is_status_3(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setenv("RPYC_KERNEL_KEY", "00" * 32)
+    assert call("status", "tcp://127.0.0.1:1") == 3
+    assert "cannot connect to tcp://127.0.0.1:1" in capsys.readouterr().err
+
+
+def test_no_kernel_is_an_empty_list(folders: Folders, capsys: pytest.CaptureFixture[str]):
+    assert call("list", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == []
+    assert call("list") == 0
+    assert "rpyc-kernel start" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (AuthenticationFailed("x"), 3),
+        (ConnectionLost("x"), 3),
+        (NotQueued("x"), 2),
+        (WorkerBusy("x"), 1),
+        (KernelDied("x"), 1),
+        (KernelError("x"), 1),
+        (OSError("x"), 1),
+        (ZeroDivisionError("x"), 1),
+        (KeyboardInterrupt(), 130),
+        (BrokenPipeError(), 141),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else str(value),
+)
+def test_whatever_goes_wrong_is_an_exit_status_and_no_traceback(
+    error: BaseException,
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("rpyc_kernel.client.launch.kernels", fail)
+    monkeypatch.setattr(program, "_give_up_output", lambda status: status)
+    assert call("list") == status
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("module", ["rpyc_kernel", "rpyc_kernel.cli"])
+def test_the_module_is_the_program(module: str):
+    result = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True, text=True, timeout=60)
+    assert result.stdout.startswith("rpyc-kernel ")
+    assert result.returncode == 0

@@ -1,0 +1,254 @@
+"""Where a kernel is: what a name, a file or an address leads to, and what is said when it leads nowhere."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import rpyc_kernel
+from rpyc_kernel.client import address
+from rpyc_kernel.client.address import Address, from_file, read_running, resolve
+from rpyc_kernel.client.launch import stop_orphan
+from rpyc_kernel.errors import BadName, ConnectionFailed, NoSuchKernel, RequestError
+from rpyc_kernel.system.runtime_folder import RuntimeFolder
+from rpyc_kernel.wire.connection_file import ConnectionFile
+from tests.support.processes import HAS_PROC
+
+KEY = "6b" * 32
+NOBODY = 2**22 + 1
+
+
+@pytest.fixture(autouse=True)
+def no_key_in_the_environment(monkeypatch):
+    monkeypatch.delenv("RPYC_KERNEL_KEY", raising=False)
+
+
+@pytest.fixture
+def folder(folders):
+    folder = RuntimeFolder(folders.runtime / "demo")
+    folder.create()
+    return folder
+
+
+def describe(folder, **changes):
+    """Write a connection file."""
+    file = ConnectionFile("demo", "127.0.0.1", 4000, KEY, str(folder.hub_socket), 1, NOBODY, 2, 3.0)
+    file = dataclasses.replace(file, **changes)
+    file.write(folder.connection_file)
+    return file
+
+
+@contextlib.contextmanager
+def running(folder):
+    """As if a hub held the lock."""
+    folder.lock()
+    try:
+        yield
+    finally:
+        os.close(folder._lock)
+
+
+# By name
+
+
+def test_a_name_leads_to_the_socket_of_a_running_hub(folder):
+    describe(folder)
+    folder.hub_socket.touch()
+    with running(folder):
+        assert resolve("demo") == Address("kernel 'demo'", b"k" * 32, str(folder.hub_socket), "127.0.0.1", 4000)
+
+
+def test_without_its_socket_a_hub_is_reached_by_tcp(folder):
+    describe(folder)
+    with running(folder):
+        assert resolve("demo").unix == ""
+        assert resolve("demo").port == 4000
+
+
+def test_a_kernel_that_never_ran_is_not_there_and_the_remedy_is_told(folders):
+    with pytest.raises(NoSuchKernel, match=r"^kernel 'demo' is not running; start it with 'rpyc-kernel start demo'$"):
+        resolve("demo")
+
+
+def test_of_a_kernel_that_is_gone_is_told_when_it_was_last_seen(folder):
+    describe(folder)
+    os.utime(folder.connection_file, (0, 86400 * 365))
+    with pytest.raises(NoSuchKernel, match=r"not running \(last seen 197\d-.* start demo'"):
+        resolve("demo")
+
+
+def test_of_a_kernel_that_lost_its_hub_is_told_that_its_worker_lives(folder):
+    describe(folder, worker_pid=os.getpid())
+    with pytest.raises(
+        NoSuchKernel, match=rf"its worker \(process {os.getpid()}\) still holds the namespace; take it up"
+    ):
+        read_running("demo")
+
+
+@pytest.mark.skipif(not HAS_PROC, reason="when a process was born is read from /proc")
+def test_a_later_process_of_the_workers_number_is_not_the_worker(folder):
+    describe(folder, worker_pid=os.getpid(), worker_birth="1")
+    with pytest.raises(NoSuchKernel, match="not running"):
+        read_running("demo")
+    assert rpyc_kernel.kernels() == []
+    assert not stop_orphan("demo")
+
+
+@pytest.mark.parametrize("name", ["", "..", "a b", "-x"])
+def test_a_name_no_kernel_can_have_is_refused(folders, name):
+    with pytest.raises(BadName):
+        resolve(name)
+
+
+# By file
+
+
+def test_a_connection_file_is_read_wherever_it_is(folder, tmp_path):
+    describe(folder)
+    elsewhere = tmp_path / "elsewhere.json"
+    elsewhere.write_bytes(folder.connection_file.read_bytes())
+    assert resolve(elsewhere) == resolve(str(elsewhere)) == from_file(ConnectionFile.read(elsewhere))
+
+
+def test_a_file_in_this_folder_is_known_by_its_ending(folder, tmp_path, monkeypatch):
+    describe(folder)
+    (tmp_path / "here.json").write_bytes(folder.connection_file.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert resolve("here.json").port == 4000
+
+
+def test_a_connection_file_is_private_and_replaced_in_one_step(folder):
+    describe(folder)
+    before = folder.connection_file.stat().st_ino
+    describe(folder, port=5000)
+    after = folder.connection_file.stat()
+    assert after.st_mode & 0o777 == 0o600
+    assert after.st_ino != before
+    assert sorted(path.name for path in folder.path.iterdir()) == ["kernel.json"]
+
+
+def test_a_connection_file_of_a_later_release_can_be_read(folder):
+    file = describe(folder)
+    content = json.loads(folder.connection_file.read_text())
+    folder.connection_file.write_text(json.dumps({**content, "something_new": 1}))
+    assert ConnectionFile.read(folder.connection_file) == file
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b"3", b"null", b'"name"', b'{"name": "demo"}', b"\xff", b"RUNNING"],
+)
+def test_a_file_that_is_none_is_no_kernel(tmp_path, content):
+    (tmp_path / "kernel.json").write_bytes(content)
+    with pytest.raises(NoSuchKernel, match="is not a kernel's connection file"):
+        resolve(tmp_path / "kernel.json")
+
+
+@pytest.mark.parametrize("key", ["no hexadecimal", 3, None, "6"])
+def test_a_file_with_a_key_that_is_none_is_no_kernel(folder, key):
+    describe(folder, key=key)
+    with pytest.raises(NoSuchKernel, match="is not a kernel's connection file"):
+        resolve(folder.connection_file)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(NoSuchKernel, match=r"there is no connection file .*gone\.json"):
+        resolve(tmp_path / "gone.json")
+    with pytest.raises(NoSuchKernel, match="is not a kernel's connection file"):
+        resolve(tmp_path)
+
+
+# By address
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("tcp://127.0.0.1:4000", "127.0.0.1", 4000),
+        ("tcp://somewhere.example:1", "somewhere.example", 1),
+        ("tcp://[::1]:4000", "::1", 4000),
+    ],
+)
+def test_a_tcp_address_needs_a_key(text, host, port, monkeypatch):
+    with pytest.raises(RequestError, match="needs the kernel's key; set RPYC_KERNEL_KEY"):
+        resolve(text)
+    assert resolve(text, KEY) == Address(text, b"k" * 32, host=host, port=port)
+    monkeypatch.setenv("RPYC_KERNEL_KEY", KEY)
+    assert resolve(text) == resolve(text, KEY)
+
+
+def test_the_key_of_a_unix_address_may_lie_beside_it(folder):
+    describe(folder)
+    text = f"unix://{folder.hub_socket}"
+    assert resolve(text) == Address(text, b"k" * 32, unix=str(folder.hub_socket))
+    assert resolve(text, "00").key == b"\0"
+
+
+def test_a_unix_address_without_a_key_is_refused(tmp_path):
+    with pytest.raises(RequestError, match="needs the kernel's key"):
+        resolve(f"unix://{tmp_path}/hub.sock")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tcp://",
+        "tcp://host",
+        "tcp://host:0",
+        "tcp://host:99999",
+        "tcp://host:port",
+        "tcp://:4000",
+        "tcp://[::1",
+        "unix://",
+        "http://host:80",
+        "://",
+        "ssh://user@host/demo",
+    ],
+)
+def test_an_address_that_is_none_is_refused(text):
+    with pytest.raises(RequestError):
+        resolve(text, KEY)
+
+
+def test_a_key_that_is_none_is_refused():
+    with pytest.raises(RequestError, match="cannot be understood"):
+        resolve("tcp://127.0.0.1:4000", "no hexadecimal")
+
+
+# Connecting
+
+
+def test_a_socket_is_opened_to_where_the_address_says(tmp_path, folders):
+    path = folders.runtime / "socket"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        with Address("it", b"", unix=str(path)).open(10.0) as opened:
+            assert opened.getpeername() == str(path)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host, port = server.getsockname()
+        with Address("it", b"", host=host, port=port).open(10.0) as opened:
+            assert opened.getpeername() == (host, port)
+
+
+@pytest.mark.parametrize("unix", ["", "there", "x" * 200])
+def test_where_nobody_listens_that_is_said(tmp_path, unix):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        free_port = server.getsockname()[1]
+    nowhere = Address("kernel 'demo'", b"", unix and str(tmp_path / unix), "127.0.0.1", free_port)
+    with pytest.raises(ConnectionFailed, match="cannot connect to kernel 'demo': "):
+        nowhere.open(10.0)
+
+
+def test_finding_an_address_loads_no_rpyc():
+    """The command line asks for addresses often, and RPyC takes a tenth of a second to load."""
+    code = "import sys, rpyc_kernel.client.address; print('rpyc' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(Path(address.__file__).parents[2])}
+    told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert told.stdout == "False\n"

@@ -1,0 +1,73 @@
+"""nbclient's own tests, with our kernel and with ipykernel under the name python3: what passes there passes here."""
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import xml.etree.ElementTree as ElementTree
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rpyc_kernel.faces.jupyter.kernelspec import make_spec
+from tests.support.folders import Folders
+
+_NEEDED = ("testpath", "nbconvert", "flaky", "xmltodict", "pytest-asyncio", "ipywidgets")
+_PEER = {
+    "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+    "display_name": "Python 3",
+    "language": "python",
+}
+
+
+def _pip(*words: str) -> None:
+    subprocess.run([sys.executable, "-m", "pip", "--quiet", *words], check=True, capture_output=True)
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Path:
+    """nbclient's source of the installed version, with what its tests need beside it, out of this environment."""
+    wanted = f"nbclient=={version('nbclient')}"
+    _pip("download", "--no-deps", "--no-binary", ":all:", "--dest", str(tmp_path), wanted)
+    with tarfile.open(next(tmp_path.glob("nbclient-*.tar.gz"))) as archive:
+        archive.extractall(tmp_path / "source", filter="data")
+    _pip("install", "--target", str(tmp_path / "needed"), *_NEEDED)
+    return next((tmp_path / "source").iterdir())
+
+
+def _run(suite: Path, folder: Path, spec: dict[str, Any]) -> dict[str, str]:
+    """How each test ended."""
+    place = folder / "data" / "kernels" / "python3"
+    place.mkdir(parents=True)
+    (place / "kernel.json").write_text(json.dumps(spec))
+    paths = [str(suite.parents[1] / "needed"), str(Path(__file__).parents[2])]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "JUPYTER_DATA_DIR": str(folder / "data"),
+        "IPYTHONDIR": str(folder / "ipython"),
+    }
+    result = folder / "result.xml"
+    options = ["-p", "no:randomly", "-W", "default", "--timeout", "120", "-q", f"--junit-xml={result}"]
+    command = [sys.executable, "-m", "pytest", *options, "tests"]
+    subprocess.run(command, cwd=suite, env=environment, capture_output=True, check=False, timeout=900)
+    ended = {}
+    for case in ElementTree.parse(result).iter("testcase"):
+        outcome = next((child.tag for child in case if child.tag in ("failure", "error", "skipped")), "passed")
+        ended[f"{case.get('classname')}::{case.get('name')}"] = outcome
+    return ended
+
+
+@pytest.mark.timeout(1800)
+def test_what_passes_with_ipykernel_passes_with_ours(suite: Path, folders: Folders, tmp_path: Path) -> None:
+    ours = _run(suite, tmp_path / "ours", make_spec())
+    peer = _run(suite, tmp_path / "peer", _PEER)
+    differences = {name: (ours.get(name), ended) for name, ended in peer.items() if ours.get(name) != ended}
+    passed = [sum(ended == "passed" for ended in side.values()) for side in (ours, peer)]
+    print(f"nbclient {version('nbclient')}: passed {passed[0]} with ours, {passed[1]} with ipykernel; {differences}")
+    assert passed[1] > 0
+    assert not [name for name, (with_ours, with_peer) in differences.items() if with_peer == "passed"]

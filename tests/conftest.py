@@ -1,0 +1,15 @@
+"""What every test gets: the search for leaks around it, and `folders` and `pytester` on request."""
+
+import signal
+
+from hypothesis import HealthCheck, settings
+
+pytest_plugins = ["pytester", "tests.support.leaks", "tests.support.folders"]
+
+# How long an example takes says more of what else the machine does than of the code.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
+
+# Where a shell has started the tests in the background, Ctrl-C is ignored, by every process that they start as well.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

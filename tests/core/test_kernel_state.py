@@ -1,0 +1,812 @@
+"""The rules of the kernel, one example each."""
+
+import pytest
+
+from rpyc_kernel.core import events
+from rpyc_kernel.core.actions import (
+    AnswerWorker,
+    InterruptWorker,
+    KillWorker,
+    Record,
+    ReportStack,
+    RunCode,
+    StartGrace,
+    StartWorker,
+    StopHub,
+)
+from rpyc_kernel.core.contract import FIELDS, MAX_CODE_CHARS, Force, Kind, Lane, Outcome, Role, State
+from rpyc_kernel.core.kernel_state import MAX_FAILED_STARTS, KernelState
+from rpyc_kernel.errors import (
+    BadCode,
+    NoSuchExecution,
+    NotAsked,
+    NotPermitted,
+    NotQueued,
+    NotRunning,
+    RequestError,
+)
+
+
+def worker_started(generation=1, *, received=0, adopted=False, time=0.0):
+    return events.WorkerStarted(generation, 4000 + generation, "3.12.1", "plain", adopted, received, time)
+
+
+@pytest.fixture
+def state():
+    """A kernel whose worker is ready, with two users and one who only looks on."""
+    state = KernelState()
+    for session, name, role in (("a", "alice", Role.USER), ("b", "bob", Role.USER), ("o", "olga", Role.OBSERVER)):
+        state.handle_session_joined(events.SessionJoined(session, name, role))
+    state.start()
+    state.handle_worker_started(worker_started())
+    return state
+
+
+def submit(state, session="a", code="1", *, time=0.0, **options):
+    return state.handle_code_submitted(events.CodeSubmitted(session, code, time, **options)).answer
+
+
+def finish(state, execution, outcome=Outcome.OK, time=0.0):
+    return state.handle_code_finished(events.CodeFinished(execution, outcome, time, 0.5))
+
+
+def interrupt(state, execution=None, session="a", force=Force.SIGNAL):
+    return state.handle_interrupt_requested(events.InterruptRequested(session, execution, force))
+
+
+def ask(state, execution, token=7, prompt="? "):
+    return state.handle_input_wanted(events.InputWanted(execution, token, prompt, False))
+
+
+def answer(state, text="yes", execution=None, session="a"):
+    return state.handle_input_answered(events.InputAnswered(session, text, execution))
+
+
+def die(state, reason="killed by SIGSEGV"):
+    return state.handle_worker_died(events.WorkerDied(reason, 9.0, "the stack", 1, 2))
+
+
+def restart(state, session="a"):
+    return state.handle_restart_requested(events.RestartRequested(session))
+
+
+def shut_down(state, session="a"):
+    return state.handle_shutdown_requested(events.ShutdownRequested(session, "stopped by alice"))
+
+
+def records(actions, kind=None):
+    return [action for action in actions if isinstance(action, Record) and kind in (None, action.kind)]
+
+
+def endings(actions):
+    return {record.execution: record.payload["outcome"] for record in records(actions, Kind.FINISHED)}
+
+
+def others(actions):
+    return [action for action in actions if not isinstance(action, Record)]
+
+
+def queue(state):
+    return [item["execution"] for item in state.status()["queue"]]
+
+
+# Who takes part
+
+
+def test_the_first_connection_of_a_session_is_announced_and_no_further_one():
+    state = KernelState()
+    joined = events.SessionJoined("a", "alice")
+    announcement = Record(Kind.CLIENT_JOINED, None, "a", {"name": "alice", "role": Role.USER})
+    assert state.handle_session_joined(joined) == (True, [announcement])
+    assert state.handle_session_joined(joined) == (False, [])
+
+
+def test_only_the_last_connection_to_go_is_announced():
+    state = KernelState()
+    for _ in range(2):
+        state.handle_session_joined(events.SessionJoined("a", "alice"))
+    assert state.handle_session_left(events.SessionLeft("a")) == []
+    assert state.handle_session_left(events.SessionLeft("a")) == [
+        Record(Kind.CLIENT_LEFT, None, "a", {"name": "alice"})
+    ]
+    assert state.handle_session_left(events.SessionLeft("a")) == []
+
+
+def test_a_session_that_never_came_cannot_leave():
+    assert KernelState().handle_session_left(events.SessionLeft("nobody")) == []
+
+
+def test_a_client_that_leaves_ends_nothing(state):
+    running, queued = submit(state), submit(state)
+    ask(state, running)
+    actions = state.handle_session_left(events.SessionLeft("a"))
+    assert [record.kind for record in actions] == [Kind.CLIENT_LEFT]
+    assert state.running == running
+    assert queue(state) == [queued]
+    assert len(state.status()["prompts"]) == 1
+
+
+def test_a_session_comes_back_under_its_name():
+    state = KernelState()
+    state.handle_session_joined(events.SessionJoined("a", "alice"))
+    state.handle_session_left(events.SessionLeft("a"))
+    (record,) = state.handle_session_joined(events.SessionJoined("a", "")).actions
+    assert record.payload["name"] == "alice"
+
+
+def test_a_session_without_a_name_is_shown_by_its_id():
+    state = KernelState()
+    (record,) = state.handle_session_joined(events.SessionJoined("5ad9", "")).actions
+    assert record.payload["name"] == "5ad9"
+
+
+def test_those_present_stand_first_among_the_sessions(state):
+    state.handle_session_left(events.SessionLeft("a"))
+    sessions = state.status()["sessions"]
+    assert [session["id"] for session in sessions] == ["b", "o", "a"]
+    assert [session["connections"] for session in sessions] == [1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    "request_by",
+    [
+        lambda state, session: submit(state, session),
+        lambda state, session: state.handle_cancel_requested(events.CancelRequested(session, 1)),
+        lambda state, session: interrupt(state, session=session),
+        lambda state, session: answer(state, session=session),
+        lambda state, session: restart(state, session),
+        lambda state, session: shut_down(state, session),
+    ],
+    ids=["submit", "cancel", "interrupt", "answer", "restart", "shutdown"],
+)
+def test_an_observer_changes_nothing(state, request_by):
+    submit(state)
+    before = state.status()
+    with pytest.raises(NotPermitted, match="session 'olga' only observes"):
+        request_by(state, "o")
+    assert state.status() == before
+
+
+# The main lane
+
+
+def test_code_runs_at_once_when_nothing_else_does(state):
+    decision = state.handle_code_submitted(events.CodeSubmitted("a", "x = 1", 5.0))
+    payload = {
+        "code": "x = 1",
+        "name": "alice",
+        "lane": "main",
+        "position": 0,
+        "stop_on_error": True,
+        "call": None,
+        "form": None,
+    }
+    assert decision.answer == 1
+    assert decision.actions == [
+        Record(Kind.QUEUED, 1, "a", payload),
+        Record(Kind.STARTED, 1, "a", {"generation": 1}),
+        RunCode(1, "x = 1", Lane.MAIN, None),
+    ]
+    assert state.status()["state"] == State.BUSY
+    assert state.status()["busy_since"] == 5.0
+
+
+def test_one_execution_runs_and_the_others_wait_in_order(state):
+    first = submit(state, "a")
+    decisions = [state.handle_code_submitted(events.CodeSubmitted(session, "1", 0.0)) for session in "ba"]
+    assert [decision.actions[0].payload["position"] for decision in decisions] == [1, 2]
+    assert all(not others(decision.actions) for decision in decisions)
+    second, third = (decision.answer for decision in decisions)
+    assert queue(state) == [second, third]
+    assert others(finish(state, first)) == [RunCode(second, "1", Lane.MAIN, None)]
+    assert others(finish(state, second)) == [RunCode(third, "1", Lane.MAIN, None)]
+    assert others(finish(state, third)) == []
+    assert state.status()["state"] == State.IDLE
+
+
+def test_an_execution_finishes_once(state):
+    execution = submit(state)
+    assert endings(finish(state, execution)) == {execution: Outcome.OK}
+    assert finish(state, execution) == []
+
+
+def test_what_is_queued_cannot_finish(state):
+    submit(state)
+    queued = submit(state)
+    assert finish(state, queued) == []
+    assert queue(state) == [queued]
+
+
+def test_the_end_of_an_unknown_execution_is_ignored(state):
+    assert finish(state, 99) == []
+
+
+def test_a_staged_call_travels_with_its_execution(state):
+    decision = state.handle_code_submitted(events.CodeSubmitted("a", "# call", 0.0, call="token"))
+    assert decision.actions[0].payload["call"] == "token"
+    assert others(decision.actions) == [RunCode(1, "# call", Lane.MAIN, "token")]
+
+
+def test_status_shows_the_beginning_of_long_code(state):
+    submit(state, code="x" * 1000)
+    assert state.status()["running"] == {"execution": 1, "session": "a", "name": "alice", "code": "x" * 200}
+
+
+def test_code_waits_for_the_worker():
+    state = KernelState()
+    state.start()
+    decision = state.handle_code_submitted(events.CodeSubmitted("a", "1", 0.0))
+    assert records(decision.actions) == decision.actions[:1] == decision.actions
+    assert others(state.handle_worker_started(worker_started())) == [RunCode(1, "1", Lane.MAIN, None)]
+
+
+@pytest.mark.parametrize("code", ["x" * (MAX_CODE_CHARS + 1), "print('\ud800')"], ids=["too long", "surrogate"])
+def test_code_that_cannot_travel_gets_no_number(state, code):
+    with pytest.raises(BadCode, match=r"limit|lone surrogate at character 7"):
+        submit(state, code=code)
+    assert submit(state) == 1
+
+
+def test_the_longest_code_is_taken(state):
+    assert submit(state, code="x" * MAX_CODE_CHARS) == 1
+
+
+def test_an_unknown_lane_is_refused(state):
+    with pytest.raises(RequestError, match="choose 'main' or 'side'"):
+        submit(state, lane="overtaking")
+
+
+# Side lanes
+
+
+def test_a_side_lane_runs_beside_the_main_one(state):
+    main = submit(state)
+    decision = state.handle_code_submitted(events.CodeSubmitted("b", "2", 0.0, lane=Lane.SIDE))
+    assert [record.kind for record in records(decision.actions)] == [Kind.QUEUED, Kind.STARTED]
+    assert others(decision.actions) == [RunCode(decision.answer, "2", Lane.SIDE, None)]
+    status = state.status()
+    assert status["running"]["execution"] == main
+    assert [item["execution"] for item in status["side"]] == [decision.answer]
+
+
+def test_a_side_lane_is_not_what_runs(state):
+    submit(state, lane=Lane.SIDE)
+    assert state.running is None
+    assert state.status()["state"] == State.IDLE
+    with pytest.raises(NotRunning):
+        interrupt(state)
+
+
+def test_a_side_lane_that_waited_for_the_worker_starts_with_it():
+    state = KernelState()
+    state.start()
+    for lane in (Lane.MAIN, Lane.MAIN, Lane.SIDE):
+        submit(state, lane=lane)
+    run = others(state.handle_worker_started(worker_started()))
+    assert {action.execution for action in run} == {1, 3}
+    assert queue(state) == [2]
+
+
+def test_a_failing_side_lane_aborts_nothing(state):
+    submit(state)
+    queued, side = submit(state), submit(state, lane=Lane.SIDE)
+    assert endings(finish(state, side, Outcome.ERROR)) == {side: Outcome.ERROR}
+    assert queue(state) == [queued]
+
+
+# Errors
+
+
+@pytest.mark.parametrize("outcome", [Outcome.ERROR, Outcome.INTERRUPTED])
+def test_an_error_aborts_what_the_same_session_queued_behind_and_nobody_elses(state, outcome):
+    failing = submit(state, "a")
+    behind, others_own, further = submit(state, "a"), submit(state, "b"), submit(state, "a")
+    actions = finish(state, failing, outcome)
+    assert endings(actions) == {failing: outcome, behind: Outcome.ABORTED, further: Outcome.ABORTED}
+    assert f"execution {failing} of the same session failed" in records(actions, Kind.FINISHED)[1].payload["reason"]
+    assert others(actions) == [RunCode(others_own, "1", Lane.MAIN, None)]
+
+
+def test_an_error_aborts_nothing_where_that_was_not_asked_for(state):
+    failing, behind = submit(state, stop_on_error=False), submit(state)
+    actions = finish(state, failing, Outcome.ERROR)
+    assert endings(actions) == {failing: Outcome.ERROR}
+    assert others(actions) == [RunCode(behind, "1", Lane.MAIN, None)]
+
+
+# Cancelling
+
+
+def test_a_queued_execution_is_cancelled_alone(state):
+    submit(state)
+    first, second = submit(state), submit(state)
+    decision = state.handle_cancel_requested(events.CancelRequested("b", first))
+    assert decision.answer == first
+    (record,) = decision.actions
+    assert (record.session, record.payload["outcome"], record.payload["by"]) == ("a", Outcome.CANCELLED, "bob")
+    assert queue(state) == [second]
+
+
+@pytest.mark.parametrize(
+    ("execution", "error", "message"),
+    [
+        (1, NotQueued, "has finished already"),
+        (2, NotQueued, "interrupt it instead"),
+        (3, NoSuchExecution, "there is no execution 3; the last one is 2"),
+        (0, NoSuchExecution, "there is no execution 0"),
+        (-1, NoSuchExecution, "there is no execution -1"),
+    ],
+)
+def test_only_what_is_queued_can_be_cancelled(state, execution, error, message):
+    finish(state, submit(state))
+    submit(state)
+    with pytest.raises(error, match=message):
+        state.handle_cancel_requested(events.CancelRequested("a", execution))
+
+
+# Interrupting
+
+
+def test_an_interrupt_names_the_execution_that_runs(state):
+    running = submit(state, "a")
+    submit(state, "b")
+    decision = interrupt(state, session="b")
+    assert decision.answer == running
+    assert decision.actions == [
+        Record(Kind.INTERRUPT_REQUESTED, running, "a", {"by": "bob", "force": Force.SIGNAL}),
+        InterruptWorker(running, Lane.MAIN, Force.SIGNAL),
+        StartGrace(running),
+    ]
+
+
+def test_a_side_lane_is_interrupted_by_its_number(state):
+    submit(state)
+    side = submit(state, lane=Lane.SIDE)
+    assert InterruptWorker(side, Lane.SIDE, Force.EXCEPTION) in interrupt(state, side, force=Force.EXCEPTION).actions
+
+
+@pytest.mark.parametrize(
+    ("execution", "error", "message"),
+    [
+        (1, NotRunning, "execution 1 has finished already"),
+        (3, NotRunning, "execution 3 is queued, not running; cancel it instead"),
+        (4, NoSuchExecution, "there is no execution 4"),
+    ],
+)
+def test_an_interrupt_hits_nothing_but_what_it_names(state, execution, error, message):
+    finish(state, submit(state))
+    submit(state), submit(state)
+    with pytest.raises(error, match=message):
+        interrupt(state, execution)
+
+
+def test_an_idle_worker_is_not_interrupted(state):
+    with pytest.raises(NotRunning, match="nothing is running"):
+        interrupt(state)
+
+
+def test_an_unknown_force_is_refused(state):
+    submit(state)
+    with pytest.raises(RequestError, match="choose 'signal', 'exception' or 'terminate'"):
+        interrupt(state, force="gentle")
+
+
+def test_an_interrupted_execution_that_goes_on_is_shown_with_its_stack(state):
+    execution = submit(state)
+    interrupt(state)
+    assert state.handle_grace_elapsed(events.GraceElapsed(execution)) == [ReportStack(execution, "a")]
+
+
+def test_however_often_an_execution_is_interrupted_one_clock_runs(state):
+    execution = submit(state)
+    interrupt(state)
+    assert interrupt(state).actions[1:] == [InterruptWorker(execution, Lane.MAIN, Force.SIGNAL)]
+    state.handle_grace_elapsed(events.GraceElapsed(execution))
+    assert StartGrace(execution) in interrupt(state).actions
+
+
+def test_nothing_is_said_of_an_interrupted_execution_that_stopped(state):
+    execution = submit(state)
+    interrupt(state)
+    finish(state, execution, Outcome.INTERRUPTED)
+    assert state.handle_grace_elapsed(events.GraceElapsed(execution)) == []
+
+
+def test_the_last_rung_ends_the_worker_and_the_journal_says_who_did(state):
+    execution = submit(state)
+    decision = interrupt(state, session="b", force=Force.TERMINATE)
+    assert decision.answer == execution
+    assert others(decision.actions) == [KillWorker("terminated by bob")]
+    actions = die(state, "killed by SIGTERM")
+    assert records(actions, Kind.WORKER_DIED)[0].payload["reason"] == "terminated by bob"
+    assert endings(actions) == {execution: Outcome.LOST}
+
+
+# Prompts
+
+
+def test_a_prompt_belongs_to_the_session_whose_code_asks(state):
+    execution = submit(state, "b")
+    payload = {"prompt": "? ", "password": False, "token": 7}
+    assert ask(state, execution) == [Record(Kind.INPUT_REQUESTED, execution, "b", payload)]
+    assert state.status()["prompts"] == ({"execution": execution, "session": "b"},)
+
+
+def test_an_answer_goes_to_the_worker_once_and_its_text_is_not_recorded(state):
+    execution = submit(state, "b")
+    ask(state, execution)
+    decision = answer(state, "secret", session="a")
+    assert decision.answer == execution
+    assert decision.actions == [
+        Record(Kind.INPUT_ANSWERED, execution, "b", {"by": "alice", "token": 7}),
+        AnswerWorker(7, "secret"),
+    ]
+    with pytest.raises(NotAsked, match="nothing waits for input"):
+        answer(state)
+
+
+def test_end_of_file_is_an_answer(state):
+    ask(state, submit(state))
+    assert others(answer(state, None).actions) == [AnswerWorker(7, None)]
+
+
+def test_an_answer_goes_to_the_execution_it_names(state):
+    main, side = submit(state), submit(state, lane=Lane.SIDE)
+    ask(state, main, token=1)
+    ask(state, side, token=2)
+    assert others(answer(state, "x", side).actions) == [AnswerWorker(2, "x")]
+    with pytest.raises(NotAsked, match=f"execution {side} does not wait for input"):
+        answer(state, "x", side)
+
+
+def test_an_answer_goes_to_ones_own_oldest_prompt_first(state):
+    main, side = submit(state, "a"), submit(state, "b", lane=Lane.SIDE)
+    ask(state, main, token=1)
+    ask(state, side, token=2)
+    ask(state, side, token=3)
+    assert [others(answer(state, session="b").actions)[0].token for _ in range(3)] == [2, 3, 1]
+
+
+def test_a_prompt_of_a_thread_outlives_the_execution_that_started_it(state):
+    execution = submit(state)
+    ask(state, execution)
+    finish(state, execution)
+    assert answer(state, execution=execution).actions[-1] == AnswerWorker(7, "yes")
+
+
+def test_a_prompt_of_a_background_thread_can_be_answered(state):
+    ask(state, None)
+    assert answer(state, execution=None).actions[-1] == AnswerWorker(7, "yes")
+
+
+def test_a_prompt_nobody_waits_for_any_more_takes_no_answer(state):
+    execution = submit(state)
+    ask(state, execution, token=1)
+    (record,) = state.handle_input_withdrawn(events.InputWithdrawn(1))
+    assert (record.kind, record.execution, record.payload) == (
+        Kind.INPUT_ANSWERED,
+        execution,
+        {"by": None, "token": 1},
+    )
+    ask(state, execution, token=2)
+    assert others(answer(state).actions) == [AnswerWorker(2, "yes")]
+
+
+def test_a_prompt_withdrawn_after_its_answer_says_nothing(state):
+    ask(state, submit(state))
+    answer(state)
+    assert state.handle_input_withdrawn(events.InputWithdrawn(7)) == []
+
+
+# What the worker has finished without the hub hearing of it
+
+
+def told(state, unfinished=(), *, received=0, sides=()):
+    return state.handle_unfinished_told(events.UnfinishedTold(frozenset(unfinished), received, frozenset(sides), 5.0))
+
+
+def test_what_ended_unheard_is_lost_and_the_next_runs(state):
+    main, side, behind = submit(state), submit(state, lane=Lane.SIDE), submit(state)
+    actions = told(state, received=main, sides=[side])
+    assert endings(actions) == {main: Outcome.LOST, side: Outcome.LOST}
+    assert others(actions) == [RunCode(behind, "1", Lane.MAIN, None)]
+
+
+def test_what_has_not_ended_or_has_not_arrived_goes_on(state):
+    main, side, late = submit(state), submit(state, lane=Lane.SIDE), submit(state, lane=Lane.SIDE)
+    assert told(state, [main, side], received=main, sides=[side]) == []
+    assert told(state, [side], received=0, sides=[side]) == []
+    assert {item["execution"] for item in state.status()["side"]} == {side, late}
+
+
+# What the worker reports
+
+
+def test_what_the_worker_reports_is_recorded_under_the_owner(state):
+    execution = submit(state, "b")
+    reported = events.WorkerReported(Kind.STREAM, execution, {"name": "stdout", "text": "hi"})
+    assert state.handle_worker_reported(reported) == [
+        Record(Kind.STREAM, execution, "b", {"name": "stdout", "text": "hi"})
+    ]
+
+
+def test_background_output_belongs_to_nobody(state):
+    (record,) = state.handle_worker_reported(events.WorkerReported(Kind.STREAM, None, {"name": "stdout", "text": "hi"}))
+    assert (record.execution, record.session) == (None, None)
+
+
+# The life of workers
+
+
+def test_a_dead_worker_ends_everything_it_owed_and_a_new_generation_follows(state):
+    running, queued, side = submit(state), submit(state, "b"), submit(state, lane=Lane.SIDE)
+    ask(state, running)
+    actions = die(state)
+    assert actions[0] == Record(
+        Kind.WORKER_DIED,
+        None,
+        None,
+        {
+            "generation": 1,
+            "reason": "killed by SIGSEGV",
+            "stack": "the stack",
+            "memory_bytes": 1,
+            "peak_memory_bytes": 2,
+        },
+    )
+    assert endings(actions) == {running: Outcome.LOST, queued: Outcome.LOST, side: Outcome.LOST}
+    assert all(record.payload["reason"] == "killed by SIGSEGV" for record in records(actions, Kind.FINISHED))
+    assert others(actions) == [StartWorker(2)]
+    status = state.status()
+    assert (status["state"], status["generation"], status["worker_pid"]) == (State.STARTING, 2, None)
+    assert not any(status[part] for part in ("running", "queue", "side", "prompts"))
+
+
+def test_what_waits_for_a_worker_that_dies_before_it_is_ready_goes_on_waiting():
+    state = KernelState()
+    state.start()
+    execution = submit(state)
+    assert endings(die(state)) == {}
+    assert others(state.handle_worker_started(worker_started(2))) == [RunCode(execution, "1", Lane.MAIN, None)]
+
+
+def test_a_worker_that_keeps_dying_before_it_is_ready_is_given_up():
+    state = KernelState()
+    state.start()
+    execution = submit(state)
+    for _ in range(MAX_FAILED_STARTS - 1):
+        assert isinstance(others(die(state))[0], StartWorker)
+    actions = die(state, "exited with status 1")
+    assert endings(actions) == {execution: Outcome.LOST}
+    assert others(actions) == []
+    assert state.status()["state"] == State.DEAD
+
+
+def test_a_worker_that_was_ready_resets_the_count_of_failed_starts(state):
+    for generation in range(2, 2 + MAX_FAILED_STARTS):
+        die(state)
+        assert others(die(state)) == [StartWorker(state.generation)]
+        state.handle_worker_started(worker_started(generation))
+    assert state.status()["state"] == State.IDLE
+
+
+@pytest.fixture
+def dead_state(state):
+    for _ in range(MAX_FAILED_STARTS + 1):
+        die(state)
+    assert state.status()["state"] == State.DEAD
+    return state
+
+
+def test_a_dead_kernel_takes_no_code_and_says_what_to_do(dead_state):
+    with pytest.raises(RequestError, match="the kernel is dead and takes no code; restart it first"):
+        submit(dead_state)
+
+
+def test_a_dead_kernel_can_be_restarted(dead_state):
+    generation = dead_state.generation
+    decision = restart(dead_state)
+    assert decision.answer == generation + 1
+    assert others(decision.actions) == [StartWorker(generation + 1)]
+    # … and has all its tries again.
+    assert others(die(dead_state)) == [StartWorker(generation + 2)]
+
+
+def test_a_dead_kernel_stops_at_once(dead_state):
+    assert shut_down(dead_state).actions == [StopHub("stopped by alice")]
+
+
+# Restart
+
+
+def test_a_restart_ends_the_worker_and_promises_the_next_generation(state):
+    decision = restart(state)
+    assert decision.answer == 2
+    assert decision.actions == [
+        Record(Kind.RESTART_REQUESTED, None, "a", {"by": "alice"}),
+        KillWorker("restarted by alice"),
+    ]
+    actions = die(state, "killed by SIGTERM")
+    assert actions[0].payload["reason"] == "restarted by alice"
+    assert others(actions) == [StartWorker(2)]
+
+
+def test_a_restart_loses_what_runs_and_what_waits(state):
+    running, queued = submit(state), submit(state, "b")
+    assert endings(restart(state).actions) == {queued: Outcome.LOST}
+    assert endings(die(state)) == {running: Outcome.LOST}
+
+
+def test_what_is_submitted_after_a_restart_runs_in_the_new_worker(state):
+    running = submit(state)
+    restart(state)
+    later = submit(state)
+    assert others(finish(state, running)) == []  # the worker that is to go gets nothing more
+    assert endings(die(state)) == {}
+    assert others(state.handle_worker_started(worker_started(2))) == [RunCode(later, "1", Lane.MAIN, None)]
+
+
+def test_impatient_restarts_are_not_failed_starts(state):
+    for _ in range(MAX_FAILED_STARTS + 1):
+        restart(state)
+        assert isinstance(others(die(state))[-1], StartWorker)
+    assert state.status()["state"] == State.STARTING
+
+
+def test_a_second_restart_before_the_first_is_done_asks_for_the_same_generation(state):
+    assert restart(state).answer == restart(state).answer == 2
+    die(state)
+    assert state.status()["generation"] == 2
+
+
+def test_a_worker_that_was_to_be_replaced_before_it_was_there_is_ended_when_it_is():
+    state = KernelState()
+    state.start()
+    restart(state)
+    execution = submit(state)
+    assert others(state.handle_worker_started(worker_started())) == [KillWorker("restarted by a")]
+    assert others(die(state)) == [StartWorker(2)]
+    assert others(state.handle_worker_started(worker_started(2))) == [RunCode(execution, "1", Lane.MAIN, None)]
+
+
+def test_a_stopping_kernel_is_not_restarted(state):
+    shut_down(state)
+    with pytest.raises(RequestError, match="stopping"):
+        restart(state)
+
+
+# Shutdown
+
+
+def test_a_shutdown_ends_the_worker_then_the_hub(state):
+    running, queued = submit(state), submit(state)
+    assert shut_down(state).actions == [KillWorker("stopped by alice")]
+    actions = die(state, "exited with status 0")
+    assert endings(actions) == {running: Outcome.LOST, queued: Outcome.LOST}
+    assert actions[-1] == StopHub("stopped by alice")
+
+
+def test_a_second_shutdown_changes_nothing(state):
+    shut_down(state)
+    assert shut_down(state).actions == []
+
+
+def test_a_stopping_kernel_takes_no_code(state):
+    shut_down(state)
+    with pytest.raises(RequestError, match=r"the kernel is stopping and takes no code$"):
+        submit(state)
+
+
+def test_a_stopping_kernel_starts_nothing_more(state):
+    running, queued = submit(state), submit(state)
+    shut_down(state)
+    assert endings(finish(state, running)) == {running: Outcome.OK}
+    assert queue(state) == [queued]
+
+
+def test_a_signal_to_the_hub_needs_no_session(state):
+    decision = state.handle_shutdown_requested(events.ShutdownRequested(None, "the hub got SIGTERM"))
+    assert others(decision.actions) == [KillWorker("the hub got SIGTERM")]
+
+
+def test_a_worker_that_becomes_ready_while_the_kernel_stops_is_ended():
+    state = KernelState()
+    state.start()
+    submit(state)
+    shut_down(state)
+    assert others(state.handle_worker_started(worker_started())) == [KillWorker("stopped by alice")]
+    assert others(die(state)) == [StopHub("stopped by alice")]
+
+
+# A new hub
+
+
+@pytest.fixture
+def restored():
+    """What a new hub finds: 2 runs, 3 runs beside it, 4 waits; 1 has finished."""
+    queued = {"code": "1", "lane": Lane.MAIN, "stop_on_error": True, "call": None}
+    state = KernelState()
+    state.restore(
+        events.Restored(
+            generation=3,
+            last_execution=4,
+            unfinished=(
+                (2, "a", queued, 5.0),
+                (3, "b", {**queued, "lane": Lane.SIDE}, 6.0),
+                (4, "a", queued, None),
+            ),
+            prompts=((7, 2, "a"),),
+            sessions=(("a", "alice", Role.USER), ("o", "olga", Role.OBSERVER), ("a", "alicia", Role.USER)),
+        )
+    )
+    return state
+
+
+def test_a_new_hub_knows_what_the_journal_knows(restored):
+    status = restored.status()
+    assert (status["generation"], status["last_execution"]) == (3, 4)
+    assert status["running"]["execution"] == 2
+    assert [item["execution"] for item in status["side"]] == [3]
+    assert queue(restored) == [4]
+    assert status["prompts"] == ({"execution": 2, "session": "a"},)
+    assert [(s["name"], s["connections"]) for s in status["sessions"]] == [("alicia", 0), ("olga", 0)]
+    with pytest.raises(NotPermitted):
+        submit(restored, "o")
+
+
+def test_a_worker_that_was_taken_over_goes_on(restored):
+    started = worker_started(3, received=2, adopted=True)
+    actions = restored.handle_worker_started(started)
+    assert records(actions)[0].payload["adopted"] is True
+    # It knows the main lane's, and drops the side lane's if it knows it.
+    assert others(actions) == [RunCode(3, "1", Lane.SIDE, None)]
+    assert others(finish(restored, 2)) == [RunCode(4, "1", Lane.MAIN, None)]
+
+
+def test_code_that_never_reached_the_worker_is_handed_over_again(restored):
+    actions = restored.handle_worker_started(worker_started(3, received=1, adopted=True))
+    assert RunCode(2, "1", Lane.MAIN, None) in actions
+    assert not records(actions, Kind.STARTED)
+
+
+def test_a_prompt_outlives_the_hub(restored):
+    restored.handle_worker_started(worker_started(3, received=2, adopted=True))
+    assert others(answer(restored).actions) == [AnswerWorker(7, "yes")]
+
+
+def test_without_a_worker_to_take_over_what_ran_is_lost_and_what_waited_runs(restored):
+    actions = restored.start()
+    assert endings(actions) == {2: Outcome.LOST, 3: Outcome.LOST}
+    assert others(actions) == [StartWorker(4)]
+    assert restored.status()["prompts"] == ()
+    assert others(restored.handle_worker_started(worker_started(4))) == [RunCode(4, "1", Lane.MAIN, None)]
+
+
+def test_a_number_the_worker_knows_and_the_journal_does_not_is_not_given_out_again(restored):
+    restored.handle_worker_started(events.WorkerStarted(3, 4003, "3.12.1", "plain", True, 6, last_execution=8))
+    assert submit(restored) == 9
+
+
+def test_numbers_go_on_under_a_new_hub(restored):
+    assert submit(restored) == 5
+
+
+# All of it
+
+
+def test_every_record_carries_the_fields_of_its_kind(state):
+    actions = [
+        *state.handle_session_joined(events.SessionJoined("c", "carol")).actions,
+        *state.handle_session_left(events.SessionLeft("c")),
+        *state.handle_code_submitted(events.CodeSubmitted("a", "1", 0.0)).actions,
+        *interrupt(state).actions,
+        *ask(state, 1),
+        *answer(state).actions,
+        *finish(state, 1),
+        *restart(state).actions,
+        *die(state),
+        *state.handle_worker_started(worker_started(2)),
+    ]
+    recorded = {record.kind: set(record.payload) for record in records(actions)}
+    assert recorded == {kind: set(FIELDS[kind]) for kind in recorded}
+    assert len(recorded) == 11

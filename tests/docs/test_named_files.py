@@ -1,0 +1,20 @@
+"""Every test that a page names is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_ROOT = Path(__file__).parents[2]
+_TEST_FILE = re.compile(r"\btest_\w+\.py\b")
+
+
+def test_every_test_file_that_a_page_names_exists() -> None:
+    there = {path.name for path in (_ROOT / "tests").rglob("test_*.py")}
+    named = {
+        (page.name, name)
+        for page in sorted((_ROOT / "docs").rglob("*.md"))
+        for name in _TEST_FILE.findall(page.read_text())
+    }
+    assert named
+    assert {(page, name) for page, name in named if name not in there} == set()

@@ -1,0 +1,541 @@
+"""``rpyc-kernel`` from a shell: what comes out on which stream, with which exit status."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rpyc_kernel
+from rpyc_kernel import Event
+from rpyc_kernel.core.contract import Kind
+from tests.end_to_end.commands import StartCommand, run_command
+from tests.end_to_end.terminals import COMMAND, CTRL_C, CTRL_D, OpenTerminal
+from tests.support.folders import Folders
+from tests.support.processes import list_processes
+from tests.support.waiting import wait_until
+
+# forkpty() is safe here: what it starts is replaced by the command at once.
+pytestmark = pytest.mark.filterwarnings("ignore:.*forkpty.*:DeprecationWarning")
+
+BLOCK = "print('begun', flush=True); __import__('threading').Event().wait(300)"
+STUBBORN = """\
+import time
+end = time.monotonic() + 300
+while time.monotonic() < end:
+    try:
+        print('begun', flush=True)
+        time.sleep(300)
+    except KeyboardInterrupt:
+        print('ignored', flush=True)
+"""
+
+
+@pytest.fixture
+def demo(folders: Folders) -> None:
+    """A kernel named 'demo', whose worker is ready."""
+    with rpyc_kernel.start("demo") as kernel:
+        wait_until(lambda: kernel.status()["state"] == "idle", 30)
+    wait_until(lambda: not any(session["connections"] for session in read_status()["sessions"]), 30)
+
+
+def read_status() -> dict[str, Any]:
+    """The status of 'demo'."""
+    with rpyc_kernel.connect("demo", joins=False) as kernel:
+        return kernel.status()
+
+
+def read_log(since: int = 0) -> list[Event]:
+    """All events of 'demo' after one."""
+    with rpyc_kernel.connect("demo", joins=False) as kernel:
+        return list(kernel.events(since=since, follow=False))
+
+
+def execute(code: str) -> None:
+    """Run code in 'demo' to its end."""
+    with rpyc_kernel.connect("demo") as kernel:
+        kernel.execute(code, timeout=60)
+
+
+def submit(code: str) -> int:
+    """Leave code in the queue of 'demo'."""
+    with rpyc_kernel.connect("demo") as kernel:
+        return kernel.submit(code).id
+
+
+def list_states() -> dict[str, str]:
+    """The kernels there are, with their states."""
+    return {kernel.name: kernel.state for kernel in rpyc_kernel.kernels()}
+
+
+def is_gone(pid: int) -> bool:
+    """Whether no process of this number runs."""
+    return pid not in {process.pid for process in list_processes() if not process.is_zombie}
+
+
+def wait_until_running(execution: int) -> None:
+    """Wait until this is what 'demo' runs."""
+    wait_until(lambda: (read_status()["running"] or {}).get("execution") == execution, 30, f"execution {execution}")
+
+
+# ---------------------------------------------------------------------- start, list, stop
+
+
+def test_a_kernel_is_started_listed_and_stopped(folders: Folders):
+    started = run_command("start", "demo", "--json")
+    assert started.returncode == 0, started.stderr
+    answer = json.loads(started.stdout)
+    listed = json.loads(run_command("list", "--json").stdout)
+    assert [(kernel["name"], kernel["state"]) for kernel in listed] == [("demo", "running")]
+    assert (listed[0]["hub_pid"], listed[0]["worker_pid"]) == (answer["hub_pid"], answer["worker_pid"])
+    stopped = run_command("stop", "demo")
+    assert (stopped.returncode, stopped.stdout) == (0, "kernel 'demo' is stopped\n")
+    assert json.loads(run_command("list", "--json").stdout) == []
+    wait_until(lambda: is_gone(answer["hub_pid"]) and is_gone(answer["worker_pid"]), 30)
+
+
+def test_a_stopped_kernel_can_be_started_again_at_once(demo: None):
+    for _ in range(2):
+        assert run_command("stop", "demo").returncode == 0
+        assert run_command("start", "demo").returncode == 0
+
+
+def test_starting_a_running_kernel_is_refused_and_changes_nothing(demo: None):
+    before = read_status()
+    again = run_command("start", "demo")
+    assert again.returncode == 2
+    assert again.stdout == ""
+    assert "kernel 'demo' is running already" in again.stderr
+    assert read_status()["worker_pid"] == before["worker_pid"]
+
+
+def test_of_two_that_start_the_same_kernel_at_once_one_does(folders: Folders, start_command: StartCommand):
+    ends = [command.wait() for command in [start_command("start", "demo") for _ in range(3)]]
+    assert sorted(status for status, _, _ in ends) == [0, 2, 2]
+    assert read_status()["generation"] == 1
+
+
+def test_environment_and_folder_of_the_worker_can_be_given(folders: Folders, tmp_path: Path):
+    run_command("start", "demo", "--cwd", str(tmp_path), "--env", "COLOUR=blue=green")
+    result = run_command("exec", "demo", "import os; print(os.getcwd(), os.environ['COLOUR'])")
+    assert result.stdout == f"{tmp_path} blue=green\n"
+
+
+def test_a_worker_that_cannot_start_is_reported_and_leaves_nothing(folders: Folders):
+    result = run_command("start", "demo", "--python", "/bin/false")
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert "the worker cannot be started" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert list_states() == {}
+
+
+def test_a_worker_whose_hub_died_is_listed_and_taken_up_again(demo: None):
+    execute("x = 42")
+    before = read_status()
+    os.kill(before["hub_pid"], signal.SIGKILL)
+    wait_until(lambda: list_states() == {"demo": "orphaned"}, 30)
+    lost = run_command("status", "demo")
+    assert lost.returncode == 3
+    assert "take it up again with 'rpyc-kernel start demo'" in lost.stderr
+    assert run_command("start", "demo").returncode == 0
+    assert run_command("exec", "demo", "x").stdout == "42\n"
+    assert read_status()["worker_pid"] == before["worker_pid"]
+
+
+def test_a_worker_whose_hub_died_can_be_stopped(demo: None):
+    before = read_status()
+    os.kill(before["hub_pid"], signal.SIGKILL)
+    wait_until(lambda: list_states() == {"demo": "orphaned"}, 30)
+    stopped = run_command("stop", "demo")
+    assert (stopped.returncode, stopped.stderr) == (0, "")
+    assert "had lost its hub" in stopped.stdout
+    assert is_gone(before["worker_pid"])
+    assert run_command("stop", "demo").returncode == 3
+
+
+def test_a_restarted_kernel_has_an_empty_namespace(demo: None):
+    execute("x = 42")
+    assert json.loads(run_command("restart", "demo", "--json").stdout) == {"generation": 2}
+    assert run_command("exec", "demo", "x").returncode == 1
+
+
+# ---------------------------------------------------------------------- exec
+
+
+def test_exec_shows_output_and_value_each_on_its_stream(demo: None):
+    result = run_command("exec", "demo", "import sys; print('out'); print('err', file=sys.stderr); 6 * 7")
+    assert (result.stdout, result.stderr, result.returncode) == ("out\n42\n", "err\n", 0)
+
+
+def test_exec_joins_its_pieces_of_code(demo: None):
+    assert run_command("exec", "demo", "for i in range(2):", "    print(i)").stdout == "0\n1\n"
+
+
+def test_code_may_begin_with_a_dash_behind_two(demo: None):
+    assert run_command("exec", "demo", "--", "-42").stdout == "-42\n"
+
+
+def test_exec_keeps_the_namespace_between_commands(demo: None):
+    run_command("exec", "demo", "x = 42")
+    assert run_command("exec", "demo", "x").stdout == "42\n"
+
+
+def test_an_error_is_status_1_and_a_traceback_on_standard_error(demo: None):
+    result = run_command("exec", "demo", "print('before')", "1 / 0")
+    assert (result.returncode, result.stdout) == (1, "before\n")
+    assert result.stderr.startswith("Traceback (most recent call last):\n")
+    assert "    1 / 0\n" in result.stderr
+    assert result.stderr.endswith("ZeroDivisionError: division by zero\n")
+    assert "rpyc_kernel" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "stderr"),
+    [
+        ("raise SystemExit(3)", 3, ""),
+        ("raise SystemExit", 0, ""),
+        ("import sys; sys.exit('gone')", 1, "gone\n"),
+        ("import sys; sys.exit(256 + 7)", 7, ""),
+    ],
+)
+def test_a_system_exit_is_the_exit_status(demo: None, code: str, status: int, stderr: str):
+    result = run_command("exec", "demo", code)
+    assert (result.returncode, result.stdout, result.stderr) == (status, "", stderr)
+
+
+@pytest.mark.parametrize("arguments", [["-"], []])
+def test_exec_reads_code_from_standard_input(demo: None, arguments: list[str]):
+    result = run_command("exec", "demo", *arguments, input_text="x = 20\nfor i in range(2):\n    x += i\nx * 2\n")
+    assert (result.stdout, result.returncode) == ("42\n", 0)
+
+
+def test_code_from_standard_input_has_no_input_left(demo: None):
+    result = run_command("exec", "demo", "-", input_text="input('name? ')\n")
+    assert result.returncode == 1
+    assert result.stderr.endswith("EOFError: end of input\n")
+
+
+def test_the_code_is_answered_from_standard_input(demo: None):
+    result = run_command("exec", "demo", "[input('a? '), input('b? ')]", input_text="1\n2\n")
+    assert (result.stdout, result.returncode) == ("a? b? ['1', '2']\n", 0)
+
+
+def test_the_end_of_standard_input_is_the_end_of_file_of_the_code(demo: None):
+    result = run_command("exec", "demo", "[input(), input()]", input_text="1\n")
+    assert result.stderr.endswith("EOFError: end of input\n")
+
+
+def test_a_file_answers_as_a_pipe_does(demo: None, tmp_path: Path):
+    answers = tmp_path / "answers"
+    answers.write_text("from a file\n")
+    with answers.open() as opened:
+        result = subprocess.run(
+            [*COMMAND, "exec", "demo", "input()"], stdin=opened, capture_output=True, text=True, timeout=60
+        )
+    assert result.stdout == "'from a file'\n"
+
+
+def test_output_comes_at_once_and_an_interrupt_from_elsewhere_ends_it(demo: None, start_command: StartCommand):
+    running = start_command("exec", "demo", BLOCK)
+    assert running.read_line() == "begun"
+    interrupted = run_command("interrupt", "demo", "1")
+    assert (interrupted.returncode, interrupted.stdout) == (0, "execution 1 was interrupted\n")
+    status, _, err = running.wait()
+    assert status == 130
+    assert err.endswith("KeyboardInterrupt\n")
+
+
+def test_an_unfinished_line_comes_at_once_too(demo: None, start_command: StartCommand):
+    running = start_command("exec", "demo", "import time", "print('name? ', end='')", "print(input())")
+    running.write("Ada\n")
+    assert running.read_line() == "name? Ada"
+
+
+def test_a_termination_of_the_client_leaves_the_code_running(demo: None, start_command: StartCommand):
+    running = start_command("exec", "demo", BLOCK)
+    running.read_line()
+    running.signal(signal.SIGTERM)
+    running.wait()
+    assert read_status()["running"]["execution"] == 1
+
+
+def test_losing_the_hub_is_status_3(demo: None, start_command: StartCommand):
+    running = start_command("exec", "demo", BLOCK)
+    running.read_line()
+    os.kill(read_status()["hub_pid"], signal.SIGKILL)
+    status, _, err = running.wait()
+    assert status == 3
+    assert err.startswith("rpyc-kernel: ")
+    assert "Traceback" not in err
+
+
+def test_the_death_of_the_worker_is_told_with_its_last_stack(demo: None):
+    result = run_command("exec", "demo", "import ctypes", "ctypes.string_at(0)")
+    assert result.returncode == 1
+    assert "execution 1 is lost: killed by SIGSEGV" in result.stderr
+    assert 'File "<In 1>", line 2' in result.stderr
+
+
+def test_a_program_reads_events_as_json_lines(demo: None):
+    result = run_command("exec", "demo", "--json", "print('out'); 42")
+    kinds = [json.loads(line)["kind"] for line in result.stdout.splitlines()]
+    assert kinds == ["queued", "started", "stream", "result", "finished"]
+
+
+def test_detached_code_is_only_queued(demo: None):
+    run_command("exec", "demo", "--detach", BLOCK)
+    second = run_command("exec", "demo", "--detach", "--json", "print('second')")
+    assert json.loads(second.stdout) == {"execution": 2}
+    cancelled = run_command("cancel", "demo", "2")
+    assert (cancelled.returncode, cancelled.stdout) == (0, "execution 2 is cancelled\n")
+
+
+def test_plain_output_has_no_escapes(demo: None):
+    for command in (["exec", "demo", "1/0"], ["log", "demo"], ["status", "demo"], ["vars", "demo"], ["list"]):
+        result = run_command(*command)
+        assert "\x1b" not in result.stdout + result.stderr
+
+
+def test_a_reader_that_has_had_enough_is_no_error(demo: None, start_command: StartCommand):
+    running = start_command("exec", "demo", "for i in range(1_000_000): print(i)")
+    running.read_line()
+    running.close_output()
+    status, _, err = running.wait()
+    assert (status, err) == (141, "")
+
+
+def test_a_log_cut_short_is_no_error(demo: None, start_command: StartCommand):
+    run_command("exec", "demo", "for i in range(100_000): print(i)")
+    log = start_command("log", "demo")
+    log.read_line()
+    log.close_output()
+    status, _, err = log.wait()
+    assert (status, err) == (141, "")
+
+
+def test_a_full_disk_is_a_line_on_standard_error(demo: None):
+
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [*COMMAND, "exec", "demo", "1"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    assert result.returncode == 1
+    assert result.stderr == "rpyc-kernel: [Errno 28] No space left on device\n"
+
+
+# ---------------------------------------------------------------------- exec on a terminal
+
+
+def test_ctrl_c_interrupts_what_exec_runs(demo: None, open_terminal: OpenTerminal):
+    terminal = open_terminal("exec", "demo", BLOCK)
+    terminal.wait_for("^begun")
+    terminal.type(CTRL_C)
+    assert terminal.wait_for_end() == 130
+    terminal.wait_for("^KeyboardInterrupt")
+    assert read_status()["state"] == "idle"
+
+
+def test_a_second_ctrl_c_leaves_the_code_running_and_says_so(demo: None, open_terminal: OpenTerminal):
+    terminal = open_terminal("exec", "demo", STUBBORN)
+    terminal.wait_for("^begun")
+    terminal.type(CTRL_C)
+    terminal.wait_for("ignored")
+    terminal.type(CTRL_C)
+    assert terminal.wait_for_end() == 130
+    terminal.wait_for_sentence("execution 1 goes on in kernel 'demo'; stop it with 'rpyc-kernel interrupt demo 1'")
+    assert read_status()["running"]["execution"] == 1
+
+
+def test_ctrl_c_takes_back_code_that_has_not_begun(demo: None, open_terminal: OpenTerminal):
+    submit(BLOCK)
+    terminal = open_terminal("exec", "demo", "print('never')")
+    wait_until(lambda: len(read_status()["queue"]) == 1, 30)
+    terminal.type(CTRL_C)
+    assert terminal.wait_for_end() == 130
+    terminal.wait_for("execution 2 is cancelled")
+    assert read_status()["running"]["execution"] == 1
+
+
+def test_a_password_is_not_shown(demo: None, open_terminal: OpenTerminal):
+    code = "import getpass; name = input('Name: '); secret = getpass.getpass('Secret: '); print(name, len(secret))"
+    terminal = open_terminal("exec", "demo", code)
+    terminal.wait_for("^Name:")
+    terminal.type("Ada\r")
+    terminal.wait_for("^Secret:")
+    terminal.type("hush\r")
+    terminal.wait_for("^Ada 4")
+    assert terminal.wait_for_end() == 0
+    assert "Name: Ada" in terminal.text
+    assert "hush" not in terminal.text
+
+
+def test_a_question_that_somebody_else_answers_does_not_hang(demo: None, open_terminal: OpenTerminal):
+    terminal = open_terminal("exec", "demo", "print('hello', input('Name: '))")
+    terminal.wait_for("^Name:")
+    answering = "import rpyc_kernel\nwith rpyc_kernel.connect('demo') as kernel: kernel.answer_input('Eve')"
+    result = run_command("run", "-", input_text=answering)
+    assert result.returncode == 0, result.stderr
+    assert terminal.wait_for_end() == 0
+    terminal.wait_for("hello Eve")
+
+
+@pytest.mark.parametrize(("key", "ename", "status"), [(CTRL_D, "EOFError", 1), (CTRL_C, "KeyboardInterrupt", 130)])
+def test_a_question_can_be_refused(demo: None, open_terminal: OpenTerminal, key: str, ename: str, status: int):
+    terminal = open_terminal("exec", "demo", "input('Name: ')")
+    terminal.wait_for("^Name:")
+    terminal.type(key)
+    assert terminal.wait_for_end() == status
+    terminal.wait_for(f"^{ename}")
+
+
+def test_code_can_be_typed(demo: None, open_terminal: OpenTerminal):
+    terminal = open_terminal("exec", "demo")
+    terminal.wait_for("reading code from the terminal; Ctrl-D ends it")
+    terminal.type("6 *\\\r 7\r" + CTRL_D)
+    assert terminal.wait_for_end() == 0
+    terminal.wait_for("^42$")
+
+
+# ---------------------------------------------------------------------- looking
+
+
+def test_status_variables_and_stacks_answer_while_the_kernel_is_busy(demo: None):
+    execute("answer = 42")
+    submit(BLOCK)
+    submit("print('queued')")
+    wait_until_running(2)
+    shown = run_command("status", "demo").stdout
+    assert "kernel     demo, busy, generation 1\n" in shown
+    assert f"({BLOCK[:57]}...), for " in shown
+    assert "queued     [3] of " in shown
+    variables = [json.loads(line) for line in run_command("vars", "demo", "--json").stdout.splitlines()]
+    assert [(variable["name"], variable["type"], variable["preview"]) for variable in variables] == [
+        ("answer", "int", "42")
+    ]
+    assert run_command("vars", "demo").stdout.split() == ["answer", "int", "42"]
+    assert 'File "<In 2>", line 1' in run_command("stack", "demo").stdout
+    assert 'File "<In 2>", line 1' in json.loads(run_command("stack", "demo", "--json").stdout)["stack"]
+
+
+def test_who_only_looks_is_not_announced(demo: None):
+    before = read_log()
+    for command in ("status", "vars", "stack", "log"):
+        assert run_command(command, "demo").returncode == 0
+    assert read_log() == before
+
+
+def test_the_log_shows_what_happened_with_number_time_and_author(demo: None):
+    execute("print('one')\nprint('two')")
+    lines = run_command("log", "demo").stdout.splitlines()
+    inputs = [line for line in lines if "In [1]" in line]
+    assert len(inputs) == 1
+    number, day, clock, *rest = inputs[0].split()
+    assert number.isdigit()
+    assert (len(day), len(clock)) == (10, 8)
+    assert " ".join(rest).endswith("] In [1]: print('one')")
+    assert any(line.endswith("] two") for line in lines)
+
+
+def test_the_log_can_begin_late(demo: None):
+    execute("print('first')")
+    last = read_log()[-1].seq
+    execute("print('second')")
+    shown = run_command("log", "demo", "--json", "--since", str(last)).stdout
+    later = [json.loads(line) for line in shown.splitlines()]
+    assert later == [event.as_dict() for event in read_log(since=last)]
+    assert [event["text"] for event in later if event["kind"] == "stream"] == ["second\n"]
+
+
+def test_a_log_is_replayed_as_it_looked(demo: None):
+    run_command("exec", "demo", "print('first', flush=True); print('second')")
+    result = run_command("log", "demo", "--replay", "--speed", "1e9")
+    assert re.search(r"^\[\S+\] first\n\[\S+\] second$", result.stdout, re.MULTILINE)
+    assert run_command("log", "demo", "--replay", "--speed", "0").returncode == 2
+
+
+def test_a_followed_log_goes_on_until_the_kernel_stops(demo: None, start_command: StartCommand):
+    last = read_log()[-1].seq
+    log = start_command("log", "demo", "--follow", "--json", "--since", str(last))
+    execute("print('live')")
+    while True:
+        event = json.loads(log.read_line())
+        if event["kind"] == "stream":
+            break
+    assert event["text"] == "live\n"
+    run_command("stop", "demo")
+    status, rest, err = log.wait()
+    assert (status, err) == (0, "")
+    assert json.loads(rest.splitlines()[-1])["kind"] == "hub_stopped"
+
+
+def test_ctrl_c_ends_a_followed_log(demo: None, open_terminal: OpenTerminal):
+    execute("print('shown')")
+    terminal = open_terminal("log", "demo", "-f", NO_COLOR="1")
+    terminal.wait_for(r"\] shown$")
+    terminal.type(CTRL_C)
+    assert terminal.wait_for_end() == 130
+    assert "Traceback" not in terminal.text
+
+
+def test_what_others_printed_cannot_speak_to_the_terminal_that_shows_the_log(demo: None, open_terminal: OpenTerminal):
+    execute(r"print('a\x1b[2J\x1b]0;owned\x07b')")
+    terminal = open_terminal("log", "demo", NO_COLOR="1")
+    assert terminal.wait_for_end() == 0
+    terminal.wait_for(r"\] ab$")
+    assert not terminal.title_was_set
+    assert b"\x1b" not in terminal.raw
+
+
+# ---------------------------------------------------------------------- interrupt, cancel
+
+
+def test_interrupting_an_idle_kernel_says_that_nothing_runs(demo: None):
+    result = run_command("interrupt", "demo")
+    assert (result.returncode, result.stdout) == (0, "nothing is running\n")
+    assert json.loads(run_command("interrupt", "demo", "--json").stdout)["status"] == "not-running"
+
+
+def test_interrupting_what_has_finished_says_so(demo: None):
+    execute("1")
+    result = run_command("interrupt", "demo", "1")
+    assert (result.returncode, result.stdout) == (0, "execution 1 is not running\n")
+
+
+def test_interrupting_what_is_queued_is_refused_with_advice(demo: None):
+    submit(BLOCK)
+    submit("2")
+    result = run_command("interrupt", "demo", "2")
+    assert result.returncode == 2
+    assert "execution 2 is queued, not running; 'rpyc-kernel cancel demo 2' takes it out" in result.stderr
+    assert read_status()["running"]["execution"] == 1
+
+
+@pytest.mark.parametrize("command", ["interrupt", "cancel"])
+def test_an_execution_that_never_was_is_wrong_usage(demo: None, command: str):
+    result = run_command(command, "demo", "99")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "there is no execution 99" in result.stderr
+
+
+def test_cancelling_what_runs_is_refused_with_advice(demo: None):
+    submit(BLOCK)
+    wait_until_running(1)
+    result = run_command("cancel", "demo", "1")
+    assert result.returncode == 2
+    assert "execution 1 is running; interrupt it instead" in result.stderr
+
+
+def test_code_that_ignores_the_interrupt_is_shown_where_it_is_and_can_be_terminated(demo: None):
+    submit(STUBBORN)
+    wait_until(lambda: any(event.kind == Kind.STREAM and "begun" in event.text for event in read_log()), 30)
+    result = run_command("interrupt", "demo")
+    assert result.returncode == 1
+    assert "execution 1 goes on; try --force exception, or terminate. It is here:" in result.stdout
+    assert 'File "<In 1>"' in result.stdout
+    assert run_command("interrupt", "demo", "--force", "terminate").returncode == 0
+    wait_until(lambda: read_status()["generation"] == 2, 30)

@@ -1,0 +1,54 @@
+"""The messaging protocol as Jupyter's own suite tests it, with nothing skipped."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import jupyter_kernel_test
+import pytest
+
+from tests.end_to_end.notebooks import SPEC, environment, prepare
+from tests.support.folders import temporary_folders
+
+
+@pytest.fixture(scope="module", autouse=True)
+def spec() -> Iterator[None]:
+    """Jupyter finds our kernelspec, in folders of this module's own."""
+    with temporary_folders() as folders, tempfile.TemporaryDirectory() as place, environment() as set_variable:
+        for name, value in folders.environment.items():
+            set_variable(name, value)
+        prepare(Path(place), set_variable)
+        yield
+
+
+class TestConformance(jupyter_kernel_test.KernelTests):
+    """All of jupyter_kernel_test."""
+
+    kernel_name = SPEC
+    language_name = "python"
+    file_extension = ".py"
+    code_hello_world = "print('hello, world')"
+    code_stderr = "import sys; print('oops', file=sys.stderr)"
+    completion_samples = (  # type: ignore[assignment]
+        {"text": "zi", "matches": {"zip"}},
+        {"text": "isinst", "matches": {"isinstance"}},
+        {"text": "sum", "matches": {"sum"}},
+    )
+    complete_code_samples = ("1", "print('hello, world')", "def f(x):\n  return x*2\n\n\n")  # type: ignore[assignment]
+    incomplete_code_samples = ("print('''hello", "def f(x):\n  x*2", "for i in range(3):")  # type: ignore[assignment]
+    invalid_code_samples = ("import = 7q", "1 1")  # type: ignore[assignment]
+    code_page_something = "zip?"
+    code_generate_error = "raise ValueError('no')"
+    code_execute_result = (  # type: ignore[assignment]
+        {"code": "1+2+3", "result": "6"},
+        {"code": "[n*n for n in range(1, 4)]", "result": "[1, 4, 9]"},
+    )
+    code_display_data = (  # type: ignore[assignment]
+        {"code": "from IPython.display import HTML, display; display(HTML('<b>test</b>'))", "mime": "text/html"},
+        {"code": "from IPython.display import Math, display; display(Math('\\\\frac{1}{2}'))", "mime": "text/latex"},
+    )
+    code_history_pattern = "1?2*"
+    supported_history_operations = ("tail", "range", "search")
+    support_iopub_welcome = True
+    code_inspect_sample = "zip"
+    code_clear_output = "from IPython.display import clear_output; clear_output()"

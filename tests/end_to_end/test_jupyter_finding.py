@@ -1,0 +1,94 @@
+"""How Jupyter finds kernels: kernelspecs by command, running kernels by themselves, a provisioner that joins them."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+from jupyter_client.provisioning.factory import KernelProvisionerFactory
+
+import rpyc_kernel
+from rpyc_kernel.faces.jupyter.kernelspec import make_spec
+from rpyc_kernel.faces.jupyter.live_kernels import LiveKernelSpecManager
+from tests.end_to_end.notebooks import PATIENCE_S, Open, prepare, take_output, text_of
+from tests.support.folders import Folders
+
+ROOT = Path(__file__).parents[2]
+
+
+def _run(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "rpyc_kernel", "jupyter", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+
+
+@pytest.fixture
+def data(folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Jupyter's data folder of the test's own."""
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path))
+    return tmp_path
+
+
+def test_specs_are_installed_listed_and_removed(data: Path) -> None:
+    assert _run("install").returncode == 0
+    assert _run("install", "--attach", "Demo").returncode == 0
+    listed = json.loads(_run("list", "--json").stdout)
+    assert {(spec["name"], spec["attach"]) for spec in listed} >= {("rpyc_kernel", None), ("rpyc_kernel-demo", "Demo")}
+    content = json.loads((data / "kernels" / "rpyc_kernel-demo" / "kernel.json").read_text())
+    assert content["argv"][-2:] == ["--attach", "Demo"]
+    assert _run("uninstall", "--attach", "Demo").returncode == 0
+    assert not (data / "kernels" / "rpyc_kernel-demo").exists()
+    assert _run("uninstall", "--attach", "Demo").returncode == 2
+
+
+def test_a_spec_goes_where_it_is_told(data: Path) -> None:
+    assert _run("install", "--prefix", str(data / "env")).returncode == 0
+    assert (data / "env" / "share" / "jupyter" / "kernels" / "rpyc_kernel" / "kernel.json").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(data: Path) -> None:
+    (data / "file").write_text("")
+    failed = _run("install", "--prefix", str(data / "file"))
+    assert failed.returncode == 2
+    assert len(failed.stderr.splitlines()) == 1
+
+
+def test_the_spec_that_comes_with_the_package_is_the_one_that_is_made() -> None:
+    shipped = ROOT / "share" / "jupyter" / "kernels" / "rpyc_kernel" / "kernel.json"
+    assert json.loads(shipped.read_text()) == make_spec(python="python")
+
+
+def test_running_kernels_are_offered_and_those_that_have_ended_are_not(data: Path) -> None:
+    with rpyc_kernel.start("demo") as kernel:
+        manager = LiveKernelSpecManager()
+        assert manager.get_kernel_spec("rpyc_kernel-demo-live").display_name == "Join demo"
+        assert "rpyc_kernel-demo-live" in manager.get_all_specs()
+        kernel.shutdown()
+    with pytest.raises(NoSuchKernel):
+        LiveKernelSpecManager().get_kernel_spec("rpyc_kernel-demo-live")
+
+
+def test_a_server_joins_a_running_kernel_and_leaves_it(provisioner: None, open_notebook: Open) -> None:
+    with rpyc_kernel.start("demo") as kernel:
+        kernel.execute("x = 'from before'")
+        notebook = open_notebook(spec="rpyc_kernel-demo-live", kernel_spec_manager=LiveKernelSpecManager())
+        assert text_of(take_output(notebook.client, notebook.client.execute("print(x)"))) == "from before\n"
+        notebook.manager.shutdown_kernel(now=True)
+        assert kernel.execute("x").value == "from before"
+        kernel.shutdown()
+
+
+def test_the_provisioner_says_at_once_that_its_kernel_is_not_there(
+    provisioner: None, folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(tmp_path, monkeypatch.setenv)
+    spec = KernelSpecManager().get_kernel_spec("rpyc_kernel")
+    spec.metadata["kernel_provisioner"] = {"provisioner_name": "rpyc-kernel", "config": {"attach": "nowhere"}}
+    factory = KernelProvisionerFactory.instance()
+    provisioner = factory.create_provisioner_instance("an-id", spec, parent=None)
+    with closing(asyncio.new_event_loop()) as loop, pytest.raises(rpyc_kernel.NoSuchKernel):
+        loop.run_until_complete(provisioner.pre_launch(env=dict(os.environ)))

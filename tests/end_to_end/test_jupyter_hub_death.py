@@ -1,0 +1,125 @@
+"""A bridge whose hub is killed: those who wait are answered, and it goes on with the kernel's next hub."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+import rpyc_kernel
+from tests.end_to_end.notebooks import (
+    PATIENCE_S,
+    Notebook,
+    Open,
+    install_spec,
+    take,
+    take_output,
+    take_reply,
+    take_until,
+    text_of,
+)
+from tests.support.folders import Folders
+from tests.support.waiting import wait_until
+
+_HELD_UP = "import pathlib, time\nprint('on')\nwhile not pathlib.Path({!r}).exists(): time.sleep(0.01)\nprint('after')"
+
+
+def _kill_hub() -> None:
+    os.kill(rpyc_kernel.kernels()[0].hub_pid, signal.SIGKILL)
+
+
+def _attach(open_notebook: Open, name: str, patience_s: float = PATIENCE_S) -> Notebook:
+    data = Path(os.environ["JUPYTER_DATA_DIR"])
+    install_spec(data, "attached", attach=name)
+    spec = data / "kernels" / "attached" / "kernel.json"
+    spec.write_text(spec.read_text().replace('"--attach"', f'"--patience", "{patience_s}", "--attach"'))
+    return open_notebook(spec="attached")
+
+
+def _run_until_back(notebook: Notebook, code: str) -> str:
+    """Run code as soon as the bridge has found the kernel; returns what it printed."""
+
+    def run() -> str | None:
+        request = notebook.client.execute(code)
+        answered = take_reply(notebook.client, request)["content"]
+        return text_of(take_output(notebook.client, request)) if answered["status"] == "ok" else None
+
+    return wait_until(run, PATIENCE_S, "the kernel's return")
+
+
+def test_a_kernel_of_ones_own_gets_its_next_hub_from_the_bridge(open_notebook: Open, tmp_path: Path) -> None:
+    notebook = open_notebook()
+    client = notebook.client
+    take_reply(client, client.execute("kept = 'still here'"))
+    gate = tmp_path / "gate"
+    requests = [client.execute(_HELD_UP.format(str(gate))), client.execute("1")]
+    take_until(client, "stream")
+    with rpyc_kernel.connect(rpyc_kernel.kernels()[0].name, joins=False) as looking:
+        wait_until(lambda: looking.status()["queue"], PATIENCE_S, "the second request")
+    _kill_hub()
+    for request in requests:
+        assert take_reply(client, request)["content"]["ename"] == "KernelDied"
+    gate.touch()
+    assert _run_until_back(notebook, "print(kept)") == "still here\n"
+    assert notebook.manager.is_alive()
+
+
+def test_what_ran_on_meanwhile_is_shown_where_it_was(open_notebook: Open, folders: Folders, tmp_path: Path) -> None:
+    with rpyc_kernel.start("shared"):
+        notebook = _attach(open_notebook, "shared")
+    gate = tmp_path / "gate"
+    request = notebook.client.execute(_HELD_UP.format(str(gate)))
+    take_until(notebook.client, "stream", request)
+    _kill_hub()
+    assert take_reply(notebook.client, request)["content"]["ename"] == "KernelDied"
+    with rpyc_kernel.start("shared") as again:
+        gate.touch()
+        shown = ""
+        while "after" not in shown:
+            message = take(notebook.client)
+            if message["parent_header"].get("msg_id") == request:
+                shown += text_of([message])
+        assert _run_until_back(notebook, "print(2)") == "2\n"
+        again.shutdown()
+    wait_until(lambda: not notebook.manager.is_alive(), PATIENCE_S, "the bridge's end")
+
+
+def test_while_it_looks_for_the_kernel_requests_are_answered(open_notebook: Open, folders: Folders) -> None:
+    with rpyc_kernel.start("shared") as kernel:
+        kernel.execute("kept = 1")
+        notebook = _attach(open_notebook, "shared")
+        client = notebook.client
+        _kill_hub()
+        for ask in (lambda: client.execute("1"), lambda: client.complete("a"), client.kernel_info):
+            assert take_reply(client, ask())["content"]["status"] == "error"
+    with rpyc_kernel.start("shared") as again:
+        assert _run_until_back(notebook, "print(kept)") == "1\n"
+        again.shutdown()
+
+
+def test_when_no_hub_comes_the_bridge_ends(open_notebook: Open, folders: Folders) -> None:
+    with rpyc_kernel.start("shared"):
+        notebook = _attach(open_notebook, "shared", patience_s=0.5)
+    request = notebook.client.execute("import time; print('on'); time.sleep(60)")
+    take_until(notebook.client, "stream")
+    _kill_hub()
+    assert take_reply(notebook.client, request)["content"]["ename"] == "KernelDied"
+    take_until(notebook.client, "status", execution_state="dead")
+    wait_until(lambda: not notebook.manager.is_alive(), PATIENCE_S, "the bridge's end")
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_notebook_that_is_shut_down_meanwhile_leaves_no_worker(
+    open_notebook: Open, folders: Folders, restart: bool
+) -> None:
+    notebook = open_notebook()
+    client = notebook.client
+    take_reply(client, client.execute("kept = 1"))
+    _kill_hub()
+    if restart:
+        notebook.manager.restart_kernel()
+        client = notebook.connect()
+        assert text_of(take_output(client, client.execute("print('kept' in vars())"))) == "False\n"
+    else:
+        notebook.manager.shutdown_kernel()
+        wait_until(lambda: not rpyc_kernel.kernels(), PATIENCE_S, "the end of the kernel")

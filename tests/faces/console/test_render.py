@@ -1,0 +1,248 @@
+import pytest
+
+from rpyc_kernel.core.contract import FIELDS, Event, Kind, Outcome
+from rpyc_kernel.faces.console.render import Renderer, first_line, join_numbers
+from tests.faces.console.events import ALICE, ME, make_event, make_item, make_status
+
+
+@pytest.fixture
+def renderer() -> Renderer:
+    renderer = Renderer(ME, is_colourful=False)
+    renderer.begin(make_status())
+    return renderer
+
+
+def print_of(execution: int | None, text: str, session: str | None = ALICE) -> Event:
+    return make_event(Kind.STREAM, execution, session, name="stdout", text=text)
+
+
+def input_of(execution: int, code: str, session: str = ALICE, seq: int = 1) -> Event:
+    return make_event(Kind.QUEUED, execution, session, seq, code=code, name="me" if session == ME else "alice")
+
+
+def end_of(execution: int, outcome: str, session: str = ALICE, **fields: object) -> Event:
+    return make_event(Kind.FINISHED, execution, session, outcome=outcome, **fields)
+
+
+def result_of(execution: int, text: str, session: str = ALICE) -> Event:
+    return make_event(Kind.RESULT, execution, session, data={"text/plain": text})
+
+
+# ---------------------------------------------------------------------- whose it is
+
+
+def test_others_input_and_output_say_who_did_it(renderer: Renderer):
+    shown = [renderer.render(event) for event in (input_of(4, "6 * 7"), print_of(4, "hello\n"), result_of(4, "42"))]
+    assert shown == ["[alice] In [4]: 6 * 7\n", "[alice] hello\n", "[alice] Out [4]: 42\n"]
+
+
+def test_what_the_user_waits_for_is_bare(renderer: Renderer):
+    renderer.adopt(4)
+    renderer.foreground = 4
+    events = (input_of(4, "6 * 7", ME), print_of(4, "hello\n", ME), result_of(4, "42", ME), end_of(4, "ok", ME))
+    assert [renderer.render(event) for event in events] == ["", "hello\n", "42\n", ""]
+
+
+def test_the_users_own_job_is_marked_by_its_number_and_its_end_is_one_line(renderer: Renderer):
+    renderer.adopt(4)
+    events = (print_of(4, "hello\n", ME), result_of(4, "42", ME), end_of(4, "ok", ME, duration_s=2.04))
+    shown = [renderer.render(event) for event in events]
+    assert shown == ["[4] hello\n", "[4] Out: 42\n", "[4] finished: ok after 2.0 s\n"]
+
+
+def test_output_of_nobody_is_marked_as_background(renderer: Renderer):
+    assert renderer.render(print_of(None, "late\n", None)) == "[background] late\n"
+
+
+def test_late_output_keeps_its_author(renderer: Renderer):
+    renderer.render(input_of(4, "start_thread()"))
+    renderer.render(end_of(4, "ok"))
+    assert renderer.render(print_of(4, "late\n", None)) == "[alice] late\n"
+
+
+def test_late_output_of_ones_own_keeps_its_number(renderer: Renderer):
+    renderer.adopt(4)
+    renderer.render(input_of(4, "start_thread()", ME))
+    renderer.render(end_of(4, "ok", ME))
+    assert renderer.render(print_of(4, "late\n", None)) == "[4] late\n"
+
+
+def test_work_of_another_terminal_of_the_same_session_is_told_apart(renderer: Renderer):
+    renderer.past = 10
+    assert renderer.render(input_of(4, "1", ME, seq=11)) == "[me elsewhere] In [4]: 1\n"
+    assert renderer.render(print_of(4, "x\n", ME)) == "[me elsewhere] x\n"
+    assert renderer.render(end_of(4, "ok", ME)) == ""
+
+
+def test_ones_own_past_is_not_elsewhere(renderer: Renderer):
+    renderer.past = 10
+    assert renderer.render(input_of(4, "1", ME, seq=9)) == "[me] In [4]: 1\n"
+
+
+def test_what_ran_before_the_console_opened_has_an_author_too():
+    renderer = Renderer(ME, is_colourful=False)
+    renderer.begin(make_status(running=make_item(3, ALICE), queue=[make_item(5)]))
+    assert renderer.render(print_of(3, "x\n")) == "[alice] x\n"
+    assert renderer.render(print_of(5, "x\n", ME)) == "[5] x\n"
+
+
+def test_every_line_of_code_and_output_is_marked(renderer: Renderer):
+    assert renderer.render(input_of(4, "for i in x:\n    print(i)")) == (
+        "[alice] In [4]: for i in x:\n[alice]    ...:     print(i)\n"
+    )
+    assert renderer.render(print_of(4, "a\nb\n")) == "[alice] a\n[alice] b\n"
+    assert renderer.render(result_of(4, "one\ntwo")) == "[alice] Out [4]:\n[alice] one\n[alice] two\n"
+
+
+# ---------------------------------------------------------------------- lines that are not finished
+
+
+def test_a_line_printed_in_pieces_is_marked_once(renderer: Renderer):
+    shown = "".join(renderer.render(print_of(4, piece)) for piece in ("a", "b", "c\nd", "e\n"))
+    assert shown == "[alice] abc\n[alice] de\n"
+
+
+def test_an_unfinished_line_is_ended_before_somebody_elses_output(renderer: Renderer):
+    renderer.foreground = 5
+    events = (print_of(4, "half"), print_of(5, "own", ME), print_of(4, " rest\n"))
+    assert [renderer.render(event) for event in events] == ["[alice] half", "\nown", "\n[alice]  rest\n"]
+
+
+def test_an_unfinished_line_is_ended_before_anything_else_is_told(renderer: Renderer):
+    renderer.render(print_of(4, "half"))
+    assert renderer.render(result_of(4, "42")) == "\n[alice] Out [4]: 42\n"
+    assert not renderer.is_mid_line
+
+
+def test_of_a_line_that_is_overwritten_the_last_stays_and_keeps_its_mark(renderer: Renderer):
+    assert renderer.render(print_of(4, "10%\r20%")) == "[alice] 20%"
+    assert renderer.render(print_of(4, "\r30%")) == "\r[alice] 30%"
+    assert renderer.render(print_of(4, "\r40%\n")) == "\r[alice] 40%\n"
+
+
+def test_a_line_that_returns_at_its_end_is_overwritten_by_the_next(renderer: Renderer):
+    assert renderer.render(print_of(4, "10%\r")) == "[alice] 10%"
+    assert renderer.render(print_of(4, "20%\r")) == "\r[alice] 20%"
+
+
+# ---------------------------------------------------------------------- what else happens
+
+
+def test_an_error_shows_its_traceback(renderer: Renderer):
+    error = make_event(Kind.ERROR, 4, ALICE, ename="ValueError", traceback="Traceback:\nValueError: x\n")
+    assert renderer.render(error) == "[alice] Traceback:\n[alice] ValueError: x\n"
+
+
+def test_a_question_says_how_to_answer_it(renderer: Renderer):
+    question = make_event(Kind.INPUT_REQUESTED, 4, ALICE, prompt="Name: ", password=False, token=1)
+    assert renderer.render(question) == "[alice] waits for input: Name: (%answer 4 answers for them)\n"
+    renderer.adopt(4)
+    assert renderer.render(question) == "[4] waits for input: Name: (%answer 4)\n"
+    renderer.foreground = 4
+    assert renderer.render(question) == ""
+
+
+@pytest.mark.parametrize("outcome", [Outcome.LOST, Outcome.CANCELLED, Outcome.ABORTED])
+def test_an_execution_that_did_not_end_by_itself_is_named_with_its_code(renderer: Renderer, outcome: str):
+    renderer.render(input_of(4, "work()\nmore()"))
+    assert renderer.render(end_of(4, outcome, reason="why")) == f"execution 4 (work()) is {outcome}: why\n"
+
+
+def test_death_and_a_new_generation_are_told(renderer: Renderer):
+    died = make_event(
+        Kind.WORKER_DIED, None, None, generation=1, reason="killed by SIGKILL", stack="", peak_memory_bytes=30_000_000
+    )
+    started = make_event(Kind.WORKER_STARTED, None, None, generation=2, adopted=False)
+    assert renderer.render(died) == ("the worker of generation 1 ended: killed by SIGKILL, having held up to 30 MB\n")
+    assert renderer.render(started) == "generation 2: a new, empty namespace\n"
+
+
+def test_the_last_stack_of_a_dead_worker_is_shown(renderer: Renderer):
+    died = make_event(Kind.WORKER_DIED, None, None, generation=1, reason="killed by SIGSEGV", stack="File x, line 1")
+    assert renderer.render(died) == "the worker of generation 1 ended: killed by SIGSEGV\nFile x, line 1\n"
+
+
+def test_coming_and_going_is_told_of_those_whom_it_concerns():
+    renderer = Renderer(ME, is_colourful=False, shows_visit=lambda session: session == ALICE)
+    assert renderer.render(make_event(Kind.CLIENT_JOINED, None, ALICE, name="alice")) == "[alice joined]\n"
+    assert renderer.render(make_event(Kind.CLIENT_LEFT, None, ALICE, name="alice")) == "[alice left]\n"
+    assert renderer.render(make_event(Kind.CLIENT_JOINED, None, "script", name="script")) == ""
+    assert renderer.render(make_event(Kind.CLIENT_JOINED, None, ME, name="me")) == ""
+
+
+def test_ones_own_interrupt_is_not_told_and_others_are(renderer: Renderer):
+    assert renderer.render(make_event(Kind.INTERRUPT_REQUESTED, 4, by="me")) == ""
+    assert renderer.render(make_event(Kind.INTERRUPT_REQUESTED, 4, by="alice")) == "[alice interrupts execution 4]\n"
+
+
+def test_names_cannot_speak_to_the_terminal(renderer: Renderer):
+    event = make_event(Kind.QUEUED, 9, "eve", code="\x1b[2J1", name="e\x1b]0;x\x07ve\n>>> ")
+    assert renderer.render(event) == "[eve >>>] In [9]: 1\n"
+
+
+def test_every_kind_of_event_can_be_rendered_with_every_field_odd(renderer: Renderer):
+    odd = {
+        "data": {"image/png": "x"}, "generation": 7, "peak_memory_bytes": None, "memory_bytes": None, "adopted": True,
+        "password": False, "token": 3, "duration_s": None,
+    }  # fmt: skip
+    for kind, fields in FIELDS.items():
+        event = make_event(kind, 4, ALICE, **{field: odd.get(field, "\x1b[2Jodd\n") for field in fields})
+        assert "\x1b" not in renderer.render(event)
+
+
+def test_colours_end_with_each_line():
+    renderer = Renderer(ME, is_colourful=True)
+    renderer.begin(make_status())
+    shown = renderer.render(print_of(4, "\x1b[31mred\nstill\n"))
+    assert shown.split("\n")[0].endswith("\x1b[31mred\x1b[0m")
+
+
+# ---------------------------------------------------------------------- words
+
+
+def test_code_is_recognised_by_its_first_line():
+    assert first_line("\n  work(1)\nmore()") == "work(1)"
+    assert first_line("x" * 100) == "x" * 57 + "..."
+
+
+def test_numbers_are_joined_as_in_a_sentence():
+    assert join_numbers([3]) == "[3]"
+    assert join_numbers([3, 4, 7]) == "[3], [4] and [7]"
+
+
+def test_a_page_is_shown_as_text():
+    renderer = Renderer(ME, is_colourful=False)
+    renderer.foreground = 3
+    assert renderer.render(make_event(Kind.PAGE, 3, data={"text/plain": "help\ntext"})) == "help\ntext\n"
+    assert renderer.render(make_event(Kind.PAGE, 3, data={"text/html": "<b>help</b>"})) == "<text/html>\n"
+
+
+def test_what_code_proposes_to_run_next_is_shown_and_cleared_output_stays():
+    renderer = Renderer(ME, is_colourful=False)
+    renderer.foreground = 3
+    assert renderer.render(make_event(Kind.NEXT_INPUT, 3, text="x = 1", replace=False)) == "x = 1\n"
+    assert renderer.render(make_event(Kind.CLEAR_OUTPUT, 3, wait=True)) == ""
+
+
+def display_of(data: object) -> Event:
+    return make_event(Kind.DISPLAY, 4, ALICE, 7, data=data, metadata={}, display_id=None, is_update=False)
+
+
+def test_a_picture_stands_below_its_words_and_is_marked_where_it_is_text():
+    shows = Renderer(ME, is_colourful=False, show_picture=lambda data, name: f"<picture: {name}>")
+    shows.begin(make_status())
+    shown = shows.render(display_of({"text/plain": "<Figure>", "image/png": "x"}))
+    assert [line.rpartition("] ")[2] for line in shown.splitlines()][-2:] == ["<Figure>", "<picture: 4-7>"]
+
+
+@pytest.mark.parametrize("data", [None, "text", [1], {}, {"text/plain": ["a"]}, {"image/png": 3}, {"\x1b[2J": None}])
+def test_a_broken_mime_bundle_is_shown_as_what_it_is(renderer: Renderer, data: object):
+    shown = renderer.render(display_of(data))
+    assert "<" in shown
+    assert "\x1b" not in shown
+
+
+def test_of_a_huge_value_only_the_beginning_is_shown(renderer: Renderer):
+    shown = renderer.render(display_of({"text/plain": "x" * 10_000_000}))
+    assert len(shown) < 200_000
+    assert shown.rstrip().endswith("<and 9900000 more characters>")

@@ -1,0 +1,38 @@
+import pytest
+
+from rpyc_kernel.faces.console.source import ends_in_semicolon, find_indent_here, indent_after
+
+
+@pytest.mark.parametrize("code", ["work();", "work() ; ", "a = 1\nb = 2;", "for i in x:\n    work(i);\n", "x = ';';"])
+def test_a_semicolon_at_the_end_means_background(code: str):
+    assert ends_in_semicolon(code)
+
+
+@pytest.mark.parametrize("code", ["work()", "x = 1; y = 2", "work()  # later;", "';'", "'''\n;'''", "# only;", ""])
+def test_a_semicolon_elsewhere_does_not(code: str):
+    assert not ends_in_semicolon(code)
+
+
+@pytest.mark.parametrize("code", ["for i in x:", "f(", "'''abc", "x = \\", "if x:\n    y"])
+def test_code_that_goes_on_is_noticed_also_without_a_kernel(code: str):
+    assert find_indent_here(code) is not None
+
+
+@pytest.mark.parametrize("code", ["1", "1 +", "await x", "for i in x:\n    pass\n"])
+def test_complete_and_hopeless_code_is_handed_in(code: str):
+    assert find_indent_here(code) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "indent"),
+    [
+        ("if x:", "    "),
+        ("    y = 1", "    "),
+        ("        return 40", "    "),
+        ("    pass", ""),
+        ("    return (", "    "),
+        ("    passing = 1", "    "),
+    ],
+)
+def test_a_line_is_indented_by_the_one_before(line: str, indent: str):
+    assert indent_after(line) == indent

@@ -1,0 +1,66 @@
+import pytest
+
+from rpyc_kernel.core.looking import Inspection, Variable
+from rpyc_kernel.faces.console import summaries
+from tests.faces.console.events import ALICE, make_item, make_status
+
+
+def test_the_status_says_who_does_what_and_who_waits():
+    status = make_status(
+        state="busy",
+        running=make_item(3, ALICE, "slow()"),
+        busy_since=88.0,
+        queue=[make_item(4)],
+        prompts=[{"execution": 3, "session": ALICE}],
+    )
+    assert summaries.summarise_status(status) == [
+        "kernel     demo, busy, generation 1",
+        "processes  hub 10, worker 11 with 33 MB",
+        "running    [3] of alice (slow()), for 12.0 s",
+        "queued     [4] of me (work())",
+        "asking     execution 3 waits for input from alice",
+        "present    me, alice",
+    ]
+
+
+def test_who_comes_in_is_told_what_is_in_the_way():
+    busy = make_status(running=make_item(3, ALICE, "slow()"), busy_since=88.0, queue=[make_item(4)])
+    assert summaries.summarise_trouble(busy) == ["it is busy with [3] of alice (slow()), for 12.0 s, and 1 more wait"]
+    assert "%restart" in summaries.summarise_trouble(make_status(state="dead"))[0]
+    assert summaries.summarise_trouble(make_status()) == []
+
+
+def test_a_queued_execution_is_told_its_place():
+    status = make_status(running=make_item(3, ALICE, "slow()"), queue=[make_item(4, ALICE), make_item(5)])
+    assert summaries.summarise_place(status, 5) == "[5] is queued, behind 1 more; it waits for [3] of alice (slow())"
+    assert summaries.summarise_place(status, 4) == "[4] is queued; it waits for [3] of alice (slow())"
+
+
+def test_variables_stand_in_columns():
+    variables = [
+        Variable("x", "x", "int", preview="42"),
+        Variable("table", "table", "ndarray", 12, (3, 4), "float64", preview="<array>"),
+        Variable("s", "s", "str", 5, preview="'a\x1b[2Jb'"),
+    ]
+    assert summaries.summarise_variables(variables) == [
+        "x      int                   42",
+        "table  ndarray  3x4 float64  <array>",
+        "s      str      5            'ab'",
+    ]
+    assert summaries.summarise_variables([]) == []
+
+
+def test_help_shows_documentation_and_on_request_the_source():
+    found = Inspection(
+        "f", True, "function", "<function f>", "(x)", doc="Double it.", source="def f(x): ...", file="<In 3>", line=1
+    )
+    assert summaries.summarise_inspection(found, with_source=False) == [
+        "f(x)", "type    function", "file    <In 3>:1", "Double it.",
+    ]  # fmt: skip
+    assert summaries.summarise_inspection(found, with_source=True)[-1] == "def f(x): ..."
+    assert summaries.summarise_inspection(Inspection("g"), with_source=False) == ["there is no g"]
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0.04, "0.0 s"), (59.94, "59.9 s"), (61, "1 min"), (7260, "2 h 1 min")])
+def test_durations_are_told_as_people_tell_them(seconds: float, told: str):
+    assert summaries.format_duration(seconds) == told

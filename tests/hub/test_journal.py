@@ -1,0 +1,712 @@
+"""The journal: every event once, in order, from any cursor, whatever the disk, the readers and the processes do."""
+
+import contextlib
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import Future
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rpyc_kernel.core.actions import Record
+from rpyc_kernel.core.contract import Kind, Scope
+from rpyc_kernel.errors import ConnectionLost, RequestError
+from rpyc_kernel.hub import journal as journal_module
+from rpyc_kernel.hub.journal import Journal
+
+PLENTY = 1 << 24
+WAIT_S = 30.0
+
+
+@contextlib.contextmanager
+def open_journal(folder, *, memory=PLENTY, unsaved=PLENTY):
+    journal = Journal(Path(folder) / "state" / "journal.sqlite", max_memory_chars=memory, max_unsaved_chars=unsaved)
+    try:
+        yield journal
+    finally:
+        journal.close()
+
+
+@pytest.fixture
+def journal(tmp_path):
+    with open_journal(tmp_path) as journal:
+        yield journal
+
+
+def printed(text="x", execution=None, session=None):
+    return Record(Kind.STREAM, execution, session, {"name": "stdout", "text": text})
+
+
+def queued(execution, code, name="alice"):
+    return Record(Kind.QUEUED, execution, "a", {"code": code, "name": name})
+
+
+def append(journal, *records, **options):
+    journal.append(records, **options)
+    journal.publish()
+
+
+def read(journal, cursor=0, limit=1000, wait_s=0.0, scope=Scope.ALL, session=""):
+    """Read; a future is waited for."""
+    reading = journal.read(cursor, limit, wait_s, scope, session)
+    return reading.result(WAIT_S) if isinstance(reading, Future) else reading
+
+
+def read_everything(journal, limit=1000, cursor=0, **options):
+    events = []
+    while True:
+        cursor, found = read(journal, cursor, limit, **options)
+        if not found:
+            return events
+        events += found
+
+
+def numbers(events):
+    return [event[0] for event in events]
+
+
+def texts(events):
+    return [json.loads(event[5])["text"] for event in events]
+
+
+# Numbers
+
+
+def test_events_are_numbered_from_one_without_a_gap(journal):
+    append(journal, printed("a"), printed("b"))
+    append(journal, printed("c"))
+    cursor, events = read(journal)
+    assert numbers(events) == [1, 2, 3]
+    assert texts(events) == ["a", "b", "c"]
+    assert cursor == journal.last == 3
+
+
+def test_nothing_to_append_is_no_event(journal):
+    append(journal)
+    assert journal.last == 0
+
+
+def test_an_event_says_when_what_and_whose(journal):
+    before = time.time()
+    append(journal, printed("ä\ud800", 3, "a"))
+    ((seq, when, kind, execution, session, payload),) = read(journal)[1]
+    assert (seq, kind, execution, session) == (1, Kind.STREAM, 3, "a")
+    assert before <= when <= time.time()
+    assert json.loads(payload) == {"name": "stdout", "text": "ä\ud800"}
+
+
+def test_a_journal_that_is_opened_again_goes_on_counting(tmp_path):
+    with open_journal(tmp_path) as journal:
+        append(journal, printed("before"))
+    with open_journal(tmp_path) as journal:
+        assert journal.last == 1
+        append(journal, printed("after"))
+        assert texts(read(journal)[1]) == ["before", "after"]
+        assert numbers(read(journal)[1]) == [1, 2]
+
+
+def test_threads_that_append_at_once_share_the_numbers(journal):
+    def write(name):
+        for number in range(100):
+            append(journal, printed(f"{name}:{number}"))
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in "abc"]
+    for thread in threads:
+        thread.start()
+    cursor, events = 0, []
+    while len(events) < 300:
+        cursor, found = read(journal, cursor, 50, WAIT_S)
+        events += found
+    for thread in threads:
+        thread.join()
+    assert numbers(events) == list(range(1, 301))
+    for name in "abc":
+        mine = [text for text in texts(events) if text.startswith(name)]
+        assert mine == [f"{name}:{number}" for number in range(100)]
+
+
+# Cursors
+
+
+batches = st.lists(st.lists(st.integers(0, 900), min_size=1, max_size=6), min_size=1, max_size=12)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    batches=batches,
+    memory=st.sampled_from((0, 500, 3000, PLENTY)),
+    reply_chars=st.sampled_from((1, 1000, PLENTY)),
+    limits=st.lists(st.integers(1, 20), min_size=1),
+    start=st.integers(-1, 40),
+)
+def test_memory_and_disk_tell_the_same_from_any_cursor_in_any_steps(batches, memory, reply_chars, limits, start):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.object(journal_module, "_MAX_REPLY_CHARS", reply_chars),
+        open_journal(folder, memory=memory) as journal,
+    ):
+        written = 0
+        for batch in batches:
+            append(journal, *(printed("x" * size, written + index) for index, size in enumerate(batch)))
+            written += len(batch)
+        with sqlite3.connect(Path(folder) / "state" / "journal.sqlite") as connection:
+            truth = connection.execute("SELECT seq, time, kind, execution, session, payload FROM events").fetchall()
+        connection.close()
+        cursor, got, step = start, [], 0
+        while True:
+            limit = limits[step % len(limits)]
+            step += 1
+            following, found = read(journal, cursor, limit)
+            if not found:
+                break
+            assert len(found) <= limit
+            assert following == found[-1][0]
+            assert sum(len(event[5]) for event in found[:-1]) < reply_chars or len(found) == 1
+            got += found
+            cursor = following
+        assert got == [event for event in truth if event[0] > start]
+
+
+@pytest.mark.parametrize("memory", [0, PLENTY], ids=["disk", "memory"])
+def test_an_event_longer_than_a_reply_comes_alone(tmp_path, memory):
+    with open_journal(tmp_path, memory=memory) as journal:
+        append(journal, printed("x" * (1 << 21)), printed("y"))
+        append(journal, printed("z"))
+        cursor, events = read(journal)
+        assert (cursor, numbers(events)) == (1, [1])
+        assert numbers(read(journal, cursor)[1]) == [2, 3]
+
+
+def test_a_reader_in_the_future_waits_for_it(journal):
+    append(journal, printed())
+    assert read(journal, cursor=5) == (5, ())
+    reading = journal.read(5, 10, WAIT_S)
+    append(journal, *[printed()] * 5)
+    cursor, events = reading.result(WAIT_S)
+    assert (cursor, numbers(events)) == (6, [6])
+
+
+def test_memory_holds_no_more_than_it_may(tmp_path):
+    with open_journal(tmp_path, memory=1000) as journal:
+        for _ in range(200):
+            append(journal, printed("x" * 100))
+        assert sum(journal._tail_chars) <= 2000
+        assert len(journal._tail) == len(journal._tail_chars)
+
+
+# Scopes
+
+
+def test_a_session_hears_of_itself_and_of_nobody_but_not_of_others(journal):
+    append(journal, printed("mine", 1, "a"), printed("theirs", 2, "b"), printed("nobody's"))
+    assert texts(read(journal, scope=Scope.SESSION, session="a")[1]) == ["mine", "nobody's"]
+    assert texts(read(journal, scope=Scope.ALL, session="a")[1]) == ["mine", "theirs", "nobody's"]
+
+
+def test_the_cursor_passes_over_what_is_not_in_scope(journal):
+    append(journal, *[printed("theirs", 2, "b")] * 7)
+    assert read(journal, limit=2, scope=Scope.SESSION, session="a") == (7, ())
+    append(journal, printed("mine", 1, "a"))
+    cursor, events = read(journal, limit=2, scope=Scope.SESSION, session="a")
+    assert (cursor, texts(events)) == (8, ["mine"])
+
+
+def test_others_events_wake_no_reader_of_a_session(journal):
+    reading = journal.read(0, 10, WAIT_S, Scope.SESSION, "a")
+    append(journal, printed("theirs", 2, "b"))
+    assert not reading.done()
+    append(journal, printed("mine", 1, "a"))
+    cursor, events = reading.result(WAIT_S)
+    assert (cursor, texts(events)) == (2, ["mine"])
+
+
+# Waiting
+
+
+def test_a_reader_with_nothing_to_read_waits_for_the_next_event(journal):
+    append(journal, printed())
+    reading = journal.read(1, 10, WAIT_S)
+    assert not reading.done()
+    append(journal, printed("news"))
+    assert texts(reading.result(0)[1]) == ["news"]
+
+
+def test_who_does_not_wait_is_answered_at_once(journal):
+    append(journal, printed())
+    assert journal.read(1, 10, 0.0) == (1, ())
+    assert numbers(journal.read(0, 10, WAIT_S)[1]) == [1]
+
+
+def test_a_reader_is_answered_when_its_time_is_over(journal):
+    began = time.monotonic()
+    patient = journal.read(0, 10, WAIT_S)
+    assert journal.read(0, 10, 0.05).result(WAIT_S) == (0, ())
+    assert 0.05 <= time.monotonic() - began < WAIT_S
+    assert not patient.done()
+
+
+def test_a_reader_that_heard_only_of_others_keeps_that_place_when_its_time_is_over(journal):
+    reading = journal.read(0, 10, 2.0, Scope.SESSION, "a")
+    append(journal, printed("theirs", 2, "b"))
+    assert reading.result(WAIT_S) == (1, ())
+
+
+def test_a_reader_whose_connection_has_gone_disturbs_nobody(journal):
+    gone, other = journal.read(0, 10, WAIT_S), journal.read(0, 10, WAIT_S)
+    gone.cancel()
+    append(journal, printed())
+    assert numbers(other.result(WAIT_S)[1]) == [1]
+
+
+def test_what_comes_in_the_moment_a_reader_begins_to_wait_is_not_missed(journal):
+    look, times = journal._look, []
+
+    def look_and_be_overtaken(reader):
+        found = look(reader)
+        if len(times) < 2:  # before it waits, and again before it goes on waiting
+            times.append(1)
+            append(journal, printed("theirs", 2, "b") if len(times) == 1 else printed("mine", 1, "a"))
+        return found
+
+    with mock.patch.object(journal, "_look", look_and_be_overtaken):
+        reading = journal.read(0, 10, WAIT_S, Scope.SESSION, "a")
+        assert texts(reading.result(WAIT_S)[1]) == ["mine"]
+
+
+def test_what_is_told_quietly_is_told_soon_though_nobody_publishes(journal):
+    reading = journal.read(0, 10, WAIT_S)
+    journal.append([queued(1, "1")])
+    journal.publish(even_quiet=False)
+    assert numbers(reading.result(WAIT_S)[1]) == [1]
+
+
+def test_many_readers_hear_of_everything(journal):
+    count = 200
+
+    def follow(seen):
+        cursor = 0
+        while len(seen) < count:
+            cursor, events = read(journal, cursor, 7, WAIT_S)
+            seen += numbers(events)
+
+    seen = [[] for _ in range(8)]
+    threads = [threading.Thread(target=follow, args=(mine,)) for mine in seen]
+    for thread in threads:
+        thread.start()
+    for _ in range(count):
+        append(journal, printed())
+    for thread in threads:
+        thread.join()
+    assert seen == [list(range(1, count + 1))] * 8
+
+
+def test_closing_answers_every_reader(tmp_path):
+    with open_journal(tmp_path) as journal:
+        readings = [journal.read(0, 10, 3600.0) for _ in range(3)]
+    assert [reading.result(0) for reading in readings] == [(0, ())] * 3
+
+
+def test_nobody_waits_in_a_journal_that_closes(journal):
+    append(journal, printed())
+    journal.close_readers()
+    assert journal.read(1, 10, 3600.0) == (1, ())
+    assert numbers(journal.read(0, 10, 3600.0)[1]) == [1]
+
+
+# Following one execution
+
+
+def started(execution):
+    return Record(Kind.STARTED, execution, "a", {"generation": 1})
+
+
+def finished(execution):
+    return Record(Kind.FINISHED, execution, "a", {"outcome": "ok"})
+
+
+def test_an_execution_that_has_finished_is_told_at_once(journal):
+    append(
+        journal, queued(1, "1"), started(1), printed("other", 2), printed("mine", 1), finished(1), printed("late", 1)
+    )
+    cursor, events = journal.follow(1, 1, WAIT_S)
+    assert (cursor, kinds(events)) == (6, ["started", "stream", "finished", "stream"])
+    assert numbers(journal.follow(1, 4, WAIT_S)[1]) == [5, 6]
+
+
+def test_a_follower_gets_all_of_an_execution_in_one_answer_when_it_ends(journal):
+    append(journal, queued(1, "1"), printed("other", 2))
+    following = journal.follow(1, 1, WAIT_S)
+    append(journal, started(1))
+    append(journal, printed("mine", 1), printed("other", 2))
+    assert not following.done()
+    append(journal, finished(1), printed("other", 2))
+    cursor, events = following.result(WAIT_S)
+    assert (cursor, numbers(events)) == (6, [3, 4, 6])
+
+
+def test_a_follower_is_told_what_there_is_when_its_time_is_over(journal):
+    append(journal, queued(1, "1"), started(1))
+    cursor, events = journal.follow(1, 0, 0.05).result(WAIT_S)
+    assert (cursor, numbers(events)) == (2, [1, 2])
+    assert journal.follow(1, 2, 0.05).result(WAIT_S) == (2, ())
+
+
+def test_a_follower_of_much_output_gets_it_piece_by_piece(journal):
+    append(journal, queued(1, "1"))
+    got, cursor = [], 1
+    following = journal.follow(1, cursor, WAIT_S)
+    for number in range(5):
+        append(journal, printed(f"{number}" * 500_000, 1))
+    append(journal, finished(1))
+    while not got or got[-1][2] != Kind.FINISHED:
+        cursor, events = following.result(WAIT_S) if isinstance(following, Future) else following
+        got += events
+        following = journal.follow(1, cursor, WAIT_S)
+    assert numbers(got) == [2, 3, 4, 5, 6, 7]
+    following.cancel()
+
+
+def test_an_execution_may_have_several_followers_and_some_that_are_gone(journal):
+    append(journal, queued(1, "1"), queued(2, "2"))
+    followers = [journal.follow(1, 0, WAIT_S) for _ in range(3)]
+    other = journal.follow(2, 0, WAIT_S)
+    followers[1].cancel()
+    append(journal, finished(1))
+    assert numbers(followers[0].result(WAIT_S)[1]) == numbers(followers[2].result(WAIT_S)[1]) == [1, 3]
+    assert not other.done()
+
+
+def test_threads_that_follow_and_append_at_once_miss_no_end(journal):
+    count = 200
+    append(journal, *(queued(number, "1") for number in range(1, count + 1)))
+    ends = []
+
+    def follow():
+        for number in range(1, count + 1):
+            reading = journal.follow(number, number, WAIT_S)
+            _, events = reading.result(WAIT_S) if isinstance(reading, Future) else reading
+            ends.append(kinds(events)[-1])
+
+    threads = [threading.Thread(target=follow) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for number in range(1, count + 1):
+        append(journal, finished(number))
+    for thread in threads:
+        thread.join()
+    assert ends == [Kind.FINISHED] * 3 * count
+
+
+def test_closing_answers_followers_with_what_there_is(tmp_path):
+    with open_journal(tmp_path) as journal:
+        append(journal, queued(1, "1"), started(1))
+        following = journal.follow(1, 1, 3600.0)
+    assert numbers(following.result(0)[1]) == [2]
+
+
+def test_nobody_follows_in_a_journal_that_closes(journal):
+    append(journal, queued(1, "1"))
+    journal.close_readers()
+    with pytest.raises(ConnectionLost, match="stopped"):
+        journal.follow(1, 0, 3600.0)
+
+
+# History and what a new hub asks
+
+
+def test_history_finds_inputs_that_contain_a_pattern_oldest_first(journal):
+    append(journal, queued(1, "import numpy"), printed("import"), queued(2, "x = 1", "bob"), queued(3, "import sys"))
+    found = journal.history("import", 10)
+    assert [(seq, number, name, code) for seq, number, _, name, code in found] == [
+        (1, 1, "alice", "import numpy"),
+        (4, 3, "alice", "import sys"),
+    ]
+    assert [number for _, number, *_ in journal.history("", 10)] == [1, 2, 3]
+    assert [number for _, number, *_ in journal.history("", 2)] == [2, 3]
+
+
+def test_history_takes_a_pattern_as_it_is(journal):
+    append(journal, queued(1, "a%b_c"), queued(2, "axb_c"), queued(3, 'print("ä\\n")'))
+    assert [number for _, number, *_ in journal.history("a%b", 10)] == [1]
+    assert [number for _, number, *_ in journal.history('"ä\\n"', 10)] == [3]
+    assert journal.history("A%B", 10) == ()
+
+
+def test_a_new_hub_finds_events_by_kind(journal):
+    assert journal.last_of(Kind.WORKER_STARTED) is None
+    assert journal.last_execution() == 0
+    append(
+        journal, queued(1, "a"), printed(), queued(7, "b"), Record(Kind.WORKER_STARTED, None, None, {"generation": 2})
+    )
+    assert [row[:4] for row in journal.select(Kind.QUEUED)] == [
+        (1, 1, "a", {"code": "a", "name": "alice"}),
+        (3, 7, "a", {"code": "b", "name": "alice"}),
+    ]
+    assert [row[0] for row in journal.select(Kind.QUEUED, after=1)] == [3]
+    assert journal.last_of(Kind.WORKER_STARTED) == (4, {"generation": 2})
+    assert journal.last_execution() == 7
+
+
+def test_the_position_in_the_ring_is_committed_with_the_events(tmp_path):
+    with open_journal(tmp_path) as journal:
+        append(journal, printed(), printed(), generation=2, position=4096)
+        append(journal, printed())
+        assert journal.ring_position(2) == 4096
+        append(journal, printed(), generation=2, position=8192)
+    with open_journal(tmp_path) as journal:
+        assert journal.ring_position(2) == 8192
+        assert journal.ring_position(1) == journal.ring_position(3) == 0
+
+
+def test_a_session_goes_on_where_it_left_off(tmp_path):
+    with open_journal(tmp_path) as journal:
+        assert journal.cursor_of("a") is None
+        journal.acknowledge("a", 3)
+        journal.acknowledge("b", 1)
+        journal.save_cursors()
+        journal.acknowledge("a", 5)
+        assert journal.cursor_of("a") == 5
+    with open_journal(tmp_path) as journal:
+        assert (journal.cursor_of("a"), journal.cursor_of("b"), journal.cursor_of("c")) == (5, 1, None)
+
+
+# Files that are none
+
+
+def test_a_file_that_is_no_journal_is_refused(tmp_path):
+    path = tmp_path / "journal.sqlite"
+    path.write_bytes(b"no database at all" * 1000)
+    with pytest.raises(RequestError, match=r"journal\.sqlite cannot be used: file is not a database"):
+        Journal(path, max_memory_chars=1, max_unsaved_chars=1)
+
+
+def test_another_database_is_refused(tmp_path):
+    path = tmp_path / "journal.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE events (name)")
+    with pytest.raises(RequestError, match="cannot be used: no such column"):
+        Journal(path, max_memory_chars=1, max_unsaved_chars=1)
+
+
+def test_a_place_where_no_file_can_be_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(RequestError, match="cannot be used"):
+        Journal(tmp_path / "file" / "journal.sqlite", max_memory_chars=1, max_unsaved_chars=1)
+
+
+def test_the_folder_of_a_journal_is_private(tmp_path):
+    with open_journal(tmp_path):
+        assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
+
+
+# A disk that refuses
+
+
+class Refusing:
+    """A connection whose disk is full for as long as `is_full`."""
+
+    def __init__(self, connection):
+        self._connection = connection
+        self.is_full = True
+
+    def __getattr__(self, name):
+        return getattr(self._connection, name)
+
+    def execute(self, statement, *parameters):
+        self._refuse(statement)
+        return self._connection.execute(statement, *parameters)
+
+    def executemany(self, statement, rows):
+        self._refuse(statement)
+        return self._connection.executemany(statement, rows)
+
+    def _refuse(self, statement):
+        if self.is_full and statement.startswith("INSERT"):
+            raise sqlite3.OperationalError("database or disk is full")
+
+
+@contextlib.contextmanager
+def refusing(journal):
+    """While this lasts nothing can be written; afterwards the next append tries again."""
+    disk = Refusing(journal._writer)
+    with mock.patch.object(journal, "_writer", disk), mock.patch.object(journal_module, "_RETRY_S", 0.0):
+        yield disk
+
+
+def kinds(events):
+    return [event[2] for event in events]
+
+
+def on_disk(folder):
+    with contextlib.closing(sqlite3.connect(Path(folder) / "state" / "journal.sqlite")) as connection:
+        return [seq for (seq,) in connection.execute("SELECT seq FROM events ORDER BY seq")]
+
+
+def test_readers_get_what_the_disk_refuses_and_are_told_of_it_once(tmp_path):
+    with open_journal(tmp_path, memory=0) as journal:
+        append(journal, printed("before"))
+        with refusing(journal):
+            for text in "abc":
+                append(journal, printed(text))
+            events = read_everything(journal)
+            assert kinds(events) == ["stream", "stream", "journal_trouble", "stream", "stream"]
+            assert numbers(events) == [1, 2, 3, 4, 5]
+            assert "cannot be written (database or disk is full)" in json.loads(events[2][5])["message"]
+            assert on_disk(tmp_path) == [1]
+
+
+def test_what_was_held_is_written_as_soon_as_there_is_room_and_that_is_told_once(tmp_path):
+    with open_journal(tmp_path, memory=0) as journal:
+        with refusing(journal) as disk:
+            append(journal, printed("a"))
+            disk.is_full = False
+            append(journal, printed("b"))
+        for text in "cd":
+            append(journal, printed(text))
+        expected = ["stream", "journal_trouble", "stream", "journal_recovered", "stream", "stream"]
+        assert kinds(read_everything(journal)) == expected
+        assert json.loads(read_everything(journal)[3][5]) == {"message": "the journal is written again", "dropped": 0}
+        assert on_disk(tmp_path) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_second_trouble_is_told_again(tmp_path):
+    with open_journal(tmp_path) as journal:
+        with refusing(journal) as disk:
+            for is_full in (True, False, True, False):
+                disk.is_full = is_full
+                append(journal, printed())
+        words = [kind for kind in kinds(read_everything(journal)) if kind != Kind.STREAM]
+        assert words == ["journal_trouble", "journal_recovered"] * 2
+        assert on_disk(tmp_path) == list(range(1, journal.last + 1))
+
+
+def test_a_full_database_is_survived(tmp_path):
+    """The real thing: SQLite itself says that there is no room."""
+    with open_journal(tmp_path) as journal, mock.patch.object(journal_module, "_RETRY_S", 0.0):
+        append(journal, printed("before"))
+        pages = journal._writer.execute("PRAGMA page_count").fetchone()[0]
+        journal._writer.execute(f"PRAGMA max_page_count={pages + 2}")
+        for _ in range(5):
+            append(journal, printed("x" * 10_000))
+        assert Kind.JOURNAL_TROUBLE in kinds(read_everything(journal))
+        journal._writer.execute("PRAGMA max_page_count=1000000")
+        append(journal, printed("after"))
+        events = read_everything(journal)
+        assert numbers(events) == on_disk(tmp_path) == list(range(1, len(events) + 1))
+        assert kinds(events)[-1] == Kind.JOURNAL_RECOVERED
+
+
+def test_the_position_in_the_ring_is_written_with_what_was_held(tmp_path):
+    with open_journal(tmp_path) as journal:
+        with refusing(journal) as disk:
+            append(journal, printed(), generation=1, position=4096)
+            assert journal.ring_position(1) == 0
+            disk.is_full = False
+            append(journal, printed())
+        assert journal.ring_position(1) == 4096
+
+
+def test_a_full_disk_is_not_tried_with_every_event(journal, monkeypatch):
+    monkeypatch.setattr(journal_module, "_RETRY_S", 3600.0)
+    with mock.patch.object(journal, "_writer", Refusing(journal._writer)) as disk:
+        append(journal, printed())
+        disk.is_full = False
+        append(journal, printed())
+        assert Kind.JOURNAL_RECOVERED not in kinds(read_everything(journal))
+
+
+def test_only_so_much_is_held_and_what_was_dropped_is_counted(tmp_path):
+    with open_journal(tmp_path, memory=0, unsaved=2000) as journal:
+        append(journal, printed("before"))
+        with refusing(journal) as disk:
+            for number in range(50):
+                append(journal, printed(f"{number:0100}"))
+            held = read_everything(journal)
+            disk.is_full = False
+            append(journal, printed("after"))
+        events = read_everything(journal)
+        assert texts(held[1:])[-1] == f"{49:0100}"
+        assert kinds(events)[-1] == Kind.JOURNAL_RECOVERED
+        dropped = json.loads(events[-1][5])["dropped"]
+        assert dropped > 0
+        assert len(on_disk(tmp_path)) == journal.last - dropped
+        # What could not be held is passed over; everything else is told, in order.
+        assert numbers(events) == on_disk(tmp_path)
+
+
+def test_a_gap_hides_nothing_that_is_still_held(tmp_path):
+    with open_journal(tmp_path, memory=0, unsaved=500) as journal:
+        append(journal, printed("before"))
+        with refusing(journal):
+            for number in range(20):
+                append(journal, printed(f"{number:0100}"))
+            assert texts(read(journal, cursor=1)[1])[-1] == f"{19:0100}"
+
+
+def test_closing_writes_what_was_held(tmp_path):
+    with open_journal(tmp_path) as journal, refusing(journal) as disk:
+        append(journal, printed())
+        disk.is_full = False
+        journal.close()
+        assert on_disk(tmp_path) == [1, 2]
+
+
+def test_closing_on_a_full_disk_is_no_error(tmp_path):
+    with open_journal(tmp_path) as journal, refusing(journal):
+        append(journal, printed())
+        journal.acknowledge("a", 1)
+        journal.close()
+
+
+# Death
+
+
+APPENDING = """
+import os, sys
+from pathlib import Path
+from rpyc_kernel.core.actions import Record
+from rpyc_kernel.hub.journal import Journal
+
+journal = Journal(Path(sys.argv[1]), max_memory_chars=1000, max_unsaved_chars=1000)
+for number in range(1, 1 << 30):
+    records = [Record("stream", number, "a", {"text": str(number) * 50})] * (1 + number % 3)
+    journal.append(records, generation=1, position=number * 16)
+    os.write(1, journal.last.to_bytes(8, "big"))
+"""
+
+
+@pytest.mark.parametrize("least", [1, 200])
+def test_a_hub_killed_in_the_middle_leaves_a_journal_without_a_gap(tmp_path, least):
+    (tmp_path / "state").mkdir()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen(
+        [sys.executable, "-c", APPENDING, str(tmp_path / "state" / "journal.sqlite")],
+        stdout=subprocess.PIPE,
+        env=environment,
+    ) as child:
+        told = 0
+        while told < least:
+            told = int.from_bytes(child.stdout.read(8), "big")
+        child.send_signal(signal.SIGKILL)
+        rest = child.stdout.read()
+    whole = len(rest) // 8 * 8
+    told = int.from_bytes(rest[whole - 8 : whole], "big") if whole else told
+    with open_journal(tmp_path) as journal:
+        events = read_everything(journal)
+        assert numbers(events) == list(range(1, journal.last + 1))
+        assert journal.last >= told
+        last_batch = events[-1][3]
+        assert journal.ring_position(1) == last_batch * 16
+        assert [event[3] for event in events].count(last_batch) == 1 + last_batch % 3, "half a transaction"
+        append(journal, printed())
+        assert journal.last == len(events) + 1

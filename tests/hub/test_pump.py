@@ -1,0 +1,359 @@
+"""The pump: what a worker writes into the ring and its pipes becomes reports, all of it and in order."""
+
+import json
+import os
+import socket
+import threading
+
+import pytest
+
+from rpyc_kernel.core.contract import Kind
+from rpyc_kernel.hub import pump
+from rpyc_kernel.hub.pump import Pump, read_reports
+from rpyc_kernel.system import ring
+from rpyc_kernel.system.ring import ASLEEP, RECORD, SPILLED, STDERR, STDOUT, Frame, RingReader, RingWriter
+from rpyc_kernel.system.runtime_folder import RuntimeFolder
+from tests.support.waiting import wait_until
+
+FINISHED = (Kind.FINISHED, {"outcome": "ok", "duration_s": 0.1})
+RESULT = (Kind.RESULT, {"data": {"text/plain": "1"}, "metadata": {}, "literal": "1"})
+
+
+def record(kind, payload):
+    return json.dumps([kind, payload]).encode()
+
+
+def printed(text, execution=1, name="stdout"):
+    return (Kind.STREAM, execution, {"name": name, "text": text})
+
+
+class Rig:
+    """A pump between a worker's ends and a list of reports."""
+
+    def __init__(self, path):
+        self.folder = RuntimeFolder(path)
+        ring.create(self.folder.ring(1), 64 * 4096)
+        self.bell_out, self._bell_in = socket.socketpair()
+        self.writer = RingWriter(self.folder.ring(1), lambda: self.bell_out.send(b"!"), lambda: None)
+        self.reader = RingReader(self.folder.ring(1), 0)
+        (out_read, self.out), (err_read, self.err) = os.pipe(), os.pipe()
+        self.running = 1
+        self.batches, self.positions, self.ticks, self.damages = [], [], 0, 0
+        self.pump = Pump(
+            self.folder,
+            1,
+            self.reader,
+            self._bell_in,
+            (out_read, err_read),
+            running=lambda: self.running,
+            deliver=self._deliver,
+            damaged=self._note_damage,
+            tick=self._count,
+        )
+
+    def _deliver(self, reports, position):
+        self.batches.append(reports)
+        self.positions.append(position)
+        self.reader.release(position)
+
+    def _count(self):
+        self.ticks += 1
+
+    def _note_damage(self):
+        self.damages += 1
+
+    @property
+    def reports(self):
+        return [report for batch in list(self.batches) for report in batch]
+
+    def text_of(self, name):
+        return "".join(payload["text"] for kind, _, payload in self.reports if payload.get("name") == name)
+
+    def is_asleep(self):
+        return self.reader.words[ring.WORD_READER] == ASLEEP
+
+    def close_pipes(self):
+        for descriptor in (self.out, self.err):
+            if descriptor is not None:
+                os.close(descriptor)
+        self.out = self.err = None
+
+
+@pytest.fixture
+def rig(tmp_path):
+    """A pump that does not run yet; its end is that of the worker."""
+    rig = Rig(tmp_path)
+    yield rig
+    rig.close_pipes()
+    if rig.pump._thread.ident is None:
+        rig.pump.start()
+    if rig.pump._thread.is_alive():
+        rig.pump.finish()
+    rig.writer.close()
+    rig.reader.close()
+    rig.bell_out.close()
+    rig._bell_in.close()
+
+
+def finish(rig):
+    rig.close_pipes()
+    rig.pump.finish()
+    return rig.reports
+
+
+# Frames and what they mean
+
+
+def test_neighbours_of_one_stream_become_one_report(rig):
+    for kind, execution, text in (
+        (STDOUT, 1, "a"),
+        (STDOUT, 1, "b"),
+        (STDERR, 1, "c"),
+        (STDOUT, 2, "d"),
+        (STDOUT, 0, "e"),
+    ):
+        rig.writer.put(kind, execution, text.encode())
+    rig.pump.start()
+    assert finish(rig) == [printed("ab"), printed("c", name="stderr"), printed("d", 2), printed("e", None)]
+
+
+def test_a_report_keeps_its_place_between_prints(rig):
+    rig.writer.put(STDOUT, 1, b"before")
+    rig.writer.put(RECORD, 1, record(*RESULT))
+    rig.writer.put(STDOUT, 1, b"after")
+    rig.pump.start()
+    kind, payload = RESULT
+    assert finish(rig) == [printed("before"), (kind, 1, payload), printed("after")]
+
+
+def test_what_is_no_text_is_shown_escaped(rig):
+    rig.writer.put(STDOUT, 1, b"\xff\xe4")
+    rig.pump.start()
+    assert finish(rig) == [printed("\\xff\\xe4")]
+
+
+def test_an_event_too_large_for_the_ring_comes_from_its_file(rig):
+    data = {"text/plain": "x" * 100_000}
+    kind, payload = Kind.DISPLAY, {"data": data, "metadata": {}, "display_id": None, "is_update": False}
+    rig.folder.spill(1, 7).write_bytes(record(kind, payload))
+    rig.writer.put(SPILLED, 3, b"7")
+    rig.pump.start()
+    assert finish(rig) == [(kind, 3, payload)]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff\xfe",
+        b"{",
+        b"[" * 100_000,
+        b"3",
+        b"[]",
+        b'["stream"]',
+        b'[["stream"], {}]',
+        b'["unheard_of", {}]',
+        b'["result", []]',
+        b'["result", {"data": {}}]',
+        b'["finished", {}]',
+        b'["input_requested", {"token": 1}]',
+        b'["hub_stopped", {"reason": "I say so"}]',
+        b'["started", {"generation": 1}]',
+    ],
+)
+def test_what_is_no_event_of_a_worker_is_left_out(tmp_path, data):
+    frames = [Frame(STDOUT, 1, b"before"), Frame(RECORD, 1, data), Frame(STDOUT, 1, b"after")]
+    assert read_reports(frames, RuntimeFolder(tmp_path), 1) == [printed("before"), printed("after")]
+
+
+@pytest.mark.parametrize("data", [b"99", b"nonsense", b""])
+def test_a_file_that_is_not_there_is_left_out(tmp_path, data):
+    assert read_reports([Frame(SPILLED, 1, data), Frame(STDOUT, 1, b"x")], RuntimeFolder(tmp_path), 1) == [printed("x")]
+
+
+def test_damage_is_told_and_does_not_stop_the_pump(rig):
+    rig.writer.put(STDOUT, 1, b"good")
+    rig.writer.put(STDOUT, 2, b"bad")
+    rig.reader._mapping.memory[ring.HEADER_BYTES + 32] ^= 0xFF
+    rig.pump.start()
+    wait_until(lambda: "damaged" in rig.text_of("stderr"))
+    rig.writer.put(STDOUT, 3, b"after")
+    reports = finish(rig)
+    assert reports[0] == printed("good")
+    assert reports[-1] == printed("after", 3)
+    assert "some output is lost" in rig.text_of("stderr")
+    assert rig.damages == 1
+
+
+# Pipes
+
+
+def test_what_comes_by_a_pipe_belongs_to_what_runs(rig):
+    rig.running = 5
+    rig.pump.start()
+    os.write(rig.err, "ä".encode())
+    wait_until(lambda: rig.reports)
+    assert finish(rig) == [printed("ä", 5, "stderr")]
+
+
+def test_what_comes_by_a_pipe_while_nothing_runs_belongs_to_nobody(rig):
+    rig.running = None
+    rig.pump.start()
+    os.write(rig.out, b"x")
+    wait_until(lambda: rig.reports)
+    assert finish(rig) == [printed("x", None)]
+
+
+def test_pipes_are_drained_before_an_execution_is_said_to_be_finished(rig):
+    rig.running = 2
+    os.write(rig.out, b"from a child process")
+    os.write(rig.err, b"its error")
+    rig.writer.put(STDOUT, 1, b"last print")
+    rig.writer.put(RECORD, 1, record(*FINISHED))
+    rig.pump.start()
+    kind, payload = FINISHED
+    assert finish(rig) == [
+        printed("last print"),
+        printed("from a child process", 1),
+        printed("its error", 1, "stderr"),
+        (kind, 1, payload),
+    ]
+
+
+def test_a_full_pipe_is_drained_to_its_end_before_finished(rig):
+    os.set_blocking(rig.out, False)
+    written = 0
+    with pytest.raises(BlockingIOError):
+        while True:
+            written += os.write(rig.out, b"x" * 4096)
+    rig.writer.put(RECORD, 1, record(*FINISHED))
+    rig.pump.start()
+    reports = finish(rig)
+    assert [kind for kind, _, _ in reports][-1] == Kind.FINISHED
+    assert len(rig.text_of("stdout")) == written
+
+
+def test_a_character_cut_in_two_by_a_pipe_is_put_together(rig):
+    rig.pump.start()
+    for byte in "€".encode():
+        count = len(rig.batches)
+        os.write(rig.out, bytes([byte]))
+        wait_until(lambda seen=count: len(rig.batches) > seen or rig.is_asleep())
+    wait_until(lambda: rig.text_of("stdout") == "€")
+
+
+def test_half_a_character_at_the_end_is_shown_escaped(rig):
+    rig.pump.start()
+    os.write(rig.out, "a€".encode()[:2])
+    finish(rig)
+    assert rig.text_of("stdout") == "a\\xe2"
+
+
+def test_somebody_who_writes_without_end_does_not_hold_up_the_others(rig):
+    is_done = threading.Event()
+    descriptor = os.dup(rig.out)
+
+    def write_endlessly():
+        while not is_done.is_set():
+            os.write(descriptor, b"x" * 4096)
+
+    thread = threading.Thread(target=write_endlessly)
+    thread.start()
+    rig.pump.start()
+    try:
+        rig.writer.put(RECORD, 1, record(*FINISHED))
+        wait_until(lambda: any(kind == Kind.FINISHED for kind, _, _ in rig.reports))
+    finally:
+        is_done.set()
+        thread.join()
+        os.close(descriptor)
+
+
+def count_rounds(rig):
+    """How often the pump looks around in about a second."""
+    rounds = []
+    announce = rig.reader.announce
+    wait_until(lambda: rig.ticks)
+    rig.reader.announce = lambda state: rounds.append(state) or announce(state)
+    ticks = rig.ticks
+    wait_until(lambda: rig.ticks > ticks, what="a tick within about a second")
+    return len(rounds)
+
+
+def test_a_worker_that_closes_its_descriptors_does_not_keep_the_hub_busy(rig):
+    rig.pump.start()
+    rig.close_pipes()
+    assert count_rounds(rig) < 50
+    rig.writer.put(STDOUT, 1, b"still there")
+    assert finish(rig) == [printed("still there")]
+
+
+def test_a_worker_whose_end_of_the_bell_is_gone_does_not_keep_the_hub_busy(rig):
+    rig.pump.start()
+    rig.bell_out.close()
+    assert count_rounds(rig) < 50
+
+
+# Sleeping, waking and ending
+
+
+def test_a_print_wakes_a_pump_that_sleeps(rig, monkeypatch):
+    monkeypatch.setattr(pump, "_SLEEP_MS", 3_600_000)
+    rig.pump.start()
+    for number in range(20):
+        wait_until(rig.is_asleep)
+        rig.writer.put(STDOUT, number + 1, b"x")
+        wait_until(lambda expected=number + 1: len(rig.reports) == expected, what="a wake-up")
+    assert finish(rig) == [printed("x", number + 1) for number in range(20)]
+
+
+def test_the_position_told_with_the_reports_is_behind_them(rig):
+    rig.pump.start()
+    for number in range(100):
+        rig.writer.put(RECORD, number + 1, record(*RESULT))
+    finish(rig)
+    assert rig.positions == sorted(rig.positions)
+    assert rig.positions[-1] == rig.reader.words[ring.WORD_HEAD]
+    assert [execution for _, execution, _ in rig.reports] == list(range(1, 101))
+
+
+def test_the_ring_is_not_released_before_delivery(rig):
+    begun, may_go_on = threading.Event(), threading.Event()
+    deliver = rig._deliver
+
+    def deliver_slowly(reports, position):
+        begun.set()
+        may_go_on.wait(10)
+        deliver(reports, position)
+
+    rig.pump._deliver = deliver_slowly
+    rig.writer.put(STDOUT, 1, b"x")
+    rig.pump.start()
+    assert begun.wait(10)
+    assert rig.reader.words[ring.WORD_TAIL] == 0
+    may_go_on.set()
+    finish(rig)
+    assert rig.reader.words[ring.WORD_TAIL] == rig.reader.words[ring.WORD_HEAD]
+
+
+def test_one_delivery_that_fails_does_not_end_the_pump(rig, caplog):
+    def fail(reports, position):
+        rig.pump._deliver = rig._deliver
+        raise LookupError("of this delivery")
+
+    rig.pump._deliver = fail
+    rig.writer.put(STDOUT, 1, b"x")
+    rig.pump.start()
+    wait_until(lambda: "some output could not be passed on" in caplog.text)
+    rig.writer.put(STDOUT, 2, b"y")
+    wait_until(lambda: rig.reports == [printed("y", 2)])
+
+
+def test_finishing_reads_everything_that_is_there(rig):
+    rig.pump.start()
+    for _ in range(1000):
+        rig.writer.put(STDOUT, 1, b"x" * 100)
+    os.write(rig.out, b"y" * 1000)
+    finish(rig)
+    assert rig.text_of("stdout").count("x") == 100_000
+    assert rig.text_of("stdout").count("y") == 1000

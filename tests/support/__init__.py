@@ -1,0 +1,1 @@
+"""What tests share: waiting, processes and their end, folders of a test's own, and the search for leaks."""

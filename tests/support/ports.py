@@ -1,0 +1,26 @@
+"""Ports for those who must be told one before they listen, while other tests of the same run open ports too.
+
+What asks the system for any free port and gives it back for another process to take may find it taken by then, for the
+system gives it to the next who asks. These lie below the range that the system gives out by itself, and each process
+of a run has its own.
+"""
+
+import itertools
+import os
+import socket
+
+_FIRST = 20_000
+_EACH = 1000
+_worker = int("".join(filter(str.isdigit, os.environ.get("PYTEST_XDIST_WORKER", ""))) or 0)
+_numbers = itertools.cycle(range(_FIRST + _EACH * (_worker % 10), _FIRST + _EACH * (_worker % 10 + 1)))
+
+
+def find_port(host: str = "127.0.0.1") -> int:
+    """A port of this process's that nobody listens on."""
+    while True:
+        port = next(_numbers)
+        try:
+            socket.create_server((host, port)).close()
+        except OSError:
+            continue
+        return port

@@ -1,0 +1,226 @@
+"""Processes: whether they live, how they ended, what they held, where they stand."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from rpyc_kernel.system.processes import (
+    STACK_SIGNAL,
+    Child,
+    Stranger,
+    describe_exit,
+    dump_stacks,
+    is_alive,
+    kill,
+    memory_bytes,
+    spawn_module,
+)
+from tests.support.waiting import wait_until
+
+NOBODY = 2**22 + 1
+"""More than Linux ever gives out."""
+
+WAIT_FOR_STDIN = "import sys; sys.stdin.read()"
+
+
+@pytest.fixture
+def child():
+    with subprocess.Popen([sys.executable, "-c", WAIT_FOR_STDIN], stdin=subprocess.PIPE) as process:
+        yield process
+        process.kill()
+
+
+# How a process ended
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (0, "exited with status 0"),
+        (3, "exited with status 3"),
+        (-9, "killed by SIGKILL"),
+        (-11, "killed by SIGSEGV"),
+        (-99, "killed by signal 99"),
+    ],
+)
+def test_an_exit_code_is_put_in_words(code, words):
+    assert describe_exit(code) == words
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("raise SystemExit(3)", "exited with status 3"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "killed by SIGKILL"),
+    ],
+)
+def test_a_child_tells_how_it_ended_and_what_it_held(code, reason):
+    ending = Child(subprocess.Popen([sys.executable, "-c", code])).wait()
+    assert ending.reason == reason
+    # A child that has not become another program yet shares its parent's memory, and so its peak.
+    own_peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    assert 1_000_000 < ending.peak_memory_bytes < own_peak_bytes + 1_000_000_000
+
+
+def test_of_a_stranger_only_the_end_is_known(child):
+    endings = []
+    thread = threading.Thread(target=lambda: endings.append(Stranger(child.pid).wait()))
+    thread.start()
+    assert not endings
+    child.kill()
+    thread.join(10)
+    assert "how is unknown" in endings[0].reason
+    assert endings[0].peak_memory_bytes is None
+
+
+def test_a_stranger_that_is_gone_has_ended():
+    assert "how is unknown" in Stranger(NOBODY).wait().reason
+
+
+# Whether a process lives
+
+
+def test_a_running_process_is_alive(child):
+    assert is_alive(child.pid)
+    assert is_alive(os.getpid())
+
+
+def test_a_zombie_is_not_alive(child):
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    os.kill(child.pid, 0)  # it has a number still
+    assert not is_alive(child.pid)
+
+
+@pytest.mark.parametrize("pid", [None, 0, NOBODY])
+def test_what_is_no_process_is_not_alive(pid):
+    assert not is_alive(pid)
+
+
+def test_a_process_of_another_user_is_alive(monkeypatch):
+    def refuse(pid, number):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refuse)
+    assert is_alive(1)
+
+
+def test_killing_what_is_gone_is_no_error(child):
+    kill(child.pid)
+    assert child.wait() == -signal.SIGKILL
+    kill(NOBODY)
+
+
+# What it holds
+
+
+def test_the_memory_of_a_process_is_told_in_bytes(child):
+    wait_until(lambda: (memory_bytes(child.pid) or 0) > 1_000_000, what="an interpreter to be in memory")
+    assert memory_bytes(child.pid) < 1_000_000_000
+
+
+def test_what_has_ended_holds_no_memory(child):
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert memory_bytes(child.pid) is None
+    assert memory_bytes(NOBODY) is None
+
+
+# Starting
+
+
+REPORT = """
+import json, os, sys
+print(json.dumps([sys.argv[1:], os.getcwd(), os.getpid() == os.getsid(0), os.environ.get("SPECIAL"), sys.stdin.read()]))
+"""
+
+
+def test_a_module_runs_in_a_session_of_its_own(tmp_path):
+    (tmp_path / "report.py").write_text(REPORT)
+    read_end, write_end = os.pipe()
+    child = spawn_module("report", ["a", "b"], cwd=str(tmp_path), environment={"SPECIAL": "1"}, stdout=write_end)
+    os.close(write_end)
+    with os.fdopen(read_end) as opened:
+        told = opened.read()
+    assert child.wait().reason == "exited with status 0"
+    assert told.strip() == f'[["a", "b"], "{os.path.realpath(tmp_path)}", true, "1", ""]'
+
+
+def test_an_interpreter_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        spawn_module("this", [], cwd=str(tmp_path), python=str(tmp_path / "python"))
+
+
+# Where it stands
+
+
+STAND = """
+import faulthandler, os, signal, sys, threading
+
+def wait_in_a_thread():
+    threading.Event().wait()
+
+def stand_here():
+    os.write(1, b"ready")
+    sum(range(10**12))  # holds the interpreter lock all the time
+
+faulthandler.register(int(sys.argv[2]), open(sys.argv[1], "ab", buffering=0), all_threads=True, chain=False)
+threading.Thread(target=wait_in_a_thread, daemon=True).start()
+stand_here()
+"""
+
+
+@pytest.fixture
+def standing(tmp_path):
+    """A child deep in a C call, and the file for its stacks."""
+    (tmp_path / "stand.py").write_text(STAND)
+    stacks = tmp_path / "stacks"
+    stacks.write_text("from an earlier time\n")
+    read_end, write_end = os.pipe()
+    child = spawn_module("stand", [str(stacks), str(STACK_SIGNAL)], cwd=str(tmp_path), stdout=write_end)
+    os.close(write_end)
+    assert os.read(read_end, 5) == b"ready"
+    os.close(read_end)
+    yield child.pid, stacks
+    kill(child.pid)
+    child.wait()
+
+
+def test_stacks_come_while_a_c_call_holds_the_interpreter_lock(standing):
+    pid, stacks = standing
+    began = time.monotonic()
+    for _ in range(2):
+        stack = dump_stacks(pid, stacks, timeout_s=10)
+        assert "in stand_here" in stack
+        assert "in wait_in_a_thread" in stack
+        assert "earlier" not in stack
+        assert stack.count("in stand_here") == 1
+    assert time.monotonic() - began < 5, "it waited although the stacks were complete"
+
+
+def test_no_stack_comes_from_a_process_that_the_system_stopped(standing):
+    pid, stacks = standing
+    os.kill(pid, signal.SIGSTOP)
+    assert dump_stacks(pid, stacks, timeout_s=0.05) is None
+
+
+def test_no_stack_comes_from_a_process_that_is_gone(tmp_path):
+    assert dump_stacks(NOBODY, tmp_path / "stacks", timeout_s=10) is None
+    (tmp_path / "stacks").touch()
+    assert dump_stacks(NOBODY, tmp_path / "stacks", timeout_s=10) is None
+
+
+def test_a_detached_process_is_nobodys_child():
+    code = (
+        "import os; from rpyc_kernel.system import processes\n"
+        "first = os.getpid(); processes.detach(); print(os.getpid() != first, flush=True)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, check=True).stdout
+    assert told == b"True\n"

@@ -1,0 +1,368 @@
+"""Who runs what, who waits for whom, and what Ctrl-C does to it."""
+
+import socket
+import threading
+
+import pytest
+import rpyc
+from rpyc.core import Channel, consts
+
+from rpyc_kernel.errors import CallTimeout, ConnectionLost
+from rpyc_kernel.wire import messages
+from tests.support.waiting import wait_until
+from tests.wire.interrupts import MAY_BE_SWALLOWED, interrupt_at, interrupt_everywhere
+from tests.wire.peers import (
+    DEADLINE_S,
+    Serving,
+    open_stock,
+    our_client,
+    our_pair,
+    our_server,
+    socket_pair,
+    stock_pair,
+    stock_server,
+    value_server,
+)
+from tests.wire.services import Gate, Workshop
+from tests.wire.stages import closing_all, wait_until_blocked
+
+
+class Counter:
+    def exposed_next(self, number):
+        return number + 1
+
+
+def do_two_calls_get_on_that_wait_for_each_other(pair, patience_s):
+    """One call is answered by a callback, and the callback waits for the other call, which was waiting first."""
+    gate = Gate()
+    with pair(Workshop(gate=gate)) as (client, _):
+        client.root.execute("def call(back):\n    gate()\n    return back()")
+        call, add = client.root.eval("call"), client.root.eval("lambda: 2 + 2")
+        is_answered = threading.Event()
+        answers = []
+        first = Serving(lambda: answers.append(call(lambda: is_answered.wait(patience_s))))
+        gate.wait_reached()
+        second = Serving(lambda: (add(), is_answered.set()))
+        wait_until_blocked(second)
+        gate.open()
+        first.join()
+        second.join()
+        return answers == [True]
+
+
+def test_stock_deadlocks_on_two_calls_that_wait_for_each_other():
+    assert not do_two_calls_get_on_that_wait_for_each_other(stock_pair, 0.5)
+
+
+def test_two_calls_that_wait_for_each_other_get_on():
+    assert do_two_calls_get_on_that_wait_for_each_other(our_pair, DEADLINE_S)
+
+
+def test_stock_is_dead_after_a_callback_that_raised():
+    def fail(result):
+        raise LookupError("from the callback")
+
+    with stock_pair() as (client, _):
+        evaluate = client.root.eval
+        result = rpyc.async_(evaluate)("1")
+        result.add_callback(fail)
+        with pytest.raises(LookupError):
+            result.wait()
+        client._config["sync_request_timeout"] = 0.3
+        other = Serving(lambda: evaluate("2"))
+        other.join()
+        assert isinstance(other.error, TimeoutError)
+
+
+def test_a_callback_that_raises_is_logged_and_harms_nobody(caplog):
+    def fail(result):
+        raise LookupError("from the callback")
+
+    seen = []
+    with our_pair() as (client, _):
+        evaluate = client.root.eval
+        result = rpyc.async_(evaluate)("1")
+        result.add_callback(fail)
+        result.add_callback(lambda result: seen.append((result.value, threading.current_thread().name)))
+        assert result.value == 1
+        other = Serving(lambda: evaluate("2"))
+        other.join()
+        assert other.error is None
+        wait_until(lambda: seen)
+    assert "a callback of a reply" in caplog.text
+    assert seen in ([(1, "client-requests")], [(1, threading.current_thread().name)])
+
+
+def test_stock_answers_its_server_only_while_it_waits_itself():
+    with stock_server(config={"sync_request_timeout": 0.3}) as (sock, _):
+        client = open_stock(sock)
+        client.root.execute("results = []")
+        call = rpyc.async_(client.root.eval("lambda back: results.append(back())"))
+        result = call(lambda: "answered")
+        assert not result._is_ready
+        # Nobody serves, and looking does not help: by then the server has given up and said so.
+        sock = client._channel.stream.sock
+        wait_until(lambda: consts.MSG_EXCEPTION in read_kinds(sock.recv(65536, socket.MSG_PEEK)))
+        result._conn.poll_all(0.1)
+        with pytest.raises(TimeoutError):
+            _ = result.value
+        client._channel.close()
+        client.close()
+
+
+def read_kinds(data):
+    kinds = []
+    while data:
+        length, _ = Channel.FRAME_HEADER.unpack_from(data)
+        start = Channel.FRAME_HEADER.size
+        kinds.append(messages.decode(data[start : start + length])[0])
+        data = data[start + length + len(Channel.FLUSHER) :]
+    return kinds
+
+
+def test_an_idle_client_answers_its_server():
+    with our_pair() as (client, server):
+        client.root.execute("results = []")
+        take = client.root.eval("lambda back: results.append(back)")
+        take(lambda: threading.current_thread().name)
+        back = server._local_root.namespace["results"][0]
+        assert back() == "client-requests"
+
+
+def test_callbacks_nest_to_any_depth_on_one_thread():
+    names = set()
+
+    def descend(depth):
+        names.add(threading.current_thread().name)
+        return 0 if depth == 0 else 1 + bounce(descend, depth - 1)
+
+    with our_pair() as (client, _):
+        bounce = client.root.eval("lambda back, depth: back(depth)")
+        assert bounce(descend, 20) == 20
+    assert names == {"client-requests"}
+
+
+def test_requests_are_served_one_by_one_in_the_order_of_their_arrival():
+    with our_pair() as (client, server):
+        client.root.execute("seen = []")
+        note = rpyc.async_(client.root.eval("seen.append"))
+        results = [note(number) for number in range(500)]
+        results[-1].wait()
+        assert server._local_root.namespace["seen"] == list(range(500))
+        assert all(result.ready for result in results)
+
+
+def test_what_needs_no_user_code_is_answered_while_a_request_runs():
+    gate = Gate()
+    with our_pair(Workshop(gate=gate, thing=Gate())) as (client, _):
+        evaluate = client.root.eval
+        thing = evaluate("thing")
+        running = rpyc.async_(client.root.eval("gate"))()
+        gate.wait_reached()
+        client.ping(timeout=DEADLINE_S)
+        assert client.sync_request(consts.HANDLE_INSPECT, thing.____id_pack__)
+        assert not running.ready
+        gate.open()
+        assert running.value is True
+
+
+def test_a_waiting_callback_lets_a_user_thread_pass():
+    gate = Gate()
+    with our_pair() as (client, _):
+        call = rpyc.async_(client.root.eval("lambda back: back()"))
+        running = call(gate)
+        gate.wait_reached()
+        assert client._outbox._queued_bytes == 0
+        client.ping(timeout=DEADLINE_S)
+        gate.open()
+        assert running.value is True
+
+
+def test_waiting_on_the_reader_thread_is_refused():
+    gate, errors = Gate(), []
+
+    class Gated:
+        def exposed_wait(self):
+            return gate()
+
+    def wait(future):
+        try:
+            client.sync_request(consts.HANDLE_PING, "ping")
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    with value_server(Gated()) as (sock, _), our_client(sock) as client:
+        future = client.call("wait")
+        future.add_done_callback(wait)
+        gate.open()
+        wait_until(lambda: errors)
+        assert "wait on another thread" in errors[0]
+
+
+def test_code_that_serves_a_connection_itself_does_no_harm():
+    with our_pair() as (client, server):
+        serving, polling = rpyc.BgServingThread(client), Serving(server.serve_all)
+        assert client.root.eval("lambda back: back(1)")(lambda number: number + 1) == 2
+        assert client.poll() is False
+        assert client.poll_all(0.01) is False
+        assert client.serve(0.01) is False
+        serving.stop()
+        client.close()
+        polling.join()
+        assert polling.error is None
+        with pytest.raises(ConnectionLost):
+            client.serve(0)
+
+
+def test_a_request_can_let_the_requests_behind_it_pass():
+    with our_pair() as (client, server):
+        server._local_root.namespace.update(server=server, seen=[])
+        client.root.execute("def wait():\n    while not seen: server.serve(0.05)\n    return seen")
+        waiting = rpyc.async_(client.root.eval("wait"))()
+        note = rpyc.async_(client.root.eval("seen.append"))("behind")
+        assert waiting.value[0] == "behind"
+        assert note.ready
+
+
+# ---- Ctrl-C ----
+
+
+def test_stock_hangs_after_ctrl_c_while_a_frame_is_read():
+    with stock_pair() as (client, _):
+        root = client.root
+        read = client._channel.stream.read
+        reads = []
+
+        def read_and_be_interrupted(count):
+            data = read(count)
+            reads.append(count)
+            if len(reads) == 1:
+                raise KeyboardInterrupt
+            return data
+
+        client._channel = Interrupted(client._channel, read_and_be_interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            root.eval("1")
+        watchdog = threading.Timer(0.5, client._channel.channel.close)
+        watchdog.start()
+        client._config["sync_request_timeout"] = 0.1
+        with pytest.raises(Exception):  # noqa: B017 - which one depends on where the stream has got to
+            root.eval("2")
+        watchdog.join()
+
+
+class Interrupted:
+    """A stock channel whose reads are replaced."""
+
+    def __init__(self, channel, read):
+        self.channel = channel
+        self.stream = channel.stream
+        self._read = read
+
+    def __getattr__(self, name):
+        return getattr(self.channel, name)
+
+    def recv(self):
+        header = self._read(5)
+        length, _ = self.channel.FRAME_HEADER.unpack(header)
+        return self._read(length + 1)[:-1]
+
+
+@MAY_BE_SWALLOWED
+@pytest.mark.parametrize("server", [stock_server, our_server])
+def test_ctrl_c_anywhere_in_a_call_leaves_the_stream_in_step(server):
+    with server() as (sock, _), our_client(sock) as client:
+        client.root.execute("class Thing:\n    def double(self, number): return Thing(), number * 2")
+        thing = client.root.eval("Thing()")
+        for place in interrupt_everywhere(lambda: thing.double(21)):
+            assert thing.double(place)[1] == 2 * place
+        assert place > 50
+
+
+@MAY_BE_SWALLOWED
+def test_ctrl_c_anywhere_in_a_call_by_value_leaves_the_stream_in_step():
+    with value_server(Counter()) as (sock, _), our_client(sock) as client:
+        for place in interrupt_everywhere(lambda: client.call("next", 1).result(DEADLINE_S)):
+            assert client.call("next", place).result(DEADLINE_S) == place + 1
+        assert place > 20
+        wait_until(lambda: not client._pending)
+
+
+@MAY_BE_SWALLOWED
+def test_ctrl_c_anywhere_in_closing_still_allows_to_close():
+    def open_and_close(again):
+        with our_server() as (sock, _), our_client(sock) as client:
+            again(client.close)
+
+    places = 0
+    is_done = False
+    while not is_done:
+        places += 1
+        done = []
+
+        def interrupt(close, places=places, done=done):
+            done.append(not interrupt_at(places, close))
+
+        open_and_close(interrupt)
+        is_done = done == [True] or places > 40
+    assert places > 5
+
+
+# ---- a peer that takes nothing ----
+
+
+def test_requests_wait_for_a_peer_that_takes_nothing_and_fail_with_the_connection():
+    near, far = socket_pair()
+    with closing_all(far), our_client(near, timeout_s=0.2) as client:
+        while not client._outbox.is_full:
+            client.async_request(consts.HANDLE_PING, bytes(1_000_000))
+        with pytest.raises(CallTimeout, match="taken too little"):
+            client.async_request(consts.HANDLE_PING, b"", timeout=0.01)
+        with pytest.raises(CallTimeout):
+            client.sync_request(consts.HANDLE_PING, b"")
+        blocked = Serving(lambda: client.async_request(consts.HANDLE_PING, b""))
+        wait_until_blocked(blocked)
+        far.close()
+        blocked.join()
+        assert isinstance(blocked.error, ConnectionLost)
+
+
+def test_giving_references_back_never_waits_for_the_peer():
+    with our_server(Workshop()) as (sock, server), our_client(sock) as client:
+        client.root.execute("class Thing: pass")
+        things = [client.root.eval("Thing()") for _ in range(10)]
+        client._outbox._queued_bytes = 1 << 40
+        del things
+        client._outbox._queued_bytes = 0
+        wait_until(lambda: len(server._local_objects) <= 2)
+
+
+def test_a_flood_of_requests_is_held_back_not_hoarded():
+    gate = Gate()
+    with our_pair(Workshop(gate=gate)) as (client, server):
+        take = rpyc.async_(client.root.eval("lambda data: len(data)"))
+        wait = rpyc.async_(client.root.eval("gate"))
+        wait()
+        gate.wait_reached()
+        data = bytes(1_000_000)
+        flood = []
+        flooding = Serving(lambda: flood.extend(take(data) for _ in range(100)))
+        wait_until_blocked(flooding)
+        assert server._jobs._queued_bytes < 20_000_000
+        gate.open()
+        flooding.join()
+        assert [result.value for result in flood] == [1_000_000] * 100
+
+
+def test_threads_bear_the_name_of_their_connection_and_end_with_it():
+    with our_pair() as (client, _):
+        names = {thread.name for thread in threading.enumerate()}
+        assert {"client-reader", "client-writer", "client-requests"} <= names
+        assert {"server-reader", "server-writer", "server-requests"} <= names
+        assert all(thread.daemon for thread in threading.enumerate() if thread.name.startswith("client-"))
+        client.close()
+        assert not {thread.name for thread in threading.enumerate()} & {
+            "client-reader",
+            "client-writer",
+            "client-requests",
+        }

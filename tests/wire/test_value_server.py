@@ -1,0 +1,369 @@
+import threading
+from concurrent.futures import Future
+
+import pytest
+import rpyc
+from rpyc.core import brine, consts, netref, vinegar
+
+from rpyc_kernel.errors import ConnectionLost
+from rpyc_kernel.wire.channel import Channel
+from rpyc_kernel.wire.connection import serve_values
+from tests.support.waiting import wait_until
+from tests.wire.peers import DEADLINE_S, Serving, our_client, socket_pair, stock_client, value_server
+from tests.wire.stages import closing_all, wait_until_blocked
+
+
+class Ledger:
+    """A service by value, with everything it must not let out."""
+
+    exposed_version = "1.0"
+    secret = "hidden"
+
+    def __init__(self):
+        self.futures = []
+
+    def exposed_echo(self, *args, **kwargs):
+        return (args, tuple(sorted(kwargs.items()))) if kwargs else args
+
+    def exposed_fail(self, message):
+        raise LookupError(message, 7)
+
+    def exposed_list(self):
+        return [1, 2]
+
+    def exposed_unspeakable(self):
+        return "\ud800"
+
+    def exposed_stop(self):
+        raise SystemExit(3)
+
+    def exposed_large(self, size):
+        return bytes(size)
+
+    def exposed_later(self):
+        future = Future()
+        self.futures.append(future)
+        return future
+
+    def exposed_now(self):
+        future = Future()
+        future.set_result("now")
+        return future
+
+    def method(self):
+        return "hidden"
+
+
+@pytest.fixture
+def ledger():
+    return Ledger()
+
+
+@pytest.fixture
+def stock(ledger):
+    with value_server(ledger, max_frame_bytes=1_000_000) as (sock, _), stock_client(sock) as client:
+        yield client
+
+
+@pytest.fixture
+def ours(ledger):
+    with value_server(ledger, max_frame_bytes=1_000_000) as (sock, _), our_client(sock) as client:
+        yield client
+
+
+# ---- a stock client ----
+
+
+def test_a_stock_client_calls_methods(stock):
+    assert stock.root.echo(1, "a", None) == (1, "a", None)
+    assert stock.root.echo(1, key=b"b") == ((1,), (("key", b"b"),))
+    assert stock.root.exposed_echo(2) == (2,)
+    method = stock.root.echo
+    assert method(3) == (3,)
+    assert stock.root.version == "1.0"
+
+
+def test_a_stock_client_calls_asynchronously(stock, ledger):
+    later = rpyc.async_(stock.root.later)
+    first, second = later(), later()
+    assert stock.root.echo(5) == (5,)
+    ledger.futures[1].set_result("second")
+    ledger.futures[0].set_result("first")
+    assert (first.value, second.value) == ("first", "second")
+    assert rpyc.timed(stock.root.now, DEADLINE_S)().value == "now"
+
+
+def test_a_stock_client_looks_around(stock):
+    assert "echo" in dir(stock.root)
+    assert "secret" not in dir(stock.root)
+    assert "Ledger" in repr(stock.root)
+    assert "Ledger" in str(stock.root)
+    assert "echo" in repr(stock.root.echo)
+    assert hash(stock.root) == hash(stock.root)
+    assert stock.root == stock.root
+    assert stock.root != stock.root.echo
+    assert stock.root.echo == stock.root.echo
+    stock.ping()
+
+
+def test_a_stock_client_gets_errors(stock):
+    for _ in range(2):
+        with pytest.raises(LookupError) as caught:
+            stock.root.fail("reason")
+        assert caught.value.args == ("reason", 7)
+        assert "denied" in caught.value._remote_tb
+
+
+@pytest.mark.parametrize(
+    "name", ["secret", "method", "exposed_secret", "_names", "__class__", "__dict__", "__init__", "futures", "__doc__"]
+)
+def test_nothing_but_what_is_exposed_can_be_reached(stock, name):
+    with pytest.raises(AttributeError, match="cannot access"):
+        stock.sync_request(consts.HANDLE_GETATTR, stock.root, name)
+    with pytest.raises(AttributeError, match="cannot access"):
+        stock.sync_request(consts.HANDLE_CALLATTR, stock.root, name, ())
+
+
+@pytest.mark.parametrize("name", ["__self__", "__func__", "__globals__", "__call__", "echo"])
+def test_nothing_of_a_method_can_be_reached(stock, name):
+    with pytest.raises(AttributeError, match="cannot access"):
+        stock.sync_request(consts.HANDLE_GETATTR, stock.root.echo, name)
+
+
+@pytest.mark.parametrize(
+    "request_args",
+    [
+        (consts.HANDLE_SETATTR, "version", 2),
+        (consts.HANDLE_DELATTR, "version"),
+        (consts.HANDLE_PICKLE, 2),
+        (consts.HANDLE_BUFFITER, 5),
+        (consts.HANDLE_CTXEXIT, None),
+        (consts.HANDLE_INSTANCECHECK, ("x", 1, 2)),
+        (consts.HANDLE_OLDSLICING, "a", "b", 1, 2, ()),
+        (4711,),
+    ],
+)
+def test_nothing_else_can_be_asked(stock, request_args):
+    handler, *args = request_args
+    with pytest.raises(PermissionError, match="values only"):
+        stock.sync_request(handler, stock.root, *args)
+    with pytest.raises(TypeError):
+        stock.sync_request(consts.HANDLE_CALL, stock.root, ())
+    with pytest.raises(TypeError):
+        stock.sync_request(consts.HANDLE_CMP, stock.root, stock.root, "__lt__")
+
+
+def test_a_reference_is_refused_and_never_used(stock):
+    class Tempting(list):
+        def __iter__(self):
+            raise AssertionError("used")
+
+    with pytest.raises(TypeError, match="plain values only"):
+        stock.root.echo(Tempting())
+    with pytest.raises(TypeError, match="plain values only"):
+        stock.root.echo(lambda: None)
+    assert stock.root.echo(1) == (1,)
+
+
+def test_a_stock_client_leaves(ledger):
+    with value_server(ledger) as (sock, serving):
+        with stock_client(sock) as client:
+            client.root.echo()
+            client.close()
+        serving.join()
+        assert serving.error is None
+
+
+# ---- our client ----
+
+
+def test_our_client_calls_by_value(ours):
+    assert ours.call("echo", 1, ("a", b"b")).result(DEADLINE_S) == (1, ("a", b"b"))
+    with pytest.raises(LookupError) as caught:
+        ours.call("fail", "reason").result(DEADLINE_S)
+    assert caught.value.remote_type == "builtins.LookupError"
+    assert caught.value.args == ("reason", 7)
+    with pytest.raises(AttributeError):
+        ours.call("secret").result(DEADLINE_S)
+
+
+def test_our_client_can_use_it_as_stock_does(ours):
+    assert ours.root.echo(1) == (1,)
+    assert isinstance(ours.root.echo, netref.BaseNetref)
+
+
+def test_methods_of_no_netref_leak_nothing(ours):
+    for _ in range(100):
+        assert ours.root.echo(1) == (1,)
+    wait_until(lambda: len(ours.references._proxies) <= 2)
+
+
+@pytest.mark.parametrize("name", ["list", "unspeakable"])
+def test_a_result_that_is_no_plain_value_is_an_error(ours, name):
+    with pytest.raises((TypeError, UnicodeError)):
+        ours.call(name).result(DEADLINE_S)
+    assert ours.call("echo").result(DEADLINE_S) == ()
+
+
+def test_a_result_that_is_too_large_is_an_error(ours):
+    assert len(ours.call("large", 900_000).result(DEADLINE_S)) == 900_000
+    with pytest.raises(vinegar.GenericException, match="exceeds the limit of 1000000") as caught:
+        ours.call("large", 1_000_000).result(DEADLINE_S)
+    assert caught.value.remote_type.endswith(".FrameTooLarge")
+
+
+def test_an_exit_of_a_method_goes_to_its_caller(ours):
+    with pytest.raises(SystemExit):
+        ours.call("stop").result(DEADLINE_S)
+    assert ours.call("echo").result(DEADLINE_S) == ()
+
+
+# ---- futures ----
+
+
+def test_a_future_is_answered_when_it_completes_by_whichever_thread(ours, ledger):
+    waiting = ours.call("later")
+    assert ours.call("echo", 1).result(DEADLINE_S) == (1,)
+    assert not waiting.done()
+    completing = threading.Thread(target=ledger.futures[0].set_result, args=("done",))
+    completing.start()
+    assert waiting.result(DEADLINE_S) == "done"
+    completing.join()
+
+
+def test_a_future_may_fail_or_be_cancelled(ours, ledger):
+    failing, cancelled, unspeakable = (ours.call("later") for _ in range(3))
+    wait_until(lambda: len(ledger.futures) == 3)
+    ledger.futures[0].set_exception(LookupError("later"))
+    ledger.futures[1].cancel()
+    ledger.futures[2].set_result([1])
+    with pytest.raises(LookupError, match="later"):
+        failing.result(DEADLINE_S)
+    with pytest.raises(RuntimeError, match="cancelled"):
+        cancelled.result(DEADLINE_S)
+    with pytest.raises(TypeError):
+        unspeakable.result(DEADLINE_S)
+
+
+def test_futures_are_cancelled_when_their_connection_ends(ledger):
+    with value_server(ledger) as (sock, serving):
+        with our_client(sock) as client:
+            waiting = [client.call("later") for _ in range(3)]
+            wait_until(lambda: len(ledger.futures) == 3)
+            ledger.futures[2].set_running_or_notify_cancel()
+        serving.join()
+        for each in waiting:
+            with pytest.raises(ConnectionLost):
+                each.result(DEADLINE_S)
+    assert [future.cancelled() for future in ledger.futures] == [True, True, False]
+    ledger.futures[2].set_result("for nobody")
+
+
+def test_a_cancelled_call_drops_its_reply(ours, ledger):
+    waiting = ours.call("later")
+    wait_until(lambda: ledger.futures)
+    assert waiting.cancel()
+    ledger.futures[0].set_result("too late")
+    wait_until(lambda: not ours._pending)
+    assert waiting.cancelled()
+    assert ours.call("echo").result(DEADLINE_S) == ()
+
+
+# ---- slow and broken peers ----
+
+
+def test_a_slow_peer_delays_nobody_who_completes_futures_for_it(ledger):
+    near, far = socket_pair()
+    serving = Serving(lambda: serve_values(far, ledger, name="slow"))
+    channel = Channel(near)
+    with closing_all(channel):
+        for seq in range(10):
+            channel.send(call_message(seq, "later", root_of(channel) if not seq else ROOT))
+        wait_until(lambda: len(ledger.futures) == 10)
+        for future in ledger.futures:
+            future.set_result(bytes(1_000_000))  # returns, though the peer reads nothing
+        assert any(thread.name == "slow-flush" for thread in threading.enumerate())
+        answers = [brine.load(bytes(channel.recv())[1:]) for _ in range(10)]
+        assert sorted(seq for seq, _ in answers) == list(range(10))
+        assert all(package == (consts.LABEL_VALUE, bytes(1_000_000)) for _, package in answers)
+    serving.join()
+
+
+def test_a_peer_that_reads_nothing_is_asked_nothing_more(ledger):
+    near, far = socket_pair()
+    serving = Serving(lambda: serve_values(far, ledger, name="slow"))
+    channel = Channel(near)
+    with closing_all(channel):
+        root = root_of(channel)
+        for seq in range(5):
+            channel.send(call_message(seq, "large", root, 5_000_000))
+        channel.send(call_message(6, "later", root))
+        wait_until_blocked(serving)
+        assert not ledger.futures
+        for _ in range(5):
+            channel.recv()
+        wait_until(lambda: ledger.futures)
+    serving.join()
+
+
+def test_a_peer_that_disappears_with_a_backlog_ends_the_serving(ledger):
+    near, far = socket_pair()
+    serving = Serving(lambda: serve_values(far, ledger, name="slow"))
+    channel = Channel(near)
+    channel.send(call_message(1, "large", root_of(channel), 50_000_000))
+    wait_until_blocked(serving)
+    channel.close()
+    serving.join()
+    assert serving.error is None
+
+
+@pytest.mark.parametrize("data", [b"", b"\x12nonsense", b"\x01"])
+def test_what_is_no_message_ends_the_serving(ledger, data):
+    with value_server(ledger) as (sock, serving):
+        Channel(sock).send(data)
+        serving.join()
+        assert serving.error is None
+
+
+@pytest.mark.parametrize(
+    "payload", [5, (1, 2), (1, (99, ())), (slice(1), (1, ())), (8, (3, ("x", 1, 2))), (8, (1, (1, 2, 3, 4, 5, 6)))]
+)
+def test_a_request_that_makes_no_sense_is_answered_with_an_error(ledger, payload):
+    with value_server(ledger) as (sock, _):
+        channel = Channel(sock)
+        channel.send(bytes((consts.MSG_REQUEST,)) + brine.dump((7, payload)))
+        answer = bytes(channel.recv())
+        assert answer[0] == consts.MSG_EXCEPTION
+        assert brine.load(answer[1:])[0] == 7
+
+
+def test_replies_are_passed_over(ledger):
+    with value_server(ledger) as (sock, _):
+        channel = Channel(sock)
+        channel.send(bytes((consts.MSG_REPLY,)) + brine.dump((7, (1, 2))))
+        assert root_of(channel)
+
+
+def test_a_message_above_the_limit_ends_the_serving_and_is_logged(ledger, caplog):
+    with value_server(ledger, max_frame_bytes=100) as (sock, serving):
+        sock.sendall(Channel.FRAME_HEADER.pack(101, 0))
+        serving.join()
+    assert "values: cut, because the peer announced a frame of 101 bytes; the limit is 100" in caplog.text
+
+
+ROOT = (f"{Ledger.__module__}.{Ledger.__name__}", 1, 1)
+
+
+def root_of(channel):
+    channel.send(bytes((consts.MSG_REQUEST,)) + brine.dump((99, (consts.HANDLE_GETROOT, (consts.LABEL_VALUE, ())))))
+    _, (label, root) = brine.load(bytes(channel.recv())[1:])
+    assert label == consts.LABEL_REMOTE_REF
+    assert root == ROOT
+    return root
+
+
+def call_message(seq, method, root, *args):
+    value = consts.LABEL_VALUE
+    package = ((consts.LABEL_LOCAL_REF, root), (value, method), (value, args))
+    payload = (consts.HANDLE_CALLATTR, (consts.LABEL_TUPLE, package))
+    return bytes((consts.MSG_REQUEST,)) + brine.dump((seq, payload))

@@ -1,0 +1,269 @@
+"""What user code prints: every character goes into the ring, under the execution that printed it."""
+
+import _thread
+import asyncio
+import contextlib
+import contextvars
+import io
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rpyc_kernel.system.ring import STDERR, STDOUT
+from rpyc_kernel.worker import capture
+from rpyc_kernel.worker.capture import Stream, current_execution, follow_threads
+from rpyc_kernel.worker.interrupts import Interrupts
+
+
+class FakeRing:
+    """Remembers what was put; a put may call back, as an interrupt or a finalizer would."""
+
+    def __init__(self, max_data_bytes=64):
+        self.max_data_bytes = max_data_bytes
+        self.frames = []
+
+    def put(self, kind, execution, data, may_interrupt=True):
+        assert 0 < len(data) <= self.max_data_bytes
+        self.frames.append((kind, execution, bytes(data)))
+
+    @property
+    def text(self):
+        return b"".join(data for _, _, data in self.frames).decode()
+
+
+@pytest.fixture
+def ring():
+    return FakeRing()
+
+
+@pytest.fixture
+def interrupts():
+    return Interrupts()
+
+
+@pytest.fixture
+def stream(ring, interrupts):
+    return Stream("<stdout>", STDOUT, 1, ring, interrupts)
+
+
+@pytest.fixture
+def execution():
+    """Run as execution 7."""
+    token = current_execution.set(7)
+    yield 7
+    current_execution.reset(token)
+
+
+# Text
+
+
+def test_a_print_is_there_at_once_under_its_execution(stream, ring, execution):
+    assert stream.write("hi\n") == 3
+    assert ring.frames == [(STDOUT, 7, b"hi\n")]
+
+
+def test_an_error_stream_has_a_kind_of_its_own(ring, interrupts):
+    Stream("<stderr>", STDERR, 2, ring, interrupts).write("x")
+    assert ring.frames == [(STDERR, 0, b"x")]
+
+
+def test_nothing_written_is_no_frame(stream, ring):
+    assert stream.write("") == 0
+    assert ring.frames == []
+
+
+@given(st.text(st.characters() | st.sampled_from("aä€😀"), max_size=300), st.integers(4, 70))
+def test_text_of_any_length_arrives_whole_and_no_character_is_cut(text, max_data_bytes):
+    ring = FakeRing(max_data_bytes)
+    assert Stream("<stdout>", STDOUT, 1, ring, Interrupts()).write(text) == len(text)
+    assert "".join(data.decode() for _, _, data in ring.frames) == text.encode("utf-8", "backslashreplace").decode()
+
+
+def test_what_cannot_be_encoded_is_shown_escaped(stream, ring):
+    assert stream.write("a\ud800b") == 3
+    assert ring.text == "a\\ud800b"
+
+
+@pytest.mark.parametrize("value", [b"x", 3, None])
+def test_only_text_can_be_written(stream, value):
+    with pytest.raises(TypeError, match=f"must be str, not {type(value).__name__}"):
+        stream.write(value)
+
+
+def test_print_and_writelines_and_redirection_work(stream, ring):
+    print("a", 1, file=stream, flush=True)
+    stream.writelines(["b", "c"])
+    with contextlib.redirect_stdout(stream):
+        print("d", end="")
+    assert ring.text == "a 1\nbcd"
+
+
+def test_a_stream_looks_like_a_text_file_that_is_no_terminal(stream):
+    assert (stream.encoding, stream.errors, stream.name) == ("utf-8", "backslashreplace", "<stdout>")
+    assert stream.writable()
+    assert not stream.readable()
+    assert not stream.isatty()
+    assert stream.line_buffering
+    stream.reconfigure(encoding="latin-1", line_buffering=True)
+    with pytest.raises(io.UnsupportedOperation):
+        stream.read()
+
+
+def test_closing_a_stream_changes_nothing(stream, ring):
+    with stream:
+        stream.close()
+    stream.__del__()
+    stream.write("x")
+    assert not stream.closed
+    assert ring.text == "x"
+
+
+# Bytes
+
+
+def test_bytes_go_the_same_way(stream, ring):
+    assert stream.buffer.write(b"a\n") == 2
+    stream.buffer.write(bytearray(b"b"))
+    stream.buffer.write(memoryview(b"c"))
+    stream.buffer.flush()
+    stream.write("d")
+    assert ring.text == "a\nbcd"
+
+
+def test_a_character_cut_between_two_writes_of_bytes_is_put_together(stream, ring):
+    for byte in "a€😀".encode():
+        stream.buffer.write(bytes([byte]))
+    assert ring.text == "a€😀"
+
+
+def test_bytes_that_are_no_text_are_shown_escaped(stream, ring):
+    stream.buffer.write(b"\xff\x80.")
+    assert ring.text == "\\xff\\x80."
+
+
+def test_the_binary_face_cannot_be_closed_either(stream, ring):
+    stream.buffer.close()
+    stream.buffer.write(b"x")
+    assert ring.text == "x"
+
+
+# Descriptors
+
+
+def test_a_child_process_may_write_to_the_streams_descriptor(ring, interrupts):
+    read_end, write_end = os.pipe()
+    stream = Stream("<stdout>", STDOUT, write_end, ring, interrupts)
+    subprocess.run([sys.executable, "-c", "print('from a child')"], stdout=stream, check=True)
+    os.close(write_end)
+    with os.fdopen(read_end) as opened:
+        assert opened.read() == "from a child\n"
+
+
+def test_a_forked_child_writes_to_the_descriptor_and_not_to_the_ring(ring, interrupts):
+    read_end, write_end = os.pipe()
+    stream = Stream("<stdout>", STDOUT, write_end, ring, interrupts)
+    stream.after_fork()
+    stream.write("x" * 200)
+    stream.buffer.write(b"y")
+    os.close(write_end)
+    with os.fdopen(read_end) as opened:
+        assert opened.read() == "x" * 200 + "y"
+    assert ring.frames == []
+    stream.write("nobody reads this")  # and nobody hears of it
+
+
+# Interrupts
+
+
+def test_an_interrupt_that_came_while_writing_is_raised_after_it(stream, ring, interrupts):
+    interrupts.is_pending = True
+    with pytest.raises(KeyboardInterrupt):
+        stream.write("whole")
+    assert ring.text == "whole"
+    stream.write("x")
+
+
+def test_an_interrupt_is_left_to_the_main_thread(stream, ring, interrupts):
+    interrupts.is_pending = True
+    thread = threading.Thread(target=stream.write, args=("from a thread",))
+    thread.start()
+    thread.join()
+    assert ring.text == "from a thread"
+    assert interrupts.is_pending
+
+
+# Whose output it is
+
+
+@pytest.fixture
+def followed(monkeypatch):
+    for name in ("start", "_bootstrap_inner"):
+        monkeypatch.setattr(threading.Thread, name, getattr(threading.Thread, name))
+    follow_threads()
+
+
+def run_thread(target):
+    thread = threading.Thread(target=target)
+    thread.start()
+    return thread
+
+
+def test_a_thread_prints_under_the_execution_that_started_it(stream, ring, execution, followed):
+    run_thread(lambda: stream.write("x")).join()
+    assert ring.frames == [(STDOUT, 7, b"x")]
+
+
+def test_a_thread_of_a_thread_prints_under_the_same_execution(stream, ring, execution, followed):
+    run_thread(lambda: run_thread(lambda: stream.write("x")).join()).join()
+    assert ring.frames == [(STDOUT, 7, b"x")]
+
+
+def test_a_thread_goes_on_under_its_execution_when_that_is_over(stream, ring, followed):
+    is_over = threading.Event()
+    token = current_execution.set(7)
+    thread = run_thread(lambda: (is_over.wait(10), stream.write("late")))
+    current_execution.reset(token)
+    is_over.set()
+    thread.join()
+    assert ring.frames == [(STDOUT, 7, b"late")]
+
+
+def test_a_timer_prints_under_the_execution_that_started_it(stream, ring, execution, followed):
+    timer = threading.Timer(0, stream.write, ("x",))
+    timer.start()
+    timer.join()
+    assert ring.frames == [(STDOUT, 7, b"x")]
+
+
+def test_a_thread_that_nobodys_execution_started_prints_for_nobody(stream, ring, followed):
+    run_thread(lambda: stream.write("x")).join()
+    assert ring.frames == [(STDOUT, 0, b"x")]
+
+
+def test_a_thread_made_by_hand_prints_for_nobody(stream, ring, execution, followed):
+    is_done = threading.Event()
+    _thread.start_new_thread(lambda: (stream.write("x"), is_done.set()), ())
+    assert is_done.wait(10)
+    assert ring.frames == [(STDOUT, 0, b"x")]
+
+
+def test_a_task_prints_under_the_execution_that_made_it(stream, ring):
+    async def print_later():
+        await asyncio.sleep(0)
+        stream.write("x")
+
+    async def main():
+        def make():
+            current_execution.set(7)
+            return asyncio.ensure_future(print_later())
+
+        await contextvars.copy_context().run(make)
+
+    asyncio.run(main())
+    assert ring.frames == [(STDOUT, 7, b"x")]
+    assert capture.current_execution.get() == 0

@@ -1,0 +1,1021 @@
+"""Both engines: what code does, what it shows, and what it says when it fails."""
+
+import asyncio
+import builtins
+import linecache
+import os
+import sys
+import textwrap
+import threading
+
+import pytest
+
+from rpyc_kernel.core.contract import MAX_PLAIN_REPR, Kind, Outcome, Space
+from rpyc_kernel.core.form import Form
+from rpyc_kernel.worker import user_frames
+from rpyc_kernel.worker.engines.choice import choose_engine
+from rpyc_kernel.worker.engines.plain import PlainEngine
+from rpyc_kernel.worker.interrupts import Interrupts, _is_in_user_code
+
+KEPT_VALUES = 3
+BUILTINS = ("_", "Out", "display", "update_display", "clear_output", "get_ipython", "exit", "quit")
+
+
+class Session:
+    """An engine, and what it published."""
+
+    def __init__(self, engine):
+        self.events = []
+        self.interrupts = Interrupts()
+        self.engine = choose_engine(engine)(
+            lambda kind, execution, payload: self.events.append((kind, execution, payload)),
+            self.interrupts,
+            KEPT_VALUES,
+        )
+        self._executions = 0
+
+    def run(self, code, form=None):
+        """Run code, a coroutine to its end; returns the outcome."""
+        self._executions += 1
+        outcome = self.engine.run(self._executions, textwrap.dedent(code), form)
+        return outcome if isinstance(outcome, str) else asyncio.run(as_coroutine(outcome))
+
+    def run_file(self, path, *arguments, **options):
+        """Run a file as a program; returns the outcome."""
+        return self.run("", Form(str(path), arguments=arguments, **options))
+
+    def shown(self, kind):
+        """The payloads of all events of a kind."""
+        return [payload for found, _, payload in self.events if found == kind]
+
+    def last(self, kind):
+        found_kind, execution, payload = self.events[-1]
+        assert (found_kind, execution) == (kind, self._executions)
+        return payload
+
+    def result(self, code):
+        """The payload of the result of code that must succeed."""
+        assert self.run(code) == Outcome.OK
+        return self.last(Kind.RESULT)
+
+    def error(self, code):
+        """The payload of the error of code that must fail."""
+        assert self.run(code) == Outcome.ERROR
+        return self.last(Kind.ERROR)
+
+
+async def as_coroutine(outcome):
+    return await outcome
+
+
+@pytest.fixture(params=["plain", "ipython"])
+def session(request, monkeypatch, tmp_path):
+    """An engine in this very process, whose traces in it are wiped away."""
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    yield from start_session(request.param, monkeypatch)
+
+
+@pytest.fixture
+def plain(monkeypatch):
+    """The plain engine."""
+    yield from start_session("plain", monkeypatch)
+
+
+@pytest.fixture
+def ipython(monkeypatch, tmp_path):
+    """The engine of IPython."""
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    yield from start_session("ipython", monkeypatch)
+
+
+def start_session(engine, monkeypatch):
+    if engine == "ipython":
+        pytest.importorskip("IPython")
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+    monkeypatch.setattr(linecache, "cache", {})
+    monkeypatch.setattr(user_frames, "_hidden", user_frames._hidden)
+    before = {name: vars(builtins).get(name) for name in BUILTINS}
+    try:
+        yield Session(engine)
+    finally:
+        if engine == "ipython":
+            end_shell()
+        for name, value in before.items():
+            vars(builtins).pop(name, None)
+            if value is not None:
+                setattr(builtins, name, value)
+        for name in ("last_type", "last_value", "last_traceback", "last_exc"):
+            vars(sys).pop(name, None)
+
+
+def end_shell():
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell.instance()
+    shell.restore_sys_module_state()
+    type(shell).clear_instance()
+
+
+# Values
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "literal"),
+    [
+        ("6 * 7", "42", "42"),
+        ("'ä\\n'", "'ä\\n'", "'ä\\n'"),
+        ("b'\\xff'", "b'\\xff'", "b'\\xff'"),
+        ("(1, (None, True), 2.5)", "(1, (None, True), 2.5)", "(1, (None, True), 2.5)"),
+        ("[1]", "[1]", None),
+        ("(1, [2])", "(1, [2])", None),
+        ("float('nan')", "nan", None),
+        ("float('inf')", "inf", None),
+        ("1j", "1j", None),
+        ("range(3)", "range(0, 3)", None),
+        ("type('Int', (int,), {})(3)", "3", None),
+        ("'x' * 10_000", repr("x" * 10_000), None),
+        (f"'x' * {MAX_PLAIN_REPR - 2}", repr("x" * (MAX_PLAIN_REPR - 2)), repr("x" * (MAX_PLAIN_REPR - 2))),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_the_last_expression_is_shown_and_small_plain_data_is_told_literally(session, code, text, literal):
+    assert session.result(code) == {"data": {"text/plain": text}, "metadata": {}, "literal": literal}
+
+
+def test_a_lone_surrogate_is_shown_and_told_in_a_way_that_can_travel(session):
+    result = session.result("'\\ud800'")
+    assert result["data"]["text/plain"].encode() == b"'\\ud800'"
+    assert eval(result["literal"]) == "\ud800"
+
+
+@pytest.mark.parametrize("code", ["x = 1", "None", "", "# nothing", "\n\n", "import os", "def f(): 'doc'"])
+def test_what_has_no_value_shows_nothing(session, code):
+    assert session.run(code) == Outcome.OK
+    assert session.events == []
+
+
+def test_only_the_last_expression_is_shown(session):
+    assert session.result("1\n2\n3")["literal"] == "3"
+    assert len(session.events) == 1
+
+
+def test_a_semicolon_hides_nothing_of_a_statement_before(session):
+    assert session.result("x = 1; x")["literal"] == "1"
+
+
+def test_names_stay_from_one_execution_to_the_next(session):
+    session.run("x = 41")
+    session.run("def f(): return x + 1")
+    assert session.result("f()")["literal"] == "42"
+
+
+def test_the_namespace_is_a_module_named_main(session):
+    session.run("class C: pass")
+    assert session.result("C.__module__, __name__, __import__('__main__').C is C")["literal"] == (
+        "('__main__', '__main__', True)"
+    )
+
+
+def test_the_last_value_is_called_underscore(session):
+    session.run("[1]")
+    assert session.result("_ + [2]")["data"]["text/plain"] == "[1, 2]"
+    session.run("None")
+    assert session.result("_")["data"]["text/plain"] == "[1, 2]"
+
+
+def test_a_value_of_the_users_called_underscore_stays_the_users(session):
+    session.run("_ = 'mine'")
+    session.run("1")
+    assert session.result("_")["literal"] == "'mine'"
+
+
+def test_a_namespace_without_its_builtins_still_shows_values(session):
+    session.run("__builtins__ = {}")
+    assert session.run("1") == Outcome.OK
+
+
+def test_only_so_many_last_values_are_kept(session):
+    for number in range(1, 6):
+        session.run(f"[{number}]")
+    session.run("x = 1")
+    assert dict(session.engine.values) == {3: [3], 4: [4], 5: [5]}
+
+
+def test_a_value_is_kept_though_it_cannot_be_shown(session, capsys):
+    shown = session.result("class C:\n    def __repr__(self): raise ValueError('no')\nC()")
+    assert shown["data"] == {"text/plain": "<C object, whose repr raised ValueError>"}
+    assert type(session.engine.values[1]).__name__ == "C"
+    said = capsys.readouterr().err
+    assert "ValueError: no" in said
+    assert 'File "<In 1>", line 2, in __repr__\n' in said
+    assert said.count("File ") == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "ename"),
+    [
+        ("raise KeyError('x')", "KeyError"),
+        ("return 3", "TypeError"),
+        ("return self.__repr__()", "RecursionError"),
+        ("raise SystemExit", "SystemExit"),
+    ],
+)
+def test_a_repr_that_fails_is_explained(session, capsys, body, ename):
+    shown = session.result(f"class C:\n    def __repr__(self): {body}\nC()")
+    assert shown["data"]["text/plain"] == f"<C object, whose repr raised {ename}>"
+    assert ename in capsys.readouterr().err
+    assert session.result("1")["literal"] == "1"
+
+
+def test_a_repr_that_is_interrupted_interrupts(session):
+    assert session.run("class C:\n    def __repr__(self): raise KeyboardInterrupt\nC()") == Outcome.INTERRUPTED
+
+
+def test_a_call_shows_what_it_returns(session):
+    assert session.engine.call(9, lambda: 42) == Outcome.OK
+    assert session.events == [
+        (Kind.RESULT, 9, {"data": {"text/plain": "42"}, "metadata": {}, "literal": "42"}),
+    ]
+    assert session.engine.values[9] == 42
+
+
+def test_a_call_that_fails_is_reported(session):
+    assert session.engine.call(9, lambda: 1 / 0) == Outcome.ERROR
+    assert session.events[0][2]["ename"] == "ZeroDivisionError"
+
+
+# Errors
+
+
+def test_a_traceback_shows_the_users_frames_with_their_lines_and_no_others(session):
+    session.run(
+        """\
+        def divide(a, b):
+            return a / b
+        """
+    )
+    error = session.error("x = 1\ndivide(x, 0)\n")
+    assert (error["ename"], error["evalue"]) == ("ZeroDivisionError", "division by zero")
+    lines = [line for line in error["traceback"].splitlines() if not set(line) <= set(" ^~")]
+    assert lines == [
+        "Traceback (most recent call last):",
+        '  File "<In 2>", line 2, in <module>',
+        "    divide(x, 0)",
+        '  File "<In 1>", line 2, in divide',
+        "    return a / b",
+        "ZeroDivisionError: division by zero",
+    ]
+
+
+def test_a_traceback_shows_the_frames_of_other_files(session, tmp_path, monkeypatch):
+    (tmp_path / "broken_module.py").write_text("def fail():\n    raise OSError('here')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    error = session.error("import broken_module\nbroken_module.fail()")
+    assert "broken_module.py" in error["traceback"]
+    assert "    raise OSError('here')" in error["traceback"]
+    sys.modules.pop("broken_module")
+
+
+def test_lines_are_counted_as_the_compiler_counts_them(session):
+    error = session.error("x = '\x0c\u2028\x1c'\ny = 1\r\nraise ValueError('third')\r")
+    assert "line 3" in error["traceback"]
+    assert "    raise ValueError('third')\n" in error["traceback"]
+
+
+def test_old_sources_are_forgotten(session, monkeypatch):
+    monkeypatch.setattr("rpyc_kernel.worker.engines.sources._KEPT", 2)
+    for _ in range(5):
+        session.run("1")
+    assert sorted(name for name in linecache.cache if name.startswith("<In")) == ["<In 4>", "<In 5>"]
+
+
+def test_a_syntax_error_shows_its_line_and_no_frames(session):
+    error = session.error("x = 1\nx +\n")
+    assert error["ename"] == "SyntaxError"
+    assert error["traceback"].startswith('  File "<In 1>", line 2\n    x +\n')
+    assert "Traceback" not in error["traceback"]
+
+
+@pytest.mark.parametrize(
+    "code", ["return 1", "x = 1\nbreak", "nonlocal x", "from __future__ import braces", "def f():\n  await x"]
+)
+def test_a_syntax_error_found_late_shows_its_line_too(session, code):
+    error = session.error(code)
+    assert error["ename"] == "SyntaxError"
+    assert code.splitlines()[-1].strip() in error["traceback"]
+
+
+@pytest.mark.parametrize(("code", "lack"), [("(", "'(' was never closed"), ("if x:", "expected an indented block")])
+def test_code_that_is_not_finished_is_told_what_it_lacks(session, code, lack):
+    error = session.error(code)
+    assert error["ename"] in ("SyntaxError", "IndentationError")
+    assert lack in error["evalue"]
+
+
+@pytest.mark.parametrize("code", ["x = '\0'", "(" * 10_000, "-" * 20_000 + "1"], ids=["nul", "brackets", "deep"])
+def test_what_the_compiler_cannot_take_is_an_error_of_the_users(session, code):
+    assert session.error(code)["ename"] in {"ValueError", "SyntaxError", "MemoryError", "RecursionError"}
+    assert session.result("1")["literal"] == "1"
+
+
+@pytest.mark.parametrize("code", ["raise SystemExit(3)", "import sys; sys.exit()"])
+def test_leaving_is_an_error_and_does_not_leave(session, code):
+    assert session.error(code)["ename"] == "SystemExit"
+
+
+def test_a_keyboard_interrupt_is_no_error(session):
+    assert session.run("raise KeyboardInterrupt") == Outcome.INTERRUPTED
+    assert session.last(Kind.ERROR)["ename"] == "KeyboardInterrupt"
+
+
+def test_what_an_exception_was_raised_from_and_during_is_told(session):
+    error = session.error(
+        """\
+        try:
+            try:
+                {}['key']
+            except KeyError as first:
+                raise ValueError('second') from first
+        finally:
+            raise TypeError('third')
+        """
+    )
+    assert error["ename"] == "TypeError"
+    assert error["chain"] == [["ValueError", "second"], ["KeyError", "'key'"]]
+    assert "direct cause" in error["traceback"]
+    assert "During handling" in error["traceback"]
+    assert error["traceback"].count("<In 1>") == 3
+    assert "plain.py" not in error["traceback"]
+
+
+def test_a_cause_that_was_hidden_is_not_told(session):
+    error = session.error("try:\n    1/0\nexcept ZeroDivisionError:\n    raise ValueError('x') from None")
+    assert error["chain"] == []
+    assert "ZeroDivisionError" not in error["traceback"]
+
+
+def test_a_chain_that_bites_its_tail_ends(session):
+    error = session.error("a, b = ValueError('a'), ValueError('b')\na.__cause__, b.__cause__ = b, a\nraise a")
+    assert error["chain"] == [["ValueError", "b"]]
+
+
+needs_notes = pytest.mark.skipif(sys.version_info < (3, 11), reason="the language has notes and groups since 3.11")
+
+
+@needs_notes
+def test_notes_are_told(session):
+    error = session.error("e = ValueError('x')\ne.add_note('one\\ntwo')\ne.add_note('ä')\nraise e")
+    assert error["notes"] == ["one\ntwo", "ä"]
+    assert error["traceback"].endswith("ValueError: x\none\ntwo\nä\n")
+
+
+@needs_notes
+def test_every_exception_of_a_group_is_shown_with_the_users_frames_only(session):
+    error = session.error(
+        """\
+        def fail(number):
+            raise ValueError(number)
+        errors = []
+        for number in range(2):
+            try:
+                fail(number)
+            except ValueError as error:
+                errors.append(error)
+        raise ExceptionGroup('both', errors)
+        """
+    )
+    assert (error["ename"], error["evalue"]) == ("ExceptionGroup", "both (2 sub-exceptions)")
+    assert "ValueError: 0" in error["traceback"]
+    assert "ValueError: 1" in error["traceback"]
+    assert "plain.py" not in error["traceback"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "def __str__(self): raise ValueError",
+        "def __str__(self): raise SystemExit",
+        "def __str__(self): raise KeyboardInterrupt",
+        "def __str__(self): return 3",
+        "def __str__(self): return self.__str__()",
+        "def __str__(self): return '\\ud800'",
+        "def __repr__(self): raise SystemExit",
+        "__notes__ = 3",
+        "__notes__ = [3, None]",
+        "__notes__ = property(lambda self: 1/0)",
+        "__notes__ = property(lambda self: exec('raise SystemExit'))",
+        "def __getattribute__(self, name): raise SystemExit",
+        "__module__ = 3",
+        "__eq__ = None",
+        "__bool__ = None",
+        "def __len__(self): raise SystemExit",
+    ],
+)
+def test_a_hostile_exception_is_reported_like_any_other(session, body):
+    error = session.error(f"class Hostile(Exception):\n    {body}\nraise Hostile('x')")
+    assert error["ename"] == "Hostile"
+    assert "Hostile" in error["traceback"]
+    for text in (error["evalue"], error["traceback"], *error["notes"]):
+        text.encode()
+    assert session.result("1")["literal"] == "1"
+
+
+@pytest.mark.parametrize("place", ["__cause__", "__context__"])
+def test_a_hostile_exception_in_the_chain_is_reported_too(session, place):
+    error = session.error(
+        f"""\
+        class Hostile(Exception):
+            def __str__(self): raise SystemExit
+            def __bool__(self): raise SystemExit
+        error = ValueError('x')
+        error.{place} = Hostile()
+        raise error
+        """
+    )
+    assert error["ename"] == "ValueError"
+
+
+def test_endless_recursion_is_an_error_with_a_traceback_of_bearable_length(session):
+    error = session.error("def f(): f()\nf()")
+    assert error["ename"] == "RecursionError"
+    assert len(error["traceback"]) < 10_000
+
+
+# Await
+
+
+def test_code_may_await_at_the_top_level(session):
+    assert session.result("import asyncio\nx = await asyncio.sleep(0, 41)\nx + 1")["literal"] == "42"
+
+
+def test_the_last_expression_may_await(session):
+    assert session.result("import asyncio\nawait asyncio.sleep(0, 'value')")["literal"] == "'value'"
+
+
+def test_async_statements_may_stand_at_the_top_level(session):
+    code = """\
+        async def numbers():
+            for number in range(3):
+                yield number
+        total = 0
+        async for number in numbers():
+            total += number
+        [number async for number in numbers()], total
+        """
+    assert session.result(code)["data"]["text/plain"] == "([0, 1, 2], 3)"
+
+
+def test_code_that_does_not_await_runs_at_once(session):
+    assert session.engine.run(1, "async def f(): pass\nf") == Outcome.OK
+
+
+def test_an_error_of_awaiting_code_shows_the_users_frames_only(session):
+    error = session.error("async def f():\n    1/0\nawait f()")
+    assert error["ename"] == "ZeroDivisionError"
+    assert error["traceback"].count('File "<In 1>"') == 2
+    assert error["traceback"].count("File ") == 2
+
+
+def test_awaiting_code_that_cancels_itself_has_failed(session):
+    assert session.error("import asyncio\nraise asyncio.CancelledError")["ename"] == "CancelledError"
+    assert session.error("import asyncio\nawait asyncio.sleep(0)\nraise asyncio.CancelledError")["ename"] == (
+        "CancelledError"
+    )
+
+
+def test_awaiting_code_that_was_cancelled_by_an_interrupt_was_interrupted(session):
+    async def run_and_cancel():
+        task = asyncio.ensure_future(as_coroutine(session.engine.run(1, "import asyncio\nawait asyncio.sleep(3600)")))
+        await asyncio.sleep(0)
+        session.interrupts.was_cancelled = True
+        task.cancel()
+        return await task
+
+    assert asyncio.run(run_and_cancel()) == Outcome.INTERRUPTED
+    assert session.events[-1][2]["ename"] == "KeyboardInterrupt"
+
+
+def test_await_in_a_function_that_is_not_async_is_an_error(session):
+    assert session.error("def f():\n    await x\n")["ename"] == "SyntaxError"
+
+
+# The future
+
+
+def test_an_import_from_the_future_holds_for_what_follows(session):
+    assert session.error("def f(x: not_defined): pass")["ename"] == "NameError"
+    assert session.run("from __future__ import annotations") == Outcome.OK
+    assert session.run("def f(x: not_defined): pass") == Outcome.OK
+    assert session.result("f.__annotations__['x']")["literal"] == "'not_defined'"
+
+
+def test_this_packages_own_imports_from_the_future_do_not_hold_for_user_code(session):
+    assert session.error("def f(x: not_defined): pass")["ename"] == "NameError"
+
+
+# Interrupts
+
+
+def test_user_code_may_be_interrupted_and_the_engine_may_not(session):
+    """Whether an interrupt may strike is decided by the frames above the user's."""
+    session.engine.namespace["may_strike"] = lambda: _is_in_user_code(sys._getframe(1))
+    assert session.result("may_strike()")["literal"] == "True"
+    assert session.result("class R:\n    def __repr__(self): return str(may_strike())\nR()")["data"] == {
+        "text/plain": "True"
+    }
+    error = session.error("class E(Exception):\n    def __str__(self): return str(may_strike())\nraise E")
+    assert error["evalue"] == "True"
+    assert "E: True" in error["traceback"]
+
+
+# Rich output
+
+PICTURE = """\
+    class Picture:
+        def __repr__(self): return 'a picture'
+        def _repr_html_(self): return '<b>picture</b>', {'isolated': True}
+        def _repr_png_(self): return b'\\x89PNG'
+        def _repr_json_(self): return {'width': [1, 2.5, None]}
+        def _repr_latex_(self): return None
+    """
+BUNDLE = {
+    "text/plain": "a picture",
+    "text/html": "<b>picture</b>",
+    "image/png": "iVBORw==",
+    "application/json": {"width": [1, 2.5, None]},
+}
+
+
+def test_a_value_shows_itself_in_all_its_ways(session):
+    session.run(PICTURE)
+    assert session.result("Picture()") == {
+        "data": BUNDLE,
+        "metadata": {"text/html": {"isolated": True}},
+        "literal": None,
+    }
+
+
+def test_a_bundle_of_the_values_own_goes_first(session):
+    shown = session.result(
+        """\
+        class Chart:
+            def __repr__(self): return 'a chart'
+            def _repr_html_(self): return 'slow'
+            def _repr_mimebundle_(self, include=None, exclude=None):
+                return {'text/html': 'quick', 'application/vnd.chart+json': {'x': 1}}, {'text/html': {'a': 1}}
+        Chart()
+        """
+    )
+    assert shown["data"] == {
+        "text/plain": "a chart",
+        "text/html": "quick",
+        "application/vnd.chart+json": {"x": 1},
+    }
+    assert shown["metadata"] == {"text/html": {"a": 1}}
+
+
+def test_a_class_is_shown_by_its_own_repr(session):
+    session.run(PICTURE)
+    assert list(session.result("Picture")["data"]) == ["text/plain"]
+
+
+def test_what_is_displayed_is_an_event_of_its_own(session):
+    session.run(PICTURE)
+    assert session.result("display(Picture(), 'two'); 3")["literal"] == "3"
+    first, second = session.shown(Kind.DISPLAY)
+    assert first["data"] == BUNDLE
+    assert second == {"data": {"text/plain": "'two'"}, "metadata": {}, "display_id": None, "is_update": False}
+
+
+def test_only_the_wanted_representations_are_displayed(session):
+    session.run(PICTURE)
+    session.run("display(Picture(), include=['text/plain'])\ndisplay(Picture(), exclude=['text/plain', 'image/png'])")
+    kept, left = session.shown(Kind.DISPLAY)
+    assert list(kept["data"]) == ["text/plain"]
+    assert set(left["data"]) == {"text/html", "application/json"}
+
+
+def test_a_bundle_can_be_displayed_as_it_is(session):
+    session.run("display({'text/html': '<i>', 'image/jpeg': b'abcd'}, raw=True, metadata={'text/html': {'b': 2}})")
+    (shown,) = session.shown(Kind.DISPLAY)
+    assert (shown["data"], shown["metadata"]) == (
+        {"text/html": "<i>", "image/jpeg": "YWJjZA=="},
+        {"text/html": {"b": 2}},
+    )
+
+
+def test_what_has_an_id_can_be_updated_from_later_code(session):
+    session.run("handle = display('one', display_id=True)\nnamed = display('x', display_id='name')")
+    session.run("handle.update('two')\nupdate_display('y', display_id='name')\nhandle.display('again')")
+    told = [
+        (shown["data"]["text/plain"], shown["display_id"], shown["is_update"]) for shown in session.shown("display")
+    ]
+    made = told[0][1]
+    assert isinstance(made, str)
+    assert len(made) >= 16
+    assert told == [
+        ("'one'", made, False),
+        ("'x'", "name", False),
+        ("'two'", made, True),
+        ("'y'", "name", True),
+        ("'again'", made, False),
+    ]
+
+
+def test_output_can_be_cleared(session):
+    session.run("clear_output()\nclear_output(wait=True)")
+    assert session.shown(Kind.CLEAR_OUTPUT) == [{"wait": False}, {"wait": True}]
+
+
+@pytest.mark.parametrize("failure", ["1/0", "return self._repr_html_()"])
+def test_a_representation_that_fails_is_explained_and_the_others_are_shown(session, capsys, failure):
+    session.run(PICTURE)
+    session.run(f"def broken(self): {failure}\nPicture._repr_html_ = broken")
+    shown = session.result("Picture()")["data"]
+    assert shown == {mime: content for mime, content in BUNDLE.items() if mime != "text/html"}
+    said = capsys.readouterr().err
+    assert "Picture failed: " in said
+    assert 'File "<In 2>", line 1, in broken' in said
+    assert "site-packages" not in said
+
+
+def test_a_representation_that_leaves_is_explained_and_leaves_not(session, capsys):
+    shown = session.result("class C:\n    def _repr_html_(self): raise SystemExit\nC()")
+    assert list(shown["data"]) == ["text/plain"]
+    assert "SystemExit" in capsys.readouterr().err
+
+
+def test_a_representation_that_is_interrupted_interrupts(session):
+    code = "class C:\n    def _repr_html_(self): raise KeyboardInterrupt\nC()"
+    assert session.run(code) == Outcome.INTERRUPTED
+
+
+@pytest.mark.parametrize("bundle", ["3", "[1]", "{'text/html': b'bytes', 'text/plain': 'good'}", "1/0", "({}, 3)"])
+def test_a_broken_bundle_is_explained_and_text_is_shown(session, capsys, recwarn, bundle):
+    shown = session.result(
+        f"""\
+        class Broken:
+            def __repr__(self): return 'good'
+            def _repr_mimebundle_(self, include=None, exclude=None): return {bundle}
+        Broken()
+        """
+    )
+    assert shown["data"] == {"text/plain": "good"}
+    assert shown["metadata"] == {}
+    assert capsys.readouterr().err or recwarn  # IPython warns, which goes to standard error too
+
+
+def test_a_structure_that_holds_itself_is_shown(session):
+    assert session.result("x = [1]; x.append(x); x")["data"]["text/plain"] in ("[1, [...]]", "[1, <Recursion on list")
+    assert session.result("d = {}; d['d'] = d; d")["data"]["text/plain"] == "{'d': {...}}"
+
+
+def test_a_structure_nested_too_deeply_is_shown_as_far_as_possible(session):
+    assert session.run("t = ()\nfor _ in range(100_000): t = (t,)\nt") == Outcome.OK
+    assert session.last(Kind.RESULT)["literal"] is None
+
+
+def test_json_that_holds_itself_is_explained(session, capsys):
+    session.run("j = {}; j['j'] = j\ndisplay({'application/json': j, 'text/plain': 'shown'}, raw=True)")
+    assert [shown["data"] for shown in session.shown(Kind.DISPLAY)] == [{"text/plain": "shown"}]
+    assert "application/json" in capsys.readouterr().err
+
+
+def test_a_representation_of_100_mb_is_explained_and_the_others_are_shown(session, capsys):
+    session.run("display({'text/html': 'x' * 100_000_000, 'text/plain': 'shown'}, raw=True)")
+    assert [shown["data"] for shown in session.shown(Kind.DISPLAY)] == [{"text/plain": "shown"}]
+    assert "text/html of a MIME bundle cannot be shown: it is 100 MB long" in capsys.readouterr().err
+
+
+def test_a_text_of_100_mb_is_cut(session):
+    text = session.result("class Long:\n    def __repr__(self): return 'x' * 100_000_000\nLong()")["data"]["text/plain"]
+    assert len(text) < 1_000_000
+    assert text.endswith("characters left out ...]")
+
+
+def test_the_message_of_an_exception_of_100_mb_is_cut(session):
+    error = session.error("raise ValueError('x' * 100_000_000)")
+    assert max(len(error["evalue"]), len(error["traceback"])) < 1_100_000
+    assert "characters left out" in error["evalue"]
+
+
+def test_the_last_values_are_in_out_by_the_number_of_the_execution(session):
+    session.run("[1]")
+    session.run("[2]")
+    assert session.result("Out[1] + Out[2]")["data"]["text/plain"] == "[1, 2]"
+    for _ in range(10):
+        session.run("[0]")
+    assert session.result("len(Out) <= 3, 1 in Out")["literal"] == "(True, False)"
+
+
+# Code that stands in a file
+
+
+def test_a_cell_of_a_file_is_named_by_the_file_and_its_line(session, tmp_path):
+    file = tmp_path / "module.py"
+    file.write_text("first = 1\n\n# %%\ndef fail():\n    return 1 / 0\n")
+    session.run("def fail():\n    return 1 / 0\n", Form(str(file), 4))
+    error = session.error("fail()")
+    assert f'File "{file}", line 5, in fail\n    return 1 / 0\n' in error["traceback"]
+
+
+def test_a_cell_that_was_changed_since_the_file_was_saved_shows_what_ran(session, tmp_path):
+    file = tmp_path / "module.py"
+    file.write_text("def helper():\n    return 1\nhelper()\n")
+    session.run("x = 1\n1 / 0  # new\n", Form(str(file), 3))
+    assert f'File "{file}", line 4, in <module>\n    1 / 0  # new\n' in session.last(Kind.ERROR)["traceback"]
+    assert linecache.getline(str(file), 2) == "    return 1\n"
+
+
+def test_a_syntax_error_in_a_cell_has_the_line_of_the_file(session, tmp_path):
+    session.run("\n\nx = 1\nx +\n", Form(str(tmp_path / "new.py"), 10))
+    error = session.last(Kind.ERROR)
+    assert error["traceback"].startswith(f'  File "{tmp_path / "new.py"}", line 13\n    x +\n')
+
+
+def test_empty_lines_before_the_code_count(session):
+    assert 'File "<In 1>", line 4' in session.error("\n\n\n1 / 0")["traceback"]
+
+
+# Programs
+
+
+@pytest.fixture
+def program(session, tmp_path, monkeypatch):
+    """Writes the program, runs it, and sees that it leaves its surroundings as they were."""
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+
+    def run(source, *arguments, **options):
+        file = tmp_path / "program.py"
+        file.write_text(textwrap.dedent(source))
+        before = (list(sys.argv), list(sys.path), os.getcwd(), sys.modules["__main__"])
+        outcome = session.run_file(options.pop("file", file), *arguments, **options)
+        assert (list(sys.argv), list(sys.path), os.getcwd(), sys.modules["__main__"]) == before
+        return outcome
+
+    return run
+
+
+LOOK_AROUND = """\
+    import os, sys
+    seen = (sys.argv, __name__, __file__, os.getcwd(), sys.path[0], sys.modules['__main__'].__dict__ is globals())
+    """
+
+
+def test_a_program_finds_its_arguments_its_folder_and_itself(session, program, tmp_path):
+    assert program(LOOK_AROUND, "-x", "ä b") == Outcome.OK
+    file = str(tmp_path / "program.py")
+    seen = ([file, "-x", "ä b"], "__main__", file, os.getcwd(), str(tmp_path), True)
+    assert session.engine.namespace["seen"] == seen
+    assert "__file__" not in session.engine.namespace
+    assert session.events == []
+
+
+def test_a_program_runs_where_it_is_told(session, program, tmp_path):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    assert program(LOOK_AROUND, cwd=str(folder), file="../program.py") == Outcome.OK
+    argv, _, file, cwd, path, _ = session.engine.namespace["seen"]
+    assert (argv, file, cwd) == (["../program.py"], str(tmp_path / "program.py"), str(folder))
+    assert path == str(tmp_path)
+
+
+def test_a_program_uses_the_shared_namespace(session, program):
+    session.run("shared = 20")
+    assert program("shared += 1\nnew = shared * 2\n") == Outcome.OK
+    assert session.result("new")["literal"] == "42"
+
+
+def test_a_program_in_a_fresh_namespace_leaves_no_names(session, program):
+    session.run("shared = 20")
+    code = "import sys\nassert 'shared' not in globals()\nnew = 1\nsys.keep = lambda: (new, __name__)\n"
+    assert program(code + LOOK_AROUND.replace("    ", ""), namespace=Space.FRESH) == Outcome.OK
+    assert "new" not in session.engine.namespace
+    assert sys.keep() == (1, "__main__")
+    del sys.keep
+
+
+def test_a_program_that_fails_is_shown_with_its_own_frames(session, program, tmp_path):
+    assert program("def fail():\n    1 / 0\n\nfail()\n", namespace=Space.FRESH) == Outcome.ERROR
+    error = session.last(Kind.ERROR)
+    file = tmp_path / "program.py"
+    lines = [line for line in error["traceback"].splitlines() if not set(line) <= set(" ^~")]
+    assert lines == [
+        "Traceback (most recent call last):",
+        f'  File "{file}", line 4, in <module>',
+        "    fail()",
+        f'  File "{file}", line 2, in fail',
+        "    1 / 0",
+        "ZeroDivisionError: division by zero",
+    ]
+
+
+def test_a_program_that_was_changed_shows_its_new_lines(session, program):
+    program("1 / 0  # old\n")
+    session.run("x = 1", Form(str(session.engine.namespace.get("nothing", "a.py"))))
+    program("x = 1\n1 / 0  # new\n")
+    assert "1 / 0  # new" in session.last(Kind.ERROR)["traceback"]
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome"),
+    [("", "ok"), ("None", "ok"), ("0", "ok"), ("1", "error"), ("'failed'", "error")],
+)
+def test_a_program_may_leave_in_good_order(program, code, outcome):
+    assert program(f"import sys\nsys.exit({code})\n") == outcome
+
+
+def test_a_program_may_run_an_event_loop_of_its_own(session, program):
+    async def run():
+        before = asyncio.get_running_loop()
+        outcome = program("import asyncio\nvalue = asyncio.run(asyncio.sleep(0, 'done'))\n")
+        assert asyncio.get_running_loop() is before
+        return outcome
+
+    assert asyncio.run(run()) == Outcome.OK
+    assert session.engine.namespace["value"] == "done"
+    asyncio.set_event_loop(None)
+
+
+def test_a_program_that_is_interrupted_leaves_everything_as_it_was(program):
+    assert program("raise KeyboardInterrupt\n", cwd="/") == Outcome.INTERRUPTED
+
+
+def test_a_program_that_removes_its_folder_is_survived(program, tmp_path):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    assert program("import os\nos.rmdir(os.getcwd())\n", cwd=str(folder)) == Outcome.OK
+
+
+@pytest.mark.parametrize(
+    ("options", "ename"),
+    [
+        ({"file": "/nowhere/at/all.py"}, "FileNotFoundError"),
+        ({"file": "/"}, "IsADirectoryError"),
+        ({"cwd": "/nowhere"}, "FileNotFoundError"),
+    ],
+)
+def test_a_program_that_is_not_there_is_an_error(session, program, options, ename):
+    assert program("x = 1", **options) == Outcome.ERROR
+    assert session.last(Kind.ERROR)["ename"] == ename
+
+
+@pytest.mark.parametrize("content", [b"x = \xff\n", b"x = 1\0\n", b"x ===\n", b"# coding: nonsense\n"])
+def test_a_program_that_is_no_python_is_an_error(session, tmp_path, content):
+    (tmp_path / "bad.py").write_bytes(content)
+    assert session.run_file(tmp_path / "bad.py") == Outcome.ERROR
+    assert session.last(Kind.ERROR)["ename"] in ("SyntaxError", "ValueError")
+    assert "programs.py" not in session.last(Kind.ERROR)["traceback"]
+
+
+def test_a_program_in_another_encoding_runs(session, tmp_path):
+    (tmp_path / "latin.py").write_bytes("# coding: latin-1\nword = 'ä'\n".encode("latin-1"))
+    assert session.run_file(tmp_path / "latin.py") == Outcome.OK
+    assert session.engine.namespace["word"] == "ä"
+
+
+# What is told of incomplete code
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("x = 1", "complete"), ("def f(x):", "incomplete"), ("def f(x):\n  x*2", "incomplete"), ("x ===", "invalid")],
+)
+def test_code_is_known_to_be_complete_or_not(session, code, status):
+    assert session.engine.is_complete(code).status == status
+
+
+# The plain engine alone
+
+
+def test_the_plain_engine_takes_no_indented_code(plain):
+    assert plain.error("x = 1\n  y = 2")["ename"] == "IndentationError"
+    assert plain.engine.run(9, "  x = 1") == Outcome.ERROR
+
+
+# IPython alone
+
+
+def test_magics_run(ipython):
+    assert ipython.run("%who_ls") == Outcome.OK
+    assert ipython.run("%%capture captured\nprint('inside')") == Outcome.OK
+    assert ipython.result("captured.stdout")["literal"] == "'inside\\n'"
+
+
+def test_a_command_of_the_shell_runs(ipython, capfd):
+    ipython.run("name = 'x y'\n!echo {name} $name; exit 3")
+    assert capfd.readouterr().out == "x y x y\n"
+    assert ipython.result("_exit_code")["literal"] == "3"
+    assert ipython.result("lines = !printf 'a\\nb'\nlist(lines)")["data"]["text/plain"] == "['a', 'b']"
+
+
+def test_help_is_a_page_without_colours(ipython):
+    ipython.run("def greet(name):\n    'Say hello.'\ngreet?")
+    (page,) = ipython.shown(Kind.PAGE)
+    assert "Say hello." in page["data"]["text/plain"]
+    assert "\x1b" not in page["data"]["text/plain"]
+
+
+def test_a_magic_may_propose_what_to_run_next(ipython, tmp_path):
+    (tmp_path / "snippet.py").write_text("y = 2\n")
+    ipython.run(f"%load {tmp_path}/snippet.py")
+    (proposed,) = ipython.shown(Kind.NEXT_INPUT)
+    assert proposed["text"].endswith("y = 2\n")
+    assert proposed["replace"]
+
+
+@pytest.mark.parametrize("code", ["%nonsense", "%%nonsense\n1", "%edit"])
+def test_a_magic_that_is_refused_is_one_error_without_frames(ipython, code):
+    error = ipython.error(code)
+    assert error["ename"] == "UsageError"
+    assert "File" not in error["traceback"]
+    assert len(ipython.shown(Kind.ERROR)) == 1
+
+
+@pytest.mark.parametrize("code", ["%timeit -n1 -r1 1/0", "%%time\n1/0", "%time 1/0", "%run {tmp}/fails.py"])
+def test_an_error_inside_of_a_magic_is_one_error_with_the_users_frames_only(ipython, tmp_path, code):
+    (tmp_path / "fails.py").write_text("1/0\n")
+    error = ipython.error(code.format(tmp=tmp_path))
+    assert error["ename"] == "ZeroDivisionError"
+    assert "IPython" not in error["traceback"]
+    assert len(ipython.shown(Kind.ERROR)) == 1
+
+
+def test_a_traceback_that_is_shown_again_is_no_new_error(ipython, capsys):
+    ipython.error("1 / 0")
+    assert ipython.run("%tb") == Outcome.OK
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("code", ["exit", "quit()", "%exit"])
+def test_leaving_does_not_end_the_shell(ipython, code):
+    ipython.run(code)
+    assert ipython.result("1")["literal"] == "1"
+
+
+def test_a_semicolon_hides_the_value(ipython):
+    assert ipython.run("40 + 2;") == Outcome.OK
+    assert ipython.shown(Kind.RESULT) == []
+
+
+def test_inputs_are_numbered_like_executions_and_forgotten(ipython, monkeypatch):
+    monkeypatch.setattr("rpyc_kernel.worker.engines.ipython._KEPT_INPUTS", 3)
+    ipython.run("x = 'first'")
+    ipython._executions = 10
+    for number in range(11, 16):
+        ipython.run(f"x = {number}")
+    assert ipython.result("In[12], In[15], _i, len(In)")["data"]["text/plain"] == ("('', 'x = 15', 'x = 15', 17)")
+
+
+def test_nothing_is_written_into_a_history_of_ipythons_own(ipython, tmp_path):
+    ipython.run("x = 1")
+    assert not list(tmp_path.rglob("history.sqlite"))
+
+
+def test_an_extension_hears_of_inputs(ipython):
+    ipython.run(
+        """\
+        heard = []
+        for name in ('pre_run_cell', 'post_execute', 'post_run_cell'):
+            get_ipython().events.register(name, lambda *a, name=name: heard.append(name))
+        """
+    )
+    ipython.run("pass")
+    assert ipython.engine.namespace["heard"][-3:] == ["pre_run_cell", "post_execute", "post_run_cell"]
+
+
+def test_a_side_lane_knows_magics_and_shows_values(ipython):
+    outcomes = []
+    runner = threading.Thread(target=lambda: outcomes.append(ipython.engine.run(7, "x = %who_ls\ndisplay(1)\n'side'")))
+    runner.start()
+    runner.join()
+    assert outcomes == [Outcome.OK]
+    assert ipython.events[-1] == (
+        Kind.RESULT,
+        7,
+        {"data": {"text/plain": "'side'"}, "metadata": {}, "literal": "'side'"},
+    )
+
+
+def test_the_shells_machinery_may_not_be_interrupted_and_what_it_runs_may(ipython):
+    ipython.engine.namespace["may_strike"] = lambda: _is_in_user_code(sys._getframe(1))
+    ipython.run("%time struck = may_strike()")
+    assert ipython.engine.namespace["struck"]
+    seen = []
+    shell = ipython.result("get_ipython()") and ipython.engine._shell
+    shell.events.register("pre_run_cell", lambda _: seen.append(_is_in_user_code(sys._getframe(1))))
+    ipython.run("pass")
+    assert seen == [False]
+
+
+def test_ipython_asked_for_and_absent_is_an_error(monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "IPython"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "rpyc_kernel.worker.engines.ipython", raising=False)
+    monkeypatch.setitem(sys.modules, "IPython", None)
+    with pytest.raises(ImportError):
+        choose_engine("ipython")
+    assert choose_engine("auto") is PlainEngine
+    assert choose_engine("plain") is PlainEngine

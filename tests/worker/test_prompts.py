@@ -1,0 +1,152 @@
+"""How user code reads a line, and what becomes of questions nobody waits for any more."""
+
+import builtins
+import getpass
+import os
+import queue
+import sys
+import threading
+
+import pytest
+
+from rpyc_kernel.worker.capture import current_execution
+from rpyc_kernel.worker.interrupts import Interrupts
+from rpyc_kernel.worker.prompts import Prompts, StandardInput
+
+TIMEOUT_S = 30.0
+
+
+class Desk:
+    """Prompts, and somebody who answers them."""
+
+    def __init__(self):
+        self.asked = queue.SimpleQueue()
+        self.withdrawn = []
+        self.interrupts = Interrupts()
+        self.prompts = Prompts(
+            lambda *question: self.asked.put(question),
+            lambda token, execution: self.withdrawn.append((token, execution)),
+            self.interrupts,
+        )
+
+    def answer_next(self, *answers):
+        """Answer the next questions from another thread; returns that thread."""
+
+        def run():
+            for text in answers:
+                token, *_ = self.asked.get(timeout=TIMEOUT_S)
+                assert self.prompts.answer(token, text)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        return thread
+
+
+@pytest.fixture
+def desk():
+    return Desk()
+
+
+def test_a_question_is_asked_under_its_execution_and_its_answer_returned(desk):
+    token = current_execution.set(7)
+    questions = []
+    original, desk.prompts._ask = desk.prompts._ask, lambda *q: (questions.append(q), original(*q))
+    thread = desk.answer_next("blue")
+    assert desk.prompts.read_line("colour? ", password=True) == "blue"
+    current_execution.reset(token)
+    thread.join()
+    ((_, execution, prompt, password),) = questions
+    assert (execution, prompt, password) == (7, "colour? ", True)
+
+
+def test_each_question_has_a_token_of_its_own_that_no_other_worker_gives_out(desk):
+    tokens = []
+    desk.prompts._ask = lambda token, *_: (tokens.append(token), desk.prompts.answer(token, ""))
+    for _ in range(3):
+        desk.prompts.read_line("")
+    assert len(set(tokens)) == 3
+    assert {token >> 20 for token in tokens} == {os.getpid()}
+
+
+def test_answers_find_their_way_to_the_thread_that_asked(desk):
+    got = {}
+
+    def ask(name):
+        got[name] = desk.prompts.read_line(name)
+
+    threads = [threading.Thread(target=ask, args=(name,)) for name in "abc"]
+    for thread in threads:
+        thread.start()
+    asked = [desk.asked.get(timeout=TIMEOUT_S) for _ in threads]
+    for token, _, prompt, _ in reversed(asked):
+        desk.prompts.answer(token, prompt.upper())
+    for thread in threads:
+        thread.join()
+    assert got == {"a": "A", "b": "B", "c": "C"}
+
+
+def test_end_of_file_ends_the_input(desk):
+    thread = desk.answer_next(None)
+    with pytest.raises(EOFError):
+        desk.prompts.read_line("? ")
+    thread.join()
+
+
+def test_a_question_that_is_answered_is_not_withdrawn(desk):
+    thread = desk.answer_next("x")
+    desk.prompts.read_line("? ")
+    thread.join()
+    assert desk.withdrawn == []
+
+
+def test_an_interrupt_withdraws_the_question(desk):
+    desk.interrupts.is_pending = True
+    with pytest.raises(KeyboardInterrupt):
+        desk.prompts.read_line("? ")
+    token, *_ = desk.asked.get(timeout=TIMEOUT_S)
+    assert desk.withdrawn == [(token, 0)]
+    assert not desk.prompts.answer(token, "too late")
+
+
+def test_an_answer_to_what_nobody_asked_is_refused(desk):
+    assert not desk.prompts.answer(3, "x")
+
+
+@pytest.fixture
+def installed(desk, monkeypatch):
+    for owner, name in ((builtins, "input"), (getpass, "getpass"), (sys, "stdin")):
+        monkeypatch.setattr(owner, name, getattr(owner, name))
+    desk.prompts.install()
+    return desk
+
+
+def test_input_getpass_and_standard_input_ask(installed):
+    thread = installed.answer_next("a", "b", "c", "d", None)
+    assert input("? ") == "a"
+    assert getpass.getpass() == "b"
+    assert sys.stdin.readline() == "c\n"
+    assert sys.stdin.read() == "d\n"
+    thread.join()
+    assert builtins.input.__name__ == "input"
+
+
+def test_standard_input_gives_lines_as_a_file_does(desk):
+    stdin = StandardInput(desk.prompts)
+    thread = desk.answer_next("long line", "", "last", None, None)
+    assert stdin.readline(4) == "long"
+    assert stdin.readline(0) == ""
+    assert stdin.read(1) == " "
+    assert stdin.readline() == "line\n"
+    assert list(stdin) == ["\n", "last\n"]
+    assert stdin.readline() == ""
+    thread.join()
+    assert stdin.readable()
+    assert not stdin.isatty()
+
+
+def test_a_line_cut_short_asks_nobody(desk):
+    stdin = StandardInput(desk.prompts)
+    thread = desk.answer_next("x")
+    stdin.readline(1)
+    thread.join()
+    assert stdin.read(100) == "\n"

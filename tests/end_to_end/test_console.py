@@ -882,10 +882,12 @@ def test_a_dumb_terminal_is_written_to_line_by_line(gated: None, open_terminal: 
     terminal.wait_for_prompt()
     terminal.type("for i in range(2):\n    print('line', i)\n\n")
     terminal.wait_for("^.*line 0\nline 1$")
+    terminal.wait_for_prompt()  # else it would stand between what is typed and what that prints
     terminal.type("input('Name: ')\n")
     terminal.wait_for("^Name:")
     terminal.type("Ada\n")
     terminal.wait_for("^'Ada'$")
+    terminal.wait_for_prompt()
     terminal.type(CTRL_D)
     assert terminal.wait_for_end() == 0
     assert b"\x1b" not in terminal.raw

@@ -130,20 +130,27 @@ class Ours:
 def run(rounds: int) -> list[Comparison]:
     """Run everything and return the lines of the report."""
     with own_folders():
-        ours, peer = Ours("bench"), Peer()
+        kernels, peer = {engine: Ours(f"bench-{engine}", engine) for engine in _ENGINES}, Peer()
+        ours = kernels["ipython"]
         try:
             return [
-                compare(
-                    "execute 'pass' to reply",
-                    lambda: ours.execute("pass") * 1e3,
-                    lambda: peer.execute("pass") * 1e3,
-                    rounds=rounds, per_round=20, unit="ms", aim="8x",
+                *(
+                    compare(
+                        f"execute 'pass' to reply, engine {engine}",
+                        lambda kernel=kernel: kernel.execute("pass") * 1e3,
+                        lambda: peer.execute("pass") * 1e3,
+                        rounds=rounds, per_round=20, unit="ms", aim="8x",
+                    )
+                    for engine, kernel in kernels.items()
                 ),
-                compare(
-                    "print(1) to seen",
-                    lambda: ours.seconds_to_text("print(1)") * 1e3,
-                    lambda: peer.seconds_to_text("print(1)") * 1e3,
-                    rounds=rounds, per_round=20, unit="ms", aim="8x",
+                *(
+                    compare(
+                        f"print(1) to seen, engine {engine}",
+                        lambda kernel=kernel: kernel.seconds_to_text("print(1)") * 1e3,
+                        lambda: peer.seconds_to_text("print(1)") * 1e3,
+                        rounds=rounds, per_round=20, unit="ms", aim="8x",
+                    )
+                    for engine, kernel in kernels.items()
                 ),
                 compare(
                     "first print of a running cell to seen",
@@ -182,7 +189,8 @@ def run(rounds: int) -> list[Comparison]:
                 compare("memory after all of this (PSS)", ours.memory_mb, peer.memory_mb, rounds=1, unit="MB", aim=""),
             ]  # fmt: skip
         finally:
-            ours.close()
+            for kernel in kernels.values():
+                kernel.close()
             peer.close()
 
 

@@ -133,11 +133,11 @@ class Pump:
         """Pass on what is there, or wait for more; whether all is done."""
         stopping = self._stop.is_set()
         frames = self._read_ring()
-        reports = read_reports(frames, self._folder, self._generation, self._drain_all)
+        if frames:  # before anything else is asked for: somebody waits for them
+            self._deliver(read_reports(frames, self._folder, self._generation, self._drain_all), self._ring.position)
         ready = self._wait(poll, frames)
-        for descriptor in ready & self._pipes.keys():
-            reports += self._drain(descriptor)
-        if frames or reports:
+        reports = [report for descriptor in ready & self._pipes.keys() for report in self._drain(descriptor)]
+        if reports:
             self._deliver(reports, self._ring.position)
         self._lingers = bool(frames) and all(frame.kind < ring.RECORD for frame in frames)
         if not self._lingers:

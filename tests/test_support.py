@@ -159,8 +159,10 @@ def start():
 
     def start_child(*arguments: str, **options) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-c", WAIT_FOR_STDIN, *arguments]
-        started.append(subprocess.Popen(command, stdin=subprocess.PIPE, **options))
-        return started[-1]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, **options)
+        started.append(process)
+        wait_until(lambda: read_command(process.pid))  # for an instant it has no command line
+        return process
 
     yield start_child
     for process in started:

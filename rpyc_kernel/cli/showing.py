@@ -166,11 +166,9 @@ class Show:
     async def _answer(self, question: Event) -> None:
         text: str | None = None
         if self._has_input:
-            if not self._as_json:
-                sys.stdout.write(question.prompt)
-                sys.stdout.flush()
+            prompt = "" if self._as_json else question.prompt
             with contextlib.suppress(EOFError):
-                text = await self._input.read_line(is_hidden=question.password)
+                text = await self._input.read_line(prompt, is_hidden=question.password)
         try:
             await asyncio.to_thread(self.kernel.answer_input, text, question.execution)
         except RequestError as error:

@@ -36,6 +36,7 @@ from rpyc_kernel.wire import handshake
 from rpyc_kernel.wire.classic import WorkerConnection, begin_call, connect_worker
 from rpyc_kernel.wire.debug_channel import DebugChannel
 from rpyc_kernel.wire.handshake import Identity
+from rpyc_kernel.wire.latch import CallFuture
 
 _DEBUGGER_START_S = 30.0
 
@@ -234,7 +235,7 @@ class KernelClient(Looking):
         _require_encodable(code)
         execution = Execution(self, 0)
         follow_to_end(self._commands, execution, self._commands.start("run", code, stop_on_error, FOLLOW_S))
-        concurrent.futures.Future.result(execution, timeout)
+        CallFuture.result(execution, timeout)  # its own would fetch the value, too
         return execution
 
     def execution(self, number: int) -> Execution:
@@ -577,6 +578,10 @@ class KernelClient(Looking):
                 f"kernel {self.kernel_name!r} was told to end, but has not within {timeout:g} s; "
                 f"'rpyc-kernel status {self.kernel_name}' shows its processes"
             )
+
+    def wait_until_closed(self, timeout: float) -> bool:
+        """Wait until the hub has ended the connection, the last thing it does when the kernel stops; whether it has."""
+        return self._commands.wait_until_closed(timeout)
 
     def close(self) -> None:
         """Leave; the kernel and its executions go on. Whoever waits in this client gets `ConnectionLost`."""

@@ -13,10 +13,10 @@ from typing import Any
 from rpyc_kernel.client.address import resolve
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Role
-from rpyc_kernel.errors import CallTimeout, KernelError, NoSuchKernel, RequestError, from_name
+from rpyc_kernel.errors import CallTimeout, KernelError, KernelExists, NoSuchKernel, RequestError, from_name
 from rpyc_kernel.settings import DEFAULT_SWITCH_INTERVAL_S, ENGINES, Folders, HubSettings, WorkerSettings, check_name
 from rpyc_kernel.system import processes
-from rpyc_kernel.system.runtime_folder import RuntimeFolder
+from rpyc_kernel.system.runtime_folder import LOCK_PATIENCE_S, RuntimeFolder
 from rpyc_kernel.wire.connection_file import ConnectionFile
 
 _START_TIMEOUT_S = 30.0
@@ -186,9 +186,8 @@ def kernels() -> list[KernelInfo]:
     runtime = Folders.from_environment().runtime
     for path in sorted(runtime.iterdir()) if runtime.is_dir() else []:
         folder = RuntimeFolder(path)
-        try:
-            file = ConnectionFile.read(folder.connection_file)
-        except NoSuchKernel:
+        file = _read_file(folder)
+        if file is None:
             continue
         state = "running" if folder.has_hub else "orphaned" if _has_worker(file) else ""
         if state:
@@ -200,22 +199,35 @@ def kernels() -> list[KernelInfo]:
     return found
 
 
-def stop_orphan(name: str) -> bool:
-    """End the worker of a kernel that has lost its hub, and remove what is left; False when it is not so."""
+def stop_orphan(name: str, *, patience_s: float = 0.0) -> bool:
+    """End the worker of a kernel that has lost its hub, and remove what is left; False when it is not so.
+
+    Args:
+        name: of the kernel.
+        patience_s: for how many seconds to wait for the end of a hub that is still there.
+    """
     if "://" in name or os.sep in name:
         return False
     folder = RuntimeFolder(Folders.from_environment().runtime / check_name(name))
+    if not _has_worker(_read_file(folder)) or (folder.has_hub and not patience_s):
+        return False
     try:
-        file = ConnectionFile.read(folder.connection_file)
-    except NoSuchKernel:
+        folder.lock(max(patience_s, LOCK_PATIENCE_S))  # or a hub that starts now would take up what is removed here
+    except KernelExists:
         return False
-    if folder.has_hub or not _has_worker(file):
-        return False
-    assert file.worker_pid is not None
-    processes.kill(file.worker_pid)
-    processes.Stranger(file.worker_pid).wait()
-    folder.remove()
-    return True
+    try:
+        file = _read_file(folder)
+        had_worker = _end_worker(file)
+        if had_worker or file is None:
+            folder.remove()
+        return had_worker
+    finally:
+        folder.unlock()
+
+
+def kill_worker(name: str) -> bool:
+    """End the worker of a kernel, whether or not there is a hub that would start the next; False when there is none."""
+    return _end_worker(_read_file(RuntimeFolder(Folders.from_environment().runtime / check_name(name))))
 
 
 def user_name() -> str:
@@ -226,8 +238,23 @@ def user_name() -> str:
         return "user"
 
 
-def _has_worker(file: ConnectionFile) -> bool:
-    return processes.is_alive(file.worker_pid, file.worker_birth)
+def _read_file(folder: RuntimeFolder) -> ConnectionFile | None:
+    try:
+        return ConnectionFile.read(folder.connection_file)
+    except NoSuchKernel:
+        return None
+
+
+def _has_worker(file: ConnectionFile | None) -> bool:
+    return file is not None and processes.is_alive(file.worker_pid, file.worker_birth)
+
+
+def _end_worker(file: ConnectionFile | None) -> bool:
+    if file is None or file.worker_pid is None or not _has_worker(file):
+        return False
+    processes.kill(file.worker_pid)
+    processes.Stranger(file.worker_pid).wait()
+    return True
 
 
 def _parse_listen(listen: str | None) -> tuple[str, int]:
@@ -258,4 +285,4 @@ def _read_answer(descriptor: int, name: str) -> dict[str, Any]:
     return answer
 
 
-__all__ = ["KernelInfo", "connect", "kernels", "launch", "start", "stop_orphan"]
+__all__ = ["KernelInfo", "connect", "kernels", "kill_worker", "launch", "start", "stop_orphan"]

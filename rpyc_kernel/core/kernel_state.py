@@ -125,13 +125,17 @@ class KernelState:
         """A client is gone; its executions and prompts stay. A private kernel ends with its last client."""
         if not self.sessions.leave(left.session):
             return []
-        actions: list[Action] = [
-            Record(Kind.CLIENT_LEFT, None, left.session, {"name": self.sessions.name_of(left.session)})
-        ]
-        if self._is_private and not self.sessions.are_present:
-            shutdown = events.ShutdownRequested(None, "the last client of a private kernel left")
-            actions += self.handle_shutdown_requested(shutdown).actions
-        return actions
+        record = Record(Kind.CLIENT_LEFT, None, left.session, {"name": self.sessions.name_of(left.session)})
+        return [record, *self._end_if_deserted("the last client of a private kernel left")]
+
+    def handle_starter_lost(self) -> list[Action]:
+        """Whoever started this hub is gone already; a private kernel that nobody else has joined ends."""
+        return self._end_if_deserted("nobody is left who knows of this private kernel")
+
+    def _end_if_deserted(self, reason: str) -> list[Action]:
+        if not self._is_private or self.sessions.are_present:
+            return []
+        return self.handle_shutdown_requested(events.ShutdownRequested(None, reason)).actions
 
     # ------------------------------------------------------------------ executions
 

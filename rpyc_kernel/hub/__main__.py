@@ -61,13 +61,18 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _answer(ready: int | None, answer: dict[str, str]) -> None:
-    if ready is not None:
-        try:
-            os.write(ready, json.dumps(answer).encode())
-            os.close(ready)
-        except OSError as error:
-            _log.warning("whoever started this hub is gone: %s", error)
+def _answer(ready: int | None, answer: dict[str, str]) -> bool:
+    """Answer whoever started this hub; False when that one is gone."""
+    if ready is None:
+        return True
+    try:
+        os.write(ready, json.dumps(answer).encode())
+    except OSError as error:
+        _log.warning("whoever started this hub is gone: %s", error)
+        return False
+    finally:
+        os.close(ready)
+    return True
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from rpyc_kernel.system.runtime_folder import RuntimeFolder
 
 _log = logging.getLogger(__name__)
 _STACK_TIMEOUT_S = 2.0
+_NUDGE_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,7 @@ class Hub:
             case actions.InterruptWorker(execution, lane, force):
                 self.supervisor.interrupt(execution, lane, force)
             case actions.StartGrace(execution):
+                self._after(_NUDGE_S, lambda: self.supervisor.nudge(execution))
                 self._after(self._settings.grace_s, lambda: self._end_grace(execution))
             case actions.ReportStack(execution, session):
                 self._after(0, lambda: self._report_stack(execution, session))

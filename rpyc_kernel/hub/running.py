@@ -31,9 +31,9 @@ def run(
     settings: HubSettings,
     worker_settings: WorkerSettings,
     spare: WorkerProcess | None,
-    ready: Callable[[], None],
+    ready: Callable[[], bool],
 ) -> None:
-    """Run the hub of a locked folder; ``ready`` is called when clients can connect."""
+    """Run the hub of a locked folder; ``ready`` is called when clients can connect, and says whether somebody hears."""
     stopping = threading.Event()
     earlier = _read_earlier(folder)
     # A client that was connected to the hub before must find the same door again.
@@ -48,7 +48,7 @@ def run(
     )
     server = Server(folder, name, key, settings)
 
-    def write_connection_file(worker_pid: int | None, generation: int) -> None:
+    def write_connection_file(worker_pid: int | None, generation: int, worker_birth: str = "") -> None:
         connection = ConnectionFile(
             name=name,
             host=settings.host,
@@ -57,7 +57,7 @@ def run(
             unix=str(folder.hub_socket),
             hub_pid=os.getpid(),
             worker_pid=worker_pid,
-            worker_birth=birth_of(worker_pid),
+            worker_birth=worker_birth or birth_of(worker_pid),
             generation=generation,
         )
         try:
@@ -76,10 +76,14 @@ def run(
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: _request_stop(hub, signal.Signals(number).name))
-    write_connection_file(None, 0)
+    if earlier is None:
+        write_connection_file(None, 0)
+    else:  # until it is taken up, its worker can be ended by those who know of it
+        write_connection_file(earlier.worker_pid, earlier.generation, earlier.worker_birth)
     hub.begin()
     server.start(hub)
-    ready()
+    if not ready():
+        hub.tell(lambda state: state.handle_starter_lost())
     _log.info("hub of kernel %s listens on port %d", name, server.port)
     stopping.wait()
     server.stop_accepting()

@@ -254,6 +254,12 @@ class Supervisor:
             reader.words[ring.WORD_INTERRUPT] = execution
             processes.kill(pid, processes.FORCE_SIGNAL if force == Force.EXCEPTION else signal.SIGINT)
 
+    def nudge(self, execution: int) -> None:
+        """End what the worker waits for, if it has not noticed the interrupt of this execution."""
+        reader, pid = self._ring, self._pid
+        if reader is not None and pid is not None and reader.words[ring.WORD_INTERRUPT] == execution:
+            processes.kill(pid, processes.NUDGE_SIGNAL)
+
     def notify(self, method: str, *arguments: Any, descriptors: tuple[int, ...] = ()) -> bool:
         """Tell the worker something; False when there is none."""
         link = self._link

@@ -19,6 +19,9 @@ STACK_SIGNAL: int = signal.SIGRTMIN + 5 if hasattr(signal, "SIGRTMIN") else sign
 FORCE_SIGNAL: int = signal.SIGRTMIN + 6 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR1
 """Interrupts user code like SIGINT, and is left alone by code that takes SIGINT over."""
 
+NUDGE_SIGNAL: int = signal.SIGURG
+"""Does nothing but end a wait, after which Python runs the handlers of signals that came before."""
+
 _STACK_END = (b"_run_module_as_main\n", b"  ...\n")
 """The main thread comes last, and its outermost frame is runpy's; very deep stacks end in dots."""
 

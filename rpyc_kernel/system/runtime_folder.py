@@ -14,7 +14,8 @@ from rpyc_kernel.errors import KernelExists, RequestError
 
 _MAX_SOCKET_PATH = 103
 """macOS allows 104 bytes with the final NUL, Linux 108."""
-_LOCK_PATIENCE_S = 0.1
+LOCK_PATIENCE_S = 0.1
+"""For those who only look whether a lock is held, and for a hub that is removing its folder."""
 
 
 class RuntimeFolder:
@@ -71,14 +72,16 @@ class RuntimeFolder:
         if stat.S_IMODE(found.st_mode) & 0o077:
             self.path.chmod(0o700)
 
-    def lock(self) -> None:
-        """Become the one hub of this kernel, until the process ends.
+    def lock(self, patience_s: float = LOCK_PATIENCE_S) -> None:
+        """Become the one hub of this kernel, until `unlock` or the process's end.
+
+        Args:
+            patience_s: for how many seconds to wait for another's end.
 
         Raises:
             KernelExists: another hub is.
         """
-        # Patience for those who only look whether it is held, and for a hub that is removing its folder.
-        deadline = time.monotonic() + _LOCK_PATIENCE_S
+        deadline = time.monotonic() + patience_s
         pause = threading.Event()
         while not self._try_lock():
             if time.monotonic() >= deadline:
@@ -105,6 +108,12 @@ class RuntimeFolder:
             return False
         self._lock = fd
         return True
+
+    def unlock(self) -> None:
+        """Leave the kernel to others again."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     @property
     def has_hub(self) -> bool:

@@ -39,8 +39,9 @@ class Suspending:
         self._was_asked = True
         os.kill(whom, signal.SIGTSTP)
         self._loop.add_signal_handler(signal.SIGTSTP, self.stop)
-        # Where nobody could have it go on, it has not stopped, and no SIGCONT has come.
-        self._loop.call_later(_NOTICE_S, self._expect_nothing)
+        # Where nobody could have it go on, it has not stopped, and no SIGCONT has come. One that has come is noticed
+        # first, however late the loop is.
+        self._loop.call_later(_NOTICE_S, self._loop.call_soon, self._expect_nothing)
 
     def _expect_nothing(self) -> None:
         self._was_asked = False

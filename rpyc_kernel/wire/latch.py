@@ -13,8 +13,15 @@ import contextlib
 import threading
 from collections.abc import Generator
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError  # a class of its own in Python 3.10
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
+
+if FutureTimeoutError is TimeoutError:
+    NotDone = TimeoutError
+else:  # Python 3.10
+
+    class NotDone(FutureTimeoutError, TimeoutError):  # type: ignore[no-redef,misc]
+        """What is still going on when the time is over; caught by either name."""
 
 
 class Latch:
@@ -97,7 +104,7 @@ class CallFuture(Future[Any]):
 
     def _wait(self, timeout: float | None) -> None:
         if not self._completed.wait(timeout):
-            raise FutureTimeoutError(f"not done within {timeout:g} s; it goes on")
+            raise NotDone(f"not done within {timeout:g} s; it goes on")
 
     @staticmethod
     def _wake(future: Future[Any]) -> None:

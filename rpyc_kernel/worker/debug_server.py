@@ -25,8 +25,8 @@ from rpyc_kernel.worker.debug_session import DebugSession
 from rpyc_kernel.worker.interrupts import Interrupts, keep_out
 
 _log = logging.getLogger(__name__)
-_ATTACH_S = 10.0
-_STRANGER_S = 1.0
+_ATTACH_S = 20.0
+_STRANGER_S = 5.0
 _LEAVING_S = 15.0
 _LOOK_AGAIN_S = 0.01
 _NO_FILE_CHECK = "PYDEVD_DISABLE_FILE_VALIDATION"
@@ -45,6 +45,7 @@ class DebugServer:
         self._interrupts = interrupts
         self._freed = threading.Condition()
         self._is_taken = False
+        self._is_ending = False
         self._session: DebugSession | None = None
         self._is_traced = False
 
@@ -96,13 +97,13 @@ class DebugServer:
             yield
         finally:
             with self._freed:
-                self._is_taken = False
+                self._is_taken = self._is_ending = False
                 self._freed.notify()
 
     @property
     def _is_being_left(self) -> bool:
         session = self._session
-        return session is not None and session.is_leaving
+        return self._is_ending or (session is not None and session.is_leaving)
 
     def _debug(self, client: DebugChannel) -> None:
         debuggee = _attach()
@@ -112,6 +113,7 @@ class DebugServer:
             client.send({"ready": True})
             session.run()
         finally:
+            self._is_ending = True  # until the next may come: there is no session to tell it any more
             self._interrupts.let_go = _do_nothing
             _detach()
             debuggee.close()

@@ -6,6 +6,9 @@ raises only if that execution still runs and the innermost of our own frames, se
 that runs user code. If our code is on top (a stream in the middle of a write), the interrupt is pending: `check`
 raises it where our code says that it is safe, and the signal is repeated. An awaiting execution has no frame on the
 stack: its task is cancelled.
+
+A signal that comes just before a C call begins to wait does not end that wait, and its handler runs only afterwards. If
+the number is not taken in time, the hub therefore nudges the worker by a signal that does nothing else.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rpyc_kernel.system.processes import FORCE_SIGNAL
+from rpyc_kernel.system.processes import FORCE_SIGNAL, NUDGE_SIGNAL
 from rpyc_kernel.system.ring import WORD_INTERRUPT
 
 if TYPE_CHECKING:
@@ -90,6 +93,7 @@ class Interrupts:
         self._words, self._loop, self._current = words, loop, current
         for number in (signal.SIGINT, FORCE_SIGNAL):
             signal.signal(number, self._handle)
+        signal.signal(NUDGE_SIGNAL, lambda number, frame: None)
 
     def begin(self, execution: int) -> None:
         """From now on ``execution`` is what runs on the main thread."""

@@ -239,11 +239,12 @@ def test_a_socket_is_opened_to_where_the_address_says(tmp_path, folders):
 
 @pytest.mark.parametrize("unix", ["", "there", "x" * 200])
 def test_where_nobody_listens_that_is_said(tmp_path, unix):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        free_port = server.getsockname()[1]
-    nowhere = Address("kernel 'demo'", b"", unix and str(tmp_path / unix), "127.0.0.1", free_port)
-    with pytest.raises(ConnectionFailed, match="cannot connect to kernel 'demo': "):
-        nowhere.open(10.0)
+    with socket.socket() as taken:  # bound, so that nobody else can listen there meanwhile
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        nowhere = Address("kernel 'demo'", b"", unix and str(tmp_path / unix), "127.0.0.1", port)
+        with pytest.raises(ConnectionFailed, match="cannot connect to kernel 'demo': "):
+            nowhere.open(10.0)
 
 
 def test_finding_an_address_loads_no_rpyc():

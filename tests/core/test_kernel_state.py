@@ -126,6 +126,27 @@ def test_a_client_that_leaves_ends_nothing(state):
     assert len(state.status()["prompts"]) == 1
 
 
+def test_a_private_kernel_ends_with_its_last_client():
+    state = KernelState(is_private=True)
+    for session in "ab":
+        state.handle_session_joined(events.SessionJoined(session, session, Role.USER))
+    assert others(state.handle_session_left(events.SessionLeft("a"))) == []
+    assert others(state.handle_session_left(events.SessionLeft("b"))) != []
+    assert state.lifecycle == State.STOPPING
+
+
+def test_a_private_kernel_ends_when_whoever_started_it_is_gone_before_anybody_has_joined():
+    state = KernelState(is_private=True)
+    assert others(state.handle_starter_lost()) != []
+    assert state.lifecycle == State.STOPPING
+
+
+def test_who_has_joined_keeps_a_private_kernel_whose_starter_is_gone(state):
+    private = KernelState(is_private=True)
+    private.handle_session_joined(events.SessionJoined("a", "a", Role.USER))
+    assert private.handle_starter_lost() == state.handle_starter_lost() == []
+
+
 def test_a_session_comes_back_under_its_name():
     state = KernelState()
     state.handle_session_joined(events.SessionJoined("a", "alice"))

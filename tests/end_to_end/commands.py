@@ -10,18 +10,20 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.end_to_end.terminals import COMMAND, PATIENCE_S, ROOT
+from tests.end_to_end.terminals import COMMAND, IMPATIENT_COMMAND, PATIENCE_S, ROOT
 from tests.support.folders import Folders
 
 
-def run_command(*arguments: str, input_text: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+def run_command(
+    *arguments: str, input_text: str = "", is_patient: bool = True, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
-        [*COMMAND, *arguments],
+        [*(COMMAND if is_patient else IMPATIENT_COMMAND), *arguments],
         input=input_text,
         capture_output=True,
         text=True,
-        timeout=PATIENCE_S * 2,
+        timeout=PATIENCE_S,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
     )
 

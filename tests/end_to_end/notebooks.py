@@ -22,31 +22,34 @@ from benchmarks.jupyter_kernels import ManagedKernel
 from rpyc_kernel import KernelClient
 from rpyc_kernel.faces.jupyter.kernelspec import make_spec
 from tests.support.folders import Folders
-from tests.support.ports import find_port
+from tests.support.ports import find_port, set_aside
 
 PATIENCE_S = 60.0
 LocalPortCache.find_available_port = lambda cache, ip: find_port(ip)  # type: ignore[method-assign]
 ensure_event_loop()  # else the first test that uses one would have to leave it behind
 SPEC = "rpyc_kernel"
+_PORTS_EACH = 50
 Message = dict[str, Any]
 
 
-def install_spec(folder: Path, name: str = SPEC, **options: Any) -> None:
-    """Write a kernelspec as `rpyc-kernel jupyter install` does."""
+def install_spec(folder: Path, name: str = SPEC, *, program: str | None = None, **options: Any) -> None:
+    """Write a kernelspec as `rpyc-kernel jupyter install` does; the program, if one is given, is to run the bridge."""
     place = folder / "kernels" / name
     place.mkdir(parents=True)
-    (place / "kernel.json").write_text(json.dumps({**make_spec(**options), "argv": _argv(**options)}))
-
-
-def _argv(attach: str | None = None) -> list[str]:
-    return [sys.executable, *make_spec(attach=attach)["argv"][1:]]
+    spec = make_spec(**options)
+    argv = spec["argv"][1:] if program is None else ["-c", program, "-f", "{connection_file}"]
+    (place / "kernel.json").write_text(json.dumps({**spec, "argv": [sys.executable, *argv]}))
 
 
 class Notebook(ManagedKernel):
-    """A kernel that a manager started from a kernelspec, and its first client."""
+    """A kernel that a manager started from a kernelspec, and its first client.
+
+    The manager kills the bridge only when it has not left by itself for long: what a bridge that is killed leaves
+    undone is another matter than what it does in leaving.
+    """
 
     def __init__(self, spec: str = SPEC, **options: Any) -> None:
-        manager = KernelManager(kernel_name=spec, **options)
+        manager = KernelManager(kernel_name=spec, **{"shutdown_wait_time": PATIENCE_S, **options})
         manager.start_kernel()
         super().__init__(manager)
         self.client = self.connect()
@@ -63,6 +66,12 @@ class Notebook(ManagedKernel):
         client = self.join()
         take_until(client, "iopub_welcome")
         return client
+
+
+def with_own_ports(*words: str) -> list[str]:
+    """The command that runs a module whose kernels get ports that nobody else of the run takes; run it in `ROOT`."""
+    ports = json.dumps(set_aside(_PORTS_EACH))
+    return [sys.executable, "-m", "tests.end_to_end.programs.with_own_ports", ports, *words]
 
 
 def write_connection(folder: Path) -> tuple[str, dict[str, Any]]:
@@ -171,7 +180,7 @@ def ask_control(client: BlockingKernelClient, kind: str, content: dict[str, Any]
 @contextmanager
 def join_kernel() -> Iterator[KernelClient]:
     """A client of our own in the only kernel there is, whose namespace then has a closed `gate` for code to wait at."""
-    with rpyc_kernel.connect(rpyc_kernel.kernels()[0].name) as kernel:
+    with rpyc_kernel.connect(rpyc_kernel.kernels()[0].name, timeout=PATIENCE_S) as kernel:
         kernel.execute("import threading; gate = threading.Event()", timeout=PATIENCE_S)
         yield kernel
 

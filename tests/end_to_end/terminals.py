@@ -20,10 +20,12 @@ from tests.support.folders import Folders
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 """How long anything may take that a slow machine can slow down, in seconds."""
 
-COMMAND = [sys.executable, "-m", "rpyc_kernel"]
+COMMAND = [sys.executable, str(ROOT / "tests/end_to_end/programs/patiently.py")]
+IMPATIENT_COMMAND = [sys.executable, "-m", "rpyc_kernel"]
+"""Gives up as early as users see it do; for tests of that alone."""
 SHELL = [sys.executable, str(ROOT / "tests/end_to_end/programs/job_control.py")]
 CTRL_C, CTRL_D, CTRL_Z, TAB, ENTER = "\x03", "\x04", "\x1a", "\t", "\r"
 
@@ -67,6 +69,7 @@ class Terminal:
         environment: further variables.
         group: all terminals of the test, this one included; they are served together.
         has_shell: run it from a shell that can stop and continue it.
+        is_patient: wait for what the program gives up on after some seconds.
     """
 
     def __init__(
@@ -78,8 +81,10 @@ class Terminal:
         rows: int,
         columns: int,
         has_shell: bool = False,
+        is_patient: bool = True,
     ) -> None:
-        command = [*(SHELL if has_shell else ()), *COMMAND, *arguments]
+        program = COMMAND if is_patient else IMPATIENT_COMMAND
+        command = [*(SHELL if has_shell else ()), *program, *arguments]
         self._group = group
         variables = {**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT), **environment}
         self.child = pexpect.spawn(
@@ -171,6 +176,10 @@ class Terminal:
         """Wait until this is said, wherever the terminal breaks the line."""
         self._wait(lambda: _squeeze(sentence) in _squeeze(self.text), repr(sentence))
 
+    def wait_for_bytes(self, data: bytes) -> None:
+        """Wait until the program has written this, whatever it looks like."""
+        self._wait(lambda: data in self.raw, repr(data))
+
     def wait_for_prompt(self, prompt: str = ">>>") -> None:
         """Wait until the cursor stands behind an empty prompt, at the lower end of the text."""
         self._wait(lambda: self.cursor_line == prompt and self.lines_below_cursor == "", f"the prompt {prompt!r}")
@@ -210,7 +219,10 @@ class Terminal:
 
     def close(self) -> None:
         """Leave nothing behind of it."""
-        self.child.close(force=True)
+        if self.child.isalive():
+            self.child.kill(signal.SIGKILL)
+            wait_until(lambda: not self.child.isalive(), PATIENCE_S, "the end of the program")
+        self.child.close(force=True)  # by itself it would give the program a tenth of a second to end
 
 
 def _squeeze(text: str) -> str:
@@ -241,9 +253,22 @@ def open_terminal(folders: Folders) -> Iterator[OpenTerminal]:
     group: list[Terminal] = []
 
     def open_one(
-        *arguments: str, rows: int = 30, columns: int = 100, has_shell: bool = False, **environment: str
+        *arguments: str,
+        rows: int = 30,
+        columns: int = 100,
+        has_shell: bool = False,
+        is_patient: bool = True,
+        **environment: str,
     ) -> Terminal:
-        terminal = Terminal(list(arguments), environment, group, rows=rows, columns=columns, has_shell=has_shell)
+        terminal = Terminal(
+            list(arguments),
+            environment,
+            group,
+            rows=rows,
+            columns=columns,
+            has_shell=has_shell,
+            is_patient=is_patient,
+        )
         group.append(terminal)
         return terminal
 

@@ -47,7 +47,7 @@ def test_a_null_character_in_the_source_is_an_error_of_the_code(kernel):
     error = raised_by(kernel, "x = 1\x00")
     assert error.ename in ("SyntaxError", "ValueError")
     assert "null" in error.evalue
-    assert kernel.is_complete("x = 1\x00").status == "invalid"
+    assert kernel.is_complete("x = 1\x00", timeout=DEADLINE_S).status == "invalid"
 
 
 def test_source_of_10_mb_is_refused_before_it_is_queued(kernel):
@@ -153,10 +153,11 @@ def test_an_address_without_or_with_an_unreadable_key_says_where_the_key_is(kern
 
 
 def test_an_address_where_nobody_listens_cannot_be_connected(kernel):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with pytest.raises(ConnectionFailed, match=f"cannot connect to tcp://127.0.0.1:{port}"):
-        rpyc_kernel.connect(f"tcp://127.0.0.1:{port}", key="00" * 32)
+    with socket.socket() as taken:  # bound, so that nobody else can listen there meanwhile
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        with pytest.raises(ConnectionFailed, match=f"cannot connect to tcp://127.0.0.1:{port}"):
+            rpyc_kernel.connect(f"tcp://127.0.0.1:{port}", key="00" * 32)
 
 
 @pytest.mark.parametrize("number", [0, -1, 2, 10**6, 2**70])

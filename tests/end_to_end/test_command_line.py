@@ -14,7 +14,7 @@ import rpyc_kernel
 from rpyc_kernel import Event
 from rpyc_kernel.core.contract import Kind
 from tests.end_to_end.commands import StartCommand, run_command
-from tests.end_to_end.terminals import COMMAND, CTRL_C, CTRL_D, OpenTerminal
+from tests.end_to_end.terminals import COMMAND, CTRL_C, CTRL_D, PATIENCE_S, OpenTerminal
 from tests.support.folders import Folders
 from tests.support.processes import list_processes
 from tests.support.waiting import wait_until
@@ -38,32 +38,52 @@ while time.monotonic() < end:
 @pytest.fixture
 def demo(folders: Folders) -> None:
     """A kernel named 'demo', whose worker is ready."""
-    with rpyc_kernel.start("demo") as kernel:
-        wait_until(lambda: kernel.status()["state"] == "idle", 30)
-    wait_until(lambda: not any(session["connections"] for session in read_status()["sessions"]), 30)
+    with rpyc_kernel.start("demo", timeout=PATIENCE_S) as kernel:
+        wait_until(lambda: kernel.status()["state"] == "idle", PATIENCE_S, "the worker")
+    wait_until_all_have_left()
 
 
 def read_status() -> dict[str, Any]:
     """The status of 'demo'."""
-    with rpyc_kernel.connect("demo", joins=False) as kernel:
+    with rpyc_kernel.connect("demo", joins=False, timeout=PATIENCE_S) as kernel:
         return kernel.status()
 
 
 def read_log(since: int = 0) -> list[Event]:
     """All events of 'demo' after one."""
-    with rpyc_kernel.connect("demo", joins=False) as kernel:
+    with rpyc_kernel.connect("demo", joins=False, timeout=PATIENCE_S) as kernel:
         return list(kernel.events(since=since, follow=False))
+
+
+def wait_until_all_have_left() -> None:
+    """Wait until the leaving of everybody who came to 'demo' is in its log, which it is a moment after they did."""
+
+    def have_left() -> bool:
+        kinds = [event.kind for event in read_log()]
+        return kinds.count(Kind.CLIENT_JOINED) == kinds.count(Kind.CLIENT_LEFT)
+
+    wait_until(have_left, PATIENCE_S, "all to have left")
+
+
+def wait_until_printed(text: str) -> None:
+    """Wait until this is what code in 'demo' has printed last."""
+    wait_until(lambda: _read_printed().endswith(text), PATIENCE_S, f"{text!r} to be printed")
+
+
+def _read_printed() -> str:
+    return "".join(event.text for event in read_log() if event.kind == Kind.STREAM)
 
 
 def execute(code: str) -> None:
     """Run code in 'demo' to its end."""
-    with rpyc_kernel.connect("demo") as kernel:
-        kernel.execute(code, timeout=60)
+    with rpyc_kernel.connect("demo", timeout=PATIENCE_S) as kernel:
+        kernel.execute(code, timeout=PATIENCE_S)
+    wait_until_all_have_left()
 
 
 def submit(code: str) -> int:
     """Leave code in the queue of 'demo'."""
-    with rpyc_kernel.connect("demo") as kernel:
+    with rpyc_kernel.connect("demo", timeout=PATIENCE_S) as kernel:
         return kernel.submit(code).id
 
 
@@ -79,7 +99,9 @@ def is_gone(pid: int) -> bool:
 
 def wait_until_running(execution: int) -> None:
     """Wait until this is what 'demo' runs."""
-    wait_until(lambda: (read_status()["running"] or {}).get("execution") == execution, 30, f"execution {execution}")
+    wait_until(
+        lambda: (read_status()["running"] or {}).get("execution") == execution, PATIENCE_S, f"execution {execution}"
+    )
 
 
 # ---------------------------------------------------------------------- start, list, stop
@@ -95,7 +117,7 @@ def test_a_kernel_is_started_listed_and_stopped(folders: Folders):
     stopped = run_command("stop", "demo")
     assert (stopped.returncode, stopped.stdout) == (0, "kernel 'demo' is stopped\n")
     assert json.loads(run_command("list", "--json").stdout) == []
-    wait_until(lambda: is_gone(answer["hub_pid"]) and is_gone(answer["worker_pid"]), 30)
+    wait_until(lambda: is_gone(answer["hub_pid"]) and is_gone(answer["worker_pid"]), PATIENCE_S, "their end")
 
 
 def test_a_stopped_kernel_can_be_started_again_at_once(demo: None):
@@ -138,7 +160,7 @@ def test_a_worker_whose_hub_died_is_listed_and_taken_up_again(demo: None):
     execute("x = 42")
     before = read_status()
     os.kill(before["hub_pid"], signal.SIGKILL)
-    wait_until(lambda: list_states() == {"demo": "orphaned"}, 30)
+    wait_until(lambda: list_states() == {"demo": "orphaned"}, PATIENCE_S, "the hub's end")
     lost = run_command("status", "demo")
     assert lost.returncode == 3
     assert "take it up again with 'rpyc-kernel start demo'" in lost.stderr
@@ -150,7 +172,7 @@ def test_a_worker_whose_hub_died_is_listed_and_taken_up_again(demo: None):
 def test_a_worker_whose_hub_died_can_be_stopped(demo: None):
     before = read_status()
     os.kill(before["hub_pid"], signal.SIGKILL)
-    wait_until(lambda: list_states() == {"demo": "orphaned"}, 30)
+    wait_until(lambda: list_states() == {"demo": "orphaned"}, PATIENCE_S, "the hub's end")
     stopped = run_command("stop", "demo")
     assert (stopped.returncode, stopped.stderr) == (0, "")
     assert "had lost its hub" in stopped.stdout
@@ -235,7 +257,7 @@ def test_a_file_answers_as_a_pipe_does(demo: None, tmp_path: Path):
     answers.write_text("from a file\n")
     with answers.open() as opened:
         result = subprocess.run(
-            [*COMMAND, "exec", "demo", "input()"], stdin=opened, capture_output=True, text=True, timeout=60
+            [*COMMAND, "exec", "demo", "input()"], stdin=opened, capture_output=True, text=True, timeout=PATIENCE_S
         )
     assert result.stdout == "'from a file'\n"
 
@@ -322,7 +344,7 @@ def test_a_full_disk_is_a_line_on_standard_error(demo: None):
 
     with open("/dev/full", "w") as full:
         result = subprocess.run(
-            [*COMMAND, "exec", "demo", "1"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+            [*COMMAND, "exec", "demo", "1"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE_S
         )
     assert result.returncode == 1
     assert result.stderr == "rpyc-kernel: [Errno 28] No space left on device\n"
@@ -354,7 +376,7 @@ def test_a_second_ctrl_c_leaves_the_code_running_and_says_so(demo: None, open_te
 def test_ctrl_c_takes_back_code_that_has_not_begun(demo: None, open_terminal: OpenTerminal):
     submit(BLOCK)
     terminal = open_terminal("exec", "demo", "print('never')")
-    wait_until(lambda: len(read_status()["queue"]) == 1, 30)
+    wait_until(lambda: len(read_status()["queue"]) == 1, PATIENCE_S, "it to be queued")
     terminal.type(CTRL_C)
     assert terminal.wait_for_end() == 130
     terminal.wait_for("execution 2 is cancelled")
@@ -377,7 +399,7 @@ def test_a_password_is_not_shown(demo: None, open_terminal: OpenTerminal):
 def test_a_question_that_somebody_else_answers_does_not_hang(demo: None, open_terminal: OpenTerminal):
     terminal = open_terminal("exec", "demo", "print('hello', input('Name: '))")
     terminal.wait_for("^Name:")
-    answering = "import rpyc_kernel\nwith rpyc_kernel.connect('demo') as kernel: kernel.answer_input('Eve')"
+    answering = "import rpyc_kernel\nwith rpyc_kernel.connect('demo', timeout=60) as kernel: kernel.answer_input('Eve')"
     result = run_command("run", "-", input_text=answering)
     assert result.returncode == 0, result.stderr
     assert terminal.wait_for_end() == 0
@@ -408,7 +430,7 @@ def test_status_variables_and_stacks_answer_while_the_kernel_is_busy(demo: None)
     execute("answer = 42")
     submit(BLOCK)
     submit("print('queued')")
-    wait_until_running(2)
+    wait_until_printed("begun\n")
     shown = run_command("status", "demo").stdout
     assert "kernel     demo, busy, generation 1\n" in shown
     assert f"({BLOCK[:57]}...), for " in shown
@@ -462,11 +484,9 @@ def test_a_followed_log_goes_on_until_the_kernel_stops(demo: None, start_command
     last = read_log()[-1].seq
     log = start_command("log", "demo", "--follow", "--json", "--since", str(last))
     execute("print('live')")
-    while True:
-        event = json.loads(log.read_line())
-        if event["kind"] == "stream":
-            break
-    assert event["text"] == "live\n"
+    # To the last event so far, so that it waits for more by the time the kernel stops.
+    shown = list(iter(lambda: json.loads(log.read_line()), read_log()[-1].as_dict()))
+    assert [event["text"] for event in shown if event["kind"] == "stream"] == ["live\n"]
     run_command("stop", "demo")
     status, rest, err = log.wait()
     assert (status, err) == (0, "")
@@ -532,10 +552,10 @@ def test_cancelling_what_runs_is_refused_with_advice(demo: None):
 
 def test_code_that_ignores_the_interrupt_is_shown_where_it_is_and_can_be_terminated(demo: None):
     submit(STUBBORN)
-    wait_until(lambda: any(event.kind == Kind.STREAM and "begun" in event.text for event in read_log()), 30)
-    result = run_command("interrupt", "demo")
+    wait_until_printed("begun\n")
+    result = run_command("interrupt", "demo", is_patient=False)
     assert result.returncode == 1
     assert "execution 1 goes on; try --force exception, or terminate. It is here:" in result.stdout
     assert 'File "<In 1>"' in result.stdout
     assert run_command("interrupt", "demo", "--force", "terminate").returncode == 0
-    wait_until(lambda: read_status()["generation"] == 2, 30)
+    wait_until(lambda: read_status()["generation"] == 2, PATIENCE_S, "the next worker")

@@ -17,8 +17,8 @@ from tests.support.waiting import wait_until
 @pytest.fixture
 def demo(folders: Folders) -> None:
     """A kernel named 'demo', whose worker is ready."""
-    with rpyc_kernel.start("demo") as kernel:
-        wait_until(lambda: kernel.status()["state"] == "idle", 30)
+    with rpyc_kernel.start("demo", timeout=PATIENCE_S) as kernel:
+        wait_until(lambda: kernel.status()["state"] == "idle", PATIENCE_S, "the worker")
 
 
 def run_in_shell(line: str) -> subprocess.CompletedProcess[bytes]:
@@ -27,7 +27,7 @@ def run_in_shell(line: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         ["bash", "-c", f'K() {{ {command} "$@"; }}; {line}'],
         capture_output=True,
-        timeout=PATIENCE_S * 2,
+        timeout=PATIENCE_S,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
 
@@ -70,8 +70,8 @@ def test_data_on_standard_input_answers_the_code(demo: None):
     ],
 )
 def test_head_ends_a_pipeline_without_a_word(demo: None, command: str):
-    with rpyc_kernel.connect("demo") as kernel:
-        kernel.execute("for i in range(50_000): print(i)", timeout=60)
+    with rpyc_kernel.connect("demo", timeout=PATIENCE_S) as kernel:
+        kernel.execute("for i in range(50_000): print(i)", timeout=PATIENCE_S)
     result = run_in_shell(f'{command} | head -1; echo "${{PIPESTATUS[0]}}"')
     assert result.stdout.splitlines()[-1] == b"141"
     assert result.stderr == b""

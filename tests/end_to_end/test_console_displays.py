@@ -5,7 +5,7 @@ import pytest
 import rpyc_kernel
 from tests.end_to_end.commands import run_command
 from tests.end_to_end.consoles import open_console
-from tests.end_to_end.terminals import CTRL_C, ENTER, OpenTerminal, Terminal
+from tests.end_to_end.terminals import CTRL_C, ENTER, PATIENCE_S, OpenTerminal, Terminal
 
 # forkpty() is safe here: what it starts is replaced by the command at once.
 pytestmark = pytest.mark.filterwarnings("ignore:.*forkpty.*:DeprecationWarning")
@@ -31,7 +31,7 @@ def run_pasted(terminal: Terminal, code: str) -> None:
 
 def open_next(number: int) -> None:
     """Let who stopped at a gate go on."""
-    with rpyc_kernel.connect("demo", joins=False) as kernel:
+    with rpyc_kernel.connect("demo", joins=False, timeout=PATIENCE_S) as kernel:
         kernel.eval(f"gates[{number}].set()")
 
 

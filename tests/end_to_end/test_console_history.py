@@ -3,23 +3,30 @@
 import pytest
 
 import rpyc_kernel
+from rpyc_kernel.client import stopped
 from rpyc_kernel.client.stopped import recall_stopped
 from tests.end_to_end.commands import run_command
 from tests.end_to_end.consoles import open_console
-from tests.end_to_end.terminals import CTRL_C, OpenTerminal
+from tests.end_to_end.terminals import CTRL_C, PATIENCE_S, OpenTerminal
 from tests.support.folders import Folders
 
 # forkpty() is safe here: what it starts is replaced by the command at once.
 pytestmark = pytest.mark.filterwarnings("ignore:.*forkpty.*:DeprecationWarning")
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has every journal read, however slowly."""
+    monkeypatch.setattr(stopped, "_PATIENCE_S", PATIENCE_S)
+
+
 def leave_kernel(name: str, *codes: str) -> None:
     """Run code in a kernel, and stop it."""
-    with rpyc_kernel.start(name) as kernel:
+    with rpyc_kernel.start(name, timeout=PATIENCE_S) as kernel:
         for code in codes:
-            kernel.execute(code, timeout=60)
+            kernel.execute(code, timeout=PATIENCE_S)
         kernel.call(len, "no code")
-        kernel.shutdown()
+        kernel.shutdown(timeout=PATIENCE_S)
 
 
 def test_code_of_a_stopped_kernel_can_be_called_back(folders: Folders, open_terminal: OpenTerminal):

@@ -10,9 +10,15 @@ import pytest
 
 import rpyc_kernel
 from tests.end_to_end.commands import run_command
-from tests.end_to_end.consoles import WAIT, open_console, open_gate, read_status, wait_until_running
-from tests.end_to_end.terminals import CTRL_C, CTRL_D, ENTER, TAB, OpenTerminal, Terminal
-from tests.support.waiting import wait_until
+from tests.end_to_end.consoles import (
+    WAIT,
+    open_console,
+    open_gate,
+    read_status,
+    wait_until_idle,
+    wait_until_running,
+)
+from tests.end_to_end.terminals import CTRL_C, CTRL_D, ENTER, PATIENCE_S, TAB, OpenTerminal, Terminal
 
 # forkpty() is safe here: what it starts is replaced by the command at once.
 pytestmark = pytest.mark.filterwarnings("ignore:.*forkpty.*:DeprecationWarning")
@@ -206,13 +212,14 @@ def test_code_that_waits_for_the_connection_is_taken_back_by_ctrl_c(bob: Termina
 
 @KEYS
 def test_a_long_past_can_be_left_in_the_middle(gated: None, open_terminal: OpenTerminal, key: str):
-    with rpyc_kernel.connect("demo") as kernel:
-        kernel.execute("for i in range(4000): print('line', i, flush=i % 100 == 0)", timeout=60)
+    with rpyc_kernel.connect("demo", timeout=PATIENCE_S) as kernel:
+        kernel.execute("for i in range(4000): print('line', i, flush=i % 100 == 0)", timeout=PATIENCE_S)
     bob = open_terminal("console", "demo", "--as", "bob", "--replay", NO_COLOR="1")
     bob.wait_for("line 100$")
+    bob.wait_for("^>>>$")  # before that a key would not be for the console
     bob.type(key)
     if key == CTRL_C:
-        bob.wait_for("^nothing is running; Ctrl-D leaves$")
+        bob.wait_for("^nothing is running; Ctrl-D leaves\n(.*\n)*>>>$")
         bob.type(CTRL_D)
     assert bob.wait_for_end() == 0
-    wait_until(lambda: read_status()["state"] == "idle", 30)
+    wait_until_idle()

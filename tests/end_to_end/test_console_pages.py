@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.commands import run_command
-from tests.end_to_end.consoles import open_console, open_gate, read_status
+from tests.end_to_end.consoles import open_console, open_gate, wait_until_idle
 from tests.end_to_end.terminals import CTRL_C, CTRL_D, ENTER, OpenTerminal, Terminal
 
 # forkpty() is safe here: what it starts is replaced by the command at once.
@@ -105,7 +105,7 @@ def test_a_termination_ends_the_pager_too(reader: Terminal):
     reader.wait_for("^reading$")
     reader.child.kill(15)
     assert reader.wait_for_end() == 143
-    assert read_status()["state"] == "idle"
+    wait_until_idle()
 
 
 # ---------------------------------------------------------------------- what to run next

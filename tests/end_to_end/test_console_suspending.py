@@ -8,8 +8,9 @@ import termios
 import pytest
 
 import rpyc_kernel
-from tests.end_to_end.consoles import WAIT, open_console, open_gate, read_status, wait_until_running
-from tests.end_to_end.terminals import CTRL_C, CTRL_D, CTRL_Z, ENTER, OpenTerminal, Terminal
+from tests.end_to_end.consoles import WAIT, open_console, open_gate, wait_until_idle
+from tests.end_to_end.terminals import CTRL_C, CTRL_D, CTRL_Z, ENTER, PATIENCE_S, OpenTerminal, Terminal
+from tests.support.waiting import wait_until
 
 # forkpty() is safe here: what it starts is replaced by the command at once.
 pytestmark = pytest.mark.filterwarnings("ignore:.*forkpty.*:DeprecationWarning")
@@ -35,10 +36,16 @@ def wait_for_shell(terminal: Terminal, count: int = 1) -> None:
     assert termios.tcgetattr(terminal.child.child_fd)[3] & termios.ICANON
 
 
+def wait_until_in_foreground(terminal: Terminal) -> None:
+    """Wait until the shell has given the terminal to the console."""
+    job = read_pid(terminal)
+    wait_until(lambda: os.tcgetpgrp(terminal.child.child_fd) == job, PATIENCE_S, "the shell to give way")
+
+
 def execute(code: str) -> None:
     """Run code in 'demo' as somebody else."""
-    with rpyc_kernel.connect("demo", name="eve") as kernel:
-        kernel.execute(code, timeout=60)
+    with rpyc_kernel.connect("demo", name="eve", timeout=PATIENCE_S) as kernel:
+        kernel.execute(code, timeout=PATIENCE_S)
 
 
 def test_at_the_prompt_it_stops_and_comes_back_with_what_was_typed_and_missed(bob: Terminal):
@@ -94,7 +101,7 @@ def test_having_gone_on_ctrl_c_means_what_it_did(bob: Terminal):
     bob.type(CTRL_Z)
     wait_for_shell(bob)
     bob.type(ENTER)
-    wait_until_running(2)
+    wait_until_in_foreground(bob)  # a Ctrl-C before that would be the shell's
     bob.type(CTRL_C)
     bob.wait_for("^execution 2 goes on in the background")
     bob.wait_for_prompt()
@@ -125,7 +132,7 @@ def test_in_a_flood_from_others_it_stops_and_shows_all_of_it_in_the_end(bob: Ter
     wait_for_shell(bob)
     open_gate()
     alice.wait_for("^line 4999$")
-    assert read_status()["state"] == "idle"
+    wait_until_idle()
     bob.type(ENTER)
     bob.wait_for(r"^\[alice\] line 4999$")
     bob.wait_for_prompt(">>> half typed")

@@ -14,6 +14,7 @@ STRIKES = 100
 LONGEST_PAUSE_S = 0.05
 
 
+@pytest.mark.timeout(300)  # it is a hundred rounds, each as slow as the machine
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_client_under_traffic_survives_ctrl_c_at_any_moment(
     kernel: KernelClient, start_client: StartClient, seed: int

@@ -147,6 +147,8 @@ def test_a_hub_that_is_killed_while_the_disk_is_full_leaves_the_journal_sound(ke
         print_lines(kernel, 1000, 2000)
         os.kill(kernel.status()["hub_pid"], signal.SIGKILL)
         wait_until(lambda: kernel.is_closed, DEADLINE_S, "the hub to be gone")
+        # The last threads of a killed process keep its files, and so the lock, a moment longer.
+        wait_until(lambda: not any(info.state == "running" for info in rpyc_kernel.kernels()), DEADLINE_S, "the lock")
     assert recorded_lines(folders) == lines(0, 1000)
     with rpyc_kernel.start("demo", timeout=DEADLINE_S) as again:
         print_lines(again, 2000, 3000)

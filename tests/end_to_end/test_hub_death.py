@@ -3,8 +3,10 @@ import os
 import signal
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ import rpyc_kernel
 from rpyc_kernel import ConnectionLost, Event, KernelClient, KernelDied, NotAsked
 from rpyc_kernel.client.feed import read_events
 from rpyc_kernel.core.contract import Kind, Outcome
+from rpyc_kernel.hub.server import _HEARING_S as HEARING_S
 from rpyc_kernel.system import processes
 from tests.end_to_end.clients import PATIENCE_S
 from tests.support.folders import Folders
@@ -146,7 +149,7 @@ def test_code_that_ends_while_there_is_no_hub_is_finished_for_the_next(start: St
     objects = reach_worker(kernel)
     kill_hub(kernel)
     objects.root.eval("gate.set()")
-    assert objects.root.eval("over.wait(20)")
+    assert objects.root.eval(f"over.wait({PATIENCE_S})")
     kernel = start()
     assert read_output(kernel, run.id) == number_lines(0, 1000)
     finished = next(e for e in kernel.events(since=0) if e.kind == Kind.FINISHED and e.execution == run.id)
@@ -276,7 +279,7 @@ def test_a_kernel_that_lost_its_hub_can_be_stopped_by_the_next(start: Start):
     worker = kernel.status()["worker_pid"]
     kill_hub(kernel)
     kernel = start()
-    kernel.shutdown()
+    kernel.shutdown(timeout=PATIENCE_S)
     wait_until(lambda: not processes.is_alive(worker), PATIENCE_S, what="the worker's end")
     assert rpyc_kernel.kernels() == []
 
@@ -287,7 +290,7 @@ def test_a_kernel_that_lost_its_hub_can_be_stopped_by_the_next(start: Start):
 def test_a_kernel_started_again_goes_on_with_its_numbers_and_shows_its_whole_past(start: Start):
     kernel = start(session="mine")
     first = kernel.execute("print('the first life')", timeout=PATIENCE_S)
-    kernel.shutdown()
+    kernel.shutdown(timeout=PATIENCE_S)
     kernel = start(session="mine")
     second = kernel.execute("'first' in globals()", timeout=PATIENCE_S)
     assert (second.id, second.value) == (first.id + 1, False)
@@ -299,14 +302,23 @@ def test_a_kernel_started_again_goes_on_with_its_numbers_and_shows_its_whole_pas
         if event.kind == Kind.FINISHED and event.execution == second.id:
             break
     assert [event.seq for event in seen] == list(range(1, len(seen) + 1))
-    assert [event.text for event in seen if event.kind == Kind.STREAM] == ["the first life\n"]
+    assert "".join(event.text for event in seen if event.kind == Kind.STREAM) == "the first life\n"
     assert [past.execution for past in kernel.history()] == [first.id, second.id]
 
 
 def test_following_ends_when_the_kernel_is_stopped_and_not_at_an_earlier_stop(start: Start):
     kernel = start()
     kernel.execute("pass", timeout=PATIENCE_S)
-    kernel.shutdown()
+    kernel.shutdown(timeout=PATIENCE_S)
+    # The hub waits only a moment for those who are between two questions; a slow machine gets another chance.
+    seen = wait_until(lambda: follow_to_the_stop(start), PATIENCE_S, what="a follower that was quick enough")
+    assert [event.seq for event in seen] == list(range(1, len(seen) + 1))
+    assert [event.kind for event in seen].count(Kind.HUB_STOPPED) > 1
+    assert seen[-1].kind == Kind.HUB_STOPPED
+
+
+def follow_to_the_stop(start: Start) -> list[Event]:
+    """What a follower sees of a kernel that is stopped; nothing if it was too slow to hear of the stop."""
     kernel = start()
     kernel.execute("pass", timeout=PATIENCE_S)
     last = kernel.status()["last"]
@@ -314,21 +326,24 @@ def test_following_ends_when_the_kernel_is_stopped_and_not_at_an_earlier_stop(st
 
     def follow() -> list[Event]:
         with rpyc_kernel.connect("demo", timeout=PATIENCE_S) as watcher:
-            seen = []
-            for event in watcher.events(since=0):
-                seen.append(event)
-                if event.seq > last:
-                    is_up_to_date.set()
+            seen, heard_at = [], time.monotonic()
+            try:
+                for event in watcher.events(since=0):
+                    seen.append(event)
+                    heard_at = time.monotonic()
+                    if event.seq > last:
+                        is_up_to_date.set()
+            except ConnectionLost:
+                if time.monotonic() - heard_at < HEARING_S:
+                    raise
+                return []
             return seen
 
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         following = pool.submit(follow)
         assert is_up_to_date.wait(PATIENCE_S)
-        kernel.shutdown()
-        seen = following.result(PATIENCE_S)
-    assert [event.seq for event in seen] == list(range(1, len(seen) + 1))
-    assert [event.kind for event in seen].count(Kind.HUB_STOPPED) == 2
-    assert seen[-1].kind == Kind.HUB_STOPPED
+        kernel.shutdown(timeout=PATIENCE_S)
+        return following.result(PATIENCE_S)
 
 
 # Hub and worker die
@@ -344,7 +359,7 @@ def test_what_the_worker_printed_before_both_were_killed_is_recorded_by_the_next
     # A stopped hub reads nothing: what is printed now is in the ring alone.
     os.kill(status["hub_pid"], signal.SIGSTOP)
     objects.root.eval("gate.set()")
-    assert objects.root.eval("printed.wait(20)")
+    assert objects.root.eval(f"printed.wait({PATIENCE_S})")
     kill(status["worker_pid"])
     kill(status["hub_pid"])
     wait_until_free()
@@ -370,7 +385,7 @@ def test_code_that_had_ended_before_both_were_killed_is_not_lost(start: Start):
     objects = reach_worker(kernel)
     os.kill(status["hub_pid"], signal.SIGSTOP)
     objects.root.eval("gate.set()")
-    assert objects.root.eval("over.wait(20)")
+    assert objects.root.eval(f"over.wait({PATIENCE_S})")
     kill(status["worker_pid"])
     kill(status["hub_pid"])
     wait_until_free()
@@ -382,6 +397,25 @@ def test_code_that_had_ended_before_both_were_killed_is_not_lost(start: Start):
 
 
 def test_who_reads_events_hears_of_the_stop_although_the_hub_is_closing(start: Start, folders: Folders):
+    # The hub waits only a moment for those who read; a machine that takes longer than that between seeing the hub
+    # close and reading gets another chance.
+    wait_until(lambda: is_stop_heard_while_closing(start, folders), PATIENCE_S, what="a reader that was quick enough")
+
+
+def wait_until_removed(folder: Path) -> float:
+    """Wait until a folder is gone; when it was there for the last time."""
+    looks = [time.monotonic()]
+
+    def is_gone() -> bool:
+        looks.append(time.monotonic())
+        return not folder.exists()
+
+    wait_until(is_gone, PATIENCE_S, what=f"the end of {folder}")
+    return looks[-2]
+
+
+def is_stop_heard_while_closing(start: Start, folders: Folders) -> bool:
+    """Read once while the hub is closing, and see the stop; False where that was too late to be answered."""
     kernel = start()
     kernel.execute("pass", timeout=PATIENCE_S)
     with rpyc_kernel.connect("demo", joins=False, timeout=PATIENCE_S) as watcher:
@@ -389,7 +423,14 @@ def test_who_reads_events_hears_of_the_stop_although_the_hub_is_closing(start: S
         cursor, _ = read_events(watcher._commands, last - 1, wait_s=0)
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             stopping = pool.submit(kernel.shutdown, timeout=PATIENCE_S)
-            wait_until(lambda: not (folders.runtime / "demo").exists(), PATIENCE_S)
-            _, events = read_events(watcher._commands, cursor, wait_s=0)
-            stopping.result(PATIENCE_S)
+            last_seen_open = wait_until_removed(folders.runtime / "demo")
+            try:
+                _, events = read_events(watcher._commands, cursor, wait_s=0)
+            except ConnectionLost:
+                if time.monotonic() - last_seen_open < HEARING_S:
+                    raise
+                return False
+            finally:
+                stopping.result(PATIENCE_S)
     assert Kind.HUB_STOPPED in [event.kind for event in events]
+    return True

@@ -341,12 +341,15 @@ def test_code_that_gives_up_waiting_by_itself_withdraws_its_question(kernel):
     execution = kernel.submit(
         """
 import signal
+is_asked = False
 
 def give_up(number, frame):
-    raise TimeoutError("no answer came")
+    if is_asked:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        raise TimeoutError("no answer came")
 
 older = signal.signal(signal.SIGALRM, give_up)
-signal.setitimer(signal.ITIMER_REAL, 0.1)
+signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
 try:
     input("quick? ")
 except TimeoutError as error:
@@ -357,7 +360,9 @@ answer = input("slow? ")
 (said, answer)
 """
     )
-    asked_until(execution, "slow? ")
+    wait_for_prompt(execution)
+    kernel.namespace["is_asked"] = True
+    assert [event.prompt for event in asked_until(execution, "slow? ")] == ["quick? ", "slow? "]
     kernel.answer_input("to the slow one", execution.id)
     assert execution.result(DEADLINE_S) == ("no answer came", "to the slow one")
     assert_goes_on(kernel)

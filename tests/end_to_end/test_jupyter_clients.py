@@ -1,8 +1,9 @@
 """Programs that people use with Jupyter, on our kernel: nbclient, papermill, the console."""
 
 import os
-import sys
+import signal
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import papermill
@@ -13,9 +14,13 @@ from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_notebook
 
 import rpyc_kernel
-from tests.end_to_end.notebooks import PATIENCE_S, SPEC, Open, install_spec
+from tests.end_to_end.clients import ROOT
+from tests.end_to_end.notebooks import PATIENCE_S, SPEC, Open, install_spec, with_own_ports
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
+
+
+_PATIENTLY: dict[str, Any] = {"timeout": int(PATIENCE_S), "iopub_timeout": int(PATIENCE_S)}
 
 
 @pytest.fixture
@@ -26,7 +31,8 @@ def spec(open_notebook: Open) -> str:
 
 def _execute(spec: str, *sources: str) -> nbformat.NotebookNode:
     notebook = new_notebook(cells=[new_code_cell(source) for source in sources])
-    executed: nbformat.NotebookNode = NotebookClient(notebook, kernel_name=spec, timeout=PATIENCE_S).execute()
+    client = NotebookClient(notebook, kernel_name=spec, **_PATIENTLY)
+    executed: nbformat.NotebookNode = client.execute()
     return executed
 
 
@@ -59,21 +65,31 @@ def test_papermill_passes_parameters(spec: str, tmp_path: Path) -> None:
     metadata = {"kernelspec": {"name": spec, "language": "python", "display_name": spec}}
     nbformat.write(new_notebook(cells=cells, metadata=metadata), tmp_path / "in.ipynb")
     done = papermill.execute_notebook(
-        tmp_path / "in.ipynb", tmp_path / "out.ipynb", parameters={"x": 5}, progress_bar=False
+        tmp_path / "in.ipynb", tmp_path / "out.ipynb", parameters={"x": 5}, progress_bar=False, **_PATIENTLY
     )
     assert done.cells[-1].outputs[0].text == "5\n"
 
 
 def _open_console(*options: str) -> "pexpect.spawn[str]":
+    program, *words = with_own_ports("jupyter_console", "--simple-prompt", *options)
     console = pexpect.spawn(
-        sys.executable,
-        ["-m", "jupyter_console", "--simple-prompt", *options],
+        program,
+        words,
+        cwd=str(ROOT),
         encoding="utf-8",
         timeout=PATIENCE_S,
         env={**os.environ, "TERM": "dumb"},
     )
     console.setecho(False)
     return console
+
+
+def _close(console: "pexpect.spawn[str]") -> None:
+    """End a console; pexpect itself waits for no more than a moment."""
+    if console.isalive():
+        console.kill(signal.SIGKILL)
+        console.wait()
+    console.close()
 
 
 def test_a_console_runs_code_and_asks_for_input(spec: str) -> None:
@@ -89,18 +105,20 @@ def test_a_console_runs_code_and_asks_for_input(spec: str) -> None:
         console.expect(r"In \[3\]:")
         console.sendline("1 / 0")
         console.expect("ZeroDivisionError")
+        console.expect(r"In \[4\]:")
         console.sendline("name.upper()")
         console.expect("ANN")
+        console.expect(r"In \[5\]:")
         console.sendeof()
         console.expect("really want to exit")
         console.sendline("y")
         console.expect(pexpect.EOF)
     finally:
-        console.close(force=True)
+        _close(console)
 
 
 def test_two_consoles_share_a_running_kernel(spec: str, tmp_path: Path) -> None:
-    with rpyc_kernel.start("shared") as kernel:
+    with rpyc_kernel.start("shared", timeout=PATIENCE_S) as kernel:
         install_spec(tmp_path / "data", "joined", attach="shared")
         first, second = _open_console("--kernel=joined"), _open_console("--kernel=joined")
         try:
@@ -111,6 +129,6 @@ def test_two_consoles_share_a_running_kernel(spec: str, tmp_path: Path) -> None:
             second.sendline("shared_name")
             second.expect("seen")
         finally:
-            first.close(force=True)
-            second.close(force=True)
-        kernel.shutdown()
+            _close(first)
+            _close(second)
+        kernel.shutdown(timeout=PATIENCE_S)

@@ -1,13 +1,24 @@
 """The messaging protocol as Jupyter's own suite tests it, with nothing skipped."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jupyter_kernel_test
 import pytest
 
-from tests.end_to_end.notebooks import SPEC, environment, prepare
+from tests.end_to_end.notebooks import (
+    PATIENCE_S,
+    SPEC,
+    Message,
+    Notebook,
+    ask_control,
+    environment,
+    prepare,
+    take_output,
+    take_reply,
+    take_until,
+)
 from tests.support.folders import temporary_folders
 
 
@@ -52,3 +63,37 @@ class TestConformance(jupyter_kernel_test.KernelTests):
     support_iopub_welcome = True
     code_inspect_sample = "zip"
     code_clear_output = "from IPython.display import clear_output; clear_output()"
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """Start the kernel, and wait for nothing but answers; the suite's own client asks again each second."""
+        cls.notebook = Notebook()
+        cls.km, cls.kc = cls.notebook.manager, cls.notebook.client
+        # No channel is to connect only while a test runs, which would seem to leave a socket behind.
+        ask_control(cls.kc, "connect_request")
+        request = cls.kc.execute("input()", store_history=False, allow_stdin=True)
+        cls.kc.get_stdin_msg(timeout=PATIENCE_S)
+        cls.kc.input("")
+        take_output(cls.kc, request)
+        for channel in (cls.kc.shell_channel, cls.kc.iopub_channel):
+            channel.get_msg = _patient(channel.get_msg)
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        cls.notebook.close()
+
+    def flush_channels(self) -> None:
+        """Read up to the end of a request behind all others; the suite reads until nothing comes for 0.1 s."""
+        request = self.kc.kernel_info()
+        jupyter_kernel_test.validate_message(take_reply(self.kc, request), "kernel_info_reply", request)
+        for message in take_until(self.kc, "status", request, execution_state="idle"):
+            jupyter_kernel_test.validate_message(message)
+
+
+def _patient(get: Callable[..., Message]) -> Callable[..., Message]:
+    """Wait longer than the suite does, 0.1 s for some messages: how long they take says more of the machine."""
+
+    def get_patiently(timeout: float | None = None) -> Message:
+        return get(timeout=max(timeout or 0, PATIENCE_S))
+
+    return get_patiently

@@ -100,7 +100,7 @@ def _assert_runs(client: BlockingKernelClient, code: str = "print('ok')", text: 
 def notebook(request: pytest.FixtureRequest, open_notebook: Open, monkeypatch: pytest.MonkeyPatch) -> Notebook:
     if request.param == "ipython":
         return open_notebook()
-    rpyc_kernel.start("plain", engine="plain").close()
+    rpyc_kernel.start("plain", engine="plain", timeout=PATIENCE_S).close()
     return _open_attached(open_notebook, "plain")
 
 
@@ -228,19 +228,19 @@ def test_the_state_is_told_to_who_comes_later(notebook: Notebook) -> None:
 def test_while_code_stands_everything_else_goes_on(notebook: Notebook) -> None:
     client = notebook.client
     debugged, request, thread = _stop(notebook)
-    with rpyc_kernel.connect(rpyc_kernel.kernels()[0].name) as other:
+    with rpyc_kernel.connect(rpyc_kernel.kernels()[0].name, timeout=PATIENCE_S) as other:
         assert other.status()["state"] == "busy"
         assert other.eval("6 * 7") == 42
-        assert "double" in [variable.name for variable in other.variables()]
-        assert other.complete("doub").matches == ("double",)
-        assert "double" in other.stack()
+        assert "double" in [variable.name for variable in other.variables(timeout=PATIENCE_S)]
+        assert other.complete("doub", timeout=PATIENCE_S).matches == ("double",)
+        assert "double" in other.stack(timeout=PATIENCE_S)
         waiting = other.submit("print('behind')")
         beside = other.submit("print('beside')", lane="side")
-        assert beside.result(30) is None
+        assert beside.result(PATIENCE_S) is None
         assert not waiting.done()
         debugged.get("continue", threadId=thread)
         take_reply(client, request)
-        waiting.result(30)
+        waiting.result(PATIENCE_S)
         assert waiting.stdout == "behind\n"
 
 
@@ -266,7 +266,7 @@ def test_an_interrupt_ends_what_is_evaluated_at_a_breakpoint(notebook: Notebook)
         {"type": "request", "seq": 99, "command": "evaluate", "arguments": {"expression": endless, "frameId": frame}},
     )
     client.control_channel.send(asked)
-    with rpyc_kernel.connect(rpyc_kernel.kernels()[0].name) as other:
+    with rpyc_kernel.connect(rpyc_kernel.kernels()[0].name, timeout=PATIENCE_S) as other:
         wait_until(lambda: other.eval("looping.is_set()"), PATIENCE_S, "the loop")
     notebook.manager.interrupt_kernel()
     assert take_reply(client, asked["header"]["msg_id"], "control")["content"]["request_seq"] == 99
@@ -277,7 +277,7 @@ def test_an_interrupt_ends_what_is_evaluated_at_a_breakpoint(notebook: Notebook)
 
 def test_a_restart_ends_code_that_stands_and_the_next_session_works(notebook: Notebook) -> None:
     debugged, request, _ = _stop(notebook)
-    with rpyc_kernel.connect(rpyc_kernel.kernels()[0].name) as other:
+    with rpyc_kernel.connect(rpyc_kernel.kernels()[0].name, timeout=PATIENCE_S) as other:
         other.restart()
     assert take_reply(notebook.client, request)["content"]["ename"] == "KernelDied"
     take_until(notebook.client, "debug_event", event="terminated")
@@ -310,19 +310,19 @@ def test_the_death_of_the_worker_answers_everybody(notebook: Notebook) -> None:
 
 
 def test_a_bridge_that_is_killed_lets_code_go_on(folders: object, open_notebook: Open) -> None:
-    with rpyc_kernel.start("shared") as kernel:
+    with rpyc_kernel.start("shared", timeout=PATIENCE_S) as kernel:
         notebook = _open_attached(open_notebook, "shared")
         _stop(notebook)
         number = kernel.status()["running"]["execution"]
         os.kill(notebook.pid, signal.SIGKILL)
         run = kernel.execution(number)
-        run.result(30)
+        run.result(PATIENCE_S)
         assert run.stdout == "[3, 3]\n"
-        kernel.shutdown()
+        kernel.shutdown(timeout=PATIENCE_S)
 
 
 def test_of_two_bridges_one_debugs(folders: object, open_notebook: Open) -> None:
-    with rpyc_kernel.start("shared") as kernel:
+    with rpyc_kernel.start("shared", timeout=PATIENCE_S) as kernel:
         first, second = (_open_attached(open_notebook, "shared") for _ in range(2))
         debugged, request, _ = _stop(first)
         refused = Debugged(second.client).ask("initialize", clientID="test", adapterID="test")
@@ -331,7 +331,7 @@ def test_of_two_bridges_one_debugs(folders: object, open_notebook: Open) -> None
         debugged.get("disconnect")
         take_reply(first.client, request)
         Debugged(second.client).attach()
-        kernel.shutdown()
+        kernel.shutdown(timeout=PATIENCE_S)
 
 
 def test_a_debugger_of_user_code_is_left_alone(notebook: Notebook) -> None:
@@ -370,7 +370,7 @@ def test_without_debugpy_there_is_no_debugger_and_it_is_said(
     blocked.mkdir()
     (blocked / "sitecustomize.py").write_text("import sys; sys.modules['debugpy'] = None\n")
     path = os.pathsep.join([str(blocked), str(Path(rpyc_kernel.__file__).parents[1])])
-    kernel = rpyc_kernel.start("bare", env={"PYTHONPATH": path})
+    kernel = rpyc_kernel.start("bare", env={"PYTHONPATH": path}, timeout=PATIENCE_S)
     with kernel:
         notebook = _open_attached(open_notebook, "bare")
         info = take_reply(notebook.client, notebook.client.kernel_info())["content"]
@@ -380,7 +380,7 @@ def test_without_debugpy_there_is_no_debugger_and_it_is_said(
         assert "no debugpy" in refused["message"]
         assert not Debugged(notebook.client).get("debugInfo")["isStarted"]
         _assert_runs(notebook.client)
-        kernel.shutdown()
+        kernel.shutdown(timeout=PATIENCE_S)
 
 
 def test_with_debugpy_it_is_advertised(open_notebook: Open) -> None:

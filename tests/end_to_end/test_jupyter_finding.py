@@ -63,23 +63,23 @@ def test_the_spec_that_comes_with_the_package_is_the_one_that_is_made() -> None:
 
 
 def test_running_kernels_are_offered_and_those_that_have_ended_are_not(data: Path) -> None:
-    with rpyc_kernel.start("demo") as kernel:
+    with rpyc_kernel.start("demo", timeout=PATIENCE_S) as kernel:
         manager = LiveKernelSpecManager()
         assert manager.get_kernel_spec("rpyc_kernel-demo-live").display_name == "Join demo"
         assert "rpyc_kernel-demo-live" in manager.get_all_specs()
-        kernel.shutdown()
+        kernel.shutdown(timeout=PATIENCE_S)
     with pytest.raises(NoSuchKernel):
         LiveKernelSpecManager().get_kernel_spec("rpyc_kernel-demo-live")
 
 
 def test_a_server_joins_a_running_kernel_and_leaves_it(provisioner: None, open_notebook: Open) -> None:
-    with rpyc_kernel.start("demo") as kernel:
+    with rpyc_kernel.start("demo", timeout=PATIENCE_S) as kernel:
         kernel.execute("x = 'from before'")
         notebook = open_notebook(spec="rpyc_kernel-demo-live", kernel_spec_manager=LiveKernelSpecManager())
         assert text_of(take_output(notebook.client, notebook.client.execute("print(x)"))) == "from before\n"
         notebook.manager.shutdown_kernel(now=True)
         assert kernel.execute("x").value == "from before"
-        kernel.shutdown()
+        kernel.shutdown(timeout=PATIENCE_S)
 
 
 def test_the_provisioner_says_at_once_that_its_kernel_is_not_there(

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ from tests.end_to_end.notebooks import (
     take_until,
     text_of,
 )
-from tests.support.folders import Folders
+from tests.support.folders import RUNTIME_VARIABLE, Folders
+from tests.support.processes import list_processes, was_started_with
 from tests.support.waiting import wait_until
 
 _HELD_UP = "import pathlib, time\nprint('on')\nwhile not pathlib.Path({!r}).exists(): time.sleep(0.01)\nprint('after')"
@@ -54,7 +56,7 @@ def test_a_kernel_of_ones_own_gets_its_next_hub_from_the_bridge(open_notebook: O
     gate = tmp_path / "gate"
     requests = [client.execute(_HELD_UP.format(str(gate))), client.execute("1")]
     take_until(client, "stream")
-    with rpyc_kernel.connect(rpyc_kernel.kernels()[0].name, joins=False) as looking:
+    with rpyc_kernel.connect(rpyc_kernel.kernels()[0].name, joins=False, timeout=PATIENCE_S) as looking:
         wait_until(lambda: looking.status()["queue"], PATIENCE_S, "the second request")
     _kill_hub()
     for request in requests:
@@ -65,14 +67,14 @@ def test_a_kernel_of_ones_own_gets_its_next_hub_from_the_bridge(open_notebook: O
 
 
 def test_what_ran_on_meanwhile_is_shown_where_it_was(open_notebook: Open, folders: Folders, tmp_path: Path) -> None:
-    with rpyc_kernel.start("shared"):
+    with rpyc_kernel.start("shared", timeout=PATIENCE_S):
         notebook = _attach(open_notebook, "shared")
     gate = tmp_path / "gate"
     request = notebook.client.execute(_HELD_UP.format(str(gate)))
     take_until(notebook.client, "stream", request)
     _kill_hub()
     assert take_reply(notebook.client, request)["content"]["ename"] == "KernelDied"
-    with rpyc_kernel.start("shared") as again:
+    with rpyc_kernel.start("shared", timeout=PATIENCE_S) as again:
         gate.touch()
         shown = ""
         while "after" not in shown:
@@ -80,25 +82,25 @@ def test_what_ran_on_meanwhile_is_shown_where_it_was(open_notebook: Open, folder
             if message["parent_header"].get("msg_id") == request:
                 shown += text_of([message])
         assert _run_until_back(notebook, "print(2)") == "2\n"
-        again.shutdown()
+        again.shutdown(timeout=PATIENCE_S)
     wait_until(lambda: not notebook.manager.is_alive(), PATIENCE_S, "the bridge's end")
 
 
 def test_while_it_looks_for_the_kernel_requests_are_answered(open_notebook: Open, folders: Folders) -> None:
-    with rpyc_kernel.start("shared") as kernel:
+    with rpyc_kernel.start("shared", timeout=PATIENCE_S) as kernel:
         kernel.execute("kept = 1")
         notebook = _attach(open_notebook, "shared")
         client = notebook.client
         _kill_hub()
         for ask in (lambda: client.execute("1"), lambda: client.complete("a"), client.kernel_info):
             assert take_reply(client, ask())["content"]["status"] == "error"
-    with rpyc_kernel.start("shared") as again:
+    with rpyc_kernel.start("shared", timeout=PATIENCE_S) as again:
         assert _run_until_back(notebook, "print(kept)") == "1\n"
-        again.shutdown()
+        again.shutdown(timeout=PATIENCE_S)
 
 
 def test_when_no_hub_comes_the_bridge_ends(open_notebook: Open, folders: Folders) -> None:
-    with rpyc_kernel.start("shared"):
+    with rpyc_kernel.start("shared", timeout=PATIENCE_S):
         notebook = _attach(open_notebook, "shared", patience_s=0.5)
     request = notebook.client.execute("import time; print('on'); time.sleep(60)")
     take_until(notebook.client, "stream")
@@ -113,13 +115,111 @@ def test_a_notebook_that_is_shut_down_meanwhile_leaves_no_worker(
     open_notebook: Open, folders: Folders, restart: bool
 ) -> None:
     notebook = open_notebook()
-    client = notebook.client
-    take_reply(client, client.execute("kept = 1"))
+    take_reply(notebook.client, notebook.client.execute("kept = 1"))
     _kill_hub()
     if restart:
         notebook.manager.restart_kernel()
-        client = notebook.connect()
-        assert text_of(take_output(client, client.execute("print('kept' in vars())"))) == "False\n"
+        _assert_is_new(notebook)
     else:
         notebook.manager.shutdown_kernel()
-        wait_until(lambda: not rpyc_kernel.kernels(), PATIENCE_S, "the end of the kernel")
+        _wait_for_nothing(folders)
+
+
+class _SlowHub:
+    """The next hub that starts is held up."""
+
+    def __init__(self, folder: Path, stage: str) -> None:
+        self._hold, self._held, self._gate = (folder / name for name in ("hold", "held", "gate"))
+        (folder / "sitecustomize.py").write_text(
+            _HOLD_UP.format(stage, *map(str, (self._hold, self._held, self._gate)))
+        )
+
+    def hold_next(self) -> None:
+        self._hold.touch()
+
+    def wait_until_held(self) -> None:
+        wait_until(self._held.exists, PATIENCE_S, "the next hub")
+
+    def let_go(self) -> None:
+        self._gate.touch()
+
+
+_HOLD_UP = """
+import os, sys, time
+class HoldUp:
+    def find_spec(name, path, target=None):
+        if name == {!r} and "rpyc_kernel.hub" in sys.orig_argv:
+            try:
+                os.rename({!r}, {!r})
+            except FileNotFoundError:
+                return
+            while not os.path.exists({!r}):
+                time.sleep(0.01)
+sys.meta_path.insert(0, HoldUp)
+"""
+
+
+@pytest.fixture(params=["rpyc_kernel.hub", "rpyc_kernel.hub.running"], ids=["before-it-locks", "after-it-locked"])
+def slow_hub(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_SlowHub]:
+    """Can hold up the start of a hub, before or after it has the kernel's lock."""
+    folder = tmp_path / "slow"
+    folder.mkdir()
+    root = Path(rpyc_kernel.__file__).parents[1]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(root)]))
+    hub = _SlowHub(folder, request.param)
+    yield hub
+    hub.let_go()
+
+
+def _open_and_lose(open_notebook: Open, slow_hub: _SlowHub) -> Notebook:
+    """A notebook whose kernel has lost its hub, while the next one, which the bridge starts, does not get on."""
+    notebook = open_notebook()
+    take_reply(notebook.client, notebook.client.execute("kept = 1"))
+    slow_hub.hold_next()
+    _kill_hub()
+    slow_hub.wait_until_held()
+    return notebook
+
+
+def test_a_restart_does_not_wait_for_a_hub_and_gives_a_new_namespace(open_notebook: Open, slow_hub: _SlowHub) -> None:
+    notebook = _open_and_lose(open_notebook, slow_hub)
+    notebook.manager.restart_kernel()
+    slow_hub.let_go()
+    _assert_is_new(notebook)
+
+
+def test_a_shutdown_does_not_wait_for_a_hub_and_leaves_nothing(
+    open_notebook: Open, folders: Folders, slow_hub: _SlowHub
+) -> None:
+    notebook = _open_and_lose(open_notebook, slow_hub)
+    notebook.manager.shutdown_kernel()
+    slow_hub.let_go()
+    _wait_for_nothing(folders)
+
+
+def test_a_restart_of_a_bridge_that_ended_nothing_gives_a_new_namespace(
+    open_notebook: Open, slow_hub: _SlowHub
+) -> None:
+    notebook = _open_and_lose(open_notebook, slow_hub)
+    notebook.manager.restart_kernel(now=True)
+    slow_hub.let_go()
+    _assert_is_new(notebook)
+
+
+def _assert_is_new(notebook: Notebook) -> None:
+    client = notebook.connect()
+    assert text_of(take_output(client, client.execute("print('kept' in vars())"))) == "False\n"
+
+
+def _wait_for_nothing(folders: Folders) -> None:
+    """Wait for the end of all processes that were started for the kernel."""
+
+    def is_over() -> bool:
+        started = [
+            process.pid
+            for process in list_processes()
+            if was_started_with(process.pid, RUNTIME_VARIABLE, str(folders.runtime))
+        ]
+        return not started and not rpyc_kernel.kernels()
+
+    wait_until(is_over, PATIENCE_S, "the end of the kernel")

@@ -1,9 +1,7 @@
 """A notebook server on our kernel: its REST interface and its WebSockets, also for one who comes back in mid-cell."""
 
 import json
-import os
 import subprocess
-import sys
 import time
 import urllib.request
 import uuid
@@ -15,7 +13,8 @@ import pytest
 from websocket import WebSocket, create_connection
 
 import rpyc_kernel
-from tests.end_to_end.notebooks import PATIENCE_S, Open
+from tests.end_to_end.clients import ROOT
+from tests.end_to_end.notebooks import PATIENCE_S, Open, with_own_ports
 from tests.support.ports import find_port
 from tests.support.waiting import wait_until
 
@@ -32,7 +31,7 @@ class Server:
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.port = find_port()
-        command = [sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", "--port", str(self.port)]
+        command = [*with_own_ports("jupyter_server"), "--no-browser", "--allow-root", "--port", str(self.port)]
         settings = [
             "--ServerApp.port_retries=0",
             f"--IdentityProvider.token={_TOKEN}",
@@ -40,7 +39,7 @@ class Server:
             *options,
         ]
         with (folder / "server.log").open("wb") as log:
-            self._process = subprocess.Popen([*command, *settings], stdout=log, stderr=log, env=dict(os.environ))
+            self._process = subprocess.Popen([*command, *settings], stdout=log, stderr=log, cwd=ROOT)
         wait_until(self._answers, PATIENCE_S, "the server")
 
     def _answers(self) -> bool:
@@ -175,7 +174,7 @@ def test_one_who_comes_back_in_mid_cell_sees_what_was_shown_meanwhile(server: Se
     code = (
         "print('before')\nimport os, time\n"
         f"while not os.path.exists({str(gate)!r}): time.sleep(0.01)\n"
-        "print('meanwhile')\nfor i in range(3000): time.sleep(0.01)"
+        "print('meanwhile')\nwhile True: time.sleep(0.01)"
     )
     request = leaving.execute(code)
     leaving.read_until("stream", request)
@@ -192,7 +191,7 @@ def test_one_who_comes_back_in_mid_cell_sees_what_was_shown_meanwhile(server: Se
 
 
 def test_a_server_offers_running_kernels_and_leaves_them_running(server: Server) -> None:
-    with rpyc_kernel.start("demo") as kernel:
+    with rpyc_kernel.start("demo", timeout=PATIENCE_S) as kernel:
         kernel.execute("x = 'from before'")
         specs = server.ask("GET", "/api/kernelspecs")["kernelspecs"]
         assert specs["rpyc_kernel-demo-live"]["spec"]["display_name"] == "Join demo"
@@ -204,4 +203,4 @@ def test_a_server_offers_running_kernels_and_leaves_them_running(server: Server)
             channels.close()
         server.ask("DELETE", f"/api/kernels/{started}")
         assert kernel.execute("x").value == "from before"
-        kernel.shutdown()
+        kernel.shutdown(timeout=PATIENCE_S)

@@ -36,6 +36,15 @@ def test_an_error_aborts_what_its_own_client_has_queued_and_nothing_else(open_no
     assert take_reply(other, others)["content"]["status"] == "ok"
 
 
+_BRIDGE_WITH_LONG_MOMENTS = """
+import sys
+from rpyc_kernel.faces.jupyter import channels
+from rpyc_kernel.faces.jupyter.__main__ import main
+channels._EARLY_S = 3600.0
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 def _outlast_first_moments(notebook: Notebook) -> None:
     """Have so much published that the bridge no longer shows newcomers all there was since its start."""
     for _ in range(500):
@@ -44,8 +53,9 @@ def _outlast_first_moments(notebook: Notebook) -> None:
     take_until(notebook.client, "status", last["header"]["msg_id"], execution_state="idle")
 
 
-def test_one_who_comes_in_the_first_moments_has_missed_nothing(open_notebook: Open) -> None:
-    notebook = open_notebook()
+def test_one_who_comes_in_the_first_moments_has_missed_nothing(open_notebook: Open, tmp_path: Path) -> None:
+    install_spec(tmp_path / "data", "long-moments", program=_BRIDGE_WITH_LONG_MOMENTS)
+    notebook = open_notebook(spec="long-moments")
     request = notebook.client.execute("print('first')")
     take_output(notebook.client, request)
     assert text_of(take_output(notebook.connect(), request)) == "first\n"
@@ -130,7 +140,7 @@ def test_a_subscriber_that_does_not_read_loses_nothing(open_notebook: Open) -> N
 
 
 def test_two_bridges_on_one_kernel_show_each_others_code(open_notebook: Open, tmp_path: Path) -> None:
-    with rpyc_kernel.start("shared") as kernel:
+    with rpyc_kernel.start("shared", timeout=PATIENCE_S) as kernel:
         install_spec(tmp_path / "data", "joined", attach="shared")
         one, two = open_notebook(spec="joined"), open_notebook(spec="joined")
         one.client.execute("x = 'from one'; print(x)")
@@ -140,24 +150,24 @@ def test_two_bridges_on_one_kernel_show_each_others_code(open_notebook: Open, tm
         answer = take_reply(two.client, two.client.execute("x"))
         assert answer["content"]["status"] == "ok"
         assert kernel.execute("x").value == "from one"
-        kernel.shutdown()
+        kernel.shutdown(timeout=PATIENCE_S)
 
 
 def test_code_from_elsewhere_appears_with_a_parent_of_its_own(open_notebook: Open, tmp_path: Path) -> None:
-    with rpyc_kernel.start("shared", client_name="Ann") as kernel:
+    with rpyc_kernel.start("shared", client_name="Ann", timeout=PATIENCE_S) as kernel:
         install_spec(tmp_path / "data", "joined", attach="shared")
         client = open_notebook(spec="joined").client
         kernel.execute("print('hello')")
         parent = take_until(client, "execute_input")[-1]["parent_header"]
         assert parent["username"] == "Ann"
         assert text_of(take_output(client, parent["msg_id"])) == "hello\n"
-        kernel.shutdown()
+        kernel.shutdown(timeout=PATIENCE_S)
 
 
 def test_a_joined_kernel_goes_on_when_the_notebook_is_shut_down_and_so_does_its_code(
     open_notebook: Open, tmp_path: Path
 ) -> None:
-    with rpyc_kernel.start("shared") as kernel:
+    with rpyc_kernel.start("shared", timeout=PATIENCE_S) as kernel:
         install_spec(tmp_path / "data", "joined", attach="shared")
         notebook = open_notebook(spec="joined")
         run = kernel.submit("input()")
@@ -165,7 +175,7 @@ def test_a_joined_kernel_goes_on_when_the_notebook_is_shut_down_and_so_does_its_
         notebook.manager.shutdown_kernel()
         kernel.answer_input("still there")
         assert run.result(PATIENCE_S) == "still there"
-        kernel.shutdown()
+        kernel.shutdown(timeout=PATIENCE_S)
 
 
 def test_a_kernel_of_its_own_ends_with_the_notebook(open_notebook: Open) -> None:
@@ -186,32 +196,55 @@ def test_a_restart_gives_a_new_namespace(open_notebook: Open) -> None:
     notebook = open_notebook()
     take_reply(notebook.client, notebook.client.execute("x = 1"))
     notebook.manager.restart_kernel()
-    answer = take_reply(notebook.client, notebook.client.execute("x"))
-    assert answer["content"]["ename"] == "NameError"
+    client = notebook.connect()  # the one before may send to a bridge of whose end it has not heard
+    assert take_reply(client, client.execute("x"))["content"]["ename"] == "NameError"
+
+
+def test_a_restart_gives_a_new_namespace_when_the_hub_has_not_heard_of_the_end_of_the_bridge(
+    open_notebook: Open,
+) -> None:
+    notebook = open_notebook()
+    take_reply(notebook.client, notebook.client.execute("x = 1"))
+    hub = rpyc_kernel.kernels()[0].hub_pid
+    os.kill(hub, signal.SIGSTOP)
+    notebook.manager.restart_kernel(now=True)
+    os.kill(hub, signal.SIGCONT)
+    client = notebook.connect()
+    assert take_reply(client, client.execute("x"))["content"]["ename"] == "NameError"
+
+
+def test_a_kernel_that_others_have_joined_goes_on_when_the_bridge_is_started_anew(open_notebook: Open) -> None:
+    notebook = open_notebook()
+    take_reply(notebook.client, notebook.client.execute("x = 1"))
+    with join_kernel() as other:
+        notebook.manager.restart_kernel(now=True)
+        client = notebook.connect()
+        assert text_of(take_output(client, client.execute("print(x)"))) == "1\n"
+        assert other.status()["generation"] == 1
 
 
 def test_a_restart_of_a_joined_kernel_is_the_hubs_and_everybody_is_told(open_notebook: Open, tmp_path: Path) -> None:
-    with rpyc_kernel.start("shared") as kernel:
+    with rpyc_kernel.start("shared", timeout=PATIENCE_S) as kernel:
         install_spec(tmp_path / "data", "joined", attach="shared")
         one, two = open_notebook(spec="joined"), open_notebook(spec="joined")
         before = kernel.status()
         one.manager.restart_kernel()
-        take_reply(one.client, one.client.execute("1"))
+        client = one.connect()
+        take_reply(client, client.execute("1"))
         take_until(two.client, "status", execution_state="restarting")
         after = kernel.status()
         assert after["hub_pid"] == before["hub_pid"]
         assert after["generation"] == before["generation"] + 1
-        kernel.shutdown()
+        kernel.shutdown(timeout=PATIENCE_S)
 
 
 def test_a_kernel_that_dies_answers_everybody_who_waits_and_says_why(open_notebook: Open) -> None:
     client = open_notebook().client
     requests = [client.execute("import time; print('on'); time.sleep(60)"), *(client.execute("1") for _ in range(9))]
     take_until(client, "stream", requests[0])
-    worker = rpyc_kernel.connect(rpyc_kernel.kernels()[0].name, joins=False)
-    pid = worker.status()["worker_pid"]
-    worker.close()
-    os.kill(pid, signal.SIGKILL)
+    with rpyc_kernel.connect(rpyc_kernel.kernels()[0].name, joins=False, timeout=PATIENCE_S) as looking:
+        wait_until(lambda: len(looking.status()["queue"]) == 9, PATIENCE_S, "the others to be queued behind")
+        os.kill(looking.status()["worker_pid"], signal.SIGKILL)
     answers = [take_reply(client, request)["content"] for request in requests]
     assert {answer["ename"] for answer in answers} == {"KernelDied"}
     assert "SIGKILL" in answers[0]["evalue"]

@@ -361,7 +361,7 @@ def test_a_sessions_references_go_with_its_connection(prepared, connect):
 
 DEPARTING = """
 import rpyc_kernel
-kernel = rpyc_kernel.connect('demo')
+kernel = rpyc_kernel.connect('demo', timeout=60)
 class Thing:
     attribute = 1
 kernel.namespace['foreign'] = Thing()
@@ -373,11 +373,11 @@ kernel.execute('kept = [foreign, foreign_function]')
 def test_what_a_departed_client_left_behind_disturbs_nobody(prepared):
     subprocess.run([sys.executable, "-c", DEPARTING], check=True, timeout=DEADLINE_S)
     begun = time.monotonic()
-    listed = {variable.name: variable for variable in prepared.variables()}
+    listed = {variable.name: variable for variable in prepared.variables(timeout=DEADLINE_S)}
     assert {"foreign", "foreign_function", "kept"} <= listed.keys()
-    assert prepared.complete("foreign.").matches is not None
-    assert any(match == "foreign" for match in prepared.complete("forei").matches)
-    prepared.inspect("foreign")
+    assert prepared.complete("foreign.", timeout=DEADLINE_S).matches is not None
+    assert any(match == "foreign" for match in prepared.complete("forei", timeout=DEADLINE_S).matches)
+    prepared.inspect("foreign", timeout=DEADLINE_S)
     for name in ("foreign", "foreign_function", "kept"):
         shown = prepared.submit(name)
         assert shown.exception(DEADLINE_S) is None
@@ -391,7 +391,7 @@ def test_what_a_departed_client_left_behind_disturbs_nobody(prepared):
 
 BLOCKED_CALLBACK = """
 import os, signal, threading, rpyc_kernel
-kernel = rpyc_kernel.connect('demo')
+kernel = rpyc_kernel.connect('demo', timeout=60)
 def callback():
     os.kill(os.getpid(), signal.SIGKILL)
 kernel.namespace['callback'] = callback
@@ -487,11 +487,19 @@ def test_memory_is_back_after_a_hundred_thousand_proxies(prepared):
             calls = [prepared.call_beside(make) for _ in range(1000)]
             assert len({id(call.result(DEADLINE_S)) for call in calls}) == 1000
             del calls
+        return wait_until(count_pages_without_things, 2 * DEADLINE_S, "the things to be gone")
+
+    def count_pages_without_things() -> int:
+        # Collected each time: what a thread of the connection still held at one collection is older at the next, and
+        # a collection that comes by itself leaves the old alone.
         gc.collect()
-        return wait_until(lambda: (lambda things, pages: 0 if things else pages)(*measure()), DEADLINE_S)
+        things, pages = measure()
+        if things:
+            print(f"{things} things, {len(connection.references._proxies)} proxies, {len(connection._pending)} replies")
+        return 0 if things else pages
 
     prepared.execute(MEASURE, timeout=DEADLINE_S)
-    make, measure = prepared.namespace.Thing, prepared.namespace.measure
+    make, measure, connection = prepared.namespace.Thing, prepared.namespace.measure, prepared.objects
     before = make_and_drop(50_000)  # the allocator has found its size by then
     after = make_and_drop(100_000)
     assert after < 1.05 * before
@@ -501,9 +509,9 @@ def test_memory_is_back_after_a_hundred_thousand_proxies(prepared):
 
 
 def test_the_switch_interval_is_a_setting(folders):
-    with rpyc_kernel.start("other", switch_interval=0.002) as kernel:
+    with rpyc_kernel.start("other", switch_interval=0.002, timeout=DEADLINE_S) as kernel:
         assert kernel.eval("__import__('sys').getswitchinterval()") == pytest.approx(0.002)
-        kernel.shutdown()
+        kernel.shutdown(timeout=DEADLINE_S)
 
 
 @pytest.mark.parametrize("interval", [0, -1, 1e-9, 5, float("nan")])

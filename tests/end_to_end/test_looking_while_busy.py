@@ -8,8 +8,9 @@ import pytest
 import rpyc_kernel
 from rpyc_kernel import ExecutionInterrupted, NotAvailable, RequestError, WorkerBusy
 from rpyc_kernel.client.looking import Looking
-from rpyc_kernel.core.contract import Kind
+from rpyc_kernel.core.contract import Kind, State
 from rpyc_kernel.core.looking import CodeState, Completion, Definition
+from tests.support.waiting import wait_until
 
 DEADLINE_S = 60
 
@@ -67,9 +68,11 @@ huge = [None] * 100_000_000
 
 @pytest.fixture(params=["plain", "ipython"])
 def kernel(request, folders):
-    with rpyc_kernel.start("demo", engine=request.param) as client:
+    with rpyc_kernel.start("demo", engine=request.param, timeout=DEADLINE_S) as client:
+        # Who asks a worker that starts is given up on after some seconds.
+        wait_until(lambda: client.status()["state"] == State.IDLE, DEADLINE_S, "the worker")
         yield client
-        client.shutdown()
+        client.shutdown(timeout=DEADLINE_S)
 
 
 @pytest.fixture
@@ -242,7 +245,11 @@ def test_a_finalizer_that_never_ends_holds_up_nobody_else(kernel):
     )
     with pytest.raises(WorkerBusy, match="delete_variable"):
         kernel.delete_variable("lasting", timeout=1)
-    assert "lasting" not in {variable.name for variable in kernel.variables(timeout=DEADLINE_S)}
+
+    def names() -> set[str]:
+        return {variable.name for variable in kernel.variables(timeout=DEADLINE_S)}
+
+    wait_until(lambda: "lasting" not in names(), DEADLINE_S, "the variable to go")
     for _ in range(10):
         assert kernel.complete("releas", timeout=DEADLINE_S).matches == ("released",)
     assert kernel.execute("6 * 7", timeout=DEADLINE_S).value == 42

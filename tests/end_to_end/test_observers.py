@@ -4,6 +4,7 @@ import pytest
 
 import rpyc_kernel
 from rpyc_kernel import ConnectionFailed, NotPermitted
+from rpyc_kernel.core.contract import Kind
 from tests.end_to_end.health import DEADLINE_S, goes_on  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.usefixtures("goes_on")
@@ -41,9 +42,10 @@ def test_an_observer_is_not_permitted_to_act(kernel, connect, act):
 def test_an_observer_sees_everything(kernel, connect):
     observer = connect(name="looker-on", role="observer")
     kernel.execute("x = 6 * 7; print('seen')", timeout=DEADLINE_S)
-    assert "seen\n" in [getattr(event, "text", "") for event in observer.events(since=0, follow=False)]
+    printed = [event.text for event in observer.events(since=0, follow=False) if event.kind == Kind.STREAM]
+    assert "".join(printed) == "seen\n"
     assert observer.status()["state"] == "idle"
-    assert [variable.name for variable in observer.variables()] == ["x"]
+    assert [variable.name for variable in observer.variables(timeout=DEADLINE_S)] == ["x"]
     assert [session["role"] for session in observer.sessions() if session["name"] == "looker-on"] == ["observer"]
 
 

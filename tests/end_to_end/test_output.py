@@ -252,7 +252,7 @@ waiting.add_done_callback(lambda done: print("late"))
     )
     assert execution.stdout == ""
     kernel.eval("go.set()")
-    wait_until(lambda: text_of(kernel, execution.id) == "late\n", what="the late output")
+    wait_until(lambda: text_of(kernel, execution.id) == "late\n", DEADLINE_S, "the late output")
 
 
 # At once

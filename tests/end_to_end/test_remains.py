@@ -9,6 +9,7 @@ import pytest
 
 import rpyc_kernel
 from rpyc_kernel import ConnectionFailed, KernelClient, KernelExists, NoSuchKernel
+from rpyc_kernel.core.contract import Kind
 from tests.end_to_end.health import DEADLINE_S, goes_on  # noqa: F401 - a fixture
 from tests.support.processes import list_processes
 from tests.support.waiting import wait_until
@@ -37,11 +38,12 @@ def test_what_is_left_of_a_dead_kernel_is_no_kernel_and_can_be_started_again(ker
         rpyc_kernel.connect("demo")
     with pytest.raises(ConnectionFailed, match="cannot connect"):
         rpyc_kernel.connect(folders.runtime / "demo" / "kernel.json")
-    with rpyc_kernel.start("demo") as again:
+    with rpyc_kernel.start("demo", timeout=DEADLINE_S) as again:
         assert again.execute("'x' in globals()", timeout=DEADLINE_S).value is False
         assert [info.name for info in rpyc_kernel.kernels()] == ["demo"]
         assert again.status()["generation"] == 2
-        assert "recorded\n" in [getattr(event, "text", "") for event in again.events(since=0, follow=False)]
+        printed = [event.text for event in again.events(since=0, follow=False) if event.kind == Kind.STREAM]
+        assert "recorded\n" in "".join(printed)
 
 
 def test_a_second_kernel_of_the_same_name_is_refused_and_how_to_go_on_is_said(kernel):

@@ -9,7 +9,7 @@ import pytest
 
 import rpyc_kernel
 from tests.end_to_end.commands import StartCommand, run_command
-from tests.end_to_end.terminals import CTRL_C, OpenTerminal
+from tests.end_to_end.terminals import CTRL_C, PATIENCE_S, OpenTerminal
 from tests.support.folders import Folders
 from tests.support.processes import list_processes, was_started_with
 from tests.support.waiting import wait_until
@@ -49,7 +49,7 @@ def test_only_the_output_of_the_program_comes_out(arguments: list[str]):
 
 def test_nothing_is_left_of_it(folders: Folders):
     assert run_program("print(6*7)")[0] == 0
-    wait_until(lambda: not has_processes(folders), 30)
+    wait_until(lambda: not has_processes(folders), PATIENCE_S, "the end of its processes")
     assert list(folders.runtime.iterdir()) == []
     assert list(folders.state.iterdir()) == []
 
@@ -166,7 +166,7 @@ def test_ctrl_c_interrupts_the_program_and_ends_its_kernel(
     terminal.type(CTRL_C)
     assert terminal.wait_for_end() == 130
     terminal.wait_for("^KeyboardInterrupt")
-    wait_until(lambda: not has_processes(folders), 30)
+    wait_until(lambda: not has_processes(folders), PATIENCE_S, "the end of its processes")
 
 
 def test_a_second_ctrl_c_ends_a_program_that_ignores_the_first(
@@ -185,7 +185,7 @@ def test_a_second_ctrl_c_ends_a_program_that_ignores_the_first(
     terminal.wait_for("ignored")
     terminal.type(CTRL_C)
     assert terminal.wait_for_end() == 130
-    wait_until(lambda: not has_processes(folders), 30)
+    wait_until(lambda: not has_processes(folders), PATIENCE_S, "the end of its processes")
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
@@ -200,7 +200,7 @@ def test_the_kernel_ends_with_a_client_that_is_killed(
     assert program.read_line() == "begun"
     program.signal(number)
     program.wait()
-    wait_until(lambda: not has_processes(folders), 30)
+    wait_until(lambda: not has_processes(folders), PATIENCE_S, "the end of its processes")
     assert rpyc_kernel.kernels() == []
 
 
@@ -249,8 +249,8 @@ def test_a_program_from_a_file_reads_standard_input(tmp_path: Path):
 
 
 def test_a_program_can_run_in_a_kernel_that_is_there(tmp_path: Path):
-    with rpyc_kernel.start("demo") as kernel:
-        kernel.execute("x = 41", timeout=60)
+    with rpyc_kernel.start("demo", timeout=PATIENCE_S) as kernel:
+        kernel.execute("x = 41", timeout=PATIENCE_S)
         (tmp_path / "program.py").write_text("x += 1\nprint(x)\n")
         assert run_program("", "--kernel", "demo", str(tmp_path / "program.py")) == (0, "42\n", "")
         assert kernel.eval("x") == 42

@@ -82,9 +82,12 @@ events = [
     for seq, when, kind, execution, session, payload in follow(until="finished", number=number)
     if execution == number
 ]
-assert [kind for kind, _ in events] == ["queued", "started", "stream", "result", "finished"], events
+# A print is two writes, its text and the end of the line, and the hub may come between them.
+assert list(dict.fromkeys(kind for kind, _ in events)) == ["queued", "started", "stream", "result", "finished"], events
+printed = [payload for kind, payload in events if kind == "stream"]
+assert {payload["name"] for payload in printed} == {"stdout"}
+assert "".join(payload["text"] for payload in printed) == "hello\\n"
 payloads = dict(events)
-assert payloads["stream"] == {"name": "stdout", "text": "hello\\n"}
 assert payloads["result"]["data"] == {"text/plain": "42"}
 assert payloads["finished"]["outcome"] == "ok"
 """
@@ -114,7 +117,7 @@ answers = []
 waiting = threading.Thread(target=lambda: answers.append(reader.root.read(last, 100, 30.0)))
 waiting.start()
 number = kernel.execute("'wake up'")
-waiting.join(30)
+waiting.join(60)
 assert answers and json.loads(answers[0][1])[0][3] == number, answers
 reader.close()
 """
@@ -159,7 +162,7 @@ assert kernel.answer_input("Ada") == number
 follow(until="finished", number=number)
 assert [item["preview"] for item in json.loads(kernel.variables()) if item["name"] == "name"] == ["'Ada'"]
 assert "name" in [item["text"] for item in json.loads(kernel.complete("na"))["items"]]
-assert "Thread" in kernel.stack()
+assert "Thread" in kernel.stack(20.0)
 """
     )
 
@@ -226,6 +229,6 @@ else:
 def test_a_stock_client_that_leaves_is_missed_and_its_code_goes_on(kernel, run_stock):
     kernel.execute("import threading; go = threading.Event()")
     run_stock("kernel.execute('go.wait(); done = True')")
-    wait_until(lambda: any(session["connections"] == 0 for session in kernel.sessions()), 30)
+    wait_until(lambda: any(session["connections"] == 0 for session in kernel.sessions()), DEADLINE_S)
     kernel.eval("go").set()
     assert kernel.execute("done").value is True

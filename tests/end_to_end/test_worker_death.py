@@ -7,6 +7,7 @@ import pytest
 import rpyc_kernel
 from rpyc_kernel import ConnectionLost, Event, KernelClient, KernelDied, KernelError, RequestError
 from rpyc_kernel.core.contract import Kind, Outcome, State
+from rpyc_kernel.core.kernel_state import MAX_FAILED_STARTS
 from tests.end_to_end.clients import PATIENCE_S, Connect
 from tests.support.folders import Folders
 from tests.support.waiting import wait_until
@@ -34,8 +35,8 @@ def test_everybody_hears_how_the_worker_died_and_a_new_one_serves(
     kernel: KernelClient, connect: Connect, code: str, reason: str
 ):
     bob = connect(name="bob")
-    kernel.execute("before = 1", timeout=PATIENCE_S)
-    fatal = kernel.submit(f"import threading; gate = threading.Event(); gate.wait()\n{code}")
+    kernel.execute("import threading; gate = threading.Event(); before = 1", timeout=PATIENCE_S)
+    fatal = kernel.submit(f"gate.wait()\n{code}")
     queued = [kernel.submit("'never'"), bob.submit("'never either'")]
     beside = bob.submit("import threading\nprint('begun')\nthreading.Event().wait()", lane="side")
     wait_for_output(beside)
@@ -145,8 +146,14 @@ def test_the_objects_of_a_dead_worker_fail_and_those_of_the_next_are_reached(ker
 
 def wait_until_dead(kernel: KernelClient) -> list[str]:
     """Wait until the kernel has given up; the reasons it gave."""
+
+    def read_reasons() -> list[str]:
+        return [event.reason for event in kernel.events(follow=False) if event.kind == Kind.WORKER_DIED]
+
     wait_until(lambda: kernel.status()["state"] == State.DEAD, PATIENCE_S, what="the state 'dead'")
-    return [event.reason for event in kernel.events(follow=False) if event.kind == Kind.WORKER_DIED]
+    # What is decided shows in the status a moment before it is recorded.
+    wait_until(lambda: len(read_reasons()) >= MAX_FAILED_STARTS, PATIENCE_S, what="the last reason")
+    return read_reasons()
 
 
 def write_interpreter(path: Path, condition: str) -> None:
@@ -165,14 +172,14 @@ def test_a_worker_that_cannot_start_leaves_the_kernel_dead_with_the_reason(folde
     write_interpreter(tmp_path / "python", "false")
     with rpyc_kernel.start("demo", python=str(tmp_path / "python"), timeout=PATIENCE_S) as kernel:
         reasons = wait_until_dead(kernel)
-        assert len(reasons) == 3
+        assert len(reasons) == MAX_FAILED_STARTS
         for reason in reasons:
             assert "exited with status 7" in reason
             assert "no licence" in reason
         with pytest.raises(RequestError, match="restart"):
             kernel.submit("6 * 7")
         assert wait_until_dead(kernel) == reasons
-        kernel.shutdown()
+        kernel.shutdown(timeout=PATIENCE_S)
 
 
 def test_what_waits_for_a_worker_that_cannot_start_is_told_why(folders: Folders, tmp_path: Path):
@@ -185,7 +192,7 @@ def test_what_waits_for_a_worker_that_cannot_start_is_told_why(folders: Folders,
             assert isinstance(error, KernelDied)
             assert "exited with status 7" in error.reason
             assert "no licence" in error.reason
-        kernel.shutdown()
+        kernel.shutdown(timeout=PATIENCE_S)
 
 
 def test_what_waits_runs_when_a_later_worker_starts(folders: Folders, tmp_path: Path):
@@ -196,7 +203,7 @@ def test_what_waits_runs_when_a_later_worker_starts(folders: Folders, tmp_path: 
         (tmp_path / "gate").touch()
         assert run.result(PATIENCE_S) == 42
         assert kernel.status()["generation"] == 2
-        kernel.shutdown()
+        kernel.shutdown(timeout=PATIENCE_S)
 
 
 def test_restarting_a_dead_kernel_in_vain_says_why(folders: Folders, tmp_path: Path):
@@ -205,7 +212,7 @@ def test_restarting_a_dead_kernel_in_vain_says_why(folders: Folders, tmp_path: P
         wait_until_dead(kernel)
         with pytest.raises(KernelDied, match="no licence"):
             kernel.restart(timeout=PATIENCE_S)
-        kernel.shutdown()
+        kernel.shutdown(timeout=PATIENCE_S)
 
 
 def test_a_dead_kernel_can_be_restarted_when_the_cause_is_gone(folders: Folders, tmp_path: Path):
@@ -215,4 +222,4 @@ def test_a_dead_kernel_can_be_restarted_when_the_cause_is_gone(folders: Folders,
         (tmp_path / "licence").touch()
         kernel.restart(timeout=PATIENCE_S)
         assert kernel.execute("6 * 7", timeout=PATIENCE_S).value == 42
-        kernel.shutdown()
+        kernel.shutdown(timeout=PATIENCE_S)

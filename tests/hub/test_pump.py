@@ -323,13 +323,13 @@ def test_the_ring_is_not_released_before_delivery(rig):
 
     def deliver_slowly(reports, position):
         begun.set()
-        may_go_on.wait(10)
+        may_go_on.wait(60)
         deliver(reports, position)
 
     rig.pump._deliver = deliver_slowly
     rig.writer.put(STDOUT, 1, b"x")
     rig.pump.start()
-    assert begun.wait(10)
+    assert begun.wait(60)
     assert rig.reader.words[ring.WORD_TAIL] == 0
     may_go_on.set()
     finish(rig)

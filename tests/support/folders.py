@@ -69,6 +69,8 @@ def end_processes(runtime: Path, spared: Collection[int] = ()) -> None:
 
     def are_all_gone() -> bool:
         running = [process for process in list_processes() if not process.is_zombie and process.pid != os.getpid()]
+        if any(not read_command(child.pid) for child in list_descendants() if not child.is_zombie):
+            return False  # just becoming another program, or just gone: what it is shows in a moment
         ours = _find_ours(running, runtime, spared)
         for pid in ours:
             with suppress(ProcessLookupError):

@@ -20,10 +20,17 @@ def nothing_left_behind() -> Iterator[None]:
     """Fail the test if this process holds more after it than before. Automatic, so set up first and torn down last."""
     before = find_belongings()
     yield
-    if find_new(before):
-        gc.collect()  # what only a reference cycle holds would go at a moment that depends on the other tests
+
+    def is_nothing_left() -> bool:
+        if find_new(before):
+            # What only a reference cycle holds would go at a moment that depends on the other tests. Again and again,
+            # as a thread that ends meanwhile may have held what is in the cycle.
+            gc.collect()
+        return not find_new(before)
+
+    if not is_nothing_left():
         try:
-            wait_until(lambda: not find_new(before), GRACE_S)
+            wait_until(is_nothing_left, GRACE_S)
         except AssertionError:
             pytest.fail("left behind:\n" + "\n".join(f"  {thing}" for thing in find_new(before)), pytrace=False)
 

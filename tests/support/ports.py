@@ -8,6 +8,7 @@ of a run has its own.
 import itertools
 import os
 import socket
+from collections.abc import Iterator
 
 _FIRST = 20_000
 _EACH = 1000
@@ -15,10 +16,15 @@ _worker = int("".join(filter(str.isdigit, os.environ.get("PYTEST_XDIST_WORKER", 
 _numbers = itertools.cycle(range(_FIRST + _EACH * (_worker % 10), _FIRST + _EACH * (_worker % 10 + 1)))
 
 
-def find_port(host: str = "127.0.0.1") -> int:
-    """A port of this process's that nobody listens on."""
+def set_aside(count: int) -> list[int]:
+    """Some of this process's ports, for a process it starts."""
+    return list(itertools.islice(_numbers, count))
+
+
+def find_port(host: str = "127.0.0.1", numbers: Iterator[int] = _numbers) -> int:
+    """A port of this process's, or of these, that nobody listens on."""
     while True:
-        port = next(_numbers)
+        port = next(numbers)
         try:
             socket.create_server((host, port)).close()
         except OSError:

@@ -10,7 +10,6 @@ import threading
 import pytest
 
 from rpyc_kernel.errors import KernelExists, RequestError
-from rpyc_kernel.system import runtime_folder
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from tests.support.waiting import wait_until
 
@@ -20,11 +19,14 @@ def folder(folders):
     return RuntimeFolder(folders.runtime / "demo")
 
 
+PATIENCE_S = 60.0
+
+
 @contextlib.contextmanager
 def locked(folder):
     """The lock of another hub in this process; its end is the end of that hub."""
     other = RuntimeFolder(folder.path)
-    other.lock()
+    other.lock(PATIENCE_S)
     try:
         yield other
     finally:
@@ -117,8 +119,7 @@ def test_looking_takes_no_lock(folder):
         pass
 
 
-def test_a_hub_is_not_kept_out_by_somebody_who_looks(folder, monkeypatch):
-    monkeypatch.setattr(runtime_folder, "_LOCK_PATIENCE_S", 10.0)
+def test_a_hub_is_not_kept_out_by_somebody_who_looks(folder):
     folder.create()
     is_done = threading.Event()
 
@@ -153,13 +154,12 @@ def test_the_lock_ends_with_its_process(folder):
     wait_until(lambda: not folder.has_hub, what="the end of the lock")
 
 
-def test_a_hub_that_waits_for_one_that_removes_its_folder_gets_a_folder_of_its_own(folder, monkeypatch):
-    monkeypatch.setattr(runtime_folder, "_LOCK_PATIENCE_S", 10.0)
+def test_a_hub_that_waits_for_one_that_removes_its_folder_gets_a_folder_of_its_own(folder):
     folder.create()
     folder.lock()
     following = RuntimeFolder(folder.path)
     following.create()
-    thread = threading.Thread(target=following.lock)
+    thread = threading.Thread(target=following.lock, args=(PATIENCE_S,))
     thread.start()
     folder.remove()
     os.close(folder._lock)

@@ -49,6 +49,11 @@ class Serving:
         return self._thread.ident
 
     @property
+    def native_id(self) -> int:
+        assert self._thread.native_id is not None
+        return self._thread.native_id
+
+    @property
     def is_over(self) -> bool:
         return not self._thread.is_alive()
 

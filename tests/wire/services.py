@@ -23,7 +23,7 @@ class Workshop(rpyc.SlaveService):
 class Gate:
     """A place in a served call: tells that it was reached, and holds the call there until it is opened."""
 
-    def __init__(self, timeout_s: float = 10.0) -> None:
+    def __init__(self, timeout_s: float = 60.0) -> None:
         self.reached = threading.Event()
         self._open = threading.Event()
         self._timeout_s = timeout_s

@@ -72,6 +72,6 @@ print("done")
 def test_a_process_ends_without_closing_its_connections():
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     ended = subprocess.run(
-        [sys.executable, "-c", ENDING], cwd=root, capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", ENDING], cwd=root, capture_output=True, text=True, timeout=90, check=False
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "done\n", "")

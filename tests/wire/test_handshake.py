@@ -472,7 +472,7 @@ def test_the_deadline_is_for_the_whole_conversation():
 
         def trickle():
             for byte in hello():
-                if is_over.wait(0.2):
+                if is_over.wait(1.0):
                     return
                 client.send(bytes([byte]))
 
@@ -480,8 +480,8 @@ def test_the_deadline_is_for_the_whole_conversation():
         thread.start()
         began = time.monotonic()
         with pytest.raises(CallTimeout):
-            greet_client(hub, KEY, "new-session", 0.3)
-        assert time.monotonic() - began < 5  # to the last byte it would be 8
+            greet_client(hub, KEY, "new-session", 1.5)
+        assert time.monotonic() - began < 30  # to the last byte it would be 40
         is_over.set()
         thread.join()
 

@@ -7,7 +7,7 @@ from rpyc_kernel.wire.channel import Channel
 from rpyc_kernel.wire.outbox import Outbox
 from tests.support.waiting import wait_until
 from tests.wire.interrupts import interrupt_everywhere
-from tests.wire.peers import Serving, socket_pair
+from tests.wire.peers import DEADLINE_S, Serving, socket_pair
 from tests.wire.stages import closing_all, wait_until_blocked
 
 LARGE = 30_000_000
@@ -137,7 +137,7 @@ def test_counts_recover_from_an_interrupted_producer(channels):
     running = Serving(outbox.run)
     outbox.put(b"x")
     far.recv()
-    outbox.wait_for_room(5)
+    outbox.wait_for_room(DEADLINE_S)
     outbox.close()
     running.join()
 

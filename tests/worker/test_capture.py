@@ -226,7 +226,7 @@ def test_a_thread_of_a_thread_prints_under_the_same_execution(stream, ring, exec
 def test_a_thread_goes_on_under_its_execution_when_that_is_over(stream, ring, followed):
     is_over = threading.Event()
     token = current_execution.set(7)
-    thread = run_thread(lambda: (is_over.wait(10), stream.write("late")))
+    thread = run_thread(lambda: (is_over.wait(60), stream.write("late")))
     current_execution.reset(token)
     is_over.set()
     thread.join()
@@ -248,7 +248,7 @@ def test_a_thread_that_nobodys_execution_started_prints_for_nobody(stream, ring,
 def test_a_thread_made_by_hand_prints_for_nobody(stream, ring, execution, followed):
     is_done = threading.Event()
     _thread.start_new_thread(lambda: (stream.write("x"), is_done.set()), ())
-    assert is_done.wait(10)
+    assert is_done.wait(60)
     assert ring.frames == [(STDOUT, 0, b"x")]
 
 

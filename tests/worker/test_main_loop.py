@@ -69,7 +69,7 @@ def test_a_side_lane_handed_over_again_by_the_next_hub_does_not_run_again(worker
 
 def test_side_lanes_run_at_the_same_time(worker):
     together = threading.Barrier(3)
-    worker.engine.behave = lambda code: together.wait(10) and None
+    worker.engine.behave = lambda code: together.wait(60) and None
     for number in (1, 2, 3):
         worker.loop.start_side(number, "", None)
     worker.wait_for_end(3)

@@ -44,6 +44,7 @@ _COMPLETENESS_TIMEOUT_S = 0.3
 _PAUSE_S = 0.03
 _ACKNOWLEDGE_S = 0.5
 _BAR_S = 0.1
+_STOPPING_S = 10.0
 _MAX_REPLAYED = 300
 _LEAVE = frozenset({"exit", "quit", "exit()", "quit()"})
 
@@ -147,6 +148,8 @@ class Console:
                 return self._end
             if (lost := _error_of(showing)) is not None:
                 self.complain(lost)
+            else:  # the hub says that it stops before it does, and until then it would be found
+                await asyncio.to_thread(self.kernel.wait_until_closed, _STOPPING_S)
             return LOST
         finally:
             showing.cancel()
@@ -226,10 +229,11 @@ class Console:
     async def _observe(self) -> None:
         """Keep the bar up to date."""
         while self.screen.is_interactive:
+            changed = self._changed  # what happens while the kernel is asked may be missing in the answer
             with contextlib.suppress(KernelError):
                 self.bar.take(await asyncio.to_thread(self.kernel.status))
             self.screen.refresh()
-            await self.next_change()
+            await asyncio.shield(changed)
             await asyncio.sleep(_BAR_S)
 
     def _take(self, event: Event, *, is_hidden: bool) -> None:
@@ -268,9 +272,10 @@ class Console:
     async def _remember(self) -> None:
         """Tell the kernel how far this session has seen, so that it goes on from there whatever ends this process."""
         while True:
+            changed = self._changed  # more may be shown while the kernel is told
             with contextlib.suppress(KernelError):
                 await asyncio.to_thread(self.kernel.acknowledge, self._seen)
-            await self.next_change()
+            await asyncio.shield(changed)
             await asyncio.sleep(_ACKNOWLEDGE_S)
 
     async def _leave(self) -> None:
@@ -349,7 +354,7 @@ class Console:
         async with self._submitting:
             execution = await self.ask_kernel(self.kernel.submit, source)
             self.renderer.adopt(execution.id)
-            self.jobs.expect(execution.id, code)
+            self.jobs.expect(execution.id, source)
             if not is_background:
                 self.renderer.foreground = execution.id
         if is_background:

@@ -59,7 +59,8 @@ class Foreground:
             status = await self._console.ask_kernel(self._console.kernel.status)
         except KernelError:
             return  # whoever follows events will say so
-        if self._is_queued(number):
+        # It may have begun although the event of that is still on its way here.
+        if self._is_queued(number) and any(item["execution"] == number for item in status["queue"]):
             self._console.say(summarise_place(status, number))
 
     def _is_queued(self, number: int) -> bool:

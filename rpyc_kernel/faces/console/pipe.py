@@ -70,8 +70,8 @@ class Pipe:
 
     async def ask(self, question: str, *, is_password: bool = False) -> str:
         """See `Screen`."""
-        self._show_prompt(question)
-        return await self._read(self._input.read_line(is_hidden=is_password))
+        prompt = question if self.is_interactive else ""
+        return await self._read(self._input.read_line(prompt, is_hidden=is_password))
 
     def interrupt(self) -> None:
         """See `Screen`."""

@@ -30,13 +30,20 @@ class StandardInput:
         self._text = ""
         self._has_ended = False
 
-    async def read_line(self, *, is_hidden: bool = False) -> str:
-        """Wait for a line and return it without its end; on a terminal it is not echoed if ``is_hidden``.
+    async def read_line(self, prompt: str = "", *, is_hidden: bool = False) -> str:
+        """Wait for a line and return it without its end.
+
+        Args:
+            prompt: written to standard output first.
+            is_hidden: on a terminal, have it not echoed.
 
         Raises:
             EOFError: there is none.
         """
         with _without_echo(self._descriptor) if is_hidden else contextlib.nullcontext():
+            if prompt:  # not before: who answers at once must not see a password
+                sys.stdout.write(prompt)
+                sys.stdout.flush()
             while "\n" not in self._text and not self._has_ended:
                 await self._wait()
                 block = os.read(self._descriptor, _BLOCK_BYTES)

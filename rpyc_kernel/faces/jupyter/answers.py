@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import platform
 import socket
+import threading
+import time
 from contextlib import suppress
 from typing import Any
 
 import rpyc_kernel
 from rpyc_kernel.client.kernel import KernelClient
+from rpyc_kernel.core.contract import State
 from rpyc_kernel.errors import KernelError
 
 PROTOCOL = "5.5"
+_WORKER_START_S = 30.0
+_LOOK_AGAIN_S = 0.1
 _FEATURES = ["kernel subshells"]
 
 Content = dict[str, Any]
@@ -46,10 +51,15 @@ def describe_kernel(kernel: KernelClient) -> Content:
 
 def ask_status(kernel: KernelClient) -> Content:
     """The kernel's status, with what only the worker knows, which may be starting."""
-    if not kernel.status()["engine"]:
+    deadline = time.monotonic() + _WORKER_START_S
+    pause = threading.Event()
+    while True:
+        status = kernel.status()
+        if status["engine"] or status["state"] != State.STARTING or time.monotonic() >= deadline:
+            return status
         with suppress(KernelError):
-            kernel.is_complete("")  # waits for it
-    return kernel.status()
+            kernel.is_complete("")  # waits for it, but not long
+        pause.wait(_LOOK_AGAIN_S)
 
 
 def describe_error(kind: str, error: Exception) -> Content:

@@ -11,6 +11,7 @@ import json
 import logging
 import signal
 import threading
+import time
 from base64 import b64encode
 from collections import deque
 from collections.abc import Callable
@@ -74,6 +75,7 @@ class Bridge:
         # Interrupts must not wait behind completions for a worker that does not answer.
         self._askers = ThreadPoolExecutor(_THREADS, "jupyter-questions")
         self._controllers = ThreadPoolExecutor(_THREADS, "jupyter-control")
+        self._held_interrupts: list[tuple[float, Callable[[], None]]] = []
         self._debugging = Debugging(lambda: seat.kernel, self._publish_debug_event)
         self._handlers = self._make_handlers()
 
@@ -119,8 +121,9 @@ class Bridge:
         self._channels.publish("status", {"execution_state": "starting"}, None)
         try:
             while self._end is None:
-                for request in self._channels.receive(_LOOK_UP_S):
+                for request in self._channels.receive(_LEAVING_S if self._held_interrupts else _LOOK_UP_S):
                     self._take(request)
+                self._let_interrupts_pass()
                 self._look_for_events()
                 self._do_posted()
                 self._prompts.look_after()
@@ -281,12 +284,21 @@ class Bridge:
         beside: list[int | None] = [*self._subshells.running(subshell)]
         targets = beside if subshell is not None else [None, *beside]
 
-        def interrupt(kernel: KernelClient, _: dict[str, Any]) -> dict[str, Any]:
+        ask = self._asker(lambda kernel, _: answers.interrupt(kernel, targets), self._controllers)
+        if self._seat.is_owner:
+            ask(request)
+        else:
             # Managers interrupt what they are about to shut down. A notebook that is closed is nothing to others.
-            is_over = not self._seat.is_owner and self._is_leaving.wait(_LEAVING_S)
-            return {"status": "ok"} if is_over else answers.interrupt(kernel, targets)
+            self._held_interrupts.append((time.monotonic() + _LEAVING_S, partial(ask, request)))
 
-        self._asker(interrupt, self._controllers)(request)
+    def _let_interrupts_pass(self) -> None:
+        """Carry out those behind which no message came, however long this thread was held up itself."""
+        while self._held_interrupts and self._end is None:
+            until, ask = self._held_interrupts[0]
+            if time.monotonic() < until or self._channels.has_more("control"):
+                return
+            del self._held_interrupts[0]
+            ask()
 
     def _shut_down(self, request: Request) -> None:
         restart = bool(request.content.get("restart", False))
@@ -320,7 +332,10 @@ class Bridge:
             self._give_up(reason)
         else:
             _log.warning("the kernel's hub is gone (%s); looking for its next one", reason)
-            self._controllers.submit(self._come_back, reason, following.cursor)
+            # A daemon, unlike the threads of a pool: the process ends without waiting for a hub that it has started.
+            threading.Thread(
+                target=self._come_back, args=(reason, following.cursor), name="jupyter-return", daemon=True
+            ).start()
 
     def _come_back(self, reason: str, cursor: int) -> None:
         """Look for the kernel's next hub, off the bridge's thread."""

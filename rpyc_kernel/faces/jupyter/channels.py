@@ -149,6 +149,10 @@ class Channels:
                 if request is not None:
                     yield request
 
+    def has_more(self, name: str) -> bool:
+        """Whether there is a message on a channel that was not received."""
+        return bool(self._requests[name].poll(0))
+
     def _read(self, name: str, channel: zmq.Socket[Any]) -> Request | None:
         """Read a message; what is no valid one is logged, and nothing else happens."""
         frames = channel.recv_multipart(copy=False)

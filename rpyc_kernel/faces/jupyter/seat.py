@@ -6,40 +6,44 @@ import logging
 import re
 import threading
 import time
+import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from rpyc_kernel.client import launch
 from rpyc_kernel.client.kernel import KernelClient
-from rpyc_kernel.errors import KernelError, KernelExists
+from rpyc_kernel.core.contract import State
+from rpyc_kernel.errors import ConnectionFailed, KernelError, KernelExists, NoSuchKernel
 
 _log = logging.getLogger(__name__)
 _RETRY_S = 0.3
+_DYING_S = 0.5
+_CLEARING_S = 60.0
+_TIMEOUT_S = 30.0
+_OWN = "own-"
+"""What the sessions begin with of a bridge that owns its kernel: also those of an earlier one are no others."""
 
 
 class Seat:
     """A kernel that the bridge serves.
 
     Args:
-        connect: makes the bridge's own connection.
+        kernel: the bridge's own connection.
+        connect: makes it anew, when the kernel has lost its hub.
         target: how others connect.
         is_owner: whether the kernel ends with the bridge.
-
-    Attributes:
-        kernel: the bridge's own connection.
-
-    Raises:
-        KernelError: there is no such kernel.
     """
 
-    def __init__(self, connect: Callable[[], KernelClient], target: str, *, is_owner: bool) -> None:
+    def __init__(
+        self, kernel: KernelClient, connect: Callable[[], KernelClient], target: str, *, is_owner: bool
+    ) -> None:
+        self.kernel = kernel
         self._connect = connect
-        self.kernel = connect()
         self._target = target
         self.is_owner = is_owner
         self._has_left = False
         self._lock = threading.Lock()
-        self._sessions = {self.kernel.session}
 
     @classmethod
     def attach(cls, target: str) -> Seat:
@@ -48,19 +52,20 @@ class Seat:
         Raises:
             NoSuchKernel: there is none.
         """
-        return cls(lambda: launch.connect(target, joins=False), target, is_owner=False)
+
+        def connect() -> KernelClient:
+            return launch.connect(target, joins=False, timeout=_TIMEOUT_S)
+
+        return cls(connect(), connect, target, is_owner=False)
 
     @classmethod
     def start(cls, name: str) -> Seat:
-        """Start a kernel that ends with its last client; it may be there still, if it had other clients."""
+        """Start a kernel that ends with its last client; it may be there still, if it had other clients.
 
-        def connect() -> KernelClient:
-            try:
-                return launch.start(name, client_name="jupyter", is_private=True)
-            except KernelExists:
-                return launch.connect(name, name="jupyter")
-
-        return cls(connect, name, is_owner=True)
+        Raises:
+            KernelError: it cannot be started.
+        """
+        return cls(_start_anew(name), lambda: _take_up(name), name, is_owner=True)
 
     def come_back(self, patience_s: float, leaving: threading.Event) -> bool:
         """Look for the next hub of a kernel that has lost its own; a bridge that owns the kernel starts one.
@@ -72,47 +77,105 @@ class Seat:
         deadline = time.monotonic() + patience_s
         while not leaving.wait(_RETRY_S) and not self._has_left:
             try:
-                with self._lock:  # who leaves meanwhile has to find what was started here
-                    kernel = self._connect()
-                    self.kernel.close()
-                    self.kernel = kernel
-                    self._sessions.add(kernel.session)
-                return True
+                # Not under the lock: it may take long, and who leaves meanwhile must not wait for it.
+                kernel = self._connect()
             except KernelError as error:
                 _log.info("there is no hub so far: %s", error)
+            else:
+                return self._sit_down(kernel)
             if time.monotonic() >= deadline:
                 break
         return False
 
+    def _sit_down(self, kernel: KernelClient) -> bool:
+        """Go on with another connection, unless the bridge has left; a kernel of its own then ends."""
+        with self._lock:
+            if not self._has_left:
+                kernel, self.kernel = self.kernel, kernel
+            has_left = self._has_left
+        if has_left and self.is_owner:
+            with suppress(KernelError):
+                kernel.shutdown()
+        kernel.close()
+        return not has_left
+
     def join(self, name: str) -> KernelClient:
         """Connect once more, as a session of its own."""
-        kernel = launch.connect(self._target, name=name)
-        self._sessions.add(kernel.session)
-        return kernel
+        return launch.connect(self._target, name=name, session=_new_session() if self.is_owner else None)
 
     def leave(self, *, restart: bool) -> None:
         """End the kernel if it is the bridge's, or give it a new namespace if others are to find it again."""
         with self._lock:
             self._has_left = True
         try:
-            if restart and (not self.is_owner or self._has_others()):
+            if restart and (not self.is_owner or _has_others(self.kernel)):
                 self.kernel.restart()
             elif self.is_owner:
                 self.kernel.shutdown()
         except KernelError:  # it is gone already, or has lost its hub
-            if self.is_owner:
-                launch.stop_orphan(self._target)
-
-    def _has_others(self) -> bool:
-        """Whether clients take part that did not come by this process."""
-        present = {session["id"] for session in self.kernel.sessions() if session["connections"]}
-        return not present <= self._sessions
+            # Its next hub may be on the way, which who shuts a notebook down does not wait for: it must find no worker.
+            if self.is_owner and not launch.stop_orphan(self._target, patience_s=_DYING_S):
+                launch.kill_worker(self._target)
 
     def close(self) -> None:
         """Leave; a kernel of the bridge's own ends."""
         if not self._has_left:
             self.leave(restart=False)
         self.kernel.close()
+
+
+def _start_anew(name: str) -> KernelClient:
+    """Start a kernel, or join the one that has other clients."""
+    deadline = time.monotonic() + _CLEARING_S
+    pause = threading.Event()
+    while True:
+        try:
+            if _end_remains(name):
+                return _start(name)
+            return _join(name)
+        except (KernelExists, NoSuchKernel, ConnectionFailed):  # the hub of an earlier bridge is just coming or going
+            if time.monotonic() >= deadline:
+                raise
+        pause.wait(_RETRY_S)
+
+
+def _end_remains(name: str) -> bool:
+    """End what is left of an earlier bridge of the same name that was killed; False if that has clients by now."""
+    launch.stop_orphan(name)
+    try:
+        left = launch.connect(name, joins=False, timeout=_TIMEOUT_S)
+    except NoSuchKernel:
+        return True
+    with left:
+        if left.status()["state"] != State.STOPPING and _has_others(left):
+            return False
+        left.shutdown()
+    return True
+
+
+def _take_up(name: str) -> KernelClient:
+    """Start the next hub of a kernel, unless somebody else has done so."""
+    try:
+        return _start(name)
+    except KernelExists:
+        return _join(name)
+
+
+def _start(name: str) -> KernelClient:
+    return launch.start(name, client_name="jupyter", session=_new_session(), is_private=True, timeout=_TIMEOUT_S)
+
+
+def _join(name: str) -> KernelClient:
+    return launch.connect(name, name="jupyter", session=_new_session(), timeout=_TIMEOUT_S)
+
+
+def _new_session() -> str:
+    return f"{_OWN}{uuid.uuid4().hex[:12]}"
+
+
+def _has_others(kernel: KernelClient) -> bool:
+    """Whether clients take part that came by no bridge that owns the kernel."""
+    return any(session["connections"] and not str(session["id"]).startswith(_OWN) for session in kernel.sessions())
 
 
 def name_after(path: Path) -> str:

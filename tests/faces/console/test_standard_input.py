@@ -1,5 +1,8 @@
 import asyncio
+import io
 import os
+import sys
+import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -83,3 +86,26 @@ def test_who_stops_waiting_loses_nothing(pipe: tuple[int, Callable[[bytes], obje
         return await asyncio.wait_for(standard_input.read_line(), TIMEOUT_S)
 
     assert asyncio.run(run()) == "late"
+
+
+def test_the_question_for_a_password_comes_when_its_answer_will_not_be_seen(monkeypatch: pytest.MonkeyPatch):
+    outer, inner = os.openpty()
+    questions = []
+
+    def has_echo() -> bool:
+        return bool(termios.tcgetattr(inner)[3] & termios.ECHO)
+
+    class Output(io.StringIO):
+        def write(self, text: str) -> int:
+            questions.append((text, has_echo()))
+            os.write(outer, b"hush\n")
+            return len(text)
+
+    monkeypatch.setattr(sys, "stdout", Output())
+    try:
+        assert asyncio.run(StandardInput(inner).read_line("Password: ", is_hidden=True)) == "hush"
+        assert questions == [("Password: ", False)]
+        assert has_echo()
+    finally:
+        os.close(outer)
+        os.close(inner)

@@ -1,0 +1,99 @@
+"""Ending the worker of a kernel that has lost its hub: whatever its hub, or the next one, does at that moment."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from rpyc_kernel.client import launch
+from rpyc_kernel.system.processes import birth_of
+from rpyc_kernel.system.runtime_folder import RuntimeFolder
+from rpyc_kernel.wire.connection_file import ConnectionFile
+from tests.support.folders import Folders
+
+PATIENCE_S = 60.0
+
+
+@pytest.fixture
+def worker() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that stands for a worker."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        yield process
+        process.kill()
+
+
+@pytest.fixture
+def folder(folders: Folders, worker: subprocess.Popen[bytes]) -> RuntimeFolder:
+    """The folder of a kernel with this worker."""
+    folder = RuntimeFolder(folders.runtime / "demo")
+    folder.create()
+    ConnectionFile(
+        name="demo",
+        host="",
+        port=0,
+        key="00",
+        unix="",
+        hub_pid=0,
+        worker_pid=worker.pid,
+        worker_birth=birth_of(worker.pid),
+    ).write(folder.connection_file)
+    return folder
+
+
+def test_a_worker_without_a_hub_is_ended_and_nothing_is_left(
+    folder: RuntimeFolder, worker: subprocess.Popen[bytes]
+) -> None:
+    assert launch.stop_orphan("demo")
+    assert worker.wait(PATIENCE_S) == -9
+    assert not folder.path.exists()
+    assert not launch.stop_orphan("demo")
+
+
+def test_a_worker_with_a_hub_is_left_alone(folder: RuntimeFolder, worker: subprocess.Popen[bytes]) -> None:
+    folder.lock()
+    assert not launch.stop_orphan("demo")
+    assert not launch.stop_orphan("demo", patience_s=0.2)
+    assert worker.poll() is None
+    folder.unlock()
+
+
+def test_a_hub_that_is_just_ending_is_waited_for(folder: RuntimeFolder, worker: subprocess.Popen[bytes]) -> None:
+    folder.lock()
+    stopped: list[bool] = []
+    stopping = threading.Thread(target=lambda: stopped.append(launch.stop_orphan("demo", patience_s=PATIENCE_S)))
+    stopping.start()
+    assert worker.poll() is None
+    folder.unlock()
+    stopping.join(PATIENCE_S)
+    assert stopped == [True]
+    assert worker.wait(PATIENCE_S) == -9
+
+
+def test_a_hub_that_begins_meanwhile_finds_its_folder_whole(
+    folder: RuntimeFolder, worker: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = RuntimeFolder(folder.path)
+    lock = RuntimeFolder.lock
+
+    def come_too_late(self: RuntimeFolder, patience_s: float) -> None:
+        lock(hub)
+        lock(self, patience_s)
+
+    monkeypatch.setattr(RuntimeFolder, "lock", come_too_late)
+    assert not launch.stop_orphan("demo")
+    assert worker.poll() is None
+    assert folder.connection_file.exists()
+    hub.unlock()
+
+
+def test_a_worker_can_be_ended_whatever_its_hub_is_about_to_do(
+    folder: RuntimeFolder, worker: subprocess.Popen[bytes]
+) -> None:
+    folder.lock()
+    assert launch.kill_worker("demo")
+    assert worker.wait(PATIENCE_S) == -9
+    assert not launch.kill_worker("demo")
+    assert folder.connection_file.exists()
+    folder.unlock()

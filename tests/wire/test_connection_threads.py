@@ -236,7 +236,8 @@ def test_a_request_can_let_the_requests_behind_it_pass():
 
 
 def test_a_request_is_served_by_the_thread_that_reads_it(monkeypatch):
-    monkeypatch.setattr(reading, "PATIENCE_S", 10 * DEADLINE_S)  # the other reads only where it is summoned
+    monkeypatch.setattr(reading, "PATIENCE_S", 10 * DEADLINE_S)  # so the other reads only where it is summoned,
+    monkeypatch.setattr(reading, "_BACKLOG", 1_000_000)  # and not for a pile of references that are given back
     with our_pair(timeout_s=None) as (client, server):
         client.root.execute("class Thing:\n    def apply(self, function): return function(self)")
         make = client.root.eval("Thing")

@@ -67,7 +67,7 @@ class Commands:
     def start(self, method: str, *arguments: Any) -> concurrent.futures.Future[Any]:
         """Call a method without waiting; the errors of the future need `as_ours`.
 
-        Its callbacks run on the connection's reader thread, and must not wait for it.
+        Its callbacks run on the thread that reads the connection, and must not wait for it.
 
         Raises:
             RequestError: an argument is nothing that crosses by value.

@@ -45,7 +45,7 @@ def follow_events(commands: Commands, cursor: int, *, acknowledge: bool) -> Iter
 def follow_to_end(commands: Commands, execution: Execution, call: Future[Any]) -> None:
     """Complete an execution from the answer of `run`, and of as many `follow` after it as it takes.
 
-    All of it happens on the reader thread: the thread that waits for the execution is woken once, by its end.
+    All of it happens on the thread that reads: the thread that waits for the execution is woken once, by its end.
     """
 
     def take(call: Future[Any]) -> None:
@@ -72,7 +72,7 @@ def follow_to_end(commands: Commands, execution: Execution, call: Future[Any]) -
 
 
 class Watch:
-    """Hands events on as they come, on the reader thread of its connection: each reply asks for the next.
+    """Hands events on as they come, on the thread that reads its connection: each reply asks for the next.
 
     Args:
         commands: an events connection; the watch owns it.
@@ -122,7 +122,7 @@ class Watch:
 
 
 class Feed:
-    """Follows a session. All of it happens on the reader thread of its connection: each reply asks for the next.
+    """Follows a session. All of it happens on the thread that reads its connection: each reply asks for the next.
 
     Args:
         commands: an events connection; the feed owns it.
@@ -168,7 +168,7 @@ class Feed:
         """Stop; whoever still waits gets `ConnectionLost`."""
         self._commands.close()
 
-    # ------------------------------------------------------------------ on the reader thread
+    # ------------------------------------------------------------------ on the thread that reads
 
     def _ask(self) -> None:
         try:

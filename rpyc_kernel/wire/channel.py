@@ -86,9 +86,14 @@ class Channel(rpyc_channel.Channel):
         """Whether ``close`` has been called."""
         return self._is_closing
 
+    @property
+    def has_more(self) -> bool:
+        """Whether part of another frame has been read ahead."""
+        return self._end > self._start
+
     def poll(self, timeout: object) -> bool:
         """Whether something can be read within the timeout, bytes read ahead included."""
-        return self._end > self._start or bool(self.stream.poll(timeout))
+        return self.has_more or bool(self.stream.poll(timeout))
 
     def close(self) -> None:
         """Cut the connection and free the socket; a thread blocked on it gets ``ConnectionLost``.

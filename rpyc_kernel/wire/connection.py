@@ -1,15 +1,16 @@
 """An RPyC connection that its users cannot break: stock wire format, threads of its own.
 
-    users' threads ──► outbox ──────────────► socket     (what it does not take at once: by the writer thread)
-    users' threads ◄── replies ◄── reader ◄── socket
+    users' threads ──► outbox ───────────────► socket     (what it does not take at once: by the writer thread)
+    users' threads ◄── replies ◄── reading ◄── socket     (by the requests thread, or its standby, the reader thread)
                    requests ◄──────┘
-    requests thread: serves the peer's requests one by one, in the order of their arrival
+    requests thread: serves the peer's requests one by one, in the order of their arrival, and reads in between
 
 * A user's thread leaves its frame to the outbox and waits for the reply. It never receives and never serves requests,
   so Ctrl-C leaves the stream in step, and two threads that wait for each other's calls both get on.
 * The requests thread, while it waits for a reply, serves what arrives, on the same stack as in stock RPyC: calls nest
   to any depth.
-* The reader answers what needs no user code (ping, root, inspect) at once, also while a request runs.
+* While a request runs for more than some milliseconds, the reader thread reads instead: it delivers replies to those
+  who wait for them, and answers what needs no user code (ping, root, inspect). See ``Reading``.
 
 What this cannot do: a request that blocks without waiting for a reply holds up those behind it, and of two nested
 requests the outer goes on only when the inner is done. Where two callbacks need each other's progress, give each a
@@ -97,7 +98,8 @@ class Connection(protocol.Connection):
         self._outbox = Outbox(channel, bury=self._bury)
         self.references = References(self, self._inspect, self._give_back, self._outbox.leave)
         self._local_objects = self.references.exports
-        self._jobs = JobQueue()
+        self._jobs = JobQueue(self._read)
+        self._reading = self._jobs.reading
         self._pending = PendingRequests(self.references, self._jobs.wake)
         self._requests = RequestServer(self, self.references, self._jobs, self._outbox, channel)
         self._is_closing = False
@@ -109,11 +111,11 @@ class Connection(protocol.Connection):
         self._pid = os.getpid()
         self._given_back = Reply(self)
         self._given_back(False, None)
-        self._reader = self._make_thread("reader", self._read)
+        self._server = self._make_thread("requests", self._jobs.run)
         self._writer = self._make_thread("writer", self._write)
-        server = self._make_thread("requests", self._jobs.run)
+        self._standby = self._make_thread("reader", self._reading.stand_by)
         self._jobs.put(self._greet)
-        self._own_threads = (server, self._writer, self._reader)
+        self._own_threads = (self._server, self._writer, self._standby)
 
     def __del__(self) -> None:
         """Nothing: stock RPyC would make a call from here."""
@@ -150,7 +152,8 @@ class Connection(protocol.Connection):
         self._outbox.close()
         self._join(self._writer, _FLUSH_S)
         self._channel.close()
-        if self._reader.ident is None:  # the threads could not be started
+        self._reading.summon()  # nobody may be reading, and who reads ends the connection
+        if self._server.ident is None:  # the threads could not be started
             self._end("it never began")
         for thread in self._own_threads:
             self._join(thread, _JOIN_S)
@@ -172,6 +175,7 @@ class Connection(protocol.Connection):
 
     def _end(self, reason: str) -> None:
         """Answer every waiter, now that nothing can arrive any more."""
+        self._reading.stop()
         self._closed = True
         self._loss = self._loss or reason
         self._channel.close()
@@ -248,8 +252,8 @@ class Connection(protocol.Connection):
             *args: None, bool, int, float, str, bytes and tuples of these.
 
         Returns:
-            A future. Its callbacks run on the reader thread and must not block. A remote exception has ``remote_type``,
-            the full name of its class, and its ``args``. After ``cancel`` the reply is dropped.
+            A future. Its callbacks run on the thread that reads and must not block. A remote exception has
+            ``remote_type``, the full name of its class, and its ``args``. After ``cancel`` the reply is dropped.
 
         Raises:
             TypeError: An argument cannot be passed by value.
@@ -285,7 +289,7 @@ class Connection(protocol.Connection):
         try:
             if self._closed:  # asked after the entry was made: the end of the connection sees the entry or is seen here
                 raise self._lost()
-            if threading.get_ident() == self._reader.ident:
+            if self._reading.is_own_thread:
                 self._outbox.send(frame)  # from the callback of a call: no change of threads
             else:
                 self._outbox.put(frame)
@@ -295,47 +299,57 @@ class Connection(protocol.Connection):
 
     def wait_for(self, latch: Latch, timeout_s: float | None) -> None:
         """Wait for a reply; the requests thread serves what arrives meanwhile."""
-        if self._jobs.is_own_thread:
+        if self._jobs.is_in_job:
             self._jobs.wait_for(latch, timeout_s)
-        elif threading.get_ident() in (self._reader.ident, self._writer.ident):
+        elif self._reading.is_own_thread or threading.get_ident() == self._writer.ident:
             raise RuntimeError(f"{self.name}: its own thread would wait for itself; wait on another thread")
         else:
             latch.wait(timeout_s)
 
+    def wait_idly(self, latch: Latch, timeout_s: float | None) -> None:
+        """Wait for a reply; nothing is served meanwhile."""
+        if self._jobs.is_in_job:
+            self._jobs.wait_idly(latch, timeout_s)
+        else:
+            latch.wait(timeout_s)
+
     def run_soon(self, job: Callable[[], None]) -> None:
-        """Run the job on the requests thread, in its turn, and not while that waits for a reply."""
+        """Run the job on the requests thread, in its turn, and not while that waits for a reply; for whoever reads."""
         self._jobs.put(job, nests=False)
 
     # ---- the threads ----
 
-    def _read(self) -> None:
-        reason = "an internal error"
+    def _read(self) -> bool:
+        """Receive a message and deal with it, or end the connection; on the thread that holds the baton.
+
+        Returns whether more has arrived already.
+        """
         try:
-            while True:
-                self._receive(self._channel.recv())
-                self._jobs.hold_back(self._may_pause)
+            self._receive(self._channel.recv())
+            self._jobs.hold_back(self._may_pause)
         except ConnectionLost as error:
-            reason = str(error)
-            _log.debug("%s: ended: %s", self.name, reason)
+            _log.debug("%s: ended: %s", self.name, error)
+            self._end(str(error))
         except FrameTooLarge as error:
-            reason = str(error)
-            _log.error("%s: cut, because %s", self.name, reason)
+            _log.error("%s: cut, because %s", self.name, error)
+            self._end(str(error))
         except BaseException as error:  # noqa: BLE001 - the top of a thread
-            reason = repr(error)
             _log.exception("%s: cut, because of an internal error", self.name)
-        finally:
-            self._end(reason)
+            self._end(repr(error))
+        return self._channel.has_more
 
     def _may_pause(self) -> bool:
-        # Where this side waits for a reply, or for the peer to take what was sent, it has to go on reading.
-        return not (self._pending or self._outbox.is_full or self._closed)
+        # Where this side waits for a reply, or for the peer to take what was sent, it has to go on reading. And the
+        # requests thread cannot wait for itself.
+        is_server = threading.get_ident() == self._server.ident
+        return not (is_server or self._pending or self._outbox.is_full or self._closed)
 
     def _write(self) -> None:
         try:
             self._outbox.run()
         except ConnectionLost as error:
             _log.debug("%s: the writer ended: %s", self.name, error)
-            self._channel.close()  # the reader notices, and ends the connection
+            self._channel.close()  # whoever reads notices, and ends the connection
         except BaseException:  # noqa: BLE001 - a callback of a future
             _log.exception("%s: cut, because of an internal error", self.name)
             self._channel.close()

@@ -1,6 +1,7 @@
 """What one thread does one thing after the other, also while one of those things waits.
 
 A job that waits for a reply runs the jobs that arrive meanwhile, on its own stack, as RPyC's nested calls need it.
+Where there is no job, the thread itself reads what comes in, unless its standby does.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Final
 
 from rpyc_kernel.errors import ConnectionLost
 from rpyc_kernel.wire.latch import Latch
+from rpyc_kernel.wire.reading import Reading
 
 _log = logging.getLogger(__name__)
 
@@ -28,10 +30,16 @@ Job = Callable[[], None]
 class JobQueue:
     """Jobs and the thread that does them.
 
-    The thread is the caller of ``run``. Everything else may be called from anywhere, but ``wait_for`` only by jobs.
+    The thread is the caller of ``run``. Everything else may be called from anywhere, but ``wait_for`` and
+    ``wait_idly`` only by jobs, and ``put`` only where the thread is not reading: by what it reads itself, by jobs, or
+    by whoever holds the baton.
+
+    Args:
+        read: Waits for what comes in and puts the jobs that it leads to; see ``Reading``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[], bool]) -> None:
+        self.reading: Final = Reading(read, self._look)
         self._jobs: SimpleQueue[tuple[Job | None, int, bool]] = SimpleQueue()
         self._postponed: deque[Job] = deque()
         self._ident = -1
@@ -41,9 +49,9 @@ class JobQueue:
         self._taken = threading.Condition()  # never entered by user threads
 
     @property
-    def is_own_thread(self) -> bool:
-        """Whether the caller runs on the thread that does the jobs."""
-        return threading.get_ident() == self._ident
+    def is_in_job(self) -> bool:
+        """Whether the caller is part of a job: on the thread that does them, and not while that reads."""
+        return threading.get_ident() == self._ident and not self.reading.is_own_thread
 
     def put(self, job: Job, size_bytes: int = 0, *, nests: bool = True) -> None:
         """Have the job done in its turn; its size counts for ``hold_back``.
@@ -59,7 +67,7 @@ class JobQueue:
     def wake(self) -> None:
         """Have a waiting job look whether what it waits for has happened."""
         if self._waits:
-            self._jobs.put((None, 0, True))
+            self._look()
 
     def finish(self) -> None:
         """Let ``run`` return. Only for jobs."""
@@ -73,7 +81,7 @@ class JobQueue:
                 if self._postponed:
                     self._postponed.popleft()()
                 else:
-                    self._do(*self._jobs.get())
+                    self._do(*self._next(None))
             except BaseException:  # noqa: BLE001 - the top of a thread
                 _log.exception("a job raised")
 
@@ -84,12 +92,18 @@ class JobQueue:
         try:
             while not latch.is_set:
                 try:
-                    item = self._jobs.get(timeout=None if deadline is None else max(0.0, deadline - monotonic()))
+                    item = self._next(deadline)
                 except Empty:
                     return
                 self._do(*item)
         finally:
             self._waits -= 1
+
+    def wait_idly(self, latch: Latch, timeout_s: float | None) -> None:
+        """Inside a job: do nothing until the latch is set or the time is over, but see that somebody reads."""
+        if timeout_s is not None or not self.reading.read_while(lambda: not latch.is_set):
+            self.reading.summon()
+        latch.wait(timeout_s)
 
     def hold_back(self, may_pause: Callable[[], bool]) -> None:
         """Wait while too much is queued and ``may_pause`` says that waiting cannot lead to a standstill.
@@ -105,6 +119,21 @@ class JobQueue:
             raise ConnectionLost(
                 f"the peer has sent {self._queued_bytes} bytes of requests while this side waits for it"
             )
+
+    def _next(self, deadline: float | None) -> tuple[Job | None, int, bool]:
+        """The next job, waited for; raises ``Empty`` after the deadline.
+
+        Where there is one, the standby reads, for reading cannot be broken off in the middle of a message.
+        """
+        if deadline is not None:
+            self.reading.summon()
+            return self._jobs.get(timeout=max(0.0, deadline - monotonic()))
+        if self._jobs.empty() and not self.reading.read_while(self._jobs.empty):
+            self.reading.ask()
+        return self._jobs.get()
+
+    def _look(self) -> None:
+        self._jobs.put((None, 0, True))
 
     def _do(self, job: Job | None, size_bytes: int, nests: bool) -> None:
         if size_bytes:

@@ -7,7 +7,7 @@ A user's thread can be interrupted by Ctrl-C after any call. So that this tears 
 it begins, each write and the note of how much it wrote are one call into C, and whoever comes next goes on from that
 note. Where the two cannot be one call, as in TLS, users' threads leave all writing to others.
 
-Producers wait while more than ``limit_bytes`` are queued; finalizers and readers never do. Whether there is room is
+Producers wait while more than ``limit_bytes`` are queued; finalizers and who reads never do. Whether there is room is
 asked before a frame is queued, so a producer that gives up has sent nothing, and the limit may be overshot by one frame
 for each producer.
 """

@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 class PendingRequests:
     """By sequence number, what each reply is to be delivered to.
 
-    Filled by users' threads, emptied by the reader thread; every step is a single operation on a dictionary.
+    Filled by users' threads, emptied by the thread that reads; every step is a single operation on a dictionary.
 
     Args:
         references: What replies are made of.

@@ -1,7 +1,7 @@
 """The result of one request: RPyC's ``AsyncResult`` for a connection that has threads of its own.
 
-The reader thread delivers the raw reply and goes on. Building netrefs from it can take further round trips, so that is
-left to whoever first asks for the value, and happens once. A reply that nobody opens gives its references back.
+Whoever reads delivers the raw reply and goes on. Building netrefs from it can take further round trips, so that is left
+to whoever first asks for the value, and happens once. A reply that nobody opens gives its references back.
 """
 
 from __future__ import annotations
@@ -40,8 +40,10 @@ class Reply(AsyncResult):
         self._guard: UnopenedRef | None = None
 
     def __call__(self, is_exc: bool, obj: Any) -> None:
-        """Deliver a finished value or exception; anybody but the reader thread uses this."""
+        """Deliver a finished value or exception, and run the callbacks here and now; for anybody but who reads."""
         self._deliver(is_exc, obj, None)
+        if self._is_ready:
+            self.run_callbacks()
 
     def deliver(self, kind: int, payload: Any) -> None:
         """Deliver what arrived: a resolved package, or a dumped exception."""
@@ -51,10 +53,12 @@ class Reply(AsyncResult):
             self._deliver(False, payload[1], None)
         else:
             self._deliver(False, None, payload)
+        self._run_callbacks_soon()
 
     def fail(self, error: BaseException) -> None:
         """Deliver an exception of this side."""
         self._deliver(True, error, None)
+        self._run_callbacks_soon()
 
     def wait(self) -> None:
         """Wait for the reply; raises ``TimeoutError`` when its time is over."""
@@ -63,7 +67,7 @@ class Reply(AsyncResult):
 
     def wait_idly(self) -> None:
         """Wait until the reply is there or its time is over, and serve no requests meanwhile."""
-        self._arrived.wait(self._ttl.timeleft())
+        self._conn.wait_idly(self._arrived, self._ttl.timeleft())
 
     def take_package(self) -> Any:
         """Wait for the reply and return its package unopened; raises what the request raised."""
@@ -127,6 +131,8 @@ class Reply(AsyncResult):
             self._is_exc, self._obj, self._raw = is_exc, obj, raw
             self._is_ready = True
         self._arrived.set()
+
+    def _run_callbacks_soon(self) -> None:
         if self._is_ready and self._callbacks:
             self._conn.run_soon(self.run_callbacks)
 

@@ -1,7 +1,7 @@
 """How a connection serves its peer's requests: each is answered, whatever happens.
 
-What needs no user code is answered by the reader thread at once. Everything else waits for its turn on the requests
-thread.
+What needs no user code is answered at once by the thread that reads. Everything else waits for its turn on the requests
+thread, which most often is the same.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class RequestServer:
         self._is_stopped = True
 
     def receive(self, seq: int, payload: Any, size_bytes: int) -> None:
-        """Take a request that came in, on the reader thread."""
+        """Take a request that came in, on the thread that reads."""
         try:
             handler, package = payload
             if handler == consts.HANDLE_DEL:
@@ -129,7 +129,7 @@ class RequestServer:
 
     def _send(self, frame: bytes) -> None:
         try:
-            if self._jobs.is_own_thread:  # the reader never waits: what it answers with is small
+            if self._jobs.is_in_job:  # who reads never waits: what it answers with is small
                 self._outbox.wait_for_room()
             self._outbox.send(frame)
         except ConnectionLost:

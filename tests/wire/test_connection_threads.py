@@ -1,5 +1,7 @@
 """Who runs what, who waits for whom, and what Ctrl-C does to it."""
 
+import itertools
+import random
 import socket
 import threading
 
@@ -8,7 +10,8 @@ import rpyc
 from rpyc.core import Channel, consts
 
 from rpyc_kernel.errors import CallTimeout, ConnectionLost
-from rpyc_kernel.wire import messages
+from rpyc_kernel.wire import messages, reading
+from rpyc_kernel.wire.reply import Reply
 from tests.support.waiting import wait_until
 from tests.wire.interrupts import MAY_BE_SWALLOWED, interrupt_at, interrupt_everywhere
 from tests.wire.peers import (
@@ -136,9 +139,14 @@ def test_callbacks_nest_to_any_depth_on_one_thread():
         names.add(threading.current_thread().name)
         return 0 if depth == 0 else 1 + bounce(descend, depth - 1)
 
-    with our_pair() as (client, _):
-        bounce = client.root.eval("lambda back, depth: back(depth)")
-        assert bounce(descend, 20) == 20
+    with our_pair(timeout_s=None) as (client, server):
+        client.root.execute("import threading\nnames = set()")
+        client.root.execute(
+            "def bounce(back, depth):\n    names.add(threading.current_thread().name)\n    return back(depth)"
+        )
+        bounce = client.root.eval("bounce")
+        assert bounce(descend, 50) == 50
+        assert server._local_root.namespace["names"] == {"server-requests"}
     assert names == {"client-requests"}
 
 
@@ -222,6 +230,141 @@ def test_a_request_can_let_the_requests_behind_it_pass():
         note = rpyc.async_(client.root.eval("seen.append"))("behind")
         assert waiting.value[0] == "behind"
         assert note.ready
+
+
+# ---- who reads ----
+
+
+def test_a_request_is_served_by_the_thread_that_reads_it(monkeypatch):
+    monkeypatch.setattr(reading, "PATIENCE_S", 10 * DEADLINE_S)  # so the other reads only where it is summoned,
+    monkeypatch.setattr(reading, "_BACKLOG", 1_000_000)  # and not for a pile of references that are given back
+    with our_pair(timeout_s=None) as (client, server):
+        client.root.execute("class Thing:\n    def apply(self, function): return function(self)")
+        make = client.root.eval("Thing")
+        for number in range(20):
+            assert make().apply(lambda thing, number=number: thing.apply(lambda _: number)) == number
+        assert client._standby.ident != client._reading._reader
+        assert server._standby.ident != server._reading._reader
+
+
+def test_a_request_that_takes_long_keeps_no_reply_from_other_threads():
+    gate = Gate()
+    with our_pair() as (client, _):
+        evaluate = client.root.eval
+        running = rpyc.async_(evaluate("lambda back: back()"))(gate)
+        gate.wait_reached()
+        # The server waits for the callback, and serves this meanwhile; the callback blocks the thread that reads here.
+        for number in range(10):
+            assert evaluate(str(number)) == number
+        assert not running.ready
+        gate.open()
+        assert running.value is True
+
+
+def test_a_request_may_wait_for_a_thread_that_waits_for_a_reply():
+    with our_pair() as (client, _):
+        client.root.execute(
+            "import threading\n"
+            "def ask_beside(back):\n"
+            "    told = []\n"
+            "    asking = threading.Thread(target=lambda: told.append(back()))\n"
+            "    asking.start()\n"
+            "    asking.join(30)\n"
+            "    return told[0]"
+        )
+        assert client.root.eval("ask_beside")(lambda: 2) == 2
+
+
+def test_a_reply_that_is_completed_here_runs_its_callbacks_at_once():
+    with our_pair() as (client, _):
+        wait_until(lambda: client._reading._baton.locked())
+        reply, seen = Reply(client), []
+        reply.add_callback(lambda reply: seen.append((reply.value, threading.current_thread())))
+        assert seen == []
+        reply(False, 42)
+        assert seen == [(42, threading.current_thread())]
+
+
+def test_callbacks_of_replies_run_while_nothing_else_comes():
+    with our_pair() as (client, _):
+        ran = threading.Event()
+        result = rpyc.async_(client.root.eval)("1")
+        result.add_callback(lambda result: ran.set())
+        assert ran.wait(DEADLINE_S)
+
+
+@pytest.mark.parametrize("patience_s", [0, 10 * DEADLINE_S])
+def test_traffic_in_both_directions_stays_right_however_often_the_reader_changes(monkeypatch, patience_s):
+    monkeypatch.setattr(reading, "PATIENCE_S", patience_s)
+    with our_pair(timeout_s=None) as (client, _):
+        client.root.execute("class Thing:\n    def __init__(self, number): self.number = number")
+        client.root.execute("def down(depth, back): return 0 if depth == 0 else back(depth - 1, down)")
+        make, down, evaluate = (client.root.eval(name) for name in ("Thing", "down", "eval"))
+
+        def back(depth, go_on):
+            return 1 if depth == 0 else go_on(depth - 1, back) + 2
+
+        def work(seed):
+            chance = random.Random(seed)
+            for _ in range(60):
+                number = chance.randrange(1000)
+                assert make(number).number == number
+                assert down(2 * chance.randrange(4), back) % 2 == 0
+                results = [rpyc.async_(evaluate)(f"{number} + {step}") for step in range(chance.randrange(20))]
+                assert [result.value for result in results] == [number + step for step in range(len(results))]
+                client.ping()
+
+        working = [Serving(lambda seed=seed: work(seed)) for seed in range(6)]
+        for each in working:
+            each.join()
+            assert each.error is None
+
+
+@pytest.mark.parametrize("side", ["near", "far"])
+@pytest.mark.parametrize("moment", ["server reads", "nobody reads", "standby reads"])
+def test_a_cut_ends_everything_whoever_reads(side, moment):
+    here, there = Gate(), Gate()
+    with our_pair(Workshop(there=there)) as (client, server):
+        if moment == "server reads":
+            running = rpyc.async_(client.root.eval("there"))()
+            there.wait_reached()
+        else:
+            running = rpyc.async_(client.root.eval("lambda back: back()"))(here)
+            here.wait_reached()
+        if moment == "standby reads":
+            client.ping()
+            wait_until(lambda: client._reading._reader == client._standby.ident)
+        (client if side == "near" else server)._channel.close()
+        with pytest.raises(ConnectionLost):
+            _ = running.value
+        client._standby.join(DEADLINE_S)
+        assert not client._standby.is_alive()
+        here.open()
+        there.open()
+        client._server.join(DEADLINE_S)
+        assert not client._server.is_alive()
+
+
+def test_a_cut_at_any_moment_of_traffic_ends_everything(monkeypatch):
+    monkeypatch.setattr(reading, "PATIENCE_S", 0)
+    for count in range(1, 40):
+        with our_pair(timeout_s=None) as (client, _):
+            call = client.root.eval("lambda back: back()")
+            numbers = itertools.count()
+
+            def cut(numbers=numbers, count=count, client=client):
+                if next(numbers) == count:
+                    client._channel.close()
+                return 1
+
+            def work(call=call, cut=cut):
+                while True:
+                    call(cut)
+
+            working = [Serving(work) for _ in range(3)]
+            for each in working:
+                each.join()
+                assert isinstance(each.error, ConnectionLost)
 
 
 # ---- Ctrl-C ----

@@ -12,12 +12,19 @@ from tests.wire.stages import wait_until_blocked
 
 @pytest.fixture
 def jobs():
-    queue = JobQueue()
+    queue = no_reading()
     running = Serving(queue.run)
     yield queue
     queue.put(queue.finish)
     running.join()
     assert running.error is None
+
+
+def no_reading():
+    """A queue whose thread never reads: all that comes is put."""
+    queue = JobQueue(lambda: pytest.fail("nobody is to read"))
+    queue.reading.stop()
+    return queue
 
 
 def do(jobs, job):
@@ -34,8 +41,8 @@ def test_jobs_are_done_in_order_on_one_thread(jobs):
     do(jobs, lambda: None)
     assert [number for number, _ in seen] == list(range(100))
     assert len({ident for _, ident in seen}) == 1
-    assert not jobs.is_own_thread
-    do(jobs, lambda: seen.append(jobs.is_own_thread))
+    assert not jobs.is_in_job
+    do(jobs, lambda: seen.append(jobs.is_in_job))
     assert seen[-1] is True
 
 
@@ -102,7 +109,7 @@ def test_waiting_ends_with_its_time(jobs):
 
 
 def test_finishing_inside_a_waiting_job_ends_the_queue():
-    jobs, latch = JobQueue(), Latch()
+    jobs, latch = no_reading(), Latch()
     running = Serving(jobs.run)
     jobs.put(lambda: jobs.wait_for(latch, None))
     jobs.put(lambda: (jobs.finish(), latch.set()))

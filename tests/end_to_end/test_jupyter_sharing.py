@@ -4,6 +4,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 import rpyc_kernel
 from tests.end_to_end.notebooks import (
     PATIENCE_S,
@@ -17,6 +19,8 @@ from tests.end_to_end.notebooks import (
     take_until,
     text_of,
 )
+from tests.support.folders import Folders
+from tests.support.processes import HAS_PROC
 from tests.support.waiting import wait_until
 
 _MANY = 5000
@@ -200,15 +204,19 @@ def test_a_restart_gives_a_new_namespace(open_notebook: Open) -> None:
     assert take_reply(client, client.execute("x"))["content"]["ename"] == "NameError"
 
 
-def test_a_restart_gives_a_new_namespace_when_the_hub_has_not_heard_of_the_end_of_the_bridge(
-    open_notebook: Open,
+@pytest.mark.skipif(not HAS_PROC, reason="who waits at a unix socket is read from /proc")
+def test_a_restart_gives_a_new_namespace_when_the_hub_hears_of_the_next_bridge_first(
+    open_notebook: Open, folders: Folders
 ) -> None:
     notebook = open_notebook()
     take_reply(notebook.client, notebook.client.execute("x = 1"))
-    hub = rpyc_kernel.kernels()[0].hub_pid
-    os.kill(hub, signal.SIGSTOP)
+    [found] = rpyc_kernel.kernels()
+    doors = str(folders.runtime / found.name / "hub.sock")
+    os.kill(found.hub_pid, signal.SIGSTOP)
+    before = Path("/proc/net/unix").read_text().count(doors)
     notebook.manager.restart_kernel(now=True)
-    os.kill(hub, signal.SIGCONT)
+    wait_until(lambda: Path("/proc/net/unix").read_text().count(doors) > before, PATIENCE_S, "the next bridge")
+    os.kill(found.hub_pid, signal.SIGCONT)
     client = notebook.connect()
     assert take_reply(client, client.execute("x"))["content"]["ename"] == "NameError"
 

@@ -72,12 +72,12 @@ def follow_to_end(commands: Commands, execution: Execution, call: Future[Any]) -
 
 
 class Watch:
-    """Hands events on as they come, on the thread that reads its connection: each reply asks for the next.
+    """Hands events on as they come, on the thread that reads its connection, and asks for more when it is told to.
 
     Args:
         commands: an events connection; the watch owns it.
         cursor: where to begin.
-        take: gets each batch, and must not wait; False makes the watch wait for `go_on`.
+        take: gets each batch, and must not wait; the next waits for `go_on`.
         ended: told that there is nothing more: None if the kernel has stopped, else why.
     """
 
@@ -85,7 +85,7 @@ class Watch:
         self,
         commands: Commands,
         cursor: int,
-        take: Callable[[list[Event]], bool],
+        take: Callable[[list[Event]], None],
         ended: Callable[[Exception | None], None],
     ) -> None:
         self._commands = commands
@@ -93,9 +93,12 @@ class Watch:
         self._take = take
         self._ended = ended
         self._past = int(dict(commands.call("hello"))["last"])  # a stop up to here was one of an earlier life
+        self._is_over = False
 
     def go_on(self) -> None:
-        """Begin, or go on after a batch that was too much."""
+        """Ask for what comes next; once for each batch."""
+        if self._is_over:
+            return
         try:
             reading = self._commands.start("read", self._cursor, _BATCH, _WAIT_S)
         except Exception as error:  # noqa: BLE001 - whatever it is, it must be told
@@ -111,14 +114,13 @@ class Watch:
         try:
             self._cursor, text = reading.result()
             events = decode_events(text)
-            goes_on = self._take(events)
+            self._is_over = any(event.kind == Kind.HUB_STOPPED and event.seq > self._past for event in events)
+            self._take(events)
         except Exception as error:  # noqa: BLE001 - whatever it is, it must be told
             self._ended(self._commands.as_ours(error))
             return
-        if any(event.kind == Kind.HUB_STOPPED and event.seq > self._past for event in events):
+        if self._is_over:
             self._ended(None)
-        elif goes_on:
-            self.go_on()
 
 
 class Feed:

@@ -463,13 +463,13 @@ class KernelClient(Looking):
             reader.close()
 
     def watch(
-        self, since: int, take: Callable[[list[Event]], bool], ended: Callable[[Exception | None], None]
+        self, since: int, take: Callable[[list[Event]], None], ended: Callable[[Exception | None], None]
     ) -> Watch:
         """Have events handed on as they come, on another thread, for those who wait for other things, too.
 
         Args:
             since: the number of the last event already seen.
-            take: gets each batch, and must not wait; where it returns False, the next waits for `Watch.go_on`.
+            take: gets each batch, and must not wait; the next comes after `Watch.go_on`.
             ended: told at the end: None if the kernel has stopped, else why there is nothing more.
         """
         commands = self._open_events()

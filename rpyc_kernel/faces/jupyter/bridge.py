@@ -142,6 +142,7 @@ class Bridge:
             return
         has_ended = following.has_ended
         self._take_events(following.take())
+        following.go_on()
         if has_ended and self._end is None:
             following.close()
             self._following = None
@@ -226,7 +227,10 @@ class Bridge:
         cell = Cell(request.header, code, request, file=self._debugging.file_of(str(code)))
         subshell = request.header.get("subshell_id")
         if subshell is None:
+            is_next = not (self._cells.unfinished or self._members.pending)
             self._members.hand_in(cell)
+            if is_next:  # said while the kernel works, and not when its events come and somebody waits for the reply
+                self._publisher.begin(cell)
         else:
             self._subshells.add(subshell, cell)
 

@@ -6,6 +6,7 @@ All of it belongs to one thread, but for `Channels.wake`.
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
 import logging
 import socket
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import zmq
+from jupyter_client.jsonutil import json_default
 from jupyter_client.session import Session, json_packer
 from zmq.utils.monitor import recv_monitor_message
 
@@ -26,6 +28,8 @@ _LINGER_MS = 1000
 _TOPIC = b"kernel."
 _EARLY_S = 3.0
 _MAX_EARLY = 1000
+# What `json_packer` does; but that makes an encoder for each of the four parts of every message.
+_encode = json.JSONEncoder(default=json_default, ensure_ascii=False, allow_nan=False).encode
 
 Header = dict[str, Any]
 
@@ -159,6 +163,8 @@ class Channels:
         try:
             identity, signed = self.session.feed_identities([frame.bytes for frame in frames])
             message = self.session.deserialize(signed, content=True)
+            if isinstance(date := message["header"].get("date"), datetime.datetime):
+                message["header"]["date"] = json_default(date)  # once, and not for every message that answers this one
             request = Request(
                 name, identity, message["header"], message["content"], message["metadata"], message["buffers"]
             )
@@ -259,9 +265,11 @@ class Channels:
 def _pack(content: Any) -> bytes:
     """Write JSON, also of text that no encoding can carry: user code may put anything into what it shows."""
     try:
-        return json_packer(content)
+        return _encode(content).encode("utf8", "surrogateescape")
     except UnicodeEncodeError:
         return json.dumps(content, default=str).encode("ascii")
+    except (TypeError, ValueError):
+        return json_packer(content)  # takes what is no JSON out of it
 
 
 def _check(request: Request) -> None:

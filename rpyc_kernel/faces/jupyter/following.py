@@ -8,8 +8,6 @@ from collections.abc import Callable
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Event
 
-_MAX_UNTAKEN = 2000
-
 
 class Following:
     """Reads events until the kernel stops or cannot be reached.
@@ -29,7 +27,7 @@ class Following:
         self._arrived = arrived
         self._lock = threading.Lock()
         self._untaken: list[Event] = []
-        self._is_paused = False
+        self._is_due = False
         self.has_ended = False
         self.error: Exception | None = None
         self.cursor = since
@@ -39,23 +37,25 @@ class Following:
         """What has come since the last time."""
         with self._lock:
             taken, self._untaken = self._untaken, []
-            was_paused, self._is_paused = self._is_paused, False
-        if was_paused:
-            self._watch.go_on()
         return taken
+
+    def go_on(self) -> None:
+        """Ask for what comes next. Best called when what came is dealt with: asking takes time others may wait for."""
+        with self._lock:
+            is_due, self._is_due = self._is_due, False
+        if is_due:
+            self._watch.go_on()
 
     def close(self) -> None:
         """Stop."""
         self._watch.close()
 
-    def _add(self, events: list[Event]) -> bool:
+    def _add(self, events: list[Event]) -> None:
         with self._lock:
             self._untaken += events
             self.cursor = events[-1].seq if events else self.cursor
-            self._is_paused = len(self._untaken) >= _MAX_UNTAKEN
-            goes_on = not self._is_paused
+            self._is_due = True
         self._arrived()
-        return goes_on
 
     def _end(self, error: Exception | None) -> None:
         self.error = error

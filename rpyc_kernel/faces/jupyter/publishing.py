@@ -104,11 +104,13 @@ class Publisher:
         if cell is None:
             return
         self._cells.last_header = cell.header
-        self._begin(cell)
+        if not cell.has_begun:
+            self.begin(cell)
         if not cell.is_silent and not cell.is_call:
             self._publish(cell, "execute_input", {"code": cell.code, "execution_count": cell.number})
 
-    def _begin(self, cell: Cell) -> None:
+    def begin(self, cell: Cell) -> None:
+        """Say that the kernel is busy with a cell."""
         cell.has_begun = True
         self._publish(cell, "status", {"execution_state": "busy"})
 
@@ -117,7 +119,7 @@ class Publisher:
         if cell is None:
             return
         if not cell.has_begun:
-            self._begin(cell)
+            self.begin(cell)
         if event.outcome == Outcome.LOST:
             cell.error = describe_death(event.reason)
             self._publish(cell, "error", cell.error)

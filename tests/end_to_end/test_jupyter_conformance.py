@@ -12,20 +12,29 @@ from tests.end_to_end.notebooks import (
     SPEC,
     Message,
     Notebook,
-    ask_control,
     environment,
     prepare,
-    take_output,
     take_reply,
     take_until,
 )
 from tests.support.folders import temporary_folders
+from tests.support.leaks import leaving_nothing
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> None:
+    """One kernel serves all tests, and its manager's and client's sockets connect when they like: see `spec`."""
 
 
 @pytest.fixture(scope="module", autouse=True)
 def spec() -> Iterator[None]:
-    """Jupyter finds our kernelspec, in folders of this module's own."""
-    with temporary_folders() as folders, tempfile.TemporaryDirectory() as place, environment() as set_variable:
+    """Jupyter finds our kernelspec, in folders of this module's own, and nothing is left behind in the end."""
+    with (
+        leaving_nothing(),
+        temporary_folders() as folders,
+        tempfile.TemporaryDirectory() as place,
+        environment() as set_variable,
+    ):
         for name, value in folders.environment.items():
             set_variable(name, value)
         prepare(Path(place), set_variable)
@@ -69,12 +78,6 @@ class TestConformance(jupyter_kernel_test.KernelTests):
         """Start the kernel, and wait for nothing but answers; the suite's own client asks again each second."""
         cls.notebook = Notebook()
         cls.km, cls.kc = cls.notebook.manager, cls.notebook.client
-        # No channel is to connect only while a test runs, which would seem to leave a socket behind.
-        ask_control(cls.kc, "connect_request")
-        request = cls.kc.execute("input()", store_history=False, allow_stdin=True)
-        cls.kc.get_stdin_msg(timeout=PATIENCE_S)
-        cls.kc.input("")
-        take_output(cls.kc, request)
         for channel in (cls.kc.shell_channel, cls.kc.iopub_channel):
             channel.get_msg = _patient(channel.get_msg)
 

@@ -5,6 +5,7 @@ import os
 import stat
 import threading
 from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -18,6 +19,13 @@ GRACE_S = 30.0
 @pytest.fixture(autouse=True)
 def nothing_left_behind() -> Iterator[None]:
     """Fail the test if this process holds more after it than before. Automatic, so set up first and torn down last."""
+    with leaving_nothing():
+        yield
+
+
+@contextmanager
+def leaving_nothing() -> Iterator[None]:
+    """Fail if this process holds more after the block than before."""
     before = find_belongings()
     yield
 

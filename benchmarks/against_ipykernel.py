@@ -127,6 +127,12 @@ class Ours:
         self.kernel.shutdown()
 
 
+_SHORT_WORKS: dict[str, Callable[[Ours | Peer], float]] = {
+    "execute 'pass' to reply": lambda side: side.execute("pass"),
+    "print(1) to seen": lambda side: side.seconds_to_text("print(1)"),
+}
+
+
 def run(rounds: int) -> list[Comparison]:
     """Run everything and return the lines of the report."""
     with own_folders():
@@ -136,20 +142,12 @@ def run(rounds: int) -> list[Comparison]:
             return [
                 *(
                     compare(
-                        f"execute 'pass' to reply, engine {engine}",
-                        lambda kernel=kernel: kernel.execute("pass") * 1e3,
-                        lambda: peer.execute("pass") * 1e3,
+                        f"{work}, engine {engine}",
+                        lambda kernel=kernel, measure=measure: measure(kernel) * 1e3,
+                        lambda measure=measure: measure(peer) * 1e3,
                         rounds=rounds, per_round=20, unit="ms", aim="8x",
                     )
-                    for engine, kernel in kernels.items()
-                ),
-                *(
-                    compare(
-                        f"print(1) to seen, engine {engine}",
-                        lambda kernel=kernel: kernel.seconds_to_text("print(1)") * 1e3,
-                        lambda: peer.seconds_to_text("print(1)") * 1e3,
-                        rounds=rounds, per_round=20, unit="ms", aim="8x",
-                    )
+                    for work, measure in _SHORT_WORKS.items()
                     for engine, kernel in kernels.items()
                 ),
                 compare(

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 
@@ -81,8 +83,13 @@ def vanished_in_input(kernel: Kernel) -> str:
 
 def lock_held(kernel: Kernel) -> str:
     """While C code holds the interpreter lock, control is dead."""
-    running = kernel.client.execute("print('on', flush=True)\nimport ctypes\nctypes.PyDLL(None).usleep(1_900_000)")
-    read_published(kernel.client, "stream", running)
+    with tempfile.TemporaryDirectory() as folder:
+        mark = os.path.join(folder, "mark")  # a print may itself be held up by the lock
+        code = f"import ctypes, os\nsleep = ctypes.PyDLL(None).usleep\nos.mkdir({mark!r})\nsleep(2_100_000)"
+        kernel.client.execute(code)
+        while not os.path.exists(mark):
+            time.sleep(0.01)
+    time.sleep(0.2)  # by now the lock is held
     begin = time.perf_counter()
     read_control(kernel.client, send_control(kernel.client, "usage_request"))
     return f"usage_request answered after {time.perf_counter() - begin:.2f} s"

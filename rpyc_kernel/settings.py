@@ -105,6 +105,7 @@ class WorkerSettings:
         ring_bytes: the capacity of the ring, a power of two.
         switch_interval_s: how often the interpreter offers its lock to waiting threads; see `sys.setswitchinterval`.
         kept_values: how many last values stay available for `run.value`.
+        profile: read what the user has set up for interactive work: ``PYTHONSTARTUP``, IPython's profile.
         environment: variables set for user code.
         cwd: the first working directory of user code.
     """
@@ -112,5 +113,6 @@ class WorkerSettings:
     ring_bytes: int = 4 * 1024 * 1024
     switch_interval_s: float = DEFAULT_SWITCH_INTERVAL_S
     kept_values: int = 16
+    profile: bool = True
     environment: dict[str, str] = field(default_factory=dict)
     cwd: str = "/"

@@ -127,9 +127,11 @@ class StartingCommand(Command):
 
     Attributes:
         DEFAULT_ENGINE: what runs the code if nothing else is asked for.
+        DEFAULT_PROFILE: whether what the user has set up for interactive work is read.
     """
 
     DEFAULT_ENGINE = "auto"
+    DEFAULT_PROFILE = True
 
     engine = cli.SwitchAttr("--engine", cli.Set(*ENGINES), help="what runs the code; auto: ipython where it is there")
     python = cli.SwitchAttr("--python", str, help="the interpreter to run", argname="PATH")
@@ -142,6 +144,7 @@ class StartingCommand(Command):
         help="after so many seconds busy code lets others look in",
         argname="SECONDS",
     )
+    has_no_profile = cli.Flag("--no-profile", help="leave PYTHONSTARTUP and IPython's profile unread")
     listen = cli.SwitchAttr("--listen", str, help="where to listen; 127.0.0.1 if not given", argname="HOST[:PORT]")
 
     def start(self, name: str, *, is_private: bool = False) -> KernelClient:
@@ -157,6 +160,7 @@ class StartingCommand(Command):
             env=dict(variable.partition("=")[::2] for variable in self.variables),
             listen=self.listen,
             switch_interval=self.switch_interval,
+            profile=self.DEFAULT_PROFILE and not self.has_no_profile,
             is_private=is_private,
         )
 

@@ -58,6 +58,7 @@ def start(
     env: dict[str, str] | None = None,
     listen: str | None = None,
     switch_interval: float = DEFAULT_SWITCH_INTERVAL_S,
+    profile: bool = True,
     session: str | None = None,
     client_name: str | None = None,
     is_private: bool = False,
@@ -74,6 +75,8 @@ def start(
         listen: ``host`` or ``host:port``, None for a free port of 127.0.0.1.
         switch_interval: after how many seconds busy code lets other threads of the worker run, such as those that
             serve live objects; see `sys.setswitchinterval`.
+        profile: whether the worker reads what you have set up for interactive work: ``PYTHONSTARTUP``, and with the
+            engine ``ipython`` IPython's profile.
         session: the session to continue.
         client_name: how to be shown to others, None for the user's name.
         is_private: keep no journal, and stop by `KernelClient.shutdown` alone.
@@ -92,6 +95,7 @@ def start(
         env=env,
         listen=listen,
         switch_interval=switch_interval,
+        profile=profile,
         is_private=is_private,
     )
     return connect(name, session=session, name=client_name, timeout=timeout)
@@ -106,6 +110,7 @@ def launch(
     env: dict[str, str] | None,
     listen: str | None,
     switch_interval: float,
+    profile: bool,
     is_private: bool,
 ) -> None:
     """Start a hub, and return when clients can connect to it."""
@@ -123,7 +128,10 @@ def launch(
     host, port = _parse_listen(listen)
     hub = HubSettings(host=host, port=port, engine=engine, python=python or "", is_private=is_private)
     worker = WorkerSettings(
-        switch_interval_s=switch_interval, environment=env or {}, cwd=os.path.abspath(cwd or os.getcwd())
+        switch_interval_s=switch_interval,
+        profile=profile,
+        environment=env or {},
+        cwd=os.path.abspath(cwd or os.getcwd()),
     )
     folders = Folders.from_environment()
     folder = RuntimeFolder(folders.runtime / name)

@@ -107,6 +107,7 @@ class MainLoop:
     def run(self) -> None:
         """Run the loop until the worker is told to leave."""
         asyncio.set_event_loop(self.loop)
+        self._engine.start_up()
         while not self._is_leaving:
             try:
                 self.loop.run_forever()

@@ -443,6 +443,44 @@ def test_endless_recursion_is_an_error_with_a_traceback_of_bearable_length(sessi
     assert len(error["traceback"]) < 10_000
 
 
+# Starting up
+
+
+@pytest.fixture
+def startup(monkeypatch, tmp_path):
+    """Writes the file that Python runs at the start of interactive work."""
+    path = tmp_path / "startup.py"
+    monkeypatch.setenv("PYTHONSTARTUP", str(path))
+    return path
+
+
+def test_the_file_for_interactive_work_runs_first_in_the_namespace(plain, startup):
+    startup.write_text("from __future__ import annotations\nhere = __file__\nprepared = 1")
+    plain.engine._has_profile = True
+    plain.engine.start_up()
+    assert plain.result("prepared, here")["literal"] == repr((1, str(startup)))
+    assert "__file__" not in plain.engine.namespace
+    assert plain.run("def f(x: unknown): pass") == Outcome.OK
+
+
+@pytest.mark.parametrize("content", ["1 /", "1 / 0", "raise SystemExit(3)", "raise KeyboardInterrupt", "\xff", None])
+def test_a_file_for_interactive_work_that_fails_is_told_and_costs_nothing(plain, startup, capsys, content):
+    if content is not None:
+        startup.write_bytes(content.encode("latin-1"))
+    plain.engine._has_profile = True
+    plain.engine.start_up()
+    told = capsys.readouterr().err
+    assert "startup.py" in told
+    assert "rpyc_kernel" not in told
+    assert plain.run("1") == Outcome.OK
+
+
+def test_the_file_for_interactive_work_is_left_alone_where_nobody_wants_it(plain, startup):
+    startup.write_text("prepared = 1")
+    plain.engine.start_up()
+    assert "prepared" not in plain.engine.namespace
+
+
 # Await
 
 

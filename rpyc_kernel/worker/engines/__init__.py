@@ -28,6 +28,9 @@ class Engine(Protocol):
     namespace: dict[str, Any]
     values: OrderedDict[int, Any]
 
+    def start_up(self) -> None:
+        """Run what the user wants run before anything else, if that is wanted; on the main thread."""
+
     def run(self, execution: int, code: str, form: Form | None = None) -> str | Awaitable[str]:
         """Run code and publish what comes of it; returns its outcome, or an awaitable of it if the code awaits."""
 

@@ -65,8 +65,8 @@ class IPythonEngine(PlainEngine):
 
     name = "ipython"
 
-    def __init__(self, emit: Emit, interrupts: Interrupts, kept_values: int) -> None:
-        super().__init__(emit, interrupts, kept_values)
+    def __init__(self, emit: Emit, interrupts: Interrupts, kept_values: int, *, profile: bool = False) -> None:
+        super().__init__(emit, interrupts, kept_values, profile=profile)
         hide(_IPYTHON, "<decorator-gen")
         enters_user_code(InteractiveShell.run_code)
         pass_over(*(f"{_IPYTHON}core{os.sep}{name}.py" for name in _MACHINERY))

@@ -9,7 +9,9 @@ import builtins
 import functools
 import inspect
 import operator
+import os
 import sys
+import tokenize
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from types import CodeType, MappingProxyType, ModuleType
@@ -41,17 +43,19 @@ class PlainEngine:
         emit: publishes events.
         interrupts: tells a cancelled task from an interrupted one.
         kept_values: how many last values to keep for `run.value`.
+        profile: whether `start_up` runs the file that ``PYTHONSTARTUP`` names.
     """
 
     name = "plain"
 
-    def __init__(self, emit: Emit, interrupts: Interrupts, kept_values: int) -> None:
+    def __init__(self, emit: Emit, interrupts: Interrupts, kept_values: int, *, profile: bool = False) -> None:
         self._module = ModuleType("__main__", "The namespace that all clients of this kernel share.")
         self._module.__builtins__ = sys.modules["builtins"]  # type: ignore[attr-defined]
         sys.modules["__main__"] = self._module
         self.namespace: dict[str, Any] = self._module.__dict__
         self.values: OrderedDict[int, Any] = OrderedDict()
         self._kept_values = kept_values
+        self._has_profile = profile
         self._emit = emit
         self._interrupts = interrupts
         self._sources = Sources()
@@ -63,6 +67,29 @@ class PlainEngine:
         """Give user code what it finds in no module."""
         self._displays.install()
         add_builtins(Out=MappingProxyType(self.values))
+
+    def start_up(self) -> None:
+        """Run the user's file for interactive work as `python` does; see `Engine.start_up`."""
+        file = os.environ.get("PYTHONSTARTUP")
+        if not self._has_profile or not file:
+            return
+        try:
+            with tokenize.open(file) as opened:
+                code = compile(opened.read(), file, "exec", dont_inherit=True)
+        except BaseException as error:  # noqa: BLE001 - no file that is out of order may cost the user the kernel
+            self._tell(error, has_frames=False)
+            return
+        self._future_flags |= code.co_flags & _FUTURE_MASK
+        try:
+            with programs.namespace_of(Form(file), file, self.namespace):
+                self._execute(code, self.namespace)
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises, SystemExit too
+            self._tell(error)
+
+    @staticmethod
+    def _tell(error: BaseException, has_frames: bool = True) -> None:
+        """Show an exception that belongs to no execution."""
+        sys.stderr.write(describe_error(error, has_frames)["traceback"])
 
     def run(self, execution: int, code: str, form: Form | None = None) -> str | Awaitable[str]:
         """Run code; see `Engine.run`."""

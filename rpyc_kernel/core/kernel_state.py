@@ -320,7 +320,7 @@ class KernelState:
             is_side = execution.lane == Lane.SIDE
             was_received = execution.id in told.sides if is_side else execution.id <= told.received
             if execution.is_running and was_received and execution.id not in told.unfinished:
-                actions += self._end(execution, Outcome.LOST, reason="its end was lost with a part of the output ring")
+                actions += self._end(execution, Outcome.LOST, reason="the record of its end was lost")
         return [*actions, *self._advance(told.time)]
 
     def handle_worker_died(self, died: events.WorkerDied) -> list[Action]:

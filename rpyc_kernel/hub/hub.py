@@ -105,6 +105,9 @@ class Hub:
             return
         self._worker_started(adopted)
         self.supervisor.watch()
+        # Ends that the hub before held in memory only, because its disk refused, were read from the ring: they come no
+        # more. What the worker says stands in the ring behind all those that still come.
+        self.supervisor.notify("tell_unfinished")
 
     # ------------------------------------------------------------------ deciding
 

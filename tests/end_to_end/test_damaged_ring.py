@@ -142,7 +142,7 @@ def test_an_end_that_was_written_over_does_not_hold_up_what_waits(kernel, scribb
     execution = scribbler.scribble_on(END, NOISE, lane=lane, header=header)
     wait_for_damage(kernel, times=1 + header)
     assert kernel.submit("'it was its turn'").result(DEADLINE_S) == "it was its turn"
-    with pytest.raises(KernelDied, match="its end was lost with a part of the output ring"):
+    with pytest.raises(KernelDied, match="the record of its end was lost"):
         execution.result(DEADLINE_S)
     assert execution.status == Outcome.LOST
     assert kernel.status()["generation"] == 1

@@ -12,7 +12,7 @@ import pytest
 
 import rpyc_kernel
 from rpyc_kernel import KernelClient
-from rpyc_kernel.core.contract import Kind
+from rpyc_kernel.core.contract import Kind, Outcome
 from tests.end_to_end.health import DEADLINE_S, assert_goes_on, goes_on  # noqa: F401 - a fixture
 from tests.support.folders import Folders
 from tests.support.waiting import wait_until
@@ -154,6 +154,29 @@ def test_a_hub_that_is_killed_while_the_disk_is_full_leaves_the_journal_sound(ke
         print_lines(again, 2000, 3000)
         assert recorded_lines(folders) == lines(0, 1000) + lines(2000, 3000)
         assert_goes_on(again)
+
+
+def test_what_ended_while_the_disk_was_full_has_ended_for_the_next_hub_too(kernel, folders):
+    kernel.execute("import threading; gate = threading.Event()", timeout=DEADLINE_S)
+    main = kernel.submit("gate.wait()")
+    side = kernel.submit("gate.wait()", lane="side")
+    # Both are recorded as started.
+    wait_until(lambda: [kind for _, kind, _ in recorded(folders)].count(Kind.STARTED) == 3, DEADLINE_S, "the start")
+    with full_disk(kernel):
+        kernel.eval("gate.set()")
+        main.result(DEADLINE_S), side.result(DEADLINE_S)
+        os.kill(kernel.status()["hub_pid"], signal.SIGKILL)
+        wait_until(lambda: kernel.is_closed, DEADLINE_S, "the hub to be gone")
+        wait_until(lambda: not any(info.state == "running" for info in rpyc_kernel.kernels()), DEADLINE_S, "the lock")
+    with rpyc_kernel.start("demo", timeout=DEADLINE_S) as again:
+        ends = {}
+        for event in again.events(since=0):
+            if event.kind == Kind.FINISHED and event.execution in (main.id, side.id):
+                ends[event.execution] = event.outcome
+                if len(ends) == 2:
+                    break
+        assert ends == {main.id: Outcome.LOST, side.id: Outcome.LOST}
+        assert again.execute("gate.is_set()", timeout=DEADLINE_S).value is True
 
 
 def test_a_worker_can_be_replaced_after_the_disk_was_full(kernel, folders):

@@ -69,7 +69,7 @@ class HubSettings:
     """How a hub behaves.
 
     Attributes:
-        host: the address to listen on.
+        host: the address to listen on, "" for no TCP port at all: then there is the unix socket alone.
         port: the TCP port, 0 for a free one.
         engine: ``plain``, ``ipython`` or ``auto``.
         python: the interpreter of the worker.

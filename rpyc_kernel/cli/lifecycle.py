@@ -36,7 +36,7 @@ class List(JsonCommand):
         width = max((len(kernel.name) for kernel in found), default=0)
         lines = [
             f"{kernel.name:<{width}}  {kernel.state:<8}  hub {kernel.hub_pid}, worker {kernel.worker_pid or '-'}, "
-            f"{kernel.host}:{kernel.port}, since {format_time(kernel.started)}"
+            f"{f'{kernel.host}:{kernel.port}' if kernel.port else 'no port'}, since {format_time(kernel.started)}"
             for kernel in found
         ]
         self.tell([vars(kernel) for kernel in found], lines or ["no kernel is running; 'rpyc-kernel start' starts one"])

@@ -42,6 +42,8 @@ class Address:
         """
         try:
             if not self.unix:
+                if not self.port:
+                    raise ConnectionFailed(f"{self.shown} has no TCP port, and its unix socket is not on this machine")
                 return socket.create_connection((self.host, self.port), timeout=timeout_s)
             sock = socket.socket(socket.AF_UNIX)
             try:

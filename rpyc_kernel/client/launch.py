@@ -20,6 +20,7 @@ from rpyc_kernel.system.runtime_folder import LOCK_PATIENCE_S, RuntimeFolder
 from rpyc_kernel.wire.connection_file import ConnectionFile
 
 _START_TIMEOUT_S = 30.0
+_LOCAL = "127.0.0.1"
 _MIN_SWITCH_INTERVAL_S = 1e-6
 _MAX_SWITCH_INTERVAL_S = 1.0
 
@@ -35,8 +36,8 @@ class KernelInfo:
         worker_pid: the worker's process.
         generation: how many workers it has had.
         started: when its hub started, seconds since the epoch.
-        host: the address it listens on.
-        port: the TCP port.
+        host: the address it listens on, "" where it has its unix socket alone.
+        port: the TCP port, 0 where it has none.
     """
 
     name: str
@@ -72,14 +73,14 @@ def start(
         python: the interpreter of the worker, None for this one.
         cwd: the worker's working directory, None for this one's.
         env: further environment variables for the worker.
-        listen: ``host`` or ``host:port``, None for a free port of 127.0.0.1.
+        listen: ``host`` or ``host:port``, None for a free port of 127.0.0.1, or for none at all if it is private.
         switch_interval: after how many seconds busy code lets other threads of the worker run, such as those that
             serve live objects; see `sys.setswitchinterval`.
         profile: whether the worker reads what you have set up for interactive work: ``PYTHONSTARTUP``, and with the
             engine ``ipython`` IPython's profile.
         session: the session to continue.
         client_name: how to be shown to others, None for the user's name.
-        is_private: keep no journal, and stop by `KernelClient.shutdown` alone.
+        is_private: keep no journal, and end with the last client.
         timeout: of the connection's calls, in seconds.
 
     Raises:
@@ -125,7 +126,7 @@ def launch(
             f"a switch interval of {switch_interval:g} s makes no sense; choose one between "
             f"{_MIN_SWITCH_INTERVAL_S:g} and {_MAX_SWITCH_INTERVAL_S:g} s"
         )
-    host, port = _parse_listen(listen)
+    host, port = _parse_listen(listen) if listen else ("" if is_private else _LOCAL, 0)
     hub = HubSettings(host=host, port=port, engine=engine, python=python or "", is_private=is_private)
     worker = WorkerSettings(
         switch_interval_s=switch_interval,
@@ -265,15 +266,13 @@ def _end_worker(file: ConnectionFile | None) -> bool:
     return True
 
 
-def _parse_listen(listen: str | None) -> tuple[str, int]:
-    if not listen:
-        return "127.0.0.1", 0
+def _parse_listen(listen: str) -> tuple[str, int]:
     host, separator, port = listen.rpartition(":")
     if not separator:
         return listen, 0
     if not port.isdigit() or int(port) > 65535:
         raise RequestError(f"cannot listen on {listen!r}; use 'host' or 'host:port'")
-    return host.strip("[]") or "127.0.0.1", int(port)
+    return host.strip("[]") or _LOCAL, int(port)
 
 
 def _read_answer(descriptor: int, name: str) -> dict[str, Any]:

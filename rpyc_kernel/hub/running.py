@@ -84,7 +84,7 @@ def run(
     server.start(hub)
     if not ready():
         hub.tell(lambda state: state.handle_starter_lost())
-    _log.info("hub of kernel %s listens on port %d", name, server.port)
+    _log.info("hub of kernel %s listens on %s", name, f"port {server.port}" if server.port else "its unix socket alone")
     stopping.wait()
     server.stop_accepting()
     stopped = journal.last_of(Kind.HUB_STOPPED)

@@ -44,6 +44,9 @@ class Server:
         key: the shared secret.
         settings: address, deadline, limits.
 
+    Attributes:
+        port: the TCP port, 0 where there is none.
+
     Raises:
         RequestError: an address cannot be listened on.
     """
@@ -61,9 +64,11 @@ class Server:
         self._strangers = 0
         self._wake_in, self._wake_out = os.pipe()
         self._listeners: list[tuple[socket.socket, Callable[[socket.socket], None]]] = []
+        self.port = 0
         try:
-            self._tcp = _listen_tcp(settings.host, settings.port)
-            self._listeners.append((self._tcp, self._serve_proven))
+            if settings.host:
+                self._listeners.append((_listen_tcp(settings.host, settings.port), self._serve_proven))
+                self.port = int(self._listeners[0][0].getsockname()[1])
             self._listeners.append((_listen_unix(str(folder.hub_socket)), self._serve_proven))
             self._listeners.append((_listen_unix(str(folder.rpyc_socket)), self._serve_stock))
         except OSError as error:
@@ -71,11 +76,6 @@ class Server:
                 listener.close()
             raise RequestError(f"cannot listen on {settings.host}:{settings.port}: {error}") from None
         self._thread = threading.Thread(target=self._accept, name="hub-accept", daemon=True)
-
-    @property
-    def port(self) -> int:
-        """The TCP port."""
-        return int(self._tcp.getsockname()[1])
 
     def start(self, hub: Hub) -> None:
         """Begin to accept clients of ``hub``."""

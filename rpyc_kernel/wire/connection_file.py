@@ -18,8 +18,8 @@ class ConnectionFile:
 
     Attributes:
         name: the kernel's name.
-        host: the address of its TCP port.
-        port: the TCP port.
+        host: the address of its TCP port, "" where it has none.
+        port: the TCP port, 0 where it has none.
         key: the shared secret, in hexadecimal digits.
         unix: the path of its unix socket.
         hub_pid: the hub's process.

@@ -71,6 +71,12 @@ def test_without_its_socket_a_hub_is_reached_by_tcp(folder):
         assert resolve("demo").port == 4000
 
 
+def test_of_a_hub_without_a_port_it_is_told_that_only_its_socket_leads_to_it(folder):
+    describe(folder, host="", port=0)
+    with pytest.raises(ConnectionFailed, match="no TCP port"):
+        from_file(ConnectionFile.read(folder.connection_file)).open(1)
+
+
 def test_a_kernel_that_never_ran_is_not_there_and_the_remedy_is_told(folders):
     with pytest.raises(NoSuchKernel, match=r"^kernel 'demo' is not running; start it with 'rpyc-kernel start demo'$"):
         resolve("demo")

@@ -22,6 +22,17 @@ _PEER = {
     "language": "python",
 }
 
+_ASK = """
+from jupyter_client.manager import start_new_kernel
+manager, client = start_new_kernel(kernel_name="python3")
+request = client.kernel_info()
+answer = client.get_shell_msg(timeout=60)
+client.stop_channels()
+manager.shutdown_kernel()
+print(answer["content"]["implementation"])
+"""
+"""Which kernel it is that the tests are run with."""
+
 
 def _pip(*words: str) -> None:
     subprocess.run([sys.executable, "-m", "pip", "--quiet", *words], check=True, capture_output=True)
@@ -38,9 +49,9 @@ def suite(tmp_path: Path) -> Path:
     return next((tmp_path / "source").iterdir())
 
 
-def _run(suite: Path, folder: Path, spec: dict[str, Any]) -> dict[str, str]:
+def _run(suite: Path, folder: Path, spec: dict[str, Any], implementation: str) -> dict[str, str]:
     """How each test ended."""
-    place = folder / "data" / "kernels" / "python3"
+    place = folder / "jupyter" / "kernels" / "python3"
     place.mkdir(parents=True)
     (place / "kernel.json").write_text(json.dumps(spec))
     paths = [str(suite.parents[1] / "needed"), str(Path(__file__).parents[2])]
@@ -48,9 +59,12 @@ def _run(suite: Path, folder: Path, spec: dict[str, Any]) -> dict[str, str]:
         **os.environ,
         "PYTHONPATH": os.pathsep.join(paths),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "JUPYTER_DATA_DIR": str(folder / "data"),
+        # What an environment has itself goes before all but this: the environment's own python3 would be started.
+        "JUPYTER_PATH": str(folder / "jupyter"),
         "IPYTHONDIR": str(folder / "ipython"),
     }
+    asked = subprocess.run([sys.executable, "-c", _ASK], env=environment, capture_output=True, text=True, check=True)
+    assert asked.stdout.split()[-1] == implementation
     result = folder / "result.xml"
     options = ["-p", "no:randomly", "-W", "default", "--timeout", "120", "-q", f"--junit-xml={result}"]
     command = [sys.executable, "-m", "pytest", *options, "tests"]
@@ -64,8 +78,8 @@ def _run(suite: Path, folder: Path, spec: dict[str, Any]) -> dict[str, str]:
 
 @pytest.mark.timeout(1800)
 def test_what_passes_with_ipykernel_passes_with_ours(suite: Path, folders: Folders, tmp_path: Path) -> None:
-    ours = _run(suite, tmp_path / "ours", make_spec())
-    peer = _run(suite, tmp_path / "peer", _PEER)
+    ours = _run(suite, tmp_path / "ours", make_spec(), "rpyc_kernel")
+    peer = _run(suite, tmp_path / "peer", _PEER, "ipython")
     differences = {name: (ours.get(name), ended) for name, ended in peer.items() if ours.get(name) != ended}
     passed = [sum(ended == "passed" for ended in side.values()) for side in (ours, peer)]
     print(f"nbclient {version('nbclient')}: passed {passed[0]} with ours, {passed[1]} with ipykernel; {differences}")

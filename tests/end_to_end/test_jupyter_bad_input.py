@@ -193,13 +193,21 @@ def test_a_kernel_to_join_that_is_not_there_is_one_line(folders: Folders, tmp_pa
     assert "nowhere" in ended.stderr
 
 
-def test_a_port_in_use_is_one_line_and_leaves_no_kernel(folders: Folders, tmp_path: Path) -> None:
+def test_arguments_that_are_for_another_kernel_are_passed_over(folders: Folders, tmp_path: Path) -> None:
+    ended = _run_bridge("-f", str(tmp_path / "gone.json"), "--HistoryManager.hist_file=:memory:", "--at", "h.py")
+    assert ended.returncode == 1
+    passed_over, gone = ended.stderr.splitlines()
+    assert passed_over.endswith("passed over: --at h.py")
+    assert "gone.json" in gone
+
+
+def test_a_port_in_use_is_one_line_and_starts_no_kernel(folders: Folders, tmp_path: Path) -> None:
     file, info = write_connection(tmp_path)
     with socket.create_server(("127.0.0.1", int(info["control_port"]))):
         ended = _run_bridge("-f", file)
     assert (ended.returncode, len(ended.stderr.splitlines())) == (1, 1)
     assert str(info["control_port"]) in ended.stderr
-    wait_until(lambda: not rpyc_kernel.kernels(), PATIENCE_S, "the end of the kernel")
+    assert not [*folders.runtime.glob("jupyter-*")]
 
 
 def test_it_listens_on_unix_sockets(open_notebook: Open, folders: Folders) -> None:

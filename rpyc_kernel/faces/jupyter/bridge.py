@@ -26,7 +26,6 @@ from rpyc_kernel.errors import KernelError, RequestError
 from rpyc_kernel.faces.jupyter import answers, questions
 from rpyc_kernel.faces.jupyter.cells import Cell, Cells
 from rpyc_kernel.faces.jupyter.channels import Channels, Request
-from rpyc_kernel.faces.jupyter.connection_info import ConnectionInfo
 from rpyc_kernel.faces.jupyter.debugging import Debugging
 from rpyc_kernel.faces.jupyter.following import Following
 from rpyc_kernel.faces.jupyter.members import Members
@@ -48,24 +47,24 @@ class Bridge:
     """One kernel on one connection file.
 
     Args:
-        info: where to listen.
+        channels: where Jupyter's messages come from and go to; closed in the end.
         seat: the kernel, and whether it goes with this bridge.
         parent: whose end is the bridge's, too.
         patience_s: for how many seconds to look for a kernel whose hub was lost.
     """
 
-    def __init__(self, info: ConnectionInfo, seat: Seat, parent: Parent, patience_s: float) -> None:
-        self._info = info
+    def __init__(self, channels: Channels, seat: Seat, parent: Parent, patience_s: float) -> None:
         self._patience_s = patience_s
         self._posted: deque[Callable[[], None]] = deque()
         self._end: str | None = None
         self._status = 0
         self._is_leaving = threading.Event()
         self._cells = Cells()
-        self._channels = Channels(info, lambda publish: self._publisher.welcome(publish))
+        self._channels = channels
         self._seat = seat
         self._members = Members(seat.join, self._refuse)
         self._publisher = Publisher(self._channels, self._cells, self._members.claim, self._evaluate, self._finish)
+        channels.welcome = self._publisher.welcome
         self._prompts = Prompts(self._channels, self._cells, self._answer_prompt)
         self._subshells = Subshells(
             lambda cell: self._members.hand_in(cell, lane=Lane.SIDE),
@@ -100,7 +99,7 @@ class Bridge:
             "comm_msg": self._pass_comm,
             "comm_close": self._pass_comm,
             "input_reply": self._prompts.take_reply,
-            "connect_request": self._answerer(lambda _: {"status": "ok", **self._info.ports}),
+            "connect_request": self._answerer(lambda _: {"status": "ok", **self._channels.info.ports}),
             "create_subshell_request": self._answerer(
                 lambda _: {"status": "ok", "subshell_id": self._subshells.create()}
             ),

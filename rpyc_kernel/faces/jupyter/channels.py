@@ -70,6 +70,9 @@ class Channels:
 
     Args:
         info: where, and with which keys.
+
+    Attributes:
+        info: the same.
         welcome: called for each new subscriber of everything, with a function that publishes to that one alone:
             message type, content, parent header.
 
@@ -77,14 +80,15 @@ class Channels:
         RequestError: an address is in use, or cannot be.
     """
 
-    def __init__(self, info: ConnectionInfo, welcome: Callable[[Callable[..., None]], None]) -> None:
+    def __init__(self, info: ConnectionInfo) -> None:
+        self.info = info
+        self.welcome: Callable[[Callable[..., None]], None] = lambda _: None
         self.session = Session(key=info.key.encode(), signature_scheme=info.signature_scheme, username="kernel")
         self.session.pack = _pack
-        self._welcome = welcome
         self._subscribers = 0
         # Clients that were there before the sockets find each of them at another moment, and iopub may be the last.
         self._early: list[tuple[Any, ...]] = []
-        self._early_until = time.monotonic() + _EARLY_S
+        self._early_until: float | None = None
         self._closing = contextlib.ExitStack()
         self._context = zmq.Context()
         self._closing.callback(self._context.term)
@@ -199,7 +203,7 @@ class Channels:
                 self._iopub, kind, content, parent=parent, ident=topic, metadata=metadata, buffers=buffers
             )
 
-        self._welcome(publish_to_newcomer)
+        self.welcome(publish_to_newcomer)
 
     def _forget_peer(self) -> None:
         while self._monitor.poll(0):
@@ -242,6 +246,8 @@ class Channels:
         buffers: list[bytes | memoryview[bytes]] | None = None,
     ) -> None:
         """Send a message to every subscriber."""
+        if self._early_until is None:
+            self._early_until = time.monotonic() + _EARLY_S
         self._early.append((kind, content, parent, metadata, buffers))
         if not self._is_early:
             self._early, self._early_until = [], 0.0
@@ -255,7 +261,7 @@ class Channels:
 
     @property
     def _is_early(self) -> bool:
-        return len(self._early) < _MAX_EARLY and time.monotonic() < self._early_until
+        return len(self._early) < _MAX_EARLY and time.monotonic() < (self._early_until or 0.0)
 
     def close(self) -> None:
         """Close all sockets, after what was sent has had a moment to go out."""

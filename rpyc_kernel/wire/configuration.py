@@ -10,6 +10,7 @@ CLIENT_CONFIG: Final[Mapping[str, Any]] = MappingProxyType(
     {
         "allow_all_attrs": False,
         "allow_public_attrs": False,
+        "allow_safe_attrs": False,
         "allow_setattr": False,
         "allow_delattr": False,
         "allow_pickle": False,
@@ -21,7 +22,7 @@ CLIENT_CONFIG: Final[Mapping[str, Any]] = MappingProxyType(
         "propagate_KeyboardInterrupt_locally": False,
     }
 )
-"""For the side that uses objects: the peer can call what it was handed, and nothing else."""
+"""For the side that uses objects: the peer can call what it was handed, and what `plain_objects` says."""
 
 WORKER_CONFIG: Final[Mapping[str, Any]] = MappingProxyType(
     {

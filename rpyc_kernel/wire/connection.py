@@ -31,7 +31,7 @@ from rpyc.core import consts, protocol
 
 from rpyc_kernel.errors import ConnectionLost
 from rpyc_kernel.system.threads import make_thread
-from rpyc_kernel.wire import messages, remote_errors
+from rpyc_kernel.wire import messages, plain_objects, remote_errors
 from rpyc_kernel.wire.channel import DEFAULT_MAX_FRAME_BYTES, Channel, FrameTooLarge
 from rpyc_kernel.wire.configuration import CLIENT_CONFIG, WORKER_CONFIG
 from rpyc_kernel.wire.inspection import LASTING, list_methods
@@ -390,12 +390,29 @@ class Connection(protocol.Connection):
         methods = connection.sync_request(consts.HANDLE_INSPECT, object.__getattribute__(obj, "____id_pack__"))
         return tuple([method for method in methods if method != LASTING])
 
+    def _check_attr(self, obj: Any, name: str, perm: str) -> str:
+        if perm == "allow_getattr" and not self._config["allow_safe_attrs"] and plain_objects.allows(obj, name):
+            return name
+        try:
+            return str(super()._check_attr(obj, name, perm))
+        except AttributeError:
+            raise AttributeError(plain_objects.describe_refusal(obj, name)) from None
+
+    def _handle_cmp(self, obj: Any, other: Any, op: str = "__cmp__") -> Any:
+        self._check_attr(obj, op, "allow_getattr")
+        return getattr(type(obj), op)(obj, other)
+
+    def _handle_buffiter(self, obj: Any, count: int) -> Any:
+        self._check_attr(obj, "__iter__", "allow_getattr")
+        return super()._handle_buffiter(obj, count)
+
     def _handle_ctxexit(self, obj: Any, exc: Any) -> Any:
+        leave = self._handle_getattr(obj, "__exit__")
         # What came is the class of the exception, of which stock RPyC makes a TypeError for being a netref.
         if exc is None:
-            return obj.__exit__(None, None, None)
+            return leave(None, None, None)
         error = remote_errors.stand_in(exc)
-        return obj.__exit__(type(error), error, None)
+        return leave(type(error), error, None)
 
     def _handle_instancecheck(self, obj: Any, other_id_pack: IdPack) -> bool:
         try:

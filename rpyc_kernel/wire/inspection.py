@@ -27,11 +27,20 @@ def list_methods(obj: Any) -> tuple[tuple[str, str | None], ...]:
     lineage = type(obj).__mro__
     if issubclass(type(obj), type):
         lineage = (*obj.__mro__, *lineage)  # a class has its metaclass's methods too
+    return (LASTING, *_list(lineage))
+
+
+def list_methods_of(kind: type) -> tuple[tuple[str, None], ...]:
+    """The same for the instances of a class."""
+    return _list(kind.__mro__)
+
+
+def _list(lineage: tuple[type, ...]) -> tuple[tuple[str, None], ...]:
     attributes: dict[str, Any] = {}
     for kind in reversed(lineage):
         attributes.update(kind.__dict__)
     names = [name for name, value in attributes.items() if name not in LOCAL_ATTRS and _is_routine(value)]
-    return (LASTING, *[(name, None) for name in names])
+    return tuple([(name, None) for name in names])
 
 
 def _is_routine(value: Any) -> bool:

@@ -16,7 +16,7 @@ from rpyc.core import brine, consts, netref
 from rpyc_kernel.wire import messages
 from rpyc_kernel.wire.exports import Exports
 from rpyc_kernel.wire.identities import Identities
-from rpyc_kernel.wire.inspection import LASTING
+from rpyc_kernel.wire.inspection import LASTING, list_methods_of
 from rpyc_kernel.wire.messages import IdPack, Package
 from rpyc_kernel.wire.proxies import Proxies, ProxyRef
 
@@ -137,7 +137,7 @@ class References:
     def _find_class(self, id_pack: IdPack) -> Any:
         name, class_id, instance_id = id_pack
         key = (name, class_id, instance_id == 0)
-        known = _BUILTIN_CLASSES.get(name) or self._classes.get(key)
+        known = (_BUILTIN_INSTANCES if instance_id else _BUILTIN_CLASSES).get(name) or self._classes.get(key)
         if known is not None:
             return known
         methods = self._inspect(id_pack)
@@ -161,7 +161,14 @@ def _without_finalizer(stock_class: Any) -> Any:
     return type(stock_class)(stock_class.__name__, stock_class.__bases__, members)
 
 
+def _make_instance_class(name: str) -> Any:
+    """The class of netrefs to instances of a builtin type; stock RPyC's has the methods of types, ``__call__`` too."""
+    methods = list_methods_of(netref._normalized_builtin_types[name])
+    return _without_finalizer(netref.class_factory((name, 0, 1), methods))
+
+
 _BUILTIN_CLASSES: Final = {name: _without_finalizer(made) for name, made in netref.builtin_classes_cache.items()}
+_BUILTIN_INSTANCES: Final = {name: _make_instance_class(name) for name in netref.builtin_classes_cache}
 
 
 def is_netref(obj: Any) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import ctypes
 import itertools
 import logging
@@ -16,7 +17,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from typing import Any
 
 from rpyc_kernel.core.contract import UNFINISHED, Kind, Lane, Outcome
@@ -93,6 +94,7 @@ class MainLoop:
         self._interrupts = interrupts
         self._take_call = take_call
         self._debugger = debugger
+        self._context = contextvars.copy_context()
         self._hub: socket.socket | None = None
         self._reader: frames.FrameReader | None = None
         self._waiting: deque[tuple[int, str, str | None, Form | None]] = deque()
@@ -107,7 +109,7 @@ class MainLoop:
     def run(self) -> None:
         """Run the loop until the worker is told to leave."""
         asyncio.set_event_loop(self.loop)
-        self._engine.start_up()
+        self._context.run(self._engine.start_up)
         while not self._is_leaving:
             try:
                 self.loop.run_forever()
@@ -164,19 +166,19 @@ class MainLoop:
 
     def _start(self, execution: int, code: str, call: str | None, form: Form | None) -> None:
         self._is_busy = True
-        token = current_execution.set(execution)
         self._debugger.begin()
         started = time.perf_counter()
         self._interrupts.begin(execution)
+        self._context.run(current_execution.set, execution)
         try:
-            outcome = self._run(execution, code, call, form)
-            if isinstance(outcome, str):
-                self._finish(execution, outcome, started)
-                return
-            task = self.loop.create_task(_as_coroutine(outcome))
-            self._interrupts.begin_task(task)
-        finally:
-            current_execution.reset(token)
+            outcome = self._context.run(self._run, execution, code, call, form)
+        except BaseException as error:  # noqa: BLE001 - what a debugger or the like raises in our own frames
+            outcome = self._report(execution, error)
+        if isinstance(outcome, str):
+            self._finish(execution, outcome, started)
+            return
+        task = self.loop.create_task(_InContext(_as_coroutine(outcome), self._context))
+        self._interrupts.begin_task(task)
         task.add_done_callback(lambda done: self._end_task(execution, done, started))
 
     def _run(self, execution: int, code: str, call: str | None, form: Form | None) -> str | Awaitable[str]:
@@ -190,20 +192,20 @@ class MainLoop:
         return self._engine.call(execution, take_and_call)
 
     def _end_task(self, execution: int, task: asyncio.Task[str], started: float) -> None:
-        outcome = Outcome.INTERRUPTED if task.cancelled() else Outcome.ERROR
-        if not task.cancelled() and task.exception() is None:
-            outcome = task.result()
-        elif task.cancelled():
-            # Cancelled before its first step, so that the engine had no chance to report it.
-            payload = {"ename": "KeyboardInterrupt", "evalue": "", "traceback": "KeyboardInterrupt\n"}
-            self._output.emit(Kind.ERROR, execution, {**payload, "notes": [], "chain": []})
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        # An error that is left is none that the engine knows of, such as a cancellation before the first step.
+        outcome = task.result() if error is None else self._report(execution, error)
         self._finish(execution, outcome, started)
         self._run_waiting()
 
+    def _report(self, execution: int, error: BaseException) -> str:
+        return self._context.run(self._engine.report, execution, error)
+
     def _finish(self, execution: int, outcome: str, started: float) -> None:
+        debugging.end()
         self._debugger.end()
         self._interrupts.end()
-        debugging.end()
+        self._context.run(current_execution.set, 0)
         _libc.fflush(None)
         self._is_busy = False
         duration_s = round(time.perf_counter() - started, 6)
@@ -276,3 +278,30 @@ class MainLoop:
 
 async def _as_coroutine(outcome: Awaitable[str]) -> str:
     return await outcome
+
+
+class _InContext(Coroutine[Any, Any, str]):
+    """A coroutine whose steps run in a context that outlives it.
+
+    A task runs in a copy of the context it is made in, and what user code sets there would be lost with it. (To be told
+    the context to run in, `asyncio.Task` must be that of Python 3.11 or later.)
+    """
+
+    def __init__(self, coroutine: Coroutine[Any, Any, str], context: contextvars.Context) -> None:
+        self._coroutine = coroutine
+        self._context = context
+
+    def __await__(self) -> Any:
+        return (yield from self._coroutine.__await__())
+
+    def send(self, value: Any) -> Any:
+        """Go on to where it waits next."""
+        return self._context.run(self._coroutine.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        """Go on with an exception."""
+        return self._context.run(self._coroutine.throw, *error)
+
+    def close(self) -> None:
+        """End it."""
+        self._context.run(self._coroutine.close)

@@ -1,10 +1,15 @@
 """What the worker does with executions that it is handed: each is run once and said to be finished."""
 
+import asyncio
+import bdb
+import contextvars
+import socket
 import threading
 
 import pytest
 
 from rpyc_kernel.core.contract import Kind, Outcome
+from rpyc_kernel.system import frames
 from rpyc_kernel.worker.capture import current_execution
 from rpyc_kernel.worker.debug_server import DebugServer
 from rpyc_kernel.worker.interrupts import Interrupts
@@ -17,6 +22,7 @@ class FakeEngine:
 
     def __init__(self):
         self.runs = []
+        self.reported = []
 
     def run(self, execution, code, form=None):
         self.runs.append((execution, code, current_execution.get(), threading.current_thread().name))
@@ -25,20 +31,44 @@ class FakeEngine:
     def behave(self, code):
         return None
 
+    def start_up(self):
+        pass
+
+    def report(self, execution, error):
+        self.reported.append((execution, type(error)))
+        return Outcome.ERROR
+
 
 class FakeOutput:
     def __init__(self):
         self.finished = []
+        self.leave_after = 0
 
     def emit(self, kind, execution, payload):
         if kind == Kind.FINISHED:
             self.finished.append((execution, payload["outcome"]))
+            if len(self.finished) == self.leave_after:
+                self.leave()
+
+    def connect(self, hub):
+        pass
 
 
 class Worker:
     def __init__(self):
         self.engine, self.output = FakeEngine(), FakeOutput()
         self.loop = MainLoop(self.engine, self.output, Interrupts(), None, DebugServer("", Interrupts()))
+
+    def run(self, *codes):
+        """Hand codes over as a hub does, and run the loop until all of them have ended."""
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            for number, code in enumerate(codes, len(self.output.finished) + 1):
+                frames.send(ours, (number, code, None, None))
+            self.output.leave_after = len(self.output.finished) + len(codes)
+            self.output.leave = self.loop.leave
+            self.loop.take_hub(theirs)
+            self.loop.run()
 
     def wait_for_end(self, count):
         wait_until(lambda: len(self.output.finished) >= count, what=f"{count} ends")
@@ -91,3 +121,54 @@ def test_a_side_lane_that_has_ended_is_not_interrupted(worker):
     worker.wait_for_end(1)
     assert not worker.loop.interrupt_side(1)
     assert not worker.loop.interrupt_side(99)
+
+
+# The main lane
+
+VARIABLE = contextvars.ContextVar("variable", default="unset")
+
+
+@pytest.mark.parametrize("error", [bdb.BdbQuit, SystemExit, KeyboardInterrupt, RuntimeError])
+def test_an_execution_has_ended_whatever_was_raised_past_the_engine(worker, error):
+    def fail(code):
+        if code == "fail":
+            raise error
+
+    async def fail_later():
+        raise error
+
+    worker.engine.behave = lambda code: fail_later() if code == "fail later" else fail(code)
+    worker.run("fail", "fail later", "go on")
+    assert worker.engine.reported == [(1, error), (2, error)]
+    assert worker.output.finished == [(1, Outcome.ERROR), (2, Outcome.ERROR), (3, Outcome.OK)]
+
+
+def test_what_executions_set_in_their_context_lasts_also_behind_those_that_await(worker):
+    seen = []
+
+    async def set_and_wait(code):
+        seen.append((VARIABLE.get(), current_execution.get()))
+        await asyncio.sleep(0)
+        VARIABLE.set(code)
+        await asyncio.sleep(0)
+        seen.append((VARIABLE.get(), current_execution.get()))
+        return Outcome.OK
+
+    def behave(code):
+        if code.startswith("await"):
+            return set_and_wait(code)
+        seen.append((VARIABLE.get(), current_execution.get()))
+        VARIABLE.set(code)
+        return None
+
+    worker.engine.behave = behave
+    worker.run("one", "await two", "three", "await four")
+    assert seen == [
+        ("unset", 1),
+        ("one", 2),
+        ("await two", 2),
+        ("await two", 3),
+        ("three", 4),
+        ("await four", 4),
+    ]
+    assert (VARIABLE.get(), current_execution.get()) == ("unset", 0)

@@ -37,5 +37,8 @@ class Engine(Protocol):
     def call(self, execution: int, function: Callable[[], Any]) -> str:
         """Call a function as if it were the last expression of an execution."""
 
+    def report(self, execution: int, error: BaseException) -> str:
+        """Publish an exception that no code of the execution's took; returns the outcome."""
+
     def is_complete(self, code: str) -> CodeState:
         """Say whether code could run as it is; on other threads, while other code runs."""

@@ -283,15 +283,19 @@ def test_a_block_goes_on_until_an_empty_line(bob: Terminal):
     bob.wait_for("^line 0\nline 1$")
 
 
+def test_a_cell_of_a_magic_goes_on_until_an_empty_line(bob: Terminal):
+    bob.enter("%%timeit -n1 -r1")
+    bob.wait_for_prompt("...")
+    bob.type("print('in the ' + 'cell')" + ENTER)
+    bob.wait_for(r"^\.\.\. print\('in the ' \+ 'cell'\)\n\.\.\.$")
+    bob.type(ENTER)
+    bob.wait_for("^in the cell$")
+
+
 def test_pasted_code_is_taken_as_it_is(bob: Terminal):
     bob.paste("def f(x):\n    if x:\n        return x\n\n    return 2\n\nf(0) + f(40)")
     bob.wait_for(r"^\.\.\. f\(0\) \+ f\(40\)$")
     bob.type(ENTER)
-    bob.wait_for("^42$")
-
-
-def test_code_pasted_by_a_terminal_that_does_not_say_so_keeps_its_indentation(bob: Terminal):
-    bob.type("def f(x):\r    if x:\r        return x\r    return 2\r\rf(0) + f(40)\r")
     bob.wait_for("^42$")
 
 

@@ -148,7 +148,7 @@ def test_a_password_can_be_refused(bob: Terminal, key: str):
     assert "hush" not in bob.text
 
 
-@KEYS
+@pytest.mark.parametrize("key", [CTRL_D, "n" + ENTER], ids=["ctrl-d", "n"])
 def test_whether_to_interrupt_is_answered_by_no(bob: Terminal, key: str):
     bob.enter(f"{WAIT};")
     bob.wait_for(r"^\[2\] goes on in the background")
@@ -162,6 +162,34 @@ def test_whether_to_interrupt_is_answered_by_no(bob: Terminal, key: str):
     open_gate()
     bob.wait_for(r"^\[2\] Out: True$")
     prove_well(bob)
+
+
+def test_who_presses_ctrl_c_again_and_again_stops_own_code(bob: Terminal):
+    bob.enter("while True: pass")
+    wait_until_running(2)
+    bob.type(CTRL_C)
+    bob.wait_for("^execution 2 goes on in the background; Ctrl-C again offers to interrupt it$")
+    bob.wait_for_prompt()
+    bob.type(CTRL_C)
+    bob.wait_for_prompt("interrupt execution 2? [Y/n]")
+    bob.type(CTRL_C)
+    bob.wait_for("KeyboardInterrupt$")
+    prove_well(bob)
+
+
+def test_ctrl_c_at_the_offer_does_not_stop_others_code(bob: Terminal, open_terminal: OpenTerminal):
+    alice = open_console(open_terminal, "alice")
+    alice.enter(WAIT)
+    wait_until_running(2)
+    bob.wait_for(r"^\[alice\] In \[2\]")
+    bob.wait_for_prompt()
+    bob.type(CTRL_C)
+    bob.wait_for(r"^interrupt execution 2 of alice .*\[y/N\]$")
+    bob.type(CTRL_C)
+    bob.wait_for_prompt()
+    assert read_status()["running"]["execution"] == 2
+    open_gate()
+    alice.wait_for("^True$")
 
 
 # ---------------------------------------------------------------------- while the kernel is out of reach, and the past

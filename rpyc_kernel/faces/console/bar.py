@@ -16,6 +16,7 @@ class Bar:
 
     Attributes:
         is_connected: whether the kernel is in reach.
+        is_completing: whether the user waits for what could stand at the cursor.
 
     Args:
         is_observer: whether the user only looks on.
@@ -23,6 +24,7 @@ class Bar:
 
     def __init__(self, *, is_observer: bool = False) -> None:
         self.is_connected = True
+        self.is_completing = False
         self._is_observer = is_observer
         self._status: dict[str, Any] | None = None
 
@@ -40,6 +42,8 @@ class Bar:
             parts.append("read-only")
         if not self.is_connected:
             return " | ".join([*parts, "connection lost, reconnecting"])
+        if self.is_completing:
+            parts.append("looking for completions …")
         parts.append(_describe_state(self._status))
         if self._status["queue"]:
             parts.append(f"{len(self._status['queue'])} queued")

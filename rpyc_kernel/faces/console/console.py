@@ -35,7 +35,14 @@ from rpyc_kernel.faces.console.reconnecting import Reconnecting, describe_loss
 from rpyc_kernel.faces.console.render import Renderer, first_line, join_numbers
 from rpyc_kernel.faces.console.screen import Interrupted, Screen, Withdrawn
 from rpyc_kernel.faces.console.seat import is_seat
-from rpyc_kernel.faces.console.source import ends_in_semicolon, find_indent_here, indent_after, is_leaving
+from rpyc_kernel.faces.console.source import (
+    ends_in_semicolon,
+    find_indent_here,
+    indent_after,
+    is_ended_cell,
+    is_leaving,
+    is_one_line_command,
+)
 from rpyc_kernel.faces.console.summaries import summarise_trouble
 from rpyc_kernel.settings import Folders
 
@@ -166,10 +173,14 @@ class Console:
         from rpyc_kernel.faces.console.terminal import Terminal
 
         past = [known.code for known in recall(self.kernel)]
-        completer = KernelCompleter(lambda: self.kernel, self._commands.names)
+        completer = KernelCompleter(lambda: self.kernel, self._commands.names, self._show_completing)
         hints = Hints(lambda: self.kernel)
         colours = is_colourful(sys.stdout)
         return Terminal(self._find_indent, completer, hints, self.bar, past=past, is_colourful=colours)
+
+    def _show_completing(self, is_completing: bool) -> None:
+        self.bar.is_completing = is_completing
+        self.screen.refresh()
 
     def _choose_beginning(self, last: int) -> int:
         """Go on from the last event this session saw, unless it is new or that was too long ago."""
@@ -419,7 +430,7 @@ class Console:
 
         The kernel knows best; if it is too busy to say, this Python judges.
         """
-        if code.lstrip().startswith("%") or code.rstrip().endswith("?"):
+        if is_one_line_command(code) or is_ended_cell(code):
             return None
         try:
             state = self.kernel.is_complete(code, timeout=_COMPLETENESS_TIMEOUT_S)

@@ -56,11 +56,13 @@ class Interrupting:
             await self.interrupt(number)
 
     async def confirm(self, question: str, *, is_likely: bool) -> bool:
-        """Ask for yes or no; ``is_likely`` is what Enter alone means, and a Ctrl-C is a no."""
+        """Ask for yes or no; ``is_likely`` is what Enter alone means, and a further Ctrl-C."""
         try:
             answer = await self._console.screen.ask(f"{question} [{'Y/n' if is_likely else 'y/N'}] ")
-        except (EOFError, Interrupted):
+        except EOFError:
             return False
+        except Interrupted:
+            return is_likely  # who wants own code stopped presses it again and again
         return is_likely if not answer.strip() else answer.strip().lower().startswith("y")
 
     async def interrupt(self, number: int | None, force: str = Force.SIGNAL) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from prompt_toolkit.enums import DEFAULT_BUFFER
+from prompt_toolkit.filters import has_focus
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from rpyc_kernel.faces.console.source import indent_after
@@ -35,29 +37,30 @@ def make_code_keys(suspend: Callable[[], object], find_indent: Callable[[str], s
         find_indent: tells what the next line of incomplete code begins with; None if the code is complete.
     """
     keys = make_common_keys(suspend)
+    in_code = has_focus(DEFAULT_BUFFER)  # not in the search field, whose keys are the editor's own
 
-    @keys.add("enter")
+    @keys.add("enter", filter=in_code)
     def _(event: KeyPressEvent) -> None:
         buffer = event.current_buffer
         document = buffer.document
-        # What comes faster than it is read is pasted, and has its own indentation.
-        is_pasted = bool(event.key_processor.input_queue)
+        comes_fast = bool(event.key_processor.input_queue)
         if "\n" in buffer.text and document.text_after_cursor.strip():
             indent: str | None = indent_after(document.current_line_before_cursor)
-        elif is_pasted and document.line_count > _MAX_ASKED_LINES:
-            indent = ""  # to ask about each of thousands of lines would take minutes
+        elif comes_fast and document.line_count > _MAX_ASKED_LINES:
+            # To ask about each of thousands of lines would take minutes.
+            indent = indent_after(document.current_line_before_cursor)
         else:
             indent = find_indent(buffer.text)
         if indent is None:
             buffer.validate_and_handle()
         else:
-            buffer.insert_text("\n" + ("" if is_pasted else indent))
+            buffer.insert_text("\n" + indent)
 
-    @keys.add("escape", "enter")
+    @keys.add("escape", "enter", filter=in_code)
     def _(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")
 
-    @keys.add("tab")
+    @keys.add("tab", filter=in_code)
     def _(event: KeyPressEvent) -> None:
         buffer = event.current_buffer
         if buffer.complete_state:

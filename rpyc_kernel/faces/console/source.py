@@ -12,8 +12,23 @@ _INDENT = "    "
 _LEAVING = re.compile(r"\s+(return|raise|pass|break|continue)\b(.*[^\s([{,\\])?\s*$")
 
 
+def is_one_line_command(code: str) -> bool:
+    """Whether a line is a command or asks for help, and no further line can belong to it."""
+    stripped = code.strip()
+    if stripped.startswith("%%") and "\n" in code:
+        return False
+    return stripped.endswith("?") or (stripped.startswith("%") and not stripped.startswith("%%"))
+
+
+def is_ended_cell(code: str) -> bool:
+    """Whether a cell of a magic has come to its end, an empty line."""
+    return code.startswith("%%") and "\n" in code and not code.rpartition("\n")[2].strip()
+
+
 def find_indent_here(code: str) -> str | None:
     """What this Python would have the next line begin with; None if it wants no further line."""
+    if code.startswith("%%"):
+        return None if is_ended_cell(code) else ""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -1,6 +1,6 @@
 import pytest
 
-from rpyc_kernel.faces.console.source import ends_in_semicolon, find_indent_here, indent_after
+from rpyc_kernel.faces.console.source import ends_in_semicolon, find_indent_here, indent_after, is_one_line_command
 
 
 @pytest.mark.parametrize("code", ["work();", "work() ; ", "a = 1\nb = 2;", "for i in x:\n    work(i);\n", "x = ';';"])
@@ -13,14 +13,24 @@ def test_a_semicolon_elsewhere_does_not(code: str):
     assert not ends_in_semicolon(code)
 
 
-@pytest.mark.parametrize("code", ["for i in x:", "f(", "'''abc", "x = \\", "if x:\n    y"])
+@pytest.mark.parametrize("code", ["for i in x:", "f(", "'''abc", "x = \\", "if x:\n    y", "%%timeit", "%%bash\nls"])
 def test_code_that_goes_on_is_noticed_also_without_a_kernel(code: str):
     assert find_indent_here(code) is not None
 
 
-@pytest.mark.parametrize("code", ["1", "1 +", "await x", "for i in x:\n    pass\n"])
+@pytest.mark.parametrize("code", ["1", "1 +", "await x", "for i in x:\n    pass\n", "%%timeit\nf()\n"])
 def test_complete_and_hopeless_code_is_handed_in(code: str):
     assert find_indent_here(code) is None
+
+
+@pytest.mark.parametrize("code", ["%jobs", " %time f()", "f?", "f??", "%%timeit?"])
+def test_a_command_and_a_question_are_one_line(code: str):
+    assert is_one_line_command(code)
+
+
+@pytest.mark.parametrize("code", ["%%timeit", "%%bash\necho why?", "f(", "'%'"])
+def test_everything_else_may_go_on(code: str):
+    assert not is_one_line_command(code)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import importlib.util
 import json
 import os
 import select
@@ -11,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rpyc_kernel.client.address import resolve
+from rpyc_kernel.client.interpreter import find_interpreter
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Role
 from rpyc_kernel.errors import CallTimeout, KernelError, KernelExists, NoSuchKernel, RequestError, from_name
@@ -70,7 +70,7 @@ def start(
     Args:
         name: the kernel's name; 1 to 64 letters, digits, ``.``, ``_`` or ``-``.
         engine: ``ipython``, ``plain``, or ``auto``, which is IPython where the worker's interpreter has it.
-        python: the interpreter of the worker, None for this one.
+        python: the interpreter of the worker, a path or the name of a command; None for this one.
         cwd: the worker's working directory, None for this one's.
         env: further environment variables for the worker.
         listen: ``host`` or ``host:port``, None for a free port of 127.0.0.1, or for none at all if it is private.
@@ -117,8 +117,6 @@ def launch(
     """Start a hub, and return when clients can connect to it."""
     if engine not in ENGINES:
         raise RequestError(f"there is no engine {engine!r}; choose 'auto', 'plain' or 'ipython'")
-    if engine == "ipython" and python is None and importlib.util.find_spec("IPython") is None:
-        raise RequestError("IPython is not installed; install rpyc-kernel[ipython], or choose the engine 'plain'")
     if cwd is not None and not os.path.isdir(cwd):
         raise RequestError(f"the working directory {cwd!r} is not there")
     if not _MIN_SWITCH_INTERVAL_S <= switch_interval <= _MAX_SWITCH_INTERVAL_S:
@@ -127,7 +125,8 @@ def launch(
             f"{_MIN_SWITCH_INTERVAL_S:g} and {_MAX_SWITCH_INTERVAL_S:g} s"
         )
     host, port = _parse_listen(listen) if listen else ("" if is_private else _LOCAL, 0)
-    hub = HubSettings(host=host, port=port, engine=engine, python=python or "", is_private=is_private)
+    interpreter = find_interpreter(python, engine)
+    hub = HubSettings(host=host, port=port, engine=engine, python=interpreter, is_private=is_private)
     worker = WorkerSettings(
         switch_interval_s=switch_interval,
         profile=profile,

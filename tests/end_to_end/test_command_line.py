@@ -148,7 +148,7 @@ def test_environment_and_folder_of_the_worker_can_be_given(folders: Folders, tmp
 
 
 def test_a_worker_that_cannot_start_is_reported_and_leaves_nothing(folders: Folders):
-    result = run_command("start", "demo", "--python", "/bin/false")
+    result = run_command("start", "demo", "--env", "PYTHONHOME=/nowhere")
     assert result.returncode == 1
     assert result.stdout == ""
     assert "the worker cannot be started" in result.stderr

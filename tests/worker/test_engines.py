@@ -291,6 +291,17 @@ def test_old_sources_are_forgotten(session, monkeypatch):
     assert sorted(name for name in linecache.cache if name.startswith("<In")) == ["<In 4>", "<In 5>"]
 
 
+@pytest.mark.parametrize("code", ["%time f()", "!ls", "%%bash\nls", "files = !ls", "f?", "len??", "x = %pwd", "?len"])
+def test_the_plain_engine_says_what_the_language_of_ipython_needs(plain, code):
+    assert "start a kernel with the engine 'ipython'" in plain.error(code)["evalue"]
+    assert "rpyc-kernel[ipython]" in plain.error(code)["traceback"]
+
+
+@pytest.mark.parametrize("code", ["1 +", "a b", "x = 3 %% 2", "f(", "print 'x!'"])
+def test_other_syntax_errors_are_not_taken_for_it(plain, code):
+    assert "ipython" not in plain.error(code)["evalue"].lower()
+
+
 def test_a_syntax_error_shows_its_line_and_no_frames(session):
     error = session.error("x = 1\nx +\n")
     assert error["ename"] == "SyntaxError"

@@ -10,6 +10,7 @@ import functools
 import inspect
 import operator
 import os
+import re
 import sys
 import tokenize
 from collections import OrderedDict
@@ -33,6 +34,13 @@ if TYPE_CHECKING:
 _FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _FUTURE_MASK = functools.reduce(
     operator.or_, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
+)
+
+
+_IPYTHON_SYNTAX = re.compile(r"^\s*(?:%%?[a-zA-Z]|![\w./~]|\?\w)|=\s*(?:%[a-zA-Z]|![\w./~])|[\w)\]]\?{1,2}\s*$")
+_IPYTHON_HINT = (
+    "'%', '!' and '?' are IPython's: install it (pip install 'rpyc-kernel[ipython]') "
+    "and start a kernel with the engine 'ipython'"
 )
 
 
@@ -148,6 +156,8 @@ class PlainEngine:
         try:
             body, last = self._compile("\n" * (form.first_line - 1) + code, form.file)
         except BaseException as error:  # noqa: BLE001 - MemoryError, RecursionError … from the compiler are results
+            if type(error) is SyntaxError and _IPYTHON_SYNTAX.search(error.text or ""):
+                error.msg += f"; {_IPYTHON_HINT}"
             return self.report(execution, error, has_frames=False)
         if any(part is not None and part.co_flags & inspect.CO_COROUTINE for part in (body, last)):
             return self._run_awaiting(execution, body, last)

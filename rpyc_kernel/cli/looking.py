@@ -76,11 +76,12 @@ class Log(JsonCommand):
     since = cli.SwitchAttr("--since", int, default=0, help="begin after this event", argname="NUMBER")
     is_following = cli.Flag(["-f", "--follow"], help="go on as things happen, until the kernel stops")
     is_replayed = cli.Flag("--replay", help="show it as a recording, each event after as long as it took then")
+    shows_messages = cli.Flag("--messages", help="also show the messages of widgets, as when a slider is moved")
     speed = cli.SwitchAttr("--speed", float, default=1.0, help="how many times faster to replay", argname="FACTOR")
 
     def main(self, name: str = DEFAULT_NAME) -> int:
         """Read the journal."""
-        renderer = Renderer("", is_colourful=is_colourful(sys.stdout))
+        renderer = Renderer("", is_colourful=is_colourful(sys.stdout), shows_messages=self.shows_messages)
         if self.is_replayed:
             return self._replay(name, renderer)
         with self.connect(name, joins=False) as kernel:

@@ -18,7 +18,7 @@ from pygments import highlight
 from pygments.formatters.terminal import TerminalFormatter
 from pygments.lexers.python import PythonLexer, PythonTracebackLexer
 
-from rpyc_kernel.core.contract import Event, Kind, Outcome
+from rpyc_kernel.core.contract import COMM_CALL, Event, Kind, Outcome
 from rpyc_kernel.faces.console.control_characters import tame, tame_line
 
 _KEPT_OWNERS = 2000
@@ -39,6 +39,7 @@ class Renderer:
     Args:
         session: whose terminal it is; "" for nobody's, so that everything is marked.
         is_colourful: whether to use colours, and leave those that user code uses.
+        shows_messages: whether to show the messages of widgets' views, of which a slider sends many.
         shows_visit: tells of which sessions' coming and going to tell.
         show_picture: says how to show the picture in a mime bundle, under a name; None if it has none.
     """
@@ -48,6 +49,7 @@ class Renderer:
         session: str,
         *,
         is_colourful: bool,
+        shows_messages: bool = False,
         shows_visit: Any = lambda session: True,
         show_picture: Callable[[dict[str, Any], str], str | None] = lambda data, name: None,
     ) -> None:
@@ -56,12 +58,14 @@ class Renderer:
         self.past = 0
         self._session = session
         self._is_colourful = is_colourful
+        self._shows_messages = shows_messages
         self._shows_visit = shows_visit
         self._names: dict[str, str] = {}
         self._own: set[int] = set()
         self._labels: dict[int, str] = {}
         self._owners: OrderedDict[int, str] = OrderedDict()
         self._codes: dict[int, str] = {}
+        self._hidden: set[int] = set()
         self._unfinished_line: int | None = None
         self._line_was_returned = False
 
@@ -172,12 +176,16 @@ class Renderer:
                 return self._describe_kernel(event)
 
     def _describe_input(self, event: Event) -> str:
+        assert event.execution is not None
         self._remember(event.execution, event.session, event.code)
+        if not self._shows_messages and str(event.payload.get("call")).startswith(COMM_CALL):
+            self._hidden.add(event.execution)
+            return ""
         if event.session:
             self._names[event.session] = tame_line(event.name)
         if event.execution in self._own:
             return ""
-        if event.session == self._session and event.execution is not None:
+        if event.session == self._session:
             # Typed into another terminal that shares the session, or here in an earlier sitting.
             name = tame_line(event.name)
             self._labels[event.execution] = name if event.seq <= self.past else f"{name} elsewhere"
@@ -232,6 +240,9 @@ class Renderer:
     def _describe_end(self, event: Event) -> str:
         number = event.execution
         code = self._codes.pop(number or 0, "")
+        if number in self._hidden:
+            self._hidden.discard(number)
+            return ""
         tag = self._tag(event)
         is_here = event.session == self._session and number not in self._labels
         self._own.discard(number or 0)

@@ -36,6 +36,31 @@ def test_others_input_and_output_say_who_did_it(renderer: Renderer):
     assert shown == ["[alice] In [4]: 6 * 7\n", "[alice] hello\n", "[alice] Out [4]: 42\n"]
 
 
+def moved_slider(execution: int) -> Event:
+    return make_event(
+        Kind.QUEUED, execution, ALICE, code="# comm_msg of a widget", name="alice", call='comm:{"action": "msg"}'
+    )
+
+
+def test_messages_of_widgets_are_not_shown_but_what_they_print_is(renderer: Renderer):
+    shown = [
+        renderer.render(event)
+        for event in (moved_slider(4), print_of(4, "moved\n"), end_of(4, "aborted", reason="why"))
+    ]
+    assert shown == ["", "[alice] moved\n", ""]
+
+
+def test_messages_of_widgets_are_shown_to_who_asks_for_them():
+    renderer = Renderer(ME, is_colourful=False, shows_messages=True)
+    renderer.begin(make_status())
+    assert renderer.render(moved_slider(4)) == "[alice] In [4]: # comm_msg of a widget\n"
+
+
+def test_calls_that_a_script_makes_are_shown(renderer: Renderer):
+    call = make_event(Kind.QUEUED, 4, ALICE, code="# call of f", name="alice", call="6f2a")
+    assert renderer.render(call) == "[alice] In [4]: # call of f\n"
+
+
 def test_what_the_user_waits_for_is_bare(renderer: Renderer):
     renderer.adopt(4)
     renderer.foreground = 4

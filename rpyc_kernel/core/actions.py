@@ -2,20 +2,50 @@
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 from rpyc_kernel.core.form import Form
 
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
 
 @dataclass(frozen=True)
 class Record:
-    """Write an event to the journal and show it to every reader."""
+    """Write an event to the journal and show it to every reader.
+
+    Its payload is encoded when it is made: what cannot be recorded fails where the decision is made, and not when
+    others' actions are carried out with it.
+
+    Attributes:
+        encoded: the payload as JSON. Numbers that JSON does not have are null.
+
+    Raises:
+        TypeError, ValueError, RecursionError: the payload is nothing that JSON can carry.
+    """
 
     kind: str
     execution: int | None = None
     session: str | None = None
     payload: dict[str, Any] = field(default_factory=dict)
+    encoded: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        try:
+            encoded = _encode(self.payload)
+        except ValueError:
+            encoded = _encode(_without_nan(self.payload))
+        object.__setattr__(self, "encoded", encoded)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @dataclass(frozen=True)

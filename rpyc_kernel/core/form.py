@@ -38,8 +38,11 @@ class Form:
             raise RequestError(f"first_line must be a number from 1 to {_MAX_FIRST_LINE:,}")
         for argument in self.arguments or ():
             _require_text(argument, "each argument")
+        if sum(map(len, self.arguments or ())) > MAX_CODE_CHARS:
+            raise RequestError(f"the arguments are too long together; the limit is {MAX_CODE_CHARS:,} characters")
         if self.cwd is not None:
             _require_text(self.cwd, "cwd")
+        _require_text(self.namespace, "namespace")
         if self.namespace not in (Space.CURRENT, Space.FRESH):
             raise RequestError(f"unknown namespace {self.namespace!r}; choose 'current' or 'fresh'")
 
@@ -59,7 +62,7 @@ class Form:
         Raises:
             RequestError: it is not a form.
         """
-        if not told:
+        if told is None or told in ((), {}):
             return None
         try:
             fields = dict(told)

@@ -142,16 +142,15 @@ class KernelState:
     def handle_code_submitted(self, submitted: events.CodeSubmitted) -> Decision:
         """Give the code a number and a place; the answer is the number."""
         self._require_user(submitted.session, "execute code")
-        _require_code(submitted.code)
+        require_code(submitted.code)
         if submitted.lane not in (Lane.MAIN, Lane.SIDE):
             raise RequestError(f"unknown lane {submitted.lane!r}; choose 'main' or 'side'")
         if submitted.lane == Lane.SIDE and submitted.form is not None and submitted.form.is_program:
             raise RequestError("a file runs on the main lane: arguments and working directory are the whole worker's")
         if self.lifecycle in (State.DEAD, State.STOPPING):
             raise RequestError(f"the kernel is {self.lifecycle} and takes no code{self._remedy()}")
-        self._last_execution += 1
         execution = Execution(
-            self._last_execution,
+            self._last_execution + 1,
             submitted.session,
             submitted.code,
             submitted.lane,
@@ -159,25 +158,26 @@ class KernelState:
             submitted.call,
             submitted.form,
         )
-        self._unfinished[execution.id] = execution
         is_side = execution.lane == Lane.SIDE and self._is_ready
         position = 0 if is_side else len(self._queue) + (self._running is not None)
-        actions: list[Action] = [
-            Record(
-                Kind.QUEUED,
-                execution.id,
-                execution.session,
-                {
-                    "code": execution.code,
-                    "name": self.sessions.name_of(execution.session),
-                    "lane": execution.lane,
-                    "position": position,
-                    "stop_on_error": execution.stop_on_error,
-                    "call": execution.call,
-                    "form": None if execution.form is None else execution.form.as_dict(),
-                },
-            )
-        ]
+        # Made before anything changes: what cannot be recorded does not happen.
+        queued = Record(
+            Kind.QUEUED,
+            execution.id,
+            execution.session,
+            {
+                "code": execution.code,
+                "name": self.sessions.name_of(execution.session),
+                "lane": execution.lane,
+                "position": position,
+                "stop_on_error": execution.stop_on_error,
+                "call": execution.call,
+                "form": None if execution.form is None else execution.form.as_dict(),
+            },
+        )
+        self._last_execution = execution.id
+        self._unfinished[execution.id] = execution
+        actions: list[Action] = [queued]
         if is_side:
             actions += self._run(execution, submitted.time)
         else:
@@ -558,7 +558,12 @@ def _run_code(execution: Execution) -> RunCode:
     return RunCode(execution.id, execution.code, execution.lane, execution.call, execution.form)
 
 
-def _require_code(code: str) -> None:
+def require_code(code: str) -> None:
+    """Refuse what can be nobody's code.
+
+    Raises:
+        BadCode: it is too long, or cannot be encoded.
+    """
     if len(code) > MAX_CODE_CHARS:
         raise BadCode(
             f"the code is {len(code):,} characters long and the limit is {MAX_CODE_CHARS:,}; "

@@ -5,23 +5,29 @@ done, by whichever thread: so nobody can ask for more than the kernel carries ou
 is never kept busy by those who ask. In each round everything to record is committed first, in one transaction, and
 then the rest is done: so code is never handed over before `started` is in the journal, nor a frame of the ring given
 up before its event is.
+
+What anybody asks is refused before it changes the state, or done. Whatever else fails on the way, between a decision
+and its being carried out, leaves a state that nobody can vouch for: then the hub ends, see `failing`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from rpyc_kernel.core import actions, events
 from rpyc_kernel.core.actions import Action, Record
-from rpyc_kernel.core.contract import PROTOCOL_VERSION, UNFINISHED, Kind
+from rpyc_kernel.core.contract import PROTOCOL_VERSION, UNFINISHED, Kind, Outcome
 from rpyc_kernel.core.kernel_state import Decision, KernelState
+from rpyc_kernel.errors import KernelError
+from rpyc_kernel.hub import failing
 from rpyc_kernel.hub.journal import Journal
 from rpyc_kernel.hub.pump import Report
 from rpyc_kernel.hub.supervisor import Supervisor
@@ -33,6 +39,10 @@ from rpyc_kernel.system.runtime_folder import RuntimeFolder
 _log = logging.getLogger(__name__)
 _STACK_TIMEOUT_S = 2.0
 _NUDGE_S = 0.1
+_MAX_EXECUTION = 2**62
+_ENDED = (Outcome.OK, Outcome.ERROR, Outcome.INTERRUPTED)
+_MAY_FAIL = (actions.InterruptWorker, actions.StartGrace, actions.ReportStack)
+"""What can be asked for again. Any other action that is not carried out would be waited for without end."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +123,7 @@ class Hub:
 
     def ask(self, decide: Callable[[KernelState], Decision]) -> Any:
         """Make one decision that has an answer, and see to its actions; errors of the tree in `errors` pass through."""
-        with self._lock:
+        with self._lock, _whole():
             decision = decide(self._state)
             self._outbox.extend(decision.actions)
         self._perform()
@@ -133,7 +143,7 @@ class Hub:
         self._decide(lambda: to_do)
 
     def _decide(self, decide: Callable[[], list[Action]]) -> None:
-        with self._lock:
+        with self._lock, _whole():
             self._outbox.extend(decide())
         self._perform()
 
@@ -148,7 +158,7 @@ class Hub:
 
     def _deliver(self, reports: list[Report], position: int, ring: RingReader, generation: int) -> None:
         """Decide upon what the worker produced, in order."""
-        with self._lock:
+        with self._lock, _whole():
             to_do: list[Action | _Progress] = []
             for kind, execution, payload in reports:
                 to_do += _decide_report(self._state, kind, execution, payload)
@@ -166,6 +176,8 @@ class Hub:
             try:
                 while self._outbox:
                     self._carry_out([self._outbox.popleft() for _ in range(len(self._outbox))])
+            except BaseException as error:  # noqa: BLE001 - what was to be done is lost, others' as well
+                failing.end_hub("what was decided", error)
             finally:
                 self._performer = None
 
@@ -182,7 +194,9 @@ class Hub:
             if not isinstance(item, (Record, _Progress)):
                 try:
                     self._act(item)
-                except Exception:  # noqa: BLE001 - the hub must go on whatever one action meets
+                except Exception:
+                    if not isinstance(item, _MAY_FAIL):
+                        raise
                     _log.exception("%s failed", type(item).__name__)
         # Last, so that the worker has begun before readers hear of it.
         self.journal.publish(even_quiet=False)
@@ -221,7 +235,10 @@ class Hub:
     def _after(self, delay_s: float, do: Callable[[], None]) -> None:
         def do_and_forget() -> None:
             self._timers.discard(timer)
-            do()
+            try:
+                do()
+            except Exception:  # noqa: BLE001 - it was only to be told, or can be asked for again
+                _log.exception("what was to be done later failed")
 
         timer = threading.Timer(delay_s, do_and_forget)
         timer.name, timer.daemon = "hub-timer", True
@@ -241,19 +258,51 @@ def _note_stop(stop: actions.StopHub) -> Record:
     return Record(Kind.HUB_STOPPED, None, None, {"reason": stop.reason})
 
 
+@contextlib.contextmanager
+def _whole() -> Iterator[None]:
+    """A decision is refused with one of our errors, or made; what breaks off in its middle ends the hub."""
+    try:
+        yield
+    except KernelError:
+        raise
+    except BaseException as error:  # noqa: BLE001 - as above
+        failing.end_hub("a decision", error)
+
+
 def _decide_report(state: KernelState, kind: str, execution: int | None, payload: dict[str, Any]) -> list[Action]:
+    """Decide upon one report of a worker, in which user code could have written anything."""
+    try:
+        decide = _read_report(state, kind, execution, payload)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        _log.error("a %r of execution %s makes no sense: %s", kind, execution, error)
+        return []
+    return decide()
+
+
+def _read_report(
+    state: KernelState, kind: str, execution: int | None, payload: dict[str, Any]
+) -> Callable[[], list[Action]]:
+    """What a report has the state decide. Raises if it makes no sense, before the state has changed."""
+    if execution is not None and not 0 < execution < _MAX_EXECUTION:
+        raise ValueError("no such number")
     if kind == Kind.FINISHED:
-        finished = events.CodeFinished(execution or 0, payload["outcome"], time.time(), payload.get("duration_s", 0.0))
-        return state.handle_code_finished(finished)
+        outcome = payload["outcome"] if payload["outcome"] in _ENDED else Outcome.ERROR
+        finished = events.CodeFinished(execution or 0, outcome, time.time(), float(payload.get("duration_s", 0.0)))
+        return lambda: state.handle_code_finished(finished)
     if kind == Kind.INPUT_REQUESTED:
-        wanted = events.InputWanted(execution, payload["token"], payload["prompt"], payload["password"])
-        return state.handle_input_wanted(wanted)
+        prompt, password = str(payload["prompt"]), bool(payload["password"])
+        wanted = events.InputWanted(execution, int(payload["token"]), prompt, password)
+        return lambda: state.handle_input_wanted(wanted)
     if kind == Kind.INPUT_ANSWERED:
-        return state.handle_input_withdrawn(events.InputWithdrawn(payload["token"]))
+        withdrawn = events.InputWithdrawn(int(payload["token"]))
+        return lambda: state.handle_input_withdrawn(withdrawn)
     if kind == UNFINISHED:
-        unfinished, sides = frozenset(payload["unfinished"]), frozenset(payload["sides"])
-        return state.handle_unfinished_told(events.UnfinishedTold(unfinished, payload["received"], sides, time.time()))
-    return state.handle_worker_reported(events.WorkerReported(kind, execution, payload))
+        unfinished, sides = (frozenset(map(int, payload[name])) for name in ("unfinished", "sides"))
+        told = events.UnfinishedTold(unfinished, int(payload["received"]), sides, time.time())
+        return lambda: state.handle_unfinished_told(told)
+    # All others change nothing, so that one which cannot be recorded may fail now.
+    records = state.handle_worker_reported(events.WorkerReported(kind, execution, payload))
+    return lambda: records
 
 
 def _read_journal(journal: Journal) -> events.Restored:

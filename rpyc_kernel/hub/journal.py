@@ -33,7 +33,6 @@ from rpyc_kernel.hub.followers import Follower, Reading
 from rpyc_kernel.hub.reader_clock import ReaderClock
 
 _log = logging.getLogger(__name__)
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 _MAX_REPLY_CHARS = 1024 * 1024
 _MAX_FOLLOWED = 1000
 _RETRY_S = 0.5
@@ -154,7 +153,7 @@ class Journal:
             to_save: Sequence[Record] = records
             while to_save:  # what comes of saving is to be told and saved too
                 rows: list[_Row] = [
-                    (seq, now, record.kind, record.execution, record.session, _encode(record.payload), None, None)
+                    (seq, now, record.kind, record.execution, record.session, record.encoded, None, None)
                     for seq, record in enumerate(to_save, self._last + len(events) + 1)
                 ]
                 if position is not None and not events:

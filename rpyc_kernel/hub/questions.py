@@ -10,15 +10,14 @@ from concurrent.futures import Executor, Future
 from typing import Any
 
 from rpyc_kernel.core.contract import Role
-from rpyc_kernel.errors import NotPermitted, RequestError
-from rpyc_kernel.hub.arguments import require
+from rpyc_kernel.errors import NotPermitted
+from rpyc_kernel.hub.arguments import CheckedService, Code, Place
 from rpyc_kernel.hub.hub import Hub
-from rpyc_kernel.wire.service import Service
 
 _WORKER_START_S = 4.0
 
 
-class Questions(Service):
+class Questions(CheckedService):
     """The part of a client's view of the hub that is passed on to the worker.
 
     Args:
@@ -34,63 +33,54 @@ class Questions(Service):
 
     # ------------------------------------------------------------------ code
 
-    def exposed_complete(self, code: str, cursor: int | None = None) -> Future[Any]:
+    def exposed_complete(self, code: Code, cursor: int | None = None) -> Future[Any]:
         """What could stand at ``cursor`` (its end if None): `Completions`."""
         return self._ask_worker("complete", code, _place(code, cursor))
 
-    def exposed_signatures(self, code: str, cursor: int | None = None) -> Future[Any]:
+    def exposed_signatures(self, code: Code, cursor: int | None = None) -> Future[Any]:
         """How what is called at ``cursor`` (its end if None) wants to be called: some `Signature`."""
         return self._ask_worker("signatures", code, _place(code, cursor))
 
-    def exposed_inspect(self, code: str, cursor: int | None = None) -> Future[Any]:
+    def exposed_inspect(self, code: Code, cursor: int | None = None) -> Future[Any]:
         """What is known of a path or, with a cursor, of what stands there in code: `Inspection`."""
         return self._ask_worker("inspect", code, _place(code, cursor, or_none=True))
 
-    def exposed_definition(self, code: str, cursor: int | None = None) -> Future[Any]:
+    def exposed_definition(self, code: Code, cursor: int | None = None) -> Future[Any]:
         """Where a path or, with a cursor, what stands there in code, is defined: `Definition` or None."""
         return self._ask_worker("definition", code, _place(code, cursor, or_none=True))
 
-    def exposed_is_complete(self, code: str) -> Future[Any]:
+    def exposed_is_complete(self, code: Code) -> Future[Any]:
         """Whether code could run as it is: `CodeState`."""
-        require(code, str, "code")
         return self._ask_worker("is_complete", code)
 
     # ------------------------------------------------------------------ variables
 
-    def exposed_variables(self, start: int = 0, count: int = 1000) -> Future[Any]:
+    def exposed_variables(self, start: Place = 0, count: Place = 1000) -> Future[Any]:
         """What the user defined: some `Variable`."""
-        return self._ask_worker("variables", *_numbers(start=start, count=count))
+        return self._ask_worker("variables", start, count)
 
-    def exposed_children(self, path: str, start: int = 0, count: int = 100) -> Future[Any]:
+    def exposed_children(self, path: str, start: Place = 0, count: Place = 100) -> Future[Any]:
         """What is in the value at a path: `Page`."""
-        require(path, str, "path")
-        return self._ask_worker("children", path, *_numbers(start=start, count=count))
+        return self._ask_worker("children", path, start, count)
 
     def exposed_cells(
-        self, path: str, first_row: int = 0, end_row: int = 50, first_column: int = 0, end_column: int = 20
+        self, path: str, first_row: Place = 0, end_row: Place = 50, first_column: Place = 0, end_column: Place = 20
     ) -> Future[Any]:
         """A rectangle of the table at a path: `Cells`."""
-        require(path, str, "path")
-        rows = _numbers(first_row=first_row, end_row=end_row)
-        return self._ask_worker("cells", path, rows, _numbers(first_column=first_column, end_column=end_column))
+        return self._ask_worker("cells", path, (first_row, end_row), (first_column, end_column))
 
     def exposed_set_variable(self, name: str, literal: str) -> Future[Any]:
         """Give a variable the value of a literal."""
-        require(name, str, "name")
-        require(literal, str, "literal")
         self._require_user("set a variable")
         return self._ask_worker("set_variable", name, literal)
 
     def exposed_delete_variable(self, name: str) -> Future[Any]:
         """Take a variable away."""
-        require(name, str, "name")
         self._require_user("delete a variable")
         return self._ask_worker("delete_variable", name)
 
     def exposed_rename_variable(self, name: str, new_name: str) -> Future[Any]:
         """Give a variable another name."""
-        require(name, str, "name")
-        require(new_name, str, "new_name")
         self._require_user("rename a variable")
         return self._ask_worker("rename_variable", name, new_name)
 
@@ -102,7 +92,6 @@ class Questions(Service):
 
     def exposed_set_cwd(self, folder: str) -> Future[Any]:
         """Go to another folder; its full path."""
-        require(folder, str, "folder")
         self._require_user("change the folder")
         return self._ask_worker("set_cwd", folder)
 
@@ -112,8 +101,6 @@ class Questions(Service):
 
     def exposed_set_environment(self, name: str, value: str | None) -> Future[Any]:
         """Set one environment variable, or (None) take it away."""
-        require(name, str, "name")
-        require(value, str, "value", or_none=True)
         self._require_user("change the environment")
         return self._ask_worker("set_environment", name, value)
 
@@ -123,9 +110,6 @@ class Questions(Service):
 
     def exposed_set_module_path(self, entries: tuple[str, ...]) -> Future[Any]:
         """Replace the worker's ``sys.path``."""
-        require(entries, tuple, "entries")
-        for entry in entries:
-            require(entry, str, "an entry")
         self._require_user("change the module path")
         return self._ask_worker("set_module_path", entries)
 
@@ -168,21 +152,8 @@ class Questions(Service):
         return self._hub.supervisor.request(method, *arguments).result(_WORKER_START_S)
 
 
-def _place(code: str, cursor: int | None, *, or_none: bool = False) -> int | None:
+def _place(code: Code, cursor: int | None, *, or_none: bool = False) -> int | None:
     """A cursor within the code; None is its end, or nowhere."""
-    require(code, str, "code")
-    require(cursor, int, "cursor", or_none=True)
     if cursor is None:
         return None if or_none else len(code)
     return max(0, min(cursor, len(code)))
-
-
-def _numbers(**named: int) -> tuple[int, ...]:
-    for name, number in named.items():
-        require(number, int, name)
-        if abs(number) > _MAX_NUMBER:
-            raise RequestError(f"{name} is out of all bounds")
-    return tuple(named.values())
-
-
-_MAX_NUMBER = 2**62

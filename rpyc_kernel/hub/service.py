@@ -16,7 +16,7 @@ from rpyc_kernel.core import events
 from rpyc_kernel.core.contract import PROTOCOL_VERSION, Force, Lane, Role, Scope, freeze
 from rpyc_kernel.core.form import Form
 from rpyc_kernel.errors import RequestError, WorkerBusy
-from rpyc_kernel.hub.arguments import require as _require
+from rpyc_kernel.hub.arguments import Call, Code, FormPairs
 from rpyc_kernel.hub.hub import Hub
 from rpyc_kernel.hub.questions import Questions
 
@@ -34,8 +34,6 @@ class HubService(Questions):
         later: runs what takes a while off the connection's thread.
         came_first: nobody else had this session when this connection came.
     """
-
-    ALIASES = ("kernel",)  # type: ignore[assignment] # RPyC types its own empty tuple
 
     def __init__(self, hub: Hub, session: str, name: str, later: Executor, *, came_first: bool) -> None:
         super().__init__(hub, session, later)
@@ -79,21 +77,19 @@ class HubService(Questions):
 
     def exposed_execute(
         self,
-        code: str,
+        code: Code,
         stop_on_error: bool = True,
         lane: str = Lane.MAIN,
-        call: str | None = None,
-        form: Any = (),
+        call: Call | None = None,
+        form: FormPairs = (),
     ) -> int:
         """Queue code; returns the number of the execution at once. ``form`` has pairs; see `core.form.Form`."""
-        _require(code, str, "code")
         told = Form.read(form)
-        submitted = events.CodeSubmitted(self._session, code, time.time(), bool(stop_on_error), lane, call, told)
+        submitted = events.CodeSubmitted(self._session, code, time.time(), stop_on_error, lane, call, told)
         return int(self._hub.ask(lambda state: state.handle_code_submitted(submitted)))
 
-    def exposed_run(self, code: str, stop_on_error: bool = True, wait_s: float = 20.0) -> Any:
+    def exposed_run(self, code: Code, stop_on_error: bool = True, wait_s: float = 20.0) -> Any:
         """Queue code, and return all its events, which name its number, when it has finished; see `exposed_follow`."""
-        _require(wait_s, float, "wait_s")
         before = self._hub.journal.last
         number = self.exposed_execute(code, stop_on_error)
         return self.exposed_follow(number, before, wait_s)
@@ -103,10 +99,8 @@ class HubService(Questions):
 
         Waits for its end, but no longer than ``wait_s``, and not for more than fits into one answer.
         """
-        _require(execution, int, "execution")
-        _require(wait_s, float, "wait_s")
         cursor = self._check_cursor(cursor)
-        return self._hub.journal.follow(execution, cursor, max(0.0, min(float(wait_s), _MAX_WAIT_S)))
+        return self._hub.journal.follow(execution, cursor, max(0.0, min(wait_s, _MAX_WAIT_S)))
 
     def exposed_last_stack(self) -> str:
         """The last Python stack of the last worker that died, "" if none could be had."""
@@ -114,20 +108,16 @@ class HubService(Questions):
 
     def exposed_cancel(self, execution: int) -> int:
         """Take a queued execution out of the queue."""
-        _require(execution, int, "execution")
         cancel = events.CancelRequested(self._session, execution)
         return int(self._hub.ask(lambda state: state.handle_cancel_requested(cancel)))
 
     def exposed_interrupt(self, execution: int | None = None, force: str = Force.SIGNAL) -> int:
         """Interrupt one running execution, or (None) what runs on the main lane; returns its number."""
-        _require(execution, int, "execution", or_none=True)
         interrupt = events.InterruptRequested(self._session, execution, force)
         return int(self._hub.ask(lambda state: state.handle_interrupt_requested(interrupt)))
 
     def exposed_answer_input(self, text: str | None, execution: int | None = None) -> int | None:
         """Answer a prompt; None is end-of-file. Returns the number of the execution that asked."""
-        _require(text, str, "text", or_none=True)
-        _require(execution, int, "execution", or_none=True)
         answered = events.InputAnswered(self._session, text, execution)
         answer: int | None = self._hub.ask(lambda state: state.handle_input_answered(answered))
         return answer
@@ -148,15 +138,13 @@ class HubService(Questions):
 
         With ``acknowledge`` the hub remembers ``cursor`` as how far this session has dealt with events.
         """
-        _require(limit, int, "limit")
-        _require(wait_s, float, "wait_s")
         if scope not in (Scope.ALL, Scope.SESSION):
             raise RequestError(f"unknown scope {scope!r}; choose 'all' or 'session'")
         cursor = self._check_cursor(cursor)
         if acknowledge:
             self._hub.journal.acknowledge(self._session, cursor)
         limit = max(1, min(limit, _MAX_EVENTS))
-        wait_s = max(0.0, min(float(wait_s), _MAX_WAIT_S))
+        wait_s = max(0.0, min(wait_s, _MAX_WAIT_S))
         answer = self._hub.journal.read(cursor, limit, wait_s, scope, self._session)
         if isinstance(answer, Future):
             answer.add_done_callback(self._note_answer)
@@ -178,13 +166,10 @@ class HubService(Questions):
 
     def exposed_history(self, pattern: str = "", limit: int = 1000) -> tuple[tuple[int, int, float, str, str], ...]:
         """Return the newest inputs that contain ``pattern``: (seq, execution, time, author, code), oldest first."""
-        _require(pattern, str, "pattern")
-        _require(limit, int, "limit")
         return self._hub.journal.history(pattern, max(1, min(limit, 100_000)))
 
     def _check_cursor(self, cursor: int) -> int:
         """A cursor within the journal: no event has a number beyond, and SQLite takes none of any size."""
-        _require(cursor, int, "cursor")
         return max(0, min(cursor, self._hub.journal.last))
 
     # ------------------------------------------------------------------ life
@@ -202,10 +187,9 @@ class HubService(Questions):
 
     def exposed_stack(self, timeout_s: float = 2.0) -> Future[str]:
         """Every thread's stack, innermost call first; also while a C call holds the interpreter lock."""
-        _require(timeout_s, float, "timeout_s")
 
         def dump() -> str:
-            stack = self._hub.supervisor.dump_stacks(max(0.1, min(float(timeout_s), 30.0)))
+            stack = self._hub.supervisor.dump_stacks(max(0.1, min(timeout_s, 30.0)))
             if stack is None:
                 raise WorkerBusy("no stack came: the worker is gone, starting, or stopped by the system")
             return stack

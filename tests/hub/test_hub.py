@@ -1,15 +1,21 @@
 """Who carries out what was decided, and who waits for it."""
 
+import contextlib
+import math
 import threading
 
 import pytest
 
+from rpyc_kernel.core import events
 from rpyc_kernel.core.actions import Record
-from rpyc_kernel.core.contract import Kind
+from rpyc_kernel.core.contract import UNFINISHED, Kind
+from rpyc_kernel.errors import NoSuchExecution
+from rpyc_kernel.hub import failing
 from rpyc_kernel.hub.hub import Hub
 from rpyc_kernel.hub.journal import Journal
 from rpyc_kernel.settings import HubSettings, WorkerSettings
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
+from tests.hub.kernels import FakeKernel
 
 PATIENCE_S = 30.0
 
@@ -76,3 +82,121 @@ def test_what_a_readers_answer_brings_is_carried_out_in_the_same_round(hub, jour
         journal.may_go_on.release()
     hub.post([note(1)])
     assert journal.commits == [[1], [2]]
+
+
+class HubEnded(BaseException):
+    """Stands in for the end of the process."""
+
+
+@pytest.fixture
+def endings(monkeypatch):
+    """What a hub ended for."""
+    ended = []
+
+    def end_hub(doing, error):
+        ended.append((doing, error))
+        raise HubEnded
+
+    monkeypatch.setattr(failing, "end_hub", end_hub)
+    return ended
+
+
+@pytest.fixture
+def kernel(tmp_path):
+    with contextlib.closing(FakeKernel(tmp_path)) as kernel:
+        yield kernel
+
+
+def test_a_hub_that_cannot_commit_what_was_decided_ends(kernel, endings, monkeypatch):
+    fault = MemoryError()
+
+    def fail(*_):
+        raise fault
+
+    with monkeypatch.context() as faulty:
+        faulty.setattr(kernel.journal, "append", fail)
+        with pytest.raises(HubEnded):
+            kernel.connect().exposed_execute("1")
+    assert endings == [("what was decided", fault)]
+
+
+@pytest.mark.parametrize("part", ["run", "start", "kill"])
+def test_a_hub_that_cannot_do_what_all_wait_for_ends(kernel, endings, monkeypatch, part):
+    def fail(*_, **__):
+        raise RuntimeError("can't start new thread")
+
+    client = kernel.connect()
+    with monkeypatch.context() as faulty:
+        faulty.setattr(kernel.worker, part, fail)
+        with pytest.raises(HubEnded):
+            if part == "run":
+                client.exposed_execute("1")
+            else:
+                client.exposed_restart()
+                kernel.hub.tell(lambda state: state.handle_worker_died(events.WorkerDied("restarted", 0.0)))
+    assert str(endings[0][1]) == "can't start new thread"
+
+
+def test_an_interrupt_that_fails_is_logged_and_drops_nothing_else(kernel, endings, monkeypatch, caplog):
+    def fail(*_):
+        raise PermissionError("not yours")
+
+    monkeypatch.setattr(kernel.worker, "interrupt", fail)
+    client = kernel.connect()
+    assert client.exposed_interrupt(client.exposed_execute("1")) == 1
+    assert "InterruptWorker failed" in caplog.text
+    assert kernel.goes_on()
+    assert not endings
+
+
+def test_a_decision_that_breaks_off_ends_the_hub(kernel, endings):
+    def decide(state):
+        state.lifecycle = "half changed"
+        raise KeyError("a fault of ours")
+
+    with pytest.raises(HubEnded):
+        kernel.hub.ask(decide)
+    assert [doing for doing, _ in endings] == ["a decision"]
+
+
+def test_a_refused_request_ends_nothing(kernel, endings):
+    with pytest.raises(NoSuchExecution):
+        kernel.connect().exposed_cancel(99)
+    assert not endings
+
+
+SENSELESS = [
+    (Kind.FINISHED, 1, {"outcome": ["ok"], "duration_s": "long"}),
+    (Kind.FINISHED, 2**64 - 1, {"outcome": "ok"}),
+    (Kind.INPUT_REQUESTED, 1, {"token": ["x"], "prompt": "", "password": False}),
+    (Kind.INPUT_REQUESTED, 1, {}),
+    (Kind.INPUT_ANSWERED, 1, {"token": None}),
+    (UNFINISHED, None, {"unfinished": [[1]], "received": 1, "sides": []}),
+    (UNFINISHED, None, {"unfinished": [], "received": "x", "sides": []}),
+    (Kind.STREAM, 2**64 - 1, {"name": "stdout", "text": "x"}),
+    (Kind.STREAM, 1, {"name": "stdout", "text": {1}}),
+]
+
+
+@pytest.mark.parametrize("report", SENSELESS, ids=lambda report: f"{report[0]} {report[2]}"[:60])
+def test_a_report_that_makes_no_sense_is_logged_and_takes_no_other_away(kernel, endings, caplog, report):
+    class Ring:
+        def release(self, position):
+            self.released = position
+
+    ring = Ring()
+    kernel.connect().exposed_execute("1")
+    text = {"name": "stdout", "text": "seen"}
+    reports = [(Kind.STREAM, 1, text), report, (Kind.FINISHED, 1, {"outcome": "ok", "duration_s": 0.5})]
+    kernel.hub._deliver(reports, 100, ring, 1)
+    assert "makes no sense" in caplog.text
+    kinds = [kind for kind, _ in kernel.payloads()]
+    assert (kinds[-2:], ring.released) == ([Kind.STREAM, Kind.FINISHED], 100)
+    assert kernel.goes_on()
+    assert not endings
+
+
+def test_numbers_that_json_does_not_have_are_recorded_as_null(kernel):
+    report = (Kind.DISPLAY, None, {"data": {"application/json": [math.nan, 1.5, {"x": -math.inf}]}})
+    kernel.hub._deliver([report], 0, type("Ring", (), {"release": lambda self, position: None})(), 1)
+    assert kernel.payloads()[-1] == (Kind.DISPLAY, {"data": {"application/json": [None, 1.5, {"x": None}]}})

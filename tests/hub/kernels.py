@@ -1,0 +1,131 @@
+"""A hub whose worker is a list of what it was asked."""
+
+import json
+import threading
+from concurrent.futures import Executor, Future
+
+from rpyc_kernel.core import events
+from rpyc_kernel.core.contract import Outcome
+from rpyc_kernel.hub.hub import Hub
+from rpyc_kernel.hub.journal import Journal
+from rpyc_kernel.hub.service import HubService
+from rpyc_kernel.settings import HubSettings, WorkerSettings
+from rpyc_kernel.system import frames
+from rpyc_kernel.system.runtime_folder import RuntimeFolder
+
+
+class FakeSupervisor:
+    """Takes what can be sent to a worker, and answers every question with "null"."""
+
+    pid = 4711
+    memory_bytes = None
+
+    def __init__(self):
+        self.asked = []
+
+    def note(self, *request):
+        frames.encode(request)  # raises for what no worker could be told
+        self.asked.append(request)
+
+    def run(self, execution, code, lane, call, form):
+        self.note("run", execution, code, lane, call, None if form is None else form.as_dict())
+
+    def interrupt(self, execution, lane, force):
+        self.note("interrupt", execution, lane, force)
+
+    def notify(self, method, *arguments, descriptors=()):
+        self.note(method, *arguments)
+        return True
+
+    def request(self, method, *arguments):
+        self.note(method, *arguments)
+        answer = Future()
+        answer.set_result("null")
+        return answer
+
+    def start(self, generation):
+        self.note("start", generation)
+
+    def kill(self, is_idle):
+        self.note("kill", is_idle)
+
+    def nudge(self, execution):
+        self.note("nudge", execution)
+
+    def wait_for_worker(self, timeout_s):
+        return True
+
+    def dump_stacks(self, timeout_s):
+        return "stack"
+
+    def join(self):
+        pass
+
+
+class AtOnce(Executor):
+    """Runs what it is given on the spot."""
+
+    def submit(self, function, /, *args, **kwargs):
+        future = Future()
+        try:
+            future.set_result(function(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - as executors do
+            future.set_exception(error)
+        return future
+
+
+class FakeKernel:
+    """A hub with a worker that is ready."""
+
+    def __init__(self, path, journal=None):
+        self.journal = journal or Journal(path / "journal.sqlite", max_memory_chars=10**6, max_unsaved_chars=10**6)
+        self.stopped = threading.Event()
+        self.hub = Hub(
+            RuntimeFolder(path / "demo"),
+            self.journal,
+            HubSettings(grace_s=3600.0),
+            WorkerSettings(),
+            worker_changed=lambda pid, generation: None,
+            stop=lambda reason: self.stopped.set(),
+        )
+        self.hub.supervisor = self.worker = FakeSupervisor()
+        self.start_worker()
+
+    def start_worker(self, generation=1):
+        started = events.WorkerStarted(generation, self.worker.pid, "3.12", "plain")
+        self.hub.tell(lambda state: state.handle_worker_started(started))
+
+    def replace_worker(self):
+        """Let the worker end, as it was told to, and the next one come up."""
+        self.hub.tell(lambda state: state.handle_worker_died(events.WorkerDied("killed by SIGKILL", 0.0)))
+        self.start_worker(self.hub.look(lambda state: state.generation))
+
+    def connect(self, session="a", **more):
+        return HubService(self.hub, session, "demo", AtOnce(), came_first=True, **more)
+
+    def finish(self, number, outcome=Outcome.OK):
+        finished = events.CodeFinished(number, outcome, 0.0)
+        self.hub.tell(lambda state: state.handle_code_finished(finished))
+
+    def goes_on(self):
+        """Whether code of another client runs to its end, after all that is unfinished."""
+        number = self.connect("another").exposed_execute("'still here'")
+        while running := self.hub.look(lambda state: state.running):
+            self.finish(running)
+        return any(request[:2] == ("run", number) for request in self.worker.asked)
+
+    def snapshot(self):
+        """All that a client's call could change."""
+        return self.hub.look(lambda state: state.status()), self.journal.last, len(self.worker.asked)
+
+    def payloads(self):
+        """What the journal holds, read as strict JSON."""
+
+        def refuse(constant):
+            raise AssertionError(f"{constant} is no JSON")
+
+        rows = self.journal._reader.execute("SELECT kind, payload FROM events ORDER BY seq").fetchall()
+        return [(kind, json.loads(payload, parse_constant=refuse)) for kind, payload in rows]
+
+    def close(self):
+        self.hub.close()

@@ -10,7 +10,6 @@ import io
 import json
 import logging
 import os
-import signal
 import socket
 import sys
 import threading
@@ -23,7 +22,7 @@ from rpyc_kernel.settings import WorkerSettings
 from rpyc_kernel.system import ring
 from rpyc_kernel.system.processes import STACK_SIGNAL
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
-from rpyc_kernel.worker import debugging, printing
+from rpyc_kernel.worker import debugging, forks, printing
 from rpyc_kernel.worker.capture import Stream, current_execution, follow_threads
 from rpyc_kernel.worker.comms import Comms
 from rpyc_kernel.worker.control import Control
@@ -52,7 +51,7 @@ def main(arguments: list[str]) -> None:
 
     interrupts = Interrupts()
     output = Output(folder, generation, interrupts)
-    _replace_streams(output, interrupts)
+    streams = _replace_streams(output, interrupts)
     printing.install(interrupts)
     debugging.install()
     follow_threads()
@@ -77,8 +76,16 @@ def main(arguments: list[str]) -> None:
         debugger,
     )
     interrupts.install(output.ring.words, loop.loop, current_execution)
+
+    def forget_kernel() -> None:
+        for stream in streams:
+            stream.after_fork()
+        interrupts.become_child()
+        loop.become_child()
+
+    forks.install(loop.prepare_fork, forget_kernel, descriptors=tuple(read_ends))
     control = Control(
-        socket.socket(fileno=listener),
+        forks.keep_from_children(socket.socket(fileno=listener)),
         greeting=lambda: _greeting(generation, loop, engine.name, debugger.sources),
         descriptors=tuple(read_ends),
         methods={
@@ -138,7 +145,7 @@ def _report_faults(path: Path) -> None:
     faulthandler.register(STACK_SIGNAL, file, all_threads=True, chain=False)
 
 
-def _replace_streams(output: Output, interrupts: Interrupts) -> None:
+def _replace_streams(output: Output, interrupts: Interrupts) -> tuple[Stream, ...]:
     for number, name in ((1, "__stdout__"), (2, "__stderr__")):
         raw = open(number, "wb", buffering=0, closefd=False)  # noqa: SIM115 - lives as long as the process
         setattr(sys, name, io.TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True))
@@ -148,13 +155,7 @@ def _replace_streams(output: Output, interrupts: Interrupts) -> None:
     )
     sys.stdout, sys.stderr = streams
     logging.basicConfig(stream=sys.__stderr__, level=logging.ERROR)
-
-    def forget_kernel() -> None:
-        for stream in streams:
-            stream.after_fork()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    os.register_at_fork(after_in_child=forget_kernel)
+    return streams
 
 
 class _Objects:

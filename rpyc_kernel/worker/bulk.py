@@ -12,6 +12,7 @@ from rpyc_kernel.errors import ConnectionFailed, KernelError, RequestError
 from rpyc_kernel.system.threads import make_thread
 from rpyc_kernel.wire.bulk import BulkSocket, Message, Outgoing, require_at_most
 from rpyc_kernel.wire.parcels import Parcel, pack
+from rpyc_kernel.worker import forks
 from rpyc_kernel.worker.engines.failures import describe_error
 
 _log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ class BulkConnections:
 
     def add(self, descriptor: int) -> None:
         """Serve a client whose socket the hub handed over."""
-        sock = socket.socket(fileno=descriptor)
+        sock = forks.keep_from_children(socket.socket(fileno=descriptor))
         sock.settimeout(None)
         name = f"bulk-{next(self._numbers)}"
         make_thread(self._serve, name, (BulkSocket(sock),)).start()

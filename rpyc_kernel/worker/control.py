@@ -17,6 +17,7 @@ from typing import Any
 from rpyc_kernel.errors import KernelError, WorkerBusy
 from rpyc_kernel.system import frames
 from rpyc_kernel.system.threads import make_thread
+from rpyc_kernel.worker import forks
 from rpyc_kernel.worker.looking.desk import Desk, Reply
 from rpyc_kernel.worker.looking.reading import is_trusted, type_name
 
@@ -72,6 +73,7 @@ class Control:
                 _log.error("a hub cannot be let in: %s", error)
                 threading.Event().wait(0.1)
                 continue
+            forks.keep_from_children(sock)
             sock.settimeout(_GREETING_S)
             try:
                 channel = frames.FrameReader(sock).receive()

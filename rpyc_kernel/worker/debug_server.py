@@ -21,6 +21,7 @@ from typing import Any
 from rpyc_kernel.errors import ConnectionLost, RequestError
 from rpyc_kernel.system.threads import make_thread
 from rpyc_kernel.wire.debug_channel import DebugChannel
+from rpyc_kernel.worker import forks
 from rpyc_kernel.worker.debug_session import DebugSession
 from rpyc_kernel.worker.interrupts import Interrupts, keep_out
 
@@ -68,7 +69,7 @@ class DebugServer:
 
     def connect(self, descriptor: int) -> None:
         """Serve a client whose socket the hub handed over."""
-        client = DebugChannel(socket.socket(fileno=descriptor))
+        client = DebugChannel(forks.keep_from_children(socket.socket(fileno=descriptor)))
         make_thread(self._serve, "debugger", (client,)).start()
 
     def _serve(self, client: DebugChannel) -> None:
@@ -166,7 +167,7 @@ def _accept(listener: socket.socket, token: str) -> DebugChannel:
     """Take the connection of who knows the token; anybody on this machine may have tried in between."""
     while True:
         sock, _ = listener.accept()
-        channel = DebugChannel(sock)
+        channel = DebugChannel(forks.keep_from_children(sock))
         channel.set_timeout(_STRANGER_S)
         try:
             channel.send({"type": "request", "seq": 1, "command": "pydevdAuthorize", "arguments": {}})

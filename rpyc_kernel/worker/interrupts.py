@@ -95,6 +95,16 @@ class Interrupts:
             signal.signal(number, self._handle)
         signal.signal(NUDGE_SIGNAL, lambda number, frame: None)
 
+    def become_child(self) -> None:
+        """In a forked child: nobody aims at it, so SIGINT is what it is to any program, unless user code took it."""
+        self.is_pending = False
+        self._execution, self._task = 0, None
+        self._words = [0] * (WORD_INTERRUPT + 1)
+        if signal.getsignal(signal.SIGINT) == self._handle:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in (FORCE_SIGNAL, NUDGE_SIGNAL):
+            signal.signal(number, signal.SIG_DFL)
+
     def begin(self, execution: int) -> None:
         """From now on ``execution`` is what runs on the main thread."""
         self.is_pending = self.was_cancelled = False

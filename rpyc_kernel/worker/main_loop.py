@@ -12,7 +12,6 @@ import contextvars
 import ctypes
 import itertools
 import logging
-import os
 import socket
 import threading
 import time
@@ -25,7 +24,7 @@ from rpyc_kernel.core.form import Form
 from rpyc_kernel.system import frames, ring
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.system.threads import make_thread
-from rpyc_kernel.worker import debugging, payloads
+from rpyc_kernel.worker import debugging, forks, payloads
 from rpyc_kernel.worker.capture import current_execution
 from rpyc_kernel.worker.debug_server import DebugServer
 from rpyc_kernel.worker.engines import Engine
@@ -43,7 +42,6 @@ class Output:
         self._generation = generation
         self._spills = itertools.count(1)
         self._hub: socket.socket | None = None
-        self._pid = os.getpid()
         self.ring = ring.RingWriter(folder.ring(generation), self._ring_bell, interrupts.check)
 
     def connect(self, hub: socket.socket) -> None:
@@ -52,7 +50,7 @@ class Output:
 
     def emit(self, kind: str, execution: int, payload: dict[str, Any]) -> None:
         """Publish one event; one that is too large for the ring goes through a file."""
-        if os.getpid() != self._pid:
+        if forks.is_child():
             return
         data = payloads.encode(kind, payload)
         if len(data) <= self.ring.max_data_bytes:
@@ -99,6 +97,8 @@ class MainLoop:
         self._reader: frames.FrameReader | None = None
         self._waiting: deque[tuple[int, str, str | None, Form | None]] = deque()
         self._is_busy = False
+        self._holds_loop = False
+        self._forking_task: asyncio.Task[Any] | None = None
         self.received = 0
         self._unfinished: set[int] = set()
         self._sides: dict[int, threading.Thread] = {}
@@ -116,6 +116,8 @@ class MainLoop:
             except KeyboardInterrupt:
                 self._interrupts.cancel()
             except SystemExit:
+                if forks.is_child():
+                    raise
                 # A background task called sys.exit(); asyncio lets that through. The kernel is not the task's to end.
                 continue
 
@@ -129,6 +131,7 @@ class MainLoop:
     def take_hub(self, sock: socket.socket) -> None:
         """Listen to a hub, from any thread."""
         sock.setblocking(False)
+        forks.keep_from_children(sock)
         self._output.connect(sock)
         self.loop.call_soon_threadsafe(self._listen, sock)
 
@@ -170,11 +173,16 @@ class MainLoop:
         started = time.perf_counter()
         self._interrupts.begin(execution)
         self._context.run(current_execution.set, execution)
+        self._holds_loop = True
         try:
             outcome = self._context.run(self._run, execution, code, call, form)
         except BaseException as error:  # noqa: BLE001 - what a debugger or the like raises in our own frames
             outcome = self._report(execution, error)
+        finally:
+            self._holds_loop = False
         if isinstance(outcome, str):
+            if forks.is_child():
+                forks.end_child()
             self._finish(execution, outcome, started)
             return
         task = self.loop.create_task(_InContext(_as_coroutine(outcome), self._context))
@@ -195,10 +203,14 @@ class MainLoop:
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         # An error that is left is none that the engine knows of, such as a cancellation before the first step.
         outcome = task.result() if error is None else self._report(execution, error)
+        if forks.is_child():
+            forks.end_child()
         self._finish(execution, outcome, started)
         self._run_waiting()
 
     def _report(self, execution: int, error: BaseException) -> str:
+        if forks.is_child():
+            forks.end_child(error)
         return self._context.run(self._engine.report, execution, error)
 
     def _finish(self, execution: int, outcome: str, started: float) -> None:
@@ -211,6 +223,31 @@ class MainLoop:
         duration_s = round(time.perf_counter() - started, 6)
         self._output.emit(Kind.FINISHED, execution, {"outcome": outcome, "duration_s": duration_s})
         self._unfinished.discard(execution)
+
+    # ------------------------------------------------------------------ forked children
+
+    def prepare_fork(self) -> None:
+        """Note what is about to fork: a child of it ends with that."""
+        is_main = threading.current_thread() is threading.main_thread()
+        self._forking_task = asyncio.current_task(self.loop) if is_main else None
+        self._forks_in_loop = is_main and self.loop.is_running()
+
+    _forks_in_loop = False
+
+    def become_child(self) -> None:
+        """In a forked child: listen to no hub, and end with what was forked in."""
+        self._hub = self._reader = None
+        self._waiting.clear()
+        if not self._forks_in_loop:
+            return
+        forks.renew_loop(self.loop)
+        if self._holds_loop:
+            return  # to what was called there; `_start` is below it
+        asyncio._set_running_loop(self.loop)
+        if self._forking_task is None:
+            self.loop.call_soon(forks.end_child)
+        else:
+            self._forking_task.add_done_callback(_end_child_with)
 
     @property
     def last_execution(self) -> int:
@@ -259,7 +296,13 @@ class MainLoop:
             try:
                 result = self._run(execution, code, call, form)
                 outcomes.append(result if isinstance(result, str) else asyncio.run(_as_coroutine(result)))
+            except BaseException as error:
+                if forks.is_child():
+                    forks.end_child(error)
+                raise
             finally:
+                if forks.is_child():
+                    forks.end_child()
                 with self._side_lock:  # the next thread may get the identity of this one
                     self._sides.pop(execution, None)
         except KeyboardInterrupt:
@@ -305,3 +348,7 @@ class _InContext(Coroutine[Any, Any, str]):
     def close(self) -> None:
         """End it."""
         self._context.run(self._coroutine.close)
+
+
+def _end_child_with(task: asyncio.Task[Any]) -> None:
+    forks.end_child(asyncio.CancelledError() if task.cancelled() else task.exception())

@@ -14,6 +14,7 @@ from typing import Any
 from rpyc_kernel.errors import NotAvailable
 from rpyc_kernel.wire.connection import WORKER_CONFIG, Connection, connect_peer
 from rpyc_kernel.wire.service import Service
+from rpyc_kernel.worker import forks
 
 _log = logging.getLogger(__name__)
 
@@ -107,7 +108,7 @@ class ObjectConnections:
 
     def add(self, descriptor: int) -> None:
         """Serve a client whose socket the hub handed over."""
-        sock = socket.socket(fileno=descriptor)
+        sock = forks.keep_from_children(socket.socket(fileno=descriptor))
         sock.setblocking(True)
         service = ObjectsService(*self._parts)
         connection = connect_peer(

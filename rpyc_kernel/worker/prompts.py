@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from rpyc_kernel.worker import forks
 from rpyc_kernel.worker.capture import current_execution
 from rpyc_kernel.worker.interrupts import Interrupts, may_interrupt
 
@@ -54,7 +55,7 @@ class Prompts:
             EOFError: the answer was end-of-file, or this is a forked child, which nobody answers.
             KeyboardInterrupt: the execution was interrupted.
         """
-        if os.getpid() != self._pid:
+        if forks.is_child():
             raise EOFError("a forked child of the kernel has nobody to ask")
         token = self._pid << 20 | next(self._tokens)
         answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()

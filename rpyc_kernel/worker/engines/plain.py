@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from rpyc_kernel.core.contract import Kind, Outcome
 from rpyc_kernel.core.form import Form
+from rpyc_kernel.worker import forks
 from rpyc_kernel.worker.engines import Emit, programs
 from rpyc_kernel.worker.engines.bundles import Bundle, literal_of, make_bundle
 from rpyc_kernel.worker.engines.displays import Displays, add_builtins
@@ -138,7 +139,9 @@ class PlainEngine:
             self._emit(Kind.RESULT, execution, payload)
 
     def report(self, execution: int, error: BaseException, has_frames: bool = True) -> str:
-        """Publish an exception that user code raised; returns the outcome."""
+        """Publish an exception that user code raised; returns the outcome. A forked child ends with it."""
+        if forks.is_child():
+            raise error
         kind = type(error)  # isinstance would also ask the exception itself, which may be hostile
         is_interrupt = issubclass(kind, KeyboardInterrupt)
         is_cancelled = issubclass(kind, asyncio.CancelledError) and self._interrupts.was_cancelled

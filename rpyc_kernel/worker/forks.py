@@ -1,0 +1,116 @@
+"""A forked child of the worker is the user's process: it must never serve the kernel, nor be taken for it.
+
+It has a copy of everything, of the kernel's sockets and event loop too. So each child closes its copies of the sockets,
+which leaves the worker's connections as they are (a shutdown would not), forgets what else belongs to the kernel, runs
+what it was forked in to the end, and then ends by itself, as a script does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import faulthandler
+import os
+import selectors
+import signal
+import socket
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from rpyc_kernel.system.processes import STACK_SIGNAL
+from rpyc_kernel.worker.engines.failures import describe_error
+
+_INTERRUPTED = 130
+_worker = os.getpid()
+_main_thread = threading.main_thread().ident
+_sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+_descriptors: set[int] = set()
+
+
+def is_child() -> bool:
+    """Whether this process is a forked child of the worker."""
+    return os.getpid() != _worker
+
+
+def keep_from_children(sock: socket.socket) -> socket.socket:
+    """Have forked children close their copies of a socket; returns it."""
+    _sockets.add(sock)
+    return sock
+
+
+def install(prepare: Callable[[], None], forget: Callable[[], None], *, descriptors: tuple[int, ...] = ()) -> None:
+    """See to every child that is forked from now on.
+
+    Args:
+        prepare: called in the worker, just before.
+        forget: called in the child.
+        descriptors: what it has to close beside the sockets.
+    """
+    _descriptors.update(descriptors)
+
+    def become_child() -> None:
+        for sock in list(_sockets):
+            with contextlib.suppress(OSError):
+                sock.close()
+        for descriptor in _descriptors:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        _descriptors.clear()
+        # What goes wrong in the child is not what the worker died of.
+        faulthandler.disable()
+        faulthandler.unregister(STACK_SIGNAL)
+        signal.set_wakeup_fd(-1)
+        forget()
+
+    os.register_at_fork(before=prepare, after_in_child=become_child)
+
+
+def renew_loop(loop: Any) -> None:
+    """Give a loop of the worker a selector and a pipe of its own, in a child.
+
+    An epoll descriptor is shared with the parent: what the child took out of it would be out for both. So the old one
+    is left behind untouched.
+    """
+    loop._selector = selectors.DefaultSelector()
+    for end in (loop._ssock, loop._csock):
+        end.close()
+    loop._internal_fds -= 1
+    loop._make_self_pipe()
+
+
+def end_child(error: BaseException | None = None) -> NoReturn:
+    """End a child as `python` ends a script, with the status that a script would have.
+
+    Args:
+        error: what its code has raised.
+
+    Raises:
+        SystemExit: on the thread that has the interpreter's own end below it.
+    """
+    ending: BaseException = SystemExit(0)
+    if error is not None and issubclass(type(error), SystemExit):
+        ending = error
+    elif error is not None:
+        with contextlib.suppress(Exception):
+            sys.stderr.write(describe_error(error)["traceback"])
+        ending = SystemExit(_INTERRUPTED if issubclass(type(error), (KeyboardInterrupt, asyncio.CancelledError)) else 1)
+    if threading.get_ident() == _main_thread:
+        raise ending
+    _exit_here(ending.code)  # type: ignore[attr-defined]
+
+
+def _exit_here(code: Any) -> NoReturn:
+    """What the interpreter does when SystemExit reaches its end, as far as a thread that is not at its end can."""
+    status = code if isinstance(code, int) else int(code is not None)
+    try:
+        if status != code and code is not None:
+            sys.stderr.write(f"{code}\n")
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+    finally:
+        os._exit(status & 0xFF)

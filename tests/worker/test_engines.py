@@ -1,6 +1,7 @@
 """Both engines: what code does, what it shows, and what it says when it fails."""
 
 import asyncio
+import atexit
 import builtins
 import linecache
 import os
@@ -115,6 +116,7 @@ def end_shell():
 
     shell = InteractiveShell.instance()
     shell.restore_sys_module_state()
+    atexit.unregister(shell.atexit_operations)  # hundreds of shells would be taken apart one more time at the end
     type(shell).clear_instance()
 
 
@@ -732,20 +734,20 @@ def test_json_that_holds_itself_is_explained(session, capsys):
     assert "application/json" in capsys.readouterr().err
 
 
-def test_a_representation_of_100_mb_is_explained_and_the_others_are_shown(session, capsys):
-    session.run("display({'text/html': 'x' * 100_000_000, 'text/plain': 'shown'}, raw=True)")
+def test_a_representation_of_40_mb_is_explained_and_the_others_are_shown(session, capsys):
+    session.run("display({'text/html': 'x' * 40_000_000, 'text/plain': 'shown'}, raw=True)")
     assert [shown["data"] for shown in session.shown(Kind.DISPLAY)] == [{"text/plain": "shown"}]
-    assert "text/html of a MIME bundle cannot be shown: it is 100 MB long" in capsys.readouterr().err
+    assert "text/html of a MIME bundle cannot be shown: it is 40 MB long" in capsys.readouterr().err
 
 
-def test_a_text_of_100_mb_is_cut(session):
-    text = session.result("class Long:\n    def __repr__(self): return 'x' * 100_000_000\nLong()")["data"]["text/plain"]
+def test_a_text_of_40_mb_is_cut(session):
+    text = session.result("class Long:\n    def __repr__(self): return 'x' * 40_000_000\nLong()")["data"]["text/plain"]
     assert len(text) < 1_000_000
     assert text.endswith("characters left out ...]")
 
 
-def test_the_message_of_an_exception_of_100_mb_is_cut(session):
-    error = session.error("raise ValueError('x' * 100_000_000)")
+def test_the_message_of_an_exception_of_3_mb_is_cut(session):
+    error = session.error("raise ValueError('x' * 3_000_000)")
     assert max(len(error["evalue"]), len(error["traceback"])) < 1_100_000
     assert "characters left out" in error["evalue"]
 

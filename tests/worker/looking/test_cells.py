@@ -32,9 +32,9 @@ def test_a_range_outside_the_table_is_empty_or_cut():
     assert read([1, 2], (0, 1), (1, 5)).rows == ((),)
 
 
-def test_a_list_of_a_hundred_million_is_cut_where_it_is_asked_for():
-    cells = read([7] * 100_000_000, (99_999_998, 100_000_000))
-    assert (cells.row_count, cells.rows) == (100_000_000, (("7",), ("7",)))
+def test_a_list_of_a_million_is_cut_where_it_is_asked_for():
+    cells = read([7] * 1_000_000, (999_998, 1_000_000))
+    assert (cells.row_count, cells.rows) == (1_000_000, (("7",), ("7",)))
 
 
 def test_too_many_cells_are_refused():

@@ -244,15 +244,22 @@ class Supervisor:
             link.run(execution, code, call, told)
 
     def interrupt(self, execution: int, lane: str, force: str) -> None:
-        """Send a signal marked for one execution; side lanes get an exception instead, having no signals."""
+        """Send a signal marked for one execution, and SIGINT to what it has started and waits for.
+
+        Side lanes get an exception instead, having no signals.
+        """
         link, reader, pid = self._link, self._ring, self._pid
         if link is None or reader is None or pid is None:
             return
         if lane == Lane.SIDE:
             link.notify("interrupt_side", execution)
         else:
+            children = _foreground(reader, pid, execution)  # before the worker starts others in answer to it
+            reader.words[ring.WORD_FORCE] = force == Force.EXCEPTION
             reader.words[ring.WORD_INTERRUPT] = execution
-            processes.kill(pid, processes.FORCE_SIGNAL if force == Force.EXCEPTION else signal.SIGINT)
+            processes.kill(pid, processes.INTERRUPT_SIGNAL)
+            for child in children:
+                processes.kill(child, signal.SIGINT)
 
     def nudge(self, execution: int) -> None:
         """End what the worker waits for, if it has not noticed the interrupt of this execution."""
@@ -302,6 +309,17 @@ class Supervisor:
         with self._lock:
             if self._pid == pid:
                 processes.kill(pid)
+
+
+def _foreground(reader: ring.RingReader, pid: int, execution: int) -> list[int]:
+    """The children of the worker that belong to an execution; none if it does not run all the while they are sought."""
+    words = reader.words
+    if words[ring.WORD_RUNNING] != execution:
+        return []
+    first = ring.WORD_SPARED + 1
+    spared = set(words[first : first + min(words[ring.WORD_SPARED], ring.MAX_SPARED)])
+    children = processes.foreground_of(pid, spared)
+    return children if words[ring.WORD_RUNNING] == execution else []
 
 
 def _started(greeting: dict[str, Any], adopted: bool) -> events.WorkerStarted:

@@ -1,8 +1,9 @@
-"""Processes: starting them, knowing whether they live, how they ended, how much memory they held, where they stand."""
+"""Processes: starting them, whether they live, how they ended, their memory, their children, where they stand."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import select
 import signal
@@ -10,18 +11,20 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 STACK_SIGNAL: int = signal.SIGRTMIN + 5 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
 """Makes a worker's fault handler write all stacks, also while a C call holds the interpreter lock."""
 
-FORCE_SIGNAL: int = signal.SIGRTMIN + 6 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR1
-"""Interrupts user code like SIGINT, and is left alone by code that takes SIGINT over."""
+INTERRUPT_SIGNAL: int = signal.SIGRTMIN + 6 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR1
+"""Says that the hub wants an execution interrupted. Not SIGINT: that one is the user's own, as in any program."""
 
 NUDGE_SIGNAL: int = signal.SIGURG
 """Does nothing but end a wait, after which Python runs the handlers of signals that came before."""
 
+_MAX_CHILDREN = 4096
 _STACK_END = (b"_run_module_as_main\n", b"  ...\n")
 """The main thread comes last, and its outermost frame is runpy's; very deep stacks end in dots."""
 
@@ -83,6 +86,76 @@ def kill(pid: int, signal_number: int = signal.SIGKILL) -> None:
     """Send a signal to exactly this process; one that is gone is no error."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal_number)
+
+
+def has_children() -> bool:
+    """Whether this process has children, also such as have ended and that nobody has waited for."""
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13
+        return True
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process has started itself and that are its own still."""
+    if sys.platform == "darwin":
+        return _ask_libproc(pid)
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return []
+    found: list[int] = []
+    for thread in threads:
+        try:
+            found += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_bytes().split())
+        except FileNotFoundError:
+            if Path(f"/proc/{pid}/task/{thread}").exists():  # a system made without these files
+                return _search_table(pid)
+        except OSError:
+            continue
+    return found
+
+
+def foreground_of(pid: int, spared: Collection[int] = ()) -> list[int]:
+    """The descendants of the leader of a process group that are in its group, as a terminal's Ctrl-C finds them.
+
+    Args:
+        pid: the leader.
+        spared: children of it that are left out, with all that descend from them.
+    """
+    found: list[int] = []
+    parents = [pid]
+    while parents:
+        parent = parents.pop()
+        children = [child for child in children_of(parent) if parent != pid or child not in spared]
+        parents += children
+        found += [child for child in children if _group_of(child) == pid]
+    return found
+
+
+def _group_of(pid: int) -> int:
+    try:
+        return os.getpgid(pid)
+    except OSError:
+        return 0
+
+
+def _search_table(pid: int) -> list[int]:
+    found = []
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError, IndexError):
+            if int(Path(f"/proc/{entry}/stat").read_text("ascii", "replace").rpartition(")")[2].split()[1]) == pid:
+                found.append(int(entry))
+    return found
+
+
+def _ask_libproc(pid: int) -> list[int]:
+    numbers = (ctypes.c_int * _MAX_CHILDREN)()
+    count = ctypes.CDLL(None).proc_listchildpids(pid, numbers, ctypes.sizeof(numbers))
+    return list(numbers[: max(0, count)])
 
 
 def detach() -> None:

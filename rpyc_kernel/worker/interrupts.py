@@ -1,11 +1,14 @@
 """When an interrupt may strike: only the execution it was meant for, and only inside user code.
 
-The hub writes the number of the execution into the ring's header and sends SIGINT, or FORCE_SIGNAL where user code
-has taken SIGINT over. Python runs the handler in the main thread, between two bytecodes of whatever runs there. It
-raises only if that execution still runs and the innermost of our own frames, seen from the top of the stack, is one
-that runs user code. If our code is on top (a stream in the middle of a write), the interrupt is pending: `check`
-raises it where our code says that it is safe, and the signal is repeated. An awaiting execution has no frame on the
-stack: its task is cancelled.
+The hub writes the number of the execution into the ring's header and sends a signal of its own. Python runs the handler
+in the main thread, between two bytecodes of whatever runs there. It raises only if that execution still runs and the
+innermost of our own frames, seen from the top of the stack, is one that runs user code. If our code is on top (a stream
+in the middle of a write), the interrupt is pending: `check` raises it where our code says that it is safe, and the
+signal is repeated. An awaiting execution has no frame on the stack: its task is cancelled.
+
+SIGINT is never the hub's, and so needs no aim: it is user code's own (`_thread.interrupt_main`, `signal.raise_signal`,
+a `kill` from elsewhere), and strikes what runs, as in any program; while nothing runs it is ignored. Where user code
+has put a handler of its own in place of ours, an interrupt of the hub becomes a SIGINT, unless it is forced.
 
 A signal that comes just before a C call begins to wait does not end that wait, and its handler runs only afterwards. If
 the number is not taken in time, the hub therefore nudges the worker by a signal that does nothing else.
@@ -26,8 +29,8 @@ from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rpyc_kernel.system.processes import FORCE_SIGNAL, NUDGE_SIGNAL
-from rpyc_kernel.system.ring import WORD_INTERRUPT
+from rpyc_kernel.system.processes import INTERRUPT_SIGNAL, NUDGE_SIGNAL, children_of, has_children
+from rpyc_kernel.system.ring import MAX_SPARED, WORD_FORCE, WORD_INTERRUPT, WORD_RUNNING, WORD_SPARED
 
 if TYPE_CHECKING:
     from contextvars import ContextVar
@@ -82,7 +85,7 @@ class Interrupts:
         self.is_pending = False
         self.was_cancelled = False
         self.let_go: Callable[[], None] = _do_nothing
-        self._words: Any = [0] * (WORD_INTERRUPT + 1)
+        self._words: Any = [0] * (WORD_SPARED + 1 + MAX_SPARED)
         self._execution = 0
         self._task: asyncio.Task[Any] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -91,24 +94,29 @@ class Interrupts:
     def install(self, words: Any, loop: asyncio.AbstractEventLoop, current: ContextVar[int]) -> None:
         """Take over the signals, in the main thread."""
         self._words, self._loop, self._current = words, loop, current
-        for number in (signal.SIGINT, FORCE_SIGNAL):
-            signal.signal(number, self._handle)
+        signal.signal(signal.SIGINT, self._handle_own)
+        signal.signal(INTERRUPT_SIGNAL, self._handle_aimed)
         signal.signal(NUDGE_SIGNAL, lambda number, frame: None)
 
     def become_child(self) -> None:
         """In a forked child: nobody aims at it, so SIGINT is what it is to any program, unless user code took it."""
         self.is_pending = False
         self._execution, self._task = 0, None
-        self._words = [0] * (WORD_INTERRUPT + 1)
-        if signal.getsignal(signal.SIGINT) == self._handle:
+        self._words = [0] * (WORD_SPARED + 1 + MAX_SPARED)
+        if signal.getsignal(signal.SIGINT) == self._handle_own:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        for number in (FORCE_SIGNAL, NUDGE_SIGNAL):
+        for number in (INTERRUPT_SIGNAL, NUDGE_SIGNAL):
             signal.signal(number, signal.SIG_DFL)
 
     def begin(self, execution: int) -> None:
         """From now on ``execution`` is what runs on the main thread."""
         self.is_pending = self.was_cancelled = False
-        self._execution = execution
+        # What was started before is in the background: the hub leaves it alone when it interrupts this execution.
+        spared = children_of(os.getpid())[:MAX_SPARED] if has_children() else []
+        self._words[WORD_SPARED] = len(spared)
+        for place, pid in enumerate(spared, WORD_SPARED + 1):
+            self._words[place] = pid
+        self._execution = self._words[WORD_RUNNING] = execution
         if self._words[WORD_INTERRUPT] == execution:  # the signal was faster than the code
             self._postpone()
 
@@ -121,7 +129,7 @@ class Interrupts:
 
     def end(self) -> None:
         """Nothing runs; what is pending has come too late."""
-        self._execution = 0
+        self._execution = self._words[WORD_RUNNING] = 0
         self._task = None
         self.is_pending = False
 
@@ -139,18 +147,37 @@ class Interrupts:
         """Raise KeyboardInterrupt in a thread at its next bytecode; it cannot be raised inside a C call."""
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), ctypes.py_object(KeyboardInterrupt))
 
-    def cancel(self) -> None:
-        """Cancel the task of the running execution: the interrupt struck another task that it has started."""
-        self._cancel(self._execution)
+    def cancel(self) -> bool:
+        """Cancel the task of the running execution: the interrupt struck another task that it has started.
 
-    def _handle(self, _number: int, frame: FrameType | None) -> None:
-        target = self._words[WORD_INTERRUPT]
-        if not target or target != self._execution:
-            return
-        if self._task is not None and self._current is not None and self._current.get() != target:
+        Returns:
+            Whether there is such a task.
+        """
+        return self._cancel(self._execution)
+
+    def _handle_own(self, _number: int, frame: FrameType | None) -> None:
+        if self._execution:
+            self._strike(frame)
+
+    def _handle_aimed(self, _number: int, frame: FrameType | None) -> None:
+        if self._execution and self._words[WORD_INTERRUPT] == self._execution:
+            if self._is_taken_over() and not self._words[WORD_FORCE]:
+                self._take()
+                signal.raise_signal(signal.SIGINT)
+                return
+            self._strike(frame)
+        elif self.is_pending:
+            self._strike(frame)
+
+    def _is_taken_over(self) -> bool:
+        return signal.getsignal(signal.SIGINT) not in (self._handle_own, signal.default_int_handler)
+
+    def _strike(self, frame: FrameType | None) -> None:
+        execution = self._execution
+        if self._task is not None and self._current is not None and self._current.get() != execution:
             assert self._loop is not None
             self._take()
-            self._loop.call_soon_threadsafe(self._cancel, target)
+            self._loop.call_soon_threadsafe(self._cancel, execution)
         elif _is_in_user_code(frame):
             self._take()
             raise KeyboardInterrupt
@@ -168,16 +195,18 @@ class Interrupts:
         ident = threading.main_thread().ident
         if self.is_pending and ident is not None:
             self.let_go()
-            signal.pthread_kill(ident, FORCE_SIGNAL)
+            signal.pthread_kill(ident, INTERRUPT_SIGNAL)
 
     def _take(self) -> None:
         self.is_pending = False
         self._words[WORD_INTERRUPT] = 0
 
-    def _cancel(self, execution: int) -> None:
-        if self._task is not None and self._execution == execution:
-            self.was_cancelled = True
-            self._task.cancel()
+    def _cancel(self, execution: int) -> bool:
+        if self._task is None or self._execution != execution:
+            return False
+        self.was_cancelled = True
+        self._task.cancel()
+        return True
 
 
 def _is_in_user_code(frame: FrameType | None) -> bool:
@@ -197,6 +226,18 @@ def _is_in_user_code(frame: FrameType | None) -> bool:
         called = code.co_filename
         frame = frame.f_back
     return False
+
+
+def without_loop(error: BaseException) -> BaseException:
+    """Leave out the frames of the event loop through which a handler was reached; returns the error."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None and _is_loops(trace.tb_frame.f_code):
+        trace = trace.tb_next
+    return error.with_traceback(trace)
+
+
+def _is_loops(code: CodeType) -> bool:
+    return code.co_filename.startswith((*_OURS, *_LOOPS))
 
 
 def _do_nothing() -> None:

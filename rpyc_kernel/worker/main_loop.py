@@ -13,6 +13,7 @@ import ctypes
 import itertools
 import logging
 import socket
+import sys
 import threading
 import time
 from collections import deque
@@ -28,7 +29,8 @@ from rpyc_kernel.worker import debugging, forks, payloads
 from rpyc_kernel.worker.capture import current_execution
 from rpyc_kernel.worker.debug_server import DebugServer
 from rpyc_kernel.worker.engines import Engine
-from rpyc_kernel.worker.interrupts import Interrupts, runs_user_code
+from rpyc_kernel.worker.engines.failures import describe_error
+from rpyc_kernel.worker.interrupts import Interrupts, runs_user_code, without_loop
 
 _log = logging.getLogger(__name__)
 _libc = ctypes.CDLL(None)
@@ -113,13 +115,19 @@ class MainLoop:
         while not self._is_leaving:
             try:
                 self.loop.run_forever()
-            except KeyboardInterrupt:
-                self._interrupts.cancel()
-            except SystemExit:
+            except BaseException as error:  # noqa: BLE001 - what callbacks or handlers of signals raise is the user's
                 if forks.is_child():
-                    raise
-                # A background task called sys.exit(); asyncio lets that through. The kernel is not the task's to end.
-                continue
+                    forks.end_child(error)
+                self._survive(error)
+
+    def _survive(self, error: BaseException) -> None:
+        """Go on after an exception that ended the loop: the kernel is not one callback's to end."""
+        if isinstance(error, KeyboardInterrupt) and self._interrupts.cancel():
+            return
+        if not isinstance(error, SystemExit):  # what a background task meant to end was itself
+            with contextlib.suppress(Exception):  # the stream may be the user's
+                sys.stderr.write(describe_error(without_loop(error))["traceback"])
+        self.loop.call_soon(self._run_waiting)  # should it have come between a message and its start
 
     _is_leaving = False
 

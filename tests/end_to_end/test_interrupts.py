@@ -8,6 +8,7 @@ import pytest
 
 from rpyc_kernel import ExecutionInterrupted, Interruption, KernelClient, KernelDied, NoSuchExecution
 from rpyc_kernel.core.contract import Kind, Outcome
+from rpyc_kernel.system.processes import INTERRUPT_SIGNAL
 from tests.end_to_end.clients import PATIENCE_S, Connect
 from tests.support.waiting import wait_until
 
@@ -77,11 +78,11 @@ def test_an_interrupt_that_does_not_end_a_wait_is_followed_by_a_nudge(kernel: Ke
     run = kernel.submit(
         "import signal, threading\n"
         "threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
-        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])\n"
+        f"signal.pthread_sigmask(signal.SIG_BLOCK, [{INTERRUPT_SIGNAL}])\n"
         "try:\n"
         "    print('begun'); threading.Event().wait()\n"
         "finally:\n"
-        "    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])"
+        f"    signal.pthread_sigmask(signal.SIG_UNBLOCK, [{INTERRUPT_SIGNAL}])"
     )
     wait_for_output(run)
     assert run.interrupt(wait=PATIENCE_S).status == "stopped"

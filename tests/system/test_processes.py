@@ -14,8 +14,11 @@ from rpyc_kernel.system.processes import (
     STACK_SIGNAL,
     Child,
     Stranger,
+    children_of,
     describe_exit,
     dump_stacks,
+    foreground_of,
+    has_children,
     is_alive,
     kill,
     memory_bytes,
@@ -224,3 +227,46 @@ def test_a_detached_process_is_nobodys_child():
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, check=True).stdout
     assert told == b"True\n"
+
+
+# Its children
+
+
+def test_the_foreground_is_what_descends_from_a_leader_and_is_in_its_group():
+    # A leader with a child, a grandchild, one in a group of its own and one that is spared.
+    code = """
+import os, subprocess, sys
+WAIT = "print('begun', flush=True); input()"
+def start(*before, **options):
+    command = [sys.executable, "-c", WAIT]
+    child = subprocess.Popen([*before, *command], stdin=0, stdout=subprocess.PIPE, **options)
+    child.stdout.readline()
+    return child.pid
+plain, apart, spared = start(), start(start_new_session=True), start()
+nested = subprocess.Popen(
+    [sys.executable, "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {WAIT!r}])"],
+    stdin=0, stdout=subprocess.PIPE,
+)
+nested.stdout.readline()
+print(plain, apart, spared, nested.pid, flush=True)
+input()
+"""
+    leader = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+    with leader:
+        plain, apart, spared, nested = map(int, leader.stdout.readline().split())
+        try:
+            assert sorted(children_of(leader.pid)) == sorted([plain, apart, spared, nested])
+            found = foreground_of(leader.pid, {spared})
+            assert {plain, nested} < set(found)
+            assert len(found) == 3  # and the child of the nested one
+            assert not {apart, spared} & set(found)
+        finally:
+            os.kill(apart, signal.SIGKILL)
+            os.killpg(leader.pid, signal.SIGKILL)
+
+
+def test_a_process_that_is_gone_has_no_children():
+    assert children_of(NOBODY) == foreground_of(NOBODY) == []
+    assert not has_children()

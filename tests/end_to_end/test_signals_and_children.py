@@ -1,0 +1,150 @@
+"""Who gets Ctrl-C, what a program's own signals do, and what becomes of children."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import rpyc_kernel
+from rpyc_kernel import ExecutionInterrupted, KernelClient
+from rpyc_kernel.core.contract import Kind
+from tests.end_to_end.clients import PATIENCE_S
+from tests.support.folders import temporary_folders
+from tests.support.processes import list_processes
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture(scope="module", params=["plain", "ipython"])
+def kernel(request: pytest.FixtureRequest) -> Iterator[KernelClient]:
+    with temporary_folders() as folders, pytest.MonkeyPatch.context() as patch:
+        for name, value in folders.environment.items():
+            patch.setenv(name, value)
+        with rpyc_kernel.start("demo", engine=request.param, timeout=PATIENCE_S) as client:
+            client.execute("import os, signal, subprocess, sys, threading, _thread", timeout=PATIENCE_S)
+            # What it opens when it is first needed is none of a test's own.
+            assert client.eval("1") == client.submit("1").result(PATIENCE_S)
+            yield client
+            client.shutdown(timeout=PATIENCE_S)
+
+
+def list_alive() -> set[int]:
+    return {process.pid for process in list_processes() if not process.is_zombie}
+
+
+def read_pid(path: Path) -> int:
+    """The number that a child writes into a file when it runs."""
+    return int(wait_until(lambda: path.exists() and path.read_text(), PATIENCE_S, "the child"))
+
+
+# ---------------------------------------------------------------------- Ctrl-C
+
+SLEEPER = "echo $$ > {path}.new; mv {path}.new {path}; exec sleep 600"
+WAITING = {
+    "os.system": "os.system({command!r})",
+    "Popen.wait": "subprocess.Popen(['sh', '-c', {command!r}]).wait()",
+    "subprocess.run": "subprocess.run({command!r}, shell=True)",
+    "a shell's child": "subprocess.run('(' + {command!r} + '); true', shell=True)",
+    "a pool of processes": "import concurrent.futures\nwith concurrent.futures.ProcessPoolExecutor(1) as pool:\n"
+    "  pool.submit(os.system, {command!r}).result()",
+}
+
+
+@pytest.mark.parametrize("code", WAITING.values(), ids=WAITING)
+def test_an_interrupt_reaches_the_children_that_the_code_waits_for(kernel: KernelClient, code: str, tmp_path: Path):
+    path = tmp_path / "pid"
+    run = kernel.submit(code.format(command=SLEEPER.format(path=path)))
+    child = read_pid(path)
+    assert run.interrupt(wait=PATIENCE_S).status == "stopped"
+    assert isinstance(run.exception(PATIENCE_S), ExecutionInterrupted)
+    wait_until(lambda: child not in list_alive(), PATIENCE_S, "the child's end")
+    assert kernel.execute("6 * 7", timeout=PATIENCE_S).value == 42
+
+
+def test_an_interrupt_reaches_what_a_magic_has_started(kernel: KernelClient, tmp_path: Path):
+    if kernel.status()["engine"] != "ipython":
+        pytest.skip("magics are IPython's")
+    path = tmp_path / "pid"
+    run = kernel.submit("%%bash\n" + SLEEPER.format(path=path))
+    child = read_pid(path)
+    assert run.interrupt(wait=PATIENCE_S).status == "stopped"
+    run.exception(PATIENCE_S)
+    wait_until(lambda: child not in list_alive(), PATIENCE_S, "the child's end")
+
+
+def test_an_interrupt_leaves_alone_what_goes_on_in_the_background(kernel: KernelClient, tmp_path: Path):
+    code = "background = subprocess.Popen(['sh', '-c', {!r}])".format(SLEEPER.format(path=tmp_path / "earlier"))
+    kernel.execute(code, timeout=PATIENCE_S)
+    run = kernel.submit(
+        "own = subprocess.Popen(['sh', '-c', {!r}], start_new_session=True)\nos.system({!r})".format(
+            SLEEPER.format(path=tmp_path / "own"), SLEEPER.format(path=tmp_path / "waited")
+        )
+    )
+    earlier, own, waited = (read_pid(tmp_path / name) for name in ("earlier", "own", "waited"))
+    try:
+        assert run.interrupt(wait=PATIENCE_S).status == "stopped"
+        wait_until(lambda: waited not in list_alive(), PATIENCE_S, "the child's end")
+        assert {earlier, own} <= list_alive()
+    finally:
+        for pid in (earlier, own):
+            os.kill(pid, signal.SIGKILL)
+        kernel.execute("background.wait(), own.wait()", timeout=PATIENCE_S)
+
+
+# ---------------------------------------------------------------------- signals of the program's own
+
+OWN = {
+    "_thread.interrupt_main": "_thread.interrupt_main()",
+    "signal.raise_signal": "signal.raise_signal(signal.SIGINT)",
+    "os.kill": "os.kill(os.getpid(), signal.SIGINT)",
+    "a thread": "threading.Thread(target=_thread.interrupt_main).start(); threading.Event().wait()",
+    "an awaiting cell": "import asyncio\nasyncio.get_running_loop().call_later(0, _thread.interrupt_main)\n"
+    "await asyncio.sleep(60)",
+}
+
+
+@pytest.mark.parametrize("code", OWN.values(), ids=OWN)
+def test_code_may_interrupt_itself(kernel: KernelClient, code: str):
+    run = kernel.submit(code + "\nprint('never')")
+    assert isinstance(run.exception(PATIENCE_S), ExecutionInterrupted)
+    assert run.stdout == ""
+    caught = kernel.execute(
+        "try:\n  signal.raise_signal(signal.SIGINT)\nexcept KeyboardInterrupt: print('caught')", timeout=PATIENCE_S
+    )
+    assert caught.stdout == "caught\n"
+
+
+def test_a_sigint_while_nothing_runs_is_ignored(kernel: KernelClient):
+    os.kill(kernel.status()["worker_pid"], signal.SIGINT)
+    assert kernel.execute("6 * 7", timeout=PATIENCE_S).value == 42
+
+
+IDLE = {
+    "a handler that raises": "def handle(number, frame): raise LookupError('from the handler')",
+    "a handler that raises KeyboardInterrupt": "def handle(number, frame): raise KeyboardInterrupt('from the handler')",
+    "one that is no Exception": "class Base(BaseException): pass\n"
+    "def handle(number, frame): raise Base('from the handler')",
+}
+
+
+@pytest.mark.parametrize("code", IDLE.values(), ids=IDLE)
+def test_an_exception_while_nothing_runs_is_shown_and_the_kernel_stays(kernel: KernelClient, code: str):
+    run = kernel.execute(
+        f"kept = 'the namespace'\n{code}\nsignal.signal(signal.SIGALRM, handle)\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0.2); None",
+        timeout=PATIENCE_S,
+    )
+    ended = next(event for event in run.events(timeout=PATIENCE_S) if event.kind == Kind.FINISHED)
+    shown = ""
+    for event in kernel.events(since=ended.seq):
+        if event.kind == Kind.STREAM:
+            assert (event.execution, event.name) == (None, "stderr")
+            shown += event.text
+            if "from the handler\n" in shown:
+                break
+    assert shown.startswith("Traceback")
+    assert "in handle" in shown
+    assert "asyncio" not in shown
+    assert "rpyc_kernel" not in shown
+    assert kernel.execute("kept", timeout=PATIENCE_S).value == "the namespace"

@@ -1,0 +1,118 @@
+"""When an interrupt strikes: the hub's only what it is aimed at, the user's own whatever runs."""
+
+import _thread
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from rpyc_kernel.system.processes import INTERRUPT_SIGNAL, NUDGE_SIGNAL
+from rpyc_kernel.system.ring import WORD_FORCE, WORD_INTERRUPT, WORD_RUNNING, WORD_SPARED
+from rpyc_kernel.worker.capture import current_execution
+from rpyc_kernel.worker.interrupts import Interrupts, may_interrupt
+
+
+@pytest.fixture
+def interrupts():
+    """As they are in a worker, on this thread."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, INTERRUPT_SIGNAL, NUDGE_SIGNAL)}
+    loop = asyncio.new_event_loop()
+    interrupts = Interrupts()
+    interrupts.words = [0] * 512
+    interrupts.install(interrupts.words, loop, current_execution)
+    yield interrupts
+    interrupts.end()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    loop.close()
+
+
+@may_interrupt
+def is_struck(send) -> bool:
+    """Whether a signal raises in user code."""
+    try:
+        send()
+        for _ in range(100):  # where its handler would run, if it has not
+            pass
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def aim(interrupts, execution, is_forced=False):
+    """What the hub does."""
+    interrupts.words[WORD_FORCE] = is_forced
+    interrupts.words[WORD_INTERRUPT] = execution
+    return lambda: signal.raise_signal(INTERRUPT_SIGNAL)
+
+
+OWN = {
+    "signal.raise_signal": lambda: signal.raise_signal(signal.SIGINT),
+    "os.kill": lambda: os.kill(os.getpid(), signal.SIGINT),
+    "_thread.interrupt_main": _thread.interrupt_main,
+}
+
+
+@pytest.mark.parametrize("send", OWN.values(), ids=OWN)
+def test_a_sigint_of_the_users_own_strikes_what_runs_and_nothing_while_nothing_runs(interrupts, send):
+    assert not is_struck(send)
+    interrupts.begin(1)
+    assert is_struck(send)
+    assert is_struck(send)
+    interrupts.end()
+    assert not is_struck(send)
+
+
+def test_an_interrupt_of_the_hub_strikes_only_the_execution_it_is_aimed_at(interrupts):
+    interrupts.begin(2)
+    assert not is_struck(aim(interrupts, 1))
+    assert not interrupts.is_pending
+    assert is_struck(aim(interrupts, 2))
+    assert not is_struck(lambda: signal.raise_signal(INTERRUPT_SIGNAL))  # one that came twice
+    interrupts.end()
+    assert not is_struck(aim(interrupts, 2))
+
+
+@pytest.mark.parametrize("handler", [signal.SIG_IGN, lambda number, frame: None], ids=["ignored", "handled"])
+def test_where_user_code_has_taken_sigint_over_only_a_forced_interrupt_raises(interrupts, handler):
+    interrupts.begin(1)
+    signal.signal(signal.SIGINT, handler)
+    assert not is_struck(aim(interrupts, 1))
+    assert is_struck(aim(interrupts, 1, is_forced=True))
+
+
+def test_a_handler_of_user_code_hears_of_the_hubs_interrupt(interrupts):
+    heard = []
+    interrupts.begin(1)
+    signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
+    assert not is_struck(aim(interrupts, 1))
+    assert not is_struck(aim(interrupts, 7))
+    assert heard == [signal.SIGINT]
+
+
+def test_an_interrupt_of_the_hub_still_raises_where_pythons_own_handler_was_put_back(interrupts):
+    interrupts.begin(1)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    assert is_struck(aim(interrupts, 1))
+
+
+def test_what_was_started_before_an_execution_is_told_apart(interrupts):
+    interrupts.begin(1)
+    assert interrupts.words[WORD_RUNNING] == 1
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        interrupts.begin(2)
+        count = interrupts.words[WORD_SPARED]
+        assert child.pid in interrupts.words[WORD_SPARED + 1 : WORD_SPARED + 1 + count]
+        child.kill()
+    interrupts.end()
+    assert interrupts.words[WORD_RUNNING] == 0
+
+
+def test_a_forked_child_is_interrupted_like_any_program(interrupts):
+    interrupts.begin(1)
+    interrupts.become_child()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert interrupts.words[WORD_RUNNING] == 1  # those are the worker's

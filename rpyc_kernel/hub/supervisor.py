@@ -204,6 +204,7 @@ class Supervisor:
 
     def _see_out(self, child: processes.Child | processes.Stranger, pump: Pump) -> None:
         ending = child.wait()
+        processes.end_group(child.pid)  # which the worker was the leader of
         pump.finish()
         with self._lock:
             self._is_up.clear()
@@ -291,13 +292,13 @@ class Supervisor:
         return processes.dump_stacks(self._pid, self._folder.stacks(self._generation), timeout_s)
 
     def kill(self, is_idle: bool) -> None:
-        """End the worker: an idle one may run its ``atexit`` functions for a second, a busy one gets SIGTERM first."""
+        """End the worker: an idle one may run its ``atexit`` functions for a while, a busy one gets SIGTERM first."""
         pid, link = self._pid, self._link
         if pid is None:
             return
         if is_idle and link is not None:
             link.notify("leave")
-            patience_s = 1.0
+            patience_s = 2.0
         else:
             processes.kill(pid, signal.SIGTERM)
             patience_s = 0.5

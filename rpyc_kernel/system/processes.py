@@ -25,6 +25,7 @@ NUDGE_SIGNAL: int = signal.SIGURG
 """Does nothing but end a wait, after which Python runs the handlers of signals that came before."""
 
 _MAX_CHILDREN = 4096
+_ENDING_S = 0.25
 _STACK_END = (b"_run_module_as_main\n", b"  ...\n")
 """The main thread comes last, and its outermost frame is runpy's; very deep stacks end in dots."""
 
@@ -156,6 +157,22 @@ def _ask_libproc(pid: int) -> list[int]:
     numbers = (ctypes.c_int * _MAX_CHILDREN)()
     count = ctypes.CDLL(None).proc_listchildpids(pid, numbers, ctypes.sizeof(numbers))
     return list(numbers[: max(0, count)])
+
+
+def end_group(leader: int) -> None:
+    """End what is left of a process group whose leader is gone, as a terminal does that is closed: by SIGHUP.
+
+    Who ignores that signal, as nohup sees to, stays. Before it there is a moment for those that end with the leader by
+    themselves, and may have something to clear up.
+    """
+    pause = threading.Event()
+    deadline = time.monotonic() + _ENDING_S
+    with contextlib.suppress(OSError):  # there is nobody (left)
+        while time.monotonic() < deadline:
+            os.killpg(leader, 0)
+            pause.wait(0.01)
+        for number in (signal.SIGHUP, signal.SIGCONT):
+            os.killpg(leader, number)
 
 
 def detach() -> None:

@@ -22,7 +22,7 @@ from rpyc_kernel.settings import WorkerSettings
 from rpyc_kernel.system import ring
 from rpyc_kernel.system.processes import STACK_SIGNAL
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
-from rpyc_kernel.worker import debugging, forks, printing
+from rpyc_kernel.worker import debugging, forks, leaving, printing
 from rpyc_kernel.worker.capture import Stream, current_execution, follow_threads
 from rpyc_kernel.worker.comms import Comms
 from rpyc_kernel.worker.control import Control
@@ -105,6 +105,7 @@ def main(arguments: list[str]) -> None:
     sys.argv = [""]
     control.start()
     loop.run()
+    leaving.leave()
 
 
 def _greeting(generation: int, loop: MainLoop, engine: str, debugger: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import rpyc_kernel
 from rpyc_kernel import ExecutionInterrupted, KernelClient
 from rpyc_kernel.core.contract import Kind
 from tests.end_to_end.clients import PATIENCE_S
-from tests.support.folders import temporary_folders
+from tests.support.folders import Folders, temporary_folders
 from tests.support.processes import list_processes
 from tests.support.waiting import wait_until
 
@@ -148,3 +148,44 @@ def test_an_exception_while_nothing_runs_is_shown_and_the_kernel_stays(kernel: K
     assert "asyncio" not in shown
     assert "rpyc_kernel" not in shown
     assert kernel.execute("kept", timeout=PATIENCE_S).value == "the namespace"
+
+
+# ---------------------------------------------------------------------- children, and the end of the worker
+
+BACKGROUND = """
+import atexit, subprocess, sys, threading
+def start(path, before="", **options):
+    command = f"{{before}} echo $$ > {{path}}.new; mv {{path}}.new {{path}}; exec sleep 600"
+    return subprocess.Popen(["sh", "-c", command], stdout=subprocess.DEVNULL, **options)
+start({0!r} + "/plain")
+start({0!r} + "/apart", start_new_session=True)
+start({0!r} + "/deaf", before="trap '' HUP;")
+atexit.register(lambda: open({0!r} + "/last_words", "w").close())
+threading.Thread(target=threading.Event().wait).start()
+import concurrent.futures
+concurrent.futures.ThreadPoolExecutor(1).submit(int).result()
+"""
+ENDS = {
+    "restart": lambda kernel: kernel.restart(timeout=PATIENCE_S),
+    "shutdown": lambda kernel: kernel.shutdown(timeout=PATIENCE_S),
+    "killed": lambda kernel: os.kill(kernel.status()["worker_pid"], signal.SIGKILL),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_children_end_with_the_worker_unless_they_are_detached(folders: Folders, end: str, tmp_path: Path):
+    with rpyc_kernel.start("demo", engine="plain", timeout=PATIENCE_S) as kernel:
+        kernel.execute(BACKGROUND.format(str(tmp_path)), timeout=PATIENCE_S)
+        plain, apart, deaf = (read_pid(tmp_path / name) for name in ("plain", "apart", "deaf"))
+        try:
+            ENDS[end](kernel)
+            wait_until(lambda: plain not in list_alive(), PATIENCE_S, "the child's end")
+            if end != "killed":
+                assert (tmp_path / "last_words").exists()
+            if end != "shutdown":
+                assert kernel.execute("6 * 7", timeout=PATIENCE_S).value == 42
+                kernel.shutdown(timeout=PATIENCE_S)
+            assert {apart, deaf} <= list_alive()
+        finally:
+            for pid in (apart, deaf):
+                os.kill(pid, signal.SIGKILL)

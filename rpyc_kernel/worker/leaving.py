@@ -1,0 +1,39 @@
+"""The end of a worker that is asked to leave: the ``atexit`` functions of user code run, whatever its threads do."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import sys
+import threading
+
+from rpyc_kernel.system.threads import make_thread
+
+_PATIENCE_S = 0.5
+
+
+def leave(patience_s: float = _PATIENCE_S) -> None:
+    """Return if all threads that the interpreter waits for at its end have ended in time, else end the process here.
+
+    The interpreter would wait for them without limit, and the hub does not: it would kill the worker before the
+    functions have run.
+    """
+    ended = threading.Event()
+
+    def join_all() -> None:
+        for call in reversed(getattr(threading, "_threading_atexits", [])):  # how executors tell their threads to end
+            call()
+        for thread in threading.enumerate():
+            if not thread.daemon and thread is not threading.main_thread():
+                thread.join()
+        ended.set()
+
+    make_thread(join_all, "leaving").start()
+    if ended.wait(patience_s):
+        return
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # it may be the user's
+            stream.flush()
+    os._exit(0)

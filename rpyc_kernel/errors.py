@@ -12,7 +12,7 @@
     │   ├── NotAsked            answering a prompt that nobody asked
     │   ├── NotAvailable        a value that is no longer, or never was, kept
     │   ├── NotPlain            a value that only a pickle could carry
-    │   └── NotPermitted        the session's role does not allow it
+    │   └── NotPermitted        the role of the connection does not allow it
     ├── ExecutionError          the user code's: it raised
     │   └── ExecutionInterrupted  … because somebody interrupted it
     ├── ExecutionDropped        it never ran: cancelled, or aborted behind an error of its session
@@ -79,7 +79,7 @@ class NotPlain(RequestError, TypeError):
 
 
 class NotPermitted(RequestError, PermissionError):
-    """The role of the session does not allow this."""
+    """The role of the connection does not allow this."""
 
 
 class ExecutionError(KernelError):

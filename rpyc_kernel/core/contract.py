@@ -96,7 +96,7 @@ class Space:
 
 
 class Role:
-    """What a session may do: a person or program that works, or one that only looks on."""
+    """What a connection may do: that of a person or program that works, or of one that only looks on."""
 
     USER: Final = "user"
     OBSERVER: Final = "observer"

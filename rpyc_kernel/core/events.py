@@ -1,6 +1,7 @@
 """What can happen to a kernel: the facts that `KernelState` decides upon.
 
-Each is in the past tense and carries the time at which it happened, so that decisions need no clock.
+Each is in the past tense and carries the time at which it happened, so that decisions need no clock. Each request
+carries the role of the connection that made it: a session has none, as connections of both roles may share it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class SessionLeft:
     """One of the session's connections ended."""
 
     session: str
+    role: str = Role.USER
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class CodeSubmitted:
     lane: str = Lane.MAIN
     call: str | None = None
     form: Form | None = None
+    role: str = Role.USER
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class CancelRequested:
 
     session: str
     execution: int
+    role: str = Role.USER
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class InterruptRequested:
     session: str
     execution: int | None
     force: str = Force.SIGNAL
+    role: str = Role.USER
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,7 @@ class InputAnswered:
     session: str
     text: str | None
     execution: int | None = None
+    role: str = Role.USER
 
 
 @dataclass(frozen=True)
@@ -158,6 +164,7 @@ class RestartRequested:
     """A session wants a new namespace."""
 
     session: str
+    role: str = Role.USER
 
 
 @dataclass(frozen=True)
@@ -166,6 +173,7 @@ class ShutdownRequested:
 
     session: str | None
     reason: str
+    role: str = Role.USER
 
 
 @dataclass(frozen=True)

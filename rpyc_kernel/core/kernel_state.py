@@ -49,6 +49,15 @@ from rpyc_kernel.errors import (
 
 _GONE = "the worker was gone when a new hub came"
 
+_Request = (
+    events.CodeSubmitted
+    | events.CancelRequested
+    | events.InterruptRequested
+    | events.InputAnswered
+    | events.RestartRequested
+    | events.ShutdownRequested
+)
+
 MAX_FAILED_STARTS = 3
 """After so many workers in a row that died before they were ready, the hub stops trying and says so."""
 
@@ -59,6 +68,7 @@ class Execution:
 
     id: int
     session: str
+    name: str
     code: str
     lane: str
     stop_on_error: bool
@@ -123,9 +133,10 @@ class KernelState:
 
     def handle_session_left(self, left: events.SessionLeft) -> list[Action]:
         """A client is gone; its executions and prompts stay. A private kernel ends with its last client."""
-        if not self.sessions.leave(left.session):
+        name = self.sessions.name_of(left.session)
+        if not self.sessions.leave(left.session, left.role):
             return []
-        record = Record(Kind.CLIENT_LEFT, None, left.session, {"name": self.sessions.name_of(left.session)})
+        record = Record(Kind.CLIENT_LEFT, None, left.session, {"name": name})
         return [record, *self._end_if_deserted("the last client of a private kernel left")]
 
     def handle_starter_lost(self) -> list[Action]:
@@ -141,7 +152,7 @@ class KernelState:
 
     def handle_code_submitted(self, submitted: events.CodeSubmitted) -> Decision:
         """Give the code a number and a place; the answer is the number."""
-        self._require_user(submitted.session, "execute code")
+        _require_user(submitted, self.sessions.name_of(submitted.session), "execute code")
         require_code(submitted.code)
         if submitted.lane not in (Lane.MAIN, Lane.SIDE):
             raise RequestError(f"unknown lane {submitted.lane!r}; choose 'main' or 'side'")
@@ -152,6 +163,7 @@ class KernelState:
         execution = Execution(
             self._last_execution + 1,
             submitted.session,
+            self.sessions.name_of(submitted.session),
             submitted.code,
             submitted.lane,
             submitted.stop_on_error,
@@ -167,7 +179,7 @@ class KernelState:
             execution.session,
             {
                 "code": execution.code,
-                "name": self.sessions.name_of(execution.session),
+                "name": execution.name,
                 "lane": execution.lane,
                 "position": position,
                 "stop_on_error": execution.stop_on_error,
@@ -197,7 +209,7 @@ class KernelState:
 
     def handle_cancel_requested(self, cancel: events.CancelRequested) -> Decision:
         """Take one queued execution out; the answer is its number."""
-        self._require_user(cancel.session, "cancel an execution")
+        _require_user(cancel, self.sessions.name_of(cancel.session), "cancel an execution")
         execution = self._find(cancel.execution)
         if execution is None:
             raise NotQueued(f"execution {cancel.execution} has finished already; there is nothing to cancel")
@@ -209,7 +221,7 @@ class KernelState:
 
     def handle_interrupt_requested(self, interrupt: events.InterruptRequested) -> Decision:
         """Interrupt exactly the execution that is named, or what runs; the answer is its number."""
-        self._require_user(interrupt.session, "interrupt")
+        _require_user(interrupt, self.sessions.name_of(interrupt.session), "interrupt")
         if interrupt.force not in (Force.SIGNAL, Force.EXCEPTION, Force.TERMINATE):
             raise RequestError(f"unknown force {interrupt.force!r}; choose 'signal', 'exception' or 'terminate'")
         target = self._running if interrupt.execution is None else interrupt.execution
@@ -252,7 +264,7 @@ class KernelState:
 
     def handle_input_answered(self, answered: events.InputAnswered) -> Decision:
         """Pass one answer on; a second answer to the same prompt is an error. The text itself is not recorded."""
-        self._require_user(answered.session, "answer a prompt")
+        _require_user(answered, self.sessions.name_of(answered.session), "answer a prompt")
         waiting = [
             prompt for prompt in self._prompts.values() if answered.execution in (None, prompt.execution)
         ]  # oldest first
@@ -350,7 +362,7 @@ class KernelState:
 
     def handle_restart_requested(self, restart: events.RestartRequested) -> Decision:
         """Replace the worker; the answer is the generation to come, which runs what is submitted from now on."""
-        self._require_user(restart.session, "restart the kernel")
+        _require_user(restart, self.sessions.name_of(restart.session), "restart the kernel")
         if self.lifecycle == State.STOPPING:
             raise RequestError("the kernel is stopping; start it again instead of restarting it")
         by = self.sessions.name_of(restart.session)
@@ -366,8 +378,7 @@ class KernelState:
 
     def handle_shutdown_requested(self, shutdown: events.ShutdownRequested) -> Decision:
         """End the worker, then the hub."""
-        if shutdown.session is not None:
-            self._require_user(shutdown.session, "stop the kernel")
+        _require_user(shutdown, self.sessions.name_of(shutdown.session), "stop the kernel")
         if self.lifecycle == State.STOPPING:
             return Decision(None, [])
         has_worker = self.lifecycle != State.DEAD
@@ -390,6 +401,7 @@ class KernelState:
             execution = Execution(
                 number,
                 session,
+                queued["name"],
                 queued["code"],
                 queued["lane"],
                 queued["stop_on_error"],
@@ -467,7 +479,7 @@ class KernelState:
         return {
             "execution": execution.id,
             "session": execution.session,
-            "name": self.sessions.name_of(execution.session),
+            "name": execution.name,
             "code": execution.code[:200],
         }
 
@@ -476,10 +488,6 @@ class KernelState:
         if not 0 < number <= self._last_execution:
             raise NoSuchExecution(f"there is no execution {number}; the last one is {self._last_execution}")
         return self._unfinished.get(number)
-
-    def _require_user(self, session: str, what: str) -> None:
-        if self.sessions.role_of(session) == Role.OBSERVER:
-            raise NotPermitted(f"session {self.sessions.name_of(session)!r} only observes; it cannot {what}")
 
     def _remedy(self) -> str:
         return "; restart it first" if self.lifecycle == State.DEAD else ""
@@ -556,6 +564,11 @@ class KernelState:
 
 def _run_code(execution: Execution) -> RunCode:
     return RunCode(execution.id, execution.code, execution.lane, execution.call, execution.form)
+
+
+def _require_user(request: _Request, name: str, what: str) -> None:
+    if request.role != Role.USER:
+        raise NotPermitted(f"session {name!r} only observes; it cannot {what}")
 
 
 def require_code(code: str) -> None:

@@ -1,4 +1,8 @@
-"""Who takes part: sessions, which outlive the connections of their clients."""
+"""Who takes part: sessions, which outlive the connections of their clients for a while.
+
+A session is known by its id, has a name, and no role: that is each connection's own. Who only looks on under the
+session of somebody who works there takes nothing away from them, and gains nothing by it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ from dataclasses import dataclass
 
 from rpyc_kernel.core.contract import Role
 
-_SHOWN_ABSENT = 20
+_KEPT_ABSENT = 20
+"""How many are remembered that have gone; what they left in the queue knows its owner by itself."""
 
 
 @dataclass
@@ -14,62 +19,85 @@ class Session:
     """One participant, present while it has at least one connection."""
 
     id: str
-    name: str
+    name: str = ""
     role: str = Role.USER
-    connections: int = 0
+    users: int = 0
+    observers: int = 0
 
     @property
-    def is_present(self) -> bool:
-        """Whether a client is connected under this session now."""
-        return self.connections > 0
+    def connections(self) -> int:
+        """How many clients are connected under this session now."""
+        return self.users + self.observers
+
+    def count(self, role: str, change: int) -> None:
+        """Count connections of a role."""
+        if role == Role.OBSERVER:
+            self.observers += change
+        else:
+            self.users += change
+        if self.connections:
+            self.role = Role.USER if self.users else Role.OBSERVER
 
 
 class Sessions:
-    """All sessions this kernel has met."""
+    """Those present, and the last few that have gone."""
 
     def __init__(self) -> None:
-        self._by_id: dict[str, Session] = {}
+        self._present: dict[str, Session] = {}
+        self._absent: dict[str, Session] = {}
 
     def join(self, session_id: str, name: str, role: str) -> bool:
         """Count one more connection; True when the session was not present before."""
-        session = self._by_id.setdefault(session_id, Session(session_id, name, role))
-        session.name, session.role = name or session.name, role
-        session.connections += 1
-        return session.connections == 1
+        session = self._present.get(session_id)
+        is_first = session is None
+        if session is None:
+            session = self._present[session_id] = self._absent.pop(session_id, Session(session_id))
+        if role == Role.USER or not session.name:
+            session.name = name or session.name
+        session.count(role, 1)
+        return is_first
 
-    def leave(self, session_id: str) -> bool:
+    def leave(self, session_id: str, role: str) -> bool:
         """Count one connection less; True when it was the last."""
-        session = self._by_id.get(session_id)
-        if session is None or not session.is_present:
+        session = self._present.get(session_id)
+        if session is None:
             return False
-        session.connections -= 1
-        return session.connections == 0
+        session.count(role, -1)
+        if session.connections:
+            return False
+        del self._present[session_id]
+        self._keep(session)
+        return True
 
     def remember(self, session_id: str, name: str, role: str) -> None:
         """Know a session that is not present (yet): it was there under an earlier hub; what it said last counts."""
-        self._by_id[session_id] = Session(session_id, name, role)
+        self._absent.pop(session_id, None)
+        self._keep(Session(session_id, name, role))
+
+    def _keep(self, session: Session) -> None:
+        self._absent[session.id] = session
+        while len(self._absent) > _KEPT_ABSENT:
+            del self._absent[next(iter(self._absent))]
 
     @property
     def are_present(self) -> bool:
         """Whether anybody is connected."""
-        return any(session.is_present for session in self._by_id.values())
+        return bool(self._present)
 
     def name_of(self, session_id: str | None) -> str:
-        """The display name, or the id where none was given."""
-        session = self._by_id.get(session_id or "")
+        """The display name, or the id where none was given or the session is not known (any more)."""
+        session = self._present.get(session_id or "") or self._absent.get(session_id or "")
         return (session.name or session.id) if session else (session_id or "")
 
-    def role_of(self, session_id: str) -> str:
-        """The role; a session never met is an ordinary user."""
-        session = self._by_id.get(session_id)
-        return session.role if session else Role.USER
-
     def snapshot(self) -> tuple[dict[str, object], ...]:
-        """Those present, and the last few others, as plain data."""
-        present = [session for session in self._by_id.values() if session.is_present]
-        absent = [session for session in self._by_id.values() if not session.is_present]
-        ordered = [*present, *absent[-_SHOWN_ABSENT:]]
+        """Those present, and the last few others, as plain data: the role is the strongest of the connections."""
         return tuple(
-            {"id": session.id, "name": session.name, "role": session.role, "connections": session.connections}
-            for session in ordered
+            {
+                "id": session.id,
+                "name": session.name,
+                "role": session.role,
+                "connections": session.connections,
+                "observers": session.observers,
+            }
+            for session in (*self._present.values(), *self._absent.values())
         )

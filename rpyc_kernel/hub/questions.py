@@ -24,12 +24,14 @@ class Questions(CheckedService):
         hub: the kernel.
         session: whose connection this is.
         later: runs what takes a while off the connection's thread.
+        role: what this connection may do, whatever others of its session may.
     """
 
-    def __init__(self, hub: Hub, session: str, later: Executor) -> None:
+    def __init__(self, hub: Hub, session: str, later: Executor, role: str) -> None:
         self._hub = hub
         self._session = session
         self._later = later
+        self._role = role
 
     # ------------------------------------------------------------------ code
 
@@ -124,9 +126,9 @@ class Questions(CheckedService):
     # ------------------------------------------------------------------ asking
 
     def _require_user(self, what: str) -> None:
-        sessions = self._hub.look(lambda state: state.sessions)
-        if sessions.role_of(self._session) == Role.OBSERVER:
-            raise NotPermitted(f"session {sessions.name_of(self._session)!r} only observes; it cannot {what}")
+        if self._role != Role.USER:
+            name = self._hub.look(lambda state: state.sessions.name_of(self._session))
+            raise NotPermitted(f"session {name!r} only observes; it cannot {what}")
 
     def _ask_worker(self, method: str, *arguments: Any) -> Future[Any]:
         supervisor = self._hub.supervisor

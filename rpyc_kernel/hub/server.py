@@ -188,7 +188,7 @@ class Server:
         if welcome.channel == handshake.COMMANDS:
             self._serve_session(sock, identity)
         elif welcome.channel == handshake.EVENTS:
-            self._serve_values(sock, identity.session)
+            self._serve_values(sock, identity)
         else:
             self._pass_to_worker(sock, _PASSED_ON[welcome.channel])
 
@@ -206,13 +206,15 @@ class Server:
         assert self._hub is not None
         came_first = service.join(self._hub, identity.session, identity.name, identity.role)
         try:
-            self._serve_values(sock, identity.session, came_first=came_first)
+            self._serve_values(sock, identity, came_first=came_first)
         finally:
-            service.leave(self._hub, identity.session)
+            service.leave(self._hub, identity.session, identity.role)
 
-    def _serve_values(self, sock: socket.socket, session: str, *, came_first: bool = False) -> None:
+    def _serve_values(self, sock: socket.socket, identity: handshake.Identity, *, came_first: bool = False) -> None:
         assert self._hub is not None
-        offered = service.HubService(self._hub, session, self._name, self._later, came_first=came_first)
+        offered = service.HubService(
+            self._hub, identity.session, self._name, self._later, came_first=came_first, role=identity.role
+        )
         with self._lock:
             self._services.add(offered)
         try:

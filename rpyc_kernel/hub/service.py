@@ -33,11 +33,16 @@ class HubService(Questions):
         name: the kernel's name.
         later: runs what takes a while off the connection's thread.
         came_first: nobody else had this session when this connection came.
+        role: what this connection may do.
     """
 
-    def __init__(self, hub: Hub, session: str, name: str, later: Executor, *, came_first: bool) -> None:
-        super().__init__(hub, session, later)
+    def __init__(
+        self, hub: Hub, session: str, name: str, later: Executor, *, came_first: bool, role: str = Role.USER
+    ) -> None:
+        super().__init__(hub, session, later, role)
         self._name = name
+        # Who looks on has a place of its own, and moves nobody else's. No session's id has a line end in it.
+        self._reads_as = session if role == Role.USER else f"{session}\n{role}"
         self._came_first = came_first
         self._read_up_to: int | None = None
 
@@ -48,8 +53,9 @@ class HubService(Questions):
         return freeze(
             {
                 "session": self._session,
+                "role": self._role,
                 "came_first": self._came_first,
-                "cursor": self._hub.journal.cursor_of(self._session),
+                "cursor": self._hub.journal.cursor_of(self._reads_as),
                 "last": self._hub.journal.last,
                 "kernel": self._name,
                 "protocol": PROTOCOL_VERSION,
@@ -85,7 +91,7 @@ class HubService(Questions):
     ) -> int:
         """Queue code; returns the number of the execution at once. ``form`` has pairs; see `core.form.Form`."""
         told = Form.read(form)
-        submitted = events.CodeSubmitted(self._session, code, time.time(), stop_on_error, lane, call, told)
+        submitted = events.CodeSubmitted(self._session, code, time.time(), stop_on_error, lane, call, told, self._role)
         return int(self._hub.ask(lambda state: state.handle_code_submitted(submitted)))
 
     def exposed_run(self, code: Code, stop_on_error: bool = True, wait_s: float = 20.0) -> Any:
@@ -108,17 +114,17 @@ class HubService(Questions):
 
     def exposed_cancel(self, execution: int) -> int:
         """Take a queued execution out of the queue."""
-        cancel = events.CancelRequested(self._session, execution)
+        cancel = events.CancelRequested(self._session, execution, self._role)
         return int(self._hub.ask(lambda state: state.handle_cancel_requested(cancel)))
 
     def exposed_interrupt(self, execution: int | None = None, force: str = Force.SIGNAL) -> int:
         """Interrupt one running execution, or (None) what runs on the main lane; returns its number."""
-        interrupt = events.InterruptRequested(self._session, execution, force)
+        interrupt = events.InterruptRequested(self._session, execution, force, self._role)
         return int(self._hub.ask(lambda state: state.handle_interrupt_requested(interrupt)))
 
     def exposed_answer_input(self, text: str | None, execution: int | None = None) -> int | None:
         """Answer a prompt; None is end-of-file. Returns the number of the execution that asked."""
-        answered = events.InputAnswered(self._session, text, execution)
+        answered = events.InputAnswered(self._session, text, execution, self._role)
         answer: int | None = self._hub.ask(lambda state: state.handle_input_answered(answered))
         return answer
 
@@ -142,7 +148,7 @@ class HubService(Questions):
             raise RequestError(f"unknown scope {scope!r}; choose 'all' or 'session'")
         cursor = self._check_cursor(cursor)
         if acknowledge:
-            self._hub.journal.acknowledge(self._session, cursor)
+            self._hub.journal.acknowledge(self._reads_as, cursor)
         limit = max(1, min(limit, _MAX_EVENTS))
         wait_s = max(0.0, min(wait_s, _MAX_WAIT_S))
         answer = self._hub.journal.read(cursor, limit, wait_s, scope, self._session)
@@ -162,7 +168,7 @@ class HubService(Questions):
 
     def exposed_acknowledge(self, cursor: int) -> None:
         """Remember how far this session has dealt with events."""
-        self._hub.journal.acknowledge(self._session, self._check_cursor(cursor))
+        self._hub.journal.acknowledge(self._reads_as, self._check_cursor(cursor))
 
     def exposed_history(self, pattern: str = "", limit: int = 1000) -> tuple[tuple[int, int, float, str, str], ...]:
         """Return the newest inputs that contain ``pattern``: (seq, execution, time, author, code), oldest first."""
@@ -176,13 +182,13 @@ class HubService(Questions):
 
     def exposed_restart(self) -> int:
         """Replace the worker; returns the generation to come."""
-        restart = events.RestartRequested(self._session)
+        restart = events.RestartRequested(self._session, self._role)
         return int(self._hub.ask(lambda state: state.handle_restart_requested(restart)))
 
     def exposed_shutdown(self) -> None:
         """End worker and hub."""
         name = self._hub.look(lambda state: state.sessions.name_of(self._session))
-        shutdown = events.ShutdownRequested(self._session, f"stopped by {name}")
+        shutdown = events.ShutdownRequested(self._session, f"stopped by {name}", self._role)
         self._hub.ask(lambda state: state.handle_shutdown_requested(shutdown))
 
     def exposed_stack(self, timeout_s: float = 2.0) -> Future[str]:
@@ -202,6 +208,6 @@ def join(hub: Hub, session: str, name: str, role: str = Role.USER) -> bool:
     return bool(hub.ask(lambda state: state.handle_session_joined(events.SessionJoined(session, name, role))))
 
 
-def leave(hub: Hub, session: str) -> None:
+def leave(hub: Hub, session: str, role: str = Role.USER) -> None:
     """A client has gone."""
-    hub.tell(lambda state: state.handle_session_left(events.SessionLeft(session)))
+    hub.tell(lambda state: state.handle_session_left(events.SessionLeft(session, role)))

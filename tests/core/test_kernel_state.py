@@ -58,8 +58,8 @@ def ask(state, execution, token=7, prompt="? "):
     return state.handle_input_wanted(events.InputWanted(execution, token, prompt, False))
 
 
-def answer(state, text="yes", execution=None, session="a"):
-    return state.handle_input_answered(events.InputAnswered(session, text, execution))
+def answer(state, text="yes", execution=None, session="a", role=Role.USER):
+    return state.handle_input_answered(events.InputAnswered(session, text, execution, role))
 
 
 def die(state, reason="killed by SIGSEGV"):
@@ -169,23 +169,51 @@ def test_those_present_stand_first_among_the_sessions(state):
 
 
 @pytest.mark.parametrize(
-    "request_by",
+    "request_as",
     [
-        lambda state, session: submit(state, session),
-        lambda state, session: state.handle_cancel_requested(events.CancelRequested(session, 1)),
-        lambda state, session: interrupt(state, session=session),
-        lambda state, session: answer(state, session=session),
-        lambda state, session: restart(state, session),
-        lambda state, session: shut_down(state, session),
+        lambda state, role: submit(state, role=role),
+        lambda state, role: state.handle_cancel_requested(events.CancelRequested("a", 2, role)),
+        lambda state, role: state.handle_interrupt_requested(events.InterruptRequested("a", 1, role=role)),
+        lambda state, role: answer(state, role=role),
+        lambda state, role: state.handle_restart_requested(events.RestartRequested("a", role)),
+        lambda state, role: state.handle_shutdown_requested(events.ShutdownRequested("a", "stopped", role)),
     ],
     ids=["submit", "cancel", "interrupt", "answer", "restart", "shutdown"],
 )
-def test_an_observer_changes_nothing(state, request_by):
-    submit(state)
+def test_an_observer_changes_nothing_also_under_the_session_of_a_user(state, request_as):
+    submit(state), submit(state), ask(state, 1)
     before = state.status()
-    with pytest.raises(NotPermitted, match="session 'olga' only observes"):
-        request_by(state, "o")
+    with pytest.raises(NotPermitted, match="session 'alice' only observes"):
+        request_as(state, Role.OBSERVER)
     assert state.status() == before
+    assert request_as(state, Role.USER)
+
+
+def test_who_looks_on_under_the_session_of_a_user_takes_nothing_away(state):
+    assert state.handle_session_joined(events.SessionJoined("a", "mallory", Role.OBSERVER)) == (False, [])
+    assert submit(state) == 1
+    (alice,) = [session for session in state.status()["sessions"] if session["id"] == "a"]
+    assert alice == {"id": "a", "name": "alice", "role": Role.USER, "connections": 2, "observers": 1}
+    assert state.handle_session_left(events.SessionLeft("a", Role.USER)) == []
+    (alice,) = [session for session in state.status()["sessions"] if session["id"] == "a"]
+    assert (alice["role"], alice["connections"]) == (Role.OBSERVER, 1)
+    assert records(state.handle_session_left(events.SessionLeft("a", Role.OBSERVER)), Kind.CLIENT_LEFT)
+
+
+def test_sessions_that_have_gone_are_forgotten(state):
+    state.handle_session_joined(events.SessionJoined("owner", "olaf"))
+    running, waiting = submit(state, "owner"), submit(state, "owner")
+    state.handle_session_left(events.SessionLeft("owner"))
+    for number in range(400):
+        state.handle_session_joined(events.SessionJoined(f"s{number}", f"guest {number}"))
+        state.handle_session_left(events.SessionLeft(f"s{number}"))
+    status = state.status()
+    assert [s["name"] for s in status["sessions"]][:4] == ["alice", "bob", "olga", "guest 380"]
+    assert len(status["sessions"]) == 3 + 20
+    assert [item["name"] for item in (status["running"], *status["queue"])] == ["olaf", "olaf"]
+    state.handle_session_joined(events.SessionJoined("owner", "olaf"))
+    state.handle_cancel_requested(events.CancelRequested("owner", waiting))
+    finish(state, running)
 
 
 # The main lane
@@ -745,7 +773,7 @@ def test_a_worker_that_becomes_ready_while_the_kernel_stops_is_ended():
 @pytest.fixture
 def restored():
     """What a new hub finds: 2 runs, 3 runs beside it, 4 waits; 1 has finished."""
-    queued = {"code": "1", "lane": Lane.MAIN, "stop_on_error": True, "call": None}
+    queued = {"code": "1", "name": "alice", "lane": Lane.MAIN, "stop_on_error": True, "call": None}
     state = KernelState()
     state.restore(
         events.Restored(
@@ -770,9 +798,7 @@ def test_a_new_hub_knows_what_the_journal_knows(restored):
     assert [item["execution"] for item in status["side"]] == [3]
     assert queue(restored) == [4]
     assert status["prompts"] == ({"execution": 2, "session": "a"},)
-    assert [(s["name"], s["connections"]) for s in status["sessions"]] == [("alicia", 0), ("olga", 0)]
-    with pytest.raises(NotPermitted):
-        submit(restored, "o")
+    assert [(s["name"], s["connections"]) for s in status["sessions"]] == [("olga", 0), ("alicia", 0)]
 
 
 def test_a_worker_that_was_taken_over_goes_on(restored):

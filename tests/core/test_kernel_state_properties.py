@@ -31,6 +31,7 @@ CALM_STEPS = 8
 """How many steps lie between two disasters, so that queues have time to form."""
 
 sessions = st.sampled_from((*USERS, *USERS, OBSERVER))
+roles = st.sampled_from((Role.USER, Role.USER, Role.OBSERVER))
 users = st.sampled_from(USERS)
 lanes = st.sampled_from((Lane.MAIN, Lane.MAIN, Lane.MAIN, Lane.SIDE))
 
@@ -105,8 +106,10 @@ class KernelLife(RuleBasedStateMachine):
 
     @initialize()
     def begin(self):
-        self.state.handle_session_joined(events.SessionJoined(OBSERVER, "olga", Role.OBSERVER))
-        self.perform([Record(Kind.CLIENT_JOINED, None, OBSERVER, {"name": "olga", "role": Role.OBSERVER})])
+        self.state.handle_session_joined(events.SessionJoined(OBSERVER, f"name of {OBSERVER}", Role.OBSERVER))
+        self.perform(
+            [Record(Kind.CLIENT_JOINED, None, OBSERVER, {"name": f"name of {OBSERVER}", "role": Role.OBSERVER})]
+        )
         self.perform(self.state.start())
 
     # Carrying out what was decided, and checking each step
@@ -195,16 +198,14 @@ class KernelLife(RuleBasedStateMachine):
 
     # Clients
 
-    @rule(session=sessions)
-    def join(self, session):
-        role = Role.OBSERVER if session == OBSERVER else Role.USER
-        self.perform(
-            self.state.handle_session_joined(events.SessionJoined(session, f"name of {session}", role)).actions
-        )
+    @rule(session=sessions, role=roles)
+    def join(self, session, role):
+        joined = events.SessionJoined(session, f"name of {session}", role)
+        self.perform(self.state.handle_session_joined(joined).actions)
 
-    @rule(session=sessions)
-    def leave(self, session):
-        self.perform(self.state.handle_session_left(events.SessionLeft(session)))
+    @rule(session=sessions, role=roles)
+    def leave(self, session, role):
+        self.perform(self.state.handle_session_left(events.SessionLeft(session, role)))
 
     def draw_number(self, data):
         """An execution that waits or runs, or with less weight one that has finished or never was."""
@@ -212,18 +213,18 @@ class KernelLife(RuleBasedStateMachine):
         strange = (-1, 0, len(self.queued) + 1, *list(self.finished)[-2:])
         return data.draw(st.sampled_from((*known, *known, *strange)), label="execution")
 
-    @rule(submissions=st.lists(st.tuples(sessions, lanes, st.booleans()), min_size=1, max_size=4))
+    @rule(submissions=st.lists(st.tuples(sessions, lanes, st.booleans(), roles), min_size=1, max_size=4))
     def submit(self, submissions):
-        for session, lane, stop_on_error in submissions:
-            self.submit_one(session, lane, stop_on_error)
+        for session, lane, stop_on_error, role in submissions:
+            self.submit_one(session, lane, stop_on_error, role)
 
-    def submit_one(self, session, lane, stop_on_error):
+    def submit_one(self, session, lane, stop_on_error, role):
         number = len(self.queued) + 1
         self.owner[number], self.lane[number], self.stops_on_error[number] = session, lane, stop_on_error
-        submitted = events.CodeSubmitted(session, "1", self.time, stop_on_error, lane)
+        submitted = events.CodeSubmitted(session, "1", self.time, stop_on_error, lane, role=role)
         takes_code = self.state.lifecycle not in (State.DEAD, State.STOPPING)
         decision = self.ask(lambda: self.state.handle_code_submitted(submitted), NotPermitted, RequestError)
-        assert (decision is not None) == (takes_code and session != OBSERVER)
+        assert (decision is not None) == (takes_code and role == Role.USER)
         assert decision is None or decision.answer == number
 
     @rule(session=users, data=st.data())
@@ -422,7 +423,7 @@ class KernelLife(RuleBasedStateMachine):
         ours, theirs = self.state.status(), fresh.status()
         for part in ("queue", "running", "side", "prompts", "last_execution"):
             assert theirs[part] == ours[part], part
-        assert {s["id"]: s["role"] for s in theirs["sessions"]} == {s["id"]: s["role"] for s in ours["sessions"]}
+        assert {s["id"]: s["name"] for s in theirs["sessions"]} == {s["id"]: s["name"] for s in ours["sessions"]}
 
     def teardown(self):
         """From wherever the machine ended, a shutdown leads to an end, and nothing stays unfinished."""

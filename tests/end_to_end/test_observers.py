@@ -52,3 +52,26 @@ def test_an_observer_sees_everything(kernel, connect):
 def test_an_unknown_role_is_refused(kernel):
     with pytest.raises(ConnectionFailed, match="there is no role 'owner'; choose 'user' or 'observer'"):
         rpyc_kernel.connect("demo", role="owner")
+
+
+def test_an_observer_may_not_run_code_by_a_connection_that_only_looks(kernel, connect):
+    observer = connect(name="looker-on", role="observer", joins=False)
+    with pytest.raises(NotPermitted, match="only observes; it cannot execute code"):
+        observer.submit("1")
+    assert kernel.status()["last_execution"] == 0
+
+
+def test_an_observer_under_a_users_session_takes_nothing_from_it_and_gains_nothing(kernel, connect):
+    kernel.execute("1", timeout=DEADLINE_S)
+    kernel.acknowledge(1)
+    with connect(session=kernel.session, name="mallory", role="observer") as observer:
+        for act in FORBIDDEN.values():
+            with pytest.raises(NotPermitted, match="only observes; it cannot"):
+                act(observer)
+        observer.acknowledge(5)
+        (own,) = [session for session in kernel.sessions() if session["id"] == kernel.session]
+        assert (own["name"], own["role"], own["observers"]) == (kernel.name, "user", 1)
+        assert kernel.execute("6 * 7", timeout=DEADLINE_S).value == 42
+    assert kernel.submit("6 * 7").result(DEADLINE_S) == 42
+    with connect(session=kernel.session) as again:
+        assert again.last_seen == 1

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rpyc_kernel.core.contract import MAX_CODE_CHARS, Force, Lane, Scope
+from rpyc_kernel.core.contract import MAX_CODE_CHARS, Force, Lane, Role, Scope
 from rpyc_kernel.core.form import Form
-from rpyc_kernel.errors import KernelError, RequestError
+from rpyc_kernel.errors import KernelError, NotPermitted, RequestError
 from rpyc_kernel.hub.arguments import Call, CheckedService, Code, FormPairs, Place
 from rpyc_kernel.hub.service import HubService
 from tests.hub.kernels import FakeKernel
@@ -222,3 +222,53 @@ def test_right_arguments_pass_by_place_and_by_name(kernel):
     queued = [payload for kind, payload in kernel.payloads() if kind == "queued"]
     assert [(each["stop_on_error"], each["call"]) for each in queued] == [(False, "call-1"), (True, None)]
     assert [Form.read(each["form"]) for each in queued] == [Form("/a.py", arguments=("x",), cwd="/")] * 2
+
+
+ONLY_LOOK = {
+    "acknowledge",
+    "cells",
+    "children",
+    "complete",
+    "cwd",
+    "definition",
+    "environment",
+    "follow",
+    "hello",
+    "history",
+    "inspect",
+    "is_complete",
+    "last_stack",
+    "module_path",
+    "packages",
+    "python",
+    "read",
+    "signatures",
+    "stack",
+    "status",
+    "variables",
+}
+"""What an observer may do. A method that is not here must refuse it."""
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_an_observer_may_only_look_whatever_its_session_may(kernel, name):
+    user, observer = kernel.connect("a"), kernel.connect("a", role=Role.OBSERVER)
+    user.exposed_execute("'runs for long'")
+    before = kernel.snapshot()[:2]
+    if name.removeprefix("exposed_") in ONLY_LOOK:
+        getattr(observer, name)(**right_arguments(name))
+    else:
+        with pytest.raises(NotPermitted, match="only observes; it cannot"):
+            getattr(observer, name)(**right_arguments(name))
+    assert kernel.snapshot()[:2] == before
+    assert not any(request[0] == "interrupt" for request in kernel.worker.asked)
+
+
+def test_an_observer_moves_nobodys_place_in_the_events(kernel):
+    user, observer = kernel.connect("a"), kernel.connect("a", role=Role.OBSERVER)
+    for _ in range(3):
+        user.exposed_execute("1")
+    user.exposed_acknowledge(1)
+    observer.exposed_acknowledge(3)
+    observer.exposed_read(4, 10, 0.0, Scope.ALL, True)
+    assert [dict(client.exposed_hello())["cursor"] for client in (user, observer)] == [1, 4]

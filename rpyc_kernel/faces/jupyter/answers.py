@@ -16,6 +16,7 @@ from rpyc_kernel.core.contract import State
 from rpyc_kernel.errors import KernelError
 
 PROTOCOL = "5.5"
+_LIKE_IPYKERNEL = "7.4.0"
 _WORKER_START_S = 30.0
 _LOOK_AGAIN_S = 0.1
 _FEATURES = ["kernel subshells"]
@@ -23,8 +24,13 @@ _FEATURES = ["kernel subshells"]
 Content = dict[str, Any]
 
 
-def describe_kernel(kernel: KernelClient) -> Content:
-    """Answer ``kernel_info_request``."""
+def describe_kernel(kernel: KernelClient, *, is_own: bool) -> Content:
+    """Answer ``kernel_info_request``.
+
+    Args:
+        kernel: the kernel.
+        is_own: whether it is the notebook's own, and ends with it.
+    """
     status = ask_status(kernel)
     version = status["python"] or platform.python_version()
     is_ipython = status["engine"] == "ipython"
@@ -32,7 +38,8 @@ def describe_kernel(kernel: KernelClient) -> Content:
         "status": "ok",
         "protocol_version": PROTOCOL,
         "implementation": "rpyc_kernel",
-        "implementation_version": rpyc_kernel.__version__,
+        # Clients compare it with releases of IPython's kernel, to know what they may ask for.
+        "implementation_version": f"{_LIKE_IPYKERNEL}+rpyc.kernel.{rpyc_kernel.__version__}",
         "language_info": {
             "name": "python",
             "version": version,
@@ -42,7 +49,7 @@ def describe_kernel(kernel: KernelClient) -> Content:
             "codemirror_mode": {"name": "ipython" if is_ipython else "python", "version": 3},
             "nbconvert_exporter": "python",
         },
-        "banner": f"Python {version} in the shared kernel {kernel.kernel_name!r}",
+        "banner": f"Python {version} in {'its own' if is_own else 'the shared'} kernel {kernel.kernel_name!r}",
         "help_links": [{"text": "Python Reference", "url": f"https://docs.python.org/{version.rpartition('.')[0]}"}],
         "debugger": bool(status["debugger"]),
         "supported_features": [*_FEATURES, "debugger"] if status["debugger"] else _FEATURES,

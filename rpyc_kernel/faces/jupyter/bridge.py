@@ -31,14 +31,16 @@ from rpyc_kernel.faces.jupyter.following import Following
 from rpyc_kernel.faces.jupyter.members import Members
 from rpyc_kernel.faces.jupyter.parent import Parent
 from rpyc_kernel.faces.jupyter.prompts import Prompts
-from rpyc_kernel.faces.jupyter.publishing import Publisher, describe_death
+from rpyc_kernel.faces.jupyter.publishing import Publisher
 from rpyc_kernel.faces.jupyter.seat import Seat
 from rpyc_kernel.faces.jupyter.subshells import Subshells
+from rpyc_kernel.faces.jupyter.turns import Turns
 
 _log = logging.getLogger(__name__)
 _LOOK_UP_S = 1.0
 _THREADS = 4
 _LEAVING_S = 0.05
+_ANSWERED_IN_THE_END = ("execute_request", "shutdown_request")
 
 Question = Callable[[KernelClient, dict[str, Any]], dict[str, Any]]
 
@@ -60,6 +62,7 @@ class Bridge:
         self._status = 0
         self._is_leaving = threading.Event()
         self._cells = Cells()
+        self._turns = Turns()
         self._channels = channels
         self._seat = seat
         self._members = Members(seat.join, self._refuse)
@@ -85,7 +88,7 @@ class Bridge:
             "is_complete_request": questions.is_complete,
             "history_request": questions.history,
             "comm_info_request": questions.list_comms,
-            "kernel_info_request": lambda kernel, _: answers.describe_kernel(kernel),
+            "kernel_info_request": lambda kernel, _: answers.describe_kernel(kernel, is_own=self._seat.is_owner),
         }
         controls: dict[str, Question] = {
             "usage_request": lambda kernel, _: answers.measure_usage(kernel),
@@ -120,7 +123,10 @@ class Bridge:
         self._channels.publish("status", {"execution_state": "starting"}, None)
         try:
             while self._end is None:
-                for request in self._channels.receive(_LEAVING_S if self._held_interrupts else _LOOK_UP_S):
+                patience_s = self._publisher.go_on()
+                if self._held_interrupts:
+                    patience_s = _LEAVING_S
+                for request in self._channels.receive(_LOOK_UP_S if patience_s is None else patience_s):
                     self._take(request)
                 self._let_interrupts_pass()
                 self._look_for_events()
@@ -152,6 +158,8 @@ class Bridge:
         if handler is None:
             _log.warning("a message of unknown type %r was dropped", request.kind[:100])
             return
+        if request.kind.endswith("_request") and request.kind not in _ANSWERED_IN_THE_END:
+            self._turns.enter(request)
         try:
             handler(request)
         except KeyError as error:
@@ -185,9 +193,7 @@ class Bridge:
 
         def handle(request: Request) -> None:
             self._publisher.publish_state("busy", request.header)
-            content = answer(request)
-            self._channels.reply(request, content)
-            self._publisher.publish_state("idle", request.header)
+            self._reply(request, answer(request))
 
         return handle
 
@@ -206,14 +212,21 @@ class Bridge:
         if isinstance(error, Exception):
             self._fail(request, error)
         elif not done.cancelled():
-            self._channels.reply(request, done.result())
+            self._reply(request, done.result())
+
+    def _reply(self, request: Request, content: dict[str, Any]) -> None:
+        def say() -> None:
+            self._channels.reply(request, content)
             self._publisher.publish_state("idle", request.header)
+
+        self._turns.answer(request, say)
 
     def _fail(self, request: Request, error: Exception) -> None:
         _log.warning("%s failed: %s: %s", request.kind, type(error).__name__, error)
         if request.kind.endswith("_request"):
-            self._channels.reply(request, answers.describe_error(request.kind, error))
-        self._publisher.publish_state("idle", request.header)
+            self._reply(request, answers.describe_error(request.kind, error))
+        else:
+            self._publisher.publish_state("idle", request.header)
 
     def _delete_subshell(self, request: Request) -> dict[str, Any]:
         self._subshells.delete(request.content["subshell_id"])
@@ -327,9 +340,7 @@ class Bridge:
         lost = [*self._cells.unfinished.values(), *self._members.pending]
         self._members.forget_pending()
         for cell in lost:
-            cell.error = describe_death(reason)
-            self._channels.publish("error", cell.error, cell.header)
-            self._publisher.end(cell, Outcome.LOST)
+            self._publisher.lose(cell, reason)
         self._cells.keep_lost(lost)
         if following.error is None:
             self._give_up(reason)

@@ -34,7 +34,8 @@ class Cell:
         has_begun: whether it was said to be busy.
         shown: what it has published.
         is_cut: whether the first part of that was dropped.
-        payload: what else the reply carries: pages, the text of the next input.
+        started: when its code began to run, in seconds since the epoch; None before.
+        payload: what else the reply carries: a page, the text of the next input; the last of each kind.
         error: of the reply.
     """
 
@@ -48,7 +49,8 @@ class Cell:
     shown: deque[Message] = field(default_factory=deque)
     shown_chars: int = 0
     is_cut: bool = False
-    payload: list[dict[str, Any]] = field(default_factory=list)
+    started: float | None = None
+    payload: dict[str, dict[str, Any]] = field(default_factory=dict)
     error: dict[str, Any] | None = None
 
     @property
@@ -121,6 +123,10 @@ class Cells:
         self.unfinished = {number: cell for number, cell in self.unfinished.items() if number in numbers}
         return [cell for cell in self.unfinished.values() if cell.has_begun]
 
+    def sessions(self) -> set[str]:
+        """Who has run something not long ago."""
+        return {str(header.get("session")) for header in self._headers.values()}
+
     def known_header(self, number: int) -> Header | None:
         """The header of an execution that had been added before."""
         return self._headers.get(number)
@@ -136,10 +142,15 @@ def make_header(event: Event) -> Header:
         "msg_id": f"execution-{event.execution}-{event.session}",
         "session": event.session or "",
         "username": event.name,
-        "date": datetime.datetime.fromtimestamp(event.time, datetime.timezone.utc).isoformat(),
+        "date": format_time(event.time),
         "msg_type": "execute_request",
         "version": "5.3",
     }
+
+
+def format_time(seconds: float) -> str:
+    """A time, given in seconds since the epoch, as Jupyter writes it."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).isoformat()
 
 
 def join_streams(messages: Iterable[Message]) -> Iterator[Message]:

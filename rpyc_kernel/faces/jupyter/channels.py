@@ -9,6 +9,7 @@ import contextlib
 import datetime
 import json
 import logging
+import math
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -141,7 +142,7 @@ class Channels:
 
     def receive(self, timeout_s: float) -> Iterator[Request]:
         """Wait for messages, and yield at most one of each channel, control first. Heartbeats are answered."""
-        ready = dict(self._poller.poll(int(timeout_s * 1000)))
+        ready = dict(self._poller.poll(math.ceil(timeout_s * 1000)))
         if self._wake_in.fileno() in ready:
             with contextlib.suppress(BlockingIOError):
                 self._wake_in.recv(4096)

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from rpyc_kernel.core.contract import MESSAGE_OF, Event, Kind, Outcome
-from rpyc_kernel.faces.jupyter.cells import Cell, Cells, make_header
+from rpyc_kernel.faces.jupyter.cells import Cell, Cells, format_time, make_header
 from rpyc_kernel.faces.jupyter.channels import Channels, Header
+from rpyc_kernel.faces.jupyter.lines import Lines
 
 _log = logging.getLogger(__name__)
 _DIED = "KernelDied"
@@ -42,6 +43,11 @@ class Publisher:
         self._evaluate = evaluate
         self._finished = finished
         self._generation = 0
+        self._lines = Lines(self._show_text)
+        self._restarter: str | None = None
+        self._news = ""
+        self._untold: set[str] = set()
+        self._comms: set[str] = set()
         self._handlers: dict[str, Callable[[Event], None]] = {
             Kind.QUEUED: self._take_queued,
             Kind.STARTED: self._take_started,
@@ -56,6 +62,7 @@ class Publisher:
             Kind.FINISHED: self._take_finished,
             Kind.WORKER_STARTED: self._take_worker_started,
             Kind.WORKER_DIED: self._take_worker_died,
+            Kind.RESTART_REQUESTED: self._take_restart_requested,
         }
 
     def take(self, events: list[Event]) -> None:
@@ -65,9 +72,18 @@ class Publisher:
             if handler is None:
                 continue
             try:
+                if event.execution is None:
+                    self._lines.end_all()
+                elif event.kind != Kind.STREAM:
+                    self._lines.end(event.execution)
                 handler(event)
             except Exception:  # noqa: BLE001 - user code can put anything into what it shows; the others are served
                 _log.exception("event %d (%s) cannot be published", event.seq, event.kind)
+
+    def go_on(self) -> float | None:
+        """Publish what has waited long enough; returns in how many seconds the next will have, if anything waits."""
+        self._lines.end_due()
+        return self._lines.patience_s
 
     def welcome(self, publish: Callable[..., None]) -> None:
         """Show a new subscriber what runs, and what it has shown so far."""
@@ -87,8 +103,9 @@ class Publisher:
         self._channels.publish("status", {"execution_state": state}, parent)
         running = next((cell for cell in self._cells.unfinished.values() if cell.has_begun), None)
         if state == "idle" and running is not None:
-            # Clients take the last word for the state of the whole kernel.
-            self._channels.publish("status", {"execution_state": "busy"}, running.header)
+            # Clients take the last word for the state of the whole kernel. It is no answer to the cell's request: that
+            # has had its own.
+            self._channels.publish("status", {"execution_state": "busy"}, None)
 
     # ------------------------------------------------------------------ an execution's life
 
@@ -104,15 +121,24 @@ class Publisher:
         if cell is None:
             return
         self._cells.last_header = cell.header
+        cell.started = event.time
         if not cell.has_begun:
             self.begin(cell)
         if not cell.is_silent and not cell.is_call:
             self._publish(cell, "execute_input", {"code": cell.code, "execution_count": cell.number})
+            self._tell_news(cell)
 
     def begin(self, cell: Cell) -> None:
         """Say that the kernel is busy with a cell."""
         cell.has_begun = True
         self._publish(cell, "status", {"execution_state": "busy"})
+
+    def _tell_news(self, cell: Cell) -> None:
+        """Tell a client what has become of its variables, where it will see it: no page shows what has no cell."""
+        session = str(cell.header.get("session"))
+        if session in self._untold:
+            self._untold.discard(session)
+            self._show_text(cell.number, "stderr", self._news)
 
     def _take_finished(self, event: Event) -> None:
         cell = self._cells.unfinished.get(event.execution or 0)
@@ -121,9 +147,16 @@ class Publisher:
         if not cell.has_begun:
             self.begin(cell)
         if event.outcome == Outcome.LOST:
-            cell.error = describe_death(event.reason)
-            self._publish(cell, "error", cell.error)
-        self.end(cell, event.outcome)
+            self.lose(cell, event.reason)
+        else:
+            self.end(cell, event.outcome)
+
+    def lose(self, cell: Cell, reason: str | None) -> None:
+        """A cell has gone down with the kernel, or its hub."""
+        self._lines.end(cell.number)
+        cell.error = _describe_death(reason)
+        self._publish(cell, "error", cell.error)
+        self.end(cell, Outcome.LOST)
 
     def end(self, cell: Cell, outcome: str) -> None:
         """A cell has ended: answer it."""
@@ -136,34 +169,38 @@ class Publisher:
 
     def _answer(self, cell: Cell, outcome: str, values: dict[str, Any]) -> None:
         if cell.request is not None and not cell.is_call:
-            self._channels.reply(cell.request, {**_make_reply(cell, outcome), "user_expressions": values})
+            content, metadata = _make_reply(cell, outcome, values)
+            self._channels.reply(cell.request, content, metadata)
         self.publish_state("idle", cell.header)
 
     # ------------------------------------------------------------------ what it shows
 
-    def _show(self, event: Event, kind: str, content: dict[str, Any]) -> None:
-        cell = self._cells.unfinished.get(event.execution or 0)
+    def _show(self, execution: int | None, kind: str, content: dict[str, Any]) -> None:
+        cell = self._cells.unfinished.get(execution or 0)
         if cell is not None:
             cell.remember(kind, content)
-        self._channels.publish(kind, content, self._cells.header_of(event.execution))
+        self._channels.publish(kind, content, self._cells.header_of(execution))
 
     def _publish(self, cell: Cell, kind: str, content: dict[str, Any]) -> None:
         self._channels.publish(kind, content, cell.header)
 
+    def _show_text(self, execution: int | None, name: str, text: str) -> None:
+        self._show(execution, "stream", {"name": name, "text": text})
+
     def _take_stream(self, event: Event) -> None:
-        self._show(event, "stream", {"name": event.name, "text": event.text})
+        self._lines.take(event.execution, event.name, event.text)
 
     def _take_display(self, event: Event) -> None:
         kind = "update_display_data" if event.payload.get("is_update") else "display_data"
         display_id = event.payload.get("display_id")
         transient = {} if display_id is None else {"display_id": display_id}
-        self._show(event, kind, {"data": event.data, "metadata": event.metadata, "transient": transient})
+        self._show(event.execution, kind, {"data": event.data, "metadata": event.metadata, "transient": transient})
 
     def _take_result(self, event: Event) -> None:
         cell = self._cells.unfinished.get(event.execution or 0)
         if cell is not None and not cell.is_silent:
             content = {"data": event.data, "metadata": event.metadata, "execution_count": cell.number}
-            self._show(event, "execute_result", content)
+            self._show(event.execution, "execute_result", content)
 
     def _take_error(self, event: Event) -> None:
         traceback = event.traceback.rstrip("\n").split("\n")
@@ -171,10 +208,10 @@ class Publisher:
         cell = self._cells.unfinished.get(event.execution or 0)
         if cell is not None:
             cell.error = content
-        self._show(event, "error", content)
+        self._show(event.execution, "error", content)
 
     def _take_clear_output(self, event: Event) -> None:
-        self._show(event, "clear_output", {"wait": event.wait})
+        self._show(event.execution, "clear_output", {"wait": event.wait})
 
     def _take_page(self, event: Event) -> None:
         self._add_payload(event, {"source": "page", "data": event.data, "start": 0})
@@ -185,12 +222,15 @@ class Publisher:
     def _add_payload(self, event: Event, payload: dict[str, Any]) -> None:
         cell = self._cells.unfinished.get(event.execution or 0)
         if cell is not None:
-            cell.payload.append(payload)
+            cell.payload[payload["source"]] = payload  # as IPython has it: the last one counts
 
     def _take_comm(self, event: Event) -> None:
         content = {"comm_id": event.comm_id, "data": self._name_messages(event.data)}
         if event.action == "open":
             content |= {"target_name": event.target, "target_module": None}
+            self._comms.add(event.comm_id)
+        elif event.action == "close":
+            self._comms.discard(event.comm_id)
         self._channels.publish(
             f"comm_{event.action}",
             content,
@@ -212,33 +252,49 @@ class Publisher:
 
     def _take_worker_started(self, event: Event) -> None:
         if self._generation and event.generation > self._generation:
-            # Only now, because a client may take it for a reason to forget what it still waits for.
-            self._channels.publish("status", {"execution_state": "restarting"}, None)
+            if self._restarter is None:
+                # Only now, because a client may take it for a reason to forget what it still waits for. And only here:
+                # notebooks say then that the kernel appears to have died.
+                self._channels.publish("status", {"execution_state": "restarting"}, None)
+            self._restarter = None
         self._generation = event.generation
         self._channels.publish("status", {"execution_state": "idle"}, None)
 
     def _take_worker_died(self, event: Event) -> None:
         self._generation = event.generation
-        told = f"[the kernel's process has ended: {event.reason}; its variables are gone]\n"
-        running = next((cell for cell in self._cells.unfinished.values() if cell.has_begun), None)
-        parent = running.header if running else self._cells.last_header
-        self._channels.publish("stream", {"name": "stderr", "text": told}, parent)
+        what = (
+            f"the kernel's process has ended: {event.reason}"
+            if self._restarter is None
+            else f"{self._restarter} has restarted the kernel"
+        )
+        self._news = f"[{what}; its variables are gone]\n"
+        # Those whose code ran or waited are told by its error.
+        told = {str(cell.header.get("session")) for cell in self._cells.unfinished.values() if cell.request is not None}
+        self._untold = self._cells.sessions() - told
+        for comm_id in self._comms:
+            self._channels.publish("comm_close", {"comm_id": comm_id, "data": {}}, None)
+        self._comms.clear()
+
+    def _take_restart_requested(self, event: Event) -> None:
+        self._restarter = event.by
 
 
-def describe_death(reason: str | None) -> dict[str, Any]:
+def _describe_death(reason: str | None) -> dict[str, Any]:
     """The error of a request that went down with the kernel."""
     text = f"the kernel's process has ended: {reason or 'nobody knows why'}"
     return {"ename": _DIED, "evalue": text, "traceback": [f"{_DIED}: {text}"]}
 
 
-def _make_reply(cell: Cell, outcome: str) -> dict[str, Any]:
-    common = {"execution_count": cell.number, "payload": cell.payload}
-    if outcome == Outcome.OK:
-        return {"status": "ok", **common}
+def _make_reply(cell: Cell, outcome: str, values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The content of the reply to a cell, and its metadata."""
     if outcome in (Outcome.CANCELLED, Outcome.ABORTED):
-        return {"status": "aborted", **common}
+        return {"status": "aborted"}, {"status": "aborted"}  # no number: notebooks would show it for one that has run
+    common = {"execution_count": cell.number, "payload": [*cell.payload.values()], "user_expressions": values}
+    metadata = {} if cell.started is None else {"started": format_time(cell.started)}
+    if outcome == Outcome.OK:
+        return {"status": "ok", **common}, {**metadata, "status": "ok"}
     error = cell.error or {"ename": "KeyboardInterrupt", "evalue": "", "traceback": ["KeyboardInterrupt"]}
-    return {"status": "error", **error, **common}
+    return {"status": "error", **error, **common}, {**metadata, "status": "error"}
 
 
 def _join(events: list[Event]) -> Iterator[Event]:

@@ -17,12 +17,14 @@ class FakeChannels:
         self.early: list[Any] = []
         self.published: list[tuple[str, dict[str, Any], Any]] = []
         self.replies: list[dict[str, Any]] = []
+        self.metadata: list[dict[str, Any]] = []
 
     def publish(self, kind: str, content: dict[str, Any], parent: Any, **_: Any) -> None:
         self.published.append((kind, content, parent))
 
-    def reply(self, _request: Request, content: dict[str, Any]) -> None:
+    def reply(self, _request: Request, content: dict[str, Any], metadata: dict[str, Any]) -> None:
         self.replies.append(content)
+        self.metadata.append(metadata)
 
     @property
     def kinds(self) -> list[str]:
@@ -37,9 +39,10 @@ class Setting:
         header = {"msg_id": "m", "session": "s", "msg_type": "execute_request"}
         cell = Cell(header, "x", Request("shell", [b"c"], header, {"code": "x", **content}))
         pending = [cell]
+        self.cells = Cells()
         self.publisher = Publisher(
             self.channels,  # type: ignore[arg-type] # as much of it as is used
-            Cells(),
+            self.cells,
             lambda session: pending.pop() if session == "ours" and pending else None,
             lambda cell, then: then({"a": 1}),
             lambda cell, outcome: None,
@@ -60,7 +63,7 @@ class Setting:
 def test_a_cell_is_busy_then_its_reply_comes_then_it_is_idle() -> None:
     setting = Setting()
     setting.begin()
-    setting.tell("stream", name="stdout", text="hi")
+    setting.tell("stream", name="stdout", text="hi\n")
     setting.tell("finished", outcome="ok", reason=None)
     assert setting.channels.kinds == ["status", "execute_input", "stream", "status"]
     assert {parent["msg_id"] for _, _, parent in setting.channels.published} == {"m"}
@@ -74,14 +77,88 @@ def test_a_silent_cell_shows_neither_its_code_nor_its_value() -> None:
     assert setting.channels.kinds == ["status"]
 
 
-@pytest.mark.parametrize(("outcome", "status"), [("cancelled", "aborted"), ("aborted", "aborted"), ("lost", "error")])
-def test_a_cell_that_never_ran_is_answered(outcome: str, status: str) -> None:
+@pytest.mark.parametrize("outcome", ["cancelled", "aborted"])
+def test_a_cell_that_never_ran_is_answered_without_a_number(outcome: str) -> None:
     setting = Setting()
     setting.tell("queued", code="x", name="n", call=None)
-    setting.tell("finished", outcome=outcome, reason="killed by SIGKILL")
-    assert setting.channels.replies[0]["status"] == status
-    assert setting.channels.kinds[0] == "status"
-    assert setting.channels.kinds[-1] == "status"
+    setting.tell("finished", outcome=outcome, reason=None)
+    assert setting.channels.replies == [{"status": "aborted"}]
+    assert setting.channels.metadata == [{"status": "aborted"}]
+    assert setting.channels.kinds == ["status", "status"]
+
+
+def test_a_cell_that_went_down_with_the_kernel_says_so() -> None:
+    setting = Setting()
+    setting.tell("queued", code="x", name="n", call=None)
+    setting.tell("finished", outcome="lost", reason="killed by SIGKILL")
+    assert setting.channels.replies[0]["status"] == "error"
+    assert setting.channels.kinds == ["status", "error", "status"]
+
+
+def test_a_reply_tells_when_the_code_began() -> None:
+    setting = Setting()
+    setting.begin()
+    setting.tell("finished", outcome="ok", reason=None)
+    assert setting.channels.metadata == [{"started": "1970-01-01T00:00:00+00:00", "status": "ok"}]
+
+
+def test_the_last_proposed_input_counts() -> None:
+    setting = Setting()
+    setting.begin()
+    for text in ("one", "two", "three"):
+        setting.tell("next_input", text=text, replace=False)
+    setting.tell("finished", outcome="ok", reason=None)
+    [proposed] = setting.channels.replies[0]["payload"]
+    assert proposed["text"] == "three"
+
+
+def test_a_request_is_busy_once_whatever_is_asked_meanwhile() -> None:
+    setting = Setting()
+    setting.begin()
+    setting.publisher.publish_state("busy", {"msg_id": "asked"})
+    setting.publisher.publish_state("idle", {"msg_id": "asked"})
+    states = [(content["execution_state"], parent) for kind, content, parent in setting.channels.published
+              if kind == "status"]  # fmt: skip
+    assert [state for state, parent in states if parent and parent["msg_id"] == "m"] == ["busy"]
+    assert states[-1] == ("busy", None)  # it is busy still, whoever asks what the kernel does
+
+
+def test_a_line_that_is_written_in_pieces_is_one_message_and_stands_before_what_follows() -> None:
+    setting = Setting()
+    setting.begin()
+    for text in ("a", "b", "c\nd"):
+        setting.tell("stream", name="stdout", text=text)
+    setting.tell("display", data={}, metadata={})
+    shown = [content.get("text") for _, content, _ in setting.channels.published[2:]]
+    assert shown == ["abc\n", "d", None]
+
+
+def test_those_whose_variables_are_gone_are_told_once_with_their_next_cell() -> None:
+    setting = Setting()
+    setting.tell("worker_started", None, generation=1)
+    setting.begin()
+    setting.tell("finished", outcome="ok", reason=None)
+    setting.tell("restart_requested", None, by="Ann")
+    setting.tell("worker_died", None, generation=1, reason="restarted by Ann")
+    setting.tell("worker_started", None, generation=2)
+    states = [content["execution_state"] for kind, content, _ in setting.channels.published if kind == "status"]
+    assert "restarting" not in states  # notebooks say then that it appears to have died
+    header = {"msg_id": "n", "session": "s"}
+    for number in (2, 3):
+        setting.cells.add(Cell(header, "x"), number)
+        setting.tell("started", number)
+    texts = [content["text"] for kind, content, _ in setting.channels.published if kind == "stream"]
+    assert texts == ["[Ann has restarted the kernel; its variables are gone]\n"]
+
+
+def test_widgets_of_a_worker_that_has_ended_are_closed() -> None:
+    setting = Setting()
+    common = {"target": "t", "data": {}, "metadata": {}, "buffers": []}
+    for comm_id, action in (("a", "open"), ("b", "open"), ("b", "close")):
+        setting.tell("comm", None, comm_id=comm_id, action=action, **common)
+    setting.tell("worker_died", None, generation=1, reason="restarted by Ann")
+    assert setting.channels.published[-1][:2] == ("comm_close", {"comm_id": "a", "data": {}})
+    assert setting.channels.kinds.count("comm_close") == 2
 
 
 def test_an_interrupted_cell_that_reported_nothing_says_so() -> None:
@@ -137,13 +214,13 @@ def test_everybody_is_told_of_a_new_generation_when_what_was_lost_is_answered() 
     setting.tell("worker_started", None, generation=2)
     states = [content["execution_state"] for kind, content, _ in setting.channels.published if kind == "status"]
     assert states == ["idle", "busy", "idle", "restarting", "idle"]
-    told = next(content["text"] for kind, content, _ in setting.channels.published if kind == "stream")
-    assert "SIGKILL" in told
+    told = [content for kind, content, _ in setting.channels.published if "SIGKILL" in str(content)]
+    assert [content["ename"] for content in told] == ["KernelDied"]  # once
 
 
 def test_neighbouring_text_of_a_batch_is_one_message() -> None:
     setting = Setting()
     setting.begin()
     pieces = [Event(9 + n, 0.0, "stream", 1, "ours", {"name": "stdout", "text": str(n)}) for n in range(5)]
-    setting.publisher.take(pieces)
-    assert setting.channels.published[-1][1]["text"] == "01234"
+    setting.publisher.take([*pieces, Event(20, 0.0, "stream", 1, "ours", {"name": "stdout", "text": "\n"})])
+    assert setting.channels.published[-1][1]["text"] == "01234\n"

@@ -125,6 +125,7 @@ def own_folders() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="rk-bench-") as folder:
         for variable in ("RPYC_KERNEL_RUNTIME_DIR", "RPYC_KERNEL_STATE_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
             os.environ[variable] = os.path.join(folder, variable.lower())
+        os.environ["JUPYTER_PATH"] = os.environ["JUPYTER_DATA_DIR"]  # goes before what the environment has itself
         argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         for kind, spec in ((OURS, make_spec()), (PEER, {"argv": argv, "display_name": PEER, "language": "python"})):
             place = Path(folder, "jupyter_data_dir", "kernels", kind)

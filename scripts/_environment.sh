@@ -87,6 +87,10 @@ build_environment() {
     rm -f "$venv/stamp"
     run_quietly "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
         --editable "$root${extras:+[$extras]}" || return 1
+    # An editable install leaves out what belongs beside the package: the kernelspec that Jupyter looks for.
+    if "$venv/bin/python" -c 'import jupyter_client' </dev/null >/dev/null 2>&1; then
+        run_quietly "$venv/bin/python" -m rpyc_kernel jupyter install --prefix "$venv" || return 1
+    fi
     print_stamp "$extras" >"$venv/stamp.new" && mv "$venv/stamp.new" "$venv/stamp"
 }
 

@@ -45,12 +45,17 @@ class RuntimeFolder:
 
     @property
     def cells(self) -> str:
-        """What the paths begin with of sources that a debugger reads."""
-        return str(self.path / "cell-")
+        """What the paths begin with of sources that a debugger reads.
+
+        JupyterLab knows by it that a path is that of a cell, and shows the cell's name instead.
+        """
+        return str(self.path / "ipykernel_cell-")
 
     def worker_files(self) -> list[Path]:
         """What workers of all generations have left: rings, stacks, spilled events, sources for debuggers."""
-        return [path for path in self.path.iterdir() if path.name.startswith(("ring-", "stacks-", "spill-", "cell-"))]
+        return [
+            path for path in self.path.iterdir() if path.name.startswith(("ring-", "stacks-", "spill-", "ipykernel_"))
+        ]
 
     def create(self) -> None:
         """Make the folder for this user alone.

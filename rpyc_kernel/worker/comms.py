@@ -19,6 +19,9 @@ from rpyc_kernel.worker.capture import current_execution
 from rpyc_kernel.worker.engines import Emit
 from rpyc_kernel.worker.interrupts import runs_user_code
 
+_ALL_WIDGETS = "jupyter.widget.control"
+"""What a page opens when it is loaded, to ask for the widgets that there are."""
+
 
 class Comms:
     """The worker's end of all comms.
@@ -52,6 +55,7 @@ class Comms:
             return KernelComm(*arguments, **keywords)
 
         comm.create_comm = create
+        comm.get_comm_manager().register_target(_ALL_WIDGETS, _answer_without_widgets)
 
     def find_call(self, token: str) -> Callable[[], None] | None:
         """The call that brings a client's message to its comm; None if this token is of another call."""
@@ -71,6 +75,11 @@ class Comms:
             "buffers": [base64.b64encode(memoryview(buffer).cast("B")).decode() for buffer in buffers or ()],
         }
         self._emit(Kind.COMM, current_execution.get(), payload)
+
+
+def _answer_without_widgets(opened: Any, _: dict[str, Any]) -> None:
+    """Tell a page that asks for all widgets that there are none: those who make some answer themselves from then on."""
+    opened.on_msg(lambda _: opened.send({"method": "update_states", "states": {}, "buffer_paths": []}))
 
 
 @runs_user_code

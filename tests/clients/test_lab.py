@@ -142,7 +142,7 @@ def test_a_cell_stops_at_a_breakpoint_and_goes_on(open_lab: Lab) -> None:
     page.wait_for_selector(".jp-DebuggerBreakpoints-body .jp-DebuggerBreakpoint")
     _command(page, "notebook:run-all-cells")
     frame = page.wait_for_selector(".jp-DebuggerCallstack-body li")
-    assert frame.inner_text().endswith(".py:2")
+    assert frame.inner_text().endswith("Cell [*]:2")
     page.wait_for_selector(".jp-DebuggerVariables-body >> text=a")
     assert not page.query_selector("text=seen 42")
     _command(page, "debugger:continue")

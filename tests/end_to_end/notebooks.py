@@ -119,6 +119,7 @@ def prepare(folder: Path, set_variable: Callable[[str, str], None]) -> None:
     install_spec(folder / "data")
     for name, value in {
         "JUPYTER_DATA_DIR": folder / "data",
+        "JUPYTER_PATH": folder / "data",  # goes before what the environment has itself
         "JUPYTER_CONFIG_DIR": folder / "config",
         "JUPYTER_RUNTIME_DIR": folder / "runtime",
         "IPYTHONDIR": folder / "ipython",

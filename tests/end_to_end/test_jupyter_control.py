@@ -102,9 +102,10 @@ def test_the_kernel_is_said_to_be_busy_as_long_as_code_runs(open_notebook: Open)
     client = notebook.client
     busy = client.execute(_LOOP)
     take_until(client, "stream", busy)
-    _ask(client, "is_complete_request", {"code": "1"})
-    states = take_until(client, "status", busy)
-    assert states[-1]["content"]["execution_state"] == "busy"
+    asked = client.session.msg("is_complete_request", {"code": "1"})
+    client.shell_channel.send(asked)
+    take_output(client, asked["header"]["msg_id"])
+    assert take_until(client, "status")[-1]["content"]["execution_state"] == "busy"
     notebook.manager.interrupt_kernel()
     take_reply(client, busy)
 

@@ -213,6 +213,7 @@ def test_the_state_is_told_to_who_comes_later(notebook: Notebook) -> None:
     _, request, thread = _stop(notebook)
     later = Debugged(notebook.connect())
     state = later.get("debugInfo")
+    assert "ipykernel_" in state["tmpFilePrefix"]  # by which JupyterLab knows cells
     path = state["tmpFilePrefix"] + "1"
     assert state["isStarted"]
     assert state["stoppedThreads"] == [thread]

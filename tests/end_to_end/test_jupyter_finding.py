@@ -40,6 +40,8 @@ def test_specs_are_installed_listed_and_removed(data: Path) -> None:
     assert {(spec["name"], spec["attach"]) for spec in listed} >= {("rpyc_kernel", None), ("rpyc_kernel-demo", "Demo")}
     content = json.loads((data / "kernels" / "rpyc_kernel-demo" / "kernel.json").read_text())
     assert content["argv"][-2:] == ["--attach", "Demo"]
+    icons = sorted(path.name for path in (data / "kernels" / "rpyc_kernel-demo").glob("logo-*"))
+    assert icons == ["logo-32x32.png", "logo-64x64.png", "logo-svg.svg"]
     assert _run("uninstall", "--attach", "Demo").returncode == 0
     assert not (data / "kernels" / "rpyc_kernel-demo").exists()
     assert _run("uninstall", "--attach", "Demo").returncode == 2

@@ -236,11 +236,15 @@ def test_a_restart_of_a_joined_kernel_is_the_hubs_and_everybody_is_told(open_not
     with rpyc_kernel.start("shared", timeout=PATIENCE_S) as kernel:
         install_spec(tmp_path / "data", "joined", attach="shared")
         one, two = open_notebook(spec="joined"), open_notebook(spec="joined")
+        take_reply(two.client, two.client.execute("x = 1"))
         before = kernel.status()
+        one.client.session.username = "Ann"
+        ask_control(one.client, "shutdown_request", {"restart": True})
         one.manager.restart_kernel()
         client = one.connect()
         take_reply(client, client.execute("1"))
-        take_until(two.client, "status", execution_state="restarting")
+        told = take_output(two.client, two.client.execute("x"))
+        assert text_of(told, "stderr").startswith("[Ann has restarted the kernel")
         after = kernel.status()
         assert after["hub_pid"] == before["hub_pid"]
         assert after["generation"] == before["generation"] + 1

@@ -319,14 +319,18 @@ class Bridge:
     def _shut_down(self, request: Request) -> None:
         restart = bool(request.content.get("restart", False))
         content = {"status": "ok", "restart": restart}
+        kernel = self._seat.kernel
+        if restart:
+            with suppress(KernelError):  # then it cannot be restarted either
+                kernel = self._members.of(request).kernel  # others are told who it was
         if restart and not self._parent.is_known:
             # Nobody would start this process again, so it stays.
-            self._asker(lambda kernel, _: (kernel.restart(), content)[1], self._controllers)(request)
+            self._asker(lambda *_: (kernel.restart(), content)[1], self._controllers)(request)
             return
         self._answerer(lambda _: content)(request)
         self._channels.publish("shutdown_reply", content, request.header)
         self._leave("it was asked to")
-        self._seat.leave(restart=restart)
+        self._seat.leave(restart=restart, by=kernel)
 
     def _leave(self, reason: str) -> None:
         self._end = reason

@@ -18,6 +18,8 @@ from rpyc_kernel.faces.jupyter.answers import PROTOCOL
 
 NAME = "rpyc_kernel"
 _MODULE = "rpyc_kernel.faces.jupyter"
+ICONS = Path(__file__).with_name("icons")
+"""A folder with what launchers show for our kernels."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ def install(attach: str | None = None, *, user: bool = True, prefix: str | None 
     """
     name = name_for(attach)
     with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(ICONS, folder, dirs_exist_ok=True)
         (Path(folder) / "kernel.json").write_text(json.dumps(make_spec(attach), indent=1) + "\n")
         try:
             return str(KernelSpecManager().install_kernel_spec(folder, name, user=user and not prefix, prefix=prefix))

@@ -5,13 +5,11 @@ c.ServerApp.kernel_spec_manager_class = "rpyc_kernel.faces.jupyter.live_kernels.
 
 from __future__ import annotations
 
-import os
-
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 
 from rpyc_kernel.client import launch
 from rpyc_kernel.faces.jupyter import provisioner
-from rpyc_kernel.faces.jupyter.kernelspec import make_spec, name_for
+from rpyc_kernel.faces.jupyter.kernelspec import ICONS, make_spec, name_for
 
 _PRIVATE = "jupyter-"
 """What the names of kernels begin with that are a notebook's own."""
@@ -21,8 +19,8 @@ class LiveKernelSpecManager(KernelSpecManager):
     """Finds installed kernelspecs, and running kernels beside them."""
 
     def find_kernel_specs(self) -> dict[str, str]:
-        """The folders of all kernelspecs by name; a running kernel's is that of this module, which holds no files."""
-        return {**super().find_kernel_specs(), **dict.fromkeys(_running(), os.path.dirname(__file__))}
+        """The folders of all kernelspecs by name; a running kernel's has icons, and no file that describes it."""
+        return {**super().find_kernel_specs(), **dict.fromkeys(_running(), str(ICONS))}
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
         """The kernelspec of this name.
@@ -47,4 +45,4 @@ def _describe(kernel: str) -> KernelSpec:
         "provisioner_name": provisioner.NAME,
         "config": {"attach": kernel},
     }
-    return KernelSpec(resource_dir=os.path.dirname(__file__), **content)
+    return KernelSpec(resource_dir=str(ICONS), **content)

@@ -10,6 +10,7 @@ from typing import Any
 
 from rpyc_kernel.client.commands import own_error
 from rpyc_kernel.client.kernel import KernelClient
+from rpyc_kernel.client.launch import user_name
 from rpyc_kernel.core.contract import Lane
 from rpyc_kernel.errors import KernelError
 from rpyc_kernel.faces.jupyter.cells import Cell
@@ -17,6 +18,11 @@ from rpyc_kernel.faces.jupyter.channels import Request
 
 _log = logging.getLogger(__name__)
 _MAX_MEMBERS = 32
+
+
+def _name_of(request: Request) -> str:
+    """How others are to see a client; the pages of notebooks do not know who sits before them."""
+    return str(request.header.get("username") or f"{user_name()} (jupyter)")
 
 
 class Member:
@@ -54,7 +60,7 @@ class Members:
         member = self._by_client.get(request.session)
         if member is None or member.kernel.is_closed:
             self._leave_oldest()
-            member = Member(self._join(str(request.header.get("username") or "jupyter")))
+            member = Member(self._join(_name_of(request)))
             self._by_client[request.session] = member
         self._by_client.move_to_end(request.session)
         return member

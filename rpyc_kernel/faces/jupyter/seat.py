@@ -103,13 +103,18 @@ class Seat:
         """Connect once more, as a session of its own."""
         return launch.connect(self._target, name=name, session=_new_session() if self.is_owner else None)
 
-    def leave(self, *, restart: bool) -> None:
-        """End the kernel if it is the bridge's, or give it a new namespace if others are to find it again."""
+    def leave(self, *, restart: bool, by: KernelClient | None = None) -> None:
+        """End the kernel if it is the bridge's, or give it a new namespace if others are to find it again.
+
+        Args:
+            restart: whether it is to be found again.
+            by: the connection of who asks for it, None for the bridge's own, which nobody knows by name.
+        """
         with self._lock:
             self._has_left = True
         try:
             if restart and (not self.is_owner or _has_others(self.kernel)):
-                self.kernel.restart()
+                (by or self.kernel).restart()
             elif self.is_owner:
                 self.kernel.shutdown()
         except KernelError:  # it is gone already, or has lost its hub

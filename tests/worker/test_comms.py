@@ -1,0 +1,38 @@
+"""Widgets' channels, without a kernel around them."""
+
+import json
+from typing import Any
+
+import pytest
+
+from rpyc_kernel.core.contract import COMM_CALL, Kind
+from rpyc_kernel.worker.comms import Comms
+
+comm = pytest.importorskip("comm")
+
+
+@pytest.fixture
+def emitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """What the comms of a kernel publish."""
+    monkeypatch.setattr(comm, "create_comm", comm.create_comm)
+    manager = comm.base_comm.CommManager()
+    monkeypatch.setattr(comm, "get_comm_manager", lambda: manager)
+    emitted: list[tuple[Any, ...]] = []
+    comms = Comms(lambda *event: emitted.append(event))
+    comms.install()
+
+    def send(action: str, **content: Any) -> None:
+        told = {"action": action, "content": {"comm_id": "c", **content}, "metadata": {}, "buffers": []}
+        call = comms.find_call(COMM_CALL + json.dumps(told))
+        assert call is not None
+        call()
+
+    send("open", target_name="jupyter.widget.control", data={})
+    send("msg", data={"method": "request_states"})
+    return emitted
+
+
+def test_a_page_that_asks_for_widgets_where_there_are_none_is_answered(emitted: list[tuple[Any, ...]]) -> None:
+    [(kind, _, payload)] = emitted
+    assert (kind, payload["comm_id"], payload["action"]) == (Kind.COMM, "c", "msg")
+    assert payload["data"] == {"method": "update_states", "states": {}, "buffer_paths": []}

@@ -68,7 +68,8 @@ class Kernel(ManagedKernel):
     def __init__(self, kind: str) -> None:
         self.kind = kind
         manager = KernelManager(kernel_name=kind)
-        manager.start_kernel(stderr=open(os.devnull, "w"))  # noqa: SIM115 - the kernel's own for its life
+        nothing = open(os.devnull, "w")  # noqa: SIM115 - the kernel's own for its life
+        manager.start_kernel(stdout=nothing, stderr=nothing)
         super().__init__(manager)
         self.client = self.connect()
 

@@ -31,6 +31,14 @@ class Comparison:
     spread: tuple[float, float] = (0.0, 0.0)
 
     @property
+    def is_reached(self) -> bool:
+        """Whether our figures are as good as the aim: ``2x``, ``under 5 ms``, several with a comma, or none."""
+        return all(
+            self.ours < float(each.split()[1]) if each.startswith("under ") else self.ratio >= float(each.rstrip("x"))
+            for each in filter(None, self.aim.split(", "))
+        )
+
+    @property
     def ratio(self) -> float:
         """How many times better ours is."""
         return self.ours / self.peer if self.more_is_better else self.peer / self.ours
@@ -71,13 +79,14 @@ def compare(
     )
 
 
-def report(title: str, rows: list[Comparison]) -> None:
-    """Print the table."""
+def report(title: str, rows: list[Comparison]) -> list[str]:
+    """Print the table; returns which aims were missed."""
     print(f"\n{title}\n")
     print(f"{'work':<44} {'ours':>10} {'peer':>10} {'unit':<6} {'ratio':>7}  {'middle half of ours':<20} aim")
     for row in rows:
         spread = f"{row.spread[0]:.3g} – {row.spread[1]:.3g}"
         print(
             f"{row.work:<44} {row.ours:>10.3g} {row.peer:>10.3g} {row.unit:<6} {row.ratio:>6.1f}x  {spread:<20} "
-            f"{row.aim}"
+            f"{row.aim}{'' if row.is_reached else '  MISSED'}"
         )
+    return [f"{row.work}: {row.ratio:.1f}x; aim: {row.aim}" for row in rows if not row.is_reached]

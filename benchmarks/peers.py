@@ -40,6 +40,7 @@ class Works:
     """What one peer can do; what it cannot is None.
 
     Attributes:
+        pid: the other process.
         getattr: reads an attribute.
         method: calls a method with an argument.
         make: gets a proxy of an object that is new.
@@ -48,6 +49,7 @@ class Works:
         spin: has the other process burn its interpreter, from now on.
     """
 
+    pid: int
     getattr: Callable[[], Any] | None = None
     method: Callable[[], Any] | None = None
     make: Callable[[], Any] | None = None
@@ -64,6 +66,7 @@ def ours() -> Iterator[Works]:
             kernel.execute(DEFINITIONS)
             thing = kernel.namespace.thing
             yield Works(
+                int(kernel.status()["worker_pid"]),
                 *_netref_works(thing),
                 pipeline=_pipeline(thing),
                 spin=lambda: kernel.submit("while True: pass"),
@@ -75,13 +78,14 @@ def ours() -> Iterator[Works]:
 @contextlib.contextmanager
 def stock_rpyc() -> Iterator[Works]:
     """Stock RPyC in classic mode, with TCP_NODELAY on both ends."""
-    with _server("stock_rpyc") as port:
+    with _server("stock_rpyc") as (port, pid):
         sock = socket.create_connection(("127.0.0.1", port))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = rpyc.utils.factory.connect_stream(SocketStream(sock), MasterService)
         connection.execute(DEFINITIONS)
         thing = connection.namespace["thing"]
         yield Works(
+            pid,
             *_netref_works(thing),
             pipeline=_pipeline(thing),
             spin=lambda: connection.execute(_SPIN),
@@ -95,8 +99,10 @@ def with_execnet() -> Iterator[Works]:
     group = execnet.Group()
     try:
         channel = group.makegateway().remote_exec(
-            f"x = 1\nfor n in channel:\n    if n is None:\n        exec({_SPIN!r})\n    channel.send(x + (n or 0))\n"
+            "import os\nx = 1\nchannel.send(os.getpid())\nfor n in channel:\n"
+            f"    if n is None:\n        exec({_SPIN!r})\n    channel.send(x + (n or 0))\n"
         )
+        pid = int(channel.receive(60))
 
         def call(number: int | None = 1) -> int:
             channel.send(number)
@@ -108,7 +114,7 @@ def with_execnet() -> Iterator[Works]:
             for _ in range(count):
                 channel.receive(60)
 
-        yield Works(method=call, pipeline=pipeline, spin=lambda: call(None))
+        yield Works(pid, method=call, pipeline=pipeline, spin=lambda: call(None))
     finally:
         group.terminate(timeout=5)
 
@@ -116,7 +122,7 @@ def with_execnet() -> Iterator[Works]:
 @contextlib.contextmanager
 def with_pyro() -> Iterator[Works]:
     """Pyro5: proxies of exposed objects."""
-    with _server("pyro") as port, Pyro5.api.Proxy(f"PYRO:thing@127.0.0.1:{port}") as thing:
+    with _server("pyro") as (port, pid), Pyro5.api.Proxy(f"PYRO:thing@127.0.0.1:{port}") as thing:
         batch_of = Pyro5.api.BatchProxy
 
         def pipeline(count: int) -> None:
@@ -126,6 +132,7 @@ def with_pyro() -> Iterator[Works]:
             list(batch())
 
         yield Works(
+            pid,
             getattr=lambda: thing.x,
             method=lambda: thing.add(1),
             make=lambda: thing.make(),
@@ -141,12 +148,12 @@ class _Manager(BaseManager):
 @contextlib.contextmanager
 def with_managers() -> Iterator[Works]:
     """multiprocessing.managers: proxies of registered classes, methods only."""
-    with _server("managers") as port:
+    with _server("managers") as (port, pid):
         _Manager.register("thing")
         manager = _Manager(("127.0.0.1", port), _KEY)
         manager.connect()
         thing: Any = manager.thing()  # type: ignore[attr-defined]
-        yield Works(method=lambda: thing.add(1), make=lambda: manager.thing(), spin=lambda: thing.spin())  # type: ignore[attr-defined]
+        yield Works(pid, method=lambda: thing.add(1), make=lambda: manager.thing(), spin=lambda: thing.spin())  # type: ignore[attr-defined]
 
 
 ALL: dict[str, Callable[[], contextlib.AbstractContextManager[Works]]] = {
@@ -171,13 +178,14 @@ def _pipeline(thing: Any) -> Callable[[int], Any]:
 
 
 @contextlib.contextmanager
-def _server(name: str) -> Iterator[int]:
+def _server(name: str) -> Iterator[tuple[int, int]]:
+    """A server of this module in a process of its own: its port and its pid."""
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.peers", name], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
     )
     try:
         assert process.stdout is not None
-        yield int(process.stdout.readline())
+        yield int(process.stdout.readline()), process.pid
     finally:
         process.kill()
         process.communicate()

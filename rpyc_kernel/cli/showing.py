@@ -22,6 +22,9 @@ _JOIN_THREADS = (
     " if not thread.daemon and thread is not __import__('threading').main_thread()]"
 )
 
+_SIGNALLED = 128
+"""What a shell adds to the number of the signal that has killed a program."""
+
 
 class Show:
     """Shows one execution as a shell user expects it.
@@ -50,6 +53,7 @@ class Show:
         self._file = file
         self._execution = 0
         self._exit_status: int | None = None
+        self._has_exited = False
         self._interrupts = 0
         self._passing: asyncio.Task[None] | None = None
         self._asking: tuple[Event, asyncio.Task[None]] | None = None
@@ -119,8 +123,8 @@ class Show:
             self._stop_asking()
         if event.execution != self._execution:
             return
-        if event.kind == Kind.ERROR and event.ename == "SystemExit":
-            self._exit_status = _read_exit_status(event.evalue)
+        if event.kind == Kind.ERROR and "exit_code" in event.payload:
+            self._exit_status = _read_exit_code(event.exit_code)
         if event.kind == Kind.FINISHED and self._exit_status is None:
             self._exit_status = {Outcome.OK: OK, Outcome.INTERRUPTED: INTERRUPTED}.get(event.outcome, RAISED)
             if event.outcome == Outcome.CANCELLED and self._interrupts:
@@ -136,12 +140,12 @@ class Show:
                 print(_text_of(event), flush=True)
             case Kind.RESULT if self._shows_values:
                 print(_text_of(event), flush=True)
-            case Kind.ERROR if event.ename != "SystemExit":
+            case Kind.ERROR if "exit_code" not in event.payload:
                 sys.stdout.flush()
                 sys.stderr.write(self._with_file_name(event.traceback, event.execution))
             case Kind.INTERRUPT_UNANSWERED:
                 print(f"the code goes on in spite of the interrupt; it is here:\n{event.stack}", file=sys.stderr)
-            case Kind.FINISHED if event.reason:
+            case Kind.FINISHED if event.reason and not self._has_exited:
                 sys.stdout.flush()
                 stack = self.kernel.last_stack if event.outcome == Outcome.LOST else ""
                 print(f"{stack}execution {event.execution} is {event.outcome}: {event.reason}", file=sys.stderr)
@@ -254,6 +258,9 @@ class ShowProgram(Show):
 
     async def take(self, event: Event) -> None:
         """Show an event, and take the next step when one is done."""
+        if event.kind == Kind.WORKER_DIED and event.exit_code is not None and not self._is_stopping:
+            self._has_exited = event.exit_code >= 0
+            self._exit_status = event.exit_code if self._has_exited else _SIGNALLED - event.exit_code
         if self._concerns_program(event):
             await super().take(event)
         if event.kind != Kind.FINISHED or event.execution != self._execution:
@@ -276,12 +283,11 @@ def _text_of(event: Event) -> str:
     return str(event.data.get("text/plain", f"<{', '.join(event.data)}>"))
 
 
-def _read_exit_status(value: str) -> int:
-    """What ``sys.exit(value)`` makes the exit status of a script."""
-    if value in ("", "None"):
+def _read_exit_code(code: int | str | None) -> int:
+    """What ``sys.exit(code)`` makes the exit status of a script."""
+    if code is None:
         return OK
-    try:
-        return int(value) & 0xFF
-    except ValueError:
-        print(value, file=sys.stderr)
-        return RAISED
+    if isinstance(code, int):
+        return code & 0xFF
+    print(code, file=sys.stderr)
+    return RAISED

@@ -123,7 +123,7 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     Kind.CLIENT_JOINED: ("name", "role"),
     Kind.CLIENT_LEFT: ("name",),
     Kind.WORKER_STARTED: ("generation", "pid", "python", "engine", "adopted"),
-    Kind.WORKER_DIED: ("generation", "reason", "stack", "memory_bytes", "peak_memory_bytes"),
+    Kind.WORKER_DIED: ("generation", "reason", "stack", "memory_bytes", "peak_memory_bytes", "exit_code"),
     Kind.RESTART_REQUESTED: ("by",),
     Kind.QUEUED: ("code", "name", "lane", "position", "stop_on_error", "call", "form"),
     Kind.STARTED: ("generation",),

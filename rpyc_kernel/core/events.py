@@ -157,6 +157,7 @@ class WorkerDied:
     stack: str = ""
     memory_bytes: int | None = None
     peak_memory_bytes: int | None = None
+    exit_code: int | None = None
 
 
 @dataclass(frozen=True)

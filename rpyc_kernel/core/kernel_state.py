@@ -346,6 +346,7 @@ class KernelState:
             "stack": died.stack,
             "memory_bytes": died.memory_bytes,
             "peak_memory_bytes": died.peak_memory_bytes,
+            "exit_code": died.exit_code,
         }
         actions: list[Action] = [Record(Kind.WORKER_DIED, None, None, payload)]
         self._prompts.clear()
@@ -422,7 +423,9 @@ class KernelState:
         actions: list[Action] = []
         if self._had_worker:
             payload = {"generation": self.generation, "reason": _GONE, "stack": "", "memory_bytes": None}
-            actions.append(Record(Kind.WORKER_DIED, None, None, {**payload, "peak_memory_bytes": None}))
+            actions.append(
+                Record(Kind.WORKER_DIED, None, None, {**payload, "peak_memory_bytes": None, "exit_code": None})
+            )
         actions += self._lose_running(_GONE)
         for token in list(self._prompts):
             actions += self.handle_input_withdrawn(events.InputWithdrawn(token))

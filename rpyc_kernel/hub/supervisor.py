@@ -215,7 +215,11 @@ class Supervisor:
             link.close()
         stack = self._last_words()
         memory, self._memory_bytes = self._memory_bytes, None
-        self._died(events.WorkerDied(ending.reason, time.time(), stack, memory, ending.peak_memory_bytes))
+        self._died(
+            events.WorkerDied(
+                ending.reason, time.time(), stack, memory, ending.peak_memory_bytes, exit_code=ending.exit_code
+            )
+        )
 
     def _last_words(self) -> str:
         """What the fault handler wrote when a fault killed the worker, without what it wrote on request."""

@@ -36,11 +36,13 @@ class Ending:
 
     Attributes:
         reason: in words, as ``killed by SIGKILL`` or ``exited with status 3``.
+        exit_code: its exit status, negative for the signal that killed it; None where nobody can know.
         peak_memory_bytes: the most it ever held, where the system tells.
     """
 
     reason: str
     peak_memory_bytes: int | None = None
+    exit_code: int | None = None
 
 
 def birth_of(pid: int | None) -> str:
@@ -197,7 +199,7 @@ class Child:
         code = os.waitstatus_to_exitcode(status)
         self._process.returncode = code
         unit = 1 if sys.platform == "darwin" else 1024
-        return Ending(describe_exit(code), usage.ru_maxrss * unit)
+        return Ending(describe_exit(code), usage.ru_maxrss * unit, code)
 
 
 class Stranger:

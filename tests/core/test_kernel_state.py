@@ -63,7 +63,7 @@ def answer(state, text="yes", execution=None, session="a", role=Role.USER):
 
 
 def die(state, reason="killed by SIGSEGV"):
-    return state.handle_worker_died(events.WorkerDied(reason, 9.0, "the stack", 1, 2))
+    return state.handle_worker_died(events.WorkerDied(reason, 9.0, "the stack", 1, 2, exit_code=-9))
 
 
 def restart(state, session="a"):
@@ -601,6 +601,7 @@ def test_a_dead_worker_ends_everything_it_owed_and_a_new_generation_follows(stat
             "stack": "the stack",
             "memory_bytes": 1,
             "peak_memory_bytes": 2,
+            "exit_code": -9,
         },
     )
     assert endings(actions) == {running: Outcome.LOST, queued: Outcome.LOST, side: Outcome.LOST}

@@ -64,6 +64,9 @@ def test_values_of_expressions_are_not_shown():
         ("raise SystemExit(3)", 3, ""),
         ("import sys; sys.exit()", 0, ""),
         ("import sys; sys.exit('sorry')", 1, "sorry\n"),
+        ("import sys; sys.exit('3')", 1, "3\n"),
+        ("quit(4)", 4, ""),
+        ("class Own(SystemExit): pass\nraise Own(6)", 6, ""),
     ],
 )
 def test_the_programs_exit_status_is_passed_on(source: str, status: int, stderr: str):
@@ -151,10 +154,28 @@ threading.Timer(0.2, gate.set).start()
     assert err.endswith("ZeroDivisionError: division by zero\n")
 
 
-def test_a_program_that_kills_itself_is_status_1_with_the_reason():
-    status, out, err = run_program("print('before')\nimport os\nos.kill(os.getpid(), 9)\n")
-    assert (status, out) == (1, "before\n")
-    assert "is lost: killed by SIGKILL" in err
+@pytest.mark.parametrize(
+    ("code", "status", "said"),
+    [
+        ("os._exit(5)", 5, ""),
+        ("os.kill(os.getpid(), signal.SIGKILL)", 137, "is lost: killed by SIGKILL\n"),
+        ("os.kill(os.getpid(), signal.SIGTERM)", 143, "is lost: killed by SIGTERM\n"),
+        ("os.abort()", 134, "is lost: killed by SIGABRT\n"),
+    ],
+)
+def test_the_end_of_the_process_gives_the_status_that_a_shell_sees(code: str, status: int, said: str):
+    ended, out, err = run_program(f"print('before')\nimport os, signal\n{code}\n")
+    assert (ended, out) == (status, "before\n")
+    assert err.endswith(said) if said else not err
+
+
+@pytest.mark.parametrize("engine", ["plain", "ipython"])
+def test_a_program_that_forks_ends_once_and_with_its_own_status(tmp_path: Path, engine: str):
+    (tmp_path / "program.py").write_text(
+        "import os, sys\npid = os.fork()\nif pid: print('child', os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n"
+        "exit(4 if pid else 7)\n"
+    )
+    assert run_program("", "--engine", engine, str(tmp_path / "program.py")) == (4, "child 7\n", "")
 
 
 def test_ctrl_c_interrupts_the_program_and_ends_its_kernel(

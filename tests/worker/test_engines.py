@@ -878,6 +878,19 @@ def test_a_program_may_leave_in_good_order(program, code, outcome):
     assert program(f"import sys\nsys.exit({code})\n") == outcome
 
 
+@pytest.mark.parametrize("space", [Space.CURRENT, Space.FRESH])
+@pytest.mark.parametrize("code", ["exit(4)", "quit(4)", "import sys; sys.exit(4)"])
+def test_a_program_tells_the_status_with_which_it_leaves(session, program, code, space):
+    assert program(code + "\n", namespace=space) == Outcome.ERROR
+    assert session.last(Kind.ERROR)["exit_code"] == 4
+
+
+@pytest.mark.parametrize(("code", "told"), [("exit(1)", 1), ("quit()", None), ("exit('sorry')", "sorry")])
+def test_an_input_tells_the_status_with_which_it_leaves(session, code, told):
+    assert session.run(code) == Outcome.ERROR
+    assert session.last(Kind.ERROR)["exit_code"] == told
+
+
 def test_a_program_may_run_an_event_loop_of_its_own(session, program):
     async def run():
         before = asyncio.get_running_loop()

@@ -56,12 +56,21 @@ def _describe(error: BaseException, has_frames: bool) -> dict[str, Any]:
     _drop_our_frames(told)
     notes = getattr(error, "__notes__", None) or []
     return {
+        **_exit_code_of(error),
         "ename": type(error).__name__,
         "evalue": _clean(text_of(error)),
         "traceback": _clean("".join(told.format())),
         "notes": [_clean(str(note), MAX_CHARS // _MAX_LINKS) for note in notes[:_MAX_LINKS]],
         "chain": [[type(link).__name__, _clean(text_of(link), MAX_CHARS // _MAX_LINKS)] for link in _chain(error)],
     }
+
+
+def _exit_code_of(error: BaseException) -> dict[str, Any]:
+    """What a program's exit status is made of: a number, None for 0, or words, which are shown, for 1."""
+    if not issubclass(type(error), SystemExit):
+        return {}
+    code: Any = getattr(error, "code", None)
+    return {"exit_code": code if code is None or isinstance(code, int) else _clean(str(code))}
 
 
 def _drop_our_frames(told: traceback.TracebackException, depth: int = 0) -> None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import IPython
 from IPython.core import display_functions, inputtransformer2
+from IPython.core.autocall import ExitAutocall
 from IPython.core.compilerop import CachingCompiler
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
@@ -199,6 +200,8 @@ class _Shell(InteractiveShell):
         )
         shell.set_hook("show_in_pager", _page, 0)
         shell.set_hook("editor", _refuse_editor, 0)
+        # For programs with a namespace of their own; IPython takes them out, as they are in the one that all share.
+        shell.builtin_trap.auto_builtins.update(exit=shell.exiter, quit=shell.exiter)
         shell.builtin_trap.__enter__()  # for good: threads and clients beside the main lane use `get_ipython` too
         return shell
 
@@ -210,6 +213,9 @@ class _Shell(InteractiveShell):
         self.compile.begin(code, form, self.sources)
 
     # -- parts
+
+    def _exiter_default(self) -> Any:
+        return _Exit(self)
 
     def init_virtualenv(self) -> None:
         """Stay with the interpreter that was chosen."""
@@ -300,6 +306,14 @@ class _Shell(InteractiveShell):
         """Refuse windows: there is no loop for them."""
         if gui not in (None, "inline"):
             raise UsageError(f"the kernel runs no event loop for {gui!r}; use '%matplotlib inline'")
+
+
+class _Exit(ExitAutocall):
+    """`exit` and `quit`: also with a status, as in a program."""
+
+    def __call__(self, code: Any = None) -> None:
+        """End the input, or the program."""
+        raise SystemExit(code)
 
 
 @runs_user_code

@@ -75,7 +75,8 @@ class HubSettings:
         python: the interpreter of the worker.
         is_private: end with the client that started the kernel, and keep no journal.
         handshake_timeout_s: how long a new connection has to prove itself.
-        max_strangers: how many connections may be unproven at once.
+        max_strangers: how many connections may be unproven at once, of the port and of the unix sockets each.
+        max_connections: how many may be open; fewer where the system does not allow as many.
         grace_s: how long an interrupt has to work before the stacks are shown.
         max_memory_events_bytes: how much of the journal's end is held in memory for readers, in characters of text.
         max_unsaved_bytes: how much is held in memory while the journal cannot be written.
@@ -88,6 +89,7 @@ class HubSettings:
     is_private: bool = False
     handshake_timeout_s: float = 5.0
     max_strangers: int = 64
+    max_connections: int = 1000
     grace_s: float = 2.0
     max_memory_events_bytes: int = 4 * 1024 * 1024
     max_unsaved_bytes: int = 256 * 1024 * 1024

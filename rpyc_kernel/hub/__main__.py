@@ -14,6 +14,8 @@ import sys
 from typing import Any
 
 from rpyc_kernel.errors import KernelError
+from rpyc_kernel.hub import failing
+from rpyc_kernel.hub.log import write_log
 from rpyc_kernel.hub.worker_process import WorkerProcess
 from rpyc_kernel.settings import Folders, HubSettings, WorkerSettings, check_name
 from rpyc_kernel.system import processes
@@ -39,9 +41,8 @@ def main(arguments: list[str]) -> int:
         _answer(ready, {"error": type(error).__name__, "message": str(error)})
         sys.stderr.write(f"{error}\n")
         return 2
-    logging.basicConfig(
-        filename=folder.log_file, level=logging.INFO, format="%(asctime)s %(levelname)s %(threadName)s %(message)s"
-    )
+    write_log(folder.log_file)
+    failing.watch_threads()
     hub_settings = HubSettings(**options.get("hub", {}))
     worker_settings = WorkerSettings(**options.get("worker", {}))
     journal = (folder.path if hub_settings.is_private else folders.state / name) / "journal.sqlite"

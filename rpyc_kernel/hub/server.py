@@ -1,7 +1,9 @@
 """The doors of a hub: a TCP port and a unix socket with a handshake, and a unix socket for stock RPyC clients.
 
 Every connection has a thread of its own. Until it has proven itself it is a stranger; strangers are few and have
-little time.
+little time. They are counted apart for the port, where anybody may knock, and for the unix sockets. Where there are
+as many as may be, the next ones wait in the system's queue until one has proven itself or has had its time; nobody who
+is inside notices. There are never so many connections that no descriptors are left for the worker and the journal.
 """
 
 from __future__ import annotations
@@ -15,18 +17,23 @@ import socket
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from rpyc_kernel.errors import ConnectionFailed, KernelError, RequestError
 from rpyc_kernel.hub import service
 from rpyc_kernel.hub.hub import Hub
+from rpyc_kernel.hub.log import Sparing
 from rpyc_kernel.settings import HubSettings
+from rpyc_kernel.system.descriptors import max_descriptors
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.wire import handshake
 from rpyc_kernel.wire.connection import serve_values
 
 _log = logging.getLogger(__name__)
+_OWN_DESCRIPTORS = 96
+"""What the hub needs for itself: journal, worker, the next worker, log, and the sockets on their way to the worker."""
 _BACKLOG = 128
 _CLOSING_S = 2.0
 _HEARING_S = 1.0
@@ -61,8 +68,13 @@ class Server:
         self._lock = threading.Lock()
         self._open: dict[socket.socket, threading.Thread] = {}
         self._services: set[service.HubService] = set()
-        self._strangers = 0
+        self._strangers: Counter[int] = Counter()  # by the family of the socket
+        self._refusals = Sparing(_log)
+        room = max(max_descriptors() - _OWN_DESCRIPTORS, 16)
+        self._max_strangers = min(settings.max_strangers, room // 8)
+        self._max_proven = min(settings.max_connections, room - 2 * self._max_strangers)
         self._wake_in, self._wake_out = os.pipe()
+        os.set_blocking(self._wake_out, False)
         self._listeners: list[tuple[socket.socket, Callable[[socket.socket], None]]] = []
         self.port = 0
         try:
@@ -89,8 +101,10 @@ class Server:
             self._thread.join()
         for listener, _ in self._listeners:
             listener.close()
-        os.close(self._wake_in)
-        os.close(self._wake_out)
+        with self._lock:
+            os.close(self._wake_in)
+            os.close(self._wake_out)
+            self._wake_out = -1
 
     def let_hear(self, seq: int) -> None:
         """Wait a moment until all who read events have been told of this one."""
@@ -120,14 +134,25 @@ class Server:
     def _accept(self) -> None:
         with selectors.DefaultSelector() as selector:
             selector.register(self._wake_in, selectors.EVENT_READ, None)
-            for listener, serve in self._listeners:
+            while True:
+                self._watch_doors(selector)
+                for key, _ in selector.select():
+                    if key.data is not None:
+                        self._accept_one(*key.data)
+                    elif b"!" in os.read(self._wake_in, 64):
+                        return
+
+    def _watch_doors(self, selector: selectors.BaseSelector) -> None:
+        """Look at the doors where there is room for one stranger more, and leave the others shut for now."""
+        watched = selector.get_map()
+        for listener, serve in self._listeners:
+            with self._lock:
+                has_room = self._strangers[listener.family] < self._max_strangers
+            if has_room and listener not in watched:
                 listener.setblocking(False)
                 selector.register(listener, selectors.EVENT_READ, (listener, serve))
-            while True:
-                for key, _ in selector.select():
-                    if key.data is None:
-                        return
-                    self._accept_one(*key.data)
+            elif not has_room and listener in watched:
+                selector.unregister(listener)
 
     def _accept_one(self, listener: socket.socket, serve: Callable[[socket.socket], None]) -> None:
         try:
@@ -136,36 +161,30 @@ class Server:
             return
         except OSError as error:
             # Most often there are no descriptors left; the pause keeps the loop from spinning until some are.
-            _log.error("a connection cannot be accepted: %s", error)
+            self._refusals.info(f"a connection cannot be accepted: {error}")
             threading.Event().wait(0.1)
             return
         sock.setblocking(True)
+        thread = threading.Thread(
+            target=self._serve, args=(sock, serve), name=f"client-{next(self._numbers)}", daemon=True
+        )
         with self._lock:
-            is_crowded = self._strangers >= self._settings.max_strangers
-            if not is_crowded:
-                thread = threading.Thread(
-                    target=self._serve, args=(sock, serve), name=f"client-{next(self._numbers)}", daemon=True
-                )
-                self._open[sock] = thread
-                self._strangers += 1
-        if is_crowded:
-            handshake.refuse_busy(sock)
-            sock.close()
-            return
+            self._open[sock] = thread
+            self._strangers[sock.family] += 1
         try:
             thread.start()
         except RuntimeError as error:  # no more threads
-            _log.error("a connection cannot be served: %s", error)
+            self._refusals.info(f"a connection cannot be served: {error}")
+            self._prove(sock)
             with self._lock:
                 del self._open[sock]
-                self._strangers -= 1
             sock.close()
 
     def _serve(self, sock: socket.socket, serve: Callable[[socket.socket], None]) -> None:
         try:
             serve(sock)
         except ConnectionFailed as error:
-            _log.info("%s refused: %s", threading.current_thread().name, error)
+            self._refusals.info(f"refused: {error}")
         except Exception:  # noqa: BLE001 - one connection's trouble is its own
             _log.exception("%s failed", threading.current_thread().name)
         finally:
@@ -181,9 +200,11 @@ class Server:
             if sock.family != socket.AF_UNIX:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             new_session = uuid.uuid4().hex[:12]
-            welcome = handshake.greet_client(sock, self._key, new_session, self._settings.handshake_timeout_s)
+            welcome = handshake.greet_client(
+                sock, self._key, new_session, self._settings.handshake_timeout_s, self._say_whether_full
+            )
         finally:
-            self._prove()
+            self._prove(sock)
         identity = welcome.identity
         if welcome.channel == handshake.COMMANDS:
             self._serve_session(sock, identity)
@@ -194,13 +215,28 @@ class Server:
 
     def _serve_stock(self, sock: socket.socket) -> None:
         """Serve a stock RPyC client: who can open the socket is the user."""
-        self._prove()
+        self._prove(sock)
+        reason = self._say_whether_full()
+        if reason:
+            raise ConnectionFailed(reason)
         number = next(self._numbers)
         self._serve_session(sock, handshake.Identity(f"rpyc-{os.getpid()}-{number}", f"rpyc-{number}"))
 
-    def _prove(self) -> None:
+    def _prove(self, sock: socket.socket) -> None:
+        """This one is no stranger any more, and the next one may come in."""
         with self._lock:
-            self._strangers -= 1
+            was_crowded = self._strangers[sock.family] >= self._max_strangers
+            self._strangers[sock.family] -= 1
+            if was_crowded and self._wake_out >= 0:
+                with contextlib.suppress(BlockingIOError):  # it will wake all the same
+                    os.write(self._wake_out, b".")
+
+    def _say_whether_full(self) -> str:
+        with self._lock:
+            count = len(self._open) - self._strangers.total()
+        if count < self._max_proven:
+            return ""
+        return f"kernel {self._name!r} has {count} connections, as many as it can; close some, and try again"
 
     def _serve_session(self, sock: socket.socket, identity: handshake.Identity) -> None:
         assert self._hub is not None

@@ -19,6 +19,7 @@ from rpyc_kernel.system import frames
 _log = logging.getLogger(__name__)
 _SENT_AT_ONCE_CHARS = 16_000
 _MAX_PENDING = 64
+_MAX_UNSENT = 32
 
 
 class WorkerLink:
@@ -106,6 +107,8 @@ class WorkerLink:
     def _send(self, data: bytes, descriptors: tuple[int, ...] = ()) -> None:
         """Leave a message to the sender: a worker that does not read must not stop the hub with it."""
         with self._closing:
+            if descriptors and self._outgoing.qsize() > _MAX_UNSENT:
+                raise WorkerBusy("the worker takes no connections at the moment: it is stopped by the system, or stuck")
             if not self._is_lost:
                 # The sender's own: the caller may close what it has.
                 self._outgoing.put((data, tuple(map(os.dup, descriptors))))
@@ -135,6 +138,8 @@ class WorkerLink:
                     future.set_exception(from_name(*answer))
         except (EOFError, OSError):
             pass
+        except Exception:  # noqa: BLE001 - user code can write to any descriptor of its process
+            _log.exception("the worker's answers make no sense; it is asked nothing more")
         finally:
             self._is_lost = True
             self._fail_all()

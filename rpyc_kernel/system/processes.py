@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import resource  # noqa: F401 - `os.wait4` imports it when called: too late where there is no descriptor left
 import select
 import signal
 import subprocess

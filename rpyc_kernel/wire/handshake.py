@@ -16,12 +16,12 @@ has one deadline.
 
 from __future__ import annotations
 
-import contextlib
 import hmac
 import json
 import os
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from struct import Struct
 from typing import Any
@@ -47,7 +47,7 @@ _VERDICT = Struct("!BI")
 _MAX_BLOB_BYTES = 4096
 _MAX_NAME = 200
 
-_OK, _WRONG_VERSION, _WRONG_KEY, _BUSY, _REFUSED = range(5)
+_OK, _WRONG_VERSION, _WRONG_KEY, _, _REFUSED = range(5)
 
 
 @dataclass(frozen=True)
@@ -126,12 +126,11 @@ def greet_hub(sock: socket.socket, key: bytes, channel: int, identity: Identity,
         AuthenticationFailed: the keys differ.
         VersionMismatch: the hub speaks another version.
         NotPermitted: the role may not use this channel.
-        ConnectionFailed: it is no hub, too busy, gone, or too slow.
+        ConnectionFailed: it is no hub, has clients enough, is gone, or too slow.
     """
     deadline = _Deadline(sock, timeout_s)
     hello = _HELLO.pack(_MAGIC, PROTOCOL_VERSION, channel, 0, os.urandom(32))
-    with contextlib.suppress(ConnectionLost):  # a hub that is too busy answers before it is asked, and hangs up
-        _send(sock, hello, deadline)
+    _send(sock, hello, deadline)
     reply = _receive(sock, _REPLY.size, deadline)
     magic, version, status, _, _nonce, proof = _REPLY.unpack(reply)
     if magic != _MAGIC:
@@ -141,8 +140,6 @@ def greet_hub(sock: socket.socket, key: bytes, channel: int, identity: Identity,
             f"this client speaks version {PROTOCOL_VERSION} of the protocol and the hub version {version}; "
             "install the same release of rpyc-kernel on both sides"
         )
-    if status == _BUSY:
-        raise ConnectionFailed("the hub has too many unproven connections; try again in a few seconds")
     said = reply[: -len(proof)]
     if not hmac.compare_digest(proof, _proof(key, b"hub", hello, said)):
         raise AuthenticationFailed(
@@ -166,14 +163,9 @@ def greet_hub(sock: socket.socket, key: bytes, channel: int, identity: Identity,
     return Identity(body["session"], body["name"], body["role"])
 
 
-def refuse_busy(sock: socket.socket) -> None:
-    """Tell a client, without waiting for it, that there are too many like it."""
-    sock.settimeout(0)
-    with contextlib.suppress(OSError):
-        sock.send(_REPLY.pack(_MAGIC, PROTOCOL_VERSION, _BUSY, 0, bytes(32), bytes(32)))
-
-
-def greet_client(sock: socket.socket, key: bytes, new_session: str, timeout_s: float) -> Welcome:
+def greet_client(
+    sock: socket.socket, key: bytes, new_session: str, timeout_s: float, refusal: Callable[[], str] = str
+) -> Welcome:
     """Do the hub's half.
 
     Args:
@@ -181,6 +173,7 @@ def greet_client(sock: socket.socket, key: bytes, new_session: str, timeout_s: f
         key: the shared secret.
         new_session: the id for a client that has none.
         timeout_s: the deadline for the whole conversation.
+        refusal: says why not even one who has the key is let in, "" if all are.
 
     Raises:
         ConnectionFailed: or one of its kinds; the socket is of no more use.
@@ -206,7 +199,8 @@ def greet_client(sock: socket.socket, key: bytes, new_session: str, timeout_s: f
     said_name = told.get("name", "")[:_MAX_NAME]
     name = "".join(char if char.isprintable() else "?" for char in said_name)  # others' terminals show it
     identity = Identity(told.get("session") or new_session, name, told.get("role", Role.USER))
-    problem = _problem_with(channel, identity)
+    reason = refusal()
+    problem = ConnectionFailed(reason) if reason else _problem_with(channel, identity)
     if problem is not None:
         _send_verdict(sock, _REFUSED, {"class": type(problem).__name__, "message": str(problem)}, deadline)
         raise ConnectionFailed(str(problem))

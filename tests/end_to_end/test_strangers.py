@@ -27,7 +27,6 @@ from rpyc_kernel import (
 from rpyc_kernel.settings import HubSettings
 from tests.end_to_end.health import DEADLINE_S, goes_on  # noqa: F401 - a fixture
 from tests.support.folders import Folders
-from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("goes_on")
 
@@ -38,7 +37,7 @@ MAX_STRANGERS = 64
 MAGIC, VERSION = b"RPYK", 1
 HELLO = struct.Struct("!4sBBH32s")
 REPLY = struct.Struct("!4sBBH32s32s")
-OK, WRONG_VERSION, WRONG_KEY, BUSY, REFUSED = range(5)
+OK, WRONG_VERSION, WRONG_KEY, _, REFUSED = range(5)
 
 
 class Caller:
@@ -229,29 +228,19 @@ def test_a_caller_that_speaks_a_byte_at_a_time_gets_no_longer_than_the_deadline(
     assert time.monotonic() - began < deadline_s + SLOWNESS_S  # to the last byte it would be twice that
 
 
-def test_silent_callers_lock_others_out_for_no_longer_than_the_deadline(kernel, call, deadline_s):
-    silent: list[Caller] = []
-
-    def try_to_come_in() -> str:
-        """Come in, or say why not."""
-        try:
-            rpyc_kernel.connect("demo", timeout=DEADLINE_S).close()
-        except ConnectionFailed as error:
-            return str(error)
-        return ""
-
-    def lock_others_out() -> str:
-        # Again, where it took so long that the first have had their time.
-        silent.extend(call() for _ in range(MAX_STRANGERS))
-        return try_to_come_in()
-
-    refusal = wait_until(lock_others_out, DEADLINE_S, "the hub to have enough")
+def test_silent_callers_at_the_port_keep_nobody_out_for_longer_than_the_deadline(kernel, call, folders, deadline_s):
     began = time.monotonic()
-    assert "too many unproven connections; try again in a few seconds" in refusal
-    # Who is in already notices nothing.
+    silent = [call() for _ in range(2 * MAX_STRANGERS)]
+    # Who is in already notices nothing, nor who comes by the unix socket.
     assert kernel.execute("6 * 7", timeout=DEADLINE_S).value == 42
-    wait_until(lambda: try_to_come_in() == "", deadline_s + SLOWNESS_S, "the door to open again")
-    assert time.monotonic() - began < deadline_s + SLOWNESS_S
+    with rpyc_kernel.connect("demo", timeout=DEADLINE_S) as local:
+        assert local.submit("6 * 7").result(DEADLINE_S) == 42
+    # Who comes by the port waits for his turn.
+    file = json.loads((folders.runtime / "demo" / "kernel.json").read_text())
+    address = f"tcp://127.0.0.1:{file['port']}"
+    with rpyc_kernel.connect(address, key=file["key"], timeout=DEADLINE_S) as remote:
+        assert remote.execute("6 * 7", timeout=DEADLINE_S).value == 42
+    assert time.monotonic() - began < 2 * deadline_s + SLOWNESS_S
     assert all(caller.is_left(whatever_is_said=True) for caller in silent)
 
 

@@ -33,7 +33,6 @@ from rpyc_kernel.wire.handshake import (
     Welcome,
     greet_client,
     greet_hub,
-    refuse_busy,
 )
 
 KEY = b"k" * 32
@@ -223,31 +222,12 @@ def test_something_that_is_no_hub_is_recognised():
         fails(clients, ConnectionFailed, "not a kernel's hub")
 
 
-def test_a_client_that_was_refused_because_of_the_crowd_knows_why():
+def test_a_client_that_is_not_let_in_by_a_full_hub_knows_why():
     with pair() as (client, hub):
+        hubs = in_thread(greet_client, hub, KEY, "new-session", TIMEOUT_S, lambda: "there is no room; close some")
         clients = in_thread(greet_hub, client, KEY, COMMANDS, Identity(), TIMEOUT_S)
-        refuse_busy(hub)
-        fails(clients, ConnectionFailed, "too many unproven connections; try again")
-
-
-def test_a_client_that_was_refused_before_it_said_anything_knows_why_too():
-    with pair() as (client, hub):
-        refuse_busy(hub)
-        hub.close()
-        with pytest.raises(ConnectionFailed, match="too many unproven connections; try again"):
-            greet_hub(client, KEY, COMMANDS, Identity(), TIMEOUT_S)
-
-
-def test_refusing_somebody_who_is_gone_is_no_error():
-    with pair() as (client, hub):
-        client.close()
-        refuse_busy(hub)
-    with pair() as (_, hub):
-        hub.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            while True:
-                hub.send(bytes(65536))
-        refuse_busy(hub)
+        fails(clients, ConnectionFailed, "there is no room; close some")
+        fails(hubs, ConnectionFailed, "there is no room")
 
 
 @settings(max_examples=100, deadline=None)

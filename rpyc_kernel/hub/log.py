@@ -1,0 +1,78 @@
+"""What a hub writes down for whoever looks for the cause of trouble: a file that never grows beyond a bound.
+
+Not `logging.handlers`, which imports a good part of the standard library, with it what unpickles, and leaves files of
+other names behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from pathlib import Path
+
+_FORMAT = "%(asctime)s %(levelname)s %(threadName)s %(message)s"
+_MAX_BYTES = 1024 * 1024
+
+
+class BoundedLog(logging.FileHandler):
+    """Writes to a file, and takes its older half away whenever it has become too large.
+
+    Args:
+        path: the file; what is in it already stays.
+        max_bytes: how large it may become.
+    """
+
+    def __init__(self, path: Path, max_bytes: int = _MAX_BYTES) -> None:
+        super().__init__(path, encoding="utf-8", errors="backslashreplace")
+        self._max_bytes = max_bytes
+        self.setFormatter(logging.Formatter(_FORMAT))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        super().emit(record)
+        if self.stream is not None and self.stream.tell() > self._max_bytes:
+            with contextlib.suppress(OSError):  # there is no descriptor left, or no file: the next record tries again
+                self._shorten()
+
+    def _shorten(self) -> None:
+        with open(self.baseFilename, "r+b") as file:
+            file.seek(-self._max_bytes // 2, os.SEEK_END)
+            kept = file.read().partition(b"\n")[2]
+            file.seek(0)
+            file.write(kept)
+            file.truncate()
+
+
+def write_log(path: Path) -> None:
+    """Let everything that this process logs go to a file."""
+    logging.basicConfig(handlers=[BoundedLog(path)], level=logging.INFO)
+
+
+class Sparing:
+    """Logs what strangers can make happen as often as they like: one line in a while, which counts the others.
+
+    Args:
+        log: where to.
+        pause_s: how long to be silent after a line.
+    """
+
+    def __init__(self, log: logging.Logger, pause_s: float = 10.0) -> None:
+        self._log = log
+        self._pause_s = pause_s
+        self._lock = threading.Lock()
+        self._silent_until = 0.0
+        self._count = 0
+
+    def info(self, text: str) -> None:
+        """Log a line, or only count it."""
+        with self._lock:
+            now = time.monotonic()
+            if now < self._silent_until:
+                self._count += 1
+                return
+            self._silent_until = now + self._pause_s
+            count, self._count = self._count, 0
+        self._log.info("%s%s", text, f" ({count} more like this before)" if count else "")

@@ -1,0 +1,157 @@
+"""Who is let in at which door, and who waits."""
+
+import contextlib
+import json
+import logging
+import socket
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from rpyc_kernel.errors import ConnectionFailed
+from rpyc_kernel.hub import server as server_module
+from rpyc_kernel.hub.log import BoundedLog, Sparing
+from rpyc_kernel.hub.server import Server
+from rpyc_kernel.settings import HubSettings
+from rpyc_kernel.system.runtime_folder import RuntimeFolder
+from rpyc_kernel.wire import handshake
+from rpyc_kernel.wire.handshake import Identity
+from tests.hub.kernels import FakeKernel
+from tests.support.waiting import wait_until
+from tests.wire.peers import our_client
+
+KEY = bytes(32)
+PATIENCE_S = 30.0
+
+
+class Doors:
+    """A hub's doors, and clients that come to them."""
+
+    def __init__(self, path, settings):
+        self.kernel = FakeKernel(path)
+        folder = RuntimeFolder(path / "r")
+        folder.create()
+        self.path = str(folder.hub_socket)
+        self.server = Server(folder, "demo", KEY, settings)
+        self.server.start(self.kernel.hub)
+        self.opened = contextlib.ExitStack()
+
+    def knock(self, *, is_local=False):
+        """Connect, and say nothing."""
+        sock = self.opened.enter_context(socket.socket(socket.AF_UNIX if is_local else socket.AF_INET))
+        sock.settimeout(PATIENCE_S)
+        sock.connect(self.path if is_local else ("127.0.0.1", self.server.port))
+        return sock
+
+    def come_in(self, sock):
+        handshake.greet_hub(sock, KEY, handshake.COMMANDS, Identity("a", "alice"), PATIENCE_S)
+        return self.opened.enter_context(our_client(sock))
+
+    def close(self):
+        self.opened.close()
+        self.server.stop_accepting()
+        self.server.close()
+        self.kernel.close()
+
+
+@pytest.fixture
+def open_doors():
+    with tempfile.TemporaryDirectory(prefix="rk-", dir="/tmp") as path, contextlib.ExitStack() as opened:
+
+        def make(**settings):
+            doors = Doors(Path(path), HubSettings(handshake_timeout_s=3600.0, **settings))
+            opened.callback(doors.close)
+            return doors
+
+        yield make
+
+
+def is_busy(client):
+    return dict(client.call("status").result(PATIENCE_S))["state"]
+
+
+def test_strangers_at_the_port_cost_neither_the_connected_nor_those_of_the_unix_socket_anything(open_doors):
+    doors = open_doors(max_strangers=2)
+    inside = doors.come_in(doors.knock())
+    silent = [doors.knock() for _ in range(5)]
+    wait_until(lambda: doors.server._strangers[socket.AF_INET] == 2, PATIENCE_S)
+    assert is_busy(inside) == "idle"
+    for _ in range(3):
+        assert is_busy(doors.come_in(doors.knock(is_local=True))) == "idle"
+    assert doors.server._strangers[socket.AF_INET] == 2
+    # The last one waits at the door until those before it have gone.
+    waiting = doors.knock()
+    for sock in silent:
+        sock.close()
+    assert is_busy(doors.come_in(waiting)) == "idle"
+    wait_until(lambda: doors.server._strangers[socket.AF_INET] == 0, PATIENCE_S)
+
+
+def test_strangers_at_the_unix_socket_wait_there_too(open_doors):
+    doors = open_doors(max_strangers=1)
+    silent = doors.knock(is_local=True)
+    wait_until(lambda: doors.server._strangers[socket.AF_UNIX] == 1, PATIENCE_S)
+    waiting = doors.knock(is_local=True)
+    assert is_busy(doors.come_in(doors.knock())) == "idle"
+    silent.close()
+    assert is_busy(doors.come_in(waiting)) == "idle"
+
+
+def test_more_clients_than_may_be_are_refused_with_the_reason(open_doors):
+    doors = open_doors(max_connections=2)
+    first = doors.come_in(doors.knock())
+    doors.come_in(doors.knock(is_local=True))
+    for is_local in (True, False):
+        with pytest.raises(ConnectionFailed, match="kernel 'demo' has 2 connections, as many as it can; close some"):
+            doors.come_in(doors.knock(is_local=is_local))
+    first.close()
+    wait_until(lambda: len(doors.server._open) == 1, PATIENCE_S)
+    assert is_busy(doors.come_in(doors.knock())) == "idle"
+
+
+@pytest.mark.parametrize("limit", [64, 256, 1024, 100_000])
+def test_however_many_come_the_hub_keeps_descriptors_for_itself(open_doors, monkeypatch, limit):
+    monkeypatch.setattr(server_module, "max_descriptors", lambda: limit)
+    server = open_doors().server
+    assert server._max_strangers >= 2
+    assert server._max_proven >= 8
+    assert 2 * server._max_strangers + server._max_proven <= max(limit - server_module._OWN_DESCRIPTORS, 16)
+
+
+def test_strangers_do_not_fill_the_log(open_doors, caplog):
+    caplog.set_level(logging.INFO)
+    doors = open_doors()
+    for _ in range(30):
+        sock = doors.knock()
+        sock.sendall(bytes(40))
+        assert sock.recv(1) == b""
+    wait_until(lambda: not doors.server._open, PATIENCE_S)
+    assert sum("refused" in record.message for record in caplog.records) <= 2
+
+
+def test_what_was_not_logged_is_counted_by_the_next_line(caplog):
+    caplog.set_level(logging.INFO)
+    sparing = Sparing(logging.getLogger("spare"), pause_s=3600.0)
+    for number in range(4):
+        sparing.info(f"stranger {number}")
+    sparing._silent_until = 0.0
+    sparing.info("stranger 4")
+    assert [record.message for record in caplog.records] == ["stranger 0", "stranger 4 (3 more like this before)"]
+
+
+def test_a_log_keeps_its_newest_lines_and_its_bound(tmp_path):
+    handler = BoundedLog(tmp_path / "hub.log", max_bytes=10_000)
+    log = logging.Logger("bounded")
+    log.addHandler(handler)
+    try:
+        for number in range(2000):
+            log.info("line %d of many \ud800", number)
+            assert (tmp_path / "hub.log").stat().st_size <= 10_000 + 200
+        lines = (tmp_path / "hub.log").read_text().splitlines()
+        assert "line 1999 of many" in lines[-1]
+        numbers = [int(line.partition("line ")[2].split()[0]) for line in lines]
+        assert numbers == list(range(numbers[0], 2000))
+        assert len(json.dumps(lines)) > 4000
+    finally:
+        handler.close()

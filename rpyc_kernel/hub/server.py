@@ -17,6 +17,7 @@ import socket
 import threading
 import time
 import uuid
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -29,11 +30,14 @@ from rpyc_kernel.settings import HubSettings
 from rpyc_kernel.system.descriptors import max_descriptors
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.wire import handshake
+from rpyc_kernel.wire.budget import Budget
 from rpyc_kernel.wire.connection import serve_values
 
 _log = logging.getLogger(__name__)
 _OWN_DESCRIPTORS = 96
 """What the hub needs for itself: journal, worker, the next worker, log, and the sockets on their way to the worker."""
+_SESSION_BYTES = 128 * 1024 * 1024
+"""How much all large messages of a session's connections may take while they come in; the largest may have half."""
 _BACKLOG = 128
 _CLOSING_S = 2.0
 _HEARING_S = 1.0
@@ -68,6 +72,8 @@ class Server:
         self._lock = threading.Lock()
         self._open: dict[socket.socket, threading.Thread] = {}
         self._services: set[service.HubService] = set()
+        # Held by the connections of each session: it goes with the last of them.
+        self._budgets: weakref.WeakValueDictionary[str, Budget] = weakref.WeakValueDictionary()
         self._strangers: Counter[int] = Counter()  # by the family of the socket
         self._refusals = Sparing(_log)
         room = max(max_descriptors() - _OWN_DESCRIPTORS, 16)
@@ -253,8 +259,9 @@ class Server:
         )
         with self._lock:
             self._services.add(offered)
+            budget = self._budgets.setdefault(identity.session, Budget(_SESSION_BYTES))
         try:
-            serve_values(sock, offered, name=threading.current_thread().name)
+            serve_values(sock, offered, name=threading.current_thread().name, budget=budget)
         finally:
             with self._lock:
                 self._services.discard(offered)

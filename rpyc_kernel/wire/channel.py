@@ -2,7 +2,8 @@
 
 A frame is a big-endian length, a compression flag, the data and a line feed. Both directions are capped: a frame nobody
 should send is refused before its first byte leaves, and a frame nobody should receive ends the connection before memory
-is set aside for it.
+is set aside for it. For all others memory is taken as their bytes arrive, whatever length was announced, and within a
+budget where several connections of one peer share one.
 
 Sending belongs to one thread at a time and receiving to one thread at a time; ``close`` belongs to everybody.
 """
@@ -22,6 +23,7 @@ from rpyc.core import channel as rpyc_channel
 from rpyc.core.stream import SocketStream
 
 from rpyc_kernel.errors import ConnectionLost, RequestError
+from rpyc_kernel.wire.budget import Budget
 from rpyc_kernel.wire.sockets import prepare_socket
 from rpyc_kernel.wire.tls_socket import TlsSocket
 
@@ -32,6 +34,8 @@ _HEADER_BYTES: Final[int] = _HEADER.size
 _FLUSHER: Final[bytes] = rpyc_channel.Channel.FLUSHER
 _READ_AHEAD_BYTES: Final = 64 * 1024
 _JOINED_BYTES: Final = 64 * 1024
+_GROWTH: Final = memoryview(bytes(1024 * 1024))
+_MAX_INFLATION: Final = 1032  # what deflate makes of a byte at most
 _DONT_WAIT: Final = (getattr(socket, "MSG_DONTWAIT", 0),)  # where there is none, only threads that may wait send
 
 
@@ -46,6 +50,7 @@ class Channel(rpyc_channel.Channel):
         sock: A connected stream socket; the channel owns it from here on.
         max_frame_bytes: The most one frame's data may occupy, before and after decompression.
         compress: Whether to deflate large frames when sending. Deflated frames are always understood.
+        budget: What large frames that come in are charged to, each until the next one is received.
 
     Attributes:
         sends_atomically: Whether ``transmit`` sends and notes how much by one call into C, so that no interrupt comes
@@ -53,6 +58,7 @@ class Channel(rpyc_channel.Channel):
     """
 
     __slots__ = (
+        "_budget",
         "_buffer",
         "_end",
         "_is_closing",
@@ -67,11 +73,17 @@ class Channel(rpyc_channel.Channel):
     )
 
     def __init__(
-        self, sock: socket.socket, *, max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES, compress: bool = False
+        self,
+        sock: socket.socket,
+        *,
+        max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES,
+        compress: bool = False,
+        budget: Budget | None = None,
     ) -> None:
         prepare_socket(sock)
         super().__init__(SocketStream(sock), compress)
         self.max_frame_bytes = max_frame_bytes
+        self._budget = budget
         self._sock: socket.socket | TlsSocket = TlsSocket(sock) if isinstance(sock, ssl.SSLSocket) else sock
         self.sends_atomically = _DONT_WAIT != (0,) and self._sock is sock
         self._buffer = bytearray(_READ_AHEAD_BYTES)
@@ -105,6 +117,8 @@ class Channel(rpyc_channel.Channel):
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
         self._release()
+        if self._budget is not None:
+            self._budget.give_back(id(self))
 
     def abandon(self) -> None:
         """Free this process's descriptor and leave the connection as it is; for a forked child."""
@@ -119,6 +133,8 @@ class Channel(rpyc_channel.Channel):
             FrameTooLarge: The peer announced, or packed, more than ``max_frame_bytes``.
         """
         self._is_receiving = True
+        if self._budget is not None:
+            self._budget.give_back(id(self))
         try:
             if self._is_closing:
                 raise ConnectionLost("closed here")
@@ -127,11 +143,16 @@ class Channel(rpyc_channel.Channel):
                 raise FrameTooLarge(
                     f"the peer announced a frame of {length} bytes; the limit is {self.max_frame_bytes}"
                 )
+            size = min(length * _MAX_INFLATION, self.max_frame_bytes) if is_compressed else length
+            if self._budget is not None and size > _READ_AHEAD_BYTES:
+                self._budget.take(id(self), size, lambda: self._is_closing)
             data = self._read(length + len(_FLUSHER), drop=len(_FLUSHER))
         finally:
             self._is_receiving = False
             if self._is_closing:
                 self._release()
+                if self._budget is not None:
+                    self._budget.give_back(id(self))
         return self._decompress(data) if is_compressed else data
 
     def send(self, data: bytes) -> None:
@@ -209,12 +230,14 @@ class Channel(rpyc_channel.Channel):
         return data
 
     def _read_large(self, count: int, drop: int) -> bytearray:
-        data = bytearray(count)
-        filled = self._end - self._start
-        data[:filled] = self._view[self._start : self._end]
+        data = bytearray(self._view[self._start : self._end])
+        filled = len(data)
         self._start = self._end = 0
-        with memoryview(data) as view:
-            while filled < count:
+        while filled < count:
+            if filled == len(data):
+                # As much again as has come, at most: who announces much and sends little takes little.
+                data += _GROWTH[: min(count - filled, max(filled, _READ_AHEAD_BYTES), len(_GROWTH))]
+            with memoryview(data) as view:
                 filled += self._receive_into(view[filled:])
         del data[count - drop :]
         return data

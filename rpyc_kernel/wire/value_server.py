@@ -21,6 +21,7 @@ from rpyc.core import consts
 from rpyc_kernel.errors import ConnectionLost
 from rpyc_kernel.system.threads import make_thread
 from rpyc_kernel.wire import messages, remote_errors
+from rpyc_kernel.wire.budget import Budget
 from rpyc_kernel.wire.channel import DEFAULT_MAX_FRAME_BYTES, Channel, FrameTooLarge
 from rpyc_kernel.wire.messages import IdPack
 from rpyc_kernel.wire.outbox import Outbox
@@ -33,7 +34,12 @@ _ROOT_NUMBER: Final = 1
 
 
 def serve_values(
-    sock: socket.socket, service: Any, *, name: str, max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES
+    sock: socket.socket,
+    service: Any,
+    *,
+    name: str,
+    max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES,
+    budget: Budget | None = None,
 ) -> None:
     """Serve one connection in this thread until it ends.
 
@@ -44,8 +50,9 @@ def serve_values(
             first. Nothing else of the object can be reached.
         name: What the connection is called in thread names and logs.
         max_frame_bytes: The largest message sent or accepted.
+        budget: What the large messages of several connections may take together.
     """
-    channel = Channel(sock, max_frame_bytes=max_frame_bytes)
+    channel = Channel(sock, max_frame_bytes=max_frame_bytes, budget=budget)
     server = _ValueServer(service, channel, name)
     try:
         server.serve()

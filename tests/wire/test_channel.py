@@ -1,5 +1,7 @@
+import contextlib
 import os
 import socket
+import tracemalloc
 import zlib
 
 import pytest
@@ -8,7 +10,9 @@ from rpyc.core.stream import SocketStream
 from rpyc.lib import socket_backoff_connect
 
 from rpyc_kernel.errors import ConnectionLost
+from rpyc_kernel.wire.budget import Budget
 from rpyc_kernel.wire.channel import Channel, FrameTooLarge
+from tests.support.waiting import wait_until
 from tests.wire.peers import Serving, socket_pair
 from tests.wire.stages import closing_all, wait_until_blocked
 
@@ -287,3 +291,83 @@ def test_what_the_socket_does_not_take_at_once_is_left_to_the_caller(sockets):
         assert 0 < sent[0] < 30_000_000
         ours.transmit(memoryview(b"x"), sent)
         assert len(sent) == 1
+
+
+MIB = 1024 * 1024
+
+
+def begin_frame(sock, length, sent):
+    sock.sendall(Channel.FRAME_HEADER.pack(length, 0) + bytes(sent))
+
+
+def test_memory_is_taken_as_bytes_arrive_and_not_as_they_are_announced(sockets):
+    near, far = sockets
+    channel = Channel(far)
+    tracemalloc.start()
+    try:
+        sending = Serving(lambda: (begin_frame(near, 60 * MIB, 3 * MIB), near.close()))
+        with closing_all(channel), pytest.raises(ConnectionLost):
+            channel.recv()
+        sending.join()
+        assert tracemalloc.get_traced_memory()[1] < 16 * MIB
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.fixture
+def budgeted():
+    """Three connections that share a budget of 2 MiB, each as the far end's socket and the channel."""
+    budget = Budget(2 * MIB)
+    with contextlib.ExitStack() as opened:
+        pairs = [socket_pair() for _ in range(3)]
+        for near, _ in pairs:
+            opened.callback(near.close)
+        channels = [Channel(far, budget=budget) for _, far in pairs]
+        opened.enter_context(closing_all(*channels))
+        yield budget, [near for near, _ in pairs], channels
+
+
+def test_large_frames_of_several_connections_keep_within_their_budget(budgeted):
+    budget, nears, channels = budgeted
+    received = []
+    for near in nears:
+        begin_frame(near, MIB, 10)
+    serving = [Serving(lambda channel=channel: received.append(len(channel.recv()))) for channel in channels]
+    wait_until(lambda: budget.taken_bytes == 2 * MIB)
+    begun = [channel for channel in channels if id(channel) in budget._taken]
+    for near, channel in zip(nears, channels, strict=True):
+        if channel in begun:
+            near.sendall(bytes(MIB - 10) + b"\n")
+    wait_until(lambda: len(received) == 2)
+    assert budget.taken_bytes == 2 * MIB  # what came is still being dealt with
+    begun[0].close()
+    wait_until(lambda: all(id(channel) in budget._taken for channel in channels if channel not in begun))
+    for near, channel in zip(nears, channels, strict=True):
+        if channel not in begun:
+            near.sendall(bytes(MIB - 10) + b"\n")
+    for each in serving:
+        each.join()
+    assert received == [MIB] * 3
+
+
+def test_a_frame_above_the_budget_comes_alone_and_small_ones_are_not_counted(budgeted):
+    budget, nears, channels = budgeted
+    sending = Serving(lambda: nears[0].sendall(Channel.FRAME_HEADER.pack(5 * MIB, 0) + bytes(5 * MIB) + b"\n"))
+    assert len(channels[0].recv()) == 5 * MIB
+    sending.join()
+    begin_frame(nears[1], 1000, 1000), nears[1].sendall(b"\n")
+    assert len(channels[1].recv()) == 1000
+    assert budget.taken_bytes == 5 * MIB
+    channels[0].close()
+    assert budget.taken_bytes == 0
+
+
+def test_a_connection_that_waits_for_its_share_can_be_closed(budgeted):
+    _, nears, channels = budgeted
+    begin_frame(nears[0], 2 * MIB, 10), begin_frame(nears[1], 2 * MIB, 10)
+    serving = [Serving(channel.recv) for channel in channels[:2]]
+    for each in channels[:2]:
+        each.close()
+    for each in serving:
+        each.join()
+        assert isinstance(each.error, ConnectionLost)

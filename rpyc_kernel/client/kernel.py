@@ -39,6 +39,7 @@ from rpyc_kernel.wire.handshake import Identity
 from rpyc_kernel.wire.latch import CallFuture
 
 _DEBUGGER_START_S = 30.0
+_QUEUE_PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -602,13 +603,35 @@ class KernelClient(Looking):
         """Return what the kernel is doing; always answers.
 
         It has `state`, `generation`, `hub_pid`, `worker_pid`, `memory_bytes` (of the worker, about a second old),
-        `busy_since`, `running`, `queue`, `side`, `prompts`, `sessions` and more.
+        `busy_since`, `running`, `queue` (the first 100, see `queue`), `queue_length`, `side`, `prompts`, `sessions` and
+        more.
         """
         status = dict(self._commands.call("status"))
         status["running"] = dict(status["running"]) if status["running"] else None
         for part in ("queue", "side", "prompts", "sessions"):
             status[part] = [dict(item) for item in status[part]]
         return status
+
+    def queue(self, *, after: int = 0, count: int | None = None) -> list[dict[str, Any]]:
+        """Return what waits for its turn, in order.
+
+        Args:
+            after: leave out the executions up to this number.
+            count: how many at most, None for all.
+        """
+        found: list[dict[str, Any]] = []
+        while count is None or len(found) < count:
+            wanted = _QUEUE_PAGE if count is None else min(_QUEUE_PAGE, count - len(found))
+            page = [dict(item) for item in self._commands.call("queue", after, wanted)]
+            found += page
+            if len(page) < wanted:
+                break
+            after = page[-1]["execution"]
+        return found
+
+    def is_queued(self, execution: int) -> bool:
+        """Whether an execution waits for its turn."""
+        return any(item["execution"] == execution for item in self.queue(after=execution - 1, count=1))
 
     def sessions(self) -> list[dict[str, Any]]:
         """Return who takes part, those present first."""

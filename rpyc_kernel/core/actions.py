@@ -50,13 +50,25 @@ def _without_nan(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class RunCode:
-    """Hand an execution to the worker."""
+    """Hand an execution to the worker.
+
+    Attributes:
+        settled: on a side lane, the number below which all executions of side lanes have ended.
+    """
 
     execution: int
     code: str
     lane: str
     call: str | None
     form: Form | None = None
+    settled: int = 0
+
+
+@dataclass(frozen=True)
+class DropCall:
+    """Have the worker forget a staged call that will not be made."""
+
+    call: str
 
 
 @dataclass(frozen=True)
@@ -113,5 +125,14 @@ class StopHub:
 
 
 Action = (
-    Record | RunCode | InterruptWorker | StartGrace | ReportStack | AnswerWorker | StartWorker | KillWorker | StopHub
+    Record
+    | RunCode
+    | DropCall
+    | InterruptWorker
+    | StartGrace
+    | ReportStack
+    | AnswerWorker
+    | StartWorker
+    | KillWorker
+    | StopHub
 )

@@ -138,14 +138,16 @@ class UnfinishedTold:
     Attributes:
         unfinished: the executions that will still end.
         received: the highest number received on the main lane.
-        sides: all that were received on side lanes.
+        sides: those that were received on side lanes, of the numbers from ``settled`` on.
         time: when it said so.
+        settled: all below this number that were to run on side lanes were received.
     """
 
     unfinished: frozenset[int]
     received: int
     sides: frozenset[int]
     time: float
+    settled: int = 0
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,14 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple
 
 from rpyc_kernel.core import events
 from rpyc_kernel.core.actions import (
     Action,
     AnswerWorker,
+    DropCall,
     InterruptWorker,
     KillWorker,
     Record,
@@ -34,7 +36,7 @@ from rpyc_kernel.core.actions import (
     StartWorker,
     StopHub,
 )
-from rpyc_kernel.core.contract import MAX_CODE_CHARS, Force, Kind, Lane, Outcome, Role, State
+from rpyc_kernel.core.contract import COMM_CALL, MAX_CODE_CHARS, Force, Kind, Lane, Outcome, Role, State
 from rpyc_kernel.core.form import Form, form_of
 from rpyc_kernel.core.sessions import Sessions
 from rpyc_kernel.errors import (
@@ -48,6 +50,7 @@ from rpyc_kernel.errors import (
 )
 
 _GONE = "the worker was gone when a new hub came"
+_SHOWN_QUEUED = 100
 
 _Request = (
     events.CodeSubmitted
@@ -117,6 +120,7 @@ class KernelState:
         self._unfinished: dict[int, Execution] = {}
         self._queue: deque[int] = deque()
         self._running: int | None = None
+        self._sides: dict[int, Execution] = {}
         self._prompts: dict[int, Prompt] = {}
         self._failed_starts = 0
         self._death_reason = ""
@@ -188,7 +192,7 @@ class KernelState:
             },
         )
         self._last_execution = execution.id
-        self._unfinished[execution.id] = execution
+        self._admit(execution)
         actions: list[Action] = [queued]
         if is_side:
             actions += self._run(execution, submitted.time)
@@ -318,7 +322,7 @@ class KernelState:
         # right.
         for execution in self._unfinished.values():
             if execution.is_running and (execution.lane == Lane.SIDE or execution.id > started.received):
-                actions.append(_run_code(execution))
+                actions.append(self._run_code(execution))
         return [*actions, *self._advance(started.time)]
 
     def handle_worker_reported(self, reported: events.WorkerReported) -> list[Action]:
@@ -330,7 +334,9 @@ class KernelState:
         actions: list[Action] = []
         for execution in list(self._unfinished.values()):
             is_side = execution.lane == Lane.SIDE
-            was_received = execution.id in told.sides if is_side else execution.id <= told.received
+            was_received = execution.id in told.sides or execution.id < told.settled
+            if not is_side:
+                was_received = execution.id <= told.received
             if execution.is_running and was_received and execution.id not in told.unfinished:
                 actions += self._end(execution, Outcome.LOST, reason="the record of its end was lost")
         return [*actions, *self._advance(told.time)]
@@ -410,7 +416,7 @@ class KernelState:
                 form_of(queued),
                 started_at,
             )
-            self._unfinished[number] = execution
+            self._admit(execution)
             if not execution.is_running:
                 self._queue.append(number)
             elif execution.lane == Lane.MAIN:
@@ -445,18 +451,20 @@ class KernelState:
             "debugger": self._debugger,
             "busy_since": running.started_at if running else None,
             "running": self._describe(running) if running else None,
-            "queue": tuple(self._describe(self._unfinished[number]) for number in self._queue),
-            "side": tuple(
-                self._describe(execution)
-                for execution in self._unfinished.values()
-                if execution.is_running and execution.lane == Lane.SIDE
-            ),
+            "queue": self.queue(0, _SHOWN_QUEUED),
+            "queue_length": len(self._queue),
+            "side": tuple(self._describe(one) for one in self._sides.values() if one.is_running),
             "prompts": tuple(
                 {"execution": prompt.execution, "session": prompt.session} for prompt in self._prompts.values()
             ),
             "last_execution": self._last_execution,
             "sessions": self.sessions.snapshot(),
         }
+
+    def queue(self, after: int, count: int) -> tuple[dict[str, Any], ...]:
+        """The next in the queue whose numbers are higher: they stand in the order of their numbers."""
+        behind = (number for number in self._queue if number > after)
+        return tuple(self._describe(self._unfinished[number]) for number in islice(behind, count))
 
     def owner_of(self, execution: int | None) -> str | None:
         """The session of an unfinished execution, else None."""
@@ -513,8 +521,18 @@ class KernelState:
             self._running = execution.id
         return [
             Record(Kind.STARTED, execution.id, execution.session, {"generation": self.generation}),
-            _run_code(execution),
+            self._run_code(execution),
         ]
+
+    def _admit(self, execution: Execution) -> None:
+        self._unfinished[execution.id] = execution
+        if execution.lane == Lane.SIDE:
+            self._sides[execution.id] = execution
+
+    def _run_code(self, execution: Execution) -> RunCode:
+        # Of what has ended on a side lane the worker is told again and again, so that it need not remember all of it.
+        settled = min(self._sides) if execution.lane == Lane.SIDE else 0
+        return RunCode(execution.id, execution.code, execution.lane, execution.call, execution.form, settled)
 
     def _end(
         self,
@@ -528,6 +546,7 @@ class KernelState:
         del self._unfinished[execution.id]
         if self._running == execution.id:
             self._running = None
+        self._sides.pop(execution.id, None)
         payload = {
             "outcome": outcome,
             "reason": reason,
@@ -535,7 +554,10 @@ class KernelState:
             "by": by,
             "generation": self.generation,
         }
-        return [Record(Kind.FINISHED, execution.id, execution.session, payload)]
+        finished = Record(Kind.FINISHED, execution.id, execution.session, payload)
+        if execution.is_running or execution.call is None or execution.call.startswith(COMM_CALL):
+            return [finished]
+        return [finished, DropCall(execution.call)]
 
     def _abort_session(self, failed: Execution) -> list[Action]:
         behind = [n for n in self._queue if self._unfinished[n].session == failed.session]
@@ -563,10 +585,6 @@ class KernelState:
         self.lifecycle = State.STARTING
         self.generation += 1
         return [StartWorker(self.generation)]
-
-
-def _run_code(execution: Execution) -> RunCode:
-    return RunCode(execution.id, execution.code, execution.lane, execution.call, execution.form)
 
 
 def _require_user(request: _Request, name: str, what: str) -> None:

@@ -41,7 +41,7 @@ _STACK_TIMEOUT_S = 2.0
 _NUDGE_S = 0.1
 _MAX_EXECUTION = 2**62
 _ENDED = (Outcome.OK, Outcome.ERROR, Outcome.INTERRUPTED)
-_MAY_FAIL = (actions.InterruptWorker, actions.StartGrace, actions.ReportStack)
+_MAY_FAIL = (actions.DropCall, actions.InterruptWorker, actions.StartGrace, actions.ReportStack)
 """What can be asked for again. Any other action that is not carried out would be waited for without end."""
 
 
@@ -203,8 +203,10 @@ class Hub:
 
     def _act(self, action: Action) -> None:
         match action:
-            case actions.RunCode(execution, code, lane, call, form):
-                self.supervisor.run(execution, code, lane, call, form)
+            case actions.RunCode(execution, code, lane, call, form, settled):
+                self.supervisor.run(execution, code, lane, call, form, settled)
+            case actions.DropCall(call):
+                self.supervisor.notify("drop_call", call)
             case actions.InterruptWorker(execution, lane, force):
                 self.supervisor.interrupt(execution, lane, force)
             case actions.StartGrace(execution):
@@ -298,7 +300,8 @@ def _read_report(
         return lambda: state.handle_input_withdrawn(withdrawn)
     if kind == UNFINISHED:
         unfinished, sides = (frozenset(map(int, payload[name])) for name in ("unfinished", "sides"))
-        told = events.UnfinishedTold(unfinished, int(payload["received"]), sides, time.time())
+        settled = int(payload.get("settled", 0))
+        told = events.UnfinishedTold(unfinished, int(payload["received"]), sides, time.time(), settled)
         return lambda: state.handle_unfinished_told(told)
     # All others change nothing, so that one which cannot be recorded may fail now.
     records = state.handle_worker_reported(events.WorkerReported(kind, execution, payload))

@@ -22,6 +22,7 @@ from rpyc_kernel.hub.questions import Questions
 
 _MAX_WAIT_S = 60.0
 _MAX_EVENTS = 10_000
+_MAX_QUEUED = 1000
 
 
 class HubService(Questions):
@@ -78,6 +79,10 @@ class HubService(Questions):
                 **status,
             }
         )
+
+    def exposed_queue(self, after: int = 0, count: int = 100) -> Any:
+        """The next in the queue whose numbers are higher than ``after``, each as pairs of name and value."""
+        return freeze(self._hub.look(lambda state: state.queue(after, max(0, min(count, _MAX_QUEUED)))))
 
     # ------------------------------------------------------------------ executions
 

@@ -237,14 +237,14 @@ class Supervisor:
 
     # ------------------------------------------------------------------ what a worker is asked
 
-    def run(self, execution: int, code: str, lane: str, call: str | None, form: Form | None) -> None:
+    def run(self, execution: int, code: str, lane: str, call: str | None, form: Form | None, settled: int = 0) -> None:
         """Hand over an execution."""
         link = self._link
         if link is None:
             return
         told = None if form is None else form.as_dict()
         if lane == Lane.SIDE:
-            link.notify("run_side", execution, code, call, told)
+            link.notify("run_side", execution, code, call, told, settled)
         else:
             link.run(execution, code, call, told)
 

@@ -92,6 +92,7 @@ def main(arguments: list[str]) -> None:
             "answer": prompts.answer,
             "run_side": loop.start_side,
             "interrupt_side": loop.interrupt_side,
+            "drop_call": objects.drop_call,
             "tell_unfinished": loop.tell_unfinished,
             "leave": loop.leave,
         },
@@ -183,6 +184,11 @@ class _Objects:
         if self._staged is None:
             raise LookupError(f"no call {token!r} is staged; its worker may be gone")
         return self._staged.take(token)
+
+    def drop_call(self, token: str) -> None:
+        """Forget a staged call."""
+        if self._staged is not None:
+            self._staged.drop(token)
 
 
 class _Bulk:

@@ -104,7 +104,9 @@ class MainLoop:
         self.received = 0
         self._unfinished: set[int] = set()
         self._sides: dict[int, threading.Thread] = {}
-        self._sides_received: set[int] = set()
+        self._sides_received: set[int] = set()  # from `_sides_settled` on
+        self._sides_settled = 0
+        self._last_side = 0
         self._side_lock = threading.Lock()
 
     @runs_user_code
@@ -261,28 +263,37 @@ class MainLoop:
     def last_execution(self) -> int:
         """The highest number received on either lane."""
         with self._side_lock:
-            return max(self.received, *self._sides_received, 0)
+            return max(self.received, self._last_side)
 
     def tell_unfinished(self) -> None:
         """Tell the hub through the ring, behind every `finished` so far, what it may still wait for."""
         with self._side_lock:
-            sides = sorted(self._sides_received)
-        told = {"unfinished": list(self._unfinished), "received": self.received, "sides": sides}
+            sides, settled = sorted(self._sides_received), self._sides_settled
+        told = {"unfinished": list(self._unfinished), "received": self.received, "sides": sides, "settled": settled}
         self._output.emit(UNFINISHED, 0, told)
 
     # ------------------------------------------------------------------ side lanes
 
-    def start_side(self, execution: int, code: str, call: str | None, form: dict[str, Any] | None = None) -> None:
-        """Run an execution in a thread of its own, beside the main lane; one that came before is not run again."""
+    def start_side(
+        self, execution: int, code: str, call: str | None, form: dict[str, Any] | None = None, settled: int = 0
+    ) -> None:
+        """Run an execution in a thread of its own, beside the main lane; one that came before is not run again.
+
+        The hub does not repeat what is below ``settled``: all that has ended, for the hub as well.
+        """
         outcomes: list[str] = []
         started = time.perf_counter()
         name = f"{Lane.SIDE}-{execution}"
         arguments = (execution, code, call, Form.read(form), outcomes)
         runner = threading.Thread(target=self._run_side, args=arguments, name=name, daemon=True)
         with self._side_lock:
-            if execution in self._sides_received:
+            if execution < self._sides_settled or execution in self._sides_received:
                 return
+            if settled > self._sides_settled:
+                self._sides_settled = settled
+                self._sides_received = {number for number in self._sides_received if number >= settled}
             self._sides_received.add(execution)
+            self._last_side = max(self._last_side, execution)
             self._unfinished.add(execution)
             runner.start()
             self._sides[execution] = runner

@@ -96,6 +96,10 @@ class Staged:
         except KeyError:
             raise NotAvailable(f"no call {token!r} is staged; its worker may be gone") from None
 
+    def drop(self, token: str) -> None:
+        """Forget a call that will not be made, if it is still there."""
+        self._calls.pop(token, None)
+
 
 class ObjectConnections:
     """All objects connections of this worker."""

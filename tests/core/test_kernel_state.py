@@ -200,6 +200,31 @@ def test_who_looks_on_under_the_session_of_a_user_takes_nothing_away(state):
     assert records(state.handle_session_left(events.SessionLeft("a", Role.OBSERVER)), Kind.CLIENT_LEFT)
 
 
+def test_the_worker_is_told_below_which_number_all_side_lanes_have_ended(state):
+    def run_aside():
+        decision = state.handle_code_submitted(events.CodeSubmitted("a", "1", 0.0, lane=Lane.SIDE))
+        (run,) = others(decision.actions)
+        return run.execution, run.settled
+
+    first, second = run_aside(), run_aside()
+    assert (first, second) == ((1, 1), (2, 1))
+    submit(state)
+    finish(state, 1)
+    assert run_aside() == (4, 2)
+    finish(state, 2)
+    finish(state, 4)
+    assert run_aside() == (5, 5)
+
+
+def test_a_side_lane_that_waits_for_the_worker_holds_that_number_back():
+    state = KernelState()
+    state.start()
+    for _ in range(2):
+        submit(state, lane=Lane.SIDE)
+    runs = others(state.handle_worker_started(worker_started()))
+    assert [(run.execution, run.settled) for run in runs] == [(1, 1), (2, 1)]
+
+
 def test_sessions_that_have_gone_are_forgotten(state):
     state.handle_session_joined(events.SessionJoined("owner", "olaf"))
     running, waiting = submit(state, "owner"), submit(state, "owner")
@@ -312,7 +337,7 @@ def test_a_side_lane_runs_beside_the_main_one(state):
     main = submit(state)
     decision = state.handle_code_submitted(events.CodeSubmitted("b", "2", 0.0, lane=Lane.SIDE))
     assert [record.kind for record in records(decision.actions)] == [Kind.QUEUED, Kind.STARTED]
-    assert others(decision.actions) == [RunCode(decision.answer, "2", Lane.SIDE, None)]
+    assert others(decision.actions) == [RunCode(decision.answer, "2", Lane.SIDE, None, settled=decision.answer)]
     status = state.status()
     assert status["running"]["execution"] == main
     assert [item["execution"] for item in status["side"]] == [decision.answer]
@@ -807,7 +832,7 @@ def test_a_worker_that_was_taken_over_goes_on(restored):
     actions = restored.handle_worker_started(started)
     assert records(actions)[0].payload["adopted"] is True
     # It knows the main lane's, and drops the side lane's if it knows it.
-    assert others(actions) == [RunCode(3, "1", Lane.SIDE, None)]
+    assert others(actions) == [RunCode(3, "1", Lane.SIDE, None, settled=3)]
     assert others(finish(restored, 2)) == [RunCode(4, "1", Lane.MAIN, None)]
 
 

@@ -27,8 +27,8 @@ class FakeSupervisor:
         frames.encode(request)  # raises for what no worker could be told
         self.asked.append(request)
 
-    def run(self, execution, code, lane, call, form):
-        self.note("run", execution, code, lane, call, None if form is None else form.as_dict())
+    def run(self, execution, code, lane, call, form, settled=0):
+        self.note("run", execution, code, lane, call, None if form is None else form.as_dict(), settled)
 
     def interrupt(self, execution, lane, force):
         self.note("interrupt", execution, lane, force)

@@ -241,6 +241,7 @@ ONLY_LOOK = {
     "module_path",
     "packages",
     "python",
+    "queue",
     "read",
     "signatures",
     "stack",
@@ -272,3 +273,30 @@ def test_an_observer_moves_nobodys_place_in_the_events(kernel):
     observer.exposed_acknowledge(3)
     observer.exposed_read(4, 10, 0.0, Scope.ALL, True)
     assert [dict(client.exposed_hello())["cursor"] for client in (user, observer)] == [1, 4]
+
+
+def test_a_long_queue_is_shown_by_its_length_and_its_first_page(kernel):
+    client = kernel.connect()
+    for number in range(1, 10_002):
+        assert client.exposed_execute(f"{number}") == number
+    status = dict(client.exposed_status())
+    assert status["queue_length"] == 10_000
+    assert [dict(item)["execution"] for item in status["queue"]] == list(range(2, 102))
+    shown, after = [], 0
+    while page := client.exposed_queue(after, 999):
+        shown += [dict(item)["execution"] for item in page]
+        after = shown[-1]
+    assert shown == list(range(2, 10_002))
+    assert client.exposed_queue(5000, 1)[0][0] == ("execution", 5001)
+    assert client.exposed_queue(0, 10**9)[-1][0] == ("execution", 1001)
+    assert client.exposed_queue(0, -1) == ()
+
+
+def test_a_staged_call_that_is_never_made_is_dropped_by_the_worker(kernel):
+    client = kernel.connect()
+    client.exposed_execute("'runs for long'")
+    call, message = (client.exposed_execute("# call", call=call) for call in ("call-7", "comm:{}"))
+    client.exposed_cancel(call)
+    client.exposed_cancel(message)
+    dropped = [request for request in kernel.worker.asked if request[0] == "drop_call"]
+    assert dropped == [("drop_call", "call-7")]

@@ -97,6 +97,19 @@ def test_a_side_lane_handed_over_again_by_the_next_hub_does_not_run_again(worker
     assert [run[0] for run in worker.engine.runs] == [3, 2]
 
 
+def test_side_lanes_that_have_ended_for_the_hub_are_forgotten_and_still_not_run_again(worker):
+    for number in range(1, 101):
+        worker.loop.start_side(number, "code", None, None, number)
+        worker.wait_for_end(number)
+    assert worker.loop._sides_received == {100}
+    for number in (99, 100):
+        worker.loop.start_side(number, "again", None, None, 99)
+    assert worker.loop.last_execution == 100
+    worker.loop.start_side(101, "code", None, None, 100)
+    worker.wait_for_end(101)
+    assert [run[1] for run in worker.engine.runs] == ["code"] * 101
+
+
 def test_side_lanes_run_at_the_same_time(worker):
     together = threading.Barrier(3)
     worker.engine.behave = lambda code: together.wait(60) and None

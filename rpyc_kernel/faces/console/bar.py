@@ -46,7 +46,7 @@ class Bar:
             parts.append("looking for completions …")
         parts.append(_describe_state(self._status))
         if self._status["queue"]:
-            parts.append(f"{len(self._status['queue'])} queued")
+            parts.append(f"{self._status['queue_length']} queued")
         return " | ".join([*parts, _describe_present(self._status["sessions"])])
 
 

@@ -109,8 +109,9 @@ class Console:
     def run(self) -> str:
         """Talk until the user leaves or the connection is gone; says which it was."""
         status = self.kernel.status()
-        self.renderer.begin(status)
-        self.jobs.begin(status)
+        unfinished = {**status, "queue": self.kernel.queue()}
+        self.renderer.begin(unfinished)
+        self.jobs.begin(unfinished)
         return asyncio.run(self._run(status))
 
     # ------------------------------------------------------------------ the loop

@@ -9,7 +9,7 @@ from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.errors import KernelError, RequestError
 from rpyc_kernel.faces.console.control_characters import tame_line
 from rpyc_kernel.faces.console.screen import Interrupted, Withdrawn
-from rpyc_kernel.faces.console.summaries import summarise_place
+from rpyc_kernel.faces.console.summaries import is_waiting, summarise_place
 
 if TYPE_CHECKING:
     from rpyc_kernel.faces.console.console import Console
@@ -60,7 +60,7 @@ class Foreground:
         except KernelError:
             return  # whoever follows events will say so
         # It may have begun although the event of that is still on its way here.
-        if self._is_queued(number) and any(item["execution"] == number for item in status["queue"]):
+        if self._is_queued(number) and is_waiting(status, number):
             self._console.say(summarise_place(status, number))
 
     def _is_queued(self, number: int) -> bool:

@@ -34,7 +34,7 @@ class Interrupting:
         status = await self._console.ask_kernel(self._console.kernel.status)
         running = status["running"]
         target = self._find_own_target()
-        if target is not None and target.number in {item["execution"] for item in status["queue"]}:
+        if target is not None and await self._console.ask_kernel(self._console.kernel.is_queued, target.number):
             if await self.confirm(f"execution {target.number} is still queued; cancel it?", is_likely=True):
                 await self._console.ask_kernel(self._console.kernel.cancel, target.number)
             return

@@ -26,6 +26,8 @@ def summarise_status(status: dict[str, Any]) -> list[str]:
         lines.append(f"running    {_describe(status['running'])}, for {format_duration(busy_s)}")
     lines += [f"side lane  {_describe(item)}" for item in status["side"]]
     lines += [f"queued     {_describe(item)}" for item in status["queue"]]
+    more = status["queue_length"] - len(status["queue"])
+    lines += [f"queued     {more:,} more"] if more > 0 else []
     names = {session["id"]: tame_line(session["name"]) for session in status["sessions"]}
     for prompt in status["prompts"]:
         asked = names.get(prompt["session"], "nobody")
@@ -44,15 +46,21 @@ def summarise_trouble(status: dict[str, Any]) -> list[str]:
     if not status["running"]:
         return []
     busy_s = status["time"] - (status["busy_since"] or status["time"])
-    waiting = f", and {len(status['queue'])} more wait" if status["queue"] else ""
+    waiting = f", and {status['queue_length']} more wait" if status["queue"] else ""
     return [f"it is busy with {_describe(status['running'])}, for {format_duration(busy_s)}{waiting}"]
+
+
+def is_waiting(status: dict[str, Any], number: int) -> bool:
+    """Whether an execution may be in the queue, of which a status has only the first ones."""
+    shown = [item["execution"] for item in status["queue"]]
+    return number in shown or (status["queue_length"] > len(shown) and number > shown[-1])
 
 
 def summarise_place(status: dict[str, Any], number: int) -> str:
     """What a queued execution waits for."""
-    ahead = [item["execution"] for item in status["queue"]]
-    others = ahead.index(number) if number in ahead else 0
-    behind = f", behind {others} more" if others else ""
+    others = sum(item["execution"] < number for item in status["queue"])
+    beyond = "at least " if others == len(status["queue"]) < status["queue_length"] else ""
+    behind = f", behind {beyond}{others} more" if others else ""
     running = status["running"]
     what = _describe(running) if running else "the worker, which is still starting"
     return f"[{number}] is queued{behind}; it waits for {what}"

@@ -90,7 +90,7 @@ def list_unfinished(kernel: KernelClient) -> set[int]:
     """The numbers of all executions that run or wait."""
     status = kernel.status()
     running = [status["running"]] if status["running"] else []
-    return {item["execution"] for item in (*running, *status["queue"], *status["side"])}
+    return {item["execution"] for item in (*running, *kernel.queue(), *status["side"])}
 
 
 def find_place(kernel: KernelClient, cursor: int) -> int:

@@ -29,6 +29,7 @@ def make_status(**parts: Any) -> dict[str, Any]:
         "busy_since": None,
         "running": None,
         "queue": [],
+        "queue_length": len(parts.get("queue", [])),
         "side": [],
         "prompts": [],
         "sessions": sessions,

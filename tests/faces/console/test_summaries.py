@@ -64,3 +64,15 @@ def test_help_shows_documentation_and_on_request_the_source():
 @pytest.mark.parametrize(("seconds", "told"), [(0.04, "0.0 s"), (59.94, "59.9 s"), (61, "1 min"), (7260, "2 h 1 min")])
 def test_durations_are_told_as_people_tell_them(seconds: float, told: str):
     assert summaries.format_duration(seconds) == told
+
+
+def test_a_queue_of_which_only_the_beginning_is_shown_is_told_as_such():
+    queue = [make_item(number) for number in range(2, 102)]
+    status = make_status(running=make_item(1, ALICE, "slow()"), queue=queue, queue_length=500)
+    assert summaries.summarise_status(status)[-2] == "queued     400 more"
+    assert "and 500 more wait" in summaries.summarise_trouble(status)[0]
+    assert summaries.is_waiting(status, 2)
+    assert summaries.is_waiting(status, 300)
+    assert not summaries.is_waiting(status, 1)
+    assert "[300] is queued, behind at least 100 more" in summaries.summarise_place(status, 300)
+    assert "[3] is queued, behind 1 more" in summaries.summarise_place(status, 3)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import asyncio
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +112,8 @@ class Execution(CallFuture):
         return self._wait_async().__await__()
 
     async def _wait_async(self) -> Any:
+        import asyncio  # here, because who awaits has it, and others save 3 MB and its import
+
         try:
             await asyncio.wrap_future(self)
         except asyncio.CancelledError:

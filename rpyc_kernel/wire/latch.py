@@ -8,7 +8,6 @@ calls: ``with`` on a lock made in C, ``list.append``, ``lock.release``.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import threading
 from collections.abc import Generator
@@ -87,6 +86,8 @@ class CallFuture(Future[Any]):
         return super().exception(0)
 
     def __await__(self) -> Generator[Any, None, Any]:
+        import asyncio  # here, because who awaits has it, and hubs and others save 3 MB and its import
+
         return asyncio.wrap_future(self).__await__()
 
     def cancel(self) -> bool:

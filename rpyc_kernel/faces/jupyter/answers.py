@@ -14,8 +14,8 @@ import rpyc_kernel
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import State
 from rpyc_kernel.errors import KernelError
+from rpyc_kernel.faces.jupyter.messages import PROTOCOL
 
-PROTOCOL = "5.5"
 _LIKE_IPYKERNEL = "7.4.0"
 _WORKER_START_S = 30.0
 _LOOK_AGAIN_S = 0.1

@@ -6,31 +6,29 @@ All of it belongs to one thread, but for `Channels.wake`.
 from __future__ import annotations
 
 import contextlib
-import datetime
-import json
 import logging
 import math
 import socket
+import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import zmq
-from jupyter_client.jsonutil import json_default
-from jupyter_client.session import Session, json_packer
-from zmq.utils.monitor import recv_monitor_message
 
 from rpyc_kernel.errors import RequestError
 from rpyc_kernel.faces.jupyter.connection_info import ConnectionInfo
+from rpyc_kernel.faces.jupyter.messages import Messages
 
 _log = logging.getLogger(__name__)
 _LINGER_MS = 1000
 _TOPIC = b"kernel."
 _EARLY_S = 3.0
 _MAX_EARLY = 1000
-# What `json_packer` does; but that makes an encoder for each of the four parts of every message.
-_encode = json.JSONEncoder(default=json_default, ensure_ascii=False, allow_nan=False).encode
+_MAX_COPIED_BYTES = 65_536
+_MONITOR_EVENT = struct.Struct("=Hi")
+"""What a socket says of its connections: event and descriptor. ZeroMQ's own reader would bring asyncio."""
 
 Header = dict[str, Any]
 
@@ -84,8 +82,7 @@ class Channels:
     def __init__(self, info: ConnectionInfo) -> None:
         self.info = info
         self.welcome: Callable[[Callable[..., None]], None] = lambda _: None
-        self.session = Session(key=info.key.encode(), signature_scheme=info.signature_scheme, username="kernel")
-        self.session.pack = _pack
+        self._messages = Messages(info.key.encode(), info.signature_scheme)
         self._subscribers = 0
         # Clients that were there before the sockets find each of them at another moment, and iopub may be the last.
         self._early: list[tuple[Any, ...]] = []
@@ -166,20 +163,13 @@ class Channels:
         """Read a message; what is no valid one is logged, and nothing else happens."""
         frames = channel.recv_multipart(copy=False)
         try:
-            identity, signed = self.session.feed_identities([frame.bytes for frame in frames])
-            message = self.session.deserialize(signed, content=True)
-            if isinstance(date := message["header"].get("date"), datetime.datetime):
-                message["header"]["date"] = json_default(date)  # once, and not for every message that answers this one
-            request = Request(
-                name, identity, message["header"], message["content"], message["metadata"], message["buffers"]
-            )
-            _check(request)
-        except Exception as error:  # noqa: BLE001 - anybody can send anything
+            read = self._messages.read([frame.bytes for frame in frames])
+        except (ValueError, RecursionError) as error:  # anybody can send anything
             _log.warning("a message on %s was dropped: %s: %s", name, type(error).__name__, error)
             return None
         if name == "shell":
-            self._peers[frames[-1].get(zmq.SRCFD)] = identity[0]
-        return request
+            self._peers[frames[-1].get(zmq.SRCFD)] = read.identity[0]
+        return Request(name, read.identity, read.header, read.content, read.metadata, read.buffers)
 
     def _echo(self) -> None:
         with contextlib.suppress(zmq.ZMQError):
@@ -197,18 +187,17 @@ class Channels:
             self._iopub.setsockopt(zmq.SUBSCRIBE, accepted)
 
         def publish_to_newcomer(
-            kind: str, content: dict[str, Any], parent: Header | None = None, metadata: Any = None, buffers: Any = None
+            kind: str, content: dict[str, Any], parent: Header | None = None, metadata: Any = None, buffers: Any = ()
         ) -> None:
-            topic = only + kind.encode()
-            self.session.send(
-                self._iopub, kind, content, parent=parent, ident=topic, metadata=metadata, buffers=buffers
-            )
+            self._send(self._iopub, [only + kind.encode()], kind, content, parent, metadata, buffers)
 
         self.welcome(publish_to_newcomer)
 
     def _forget_peer(self) -> None:
         while self._monitor.poll(0):
-            self._peers.pop(recv_monitor_message(self._monitor)["value"], None)
+            event, _ = self._monitor.recv_multipart()
+            _, descriptor = _MONITOR_EVENT.unpack(event)
+            self._peers.pop(descriptor, None)
 
     def is_there(self, identity: list[bytes]) -> bool:
         """Whether the client with this identity is still connected."""
@@ -232,7 +221,7 @@ class Channels:
     ) -> bool:
         """Send a message to one client; False when it is gone."""
         try:
-            self.session.send(self._requests[channel], kind, content, parent=parent, ident=identity, metadata=metadata)
+            self._send(self._requests[channel], identity, kind, content, parent, metadata)
         except zmq.ZMQError as error:
             _log.info("%s was for a client that is gone: %s", kind, error)
             return False
@@ -244,7 +233,7 @@ class Channels:
         content: dict[str, Any],
         parent: Header | None,
         metadata: dict[str, Any] | None = None,
-        buffers: list[bytes | memoryview[bytes]] | None = None,
+        buffers: Sequence[bytes] = (),
     ) -> None:
         """Send a message to every subscriber."""
         if self._early_until is None:
@@ -252,8 +241,20 @@ class Channels:
         self._early.append((kind, content, parent, metadata, buffers))
         if not self._is_early:
             self._early, self._early_until = [], 0.0
-        topic = _TOPIC + kind.encode()
-        self.session.send(self._iopub, kind, content, parent=parent, ident=topic, metadata=metadata, buffers=buffers)
+        self._send(self._iopub, [_TOPIC + kind.encode()], kind, content, parent, metadata, buffers)
+
+    def _send(
+        self,
+        opened: zmq.Socket[Any],
+        identity: list[bytes],
+        kind: str,
+        content: dict[str, Any],
+        parent: Header | None,
+        metadata: dict[str, Any] | None = None,
+        buffers: Sequence[bytes] = (),
+    ) -> None:
+        frames = [*identity, *self._messages.write(kind, content, parent, metadata), *buffers]
+        opened.send_multipart(frames, copy=max(map(len, frames)) < _MAX_COPIED_BYTES)
 
     @property
     def early(self) -> list[tuple[Any, ...]]:
@@ -267,25 +268,3 @@ class Channels:
     def close(self) -> None:
         """Close all sockets, after what was sent has had a moment to go out."""
         self._closing.close()
-
-
-def _pack(content: Any) -> bytes:
-    """Write JSON, also of text that no encoding can carry: user code may put anything into what it shows."""
-    try:
-        return _encode(content).encode("utf8", "surrogateescape")
-    except UnicodeEncodeError:
-        return json.dumps(content, default=str).encode("ascii")
-    except (TypeError, ValueError):
-        return json_packer(content)  # takes what is no JSON out of it
-
-
-def _check(request: Request) -> None:
-    """See that a message has what all of them have.
-
-    Raises:
-        ValueError: it is none.
-    """
-    content: Any = request.content
-    named = (request.header.get(name) for name in ("msg_id", "session", "msg_type"))
-    if not isinstance(content, dict) or not all(isinstance(value, str) for value in named):
-        raise ValueError("its header or content is none")

@@ -14,7 +14,7 @@ from typing import Any
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
 from rpyc_kernel.errors import RequestError
-from rpyc_kernel.faces.jupyter.answers import PROTOCOL
+from rpyc_kernel.faces.jupyter.messages import PROTOCOL
 
 NAME = "rpyc_kernel"
 _MODULE = "rpyc_kernel.faces.jupyter"

@@ -78,8 +78,8 @@ class HubSettings:
         max_strangers: how many connections may be unproven at once, of the port and of the unix sockets each.
         max_connections: how many may be open; fewer where the system does not allow as many.
         grace_s: how long an interrupt has to work before the stacks are shown.
-        max_memory_events_bytes: how much of the journal's end is held in memory for readers, in characters of text.
-        max_unsaved_bytes: how much is held in memory while the journal cannot be written.
+        max_memory_events_bytes: how much memory the journal's end may take that is held for readers.
+        max_unsaved_bytes: how much memory may be taken by what the journal's disk refuses.
     """
 
     host: str = "127.0.0.1"

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
 from rpyc_kernel.core.form import Form
-
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+from rpyc_kernel.core.payloads import encode_payload
 
 
 @dataclass(frozen=True)
@@ -20,10 +17,10 @@ class Record:
     others' actions are carried out with it.
 
     Attributes:
-        encoded: the payload as JSON. Numbers that JSON does not have are null.
+        encoded: the payload as JSON; see `encode_payload`.
 
     Raises:
-        TypeError, ValueError, RecursionError: the payload is nothing that JSON can carry.
+        TypeError: the payload is nothing that JSON can carry.
     """
 
     kind: str
@@ -33,19 +30,7 @@ class Record:
     encoded: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        try:
-            encoded = _encode(self.payload)
-        except ValueError:
-            encoded = _encode(_without_nan(self.payload))
-        object.__setattr__(self, "encoded", encoded)
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        object.__setattr__(self, "encoded", encode_payload(self.payload))
 
 
 @dataclass(frozen=True)

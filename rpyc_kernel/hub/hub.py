@@ -105,7 +105,7 @@ class Hub:
 
     def begin(self) -> None:
         """Take over what an earlier hub left, or start afresh."""
-        restored = _read_journal(self.journal)
+        restored = self.journal.restored()
         self._state.restore(restored)
         adopted = self.supervisor.adopt(self.journal.ring_position)
         self.post([Record(Kind.HUB_STARTED, None, None, {"pid": os.getpid(), "version": PROTOCOL_VERSION})])
@@ -224,7 +224,6 @@ class Hub:
                 self._after(0, lambda: self._stop(reason))
 
     def _each_second(self) -> None:
-        self.journal.retry()
         self.journal.save_cursors()
 
     def _end_grace(self, execution: int) -> None:
@@ -306,34 +305,3 @@ def _read_report(
     # All others change nothing, so that one which cannot be recorded may fail now.
     records = state.handle_worker_reported(events.WorkerReported(kind, execution, payload))
     return lambda: records
-
-
-def _read_journal(journal: Journal) -> events.Restored:
-    """What the journal says is unfinished. Everything before the last clean stop is settled."""
-    stopped = journal.last_of(Kind.HUB_STOPPED)
-    after = stopped[0] if stopped else 0
-    worker, died = journal.last_of(Kind.WORKER_STARTED), journal.last_of(Kind.WORKER_DIED)
-    finished = {execution for _, execution, *_ in journal.select(Kind.FINISHED, after)}
-    started = {execution: when for _, execution, _, _, when in journal.select(Kind.STARTED, after)}
-    answered = {payload["token"] for *_, payload, _ in journal.select(Kind.INPUT_ANSWERED, after)}
-    last_death = died[0] if died else 0
-    return events.Restored(
-        generation=max(found[1]["generation"] if found else 0 for found in (worker, died)),
-        last_execution=journal.last_execution(),
-        had_worker=bool(worker and worker[0] > max(after, died[0] if died else 0)),
-        unfinished=tuple(
-            (execution, session, payload, started.get(execution))
-            for _, execution, session, payload, _ in journal.select(Kind.QUEUED, after)
-            if execution not in finished
-        ),
-        prompts=tuple(
-            (payload["token"], execution, session)
-            for _, execution, session, payload, _ in journal.select(Kind.INPUT_REQUESTED, max(after, last_death))
-            # Also of a finished execution: a thread that it left behind may wait for the answer.
-            if payload["token"] not in answered
-        ),
-        sessions=tuple(
-            (session, payload["name"], payload["role"])
-            for _, _, session, payload, _ in journal.select(Kind.CLIENT_JOINED, after)
-        ),
-    )

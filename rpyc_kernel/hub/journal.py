@@ -14,7 +14,6 @@ of power can take the last moments, but never damages what was there.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import sqlite3
 import threading
@@ -23,35 +22,30 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from rpyc_kernel.core import events
 from rpyc_kernel.core.actions import Record
 from rpyc_kernel.core.contract import Kind, Scope, WireEvent
+from rpyc_kernel.core.form import form_of
 from rpyc_kernel.errors import ConnectionLost, RequestError
-from rpyc_kernel.hub.checkpointer import Checkpointer
+from rpyc_kernel.hub import salvage
 from rpyc_kernel.hub.followers import Follower, Reading
 from rpyc_kernel.hub.reader_clock import ReaderClock
+from rpyc_kernel.hub.rows import lost
+from rpyc_kernel.hub.store import Row, Snapshot, Store, is_damage
+from rpyc_kernel.hub.tail import Tail, cost_of
+from rpyc_kernel.hub.upkeep import Upkeep
 
 _log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 _MAX_REPLY_CHARS = 1024 * 1024
 _MAX_FOLLOWED = 1000
 _RETRY_S = 0.5
 _QUIET_KINDS = frozenset({Kind.QUEUED, Kind.STARTED})
 _QUIET_S = 0.005
-
-# No index: each would cost every commit a page more, and only a hub that starts and a search in the history look by
-# kind. Both read the short beginnings of rows, not the long texts, which SQLite keeps on overflow pages.
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS events (
-    seq INTEGER PRIMARY KEY, time REAL NOT NULL, kind TEXT NOT NULL, execution INTEGER, session TEXT,
-    payload TEXT NOT NULL, generation INTEGER, ring INTEGER
-);
-CREATE TABLE IF NOT EXISTS cursors (session TEXT PRIMARY KEY, cursor INTEGER NOT NULL);
-"""
-_INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_AT_ONCE = 4
-_INSERTS = [_INSERT + ", (?, ?, ?, ?, ?, ?, ?, ?)" * (count - 1) for count in range(_AT_ONCE + 1)]
-_Row = tuple[int, float, str, "int | None", "str | None", str, "int | None", "int | None"]
+_SNAPSHOT_EVENTS = 10_000
+"""After so many events what is unfinished is written down again: a start reads no more of them."""
 
 
 @dataclass(eq=False)
@@ -71,8 +65,8 @@ class Journal:
 
     Args:
         path: the file; its folder is made.
-        max_memory_chars: how much of the end to hold in memory.
-        max_unsaved_chars: how much to hold while the file cannot be written.
+        max_memory_bytes: how much memory the end may take that is held for readers.
+        max_unsaved_bytes: the same of what is held while the file cannot be written.
         present: makes of a cursor and events what readers get; the pair itself if not given.
 
     Raises:
@@ -83,53 +77,66 @@ class Journal:
         self,
         path: Path,
         *,
-        max_memory_chars: int,
-        max_unsaved_chars: int,
+        max_memory_bytes: int,
+        max_unsaved_bytes: int,
         present: Callable[[int, tuple[WireEvent, ...]], Any] = lambda cursor, events: (cursor, events),
     ) -> None:
         self._path = path
         self._present = present
-        self._max_memory_chars = max_memory_chars
-        self._max_unsaved_chars = max_unsaved_chars
-        opened = contextlib.ExitStack()
-        try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._writer = self._open(opened)
-            self._writer.executescript(_SCHEMA)
-            self._reader = self._open(opened)
-            last = self._writer.execute("SELECT max(seq) FROM events").fetchone()[0]
-            self._cursors: dict[str, int] = dict(self._writer.execute("SELECT session, cursor FROM cursors"))
-        except (sqlite3.Error, OSError) as error:
-            opened.close()
-            raise RequestError(f"the journal {path} cannot be used: {error}") from None
-        self._reader_lock = threading.Lock()
+        self._max_unsaved_bytes = max_unsaved_bytes
+        self._last = 0
+        self._cursors: dict[str, int] = {}
+        told = self._open()
         self._append_lock = threading.Lock()
         self._lock = threading.Lock()
         self._waiting: set[_Reader] = set()
         self._followers: dict[int, list[Follower]] = {}
         self._satisfied: list[Follower] = []
         self._clock = ReaderClock(self.publish, self._expire)
-        self._checkpointer = Checkpointer(path)
-        self._tail: list[WireEvent] = []
-        self._tail_chars: list[int] = []
-        self._tail_total = 0
-        self._last: int = last or 0
-        self._unsaved: list[_Row] = []
-        self._unsaved_chars = 0
-        self._is_in_trouble = False
+        self._tail = Tail(max_memory_bytes)
+        self._unsaved: list[Row] = []
+        self._unsaved_bytes = 0
+        self._trouble: str | None = None
+        self._is_apart = False
         self._dropped = 0
         self._next_try = 0.0
         self._saved_cursors = dict(self._cursors)
         self._is_closed = False
         self._is_quiet = True
+        self._upkeep = Upkeep(path, hold=lambda: self._append_lock, retry=self.retry, mend=self._mend)
+        self._upkeep.start()
+        if told is not None:
+            self.append([told])
 
-    def _open(self, opened: contextlib.ExitStack) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None, timeout=5)
-        opened.callback(connection.close)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute("PRAGMA wal_autocheckpoint=0")  # see `Checkpointer`
-        return connection
+    def _open(self) -> Record | None:
+        """Open the file; of one that is damaged, what can be read of it. Returns what is to be told of that."""
+        try:
+            salvage.complete_interrupted(self._path)
+            try:
+                self._read_start(Store(self._path))
+            except sqlite3.DatabaseError as error:
+                if not is_damage(error):
+                    raise
+                _log.error("the journal %s is damaged: %s", self._path, error)
+                copy, last = salvage.salvage_unopened(self._path)
+                aside = salvage.install(copy, self._path)
+                self._read_start(Store(self._path))
+                self._last = max(self._last, last)
+                return _tell_damage(self._path, f"is damaged ({error})", aside)
+        except (sqlite3.Error, OSError) as error:
+            remedy = "; end the program that uses it, or wait until it is done" if "locked" in str(error) else ""
+            raise RequestError(f"the journal {self._path} cannot be used: {error}{remedy}") from None
+        return None
+
+    def _read_start(self, store: Store) -> None:
+        try:
+            self._last = store.last
+            self._cursors = store.read_cursors()
+            self._written_down, self._recovery = store.read_recovery()
+        except BaseException:
+            store.close()
+            raise
+        self._store = store
 
     # ------------------------------------------------------------------ writing
 
@@ -137,6 +144,11 @@ class Journal:
     def last(self) -> int:
         """The number of the newest event, 0 if there is none."""
         return self._last
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the file cannot be written at the moment; None if it can."""
+        return self._trouble
 
     def append(self, records: Sequence[Record], generation: int | None = None, position: int | None = None) -> None:
         """Number, commit and show events, in one transaction with the position in the ring they came from.
@@ -149,22 +161,23 @@ class Journal:
             if self._is_closed:
                 return
             now = time.time()
-            events: list[WireEvent] = []
+            shown: list[WireEvent] = []
             to_save: Sequence[Record] = records
             while to_save:  # what comes of saving is to be told and saved too
-                rows: list[_Row] = [
-                    (seq, now, record.kind, record.execution, record.session, record.encoded, None, None)
-                    for seq, record in enumerate(to_save, self._last + len(events) + 1)
-                ]
-                if position is not None and not events:
+                rows: list[Row] = []
+                for seq, record in enumerate(to_save, self._last + len(shown) + 1):
+                    rows.append((seq, now, record.kind, record.execution, record.session, record.encoded, None, None))
+                    self._recovery.take(seq, now, record.kind, record.execution, record.session, record.payload)
+                if position is not None and not shown:
                     rows[-1] = (*rows[-1][:6], generation, position)
-                events += [row[:6] for row in rows]
+                    self._recovery.take_ring(generation or 0, position)
+                shown += [row[:6] for row in rows]
                 to_save = self._save(rows, now)
             with self._lock:
-                self._last += len(events)
-                self._extend_tail(events, [len(event[5]) for event in events])
+                self._last += len(shown)
+                self._tail.extend(shown, self._unsaved[0][0] if self._unsaved else None)
                 if self._followers:
-                    self._show_followers(events)
+                    self._show_followers(shown)
         if all(record.kind in _QUIET_KINDS for record in records):
             # What follows is most often there within a fraction of a millisecond, and saves every reader a wake-up.
             self._is_quiet = True
@@ -175,7 +188,7 @@ class Journal:
 
     def retry(self) -> None:
         """Try again to write what the disk refused, if anything; so do `append` and `close`."""
-        if not self._is_in_trouble:
+        if self._trouble is None:
             return
         with self._append_lock:
             told = [] if self._is_closed else self._save([], time.time())
@@ -183,9 +196,9 @@ class Journal:
             self.append(told)
             self.publish()
 
-    def _save(self, rows: list[_Row], now: float) -> list[Record]:
+    def _save(self, rows: list[Row], now: float) -> list[Record]:
         """Commit the rows and whatever waits; returns what everybody must be told."""
-        if self._unsaved and now < self._next_try:
+        if self._is_apart or (self._unsaved and now < self._next_try):
             self._keep(*rows)
             return []
         try:
@@ -193,64 +206,88 @@ class Journal:
         except sqlite3.Error as error:
             self._next_try = now + _RETRY_S
             self._keep(*rows)
-            if self._is_in_trouble:
-                return []
-            self._is_in_trouble = True
-            _log.error("the journal cannot be written: %s", error)
-            message = (
-                f"the journal {self._path} cannot be written ({error}); code goes on, "
-                "and what it prints is held in memory until there is room"
-            )
-            return [Record(Kind.JOURNAL_TROUBLE, None, None, {"message": message})]
-        if not self._is_in_trouble:
+            if is_damage(error):
+                self._upkeep.suspect(f"is damaged ({error})", is_sure=True)
+            return self._begin_trouble(f"cannot be written ({error})")
+        return self._end_trouble("the journal is written again")
+
+    def _begin_trouble(self, what: str) -> list[Record]:
+        if self._trouble is not None:
             return []
-        self._is_in_trouble = False
+        self._trouble = (
+            f"the journal {self._path} {what}; code goes on, "
+            "and what it prints is held in memory until it can be written"
+        )
+        _log.error("%s", self._trouble)
+        return [Record(Kind.JOURNAL_TROUBLE, None, None, {"message": self._trouble})]
+
+    def _end_trouble(self, message: str) -> list[Record]:
+        if self._trouble is None:
+            return []
+        self._trouble = None
         dropped, self._dropped = self._dropped, 0
-        self._unsaved, self._unsaved_chars = [], 0
-        message = "the journal is written again" + (f"; {dropped} events were too many to hold" if dropped else "")
+        self._unsaved, self._unsaved_bytes = [], 0
+        message += f"; {dropped} events were too many to hold" if dropped else ""
         return [Record(Kind.JOURNAL_RECOVERED, None, None, {"message": message, "dropped": dropped})]
 
-    def _keep(self, *rows: _Row) -> None:
+    def _keep(self, *rows: Row) -> None:
         self._unsaved += rows
-        self._unsaved_chars += sum(len(row[5]) for row in rows)
-        while self._unsaved_chars > self._max_unsaved_chars and len(self._unsaved) > 1:
-            self._unsaved_chars -= len(self._unsaved.pop(0)[5])
-            self._dropped += 1
+        self._unsaved_bytes += sum(cost_of(row[5]) for row in rows)
+        drop = 0
+        while self._unsaved_bytes > self._max_unsaved_bytes and drop < len(self._unsaved) - 1:
+            self._unsaved_bytes -= cost_of(self._unsaved[drop][5])
+            drop += 1
+        del self._unsaved[:drop]
+        self._dropped += drop
 
-    def _commit(self, rows: Sequence[_Row]) -> None:
+    def _commit(self, rows: Sequence[Row]) -> None:
         if not rows:
             return
-        writer = self._writer
-        if len(rows) <= _AT_ONCE:
-            # One statement is a transaction by itself, and saves two calls.
-            writer.execute(_INSERTS[len(rows)], [field for row in rows for field in row])
-            return
-        try:
-            writer.execute("BEGIN IMMEDIATE")
-            writer.executemany(_INSERT, rows)
-            writer.execute("COMMIT")
-        except BaseException:
-            if writer.in_transaction:
-                writer.execute("ROLLBACK")
-            raise
+        last = rows[-1][0]
+        snapshot = None
+        if last - self._written_down >= _SNAPSHOT_EVENTS:
+            snapshot = Snapshot(last, self._recovery.as_text())
+        self._store.commit(rows, snapshot)
+        if snapshot is not None:
+            self._written_down = last
+        self._upkeep.count(sum(len(row[5]) for row in rows))
 
-    def _extend_tail(self, events: list[WireEvent], sizes: list[int]) -> None:
-        self._tail += events
-        self._tail_chars += sizes
-        self._tail_total += sum(sizes)
-        if self._tail_total <= 2 * self._max_memory_chars and len(self._tail) <= 100_000:
-            return
-        first_unsaved = self._unsaved[0][0] if self._unsaved else self._last + 1
-        drop = 0
-        while (
-            (self._tail_total > self._max_memory_chars or len(self._tail) - drop > 50_000)
-            and drop < len(self._tail) - 1
-            and self._tail[drop][0] < first_unsaved
-        ):
-            self._tail_total -= self._tail_chars[drop]
-            drop += 1
-        del self._tail[:drop]
-        del self._tail_chars[:drop]
+    # ------------------------------------------------------------------ the file
+
+    def _mend(self, what: str) -> None:
+        """Put a new file in the place of one that is gone or damaged, with all of it that can be read.
+
+        Others go on meanwhile: what they record is held in memory, as while a disk refuses. The file that was there
+        stays, under another name.
+        """
+        if self._store.is_closed:  # an attempt before this came so far
+            self._store = Store(self._path)
+        with self._append_lock:
+            if self._is_closed:
+                return
+            told = self._begin_trouble(what)
+            self._is_apart = True  # from here on nothing is written but by this
+            written = self._unsaved[0][0] - 1 if self._unsaved else self._last
+        self.append(told)
+        self.publish()
+        copy = salvage.salvage(self._path, self._store.read, written)
+        with self._append_lock:
+            with self._lock:
+                held = [(*event, None, None) for event in self._tail.events]
+            copy.replace([*held, *self._unsaved])
+            copy.write_cursors(self._cursors)
+            copy.commit([], Snapshot(self._last, self._recovery.as_text()))
+            (count,) = copy.reader.execute("SELECT count(*) FROM events").fetchone()
+            self._store.close()
+            aside = salvage.install(copy, self._path)
+            self._store = Store(self._path)
+            self._written_down = self._last
+            self._is_apart = False
+            self._upkeep.begin_anew()
+            self._unsaved, self._unsaved_bytes = [], 0
+            told = self._end_trouble(_tell_recovery(count, self._last, aside))
+        self.append(told)
+        self.publish()
 
     # ------------------------------------------------------------------ reading
 
@@ -335,9 +372,9 @@ class Journal:
         """Give a reader what it waits for, or let it wait on."""
         try:
             found = self._look(reader)
-        except sqlite3.Error as error:
+        except RequestError as error:
             if reader.future.set_running_or_notify_cancel():
-                reader.future.set_exception(RequestError(f"the journal cannot be read: {error}"))
+                reader.future.set_exception(error)
             return
         if found is None and not self._is_closed and not reader.future.cancelled():
             with self._lock:
@@ -352,12 +389,12 @@ class Journal:
         """What there is for a reader; None, with its cursor moved on, when nothing is."""
         while reader.cursor < self._last:
             with self._lock:
-                found = self._from_memory(reader.cursor, reader.limit)
+                found = self._tail.after(reader.cursor, reader.limit, _MAX_REPLY_CHARS)
             if found is None:
-                found = self._from_disk(reader.cursor, reader.limit)
+                found = self._ask_disk(lambda store: store.read(reader.cursor, reader.limit, _MAX_REPLY_CHARS))
             if not found:  # a gap: what neither disk nor memory could hold
                 with self._lock:
-                    first = self._tail[0][0] if self._tail else self._last + 1
+                    first = self._tail.first or self._last + 1
                 reader.cursor = first - 1 if reader.cursor < first - 1 else self._last
                 continue
             reader.cursor = found[-1][0]
@@ -396,40 +433,31 @@ class Journal:
         if not waiting:
             del self._followers[follower.execution]
 
-    def _from_memory(self, cursor: int, limit: int) -> list[WireEvent] | None:
-        """The events after ``cursor``, None when memory does not reach back so far."""
-        if not self._tail or cursor + 1 < self._tail[0][0]:
-            return None
-        start = cursor + 1 - self._tail[0][0]
-        return _within_reply(self._tail[start : start + limit], self._tail_chars[start : start + limit])
+    def _ask_disk(self, ask: Callable[[Store], _T]) -> _T:
+        """Read from the file.
 
-    def _from_disk(self, cursor: int, limit: int) -> list[WireEvent]:
-        with self._reader_lock:
-            found: list[WireEvent] = []
-            chars = 0
-            rows = self._reader.execute(
-                "SELECT seq, time, kind, execution, session, payload FROM events WHERE seq > ? ORDER BY seq LIMIT ?",
-                (cursor, limit),
-            )
-            for row in rows:
-                found.append(row)
-                chars += len(row[5])
-                if chars >= _MAX_REPLY_CHARS:
-                    break
-            rows.close()
-        return found
+        Raises:
+            RequestError: it cannot be read now.
+        """
+        try:
+            return ask(self._store)
+        except sqlite3.Error as error:
+            if "locked" not in str(error):
+                self._upkeep.suspect(f"it cannot be read ({error})", is_sure=False)
+            raise RequestError(
+                f"the journal {self._path} cannot be read now ({error}); try again in a moment"
+            ) from None
 
     def history(self, pattern: str, limit: int) -> tuple[tuple[int, int, float, str, str], ...]:
-        """Return (seq, execution, time, author, code) of the newest inputs with ``pattern`` in them, oldest first."""
-        with self._reader_lock:
-            rows = self._reader.execute(
-                "SELECT seq, execution, time, payload FROM events WHERE kind = ? AND "
-                "json_extract(payload, '$.call') IS NULL AND "
-                "(? = '' OR instr(json_extract(payload, '$.code'), ?) > 0) ORDER BY seq DESC LIMIT ?",
-                (Kind.QUEUED, pattern, pattern, limit),
-            ).fetchall()
-        loaded = [(seq, execution, when, json.loads(payload)) for seq, execution, when, payload in reversed(rows)]
-        return tuple((seq, number, when, queued["name"], queued["code"]) for seq, number, when, queued in loaded)
+        """Return (seq, execution, time, author, code) of the newest inputs with ``pattern`` in them, oldest first.
+
+        Raises:
+            RequestError: the file cannot be read now.
+        """
+        found = self._ask_disk(lambda store: store.search(pattern, limit))
+        return tuple(
+            (event[0], event[3] or 0, event[1], payload["name"], payload["code"]) for event, payload in reversed(found)
+        )
 
     # ------------------------------------------------------------------ cursors of sessions
 
@@ -448,7 +476,7 @@ class Journal:
             return
         with self._append_lock:
             try:
-                self._writer.executemany("INSERT OR REPLACE INTO cursors VALUES (?, ?)", list(changed.items()))
+                self._store.write_cursors(changed)
             except sqlite3.Error as error:
                 _log.warning("cursors cannot be written: %s", error)
                 return
@@ -456,36 +484,22 @@ class Journal:
 
     # ------------------------------------------------------------------ what a new hub asks
 
-    def select(self, kind: str, after: int = 0) -> list[tuple[int, int, str, dict[str, Any], float]]:
-        """All events of a kind: (seq, execution, session, payload, time)."""
-        with self._reader_lock:
-            rows = self._reader.execute(
-                "SELECT seq, execution, session, payload, time FROM events WHERE kind = ? AND seq > ? ORDER BY seq",
-                (kind, after),
-            ).fetchall()
-        return [(seq, execution, session, json.loads(payload), when) for seq, execution, session, payload, when in rows]
+    def restored(self) -> events.Restored:
+        """What an earlier hub left. What it left so that nobody can read it ends here, as lost."""
+        unfinished = self._recovery.unfinished
+        payloads = self._ask_disk(lambda store: store.payloads_of([seq for seq, _ in unfinished.values()]))
+        queued = {number: payloads[seq] for number, (seq, _) in unfinished.items() if _is_whole(payloads.get(seq))}
+        reason = lost("the record of what it is cannot be read")
+        self.append([Record(Kind.FINISHED, n, of, reason) for n, (_, of) in unfinished.items() if n not in queued])
+        return self._recovery.restored(queued)
 
-    def last_of(self, kind: str) -> tuple[int, dict[str, Any]] | None:
-        """The newest event of a kind as (seq, payload)."""
-        with self._reader_lock:
-            row = self._reader.execute(
-                "SELECT seq, payload FROM events WHERE kind = ? ORDER BY seq DESC LIMIT 1", (kind,)
-            ).fetchone()
-        return (row[0], json.loads(row[1])) if row else None
-
-    def last_execution(self) -> int:
-        """The highest execution number ever given out."""
-        with self._reader_lock:
-            row = self._reader.execute("SELECT max(execution) FROM events WHERE kind = ?", (Kind.QUEUED,)).fetchone()
-        return int(row[0] or 0)
+    def last_of(self, kind: str) -> int | None:
+        """The number of the newest event of a kind, if it is not long ago."""
+        return self._ask_disk(lambda store: store.last_of(kind))
 
     def ring_position(self, generation: int) -> int:
         """Up to where the ring of a generation is committed."""
-        with self._reader_lock:
-            row = self._reader.execute(
-                "SELECT ring, generation FROM events WHERE ring IS NOT NULL ORDER BY seq DESC LIMIT 1"
-            ).fetchone()
-        return int(row[0]) if row and row[1] == generation else 0
+        return self._recovery.ring_position(generation)
 
     def close_readers(self) -> None:
         """Answer every reader that waits; nobody waits from now on."""
@@ -495,30 +509,41 @@ class Journal:
             self._followers.clear()
         self.publish()
         self._clock.stop()
-        self._checkpointer.stop()
+        self._upkeep.stop()
 
     def close(self) -> None:
         """Answer every reader that waits, and close the file."""
         self.close_readers()
         self.save_cursors()
-        with self._append_lock, self._reader_lock:
-            if self._unsaved:
-                self._save_at_last()
-            self._reader.close()
-            self._writer.close()
-
-    def _save_at_last(self) -> None:
-        try:
-            self._commit(self._unsaved)
-        except sqlite3.Error as error:
-            _log.error("%d events are lost, the journal cannot be written: %s", len(self._unsaved), error)
+        with self._append_lock:
+            snapshot = Snapshot(self._last, self._recovery.as_text()) if self._last > self._written_down else None
+            try:
+                self._store.commit(self._unsaved, snapshot)
+            except sqlite3.Error as error:
+                if self._unsaved:
+                    _log.error("%d events are lost, the journal cannot be written: %s", len(self._unsaved), error)
+            self._store.close()
 
 
-def _within_reply(events: list[WireEvent], sizes: list[int]) -> list[WireEvent]:
-    """Cut off what would make a reply too long; the first event always stays."""
-    total = 0
-    for count, size in enumerate(sizes):
-        total += size
-        if total >= _MAX_REPLY_CHARS:
-            return events[: count + 1]
-    return events
+def _tell_damage(path: Path, what: str, aside: Path | None) -> Record:
+    message = f"the journal {path} {what}; what can be read of it is kept{_name_aside(aside)}"
+    return Record(Kind.JOURNAL_TROUBLE, None, None, {"message": message})
+
+
+def _tell_recovery(count: int, last: int, aside: Path | None) -> str:
+    return f"the journal is written again, with {count} of {last} events{_name_aside(aside)}"
+
+
+def _name_aside(aside: Path | None) -> str:
+    return "" if aside is None else f"; the file that was there is {aside.name} now"
+
+
+def _is_whole(queued: dict[str, Any] | None) -> bool:
+    """Whether a payload says all that is needed to run an execution."""
+    if queued is None:
+        return False
+    try:
+        form_of(queued)
+    except RequestError:
+        return False
+    return isinstance(queued.get("code"), str) and {"lane", "stop_on_error", "call"} <= queued.keys()

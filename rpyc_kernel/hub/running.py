@@ -42,8 +42,8 @@ def run(
     folder.clear(keep=keep)
     journal = Journal(
         journal_path,
-        max_memory_chars=settings.max_memory_events_bytes,
-        max_unsaved_chars=settings.max_unsaved_bytes,
+        max_memory_bytes=settings.max_memory_events_bytes,
+        max_unsaved_bytes=settings.max_unsaved_bytes,
         present=lambda cursor, events: (cursor, encode_events(events)),
     )
     server = Server(folder, name, key, settings)
@@ -91,7 +91,7 @@ def run(
     hub.close()
     folder.remove()
     if stopped is not None:
-        server.let_hear(stopped[0])
+        server.let_hear(stopped)
     # Last, because a client that sees its connection end may start the kernel again at once.
     server.close()
 

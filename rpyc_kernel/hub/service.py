@@ -76,6 +76,7 @@ class HubService(Questions):
                 "time": time.time(),
                 "last": self._hub.journal.last,
                 "memory_bytes": self._hub.supervisor.memory_bytes,
+                "journal": self._hub.journal.trouble,
                 **status,
             }
         )

@@ -1,7 +1,5 @@
 """The rules of the kernel, for any course of events: a model worker and a journal around the pure state."""
 
-from collections import defaultdict
-
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -22,7 +20,7 @@ from rpyc_kernel.core.actions import (
 from rpyc_kernel.core.contract import Force, Kind, Lane, Outcome, Role, State
 from rpyc_kernel.core.kernel_state import KernelState
 from rpyc_kernel.errors import NoSuchExecution, NotAsked, NotPermitted, NotQueued, NotRunning, RequestError
-from rpyc_kernel.hub.hub import _read_journal
+from rpyc_kernel.hub.recovery import Recovery
 
 USERS = ("a", "b")
 OBSERVER = "o"
@@ -37,25 +35,21 @@ lanes = st.sampled_from((Lane.MAIN, Lane.MAIN, Lane.MAIN, Lane.SIDE))
 
 
 class ListJournal:
-    """What a new hub asks of a journal, over lists of (seq, execution, session, payload, time) by kind."""
+    """What a journal keeps for the next hub, of records that are never written."""
 
     def __init__(self):
-        self.rows = defaultdict(list)
         self.last = 0
+        self.queued = {}
+        self.recovery = Recovery()
 
     def append(self, record, time):
         self.last += 1
-        self.rows[record.kind].append((self.last, record.execution, record.session, record.payload, time))
+        self.recovery.take(self.last, time, record.kind, record.execution, record.session, record.payload)
+        if record.kind == Kind.QUEUED:
+            self.queued[record.execution] = record.payload
 
-    def select(self, kind, after=0):
-        return [row for row in self.rows[kind] if row[0] > after]
-
-    def last_of(self, kind):
-        found = self.select(kind)
-        return (found[-1][0], found[-1][3]) if found else None
-
-    def last_execution(self):
-        return max((execution for _, execution, *_ in self.select(Kind.QUEUED)), default=0)
+    def restored(self):
+        return Recovery.from_text(self.recovery.as_text()).restored(self.queued)
 
 
 class ModelWorker:
@@ -375,7 +369,7 @@ class KernelLife(RuleBasedStateMachine):
     def take_over(self, worker_survives):
         self.calm_steps = 0
         self.state = KernelState()
-        self.state.restore(_read_journal(self.journal))
+        self.state.restore(self.journal.restored())
         if self.worker is not None and worker_survives:
             # One that was starting comes up without a hub, and waits for it.
             self.worker.is_ready = True
@@ -419,7 +413,7 @@ class KernelLife(RuleBasedStateMachine):
         if self.is_stopped:
             return
         fresh = KernelState()
-        fresh.restore(_read_journal(self.journal))
+        fresh.restore(self.journal.restored())
         ours, theirs = self.state.status(), fresh.status()
         for part in ("queue", "running", "side", "prompts", "last_execution"):
             assert theirs[part] == ours[part], part
@@ -437,7 +431,7 @@ class KernelLife(RuleBasedStateMachine):
             self.worker_dies()
         assert self.is_stopped
         assert set(self.queued) == set(self.finished)
-        assert not _read_journal(self.journal).unfinished
+        assert not self.journal.restored().unfinished
 
 
 KernelLife.TestCase.settings = settings(

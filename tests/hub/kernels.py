@@ -78,7 +78,7 @@ class FakeKernel:
     """A hub with a worker that is ready."""
 
     def __init__(self, path, journal=None):
-        self.journal = journal or Journal(path / "journal.sqlite", max_memory_chars=10**6, max_unsaved_chars=10**6)
+        self.journal = journal or Journal(path / "journal.sqlite", max_memory_bytes=10**6, max_unsaved_bytes=10**6)
         self.stopped = threading.Event()
         self.hub = Hub(
             RuntimeFolder(path / "demo"),
@@ -124,7 +124,7 @@ class FakeKernel:
         def refuse(constant):
             raise AssertionError(f"{constant} is no JSON")
 
-        rows = self.journal._reader.execute("SELECT kind, payload FROM events ORDER BY seq").fetchall()
+        rows = self.journal._store.reader.execute("SELECT kind, payload FROM events ORDER BY seq").fetchall()
         return [(kind, json.loads(payload, parse_constant=refuse)) for kind, payload in rows]
 
     def close(self):

@@ -24,7 +24,7 @@ class SlowJournal(Journal):
     """Its commits wait for a sign."""
 
     def __init__(self, path):
-        super().__init__(path, max_memory_chars=10**6, max_unsaved_chars=10**6)
+        super().__init__(path, max_memory_bytes=10**6, max_unsaved_bytes=10**6)
         self.commits = []
         self.begun = threading.Semaphore(0)
         self.may_go_on = threading.Semaphore(0)

@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import math
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -22,7 +24,12 @@ from rpyc_kernel.core.actions import Record
 from rpyc_kernel.core.contract import Kind, Scope
 from rpyc_kernel.errors import ConnectionLost, RequestError
 from rpyc_kernel.hub import journal as journal_module
+from rpyc_kernel.hub import store as store_module
+from rpyc_kernel.hub import upkeep as upkeep_module
 from rpyc_kernel.hub.journal import Journal
+from rpyc_kernel.hub.store import Store
+from rpyc_kernel.hub.tail import Tail
+from tests.support.waiting import wait_until
 
 PLENTY = 1 << 24
 WAIT_S = 30.0
@@ -30,7 +37,7 @@ WAIT_S = 30.0
 
 @contextlib.contextmanager
 def open_journal(folder, *, memory=PLENTY, unsaved=PLENTY):
-    journal = Journal(Path(folder) / "state" / "journal.sqlite", max_memory_chars=memory, max_unsaved_chars=unsaved)
+    journal = Journal(Path(folder) / "state" / "journal.sqlite", max_memory_bytes=memory, max_unsaved_bytes=unsaved)
     try:
         yield journal
     finally:
@@ -200,8 +207,7 @@ def test_memory_holds_no_more_than_it_may(tmp_path):
     with open_journal(tmp_path, memory=1000) as journal:
         for _ in range(200):
             append(journal, printed("x" * 100))
-        assert sum(journal._tail_chars) <= 2000
-        assert len(journal._tail) == len(journal._tail_chars)
+        assert journal._tail.bytes <= 1000
 
 
 # Scopes
@@ -443,19 +449,28 @@ def test_history_takes_a_pattern_as_it_is(journal):
     assert journal.history("A%B", 10) == ()
 
 
-def test_a_new_hub_finds_events_by_kind(journal):
-    assert journal.last_of(Kind.WORKER_STARTED) is None
-    assert journal.last_execution() == 0
-    append(
-        journal, queued(1, "a"), printed(), queued(7, "b"), Record(Kind.WORKER_STARTED, None, None, {"generation": 2})
-    )
-    assert [row[:4] for row in journal.select(Kind.QUEUED)] == [
-        (1, 1, "a", {"code": "a", "name": "alice"}),
-        (3, 7, "a", {"code": "b", "name": "alice"}),
-    ]
-    assert [row[0] for row in journal.select(Kind.QUEUED, after=1)] == [3]
-    assert journal.last_of(Kind.WORKER_STARTED) == (4, {"generation": 2})
-    assert journal.last_execution() == 7
+def test_history_tells_of_inputs_and_not_of_calls(journal):
+    call = Record(Kind.QUEUED, 2, "a", {"code": "# slider", "name": "alice", "call": 'comm:{"code":"x"}'})
+    tricky = Record(Kind.QUEUED, 3, "a", {"code": '{"call":"x"}', "name": "alice", "call": None})
+    append(journal, queued(1, "x"), call, tricky)
+    assert [number for _, number, *_ in journal.history("", 10)] == [1, 3]
+    assert [number for _, number, *_ in journal.history("slider", 10)] == []
+
+
+def test_a_pattern_that_stands_in_a_name_only_is_not_found(journal):
+    append(journal, queued(1, "x = 1", "needle"), queued(2, "x = '\\n'"))
+    assert journal.history("needle", 10) == ()
+    assert journal.history("\n", 10) == ()
+
+
+def test_a_search_in_the_history_looks_at_inputs_only(tmp_path):
+    with open_journal(tmp_path) as journal:
+        append(journal, queued(1, "first"), *[printed()] * 50_000, queued(2, "last"))
+        steps = []
+        journal._store._searcher.set_progress_handler(lambda: steps.append(1), 100)
+        assert len(journal.history("", 10)) == 2
+        assert journal.history("nowhere", 10) == ()
+        assert len(steps) < 10
 
 
 def test_the_position_in_the_ring_is_committed_with_the_events(tmp_path):
@@ -464,6 +479,7 @@ def test_the_position_in_the_ring_is_committed_with_the_events(tmp_path):
         append(journal, printed())
         assert journal.ring_position(2) == 4096
         append(journal, printed(), generation=2, position=8192)
+        assert journal.ring_position(1) == journal.ring_position(3) == 0
     with open_journal(tmp_path) as journal:
         assert journal.ring_position(2) == 8192
         assert journal.ring_position(1) == journal.ring_position(3) == 0
@@ -484,30 +500,326 @@ def test_a_session_goes_on_where_it_left_off(tmp_path):
 # Files that are none
 
 
-def test_a_file_that_is_no_journal_is_refused(tmp_path):
-    path = tmp_path / "journal.sqlite"
-    path.write_bytes(b"no database at all" * 1000)
-    with pytest.raises(RequestError, match=r"journal\.sqlite cannot be used: file is not a database"):
-        Journal(path, max_memory_chars=1, max_unsaved_chars=1)
-
-
 def test_another_database_is_refused(tmp_path):
     path = tmp_path / "journal.sqlite"
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE events (name)")
     with pytest.raises(RequestError, match="cannot be used: no such column"):
-        Journal(path, max_memory_chars=1, max_unsaved_chars=1)
+        Journal(path, max_memory_bytes=1, max_unsaved_bytes=1)
 
 
 def test_a_place_where_no_file_can_be_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(RequestError, match="cannot be used"):
-        Journal(tmp_path / "file" / "journal.sqlite", max_memory_chars=1, max_unsaved_chars=1)
+        Journal(tmp_path / "file" / "journal.sqlite", max_memory_bytes=1, max_unsaved_bytes=1)
 
 
 def test_the_folder_of_a_journal_is_private(tmp_path):
     with open_journal(tmp_path):
         assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
+
+
+# Rows that are damaged
+
+
+def damage_rows(folder, change):
+    with contextlib.closing(sqlite3.connect(Path(folder) / "state" / "journal.sqlite")) as connection, connection:
+        connection.executescript(change)
+
+
+DAMAGE = """
+UPDATE events SET payload = '{"text":NaN}' WHERE seq = 2;
+UPDATE events SET payload = CAST(x'7bff22fe' AS TEXT) WHERE seq = 3;
+UPDATE events SET payload = x'00' WHERE seq = 4;
+UPDATE events SET payload = '{' WHERE kind = 'queued' AND execution = 2;
+"""
+
+
+def test_a_damaged_row_takes_no_other_away(tmp_path):
+    with open_journal(tmp_path) as journal:
+        append(journal, queued(1, "one"), *[printed(text) for text in "abcd"], queued(2, "two"), queued(3, "three"))
+    damage_rows(tmp_path, DAMAGE)
+    with open_journal(tmp_path, memory=0) as journal:
+        events = read_everything(journal)
+        assert numbers(events) == [1, 2, 3, 4, 5, 6, 7]
+        payloads = [json.loads(event[5]) for event in events]
+        assert payloads[1] == {"text": None}
+        assert [payload["message"].partition(":")[0] for payload in (payloads[2], payloads[3], payloads[5])] == [
+            "event 3 (stream) cannot be read",
+            "event 4 (stream) cannot be read",
+            "event 6 (queued) cannot be read",
+        ]
+        assert payloads[4]["text"] == "d"
+        assert [number for _, number, *_ in journal.history("", 10)] == [1, 3]
+
+
+def submitted(execution, code="x"):
+    payload = {"code": code, "name": "alice", "lane": "main", "stop_on_error": True, "call": None, "form": None}
+    return Record(Kind.QUEUED, execution, "a", payload)
+
+
+def test_what_waits_and_cannot_be_read_is_lost_and_the_rest_is_restored(tmp_path):
+    with open_journal(tmp_path) as journal:
+        append(journal, submitted(1), submitted(2), submitted(3))
+    damage_rows(tmp_path, "UPDATE events SET payload = '{' WHERE execution = 2")
+    with open_journal(tmp_path) as journal:
+        assert [number for number, *_ in journal.restored().unfinished] == [1, 3]
+        (end,) = [event for event in read_everything(journal) if event[2] == Kind.FINISHED]
+        assert (end[3], json.loads(end[5])["outcome"]) == (2, "lost")
+
+
+def test_a_number_that_is_none_is_recorded_as_json(tmp_path):
+    with open_journal(tmp_path) as journal:
+        append(journal, printed(math.nan), Record(Kind.QUEUED, 1, "a", {"code": "x", "name": "n", "call": math.inf}))
+        assert [number for _, number, *_ in journal.history("", 10)] == [1]
+    with contextlib.closing(sqlite3.connect(tmp_path / "state" / "journal.sqlite")) as connection:
+        assert connection.execute("SELECT min(json_valid(payload)) FROM events").fetchall() == [(1,)]
+
+
+# A long past
+
+
+def test_a_start_reads_no_more_of_the_past_than_what_came_after_it_was_written_down(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal_module, "_SNAPSHOT_EVENTS", 1000)
+    with open_journal(tmp_path) as journal:
+        append(journal, submitted(1), started(1))
+        for _ in range(50):
+            append(journal, *[printed("x", 1)] * 100, generation=1, position=journal.last)
+        append(journal, submitted(2))
+        assert journal.last - journal._written_down < 1100
+        # As a hub that is killed leaves it: nothing is written down at its end.
+        with mock.patch.object(Store, "commit"):
+            journal.close()
+    with open_journal(tmp_path) as journal:
+        restored = journal.restored()
+        assert [(number, when is not None) for number, _, _, when in restored.unfinished] == [(1, True), (2, False)]
+        assert (journal.last, restored.last_execution) == (5003, 2)
+        assert journal.ring_position(1) == 4902
+
+
+def test_a_journal_of_an_earlier_release_is_read_as_it_is(tmp_path):
+    path = tmp_path / "state" / "journal.sqlite"
+    path.parent.mkdir()
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.executescript("""
+            CREATE TABLE events (seq INTEGER PRIMARY KEY, time REAL NOT NULL, kind TEXT NOT NULL, execution INTEGER,
+                session TEXT, payload TEXT NOT NULL, generation INTEGER, ring INTEGER);
+            CREATE TABLE cursors (session TEXT PRIMARY KEY, cursor INTEGER NOT NULL);
+            INSERT INTO events VALUES (1, 1.5, 'queued', 4, 'a',
+                '{"code":"x","name":"n","lane":"main","stop_on_error":true,"call":null}', 2, 64);
+            INSERT INTO cursors VALUES ('a', 1);
+        """)
+    with open_journal(tmp_path) as journal:
+        assert [number for number, *_ in journal.restored().unfinished] == [4]
+        assert [number for _, number, *_ in journal.history("x", 10)] == [4]
+        assert (journal.cursor_of("a"), journal.ring_position(2)) == (1, 64)
+
+
+# A file that others damage
+
+
+def file_of(folder):
+    return Path(folder) / "state" / "journal.sqlite"
+
+
+def wait_for_recovery(journal, cursor):
+    """Read what is told of it: the trouble, then the recovery. Who keeps up is told without a look at the file."""
+    told = []
+    while Kind.JOURNAL_RECOVERED not in kinds(told):
+        cursor, found = read(journal, cursor, 1000, WAIT_S)
+        told += [event for event in found if event[2] in (Kind.JOURNAL_TROUBLE, Kind.JOURNAL_RECOVERED)]
+    return [json.loads(event[5])["message"] for event in told]
+
+
+def wait_until_moved(journal):
+    """Wait until all is in the file, as it is when nothing was written for a while."""
+    wait_until(lambda: journal._upkeep.is_all_moved, WAIT_S)
+
+
+def fill(journal, count=500):
+    for number in range(count):
+        append(journal, printed(f"{number}:" + "x" * 1000))
+
+
+def overwrite(path):
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(size // 2 // 4096 * 4096)
+        file.write(b"garbage!" * 4096)
+
+
+def replace(path):
+    path.with_name("other").write_bytes(path.read_bytes())
+    path.with_name("other").replace(path)
+
+
+@pytest.mark.parametrize(
+    ("harm", "told", "is_kept"),
+    [
+        (lambda path: path.unlink(), "was removed", True),
+        (lambda path: [part.unlink() for part in path.parent.iterdir()], "was removed", True),
+        (lambda path: shutil.rmtree(path.parent), "was removed", True),
+        (replace, "was replaced", True),
+        (lambda path: os.truncate(path, path.stat().st_size // 8192 * 4096), "was cut short", False),
+        (lambda path: os.truncate(path, 0), "was cut short", False),
+        (overwrite, "is damaged", False),
+    ],
+    ids=["file removed", "all removed", "folder removed", "replaced", "cut", "emptied", "overwritten"],
+)
+def test_what_others_do_to_the_file_is_told_and_what_can_be_read_goes_on(tmp_path, harm, told, is_kept):
+    with open_journal(tmp_path, memory=100_000) as journal:
+        fill(journal)
+        wait_until_moved(journal)
+        harm(file_of(tmp_path))
+        trouble, recovery = wait_for_recovery(journal, 500)
+        assert f"{file_of(tmp_path)} {told}" in trouble
+        append(journal, printed("after"))
+        assert journal.last == 503
+        assert journal.trouble is None
+        wait_until_moved(journal)
+        found = on_disk(tmp_path)
+        # The end was in memory, too.
+        assert found[-50:] == list(range(454, 504))
+        if is_kept:
+            assert found == list(range(1, 504))
+            assert "with 501 of 501 events" in recovery
+        assert texts([read_everything(journal)[-1]]) == ["after"]
+        if "is now" in recovery:
+            assert list(file_of(tmp_path).parent.glob("journal.damaged-*.sqlite"))
+    with open_journal(tmp_path) as journal:
+        assert journal.last == 503
+
+
+def test_a_journal_that_others_read_and_write_soundly_stays_where_it_is(tmp_path):
+    with open_journal(tmp_path) as journal:
+        fill(journal, 10)
+        wait_until_moved(journal)
+        looked_through = threading.Event()
+        look = upkeep_module.find_damage
+        with mock.patch.object(upkeep_module, "find_damage", lambda path: [look(path), looked_through.set()][0]):
+            with contextlib.closing(sqlite3.connect(file_of(tmp_path))) as connection:
+                connection.execute("CREATE TABLE mine (x)")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            assert looked_through.wait(WAIT_S)
+        append(journal, printed())
+        assert kinds(read_everything(journal)) == [Kind.STREAM] * 11
+
+
+@pytest.mark.parametrize("harm", [overwrite, lambda path: path.write_bytes(b"no database at all" * 1000)])
+def test_a_damaged_journal_is_set_aside_at_the_start_and_no_number_is_given_again(tmp_path, harm):
+    with open_journal(tmp_path) as journal:
+        fill(journal)
+        last = journal.last
+    harm(file_of(tmp_path))
+    with contextlib.ExitStack() as opened:
+        journal = opened.enter_context(open_journal(tmp_path))
+        if not journal._last > last:  # it is opened without a look at what is damaged, and read later
+            with contextlib.suppress(RequestError):
+                read_everything(journal)
+            wait_for_recovery(journal, last)
+        told = [event for event in read_everything(journal) if event[2] == Kind.JOURNAL_TROUBLE]
+        assert (
+            "is damaged" in json.loads(told[0][5])["message"] or "cannot be read" in json.loads(told[0][5])["message"]
+        )
+        assert journal.last > last
+        (aside,) = file_of(tmp_path).parent.glob("journal.damaged-*.sqlite")
+        assert aside.stat().st_size
+        append(journal, printed("goes on"))
+        assert texts([read_everything(journal)[-1]]) == ["goes on"]
+
+
+def test_a_copy_that_a_killed_hub_had_completed_is_taken(tmp_path):
+    with open_journal(tmp_path) as journal:
+        append(journal, printed("kept"))
+    file_of(tmp_path).rename(file_of(tmp_path).with_name("journal.sqlite.new"))
+    with open_journal(tmp_path) as journal:
+        assert texts(read(journal)[1]) == ["kept"]
+    file_of(tmp_path).with_name("journal.sqlite.new").write_text("half")
+    with open_journal(tmp_path) as journal:
+        assert texts(read(journal)[1]) == ["kept"]
+        assert not file_of(tmp_path).with_name("journal.sqlite.new").exists()
+
+
+@contextlib.contextmanager
+def locked(folder, mode="IMMEDIATE"):
+    with contextlib.closing(sqlite3.connect(file_of(folder), isolation_level=None)) as connection:
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE") if mode == "EXCLUSIVE" else None
+        connection.execute(f"BEGIN {mode}")
+        yield
+        connection.execute("ROLLBACK")
+
+
+def test_a_file_that_another_program_holds_makes_nobody_wait_and_is_told(tmp_path):
+    with open_journal(tmp_path, memory=0) as journal:
+        append(journal, printed("before"))
+        with locked(tmp_path):
+            append(journal, printed("meanwhile"))
+            assert "database is locked" in journal.trouble
+            assert texts([read_everything(journal)[1]]) == ["meanwhile"]
+        # Nothing more has to happen for that.
+        trouble, recovery = wait_for_recovery(journal, 1)
+        assert "cannot be written (database is locked)" in trouble
+        assert recovery == "the journal is written again"
+        assert on_disk(tmp_path) == [1, 2, 3, 4]
+
+
+def test_a_file_that_another_program_holds_is_an_error_of_ours_at_the_start(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_module, "_OPENING_S", 0.01)
+    with open_journal(tmp_path):
+        pass
+    with locked(tmp_path, "EXCLUSIVE"), pytest.raises(RequestError, match="is locked; end the program that uses it"):
+        Journal(file_of(tmp_path), max_memory_bytes=1, max_unsaved_bytes=1)
+
+
+def test_who_reads_what_cannot_be_read_now_gets_an_error_of_ours(journal):
+    append(journal, printed())
+    with mock.patch.object(Store, "read", side_effect=sqlite3.OperationalError("database is locked")):
+        journal._tail = Tail(0)
+        for ask in (lambda: read(journal), lambda: journal.follow(1, 0, 1.0)):
+            with pytest.raises(RequestError, match=r"cannot be read now \(database is locked\); try again"):
+                ask()
+    with (
+        mock.patch.object(Store, "search", side_effect=sqlite3.DatabaseError("malformed")),
+        pytest.raises(RequestError, match="cannot be read now"),
+    ):
+        journal.history("", 1)
+
+
+# SQLite's log
+
+
+def test_in_a_quiet_moment_all_is_in_the_file(tmp_path):
+    with open_journal(tmp_path) as journal:
+        fill(journal, 3)
+        wait_until_moved(journal)
+        # As it is read where the log must not be touched.
+        with contextlib.closing(sqlite3.connect(f"file:{file_of(tmp_path)}?immutable=1", uri=True)) as connection:
+            assert connection.execute("SELECT count(*) FROM events").fetchall() == [(3,)]
+
+
+def test_the_log_stays_bounded_in_a_flood(tmp_path, monkeypatch):
+    monkeypatch.setattr(upkeep_module, "_LONG_LOG_BYTES", 1024 * 1024)
+    log = file_of(tmp_path).with_name("journal.sqlite-wal")
+    longest = 0
+    with open_journal(tmp_path) as journal:
+        for _ in range(300):
+            append(journal, printed("x" * 100_000))
+            longest = max(longest, log.stat().st_size)
+            if journal._upkeep._is_due.is_set():
+                wait_until(lambda: not journal._upkeep._is_due.is_set(), WAIT_S)
+    assert longest < 10 * 1024 * 1024
+
+
+def test_a_reader_of_another_program_keeps_the_log_only_as_long_as_it_reads(tmp_path):
+    with open_journal(tmp_path) as journal:
+        fill(journal, 3)
+        with contextlib.closing(sqlite3.connect(file_of(tmp_path), isolation_level=None)) as connection:
+            connection.execute("BEGIN")
+            connection.execute("SELECT count(*) FROM events").fetchall()
+            fill(journal, 3)
+            connection.execute("COMMIT")
+        wait_until_moved(journal)
+        assert on_disk(tmp_path) == [1, 2, 3, 4, 5, 6]
 
 
 # A disk that refuses
@@ -539,8 +851,8 @@ class Refusing:
 @contextlib.contextmanager
 def refusing(journal):
     """While this lasts nothing can be written; afterwards the next append tries again."""
-    disk = Refusing(journal._writer)
-    with mock.patch.object(journal, "_writer", disk), mock.patch.object(journal_module, "_RETRY_S", 0.0):
+    disk = Refusing(journal._store.writer)
+    with mock.patch.object(journal._store, "writer", disk), mock.patch.object(journal_module, "_RETRY_S", 0.0):
         yield disk
 
 
@@ -595,12 +907,12 @@ def test_a_full_database_is_survived(tmp_path):
     """The real thing: SQLite itself says that there is no room."""
     with open_journal(tmp_path) as journal, mock.patch.object(journal_module, "_RETRY_S", 0.0):
         append(journal, printed("before"))
-        pages = journal._writer.execute("PRAGMA page_count").fetchone()[0]
-        journal._writer.execute(f"PRAGMA max_page_count={pages + 2}")
+        pages = journal._store.writer.execute("PRAGMA page_count").fetchone()[0]
+        journal._store.writer.execute(f"PRAGMA max_page_count={pages + 2}")
         for _ in range(5):
             append(journal, printed("x" * 10_000))
         assert Kind.JOURNAL_TROUBLE in kinds(read_everything(journal))
-        journal._writer.execute("PRAGMA max_page_count=1000000")
+        journal._store.writer.execute("PRAGMA max_page_count=1000000")
         append(journal, printed("after"))
         events = read_everything(journal)
         assert numbers(events) == on_disk(tmp_path) == list(range(1, len(events) + 1))
@@ -608,18 +920,17 @@ def test_a_full_database_is_survived(tmp_path):
 
 
 def test_the_position_in_the_ring_is_written_with_what_was_held(tmp_path):
+    with open_journal(tmp_path) as journal, refusing(journal) as disk:
+        append(journal, printed(), generation=1, position=4096)
+        disk.is_full = False
+        append(journal, printed())
     with open_journal(tmp_path) as journal:
-        with refusing(journal) as disk:
-            append(journal, printed(), generation=1, position=4096)
-            assert journal.ring_position(1) == 0
-            disk.is_full = False
-            append(journal, printed())
         assert journal.ring_position(1) == 4096
 
 
 def test_a_full_disk_is_not_tried_with_every_event(journal, monkeypatch):
     monkeypatch.setattr(journal_module, "_RETRY_S", 3600.0)
-    with mock.patch.object(journal, "_writer", Refusing(journal._writer)) as disk:
+    with mock.patch.object(journal._store, "writer", Refusing(journal._store.writer)) as disk:
         append(journal, printed())
         disk.is_full = False
         append(journal, printed())
@@ -678,7 +989,7 @@ from pathlib import Path
 from rpyc_kernel.core.actions import Record
 from rpyc_kernel.hub.journal import Journal
 
-journal = Journal(Path(sys.argv[1]), max_memory_chars=1000, max_unsaved_chars=1000)
+journal = Journal(Path(sys.argv[1]), max_memory_bytes=1000, max_unsaved_bytes=1000)
 for number in range(1, 1 << 30):
     records = [Record("stream", number, "a", {"text": str(number) * 50})] * (1 + number % 3)
     journal.append(records, generation=1, position=number * 16)

@@ -1,0 +1,274 @@
+"""The journal's file: a SQLite database, written by one connection and read by others. Whoever calls sees to errors.
+
+It must never be opened in this process but by SQLite: closing any descriptor of a file gives up all locks on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rpyc_kernel.core.contract import Kind, WireEvent
+from rpyc_kernel.core.payloads import load_payload
+from rpyc_kernel.hub.recovery import CONCERNING, TELLING, Recovery
+from rpyc_kernel.hub.rows import check_row
+
+_OPENING_S = 5.0
+_PATIENCE_MS = 50
+"""How long another program's lock is waited for: many wait with whoever writes, and what is not written is held."""
+
+# The only index: another would cost every commit a page more. It holds what people and programs handed in, and no calls
+# of widgets, and is what a search in the history looks through. What a hub that starts asks stands in `recovery`.
+# A text inside JSON never holds an unescaped quotation mark, so that the key is found there and nowhere else.
+_IS_INPUT = f"""kind = '{Kind.QUEUED}' AND instr(payload, '"call":"') = 0"""
+_SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS events (
+    seq INTEGER PRIMARY KEY, time REAL NOT NULL, kind TEXT NOT NULL, execution INTEGER, session TEXT,
+    payload TEXT NOT NULL, generation INTEGER, ring INTEGER
+);
+CREATE TABLE IF NOT EXISTS cursors (session TEXT PRIMARY KEY, cursor INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS recovery (id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, state TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS inputs ON events (kind, seq, payload) WHERE {_IS_INPUT};
+"""
+_INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_AT_ONCE = 4
+_INSERTS = [_INSERT + ", (?, ?, ?, ?, ?, ?, ?, ?)" * (count - 1) for count in range(_AT_ONCE + 1)]
+_EVENTS = "SELECT seq, time, kind, execution, session, payload, json_valid(payload) FROM events"
+
+Row = tuple[int, float, str, "int | None", "str | None", str, "int | None", "int | None"]
+
+
+class Snapshot(NamedTuple):
+    """What is unfinished, after the event of this number."""
+
+    seq: int
+    state: str
+
+
+class Store:
+    """An open journal.
+
+    Args:
+        path: the file; its folder is made.
+
+    Raises:
+        sqlite3.Error: it cannot be opened, or is no journal.
+        OSError: its folder cannot be made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.is_closed = False
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.ExitStack() as opened:
+            self.writer = self._open(opened)
+            self.writer.executescript(_SCHEMA)
+            self.reader = self._open(opened)
+            self._searcher = self._open(opened)
+            self.last: int = self.writer.execute("SELECT max(seq) FROM events").fetchone()[0] or 0
+            for connection in (self.writer, self.reader, self._searcher):
+                connection.execute(f"PRAGMA busy_timeout={_PATIENCE_MS}")
+            self._opened = opened.pop_all()
+        self._reader_lock = threading.Lock()
+        self._searcher_lock = threading.Lock()
+
+    def _open(self, opened: contextlib.ExitStack) -> sqlite3.Connection:
+        connection = connect(self.path, _OPENING_S, creates=True)
+        opened.callback(connection.close)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA wal_autocheckpoint=0")  # see `upkeep`
+        return connection
+
+    # ------------------------------------------------------------------ writing; the caller sees that one thread does
+
+    def commit(self, rows: Sequence[Row], snapshot: Snapshot | None = None) -> None:
+        """Write events, in one transaction with what is unfinished after them."""
+        writer = self.writer
+        if not rows and snapshot is None:
+            return
+        if snapshot is None and len(rows) <= _AT_ONCE:
+            # One statement is a transaction by itself, and saves two calls.
+            writer.execute(_INSERTS[len(rows)], [field for row in rows for field in row])
+            return
+        try:
+            writer.execute("BEGIN IMMEDIATE")
+            writer.executemany(_INSERT, rows)
+            if snapshot is not None:
+                writer.execute("INSERT OR REPLACE INTO recovery VALUES (1, ?, ?)", snapshot)
+            writer.execute("COMMIT")
+        except BaseException:
+            if writer.in_transaction:
+                writer.execute("ROLLBACK")
+            raise
+
+    def replace(self, rows: Sequence[Row]) -> None:
+        """Write events, over what stands under their numbers."""
+        self.writer.execute("BEGIN IMMEDIATE")
+        self.writer.executemany(_INSERT.replace("INSERT", "INSERT OR REPLACE"), rows)
+        self.writer.execute("COMMIT")
+
+    def write_cursors(self, cursors: dict[str, int]) -> None:
+        """Write how far sessions have dealt with events."""
+        self.writer.executemany("INSERT OR REPLACE INTO cursors VALUES (?, ?)", list(cursors.items()))
+
+    def close(self) -> None:
+        """Close the file; what is in its log is moved into it."""
+        with self._reader_lock, self._searcher_lock:
+            self._opened.close()
+        self.is_closed = True
+
+    # ------------------------------------------------------------------ reading; by any thread
+
+    def read(self, cursor: int, limit: int, max_chars: int) -> list[WireEvent]:
+        """Return events after ``cursor``, so many, or until they have so many characters."""
+        with self._reader_lock:
+            return read_events(self.reader, cursor, limit, max_chars)
+
+    def search(self, pattern: str, limit: int) -> list[tuple[WireEvent, dict[str, Any]]]:
+        """Return the newest inputs with ``pattern`` in their code, newest first, each with its payload."""
+        found: list[tuple[WireEvent, dict[str, Any]]] = []
+        # As a payload spells it. That it is there does not say that it is in the code, which is looked at below.
+        spelled = json.dumps(pattern)[1:-1]
+        with self._searcher_lock:
+            rows = self._searcher.execute(
+                f"{_EVENTS} INDEXED BY inputs WHERE {_IS_INPUT} AND (? = '' OR instr(payload, ?) > 0) "
+                "ORDER BY seq DESC",
+                (spelled, spelled),
+            )
+            with contextlib.closing(rows):
+                for row in rows:
+                    event = check_row(row)
+                    payload = load_payload(event[5]) or {}
+                    is_input = event[2] == Kind.QUEUED and payload.get("call") is None and event[3] is not None
+                    code = payload.get("code")
+                    if is_input and isinstance(code, str) and pattern in code and isinstance(payload.get("name"), str):
+                        found.append((event, payload))
+                        if len(found) >= limit:
+                            break
+        return found
+
+    def payloads_of(self, numbers: Collection[int]) -> dict[int, dict[str, Any]]:
+        """The payloads of the events of these numbers; of those that cannot be read, none."""
+        found = {}
+        for number in numbers:
+            for event in self.read(number - 1, 1, 0):
+                payload = load_payload(event[5])
+                if event[0] == number and event[2] == Kind.QUEUED and payload is not None:
+                    found[number] = payload
+        return found
+
+    def last_of(self, kind: str) -> int | None:
+        """The number of the newest event of a kind. The way back to it should be short."""
+        with self._reader_lock:
+            query = "SELECT seq FROM events WHERE kind = ? ORDER BY seq DESC LIMIT 1"
+            row = self.reader.execute(query, (kind,)).fetchone()
+        return row[0] if row else None
+
+    def read_cursors(self) -> dict[str, int]:
+        """How far sessions had dealt with events."""
+        with self._reader_lock:
+            return dict(self.reader.execute("SELECT session, cursor FROM cursors"))
+
+    def read_recovery(self) -> tuple[int, Recovery]:
+        """What is unfinished after all events, and up to which of them that is written down."""
+        with self._reader_lock:
+            after, recovery = 0, Recovery()
+            row = self.reader.execute("SELECT seq, state FROM recovery WHERE seq <= ?", (self.last,)).fetchone()
+            if row:
+                with contextlib.suppress(ValueError):
+                    after, recovery = row[0], Recovery.from_text(row[1])
+            kinds, telling = (", ".join(f"'{kind}'" for kind in several) for several in (CONCERNING, TELLING))
+            rows = self.reader.execute(
+                f"SELECT seq, time, kind, execution, session, CASE WHEN kind IN ({telling}) THEN payload END, "
+                f"generation, ring FROM events WHERE seq > ? AND (kind IN ({kinds}) OR ring IS NOT NULL) ORDER BY seq",
+                (after,),
+            )
+            with contextlib.closing(rows):
+                recovery.follow(rows, load_payload)
+        return after, recovery
+
+
+def connect(path: Path, timeout_s: float, *, creates: bool = False) -> sqlite3.Connection:
+    """Open a database; what is written is committed at once."""
+    uri = f"{path.absolute().as_uri()}?mode={'rwc' if creates else 'rw'}"
+    return sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None, timeout=timeout_s)
+
+
+def read_events(connection: sqlite3.Connection, cursor: int, limit: int, max_chars: int) -> list[WireEvent]:
+    """Read events after ``cursor``, so many, or until they have so many characters; what is damaged says so."""
+    try:
+        return list(_iterate(connection, cursor, limit, max_chars))
+    except sqlite3.OperationalError as error:
+        if "decode" not in str(error):
+            raise
+    connection.text_factory = lambda data: data.decode("utf-8", "replace")
+    try:
+        return list(_iterate(connection, cursor, limit, max_chars))
+    finally:
+        connection.text_factory = str
+
+
+def _iterate(connection: sqlite3.Connection, cursor: int, limit: int, max_chars: int) -> Iterator[WireEvent]:
+    rows = connection.execute(f"{_EVENTS} WHERE seq > ? ORDER BY seq LIMIT ?", (cursor, limit))
+    with contextlib.closing(rows):
+        chars = 0
+        for row in rows:
+            event = check_row(row)
+            chars += len(event[5])
+            yield event
+            if chars >= max_chars:
+                return
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether an error says that the file is not what it was, rather than that it cannot be used at the moment."""
+    # Python raises these two very classes where SQLite says that a database is malformed or none, or where a number
+    # that was never given out is there already.
+    return type(error) in (sqlite3.DatabaseError, sqlite3.IntegrityError)
+
+
+def find_damage(path: Path) -> str | None:
+    """Look through a whole journal as it is on disk; what is wrong with it, None if nothing is.
+
+    Raises:
+        sqlite3.OperationalError: it cannot be looked at now.
+    """
+    with contextlib.closing(connect(path, 1.0)) as connection:
+        try:
+            query = "SELECT quick_check FROM pragma_quick_check(1) WHERE quick_check <> 'ok'"
+            found = connection.execute(query).fetchone()
+            if found:
+                return str(found[0])
+            count = connection.execute("SELECT count(*) FROM events WHERE NOT json_valid(payload)").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                raise
+            return str(error)  # such as a file that is shorter than it says
+        except sqlite3.DatabaseError as error:
+            return str(error)
+    return f"{count} events cannot be read" if count else None
+
+
+def log_of(path: Path) -> Path:
+    """SQLite's log beside a database."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def index_of(path: Path) -> Path:
+    """The index of the log, shared memory in a file."""
+    return path.with_name(f"{path.name}-shm")
+
+
+def size_of(path: Path) -> int:
+    """The size of a file in bytes, 0 where there is none."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0

@@ -17,6 +17,7 @@ from typing import Any
 
 from rpyc_kernel.core.contract import FIELDS, UNFINISHED, Kind
 from rpyc_kernel.system import ring
+from rpyc_kernel.system.pipes import pending_bytes
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 
 _log = logging.getLogger(__name__)
@@ -95,6 +96,7 @@ class Pump:
         self._damaged = damaged
         self._tick = tick
         self._spills: deque[tuple[int, Path]] = deque()
+        self._pending: dict[int, int] = {}
         self._lingers = False
         self._next_tick = 0.0
         self._stop = threading.Event()
@@ -132,13 +134,14 @@ class Pump:
     def _pass_on(self, poll: select.poll) -> bool:
         """Pass on what is there, or wait for more; whether all is done."""
         stopping = self._stop.is_set()
-        frames = self._read_ring()
-        if frames:  # before anything else is asked for: somebody waits for them
-            self._deliver(read_reports(frames, self._folder, self._generation, self._drain_all), self._ring.position)
-        ready = self._wait(poll, frames)
-        reports = [report for descriptor in ready & self._pipes.keys() for report in self._drain(descriptor)]
+        # What is in the pipes now was written before the ring is looked at. So what was printed before it is found in
+        # the ring, and comes first; and who prints afterwards waits until the pipes are empty (see `worker.order`).
+        self._pending = {descriptor: pending_bytes(descriptor) for descriptor in self._pipes}
+        frames = self._pass_on_ring()
+        reports = [report for descriptor, count in self._pending.items() for report in self._drain(descriptor, count)]
         if reports:
             self._deliver(reports, self._ring.position)
+        self._wait(poll, bool(frames or reports))
         self._lingers = bool(frames) and all(frame.kind < ring.RECORD for frame in frames)
         if not self._lingers:
             self._remove_spills(frames)
@@ -152,10 +155,22 @@ class Pump:
             self._deliver(reports, self._ring.position)
         return True
 
-    def _wait(self, poll: select.poll, frames: list[ring.Frame]) -> set[int]:
-        """Sleep until there is something to read, unless there was; returns the readable descriptors."""
+    def _pass_on_ring(self) -> list[ring.Frame]:
+        """Pass on what is in the ring now, in portions; returns it."""
+        frames: list[ring.Frame] = []
+        end = self._ring.position + self._ring.backlog_bytes
+        while batch := self._read_ring():
+            # Before anything else is asked for: somebody waits for them.
+            self._deliver(read_reports(batch, self._folder, self._generation, self._drain_all), self._ring.position)
+            frames += batch
+            if self._ring.position >= end:
+                break
+        return frames
+
+    def _wait(self, poll: select.poll, was_something: bool) -> None:
+        """Sleep until there is something to read, unless there was."""
         timeout_ms = 0
-        if not frames and not self._stop.is_set():
+        if not was_something and not self._stop.is_set():
             # Streams that follow a stream are gathered for a moment: one commit and one wake-up of every reader then
             # serve many prints. The first piece after a pause goes out at once.
             state = ring.LINGERING if self._lingers else ring.ASLEEP
@@ -171,7 +186,6 @@ class Pump:
                 poll.unregister(descriptor)
         if self._run_socket.fileno() in ready:
             self._hear_bell(poll)
-        return ready
 
     def _hear_bell(self, poll: select.poll) -> None:
         try:
@@ -204,16 +218,17 @@ class Pump:
     # ------------------------------------------------------------------ from frames to reports
 
     def _drain_all(self, execution: int) -> list[Report]:
-        return [report for descriptor in self._pipes for report in self._drain(descriptor, execution)]
+        """Read all that is in the pipes now, at most what a pipe can hold: somebody may be writing without end."""
+        self._pending = {}
+        return [report for descriptor in self._pipes for report in self._drain(descriptor, _PIPE_BYTES, execution)]
 
-    def _drain(self, descriptor: int, execution: int | None = None) -> list[Report]:
-        """Read what is in a pipe now, at most what a pipe can hold: somebody may be writing without end."""
+    def _drain(self, descriptor: int, max_bytes: int, execution: int | None = None) -> list[Report]:
         name, decoder = self._pipes[descriptor]
         pieces: list[str] = []
         count = 0
-        while count < _PIPE_BYTES:
+        while count < max_bytes:
             try:
-                data = os.read(descriptor, 65536)
+                data = os.read(descriptor, min(max_bytes - count, 65536))
             except (BlockingIOError, OSError):
                 break
             if not data:

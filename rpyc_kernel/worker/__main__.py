@@ -32,6 +32,7 @@ from rpyc_kernel.worker.engines.choice import choose_engine
 from rpyc_kernel.worker.interrupts import Interrupts
 from rpyc_kernel.worker.looking.desk import Desk
 from rpyc_kernel.worker.main_loop import MainLoop, Output
+from rpyc_kernel.worker.order import Order
 from rpyc_kernel.worker.prompts import Prompts
 
 
@@ -50,8 +51,9 @@ def main(arguments: list[str]) -> None:
     _report_faults(folder.stacks(generation))
 
     interrupts = Interrupts()
-    output = Output(folder, generation, interrupts)
-    streams = _replace_streams(output, interrupts)
+    order = Order(tuple(read_ends))
+    output = Output(folder, generation, interrupts, order)
+    streams = _replace_streams(output, interrupts, order)
     printing.install(interrupts)
     debugging.install()
     follow_threads()
@@ -147,13 +149,13 @@ def _report_faults(path: Path) -> None:
     faulthandler.register(STACK_SIGNAL, file, all_threads=True, chain=False)
 
 
-def _replace_streams(output: Output, interrupts: Interrupts) -> tuple[Stream, ...]:
+def _replace_streams(output: Output, interrupts: Interrupts, order: Order) -> tuple[Stream, ...]:
     for number, name in ((1, "__stdout__"), (2, "__stderr__")):
         raw = open(number, "wb", buffering=0, closefd=False)  # noqa: SIM115 - lives as long as the process
         setattr(sys, name, io.TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True))
     streams = (
-        Stream("<stdout>", ring.STDOUT, 1, output.ring, interrupts),
-        Stream("<stderr>", ring.STDERR, 2, output.ring, interrupts),
+        Stream("<stdout>", ring.STDOUT, 1, output.ring, interrupts, order),
+        Stream("<stderr>", ring.STDERR, 2, output.ring, interrupts, order),
     )
     sys.stdout, sys.stderr = streams
     logging.basicConfig(stream=sys.__stderr__, level=logging.ERROR)

@@ -11,14 +11,17 @@ import contextlib
 import io
 import os
 import threading
+import time
 from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Any
 
 from rpyc_kernel.system.ring import RingWriter
 from rpyc_kernel.worker.interrupts import Interrupts
+from rpyc_kernel.worker.order import NO_ORDER, Order
 from rpyc_kernel.worker.user_frames import enters_user_code
 
+_now = time.monotonic
 current_execution: ContextVar[int] = ContextVar("rpyc_kernel_execution", default=0)
 
 
@@ -31,10 +34,20 @@ class Stream(io.TextIOBase):
         descriptor: where child processes that inherit this stream write, and where a forked child falls back to.
         ring: where the text goes.
         interrupts: asked after each piece whether an interrupt came meanwhile.
+        order: keeps the text behind what children have written before.
     """
 
-    def __init__(self, name: str, kind: int, descriptor: int, ring: RingWriter, interrupts: Interrupts) -> None:
+    def __init__(
+        self,
+        name: str,
+        kind: int,
+        descriptor: int,
+        ring: RingWriter,
+        interrupts: Interrupts,
+        order: Order = NO_ORDER,
+    ) -> None:
         self.name = name
+        self._order = order
         self._kind = kind
         self._descriptor = descriptor
         self._ring = ring
@@ -52,6 +65,8 @@ class Stream(io.TextIOBase):
             data = text.encode("utf-8", "backslashreplace")
         except AttributeError:
             raise TypeError(f"write() argument must be str, not {type(text).__name__}") from None
+        if _now() >= self._order.look_at:
+            self._order.wait()
         if len(data) <= self._max_bytes:
             if data:
                 self._put(self._kind, self._execution_of(), data)
@@ -70,6 +85,7 @@ class Stream(io.TextIOBase):
     def after_fork(self) -> None:
         """In a forked child: the ring is the parent's alone, so write to the descriptor."""
         self._put = self._put_to_descriptor
+        self._order = NO_ORDER
 
     def _put_to_descriptor(self, kind: int, execution: int, data: bytes, may_interrupt: bool = True) -> None:
         with contextlib.suppress(OSError):

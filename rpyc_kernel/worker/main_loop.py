@@ -31,6 +31,7 @@ from rpyc_kernel.worker.debug_server import DebugServer
 from rpyc_kernel.worker.engines import Engine
 from rpyc_kernel.worker.engines.failures import describe_error
 from rpyc_kernel.worker.interrupts import Interrupts, runs_user_code, without_loop
+from rpyc_kernel.worker.order import NO_ORDER, Order
 
 _log = logging.getLogger(__name__)
 _libc = ctypes.CDLL(None)
@@ -39,7 +40,8 @@ _libc = ctypes.CDLL(None)
 class Output:
     """Publishes events into the ring, and wakes the hub."""
 
-    def __init__(self, folder: RuntimeFolder, generation: int, interrupts: Interrupts) -> None:
+    def __init__(self, folder: RuntimeFolder, generation: int, interrupts: Interrupts, order: Order = NO_ORDER) -> None:
+        self._order = order
         self._folder = folder
         self._generation = generation
         self._spills = itertools.count(1)
@@ -54,6 +56,8 @@ class Output:
         """Publish one event; one that is too large for the ring goes through a file."""
         if forks.is_child():
             return
+        if time.monotonic() >= self._order.look_at:
+            self._order.wait()
         data = payloads.encode(kind, payload)
         if len(data) <= self.ring.max_data_bytes:
             self.ring.put(ring.RECORD, execution, data, may_interrupt=False)

@@ -92,6 +92,22 @@ def test_an_interrupt_leaves_alone_what_goes_on_in_the_background(kernel: Kernel
         kernel.execute("background.wait(), own.wait()", timeout=PATIENCE_S)
 
 
+# ---------------------------------------------------------------------- the order of output
+
+
+def test_prints_and_what_children_write_keep_their_order(kernel: KernelClient):
+    burden = "import threading\nbusy = True\ndef spin():\n  while busy: pass\n"
+    burden += "spinner = threading.Thread(target=spin); spinner.start()"
+    kernel.execute(burden, timeout=PATIENCE_S)
+    run = kernel.execute(
+        "for i in range(20):\n  print('print', i); os.system(f'echo child {i}')\n  print('after', i)\n"
+        "busy = False; spinner.join()",
+        timeout=PATIENCE_S,
+    )
+    expected = [f"{who} {number}" for number in range(20) for who in ("print", "child", "after")]
+    assert run.stdout.splitlines() == expected
+
+
 # ---------------------------------------------------------------------- signals of the program's own
 
 OWN = {

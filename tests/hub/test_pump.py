@@ -220,6 +220,53 @@ def test_pipes_are_drained_before_an_execution_is_said_to_be_finished(rig):
     ]
 
 
+def test_what_was_printed_before_a_child_wrote_comes_first_although_both_are_there(rig):
+    for number in range(3):
+        rig.writer.put(STDOUT, 1, b"print %d\n" % number)
+    os.write(rig.out, b"child\n")
+    rig.pump.start()
+    wait_until(lambda: len(rig.reports) == 2)
+    assert finish(rig) == [printed("print 0\nprint 1\nprint 2\n"), printed("child\n")]
+
+
+def test_a_print_that_comes_while_the_pump_looks_comes_before_what_was_written_after_it(rig, monkeypatch):
+    # Between the look at the pipes and the look at the ring: a print, and a child that writes. The bytes have to wait.
+    look = rig.reader.read
+
+    def print_and_write(max_bytes):
+        rig.reader.read = look
+        rig.writer.put(STDOUT, 1, b"print\n")
+        os.write(rig.out, b"child\n")
+        frames = look(max_bytes)
+        rig.writer.put(STDOUT, 1, b"second print\n")
+        return frames
+
+    rig.reader.read = print_and_write
+    os.write(rig.out, b"earlier child\n")
+    rig.pump.start()
+    wait_until(lambda: rig.text_of("stdout").count("\n") == 4)
+    first, second, *_ = finish(rig)
+    assert (first, second) == (printed("print\n"), printed("earlier child\n"))
+
+
+def test_a_flood_of_prints_does_not_keep_the_pipes_waiting(rig, monkeypatch):
+    monkeypatch.setattr(pump, "BATCH_BYTES", 64)
+    look = rig.reader.read
+
+    def go_on_printing(max_bytes):
+        frames = look(max_bytes)
+        if "child" not in rig.text_of("stdout"):
+            rig.writer.put(STDOUT, 1, b"x" * 48)
+        return frames
+
+    rig.reader.read = go_on_printing
+    rig.writer.put(STDOUT, 1, b"x" * 480)
+    os.write(rig.out, b"child")
+    rig.pump.start()
+    wait_until(lambda: "child" in rig.text_of("stdout"))
+    finish(rig)
+
+
 def test_a_full_pipe_is_drained_to_its_end_before_finished(rig):
     os.set_blocking(rig.out, False)
     written = 0

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import getpass
+import importlib
 import json
 import os
 import select
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rpyc_kernel.client.address import resolve
 from rpyc_kernel.client.interpreter import find_interpreter
-from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Role
 from rpyc_kernel.errors import CallTimeout, KernelError, KernelExists, NoSuchKernel, RequestError, from_name
 from rpyc_kernel.settings import DEFAULT_SWITCH_INTERVAL_S, ENGINES, Folders, HubSettings, WorkerSettings, check_name
@@ -19,8 +19,13 @@ from rpyc_kernel.system import processes
 from rpyc_kernel.system.runtime_folder import LOCK_PATIENCE_S, RuntimeFolder
 from rpyc_kernel.wire.connection_file import ConnectionFile
 
+if TYPE_CHECKING:
+    from rpyc_kernel.client.kernel import KernelClient
+
 _START_TIMEOUT_S = 30.0
 _LOCAL = "127.0.0.1"
+_CLIENT = "rpyc_kernel.client.kernel"
+"""Imported while the hub starts: it brings all of RPyC, and takes as long as the hub does."""
 _MIN_SWITCH_INTERVAL_S = 1e-6
 _MAX_SWITCH_INTERVAL_S = 1.0
 
@@ -151,6 +156,7 @@ def launch(
     finally:
         os.close(write_end)
     try:
+        importlib.import_module(_CLIENT)
         answer = _read_answer(read_end, name)
     finally:
         os.close(read_end)
@@ -184,6 +190,8 @@ def connect(
         NoSuchKernel: there is none.
         ConnectionFailed: or one of its kinds, such as `AuthenticationFailed`.
     """
+    from rpyc_kernel.client.kernel import KernelClient  # see `_CLIENT`
+
     address = resolve(target, key)
     return KernelClient(address, session=session, name=name or user_name(), role=role, joins=joins, timeout=timeout)
 

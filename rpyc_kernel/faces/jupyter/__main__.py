@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from rpyc_kernel.errors import KernelError
-from rpyc_kernel.faces.jupyter.bridge import Bridge
 from rpyc_kernel.faces.jupyter.channels import Channels
 from rpyc_kernel.faces.jupyter.connection_info import ConnectionInfo
 from rpyc_kernel.faces.jupyter.parent import Parent
@@ -48,6 +47,9 @@ def main(arguments: list[str]) -> int:
         with ExitStack() as closing:
             closing.callback(channels.close)
             seat = Seat.attach(options.attach) if options.attach else Seat.start(name_after(options.file))
+            # Imported only now: the worker does its own importing meanwhile.
+            from rpyc_kernel.faces.jupyter.bridge import Bridge
+
             bridge = Bridge(channels, seat, parent, options.patience)
             closing.pop_all()
             return bridge.run()

@@ -10,11 +10,14 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rpyc_kernel.client import launch
-from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import State
 from rpyc_kernel.errors import ConnectionFailed, KernelError, KernelExists, NoSuchKernel
+
+if TYPE_CHECKING:
+    from rpyc_kernel.client.kernel import KernelClient
 
 _log = logging.getLogger(__name__)
 _RETRY_S = 0.3

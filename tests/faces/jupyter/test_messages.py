@@ -95,8 +95,16 @@ def test_a_scheme_that_there_is_not_is_named(scheme: str) -> None:
 
 def test_a_bridge_loads_no_more_than_it_needs() -> None:
     program = (
-        "import sys, rpyc_kernel.faces.jupyter.__main__\n"
+        "import sys, rpyc_kernel.faces.jupyter.__main__, rpyc_kernel.faces.jupyter.bridge\n"
         "print({'jupyter_client', 'traitlets', 'tornado', 'asyncio', 'psutil', 'IPython'} & {*sys.modules})"
+    )
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == "set()"
+
+
+def test_a_bridge_has_its_hub_started_before_it_loads_what_the_hub_loads_too() -> None:
+    program = (
+        "import sys, rpyc_kernel.faces.jupyter.__main__\nprint({'rpyc', 'rpyc_kernel.client.kernel'} & {*sys.modules})"
     )
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert loaded.stdout.strip() == "set()"

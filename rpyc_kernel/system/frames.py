@@ -5,11 +5,11 @@ JSON, because the worker runs anybody's code and the hub must never unpickle wha
 
 from __future__ import annotations
 
-import json
-import socket
 from collections.abc import Iterable
 from struct import Struct
 from typing import Any
+
+from rpyc_kernel.system.originals import json, socket
 
 _LENGTH = Struct("!I")
 _MAX_FRAME_BYTES = 256 * 1024 * 1024

@@ -6,15 +6,14 @@ import contextlib
 import ctypes
 import os
 import resource  # noqa: F401 - `os.wait4` imports it when called: too late where there is no descriptor left
-import select
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+
+from rpyc_kernel.system.originals import select, threading, time
 
 STACK_SIGNAL: int = signal.SIGRTMIN + 5 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
 """Makes a worker's fault handler write all stacks, also while a C call holds the interpreter lock."""

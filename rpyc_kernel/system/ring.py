@@ -23,13 +23,13 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
 from zlib import adler32
+
+from rpyc_kernel.system.originals import threading, time
 
 HEADER_BYTES = 4096
 FRAME_HEADER = Struct("=IIQ")

@@ -6,11 +6,10 @@ import contextlib
 import fcntl
 import os
 import stat
-import threading
-import time
 from pathlib import Path
 
 from rpyc_kernel.errors import KernelExists, RequestError
+from rpyc_kernel.system.originals import threading, time
 
 _MAX_SOCKET_PATH = 103
 """macOS allows 104 bytes with the final NUL, Linux 108."""

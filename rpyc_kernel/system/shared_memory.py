@@ -11,11 +11,12 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-import socket
 import struct
 import sys
 from collections.abc import Iterable
 from typing import Any
+
+from rpyc_kernel.system.originals import socket
 
 IS_AVAILABLE = hasattr(os, "memfd_create") and hasattr(fcntl, "F_ADD_SEALS")
 _SEALS = (fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL) if IS_AVAILABLE else 0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Hashable
 from typing import Final
+
+from rpyc_kernel.system.originals import threading
 
 _LOOK_AGAIN_S: Final = 1.0
 

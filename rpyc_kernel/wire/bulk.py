@@ -16,10 +16,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
-import json
 import os
-import select
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from struct import Struct
@@ -27,6 +24,7 @@ from typing import Any, Final
 
 from rpyc_kernel.errors import CallTimeout, ConnectionLost, RequestError
 from rpyc_kernel.system import shared_memory
+from rpyc_kernel.system.originals import json, select, socket
 from rpyc_kernel.wire import parcels
 from rpyc_kernel.wire.parcels import Buffer, Parcel, Tree
 from rpyc_kernel.wire.sockets import prepare_socket

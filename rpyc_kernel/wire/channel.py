@@ -11,10 +11,7 @@ Sending belongs to one thread at a time and receiving to one thread at a time; `
 from __future__ import annotations
 
 import contextlib
-import select
-import socket
 import ssl
-import threading
 import zlib
 from collections.abc import Callable
 from typing import Final
@@ -23,6 +20,7 @@ from rpyc.core import channel as rpyc_channel
 from rpyc.core.stream import SocketStream
 
 from rpyc_kernel.errors import ConnectionLost, RequestError
+from rpyc_kernel.system.originals import select, socket, threading
 from rpyc_kernel.wire.budget import Budget
 from rpyc_kernel.wire.sockets import prepare_socket
 from rpyc_kernel.wire.tls_socket import TlsSocket

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from rpyc.core.service import ModuleNamespace
 from rpyc.utils.classic import teleport_function
 
 from rpyc_kernel.errors import RequestError
+from rpyc_kernel.system.originals import socket
 from rpyc_kernel.wire.channel import Channel
 from rpyc_kernel.wire.configuration import CLIENT_CONFIG
 from rpyc_kernel.wire.connection import Connection

@@ -19,10 +19,7 @@ connection, or a thread.
 
 from __future__ import annotations
 
-import logging
 import os
-import socket
-import threading
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -30,6 +27,7 @@ from typing import Any, Final
 from rpyc.core import consts, protocol
 
 from rpyc_kernel.errors import ConnectionLost
+from rpyc_kernel.system.originals import logging, socket, threading
 from rpyc_kernel.system.threads import make_thread
 from rpyc_kernel.wire import messages, plain_objects, remote_errors
 from rpyc_kernel.wire.channel import DEFAULT_MAX_FRAME_BYTES, Channel, FrameTooLarge
@@ -170,7 +168,7 @@ class Connection(protocol.Connection):
         return make_thread(target, f"{self.name}-{role}")
 
     def _join(self, thread: threading.Thread, timeout_s: float) -> None:
-        if thread.ident is not None and thread is not threading.current_thread():
+        if thread.ident is not None and thread.ident != threading.get_ident():
             thread.join(timeout_s)
 
     def _end(self, reason: str) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
-import time
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from rpyc_kernel.core.contract import PROTOCOL_VERSION
 from rpyc_kernel.errors import NoSuchKernel
+from rpyc_kernel.system.originals import json, time
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,10 @@ One thread may read while others write.
 from __future__ import annotations
 
 import contextlib
-import json
-import socket
-import threading
 from typing import Any, Final
 
 from rpyc_kernel.errors import ConnectionLost, RequestError
+from rpyc_kernel.system.originals import json, socket, threading
 from rpyc_kernel.wire.sockets import prepare_socket
 
 _LENGTH: Final = b"content-length:"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
+
+from rpyc_kernel.system.originals import threading
 
 
 class Exports:

@@ -17,10 +17,7 @@ has one deadline.
 from __future__ import annotations
 
 import hmac
-import json
 import os
-import socket
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from struct import Struct
@@ -36,6 +33,7 @@ from rpyc_kernel.errors import (
     NotPermitted,
     VersionMismatch,
 )
+from rpyc_kernel.system.originals import json, socket, time
 
 COMMANDS, EVENTS, OBJECTS, BULK, DEBUGGER = range(1, 6)
 

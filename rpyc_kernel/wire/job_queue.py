@@ -6,15 +6,12 @@ Where there is no job, the thread itself reads what comes in, unless its standby
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections import deque
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
-from time import monotonic
 from typing import Final
 
 from rpyc_kernel.errors import ConnectionLost
+from rpyc_kernel.system.originals import logging, queue, threading, time
 from rpyc_kernel.wire.latch import Latch
 from rpyc_kernel.wire.reading import Reading
 
@@ -40,7 +37,7 @@ class JobQueue:
 
     def __init__(self, read: Callable[[], bool]) -> None:
         self.reading: Final = Reading(read, self._look)
-        self._jobs: SimpleQueue[tuple[Job | None, int, bool]] = SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[Job | None, int, bool]] = queue.SimpleQueue()
         self._postponed: deque[Job] = deque()
         self._ident = -1
         self._waits = 0
@@ -87,13 +84,13 @@ class JobQueue:
 
     def wait_for(self, latch: Latch, timeout_s: float | None) -> None:
         """Inside a job: do other jobs until the latch is set or the time is over."""
-        deadline = None if timeout_s is None else monotonic() + timeout_s
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
         self._waits += 1  # then look at the latch: whoever sets it does the two in the other order
         try:
             while not latch.is_set:
                 try:
                     item = self._next(deadline)
-                except Empty:
+                except queue.Empty:
                     return
                 self._do(*item)
         finally:
@@ -121,13 +118,13 @@ class JobQueue:
             )
 
     def _next(self, deadline: float | None) -> tuple[Job | None, int, bool]:
-        """The next job, waited for; raises ``Empty`` after the deadline.
+        """The next job, waited for; raises ``queue.Empty`` after the deadline.
 
         Where there is one, the standby reads, for reading cannot be broken off in the middle of a message.
         """
         if deadline is not None:
             self.reading.summon()
-            return self._jobs.get(timeout=max(0.0, deadline - monotonic()))
+            return self._jobs.get(timeout=max(0.0, deadline - time.monotonic()))
         if self._jobs.empty() and not self.reading.read_while(self._jobs.empty):
             self.reading.ask()
         return self._jobs.get()

@@ -9,11 +9,12 @@ calls: ``with`` on a lock made in C, ``list.append``, ``lock.release``.
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Generator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
+
+from rpyc_kernel.system.originals import threading
 
 if FutureTimeoutError is TimeoutError:
     NotDone = TimeoutError

@@ -14,13 +14,12 @@ for each producer.
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable
-from queue import SimpleQueue
 from typing import Any, Final
 
 from rpyc_kernel.errors import CallTimeout, ConnectionLost
+from rpyc_kernel.system.originals import queue, threading
 from rpyc_kernel.wire.channel import Channel
 from rpyc_kernel.wire.latch import Latch
 
@@ -59,7 +58,7 @@ class Outbox:
         self._room = Latch()
         # A queue made in C, for finalizers may use it wherever they happen to run. True says that there are frames,
         # False that there will be no more, and anything else is what a finalizer left.
-        self._bell: SimpleQueue[Any] = SimpleQueue()
+        self._bell: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._bury = bury
         self._on_blocked = on_blocked or self._ring
         self._is_closed = False

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from rpyc.core import consts
 
+from rpyc_kernel.system.originals import logging
 from rpyc_kernel.wire.references import References
 from rpyc_kernel.wire.reply import Reply
 from rpyc_kernel.wire.value_call import ValueCall

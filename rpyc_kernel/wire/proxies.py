@@ -8,11 +8,11 @@ follows from that is the queue's reader's work.
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
 
+from rpyc_kernel.system.originals import threading
 from rpyc_kernel.wire.messages import IdPack
 
 

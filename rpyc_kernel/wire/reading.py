@@ -16,10 +16,10 @@ nothing comes. So somebody always reads within two intervals, and no timer runs 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
 from typing import Final
+
+from rpyc_kernel.system.originals import queue, threading
 
 PATIENCE_S: Final = 0.005
 _BACKLOG: Final = 8
@@ -43,7 +43,8 @@ class Reading:
         self._backlog = 0  # messages in a row that were there before they were asked for
         self._is_asked_for = False
         self._is_asleep = False
-        self._bell: SimpleQueue[bool] = SimpleQueue()  # for the standby: True has it read, False has it look
+        # For the standby: True has it read, False has it look.
+        self._bell: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._is_over = False
 
     @property
@@ -121,7 +122,7 @@ class Reading:
     def _hear(self, timeout_s: float | None) -> bool:
         try:
             return self._bell.get(timeout=timeout_s)
-        except Empty:
+        except queue.Empty:
             return False
 
     def _lay_down(self) -> None:

@@ -6,8 +6,6 @@ to whoever first asks for the value, and happens once. A reply that nobody opens
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +13,7 @@ from rpyc.core import consts
 from rpyc.core.async_ import AsyncResult
 
 from rpyc_kernel.errors import CallTimeout
+from rpyc_kernel.system.originals import logging, threading
 from rpyc_kernel.wire import remote_errors
 from rpyc_kernel.wire.latch import Latch
 from rpyc_kernel.wire.references import UnopenedRef

@@ -6,13 +6,13 @@ thread, which most often is the same.
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 from typing import Any
 
 from rpyc.core import consts, protocol
 
 from rpyc_kernel.errors import ConnectionLost
+from rpyc_kernel.system.originals import logging
 from rpyc_kernel.wire import messages, remote_errors
 from rpyc_kernel.wire.channel import Channel
 from rpyc_kernel.wire.job_queue import JobQueue

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Final
+
+from rpyc_kernel.system.originals import socket
 
 _KEEPALIVE_OPTIONS: Final = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 

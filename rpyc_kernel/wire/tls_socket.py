@@ -7,11 +7,10 @@ outside it.
 
 from __future__ import annotations
 
-import select
-import socket
 import ssl
-import threading
 from collections.abc import Callable
+
+from rpyc_kernel.system.originals import select, socket, threading
 
 _MOST_AT_ONCE = 256 * 1024  # OpenSSL copies what it encrypts, and the reader waits meanwhile
 

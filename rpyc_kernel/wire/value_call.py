@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any, Final
 
 from rpyc.core import brine, consts
 
+from rpyc_kernel.system.originals import logging
 from rpyc_kernel.wire import remote_errors
 from rpyc_kernel.wire.latch import CallFuture
 from rpyc_kernel.wire.messages import IdPack

@@ -7,9 +7,6 @@ client needs for ``conn.root.method(...)``.
 
 from __future__ import annotations
 
-import logging
-import socket
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -19,6 +16,7 @@ from typing import Any, Final
 from rpyc.core import consts
 
 from rpyc_kernel.errors import ConnectionLost
+from rpyc_kernel.system.originals import logging, socket, threading
 from rpyc_kernel.system.threads import make_thread
 from rpyc_kernel.wire import messages, remote_errors
 from rpyc_kernel.wire.budget import Budget

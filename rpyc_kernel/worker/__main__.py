@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import faulthandler
 import io
-import json
-import logging
 import os
-import socket
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rpyc_kernel.system import originals
+
+if __name__ == "__main__":  # before the imports below, which take from there what the kernel needs
+    originals.set_apart()
+
 from rpyc_kernel.core.contract import Kind
 from rpyc_kernel.settings import WorkerSettings
 from rpyc_kernel.system import ring
+from rpyc_kernel.system.originals import json, logging, socket, threading
 from rpyc_kernel.system.processes import STACK_SIGNAL
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.worker import debugging, forks, leaving, printing
@@ -49,6 +51,7 @@ def main(arguments: list[str]) -> None:
     os.chdir(settings.cwd)
     sys.setswitchinterval(settings.switch_interval_s)
     _report_faults(folder.stacks(generation))
+    _keep_log()
 
     interrupts = Interrupts()
     order = Order(tuple(read_ends))
@@ -149,6 +152,19 @@ def _report_faults(path: Path) -> None:
     faulthandler.register(STACK_SIGNAL, file, all_threads=True, chain=False)
 
 
+def _keep_log() -> None:
+    """Log for the kernel's developers; `logging` is the kernel's own here, and that of user code is left alone."""
+    stream = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115 - as below
+    logging.basicConfig(stream=stream, level=logging.ERROR)
+    threading.excepthook = _log_end_of_thread
+
+
+def _log_end_of_thread(ended: threading.ExceptHookArgs) -> None:
+    name = ended.thread.name if ended.thread is not None else "one"
+    told = (ended.exc_type, ended.exc_value, ended.exc_traceback)
+    logging.critical("a thread of the kernel has failed: %s", name, exc_info=told)  # type: ignore[arg-type]
+
+
 def _replace_streams(output: Output, interrupts: Interrupts, order: Order) -> tuple[Stream, ...]:
     for number, name in ((1, "__stdout__"), (2, "__stderr__")):
         raw = open(number, "wb", buffering=0, closefd=False)  # noqa: SIM115 - lives as long as the process
@@ -158,7 +174,6 @@ def _replace_streams(output: Output, interrupts: Interrupts, order: Order) -> tu
         Stream("<stderr>", ring.STDERR, 2, output.ring, interrupts, order),
     )
     sys.stdout, sys.stderr = streams
-    logging.basicConfig(stream=sys.__stderr__, level=logging.ERROR)
     return streams
 
 

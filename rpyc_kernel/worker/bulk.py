@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import logging
-import socket
-import threading
 from typing import Any
 
 from rpyc_kernel.errors import ConnectionFailed, KernelError, RequestError
+from rpyc_kernel.system.originals import logging, socket, threading
 from rpyc_kernel.system.threads import make_thread
 from rpyc_kernel.wire.bulk import BulkSocket, Message, Outgoing, require_at_most
 from rpyc_kernel.wire.parcels import Parcel, pack

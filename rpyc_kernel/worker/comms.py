@@ -9,12 +9,12 @@ from __future__ import annotations
 import base64
 import functools
 import importlib.util
-import json
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from rpyc_kernel.core.contract import COMM_CALL, MESSAGE_OF, Kind
+from rpyc_kernel.system.originals import json
 from rpyc_kernel.worker.capture import current_execution
 from rpyc_kernel.worker.engines import Emit
 from rpyc_kernel.worker.interrupts import runs_user_code

@@ -8,14 +8,12 @@ served here, its *run* connection goes to the main thread. When a hub is gone, t
 from __future__ import annotations
 
 import contextlib
-import logging
-import socket
-import threading
 from collections.abc import Callable
 from typing import Any
 
 from rpyc_kernel.errors import KernelError, WorkerBusy
 from rpyc_kernel.system import frames
+from rpyc_kernel.system.originals import logging, socket, threading
 from rpyc_kernel.system.threads import make_thread
 from rpyc_kernel.worker import forks
 from rpyc_kernel.worker.looking.desk import Desk, Reply

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import logging
 import os
 import secrets
-import socket
 import sys
-import threading
-import time
+import threading as shared  # with debugpy
 from collections.abc import Iterator
 from typing import Any
 
 from rpyc_kernel.errors import ConnectionLost, RequestError
+from rpyc_kernel.system.originals import logging, socket, threading, time
 from rpyc_kernel.system.threads import make_thread
 from rpyc_kernel.wire.debug_channel import DebugChannel
 from rpyc_kernel.worker import forks
@@ -208,7 +206,7 @@ def _untrace() -> None:
         sys.settrace(None)
     else:
         debugger.disable_tracing()
-        PyDevdAPI().request_resume_thread(get_current_thread_id(threading.current_thread()))
+        PyDevdAPI().request_resume_thread(get_current_thread_id(shared.current_thread()))
 
 
 def _do_nothing() -> None:

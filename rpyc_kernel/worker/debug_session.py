@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import linecache
-import logging
 import selectors
-import threading
 from pathlib import Path
 from typing import Any
 
 from rpyc_kernel.core.cell_files import name_cell
 from rpyc_kernel.errors import ConnectionLost
+from rpyc_kernel.system.originals import logging, threading
 from rpyc_kernel.system.threads import make_thread
 from rpyc_kernel.wire.debug_channel import DebugChannel, Message
 from rpyc_kernel.worker.user_frames import hidden

@@ -14,13 +14,12 @@ import faulthandler
 import os
 import selectors
 import signal
-import socket
 import sys
-import threading
 import weakref
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from rpyc_kernel.system.originals import socket, threading
 from rpyc_kernel.system.processes import STACK_SIGNAL
 from rpyc_kernel.worker.engines.failures import describe_error
 

@@ -23,12 +23,11 @@ import ctypes
 import os
 import selectors
 import signal
-import threading
-import time
 from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from rpyc_kernel.system.originals import threading, time
 from rpyc_kernel.system.processes import INTERRUPT_SIGNAL, NUDGE_SIGNAL, children_of, has_children
 from rpyc_kernel.system.ring import MAX_SPARED, WORD_FORCE, WORD_INTERRUPT, WORD_RUNNING, WORD_SPARED
 
@@ -139,7 +138,7 @@ class Interrupts:
         Raises:
             KeyboardInterrupt: there was one.
         """
-        if self.is_pending and threading.current_thread() is threading.main_thread():
+        if self.is_pending and threading.get_ident() == threading.main_thread().ident:
             self._take()
             raise KeyboardInterrupt
 
@@ -225,7 +224,7 @@ def _is_in_user_code(frame: FrameType | None) -> bool:
             has_user_frame = True
         called = code.co_filename
         frame = frame.f_back
-    return False
+    return has_user_frame  # a stack beside ours, as greenlets have: what is raised there gets to who waits for it
 
 
 def without_loop(error: BaseException) -> BaseException:

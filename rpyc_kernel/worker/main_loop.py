@@ -11,11 +11,7 @@ import contextlib
 import contextvars
 import ctypes
 import itertools
-import logging
-import socket
 import sys
-import threading
-import time
 from collections import deque
 from collections.abc import Awaitable, Coroutine
 from typing import Any
@@ -23,8 +19,9 @@ from typing import Any
 from rpyc_kernel.core.contract import UNFINISHED, Kind, Lane, Outcome
 from rpyc_kernel.core.form import Form
 from rpyc_kernel.system import frames, ring
+from rpyc_kernel.system.originals import logging, socket, threading, time
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
-from rpyc_kernel.system.threads import make_thread
+from rpyc_kernel.system.threads import KernelThread, follow_tracers, make_thread
 from rpyc_kernel.worker import debugging, forks, payloads
 from rpyc_kernel.worker.capture import current_execution
 from rpyc_kernel.worker.debug_server import DebugServer
@@ -289,7 +286,7 @@ class MainLoop:
         started = time.perf_counter()
         name = f"{Lane.SIDE}-{execution}"
         arguments = (execution, code, call, Form.read(form), outcomes)
-        runner = threading.Thread(target=self._run_side, args=arguments, name=name, daemon=True)
+        runner = KernelThread(self._run_side, name, arguments)
         with self._side_lock:
             if execution < self._sides_settled or execution in self._sides_received:
                 return
@@ -317,6 +314,7 @@ class MainLoop:
         current_execution.set(execution)
         try:
             try:
+                follow_tracers()
                 result = self._run(execution, code, call, form)
                 outcomes.append(result if isinstance(result, str) else asyncio.run(_as_coroutine(result)))
             except BaseException as error:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import functools
 import importlib
 import itertools
-import logging
-import socket
-import threading
 from collections.abc import Callable
 from typing import Any
 
 from rpyc_kernel.errors import NotAvailable
+from rpyc_kernel.system.originals import logging, socket, threading
 from rpyc_kernel.wire.connection import WORKER_CONFIG, Connection, connect_peer
 from rpyc_kernel.wire.service import Service
 from rpyc_kernel.worker import forks

@@ -7,8 +7,7 @@ ring before the hub has taken the bytes out of the pipe, as nothing in a pipe sa
 
 from __future__ import annotations
 
-import select
-import time
+from rpyc_kernel.system.originals import select, time
 
 _EVERY_S = 0.0002
 """How often to look, as each look costs a system call. No child is started, writes and ends in less time."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
+
+from rpyc_kernel.system.originals import json
 
 MAX_BYTES = 48 * 1024 * 1024
 """The longest event: a client refuses messages a third longer, and would refuse all that come with it."""

@@ -12,12 +12,11 @@ import getpass
 import io
 import itertools
 import os
-import queue
 import sys
-import threading
 from collections.abc import Callable
 from typing import Any
 
+from rpyc_kernel.system.originals import queue, threading
 from rpyc_kernel.worker import forks
 from rpyc_kernel.worker.capture import current_execution
 from rpyc_kernel.worker.interrupts import Interrupts, may_interrupt
@@ -75,7 +74,7 @@ class Prompts:
     @may_interrupt
     def _wait(self, answers: queue.SimpleQueue[str | None]) -> str | None:
         self._interrupts.check()
-        if threading.current_thread() is threading.main_thread():
+        if threading.get_ident() == threading.main_thread().ident:
             return answers.get()
         while True:  # what is raised in a side lane arrives only between two calls
             with contextlib.suppress(queue.Empty):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
+from rpyc_kernel.system.originals import json
 from rpyc_kernel.worker.engines.bundles import clean_bundle, make_bundle
 
 

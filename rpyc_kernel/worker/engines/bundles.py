@@ -7,13 +7,13 @@ such as ``image/png``, as Jupyter has it.
 from __future__ import annotations
 
 import base64
-import json
 import math
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from rpyc_kernel.core.contract import MAX_PLAIN_REPR
+from rpyc_kernel.system.originals import json
 from rpyc_kernel.worker.engines.failures import describe_error, text_of
 from rpyc_kernel.worker.interrupts import runs_user_code
 

@@ -12,7 +12,6 @@ import functools
 import os
 import subprocess
 import sys
-import threading
 import tokenize
 import warnings
 from collections.abc import Awaitable, Coroutine
@@ -33,6 +32,7 @@ from IPython.utils.text import LSString, SList
 
 from rpyc_kernel.core.contract import Outcome
 from rpyc_kernel.core.form import Form
+from rpyc_kernel.system.originals import threading
 from rpyc_kernel.worker.engines import Emit
 from rpyc_kernel.worker.engines.bundles import Bundle, clean_bundle, explain, stand_in
 from rpyc_kernel.worker.engines.displays import Displays, add_builtins

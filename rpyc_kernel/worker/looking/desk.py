@@ -7,12 +7,11 @@ threads, and the others go on.
 from __future__ import annotations
 
 import contextlib
-import queue
-import threading
 from collections.abc import Callable
 from typing import Any
 
 from rpyc_kernel.errors import WorkerBusy
+from rpyc_kernel.system.originals import queue, threading
 from rpyc_kernel.system.threads import make_thread
 
 _MAX_THREADS = 4

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rpyc_kernel.core.looking import encode_found
+from rpyc_kernel.system.originals import json
 from rpyc_kernel.worker.engines import Engine
 from rpyc_kernel.worker.looking import surroundings
 from rpyc_kernel.worker.looking.cells import read_cells
@@ -52,4 +53,4 @@ def build_answers(engine: Engine, first_names: frozenset[str]) -> dict[str, Call
 
 
 def _encoded(answer: Callable[..., Any]) -> Callable[..., str]:
-    return lambda *arguments: encode_found(answer(*arguments))
+    return lambda *arguments: encode_found(answer(*arguments), json.dumps)

@@ -7,19 +7,15 @@ second. It gets modules, functions and plain classes of the namespace; of anythi
 
 from __future__ import annotations
 
-import concurrent.futures
 import math
 import os
-import queue
 import re
-import threading
-import time
 import types
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from rpyc_kernel.system.originals import futures, queue, threading, time
 from rpyc_kernel.system.threads import make_thread
 from rpyc_kernel.worker.looking.reading import is_class, is_trusted_module, own_dict
 
@@ -36,7 +32,7 @@ class _Question:
     code: str
     cursor: int
     read: Read
-    answer: Future[Any] = field(default_factory=Future, compare=False)
+    answer: futures.Future[Any] = field(default_factory=futures.Future, compare=False)
 
 
 class StaticReader:
@@ -65,7 +61,7 @@ class StaticReader:
         is_late = time.monotonic() - self._busy_since > self._budget_s
         try:
             found = question.answer.result(0 if is_late else self._budget_s)
-        except (concurrent.futures.TimeoutError, concurrent.futures.CancelledError):
+        except (futures.TimeoutError, futures.CancelledError):
             return None
         with self._lock:
             if self._newest is question:

@@ -1,7 +1,9 @@
 """What user code prints: every piece goes into the ring at once, under the execution that printed it.
 
-Which execution that is, a context variable says. Tasks inherit it from the code that made them; threads do so because
-`follow_threads` makes them. Output of neither kind belongs to nobody, and is shown as background output.
+Which execution that is, a context variable says. Tasks inherit it from the code that made them; threads, and what is
+handed to the threads of an executor, do so because `follow_threads` makes them. What goes on printing when its
+execution has ended belongs to what runs on the main lane then, where somebody looks. Everything else belongs to nobody,
+and is shown as background output.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable
+from concurrent.futures.thread import _WorkItem
 from contextvars import ContextVar
 from typing import Any
 
@@ -23,6 +26,31 @@ from rpyc_kernel.worker.user_frames import enters_user_code
 
 _now = time.monotonic
 current_execution: ContextVar[int] = ContextVar("rpyc_kernel_execution", default=0)
+"""Which execution has led to what runs here, 0 for none; it may have ended. See `printing_execution`."""
+
+_get_current = current_execution.get
+_running: set[int] = set()
+_main_lane = [0]
+
+
+def printing_execution() -> int:
+    """The execution that output of the caller belongs to; 0 for none."""
+    execution = _get_current()
+    return execution if execution in _running or not execution else _main_lane[0]
+
+
+def begin_execution(execution: int, *, is_main: bool) -> None:
+    """From now on what an execution has led to belongs to it."""
+    _running.add(execution)
+    if is_main:
+        _main_lane[0] = execution
+
+
+def end_execution(execution: int) -> None:
+    """From now on what it has left behind belongs to the main lane."""
+    _running.discard(execution)
+    if _main_lane[0] == execution:
+        _main_lane[0] = 0
 
 
 class Stream(io.TextIOBase):
@@ -54,7 +82,6 @@ class Stream(io.TextIOBase):
         self._put = ring.put
         self._max_bytes = ring.max_data_bytes
         self._interrupts = interrupts
-        self._execution_of = current_execution.get
         self._binary_face = _BinaryFace(self)
 
     def write(self, text: str) -> int:
@@ -69,10 +96,10 @@ class Stream(io.TextIOBase):
             self._order.wait()
         if len(data) <= self._max_bytes:
             if data:
-                self._put(self._kind, self._execution_of(), data)
+                self._put(self._kind, printing_execution(), data)
         else:
             for piece in _pieces(data, self._max_bytes):
-                self._put(self._kind, self._execution_of(), piece)
+                self._put(self._kind, printing_execution(), piece)
         if self._interrupts.is_pending:
             self._interrupts.check()
         return len(text)
@@ -171,7 +198,10 @@ def _pieces(data: bytes, size: int) -> Iterable[bytes]:
 
 
 def follow_threads() -> None:
-    """Make every `threading.Thread` print under the execution that started it."""
+    """Make every `threading.Thread` print under the execution that started it, and what an executor runs for it, too.
+
+    All that is patched of the standard library for this is patched here.
+    """
     start = threading.Thread.start
     bootstrap = threading.Thread._bootstrap_inner  # type: ignore[attr-defined]
 
@@ -184,5 +214,21 @@ def follow_threads() -> None:
         current_execution.set(getattr(self, "_rpyc_kernel_execution", 0))
         bootstrap(self)
 
+    prepare, work = _WorkItem.__init__, _WorkItem.run
+
+    def prepare_attributed(self: Any, *arguments: Any, **keywords: Any) -> None:
+        self._rpyc_kernel_execution = current_execution.get()
+        prepare(self, *arguments, **keywords)
+
+    @enters_user_code
+    def work_attributed(self: Any, *arguments: Any) -> None:
+        token = current_execution.set(self._rpyc_kernel_execution)
+        try:
+            work(self, *arguments)
+        finally:
+            current_execution.reset(token)
+
+    _WorkItem.__init__ = prepare_attributed  # type: ignore[method-assign]
+    _WorkItem.run = work_attributed  # type: ignore[method-assign]
     threading.Thread.start = start_attributed  # type: ignore[method-assign]
     threading.Thread._bootstrap_inner = run_attributed  # type: ignore[attr-defined]

@@ -15,7 +15,7 @@ from typing import Any
 
 from rpyc_kernel.core.contract import COMM_CALL, MESSAGE_OF, Kind
 from rpyc_kernel.system.originals import json
-from rpyc_kernel.worker.capture import current_execution
+from rpyc_kernel.worker.capture import current_execution, printing_execution
 from rpyc_kernel.worker.engines import Emit
 from rpyc_kernel.worker.interrupts import runs_user_code
 
@@ -74,7 +74,7 @@ class Comms:
             "metadata": metadata or {},
             "buffers": [base64.b64encode(memoryview(buffer).cast("B")).decode() for buffer in buffers or ()],
         }
-        self._emit(Kind.COMM, current_execution.get(), payload)
+        self._emit(Kind.COMM, printing_execution(), payload)
 
 
 def _answer_without_widgets(opened: Any, _: dict[str, Any]) -> None:

@@ -6,8 +6,8 @@ import atexit
 import contextlib
 import os
 import sys
+import threading
 
-from rpyc_kernel.system.originals import threading
 from rpyc_kernel.system.threads import make_thread
 
 _PATIENCE_S = 0.5

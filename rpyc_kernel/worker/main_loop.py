@@ -23,7 +23,7 @@ from rpyc_kernel.system.originals import logging, socket, threading, time
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.system.threads import KernelThread, follow_tracers, make_thread
 from rpyc_kernel.worker import debugging, forks, payloads
-from rpyc_kernel.worker.capture import current_execution
+from rpyc_kernel.worker.capture import begin_execution, current_execution, end_execution
 from rpyc_kernel.worker.debug_server import DebugServer
 from rpyc_kernel.worker.engines import Engine
 from rpyc_kernel.worker.engines.failures import describe_error
@@ -184,6 +184,7 @@ class MainLoop:
         started = time.perf_counter()
         self._interrupts.begin(execution)
         self._context.run(current_execution.set, execution)
+        begin_execution(execution, is_main=True)
         self._holds_loop = True
         try:
             outcome = self._context.run(self._run, execution, code, call, form)
@@ -229,6 +230,7 @@ class MainLoop:
         self._debugger.end()
         self._interrupts.end()
         self._context.run(current_execution.set, 0)
+        end_execution(execution)
         _libc.fflush(None)
         self._is_busy = False
         duration_s = round(time.perf_counter() - started, 6)
@@ -239,7 +241,7 @@ class MainLoop:
 
     def prepare_fork(self) -> None:
         """Note what is about to fork: a child of it ends with that."""
-        is_main = threading.current_thread() is threading.main_thread()
+        is_main = threading.get_ident() == threading.main_thread().ident
         self._forking_task = asyncio.current_task(self.loop) if is_main else None
         self._forks_in_loop = is_main and self.loop.is_running()
 
@@ -296,6 +298,7 @@ class MainLoop:
             self._sides_received.add(execution)
             self._last_side = max(self._last_side, execution)
             self._unfinished.add(execution)
+            begin_execution(execution, is_main=False)
             runner.start()
             self._sides[execution] = runner
         # An interrupt can hit the runner in any code, ours too. So another thread tells how it ended.
@@ -333,6 +336,7 @@ class MainLoop:
         runner.join()
         with self._side_lock:
             self._sides.pop(execution, None)
+        end_execution(execution)
         _libc.fflush(None)
         outcome = outcomes[0] if outcomes else Outcome.INTERRUPTED
         duration_s = round(time.perf_counter() - started, 6)

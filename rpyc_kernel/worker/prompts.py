@@ -18,7 +18,7 @@ from typing import Any
 
 from rpyc_kernel.system.originals import queue, threading
 from rpyc_kernel.worker import forks
-from rpyc_kernel.worker.capture import current_execution
+from rpyc_kernel.worker.capture import printing_execution
 from rpyc_kernel.worker.interrupts import Interrupts, may_interrupt
 
 _LOOK_UP_S = 0.2
@@ -59,11 +59,12 @@ class Prompts:
         token = self._pid << 20 | next(self._tokens)
         answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._waiting[token] = answers
+        execution = printing_execution()
         try:
-            self._ask(token, current_execution.get(), prompt, password)
+            self._ask(token, execution, prompt, password)
             answer = self._wait(answers)
         except BaseException:
-            self._withdraw(token, current_execution.get())
+            self._withdraw(token, execution)
             raise
         finally:
             self._waiting.pop(token, None)

@@ -178,7 +178,7 @@ statuses
 # Late output
 
 
-def test_output_of_a_task_belongs_to_the_execution_that_made_it(kernel):
+def test_output_of_a_task_that_outlives_its_execution_belongs_to_what_runs_on_the_main_lane(kernel):
     first = run(
         kernel,
         """
@@ -193,11 +193,21 @@ task = asyncio.create_task(speak())
 """,
     )
     second = run(kernel, "print('from the second'); go.set(); await task")
-    assert second.stdout == "from the second\n"
-    assert text_of(kernel, first.id) == "from the task\n"
+    assert second.stdout == "from the second\nfrom the task\n"
+    assert text_of(kernel, first.id) == ""
 
 
-def test_output_of_a_thread_belongs_to_the_execution_that_started_it(kernel):
+def test_output_of_a_thread_belongs_to_the_execution_that_started_it_while_that_runs(kernel):
+    side = kernel.submit("import threading; go = threading.Event(); go.wait()", lane="side")
+    wait_until(lambda: kernel.eval("'go' in globals()"), DEADLINE_S, "the side lane")
+    thread = "thread = threading.Thread(target=print, args=['from the thread']); thread.start(); thread.join()"
+    assert run(kernel, thread).stdout == "from the thread\n"
+    kernel.eval("go.set()")
+    side.result(DEADLINE_S)
+    assert side.stdout == ""
+
+
+def test_output_of_a_thread_whose_execution_has_ended_belongs_to_what_runs_on_the_main_lane(kernel):
     first = run(
         kernel,
         """
@@ -213,34 +223,19 @@ thread.start()
 """,
     )
     second = run(kernel, "print('from the second'); go.set(); thread.join()")
-    assert second.stdout == "from the second\n"
-    assert text_of(kernel, first.id) == "from the thread\n"
+    assert second.stdout == "from the second\nfrom the thread\n"
+    assert text_of(kernel, first.id) == ""
 
 
-def test_a_thread_started_by_a_thread_belongs_to_the_same_execution(kernel):
-    first = run(
-        kernel,
-        """
-import threading
-from concurrent.futures import ThreadPoolExecutor
-go = threading.Event()
-
-def start_another():
-    go.wait()
-    inner = threading.Timer(0, print, ["from the innermost"])
-    inner.start()
-    inner.join()
-
-pool = ThreadPoolExecutor(1)
-future = pool.submit(start_another)
-""",
-    )
-    second = run(kernel, "go.set(); future.result(); pool.shutdown()")
-    assert second.stdout == ""
-    assert text_of(kernel, first.id) == "from the innermost\n"
+def test_what_an_executor_runs_belongs_to_the_execution_that_handed_it_in(kernel):
+    first = run(kernel, "from concurrent.futures import ThreadPoolExecutor; pool = ThreadPoolExecutor(1)")
+    for word in ("one", "two"):
+        assert run(kernel, f"pool.submit(print, {word!r}).result()").stdout == f"{word}\n"
+    run(kernel, "pool.shutdown()")
+    assert text_of(kernel, first.id) == ""
 
 
-def test_output_after_the_end_is_recorded_under_the_execution_that_made_it(kernel):
+def test_output_after_the_end_is_background_output_while_nothing_runs(kernel):
     execution = run(
         kernel,
         """
@@ -252,7 +247,7 @@ waiting.add_done_callback(lambda done: print("late"))
     )
     assert execution.stdout == ""
     kernel.eval("go.set()")
-    wait_until(lambda: text_of(kernel, execution.id) == "late\n", DEADLINE_S, "the late output")
+    wait_until(lambda: text_of(kernel, None) == "late\n", DEADLINE_S, "the late output")
 
 
 # At once

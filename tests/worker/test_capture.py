@@ -6,9 +6,11 @@ import contextlib
 import contextvars
 import io
 import os
+import queue
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -16,8 +18,9 @@ from hypothesis import strategies as st
 
 from rpyc_kernel.system.ring import STDERR, STDOUT
 from rpyc_kernel.worker import capture
-from rpyc_kernel.worker.capture import Stream, current_execution, follow_threads
+from rpyc_kernel.worker.capture import Stream, begin_execution, current_execution, end_execution, follow_threads
 from rpyc_kernel.worker.interrupts import Interrupts
+from tests.support.waiting import wait_until
 
 
 class FakeRing:
@@ -53,10 +56,20 @@ def stream(ring, interrupts):
 
 @pytest.fixture
 def execution():
-    """Run as execution 7."""
+    """Run as execution 7, beside the main lane."""
     token = current_execution.set(7)
+    begin_execution(7, is_main=False)
     yield 7
+    end_execution(7)
     current_execution.reset(token)
+
+
+@pytest.fixture
+def main_lane():
+    """What runs on the main lane is execution 9."""
+    begin_execution(9, is_main=True)
+    yield 9
+    end_execution(9)
 
 
 # Text
@@ -204,6 +217,8 @@ def test_an_interrupt_is_left_to_the_main_thread(stream, ring, interrupts):
 def followed(monkeypatch):
     for name in ("start", "_bootstrap_inner"):
         monkeypatch.setattr(threading.Thread, name, getattr(threading.Thread, name))
+    for name in ("__init__", "run"):
+        monkeypatch.setattr(capture._WorkItem, name, getattr(capture._WorkItem, name))
     follow_threads()
 
 
@@ -223,14 +238,87 @@ def test_a_thread_of_a_thread_prints_under_the_same_execution(stream, ring, exec
     assert ring.frames == [(STDOUT, 7, b"x")]
 
 
-def test_a_thread_goes_on_under_its_execution_when_that_is_over(stream, ring, followed):
-    is_over = threading.Event()
-    token = current_execution.set(7)
-    thread = run_thread(lambda: (is_over.wait(60), stream.write("late")))
-    current_execution.reset(token)
-    is_over.set()
+def test_what_goes_on_after_its_execution_prints_under_what_runs_on_the_main_lane(stream, ring, execution, followed):
+    go = threading.Semaphore(0)
+    thread = run_thread(lambda: [(go.acquire(timeout=60), stream.write(text)) for text in ("a", "b", "c")])
+
+    def print_one(count):
+        go.release()
+        wait_until(lambda: len(ring.frames) == count, what="what the thread prints")
+
+    print_one(1)
+    end_execution(execution)
+    begin_execution(9, is_main=True)
+    print_one(2)
+    end_execution(9)
+    print_one(3)
     thread.join()
-    assert ring.frames == [(STDOUT, 7, b"late")]
+    assert ring.frames == [(STDOUT, 7, b"a"), (STDOUT, 9, b"b"), (STDOUT, 0, b"c")]
+
+
+def test_what_an_executor_runs_prints_under_the_execution_that_handed_it_in(stream, ring, main_lane, followed):
+    with ThreadPoolExecutor(1) as executor:
+        for number in (7, 8):
+            token = current_execution.set(number)
+            begin_execution(number, is_main=False)
+            executor.submit(stream.write, "x").result()
+            current_execution.reset(token)
+        end_execution(7)
+        end_execution(8)
+    assert ring.frames == [(STDOUT, 7, b"x"), (STDOUT, 8, b"x")]
+
+
+def test_what_is_run_in_an_executor_for_a_loop_prints_under_the_execution_that_asked(stream, ring, execution, followed):
+    async def hand_over():
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, stream.write, "a")
+        await asyncio.to_thread(stream.write, "b")
+
+    asyncio.run(hand_over())
+    assert ring.frames == [(STDOUT, 7, b"a"), (STDOUT, 7, b"b")]
+
+
+def test_what_is_handed_to_a_loop_prints_under_the_execution_of_who_hands_it_over(stream, ring, execution, followed):
+    async def be_called():
+        loop, is_done = asyncio.get_running_loop(), asyncio.Event()
+
+        def call():
+            stream.write("x")
+            is_done.set()
+
+        def hand_over():
+            current_execution.set(7)
+            loop.call_soon_threadsafe(call)
+
+        current_execution.set(0)
+        run_thread(hand_over).join()
+        await is_done.wait()
+
+    asyncio.run(be_called())
+    assert ring.frames == [(STDOUT, 7, b"x")]
+
+
+def test_a_context_that_is_taken_along_says_whose_output_it_is(stream, ring, execution, followed):
+    tasks, context = queue.SimpleQueue(), contextvars.copy_context()
+    token = current_execution.set(0)
+    thread = run_thread(lambda: tasks.get()())
+    current_execution.reset(token)
+    tasks.put(lambda: context.run(stream.write, "x"))
+    thread.join()
+    assert ring.frames == [(STDOUT, 7, b"x")]
+
+
+def test_a_subclass_of_thread_prints_under_the_execution_that_started_it(stream, ring, execution, followed):
+    class Speaker(threading.Thread):
+        def __init__(self):
+            super().__init__()
+            self.start()
+
+        def run(self):
+            stream.write("x")
+
+    Speaker().join()
+    assert ring.frames == [(STDOUT, 7, b"x")]
 
 
 def test_a_timer_prints_under_the_execution_that_started_it(stream, ring, execution, followed):
@@ -260,10 +348,12 @@ def test_a_task_prints_under_the_execution_that_made_it(stream, ring):
     async def main():
         def make():
             current_execution.set(7)
+            begin_execution(7, is_main=False)
             return asyncio.ensure_future(print_later())
 
         await contextvars.copy_context().run(make)
 
     asyncio.run(main())
+    end_execution(7)
     assert ring.frames == [(STDOUT, 7, b"x")]
     assert capture.current_execution.get() == 0

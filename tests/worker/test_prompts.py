@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from rpyc_kernel.worker.capture import current_execution
+from rpyc_kernel.worker.capture import begin_execution, current_execution, end_execution
 from rpyc_kernel.worker.interrupts import Interrupts
 from rpyc_kernel.worker.prompts import Prompts, StandardInput
 
@@ -49,10 +49,12 @@ def desk():
 
 def test_a_question_is_asked_under_its_execution_and_its_answer_returned(desk):
     token = current_execution.set(7)
+    begin_execution(7, is_main=False)
     questions = []
     original, desk.prompts._ask = desk.prompts._ask, lambda *q: (questions.append(q), original(*q))
     thread = desk.answer_next("blue")
     assert desk.prompts.read_line("colour? ", password=True) == "blue"
+    end_execution(7)
     current_execution.reset(token)
     thread.join()
     ((_, execution, prompt, password),) = questions

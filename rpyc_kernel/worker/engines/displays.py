@@ -11,7 +11,7 @@ import os
 from typing import Any
 
 from rpyc_kernel.core.contract import Kind
-from rpyc_kernel.worker.capture import current_execution
+from rpyc_kernel.worker.capture import printing_execution
 from rpyc_kernel.worker.engines import Emit
 from rpyc_kernel.worker.engines.bundles import clean_bundle, make_bundle
 
@@ -40,21 +40,21 @@ class Displays:
             "display_id": None if display_id is None else str(display_id),
             "is_update": bool(is_update),
         }
-        self._emit(Kind.DISPLAY, current_execution.get(), payload)
+        self._emit(Kind.DISPLAY, printing_execution(), payload)
 
     def clear(self, wait: bool = False) -> None:
         """Clear what the execution has shown, at once or when it shows something new."""
-        self._emit(Kind.CLEAR_OUTPUT, current_execution.get(), {"wait": bool(wait)})
+        self._emit(Kind.CLEAR_OUTPUT, printing_execution(), {"wait": bool(wait)})
 
     def page(self, data: Any) -> None:
         """Show a text, or a MIME bundle, to be read at leisure."""
         cleaned, _ = clean_bundle(data if isinstance(data, dict) else {"text/plain": data})
         if cleaned:
-            self._emit(Kind.PAGE, current_execution.get(), {"data": cleaned})
+            self._emit(Kind.PAGE, printing_execution(), {"data": cleaned})
 
     def propose(self, text: str, replace: bool = False) -> None:
         """Propose what to run next."""
-        self._emit(Kind.NEXT_INPUT, current_execution.get(), {"text": str(text), "replace": bool(replace)})
+        self._emit(Kind.NEXT_INPUT, printing_execution(), {"text": str(text), "replace": bool(replace)})
 
     # ------------------------------------------------------------------ what user code calls
 

@@ -245,7 +245,7 @@ def find_damage(path: Path) -> str | None:
             query = "SELECT quick_check FROM pragma_quick_check(1) WHERE quick_check <> 'ok'"
             found = connection.execute(query).fetchone()
             if found:
-                return str(found[0])
+                return " ".join(str(found[0]).split())
             count = connection.execute("SELECT count(*) FROM events WHERE NOT json_valid(payload)").fetchone()[0]
         except sqlite3.OperationalError as error:
             if "locked" in str(error):

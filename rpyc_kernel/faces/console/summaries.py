@@ -34,6 +34,8 @@ def summarise_status(status: dict[str, Any]) -> list[str]:
         lines.append(f"asking     execution {prompt['execution']} waits for input from {asked}")
     present = [names[session["id"]] for session in status["sessions"] if session["connections"]]
     lines.append(f"present    {', '.join(present) or 'nobody'}")
+    if status["journal"]:
+        lines.append(f"trouble    {tame_line(status['journal'])}")
     return lines
 
 

@@ -26,6 +26,7 @@ def make_status(**parts: Any) -> dict[str, Any]:
         "hub_pid": 10,
         "worker_pid": 11,
         "memory_bytes": 33_000_000,
+        "journal": None,
         "busy_since": None,
         "running": None,
         "queue": [],

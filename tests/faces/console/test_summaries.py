@@ -76,3 +76,9 @@ def test_a_queue_of_which_only_the_beginning_is_shown_is_told_as_such():
     assert not summaries.is_waiting(status, 1)
     assert "[300] is queued, behind at least 100 more" in summaries.summarise_place(status, 300)
     assert "[3] is queued, behind 1 more" in summaries.summarise_place(status, 3)
+
+
+def test_what_is_wrong_with_the_journal_is_told():
+    status = make_status(journal="the journal cannot be written\x1b[2J")
+    assert summaries.summarise_status(status)[-1].startswith("trouble    the journal cannot be written")
+    assert "\x1b" not in summaries.summarise_status(status)[-1]

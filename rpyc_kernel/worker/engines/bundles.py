@@ -7,9 +7,11 @@ such as ``image/png``, as Jupyter has it.
 from __future__ import annotations
 
 import base64
+import datetime
 import math
+import numbers
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from rpyc_kernel.core.contract import MAX_PLAIN_REPR
@@ -65,9 +67,13 @@ def clean_bundle(data: Any, metadata: Any = None) -> Bundle:
     if not isinstance(data, dict):
         complain(f"a MIME bundle must be a dict, not {type(data).__name__}")
         data = {}
-    if metadata is not None and not _is_json(metadata, dict):
-        complain("the metadata of a MIME bundle must be a dict that JSON can carry")
-        metadata = None
+    try:
+        about = _as_json(metadata or {})
+        if not isinstance(about, dict):
+            raise TypeError(f"it is {type(metadata).__name__}")
+    except (TypeError, ValueError, RecursionError) as reason:
+        complain(f"the metadata of a MIME bundle must be a dict that JSON can carry: {reason}")
+        about = {}
     cleaned: dict[str, Any] = {}
     left = MAX_BYTES
     for mime, content in sorted(data.items(), key=lambda item: item[0] != _PLAIN):
@@ -82,7 +88,7 @@ def clean_bundle(data: Any, metadata: Any = None) -> Bundle:
             continue
         cleaned[mime] = travelling
         left -= size
-    return cleaned, dict(metadata or {})
+    return cleaned, dict(about)
 
 
 def plain_text(value: Any) -> str:
@@ -175,16 +181,33 @@ def _clean(mime: Any, content: Any) -> Any:
         return str(content).encode("utf-8", "backslashreplace").decode()
     if is_text or mime.startswith("image/"):
         raise TypeError(f"it is {type(content).__name__}, where text is due")
-    json.dumps(content)
-    return content
+    return _as_json(content)
 
 
-def _is_json(value: Any, kind: type) -> bool:
+def _as_json(value: Any) -> Any:
+    """A value that JSON can carry: times as text in the form of ISO 8601, what can be iterated over as a list."""
     try:
         json.dumps(value)
-    except (TypeError, ValueError, RecursionError):
-        return False
-    return isinstance(value, kind)
+    except TypeError:
+        return json.loads(json.dumps(value, default=_translate))
+    return value
+
+
+def _translate(value: Any) -> Any:
+    """What Jupyter makes of values that JSON does not know."""
+    if isinstance(value, datetime.datetime):
+        return (value if value.tzinfo else value.astimezone()).isoformat().replace("+00:00", "Z")
+    if isinstance(value, (datetime.date, datetime.time)):
+        return value.isoformat()
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return base64.b64encode(value).decode("ascii")
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value)
+    if isinstance(value, Iterable):
+        return list(value)
+    raise TypeError(f"JSON cannot carry a {type(value).__name__}")
 
 
 def _size_of(content: Any) -> int:

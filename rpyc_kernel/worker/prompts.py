@@ -19,7 +19,7 @@ from typing import Any
 from rpyc_kernel.system.originals import queue, threading
 from rpyc_kernel.worker import forks
 from rpyc_kernel.worker.capture import printing_execution
-from rpyc_kernel.worker.interrupts import Interrupts, may_interrupt
+from rpyc_kernel.worker.interrupts import Interrupts, may_interrupt, runs_user_code
 
 _LOOK_UP_S = 0.2
 
@@ -91,9 +91,14 @@ class Prompts:
 
     def install(self) -> None:
         """Become what `input`, `sys.stdin` and `getpass` of user code use."""
+        read_from_stream = builtins.input
 
+        @runs_user_code
         def ask_for_line(prompt: object = "", /) -> str:
-            sys.stdout.flush()
+            if type(sys.stdin) is not StandardInput:  # user code has put something of its own there
+                return read_from_stream(prompt)
+            with contextlib.suppress(Exception):  # the built-in one does not mind either
+                sys.stdout.flush()
             return self.read_line(str(prompt))
 
         def ask_for_password(prompt: str = "Password: ", stream: Any = None) -> str:
@@ -110,9 +115,11 @@ class StandardInput(io.TextIOBase):
     """``sys.stdin`` of user code: each line is asked for, with an empty prompt."""
 
     name = "<stdin>"
+    errors = "strict"
 
     def __init__(self, prompts: Prompts) -> None:
         self._prompts = prompts
+        self.buffer = io.BufferedReader(_BinaryInput(self))
         self._lock = threading.Lock()
         self._rest = ""
 
@@ -138,11 +145,44 @@ class StandardInput(io.TextIOBase):
         """True."""
         return True
 
+    def fileno(self) -> int:
+        """The descriptor for child processes, which find nothing there."""
+        return 0
+
     def isatty(self) -> bool:
         """False: there may be many terminals, or none."""
         return False
+
+    def close(self) -> None:
+        """Do nothing: the stream belongs to the kernel."""
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
         """Always UTF-8."""
         return "utf-8"
+
+
+class _BinaryInput(io.RawIOBase):
+    """Reads bytes from a `StandardInput`: what is entered, line by line."""
+
+    def __init__(self, text: StandardInput) -> None:
+        self._text = text
+        self._rest = b""
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill the buffer from the next line; 0 is end-of-file."""
+        data = self._rest or self._text.readline().encode()
+        count = min(len(data), len(buffer))
+        buffer[:count], self._rest = data[:count], data[count:]
+        return count
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def fileno(self) -> int:
+        """The descriptor of the stream."""
+        return self._text.fileno()
+
+    def close(self) -> None:
+        """Do nothing: the stream belongs to the kernel."""

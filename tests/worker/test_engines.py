@@ -456,6 +456,15 @@ def test_endless_recursion_is_an_error_with_a_traceback_of_bearable_length(sessi
     assert len(error["traceback"]) < 10_000
 
 
+# Warnings
+
+
+def test_a_warning_on_the_line_of_an_earlier_one_is_shown_too(session, recwarn):
+    for _ in range(2):
+        assert session.run("import warnings; warnings.warn('old')") == Outcome.OK
+    assert [str(warning.message) for warning in recwarn] == ["old", "old"]
+
+
 # Starting up
 
 

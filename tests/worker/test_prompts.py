@@ -2,6 +2,7 @@
 
 import builtins
 import getpass
+import io
 import os
 import queue
 import sys
@@ -152,3 +153,38 @@ def test_a_line_cut_short_asks_nobody(desk):
     stdin.readline(1)
     thread.join()
     assert stdin.read(100) == "\n"
+
+
+def test_standard_input_gives_bytes_too(desk):
+    stdin = StandardInput(desk.prompts)
+    thread = desk.answer_next("grün", "b", "x" * 20_000, None, "text")
+    assert stdin.buffer.readline() == "grün\n".encode()
+    assert stdin.buffer.read(1) == b"b"
+    assert stdin.buffer.read() == b"\n" + b"x" * 20_000 + b"\n"
+    assert stdin.readline() == "text\n"
+    thread.join()
+
+
+def test_standard_input_has_the_descriptor_that_children_inherit(desk):
+    stdin = StandardInput(desk.prompts)
+    assert stdin.fileno() == stdin.buffer.fileno() == 0
+    stdin.close()
+    assert not stdin.closed
+
+
+def test_input_reads_what_user_code_has_put_in_place_of_standard_input(installed, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("one\n"))
+    assert input("which? ") == "one"
+    assert capsys.readouterr().out == "which? "
+    with pytest.raises(EOFError):
+        input()
+
+
+@pytest.mark.parametrize("stdout", [None, object()])
+def test_input_asks_whatever_stands_in_place_of_standard_output(installed, monkeypatch, stdout):
+    thread = installed.answer_next("a")
+    monkeypatch.setattr(sys, "stdout", stdout)
+    answer = input()
+    monkeypatch.undo()
+    thread.join()
+    assert answer == "a"

@@ -156,6 +156,7 @@ class PlainEngine:
 
     def _run_code(self, execution: int, code: str, form: Form) -> str | Awaitable[str]:
         self._sources.remember(form.file, code, form.first_line)
+        self.namespace.pop("__warningregistry__", None)  # or the same line of another input would not warn again
         try:
             body, last = self._compile("\n" * (form.first_line - 1) + code, form.file)
         except BaseException as error:  # noqa: BLE001 - MemoryError, RecursionError … from the compiler are results

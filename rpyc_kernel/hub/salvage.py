@@ -47,6 +47,8 @@ def salvage(path: Path, read: Read, last: int) -> Store:
                 break
             store.replace([_row_of(event) for event in events if event[0] <= last])
             cursor = events[-1][0]
+        # Here, where nobody waits for it, rather than when the copy is closed to take its place.
+        store.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except BaseException:
         store.close()
         raise

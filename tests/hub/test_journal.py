@@ -752,6 +752,8 @@ def locked(folder, mode="IMMEDIATE"):
 def test_a_file_that_another_program_holds_makes_nobody_wait_and_is_told(tmp_path):
     with open_journal(tmp_path, memory=0) as journal:
         append(journal, printed("before"))
+        for connection in (journal._store.writer, journal._store.reader, journal._store._searcher):
+            assert connection.execute("PRAGMA busy_timeout").fetchone()[0] <= 100
         with locked(tmp_path):
             append(journal, printed("meanwhile"))
             assert "database is locked" in journal.trouble

@@ -21,6 +21,13 @@ _PEER = {
     "display_name": "Python 3",
     "language": "python",
 }
+_DIFFERENT = {
+    "test_disable_stdin": "who asks a client that answers no prompts meets the end of the input, as in any program",
+    "test_error_notebook_hook": "a cell that goes down with the kernel has an error that says why",
+    "test_kernel_death_during_execution": "the same",
+    "test_run_all_notebooks[Check History in Memory.ipynb-opts15]": "the history is the kernel's journal, not a file",
+}
+"""What is meant to end otherwise than with ipykernel, and why."""
 
 _ASK = """
 from jupyter_client.manager import start_new_kernel
@@ -84,4 +91,5 @@ def test_what_passes_with_ipykernel_passes_with_ours(suite: Path, folders: Folde
     passed = [sum(ended == "passed" for ended in side.values()) for side in (ours, peer)]
     print(f"nbclient {version('nbclient')}: passed {passed[0]} with ours, {passed[1]} with ipykernel; {differences}")
     assert passed[1] > 0
-    assert not [name for name, (with_ours, with_peer) in differences.items() if with_peer == "passed"]
+    worse = {name.rpartition("::")[2] for name, (_, with_peer) in differences.items() if with_peer == "passed"}
+    assert worse <= {*_DIFFERENT}

@@ -200,3 +200,14 @@ def test_numbers_that_json_does_not_have_are_recorded_as_null(kernel):
     report = (Kind.DISPLAY, None, {"data": {"application/json": [math.nan, 1.5, {"x": -math.inf}]}})
     kernel.hub._deliver([report], 0, type("Ring", (), {"release": lambda self, position: None})(), 1)
     assert kernel.payloads()[-1] == (Kind.DISPLAY, {"data": {"application/json": [None, 1.5, {"x": None}]}})
+
+
+def test_a_shutdown_is_answered_at_once_and_carried_out_behind(kernel):
+    client = kernel.connect()
+    client.exposed_execute("'runs for long'")
+    assert client.exposed_shutdown() is None
+    assert kernel.worker.asked[-1] == ("kill", False)
+    assert dict(client.exposed_status())["state"] == "stopping"
+    assert not kernel.stopped.is_set()
+    kernel.hub.tell(lambda state: state.handle_worker_died(events.WorkerDied("killed by SIGTERM", 0.0)))
+    assert kernel.stopped.wait(PATIENCE_S)

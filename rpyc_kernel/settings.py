@@ -21,6 +21,16 @@ ENGINES = ("auto", "plain", "ipython")
 """What can run the code of a kernel."""
 
 
+class Face:
+    """What libraries in a worker are to take the kernel for, as long as it lives."""
+
+    NOTEBOOK = "notebook"
+    TERMINAL = "terminal"
+
+
+FACES = (Face.TERMINAL, Face.NOTEBOOK)
+
+
 def check_name(name: str) -> str:
     """Return ``name`` if a kernel can have it.
 
@@ -108,6 +118,7 @@ class WorkerSettings:
         switch_interval_s: how often the interpreter offers its lock to waiting threads; see `sys.setswitchinterval`.
         kept_values: how many last values stay available for `run.value`.
         profile: read what the user has set up for interactive work: ``PYTHONSTARTUP``, IPython's profile.
+        face: one of `Face`: a kernel that a notebook has started is a notebook's, all others are a terminal's.
         environment: variables set for user code.
         cwd: the first working directory of user code.
     """
@@ -116,5 +127,6 @@ class WorkerSettings:
     switch_interval_s: float = DEFAULT_SWITCH_INTERVAL_S
     kept_values: int = 16
     profile: bool = True
+    face: str = Face.TERMINAL
     environment: dict[str, str] = field(default_factory=dict)
     cwd: str = "/"

@@ -14,7 +14,15 @@ from rpyc_kernel.client.address import resolve
 from rpyc_kernel.client.interpreter import find_interpreter
 from rpyc_kernel.core.contract import Role
 from rpyc_kernel.errors import CallTimeout, KernelError, KernelExists, NoSuchKernel, RequestError, from_name
-from rpyc_kernel.settings import DEFAULT_SWITCH_INTERVAL_S, ENGINES, Folders, HubSettings, WorkerSettings, check_name
+from rpyc_kernel.settings import (
+    DEFAULT_SWITCH_INTERVAL_S,
+    ENGINES,
+    Face,
+    Folders,
+    HubSettings,
+    WorkerSettings,
+    check_name,
+)
 from rpyc_kernel.system import processes
 from rpyc_kernel.system.runtime_folder import LOCK_PATIENCE_S, RuntimeFolder
 from rpyc_kernel.wire.connection_file import ConnectionFile
@@ -65,6 +73,7 @@ def start(
     listen: str | None = None,
     switch_interval: float = DEFAULT_SWITCH_INTERVAL_S,
     profile: bool = True,
+    face: str = Face.TERMINAL,
     session: str | None = None,
     client_name: str | None = None,
     is_private: bool = False,
@@ -83,6 +92,7 @@ def start(
             serve live objects; see `sys.setswitchinterval`.
         profile: whether the worker reads what you have set up for interactive work: ``PYTHONSTARTUP``, and with the
             engine ``ipython`` IPython's profile.
+        face: what libraries in the worker are to take it for: ``terminal`` or ``notebook``.
         session: the session to continue.
         client_name: how to be shown to others, None for the user's name.
         is_private: keep no journal, and end with the last client.
@@ -102,6 +112,7 @@ def start(
         listen=listen,
         switch_interval=switch_interval,
         profile=profile,
+        face=face,
         is_private=is_private,
     )
     return connect(name, session=session, name=client_name, timeout=timeout)
@@ -117,6 +128,7 @@ def launch(
     listen: str | None,
     switch_interval: float,
     profile: bool,
+    face: str,
     is_private: bool,
 ) -> None:
     """Start a hub, and return when clients can connect to it."""
@@ -135,6 +147,7 @@ def launch(
     worker = WorkerSettings(
         switch_interval_s=switch_interval,
         profile=profile,
+        face=face,
         environment=env or {},
         cwd=os.path.abspath(cwd or os.getcwd()),
     )

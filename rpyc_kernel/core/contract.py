@@ -130,12 +130,14 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     Kind.STREAM: ("name", "text"),
     Kind.DISPLAY: ("data", "metadata", "display_id", "is_update"),
     Kind.CLEAR_OUTPUT: ("wait",),  # wait: clear only when the next output comes
-    Kind.PAGE: ("data",),  # a mime bundle, for whoever asked to read at leisure
+    Kind.PAGE: ("data", "rich"),  # a mime bundle, for whoever asked to read at leisure; rich: its text with colours
     Kind.NEXT_INPUT: ("text", "replace"),  # what the code proposes to run next
     # From one of the code's widgets to its views in clients; action: open, msg or close; buffers: each in base64.
     Kind.COMM: ("comm_id", "action", "target", "data", "metadata", "buffers"),
     Kind.RESULT: ("data", "metadata", "literal"),
-    Kind.ERROR: ("ename", "evalue", "traceback", "notes", "chain"),
+    # rich: the traceback as IPython shows it, with colours; None where that is the plain one, "" where user code has
+    # shown it. An execution has failed only if its outcome says so: what was shown on request is an error, too.
+    Kind.ERROR: ("ename", "evalue", "traceback", "notes", "chain", "rich"),
     Kind.INPUT_REQUESTED: ("prompt", "password", "token"),
     Kind.INPUT_ANSWERED: ("by", "token"),  # by None: whoever asked no longer waits
     Kind.INTERRUPT_REQUESTED: ("by", "force"),

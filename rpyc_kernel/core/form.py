@@ -47,6 +47,11 @@ class Form:
             raise RequestError(f"unknown namespace {self.namespace!r}; choose 'current' or 'fresh'")
 
     @property
+    def is_input(self) -> bool:
+        """Whether the code stands in no file."""
+        return self.file.startswith("<")
+
+    @property
     def is_program(self) -> bool:
         """Whether the worker is to read the file and run it as a program."""
         return self.arguments is not None

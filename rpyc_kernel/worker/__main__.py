@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> None:
     printing.install(interrupts)
     debugging.install()
     follow_threads()
-    engine = engine_class(output.emit, interrupts, settings.kept_values, profile=settings.profile)
+    engine = engine_class(output.emit, interrupts, settings.kept_values, profile=settings.profile, face=settings.face)
     prompts = Prompts(
         lambda token, execution, prompt, password: output.emit(
             Kind.INPUT_REQUESTED, execution, {"token": token, "prompt": prompt, "password": password}

@@ -15,6 +15,7 @@ from typing import Any
 
 from rpyc_kernel.core.contract import COMM_CALL, MESSAGE_OF, Kind
 from rpyc_kernel.system.originals import json
+from rpyc_kernel.worker import imports
 from rpyc_kernel.worker.capture import current_execution, printing_execution
 from rpyc_kernel.worker.engines import Emit
 from rpyc_kernel.worker.interrupts import runs_user_code
@@ -32,6 +33,7 @@ class Comms:
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
+        self._manager: Any = None
 
     def install(self) -> None:
         """Become what the `comm` package makes, where it is installed."""
@@ -42,26 +44,39 @@ class Comms:
 
         publish = self._publish
 
+        def publish_msg(
+            opened: Any, msg_type: str, data: Any = None, metadata: Any = None, buffers: Any = None, **keys: Any
+        ) -> None:
+            publish(opened.comm_id, msg_type, keys.get("target_name", opened.target_name), data, metadata, buffers)
+
         class KernelComm(BaseComm):
             """A comm whose messages are events of the kernel."""
 
-            def publish_msg(
-                self, msg_type: str, data: Any = None, metadata: Any = None, buffers: Any = None, **keys: Any
-            ) -> None:
-                publish(self.comm_id, msg_type, keys.get("target_name", self.target_name), data, metadata, buffers)
+            @property
+            def kernel(self) -> Messages | None:
+                """What widgets that capture output look for, where errors inside of them can be shown."""
+                return _MESSAGES if _has_shell() else None
 
-        def create(*arguments: Any, **keywords: Any) -> KernelComm:
-            _offer_parent()
-            return KernelComm(*arguments, **keywords)
+        KernelComm.publish_msg = publish_msg  # type: ignore[assignment,method-assign]
+        self._manager = manager = comm.get_comm_manager()
+        manager.register_target(_ALL_WIDGETS, _answer_without_widgets)
 
-        comm.create_comm = create
-        comm.get_comm_manager().register_target(_ALL_WIDGETS, _answer_without_widgets)
+        def install_in(_: Any = None) -> None:
+            comm.create_comm = KernelComm
+            comm.get_comm_manager = lambda: manager
+
+        def publish_from(module: Any) -> None:
+            module.BaseComm.publish_msg = publish_msg
+
+        install_in()
+        # ipykernel puts its own in their place, which need its kernel. Libraries import it for nothing but its `Comm`.
+        imports.after({"ipykernel.ipkernel": install_in, "ipykernel.comm.comm": publish_from})
 
     def find_call(self, token: str) -> Callable[[], None] | None:
         """The call that brings a client's message to its comm; None if this token is of another call."""
         if not token.startswith(COMM_CALL):
             return None
-        return functools.partial(_receive, json.loads(token[len(COMM_CALL) :]))
+        return functools.partial(_receive, self._manager, json.loads(token[len(COMM_CALL) :]))
 
     def _publish(
         self, comm_id: str, message: str, target: str, data: Any, metadata: Any, buffers: list[Any] | None
@@ -83,31 +98,29 @@ def _answer_without_widgets(opened: Any, _: dict[str, Any]) -> None:
 
 
 @runs_user_code
-def _receive(told: dict[str, Any]) -> None:
-    from comm import get_comm_manager
-
+def _receive(manager: Any, told: dict[str, Any]) -> None:
     message = {
         "header": {"msg_id": "", "msg_type": f"comm_{told['action']}"},
         "content": told["content"],
         "metadata": told["metadata"],
         "buffers": [memoryview(base64.b64decode(buffer)) for buffer in told["buffers"]],
     }
-    manager = get_comm_manager()
     take = {"open": manager.comm_open, "msg": manager.comm_msg, "close": manager.comm_close}[told["action"]]
     stream: Any = None  # there is no socket here, and it is not used
     take(stream, "", message)
 
 
-class _Parent:
-    """What widgets that capture output ask a kernel for: the message to which what is shown now belongs."""
+class Messages:
+    """Names the message to which what is shown now belongs, for widgets that capture output."""
 
     def get_parent(self, channel: str | None = None) -> dict[str, Any]:
         """A message with no more than an id."""
         return {"header": {"msg_id": f"{MESSAGE_OF}{current_execution.get()}"}}
 
 
-def _offer_parent() -> None:
+_MESSAGES = Messages()
+
+
+def _has_shell() -> bool:
     ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    if shell is not None and not hasattr(shell, "kernel"):
-        shell.kernel = _Parent()
+    return ipython is not None and ipython.get_ipython() is not None

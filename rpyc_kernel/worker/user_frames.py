@@ -47,6 +47,11 @@ def is_within_user_code(frame: FrameType) -> bool:
     return True
 
 
+def is_ours(filename: str) -> bool:
+    """Whether a file is of this package."""
+    return filename.startswith(_PACKAGE)
+
+
 def is_hidden(filename: str) -> bool:
     """Whether a frame of this file is not the user's."""
     return filename.startswith(_hidden)

@@ -376,9 +376,9 @@ def test_magics_that_deal_with_interrupts_themselves_end_too(ipython: KernelClie
     assert_goes_on(ipython)
 
 
-def test_output_of_a_command_belongs_to_its_execution(ipython: KernelClient):
-    shown = run(ipython, "!echo out; echo err >&2\nfiles = !echo kept\nfiles[0]")
-    assert (shown.stdout, shown.stderr, shown.value) == ("out\n", "err\n", "kept")
+def test_a_command_has_a_terminal_and_its_output_belongs_to_the_execution(ipython: KernelClient):
+    shown = run(ipython, "!echo out; echo err >&2; stty size; cat\nfiles = !echo kept\nfiles[0]")
+    assert (shown.stdout, shown.stderr, shown.value) == ("out\nerr\n24 80\n", "", "kept")
 
 
 def test_a_script_and_pip_run(ipython: KernelClient):

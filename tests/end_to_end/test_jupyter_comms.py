@@ -141,3 +141,25 @@ def test_a_widget_that_captures_output_names_the_clients_message(open_notebook: 
         if message["msg_type"] == "comm_msg"
     ]
     assert [state["msg_id"] for state in states if "msg_id" in state] == [request, ""]
+
+
+_IPYKERNELS = """
+import warnings; warnings.simplefilter("ignore")
+import ipykernel.kernelapp, ipykernel.comm, comm
+later = ipykernel.comm.Comm(target_name="later", data={"z": 3})
+later.on_msg(lambda message: print("later", message["content"]["data"]))
+again = comm.create_comm(target_name="again")
+"""
+
+
+def test_comms_live_on_when_ipykernel_is_imported_and_its_own_reach_the_client(open_notebook: Open) -> None:
+    notebook = open_notebook()
+    comm_id = _open_comm(notebook)
+    shown = take_output(notebook.client, notebook.client.execute(_IPYKERNELS))
+    opened = {m["content"]["target_name"]: m["content"]["comm_id"] for m in shown if m["msg_type"] == "comm_open"}
+    assert list(opened) == ["later", "again"]
+    assert text_of(shown, "stderr") == ""
+    request = _send(notebook.client, "comm_msg", {"comm_id": comm_id, "data": {"n": 5}})
+    assert _find("comm_msg", take_output(notebook.client, request))["content"]["comm_id"] == comm_id
+    request = _send(notebook.client, "comm_msg", {"comm_id": opened["later"], "data": {"n": 6}})
+    assert text_of(take_output(notebook.client, request)) == "later {'n': 6}\n"

@@ -1,6 +1,7 @@
 """Widgets' channels, without a kernel around them."""
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ comm = pytest.importorskip("comm")
 def emitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """What the comms of a kernel publish."""
     monkeypatch.setattr(comm, "create_comm", comm.create_comm)
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
     manager = comm.base_comm.CommManager()
     monkeypatch.setattr(comm, "get_comm_manager", lambda: manager)
     emitted: list[tuple[Any, ...]] = []

@@ -1,10 +1,11 @@
 """Both engines: what code does, what it shows, and what it says when it fails."""
 
 import asyncio
-import atexit
-import builtins
+import importlib.util
+import json
 import linecache
 import os
+import re
 import sys
 import textwrap
 import threading
@@ -13,112 +14,12 @@ import pytest
 
 from rpyc_kernel.core.contract import MAX_PLAIN_REPR, Kind, Outcome, Space
 from rpyc_kernel.core.form import Form
-from rpyc_kernel.worker import user_frames
+from rpyc_kernel.settings import Face
+from rpyc_kernel.worker.capture import begin_execution, current_execution, end_execution
 from rpyc_kernel.worker.engines.choice import choose_engine
 from rpyc_kernel.worker.engines.plain import PlainEngine
-from rpyc_kernel.worker.interrupts import Interrupts, _is_in_user_code
-
-KEPT_VALUES = 3
-BUILTINS = ("_", "Out", "display", "update_display", "clear_output", "get_ipython", "exit", "quit")
-
-
-class Session:
-    """An engine, and what it published."""
-
-    def __init__(self, engine):
-        self.events = []
-        self.interrupts = Interrupts()
-        self.engine = choose_engine(engine)(
-            lambda kind, execution, payload: self.events.append((kind, execution, payload)),
-            self.interrupts,
-            KEPT_VALUES,
-        )
-        self._executions = 0
-
-    def run(self, code, form=None):
-        """Run code, a coroutine to its end; returns the outcome."""
-        self._executions += 1
-        outcome = self.engine.run(self._executions, textwrap.dedent(code), form)
-        return outcome if isinstance(outcome, str) else asyncio.run(as_coroutine(outcome))
-
-    def run_file(self, path, *arguments, **options):
-        """Run a file as a program; returns the outcome."""
-        return self.run("", Form(str(path), arguments=arguments, **options))
-
-    def shown(self, kind):
-        """The payloads of all events of a kind."""
-        return [payload for found, _, payload in self.events if found == kind]
-
-    def last(self, kind):
-        found_kind, execution, payload = self.events[-1]
-        assert (found_kind, execution) == (kind, self._executions)
-        return payload
-
-    def result(self, code):
-        """The payload of the result of code that must succeed."""
-        assert self.run(code) == Outcome.OK
-        return self.last(Kind.RESULT)
-
-    def error(self, code):
-        """The payload of the error of code that must fail."""
-        assert self.run(code) == Outcome.ERROR
-        return self.last(Kind.ERROR)
-
-
-async def as_coroutine(outcome):
-    return await outcome
-
-
-@pytest.fixture(params=["plain", "ipython"])
-def session(request, monkeypatch, tmp_path):
-    """An engine in this very process, whose traces in it are wiped away."""
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    monkeypatch.setenv("MPLBACKEND", "agg")
-    yield from start_session(request.param, monkeypatch)
-
-
-@pytest.fixture
-def plain(monkeypatch):
-    """The plain engine."""
-    yield from start_session("plain", monkeypatch)
-
-
-@pytest.fixture
-def ipython(monkeypatch, tmp_path):
-    """The engine of IPython."""
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    monkeypatch.setenv("MPLBACKEND", "agg")
-    yield from start_session("ipython", monkeypatch)
-
-
-def start_session(engine, monkeypatch):
-    if engine == "ipython":
-        pytest.importorskip("IPython")
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
-    monkeypatch.setattr(linecache, "cache", {})
-    monkeypatch.setattr(user_frames, "_hidden", user_frames._hidden)
-    before = {name: vars(builtins).get(name) for name in BUILTINS}
-    try:
-        yield Session(engine)
-    finally:
-        if engine == "ipython":
-            end_shell()
-        for name, value in before.items():
-            vars(builtins).pop(name, None)
-            if value is not None:
-                setattr(builtins, name, value)
-        for name in ("last_type", "last_value", "last_traceback", "last_exc"):
-            vars(sys).pop(name, None)
-
-
-def end_shell():
-    from IPython.core.interactiveshell import InteractiveShell
-
-    shell = InteractiveShell.instance()
-    shell.restore_sys_module_state()
-    atexit.unregister(shell.atexit_operations)  # hundreds of shells would be taken apart one more time at the end
-    type(shell).clear_instance()
-
+from rpyc_kernel.worker.interrupts import _is_in_user_code
+from tests.worker.sessions import as_coroutine
 
 # Values
 
@@ -203,6 +104,16 @@ def test_only_so_many_last_values_are_kept(session):
         session.run(f"[{number}]")
     session.run("x = 1")
     assert dict(session.engine.values) == {3: [3], 4: [4], 5: [5]}
+
+
+def test_a_value_that_is_kept_no_longer_is_free(session):
+    session.run("import weakref\nclass Big: pass")
+    session.run(
+        "dropped = []\ndef make():\n    big = Big()\n    weakref.finalize(big, dropped.append, 1)\n    return big"
+    )
+    for _ in range(10):
+        session.run("make()")
+    assert session.result("import gc; gc.collect(); len(dropped) >= 5")["literal"] == "True"
 
 
 def test_a_value_is_kept_though_it_cannot_be_shown(session, capsys):
@@ -547,6 +458,8 @@ def test_awaiting_code_that_cancels_itself_has_failed(session):
 
 def test_awaiting_code_that_was_cancelled_by_an_interrupt_was_interrupted(session):
     async def run_and_cancel():
+        current_execution.set(1)
+        begin_execution(1, is_main=True)
         task = asyncio.ensure_future(as_coroutine(session.engine.run(1, "import asyncio\nawait asyncio.sleep(3600)")))
         await asyncio.sleep(0)
         session.interrupts.was_cancelled = True
@@ -554,6 +467,7 @@ def test_awaiting_code_that_was_cancelled_by_an_interrupt_was_interrupted(sessio
         return await task
 
     assert asyncio.run(run_and_cancel()) == Outcome.INTERRUPTED
+    end_execution(1)
     assert session.events[-1][2]["ename"] == "KeyboardInterrupt"
 
 
@@ -1007,19 +921,88 @@ def test_a_magic_that_is_refused_is_one_error_without_frames(ipython, code):
     assert len(ipython.shown(Kind.ERROR)) == 1
 
 
-@pytest.mark.parametrize("code", ["%timeit -n1 -r1 1/0", "%%time\n1/0", "%time 1/0", "%run {tmp}/fails.py"])
-def test_an_error_inside_of_a_magic_is_one_error_with_the_users_frames_only(ipython, tmp_path, code):
-    (tmp_path / "fails.py").write_text("1/0\n")
-    error = ipython.error(code.format(tmp=tmp_path))
+@pytest.mark.parametrize("code", ["%timeit -n1 -r1 1/0", "%%time\n1/0", "%time 1/0"])
+def test_an_error_inside_of_a_magic_is_one_error_with_the_users_frames_only(ipython, code):
+    error = ipython.error(code)
     assert error["ename"] == "ZeroDivisionError"
     assert "IPython" not in error["traceback"]
     assert len(ipython.shown(Kind.ERROR)) == 1
 
 
-def test_a_traceback_that_is_shown_again_is_no_new_error(ipython, capsys):
+SHOWN = {
+    "%run": "%run {tmp}/fails.py",
+    "%tb": "%tb",
+    "its own call": "try:\n    1/0\nexcept ZeroDivisionError:\n    get_ipython().showtraceback()",
+}
+
+
+@pytest.mark.parametrize("way", SHOWN)
+def test_an_error_that_is_shown_fails_nothing_and_stands_where_it_was_shown(ipython, tmp_path, way):
+    (tmp_path / "fails.py").write_text("1/0\n")
     ipython.error("1 / 0")
-    assert ipython.run("%tb") == Outcome.OK
-    assert "ZeroDivisionError" in capsys.readouterr().err
+    ipython.events.clear()
+    assert ipython.run("display('before')\n" + SHOWN[way].format(tmp=tmp_path) + "\ndisplay('behind')") == Outcome.OK
+    assert [kind for kind, _, _ in ipython.events] == [Kind.DISPLAY, Kind.ERROR, Kind.DISPLAY]
+    (error,) = ipython.shown(Kind.ERROR)
+    assert error["ename"] == "ZeroDivisionError"
+    assert "1" in error["rich"]
+
+
+def test_an_error_is_also_told_as_ipython_shows_it(ipython):
+    error = ipython.error("def divide(a):\n    before = 1\n    return a / 0\n\ndivide(1)")
+    assert "Cell" in plain_text(error["rich"])
+    assert "In[1], line 5" in plain_text(error["rich"])
+    assert "----> 3     return a / 0" in plain_text(error["rich"])
+    assert "      2     before = 1" in plain_text(error["rich"])
+    assert "\x1b[" in error["rich"]
+    assert "\x1b[" not in error["traceback"]
+    for ours in ("rpyc_kernel/worker", "run_code"):
+        assert ours not in error["rich"]
+
+
+def test_how_tracebacks_are_shown_is_the_users_choice(ipython):
+    ipython.run("%xmode Minimal")
+    assert plain_text(ipython.error("1 / 0")["rich"]).strip() == "ZeroDivisionError: division by zero"
+    ipython.run("%xmode Verbose")
+    assert "x = 5" in plain_text(ipython.error("x = 5\nx / 0")["rich"])
+    ipython.run("class Own(Exception):\n    def _render_traceback_(self): return ['my own', 'way']")
+    assert ipython.error("raise Own")["rich"] == "my own\nway"
+
+
+def test_who_shows_errors_in_a_way_of_their_own_has_them_shown_once(ipython, capsys):
+    ipython.run(
+        """\
+        def handle(shell, kind, error, trace, tb_offset=None): print("handled", error)
+        get_ipython().set_custom_exc((KeyError,), handle)
+        """
+    )
+    error = ipython.error("raise KeyError('x')")
+    assert (error["ename"], error["rich"]) == ("KeyError", "")
+    assert "raise KeyError" in error["traceback"]
+    assert capsys.readouterr().out == "handled 'x'\n"
+    assert len(ipython.shown(Kind.ERROR)) == 1
+    assert "ZeroDivisionError" in ipython.error("1 / 0")["rich"]
+
+
+def test_rich_shows_errors_where_it_is_installed_to(ipython, capsys):
+    pytest.importorskip("rich")
+    ipython.run("import rich.traceback; rich.traceback.install(); None")
+    assert ipython.error("1 / 0")["rich"] == ""
+    said = capsys.readouterr()
+    assert "ZeroDivisionError" in said.out + said.err
+
+
+def test_an_error_of_nobodys_is_shown_as_text(ipython, capsys):
+    try:
+        raise ValueError("in the background")
+    except ValueError:
+        ipython.engine._shell.showtraceback()
+    assert ipython.events == []
+    assert capsys.readouterr().err.endswith("ValueError: in the background\n")
+
+
+def plain_text(text):
+    return re.sub(r"\x1b\[[\d;]*m", "", text)
 
 
 @pytest.mark.parametrize("code", ["exit", "quit()", "%exit"])
@@ -1028,13 +1011,24 @@ def test_leaving_does_not_end_the_shell(ipython, code):
     assert ipython.result("1")["literal"] == "1"
 
 
+@pytest.mark.parametrize("free", ["%xdel big", "%reset -f"])
+def test_a_value_that_was_shown_can_be_freed(ipython, free):
+    ipython.run("import gc, weakref, sys\nclass Big: pass")
+    ipython.run("sys.freed = freed = []\nbig = Big()\nweakref.finalize(big, freed.append, 1); None")
+    ipython.run("big")
+    ipython.run(free)
+    ipython.run("None")
+    assert ipython.result("import gc, sys; gc.collect(); sys.freed")["data"]["text/plain"] == "[1]"
+    del sys.freed
+
+
 def test_a_semicolon_hides_the_value(ipython):
     assert ipython.run("40 + 2;") == Outcome.OK
     assert ipython.shown(Kind.RESULT) == []
 
 
 def test_inputs_are_numbered_like_executions_and_forgotten(ipython, monkeypatch):
-    monkeypatch.setattr("rpyc_kernel.worker.engines.ipython._KEPT_INPUTS", 3)
+    monkeypatch.setattr("rpyc_kernel.worker.engines.shell_parts._KEPT_INPUTS", 3)
     ipython.run("x = 'first'")
     ipython._executions = 10
     for number in range(11, 16):
@@ -1081,6 +1075,93 @@ def test_the_shells_machinery_may_not_be_interrupted_and_what_it_runs_may(ipytho
     shell.events.register("pre_run_cell", lambda _: seen.append(_is_in_user_code(sys._getframe(1))))
     ipython.run("pass")
     assert seen == [False]
+
+
+def test_in_a_notebook_libraries_find_a_notebook(open_ipython):
+    notebook = open_ipython(face=Face.NOTEBOOK)
+    looks = "type(get_ipython()).__name__, hasattr(get_ipython(), 'kernel'), 'IPKernelApp' in get_ipython().config"
+    assert notebook.result(looks)["literal"] == "('ZMQInteractiveShell', True, True)"
+    assert notebook.result("get_ipython().kernel.get_parent()['header']['msg_id']")["literal"].endswith("-2'")
+    assert os.environ["FORCE_COLOR"] == "1"
+
+
+def test_at_a_console_libraries_find_a_terminal(open_ipython):
+    terminal = open_ipython(face=Face.TERMINAL)
+    looks = "type(get_ipython()).__name__, hasattr(get_ipython(), 'kernel'), 'IPKernelApp' in get_ipython().config"
+    assert terminal.result(looks)["literal"] == "('TerminalInteractiveShell', False, False)"
+    assert (os.environ["FORCE_COLOR"], os.environ["PAGER"]) == ("before", "cat")
+
+
+def write_profile(folder):
+    startup = folder / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup.parent / "ipython_config.py").write_text(
+        "c.InteractiveShell.xmode = 'Minimal'\n"
+        "c.TerminalInteractiveShell.editing_mode = 'vi'\n"
+        "c.InteractiveShellApp.exec_lines = ['from_line = 6 * 7', '3']\n"
+    )
+    (startup.parent / "ipython_kernel_config.py").write_text("c.InteractiveShellApp.exec_lines = ['for_notebooks = 1']")
+    (startup / "00.py").write_text("from_file = 'started'\n")
+    (startup / "01.py").write_text("1 / 0\n")
+
+
+def test_the_users_profile_is_read_and_its_startup_files_run(open_ipython, tmp_path, capsys):
+    write_profile(tmp_path)
+    session = open_ipython(profile=True)
+    session.engine.start_up()
+    assert "ZeroDivisionError" in capsys.readouterr().err
+    assert session.result("from_file, from_line, 'for_notebooks' in globals()")["literal"] == "('started', 42, False)"
+    assert plain_text(session.error("1 / 0")["rich"]).strip() == "ZeroDivisionError: division by zero"
+    assert session.run("%who_ls") == Outcome.OK
+
+
+def test_a_profile_for_notebooks_counts_in_notebooks(open_ipython, tmp_path):
+    write_profile(tmp_path)
+    session = open_ipython(profile=True, face=Face.NOTEBOOK)
+    session.engine.start_up()
+    assert session.result("for_notebooks, from_file")["literal"] == "(1, 'started')"
+
+
+def test_the_users_profile_is_left_unread_on_request(open_ipython, tmp_path):
+    write_profile(tmp_path)
+    session = open_ipython(profile=False)
+    session.engine.start_up()
+    assert session.result("'from_file' in globals(), 'from_line' in globals()")["literal"] == "(False, False)"
+    assert "In[2]" in plain_text(session.error("1 / 0")["rich"])
+
+
+def test_values_are_stored_between_sessions_and_inputs_exported(ipython, tmp_path, capsys):
+    pytest.importorskip("nbformat")
+    ipython.run("kept = 5")
+    ipython.run("%store kept")
+    ipython.error("1 / 0")
+    assert ipython.run(f"%notebook {tmp_path}/out.ipynb") == Outcome.OK
+    cells = json.loads((tmp_path / "out.ipynb").read_text())["cells"]
+    assert "Stored 'kept' (int)" in capsys.readouterr().out
+    assert "".join(cells[0]["source"]) == "kept = 5"
+    assert [output["ename"] for output in cells[2]["outputs"]] == ["ZeroDivisionError"]
+
+
+def test_the_kernels_own_event_loop_may_be_asked_for_and_no_other(ipython):
+    assert ipython.run("%gui asyncio") == Outcome.OK
+    assert ipython.error("get_ipython().enable_gui('qt')")["ename"] == "UsageError"
+
+
+def test_code_that_awaits_runs_in_the_loop_that_was_chosen(ipython):
+    ipython.run(
+        "import asyncio; seen = []\ndef run_own(coroutine):\n    seen.append('own')\n    return finish(coroutine)"
+    )
+    ipython.run("get_ipython().loop_runner = run_own")
+    ipython.engine.namespace["finish"] = asyncio.run
+    assert ipython.engine.run(9, "await asyncio.sleep(0)\nseen.append('inside')") == Outcome.OK
+    assert ipython.engine.namespace["seen"] == ["own", "inside"]
+
+
+def test_a_loop_that_is_not_installed_is_named(ipython, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    ipython.run("%autoawait trio")
+    error = ipython.error("await something")
+    assert (error["ename"], "trio is not installed" in error["evalue"]) == ("UsageError", True)
 
 
 def test_ipython_asked_for_and_absent_is_an_error(monkeypatch):

@@ -203,18 +203,22 @@ class Publisher:
             self._show(event.execution, "execute_result", content)
 
     def _take_error(self, event: Event) -> None:
-        traceback = event.traceback.rstrip("\n").split("\n")
-        content = {"ename": event.ename, "evalue": event.evalue, "traceback": traceback}
+        rich = event.payload.get("rich")
+        text = rich or event.traceback
+        content = {"ename": event.ename, "evalue": event.evalue, "traceback": text.rstrip("\n").split("\n")}
         cell = self._cells.unfinished.get(event.execution or 0)
         if cell is not None:
             cell.error = content
-        self._show(event.execution, "error", content)
+        if rich != "":  # else user code has shown it in its own way
+            self._show(event.execution, "error", content)
 
     def _take_clear_output(self, event: Event) -> None:
         self._show(event.execution, "clear_output", {"wait": event.wait})
 
     def _take_page(self, event: Event) -> None:
-        self._add_payload(event, {"source": "page", "data": event.data, "start": 0})
+        rich = event.payload.get("rich")
+        data = event.data if rich is None else {**event.data, "text/plain": rich}
+        self._add_payload(event, {"source": "page", "data": data, "start": 0})
 
     def _take_next_input(self, event: Event) -> None:
         self._add_payload(event, {"source": "set_next_input", "text": event.text, "replace": event.replace})

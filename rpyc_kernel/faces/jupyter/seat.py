@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from rpyc_kernel.client import launch
 from rpyc_kernel.core.contract import State
 from rpyc_kernel.errors import ConnectionFailed, KernelError, KernelExists, NoSuchKernel
+from rpyc_kernel.settings import Face
 
 if TYPE_CHECKING:
     from rpyc_kernel.client.kernel import KernelClient
@@ -170,7 +171,14 @@ def _take_up(name: str) -> KernelClient:
 
 
 def _start(name: str) -> KernelClient:
-    return launch.start(name, client_name="jupyter", session=_new_session(), is_private=True, timeout=_TIMEOUT_S)
+    return launch.start(
+        name,
+        face=Face.NOTEBOOK,
+        client_name="jupyter",
+        session=_new_session(),
+        is_private=True,
+        timeout=_TIMEOUT_S,
+    )
 
 
 def _join(name: str) -> KernelClient:

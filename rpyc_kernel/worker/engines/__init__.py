@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rpyc_kernel.core.form import Form
+from rpyc_kernel.worker.engines.values import Values
 
 if TYPE_CHECKING:  # it costs a start some milliseconds, and is needed when somebody asks
     from rpyc_kernel.core.looking import CodeState
@@ -26,7 +26,7 @@ class Engine(Protocol):
 
     name: str
     namespace: dict[str, Any]
-    values: OrderedDict[int, Any]
+    values: Values
 
     def start_up(self) -> None:
         """Run what the user wants run before anything else, if that is wanted; on the main thread."""

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import builtins
 import os
+import re
 from typing import Any
 
 from rpyc_kernel.core.contract import Kind
 from rpyc_kernel.worker.capture import printing_execution
 from rpyc_kernel.worker.engines import Emit
 from rpyc_kernel.worker.engines.bundles import clean_bundle, make_bundle
+
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 
 class Displays:
@@ -50,7 +53,10 @@ class Displays:
         """Show a text, or a MIME bundle, to be read at leisure."""
         cleaned, _ = clean_bundle(data if isinstance(data, dict) else {"text/plain": data})
         if cleaned:
-            self._emit(Kind.PAGE, printing_execution(), {"data": cleaned})
+            coloured = cleaned.get("text/plain")
+            if coloured is not None:
+                cleaned["text/plain"] = _COLOUR.sub("", coloured)
+            self._emit(Kind.PAGE, printing_execution(), {"data": cleaned, "rich": coloured})
 
     def propose(self, text: str, replace: bool = False) -> None:
         """Propose what to run next."""

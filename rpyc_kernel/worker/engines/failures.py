@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import bdb
+import builtins
+import cmd
 import linecache
+import pdb
 import sys
 import traceback
 from types import TracebackType
 from typing import Any
 
 from rpyc_kernel.worker.interrupts import runs_user_code
-from rpyc_kernel.worker.user_frames import is_hidden
+from rpyc_kernel.worker.user_frames import is_hidden, is_ours
 
 MAX_CHARS = 1_000_000
 """The longest text of an exception that is told whole."""
 
 _MAX_LINKS = 50
+_DEBUGGERS = (bdb.__file__, pdb.__file__)
+_GROUPS: tuple[type, ...] = tuple(filter(None, (getattr(builtins, "BaseExceptionGroup", None),)))
 
 
 def describe_error(error: BaseException, has_frames: bool = True) -> dict[str, Any]:
@@ -58,10 +64,10 @@ def _describe(error: BaseException, has_frames: bool) -> dict[str, Any]:
     return {
         **_exit_code_of(error),
         "ename": type(error).__name__,
-        "evalue": _clean(text_of(error)),
-        "traceback": _clean("".join(told.format())),
-        "notes": [_clean(str(note), MAX_CHARS // _MAX_LINKS) for note in notes[:_MAX_LINKS]],
-        "chain": [[type(link).__name__, _clean(text_of(link), MAX_CHARS // _MAX_LINKS)] for link in _chain(error)],
+        "evalue": fit(text_of(error)),
+        "traceback": fit("".join(told.format())),
+        "notes": [fit(str(note), MAX_CHARS // _MAX_LINKS) for note in notes[:_MAX_LINKS]],
+        "chain": [[type(link).__name__, fit(text_of(link), MAX_CHARS // _MAX_LINKS)] for link in _chain(error)],
     }
 
 
@@ -70,18 +76,65 @@ def _exit_code_of(error: BaseException) -> dict[str, Any]:
     if not issubclass(type(error), SystemExit):
         return {}
     code: Any = getattr(error, "code", None)
-    return {"exit_code": code if code is None or isinstance(code, int) else _clean(str(code))}
+    return {"exit_code": code if code is None or isinstance(code, int) else fit(str(code))}
 
 
 def _drop_our_frames(told: traceback.TracebackException, depth: int = 0) -> None:
     """Leave only the user's frames, in the exception and in everything it is chained to."""
     if depth > _MAX_LINKS:
         return
-    told.stack[:] = [frame for frame in told.stack if not is_hidden(frame.filename)]
+    told.stack[:] = _users_frames(told.stack)
     linked = [told.__cause__, told.__context__, *(getattr(told, "exceptions", None) or [])]
     for link in linked:
         if link is not None:
             _drop_our_frames(link, depth + 1)
+
+
+def _users_frames(stack: list[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
+    """The frames that are neither the kernel's nor those of a debugger at its prompt."""
+    kept = []
+    was_dropped = False
+    for frame in stack:
+        # The loop that reads a debugger's commands may be a program of the user's, too.
+        is_debuggers = frame.filename in _DEBUGGERS or (was_dropped and frame.filename == cmd.__file__)
+        was_dropped = is_debuggers or is_hidden(frame.filename)
+        if not was_dropped:
+            kept.append(frame)
+    return kept
+
+
+def is_group(error: BaseException) -> bool:
+    """Whether a group of exceptions is in the chain of contexts."""
+    link: BaseException | None = error
+    for _ in range(_MAX_LINKS):
+        if link is None or issubclass(type(link), _GROUPS):
+            break
+        link = BaseException.__dict__["__context__"].__get__(link)
+    return link is not None and issubclass(type(link), _GROUPS)
+
+
+def without_our_frames(trace: TracebackType | None) -> TracebackType | None:
+    """The same traceback as user code has it: without the frames of this package."""
+    entries = []
+    while trace is not None:
+        entries.append(trace)
+        trace = trace.tb_next
+    users = [entry for entry in entries if not is_ours(entry.tb_frame.f_code.co_filename)]
+    if len(users) == len(entries):
+        return entries[0] if entries else None
+    made: TracebackType | None = None
+    for entry in reversed(users):
+        made = TracebackType(made, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return made
+
+
+def is_of_debugger(trace: TracebackType | None) -> bool:
+    """Whether an exception was raised at the prompt of a debugger."""
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename in _DEBUGGERS:
+            return True
+        trace = trace.tb_next
+    return False
 
 
 @runs_user_code
@@ -105,7 +158,8 @@ def _chain(error: BaseException) -> list[BaseException]:
     return links
 
 
-def _clean(text: str, max_chars: int = MAX_CHARS) -> str:
+def fit(text: str, max_chars: int = MAX_CHARS) -> str:
+    """Return text that can travel: not too long, and without lone surrogates."""
     if len(text) > max_chars:
         half = max_chars // 2
         text = f"{text[:half]}\n[... {len(text) - 2 * half:,} characters left out ...]\n{text[-half:]}"

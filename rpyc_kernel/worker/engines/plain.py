@@ -13,19 +13,20 @@ import os
 import re
 import sys
 import tokenize
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from types import CodeType, MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from rpyc_kernel.core.contract import Kind, Outcome
 from rpyc_kernel.core.form import Form
+from rpyc_kernel.settings import Face
 from rpyc_kernel.worker import forks
 from rpyc_kernel.worker.engines import Emit, programs
 from rpyc_kernel.worker.engines.bundles import Bundle, literal_of, make_bundle
 from rpyc_kernel.worker.engines.displays import Displays, add_builtins
-from rpyc_kernel.worker.engines.failures import describe_error, keep_for_debugger
+from rpyc_kernel.worker.engines.failures import describe_error, fit, keep_for_debugger
 from rpyc_kernel.worker.engines.sources import Sources
+from rpyc_kernel.worker.engines.values import Values
 from rpyc_kernel.worker.interrupts import Interrupts, runs_user_code
 from rpyc_kernel.worker.user_frames import enters_user_code
 
@@ -57,13 +58,20 @@ class PlainEngine:
 
     name = "plain"
 
-    def __init__(self, emit: Emit, interrupts: Interrupts, kept_values: int, *, profile: bool = False) -> None:
+    def __init__(
+        self,
+        emit: Emit,
+        interrupts: Interrupts,
+        kept_values: int,
+        *,
+        profile: bool = False,
+        face: str = Face.TERMINAL,
+    ) -> None:
         self._module = ModuleType("__main__", "The namespace that all clients of this kernel share.")
         self._module.__builtins__ = sys.modules["builtins"]  # type: ignore[attr-defined]
         sys.modules["__main__"] = self._module
         self.namespace: dict[str, Any] = self._module.__dict__
-        self.values: OrderedDict[int, Any] = OrderedDict()
-        self._kept_values = kept_values
+        self.values = Values(kept_values)
         self._has_profile = profile
         self._emit = emit
         self._interrupts = interrupts
@@ -131,26 +139,36 @@ class PlainEngine:
 
     def _show(self, execution: int, value: Any, make: Callable[[Any], Bundle]) -> None:
         self.values[execution] = value
-        while len(self.values) > self._kept_values:
-            self.values.popitem(last=False)
         data, metadata = make(value)
         if data:
             payload = {"data": data, "metadata": metadata, "literal": literal_of(value)}
             self._emit(Kind.RESULT, execution, payload)
 
-    def report(self, execution: int, error: BaseException, has_frames: bool = True) -> str:
-        """Publish an exception that user code raised; returns the outcome. A forked child ends with it."""
+    def report(self, execution: int, error: BaseException, has_frames: bool = True, rich: str | None = None) -> str:
+        """Publish an exception that user code raised; returns the outcome. A forked child ends with it.
+
+        Args:
+            execution: which one it is of.
+            error: what was raised.
+            has_frames: whether its frames are of interest; those of the compiler are not.
+            rich: how it is shown where there are colours; "" if user code has shown it by itself.
+        """
         if forks.is_child():
             raise error
-        kind = type(error)  # isinstance would also ask the exception itself, which may be hostile
-        is_interrupt = issubclass(kind, KeyboardInterrupt)
-        is_cancelled = issubclass(kind, asyncio.CancelledError) and self._interrupts.was_cancelled
         keep_for_debugger(error)
         payload = describe_error(error, has_frames)
-        if is_cancelled:
-            payload["ename"], payload["evalue"] = "KeyboardInterrupt", ""
-        self._emit(Kind.ERROR, execution, payload)
-        return Outcome.INTERRUPTED if is_interrupt or is_cancelled else Outcome.ERROR
+        if self._is_cancelled(error):
+            payload["ename"], payload["evalue"], rich = "KeyboardInterrupt", "", None
+        self._emit(Kind.ERROR, execution, {**payload, "rich": None if rich is None else fit(rich)})
+        return self._outcome_of(error)
+
+    def _outcome_of(self, error: BaseException) -> str:
+        # isinstance would also ask the exception itself, which may be hostile
+        is_interrupt = issubclass(type(error), KeyboardInterrupt) or self._is_cancelled(error)
+        return Outcome.INTERRUPTED if is_interrupt else Outcome.ERROR
+
+    def _is_cancelled(self, error: BaseException) -> bool:
+        return issubclass(type(error), asyncio.CancelledError) and self._interrupts.was_cancelled
 
     # ------------------------------------------------------------------ inputs
 

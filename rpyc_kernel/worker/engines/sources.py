@@ -22,12 +22,12 @@ class Sources:
         """
         is_input = filename.startswith("<")
         lines = [] if is_input else list(linecache.getlines(filename))
-        if lines and not lines[-1].endswith("\n"):
-            lines[-1] += "\n"
         begin = first_line - 1
         lines += ["\n"] * (begin - len(lines))
         # Not splitlines: the compiler does not count form feeds and the like as line ends.
         fresh = list(io.StringIO(code, newline=None))
+        if fresh and not fresh[-1].endswith("\n"):
+            fresh[-1] += "\n"  # as `linecache` has it for files: who prints lines counts on it
         lines[begin : begin + len(fresh)] = fresh
         linecache.cache[filename] = (sum(map(len, lines)), None, lines, filename)
         self._names[filename] = None

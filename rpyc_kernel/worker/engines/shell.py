@@ -1,0 +1,314 @@
+"""IPython's shell, which publishes by our events: what it shows and what fails in it.
+
+Libraries look at its class to find out where they are. So it is called what the shell of a notebook is called where the
+kernel is a notebook's, and else what that of a terminal is called.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from IPython.core.autocall import ExitAutocall
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.text import LSString, SList
+from traitlets import Any as AnyTrait
+from traitlets.config import Config
+
+from rpyc_kernel.core.form import Form
+from rpyc_kernel.settings import Face
+from rpyc_kernel.worker.engines import commands, profile
+from rpyc_kernel.worker.engines.displays import Displays
+from rpyc_kernel.worker.engines.failures import describe_error, is_group, is_of_debugger, without_our_frames
+from rpyc_kernel.worker.engines.notebook_kernel import NotebookKernel
+from rpyc_kernel.worker.engines.shell_parts import Compiler, Formatter, History, Hook, Publisher
+from rpyc_kernel.worker.engines.sources import Sources
+from rpyc_kernel.worker.engines.values import Values
+
+Tell = Callable[[BaseException, "str | None", bool], None]
+"""Shows an exception: itself, how IPython puts it if it does, and whether its frames are of interest."""
+
+_LOOPS = (None, "inline", "asyncio")
+# Nobody can turn the pages of a program that runs in a cell.
+_NO_PAGERS = {"PAGER": "cat", "GIT_PAGER": "cat"}
+# What ipykernel tells programs, so that they show colours.
+_COLOURS = {"TERM": "xterm-color", "CLICOLOR": "1", "FORCE_COLOR": "1", "CLICOLOR_FORCE": "1"}
+
+
+class Shell(InteractiveShell):
+    """The shell, whatever it is called.
+
+    Attributes:
+        failed: the exception of the running input that was handed over to be shown last.
+        told: the one that was shown last.
+    """
+
+    displays: Displays
+    sources: Sources
+    values: Values
+    tell: Tell
+    application: Any = None
+    failed: BaseException | None = None
+    told: BaseException | None = None
+    _is_of_compiler = False
+
+    def begin(self, execution: int, code: str, form: Form, publish: Any) -> None:
+        """Take up an input."""
+        self.execution_count = execution
+        self.failed = self.told = None
+        self.displayhook.publish = publish
+        self.compile.begin(code, form, self.sources)
+
+    def start_up(self) -> None:
+        """Run what the user's profile wants run."""
+        if self.application is not None:
+            profile.start_up(self.application, self)
+
+    # -- parts
+
+    def _find_my_config(self, cfg: Any) -> Any:
+        """Leave out what is said of a terminal that is not here, such as how its keys are bound."""
+        found, known = super()._find_my_config(cfg), self.traits(config=True)
+        for name in [name for name in found if not name[:1].isupper() and name not in known]:
+            del found[name]
+        return found
+
+    def _exiter_default(self) -> Any:
+        return _Exit(self)
+
+    def init_environment(self) -> None:
+        """Tell programs that run in cells what they run in."""
+        os.environ.update(_NO_PAGERS)
+
+    def init_virtualenv(self) -> None:
+        """Stay with the interpreter that was chosen."""
+
+    def init_history(self) -> None:
+        """Keep the last inputs in memory: all of them are in the journal."""
+        self.history_manager = History(shell=self, parent=self, enabled=False)
+        self.history_manager.output_hist = self.values
+        self.configurables.append(self.history_manager)
+
+    def init_completer(self) -> None:
+        """Leave it until somebody wants it, as the kernel completes by itself: it takes a sixth of the start."""
+
+    @functools.cached_property
+    def Completer(self) -> Any:  # noqa: N802 - IPython's name
+        """IPython's own completer, for extensions that add to it."""
+        super().init_completer()
+        return vars(self)["Completer"]
+
+    def init_display_formatter(self) -> None:
+        """Explain representations that fail."""
+        self.display_formatter = Formatter(parent=self)
+        self.configurables.append(self.display_formatter)
+
+    def init_magics(self) -> None:
+        """Know ``%store`` too, which every application of IPython loads."""
+        super().init_magics()
+        self.magics_manager.register_lazy("store", "IPython.extensions.storemagic")
+
+    @property
+    def debugger_cls(self) -> Any:
+        """IPython's debugger, fit for the kernel."""
+        from rpyc_kernel.worker.debugging import make_debugger
+
+        return make_debugger()
+
+    # -- errors
+
+    def showtraceback(self, exc_tuple: Any = None, *arguments: Any, **keywords: Any) -> None:
+        """Show an exception as the user has it set up; that of a representation is explained."""
+        _, error, trace = exc_tuple or sys.exc_info()
+        if error is None:
+            error, trace = getattr(sys, "last_value", None), getattr(sys, "last_traceback", None)
+            keywords["tb_offset"] = 0  # shown again, without the frame of the shell's
+        if error is None:
+            super().showtraceback(None, *arguments, **keywords)  # which says so
+            return
+        if self.display_formatter.takes(error):
+            return
+        self.failed = error
+        if is_group(error) or is_of_debugger(trace):  # which IPython prints past all clients, or with its own frames
+            self._showtraceback(type(error), error, None)
+            return
+        try:
+            super().showtraceback((type(error), error, without_our_frames(trace)), *arguments, **keywords)
+        except BaseException:
+            if self.told is error:
+                raise
+            self._showtraceback(type(error), error, None)
+
+    def showsyntaxerror(self, filename: Any = None, running_compiled_code: bool = False) -> None:
+        """Show what the compiler refused."""
+        error = sys.exc_info()[1]
+        if error is not None:
+            if self.display_formatter.takes(error):
+                return
+            self.failed = error
+        self._is_of_compiler = not running_compiled_code
+        try:
+            super().showsyntaxerror(filename, running_compiled_code)
+        finally:
+            self._is_of_compiler = False
+
+    def show_usage_error(self, exc: BaseException) -> None:
+        """Show how a magic was used wrongly."""
+        self._is_of_compiler = True
+        try:
+            self._showtraceback(type(exc), exc, [f"UsageError: {exc}"])
+        finally:
+            self._is_of_compiler = False
+
+    def _showtraceback(self, etype: Any, evalue: BaseException, stb: Any) -> None:
+        """Publish what is shown; libraries that show it themselves replace this method."""
+        self.told = evalue
+        text = None if stb is None else self.InteractiveTB.stb2text(stb)
+        self.tell(evalue, text, not self._is_of_compiler)
+
+    def _format_exception_for_storage(self, exception: BaseException, *_: Any, **__: Any) -> dict[str, Any]:
+        """What ``%notebook`` exports of an exception, without asking it again how IPython would show it."""
+        told = describe_error(exception)
+        return {"ename": told["ename"], "evalue": told["evalue"], "traceback": told["traceback"].splitlines()}
+
+    def is_shown_elsewhere(self, error: BaseException) -> bool:
+        """Whether the user has put something in place of what shows such an exception here."""
+        return not vars(self).keys().isdisjoint(("_showtraceback", "showtraceback")) or (
+            issubclass(type(error), self.custom_exceptions)
+        )
+
+    # -- what magics ask for
+
+    def reset(self, *arguments: Any, **keywords: Any) -> None:
+        """Free what was shown, too."""
+        self.failed = self.told = None
+        super().reset(*arguments, **keywords)
+
+    def system(self, cmd: str) -> None:
+        """Run a command on a terminal of its own, as the person's shell would."""
+        command = self.var_expand(cmd, depth=1)
+        status = commands.run(command)
+        self.user_ns["_exit_code"] = status
+        if status and getattr(self, "system_raise_on_error", False):
+            from subprocess import CalledProcessError
+
+            raise CalledProcessError(status, command)
+
+    system_piped = system_raw = system
+
+    def getoutput(self, cmd: str, split: bool = True, depth: int = 0) -> Any:
+        """Run a command and return what it writes."""
+        text = commands.read(self.var_expand(cmd, depth=depth + 1))
+        return SList(text.splitlines()) if split else LSString(text)
+
+    def set_next_input(self, s: str, replace: bool = False) -> None:
+        """Propose what to run next."""
+        self.displays.propose(s, replace)
+
+    def ask_exit(self) -> None:
+        """End the input, as `exit` does in a program; the kernel is not one client's to end."""
+        raise SystemExit
+
+    def enable_gui(self, gui: str | None = None) -> None:
+        """Refuse windows: there is no loop for them. That of asyncio is the kernel's own, and runs."""
+        if gui not in _LOOPS:
+            raise UsageError(f"the kernel runs no event loop for {gui!r}; use '%matplotlib inline'")
+
+
+class _Exit(ExitAutocall):
+    """`exit` and `quit`: also with a status, as in a program."""
+
+    def __call__(self, code: Any = None) -> None:
+        """End the input, or the program."""
+        raise SystemExit(code)
+
+
+class ZMQInteractiveShell(Shell):
+    """What libraries take for a notebook's: in a kernel that was started for one."""
+
+    kernel = AnyTrait()
+
+    def init_environment(self) -> None:
+        """The same, and that a notebook shows colours."""
+        super().init_environment()
+        os.environ.update(_COLOURS)
+
+
+class TerminalInteractiveShell(Shell):
+    """What libraries take for a terminal's: in all other kernels."""
+
+
+_CLASSES = {Face.NOTEBOOK: ZMQInteractiveShell, Face.TERMINAL: TerminalInteractiveShell}
+
+
+def make_shell(
+    module: ModuleType, displays: Displays, sources: Sources, values: Values, tell: Tell, *, face: str, reads: bool
+) -> Shell:
+    """Make the one shell there is, which `get_ipython` returns.
+
+    Args:
+        module: the user's namespace.
+        displays: publishes what is shown.
+        sources: knows what was run.
+        values: the last values, which are `Out`.
+        tell: shows exceptions.
+        face: one of `Face`: what libraries are to take the kernel for.
+        reads: whether to read the user's profile.
+    """
+    kind = _CLASSES[face]
+    kind.displays, kind.sources, kind.values = displays, sources, values
+    kind.tell = staticmethod(tell)
+    application = profile.read(is_notebook=face == Face.NOTEBOOK) if reads else None
+    config = Config() if application is None else application.config
+    options: dict[str, Any] = {} if application is None else {"parent": application}
+    if face == Face.NOTEBOOK:
+        config.setdefault("IPKernelApp", Config())
+        config.IPKernelApp.setdefault("name", "rpyc_kernel")
+    shell: Shell = kind.instance(
+        config=config,
+        user_module=module,
+        user_ns=vars(module),
+        cache_size=max(values.limit, 3),
+        displayhook_class=Hook,
+        display_pub_class=Publisher,
+        compiler_class=Compiler,
+        **options,
+    )
+    shell.application = application
+    if face == Face.NOTEBOOK:
+        shell.kernel = NotebookKernel(shell)
+    shell.set_hook("show_in_pager", _page, 0)
+    shell.set_hook("editor", _refuse_editor, 0)
+    # For programs with a namespace of their own; IPython takes them out, as they are in the one that all share.
+    shell.builtin_trap.auto_builtins.update(exit=shell.exiter, quit=shell.exiter)
+    shell.builtin_trap.__enter__()  # for good: threads and clients beside the main lane use `get_ipython` too
+    return shell
+
+
+def find_loop_runner(shell: Shell) -> Any:
+    """What runs code that awaits, if the user has chosen another loop than asyncio's; None for the kernel's own.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    runner = shell.loop_runner
+    name = next((name for name, (known, _) in shell.loop_runner_map.items() if known is runner), None)
+    if name in ("asyncio", "sync"):
+        return None
+    if name is not None and importlib.util.find_spec(name) is None:
+        raise UsageError(f"{name} is not installed; install it, or go back by '%autoawait asyncio'")
+    return runner
+
+
+def _page(shell: Shell, data: Any, *_: Any, **__: Any) -> None:
+    shell.displays.page(data)
+
+
+def _refuse_editor(shell: Shell, *_: Any, **__: Any) -> None:
+    raise UsageError("the kernel has no terminal for an editor; edit the file where you are, and run it")

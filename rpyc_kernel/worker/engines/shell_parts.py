@@ -1,0 +1,164 @@
+"""The parts of IPython's shell that keep and publish: sources, history, the last values, displays, representations."""
+
+from __future__ import annotations
+
+import codeop
+import contextlib
+import tokenize
+from typing import Any
+
+from IPython.core.compilerop import CachingCompiler
+from IPython.core.displayhook import DisplayHook
+from IPython.core.displaypub import DisplayPublisher
+from IPython.core.formatters import DisplayFormatter
+from IPython.core.history import HistoryManager
+
+from rpyc_kernel.core.form import Form
+from rpyc_kernel.system.originals import threading
+from rpyc_kernel.worker.engines.bundles import Bundle, explain, stand_in
+from rpyc_kernel.worker.engines.sources import Sources
+from rpyc_kernel.worker.interrupts import runs_user_code
+
+_KEPT_INPUTS = 1000
+
+
+class Compiler(CachingCompiler):
+    """Names inputs as we do, and counts their lines from where they stand in a file."""
+
+    _code: str | None = None
+    _form = Form("<In 0>")
+    _sources: Sources
+
+    def __init__(self) -> None:
+        super().__init__()
+        # With this flag, code that is not finished would only be called that, and not told what it lacks.
+        self.flags &= ~getattr(codeop, "PyCF_ALLOW_INCOMPLETE_INPUT", 0)
+
+    def begin(self, code: str, form: Form, sources: Sources) -> None:
+        """Take up an input."""
+        self._code, self._form, self._sources = code, form, sources
+
+    def get_code_name(self, raw_code: str, transformed_code: str, number: int) -> str:
+        """Return the name of an input; that of code which runs inside of it is IPython's."""
+        if raw_code == self._code:
+            return self._form.file
+        return str(super().get_code_name(raw_code, transformed_code, number))
+
+    def cache(self, transformed_code: str, number: int = 0, raw_code: str | None = None) -> str:
+        """Remember the lines of code under its name; returns the name."""
+        if raw_code is None or raw_code != self._code:
+            return str(super().cache(transformed_code, number, raw_code))
+        self._sources.remember(self._form.file, raw_code, self._form.first_line)
+        if self._form.is_input:
+            self._filename_map[self._form.file] = number  # tracebacks call it `Cell In[number]`
+            self._filename_map.pop(
+                next(iter(self._filename_map)) if len(self._filename_map) > _KEPT_INPUTS else "", None
+            )
+        return self._form.file
+
+    def ast_parse(self, source: str, filename: str = "<unknown>", symbol: str = "exec") -> Any:
+        """Parse code so that its lines have the numbers of the file."""
+        if filename == self._form.file and self._code is not None:
+            # IPython takes empty lines off the beginning.
+            begun = len(self._code) - len(self._code.lstrip())
+            empty = self._code[:begun].count("\n") if not source[:1].isspace() else 0
+            source = "\n" * (self._form.first_line - 1 + empty) + source
+        return super().ast_parse(source, filename, symbol)
+
+
+class History(HistoryManager):
+    """`In`, `_i` and `%history`, of the last inputs."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._last = ["", "", ""]
+
+    def store_inputs(self, line_num: int, source: str, source_raw: str | None = None) -> None:
+        """Keep an input under its number, and forget an old one."""
+        raw = (source if source_raw is None else source_raw).rstrip("\n")
+        for inputs, text in ((self.input_hist_parsed, source.rstrip("\n")), (self.input_hist_raw, raw)):
+            inputs.extend([""] * (line_num - len(inputs)))
+            inputs.append(text)
+            if line_num > _KEPT_INPUTS:
+                inputs[line_num - _KEPT_INPUTS] = ""
+        self.exceptions.pop(line_num - _KEPT_INPUTS, None)
+        self.shell.push(dict(zip(("_i", "_ii", "_iii"), self._last, strict=True)), interactive=False)
+        self._last = [raw, *self._last[:2]]
+
+
+class Hook(DisplayHook):
+    """Publishes the value of an input."""
+
+    publish: Any = None
+
+    def __call__(self, result: Any = None) -> None:
+        """Publish and keep a value."""
+        self.check_for_underscore()
+        if result is None or self.quiet():
+            return
+        self.update_user_ns(result)
+        self.fill_exec_result(result)
+        if self.publish is not None:  # it is what runs before all inputs
+            self.publish(result)
+
+    def quiet(self) -> bool:
+        """Whether a semicolon hides the value."""
+        with contextlib.suppress(tokenize.TokenError, SyntaxError):
+            return bool(super().quiet())
+        return False
+
+    def cull_cache(self) -> None:
+        """Forget nothing: the values know themselves how many they are to be."""
+
+
+class Publisher(DisplayPublisher):
+    """Publishes what `display` shows."""
+
+    def publish(
+        self, data: Any, metadata: Any = None, *_: Any, transient: Any = None, update: bool = False, **__: Any
+    ) -> None:
+        """Show a MIME bundle."""
+        display_id = (transient or {}).get("display_id")
+        self.shell.displays.publish(data, metadata, display_id=display_id, is_update=update)
+
+    def clear_output(self, wait: bool = False) -> None:
+        """Clear what was shown."""
+        self.shell.displays.clear(wait)
+
+
+class Formatter(DisplayFormatter):
+    """Asks for all representations, and explains those that fail."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._asked = threading.local()
+
+    @runs_user_code
+    def format(self, obj: Any, include: Any = None, exclude: Any = None) -> Bundle:
+        """Return the representations of a value."""
+        outer, self._asked.failures = getattr(self._asked, "failures", None), []
+        try:
+            data, metadata = super().format(obj, include, exclude)
+            failures = self._asked.failures
+        except BaseException as error:  # noqa: BLE001 - user code
+            data, metadata, failures = {}, {}, [error]
+        finally:
+            self._asked.failures = outer
+        return _explain_all(obj, data, failures), metadata
+
+    def takes(self, error: BaseException) -> bool:
+        """Whether the error is that of a representation."""
+        failures = getattr(self._asked, "failures", None)
+        if failures is None:
+            return False
+        failures.append(error)
+        return True
+
+
+def _explain_all(value: Any, data: dict[str, Any], failures: list[BaseException]) -> dict[str, Any]:
+    """Explain the failures, and have something shown in place of text that is not there."""
+    for error in failures if "text/plain" in data else failures[:-1]:
+        explain(f"a representation of a {type(value).__name__}", error)
+    if failures and "text/plain" not in data:
+        return {"text/plain": stand_in(value, failures[-1]), **data}
+    return data

@@ -1,0 +1,101 @@
+"""Debuggers in a worker: they stay in the user's frames, and leave nothing behind."""
+
+import builtins
+import os
+import pdb
+import re
+import sys
+
+import pytest
+
+from rpyc_kernel.core.contract import Kind, Outcome
+from rpyc_kernel.worker import debugging, user_frames
+
+
+class Debugged:
+    """A session in which commands are entered at a debugger's prompts."""
+
+    def __init__(self, session, monkeypatch):
+        monkeypatch.setattr(pdb, "Pdb", pdb.Pdb)
+        debugging.install()
+        user_frames.hide(os.path.dirname(__file__))  # the tests stand for the kernel
+        self.session = session
+        self._monkeypatch = monkeypatch
+        self.prompts = []
+
+    def run(self, code, *commands):
+        """Run code, and go on after the last command; returns the outcome. An exception is raised at the prompt."""
+        left = iter(commands)
+
+        def answer(prompt=""):
+            self.prompts.append(prompt)
+            command = next(left, "c")
+            if isinstance(command, str):
+                return command
+            raise command  # a class, for each its own exception
+
+        self._monkeypatch.setattr(builtins, "input", answer)
+        before = sys.gettrace()
+        try:
+            outcome = self.session.run(code)
+        finally:
+            debugging.end()
+            sys.settrace(before)
+        return outcome
+
+
+@pytest.fixture
+def debugged(session, monkeypatch):
+    """Both engines, with the kernel's debuggers."""
+    return Debugged(session, monkeypatch)
+
+
+@pytest.fixture
+def debugged_shell(ipython, monkeypatch):
+    """The engine of IPython, with its debugger."""
+    debugging.make_debugger.cache_clear()
+    yield Debugged(ipython, monkeypatch)
+    debugging.make_debugger.cache_clear()
+
+
+@pytest.mark.parametrize("commands", [("r", "r"), ("u", "u", "r", "n"), ("n", "n", "n"), ("r", "s", "s")])
+@pytest.mark.parametrize("begin", ["", "import asyncio\nawait asyncio.sleep(0)\n"])
+def test_a_debugger_does_not_step_out_of_the_users_code(debugged, capsys, commands, begin):
+    assert debugged.run(f"{begin}import pdb; pdb.Pdb().set_trace()\nx = 1\ny = 2", *commands) == Outcome.OK
+    places = re.findall(r"> (.*?)\(\d+\)", capsys.readouterr().out)
+    assert set(places) == {"<In 1>"}
+
+
+@pytest.mark.parametrize("ending", ["q", KeyboardInterrupt])
+def test_who_leaves_the_prompt_sees_the_users_frames_only(debugged, ending):
+    outcome = debugged.run("def f():\n    import pdb; pdb.Pdb().set_trace()\n    return 1\nf()", ending)
+    error = debugged.session.last(Kind.ERROR)
+    assert (outcome, error["ename"]) == (
+        (Outcome.ERROR, "BdbQuit") if ending == "q" else (Outcome.INTERRUPTED, "KeyboardInterrupt")
+    )
+    files = set(re.findall(r'File "(.*?)"', error["traceback"]))
+    assert files == {"<In 1>"}
+    assert error.get("rich") in (None, "")
+
+
+def test_a_debugger_leaves_no_names_of_its_own(debugged):
+    debugged.run("x = 1\nimport pdb; pdb.Pdb().set_trace()", "r")
+    assert not {"__return__", "__exception__"} & set(debugged.session.engine.namespace)
+
+
+def test_frames_are_listed_one_a_line(debugged, capsys):
+    debugged.run("def f():\n    import pdb; pdb.Pdb().set_trace()\n    return 1\nf()", "w", "c")
+    listed = capsys.readouterr().out.split("\n")
+    assert "-> f()" in listed
+    assert "> <In 1>(3)f()" in listed
+
+
+def test_a_failure_is_looked_into_afterwards_at_the_prompts_of_the_session(debugged_shell, capsys):
+    assert debugged_shell.run("%pdb on\ndef fail(low): return low / 0") == Outcome.OK
+    assert debugged_shell.run("fail(7)", "p low + 1", "u", "q") == Outcome.ERROR
+    assert debugged_shell.prompts == ["ipdb> "] * 3
+    assert "\n8\n" in capsys.readouterr().out
+    assert len(debugged_shell.session.shown(Kind.ERROR)) == 1
+    assert debugged_shell.run("%pdb off") == Outcome.OK
+    assert debugged_shell.run("%debug", "q") == Outcome.OK
+    assert "None" not in capsys.readouterr().out

@@ -1,0 +1,44 @@
+"""What is done to modules that user code imports later."""
+
+import importlib
+import sys
+from importlib.machinery import SourceFileLoader
+
+import pytest
+
+from rpyc_kernel.worker import imports
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder of modules; they are forgotten, and so is who waits for them."""
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
+    importlib.invalidate_caches()
+    yield tmp_path
+    for name in ("awaited_module", "other_module"):
+        sys.modules.pop(name, None)
+
+
+def test_a_function_is_called_with_the_module_once_it_has_run(folder):
+    (folder / "awaited_module.py").write_text("value = 1")
+    (folder / "other_module.py").write_text("value = 2")
+    seen = []
+    imports.after({"awaited_module": lambda module: seen.append((module.__name__, module.value))})
+    importlib.import_module("other_module")
+    assert seen == []
+    module = importlib.import_module("awaited_module")
+    importlib.import_module("awaited_module")
+    assert seen == [("awaited_module", 1)]
+    assert type(module.__loader__) is type(module.__spec__.loader) is SourceFileLoader
+
+
+def test_a_module_that_is_not_there_or_fails_is_an_error_as_without_us(folder):
+    (folder / "awaited_module.py").write_text("1 / 0")
+    seen = []
+    imports.after({"awaited_module": seen.append, "absent_module": seen.append})
+    with pytest.raises(ModuleNotFoundError, match="absent_module"):
+        importlib.import_module("absent_module")
+    with pytest.raises(ZeroDivisionError):
+        importlib.import_module("awaited_module")
+    assert seen == []

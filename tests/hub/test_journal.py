@@ -465,7 +465,8 @@ def test_a_pattern_that_stands_in_a_name_only_is_not_found(journal):
 
 def test_a_search_in_the_history_looks_at_inputs_only(tmp_path):
     with open_journal(tmp_path) as journal:
-        append(journal, queued(1, "first"), *[printed()] * 50_000, queued(2, "last"))
+        call = Record(Kind.QUEUED, 3, "a", {"code": "# slider", "name": "alice", "call": "comm:{}"})
+        append(journal, queued(1, "first"), *[printed()] * 20_000, *[call] * 20_000, queued(2, "last"))
         steps = []
         journal._store._searcher.set_progress_handler(lambda: steps.append(1), 100)
         assert len(journal.history("", 10)) == 2
@@ -703,6 +704,17 @@ def test_a_journal_that_others_read_and_write_soundly_stays_where_it_is(tmp_path
             assert looked_through.wait(WAIT_S)
         append(journal, printed())
         assert kinds(read_everything(journal)) == [Kind.STREAM] * 11
+
+
+def test_numbers_that_another_program_has_written_meanwhile_are_ours(tmp_path):
+    with open_journal(tmp_path, memory=0) as journal:
+        append(journal, printed("before"))
+        damage_rows(tmp_path, "INSERT INTO events SELECT 2, time, kind, 9, session, payload, NULL, NULL FROM events")
+        append(journal, printed("ours"))
+        trouble, _ = wait_for_recovery(journal, 1)
+        assert "UNIQUE constraint failed" in trouble
+        assert texts(read_everything(journal)[:2]) == ["before", "ours"]
+        assert on_disk(tmp_path) == list(range(1, journal.last + 1))
 
 
 @pytest.mark.parametrize("harm", [overwrite, lambda path: path.write_bytes(b"no database at all" * 1000)])

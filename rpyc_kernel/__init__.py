@@ -14,6 +14,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from rpyc_kernel.core.contract import RELEASE
+
 if TYPE_CHECKING:
     from rpyc_kernel.client.execution import Execution
     from rpyc_kernel.client.kernel import Interruption, KernelClient, Past
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
         WorkerBusy,
     )
 
-__version__ = "0.1.0"
+__version__ = RELEASE
 
 __all__ = [
     "AuthenticationFailed",

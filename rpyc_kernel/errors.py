@@ -20,7 +20,7 @@
     ├── WorkerBusy              the worker's: it does not answer now
     └── ConnectionFailed        the connection's
         ├── AuthenticationFailed  the two sides do not share a key
-        ├── VersionMismatch     they speak different versions of the protocol
+        ├── VersionMismatch     they speak different versions of the protocol, as hub and worker may, too
         ├── ConnectionLost      it was there and is gone
         └── CallTimeout         no answer in the time that was given
 
@@ -165,7 +165,7 @@ _BY_NAME = {
     error.__name__: error
     for error in (
         RequestError, BadName, BadCode, NoSuchKernel, KernelExists, NoSuchExecution, NotQueued, NotRunning, NotAsked,
-        NotAvailable, NotPlain, NotPermitted, WorkerBusy, ConnectionLost, KernelError,
+        NotAvailable, NotPlain, NotPermitted, WorkerBusy, ConnectionLost, VersionMismatch, KernelError,
     )
 }  # fmt: skip
 

@@ -1,13 +1,14 @@
 """What can be set: frozen values, read from the environment once, at the edges.
 
-RPYC_KERNEL_RUNTIME_DIR   where the folders of running kernels are (sockets, ring, connection file)
-RPYC_KERNEL_STATE_DIR     where the journals are kept
+RPYC_KERNEL_RUNTIME_DIR   where the folders of running kernels are (sockets, ring)
+RPYC_KERNEL_STATE_DIR     where kernels are at home: their journals, and the locks of their names
 """
 
 from __future__ import annotations
 
 import os
 import re
+import sys
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,8 +50,8 @@ class Folders:
     """Where kernels keep what runs and what stays.
 
     Attributes:
-        runtime: one folder per running kernel, gone with a reboot.
-        state: one folder per kernel's journal, kept.
+        runtime: one folder per running kernel, of what can be made again.
+        state: one folder per kernel, its home: who looks for a name looks here.
     """
 
     runtime: Path
@@ -66,12 +67,28 @@ class Folders:
         import platformdirs  # here, because a worker needs settings but no folders, and this takes 40 ms
 
         with warnings.catch_warnings():
-            # Without a usable XDG_RUNTIME_DIR platformdirs takes a private folder elsewhere, which does as well.
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore")  # platformdirs tells of an XDG_RUNTIME_DIR that is missing
+            usual = platformdirs.user_runtime_path(_APP, appauthor=False)
             return cls(
-                runtime=Path(runtime).absolute() if runtime else platformdirs.user_runtime_path(_APP, appauthor=False),
+                runtime=Path(runtime).absolute() if runtime else usual if _is_usable(usual) else last_resort(),
                 state=Path(state).absolute() if state else platformdirs.user_state_path(_APP, appauthor=False),
             )
+
+
+def last_resort() -> Path:
+    """Where runtime folders stand when the usual place is not there, as after a log-out or in a cron job."""
+    return Path("/tmp") / f"{_APP}-{os.getuid()}"
+
+
+def _is_usable(runtime: Path) -> bool:
+    """Whether the folder above, which the login manager makes and takes away, is there and this user's."""
+    if sys.platform == "darwin":
+        return True
+    try:
+        above = runtime.parent.stat()
+    except OSError:
+        return False
+    return above.st_uid == os.getuid() and os.access(runtime.parent, os.W_OK | os.X_OK)
 
 
 @dataclass(frozen=True)
@@ -121,6 +138,7 @@ class WorkerSettings:
         face: one of `Face`: a kernel that a notebook has started is a notebook's, all others are a terminal's.
         environment: variables set for user code.
         cwd: the first working directory of user code.
+        umask: which bits new files of user code do not get; -1 for what the hub has.
     """
 
     ring_bytes: int = 4 * 1024 * 1024
@@ -130,3 +148,4 @@ class WorkerSettings:
     face: str = Face.TERMINAL
     environment: dict[str, str] = field(default_factory=dict)
     cwd: str = "/"
+    umask: int = -1

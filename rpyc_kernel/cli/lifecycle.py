@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from rpyc_kernel.cli.application import DEFAULT_NAME, OK, Command, JsonCommand, StartingCommand
+import sys
+
+from plumbum import cli
+
+from rpyc_kernel.cli.application import DEFAULT_NAME, OK, Command, JsonCommand, StartingCommand, UsageError
 from rpyc_kernel.client import launch
+from rpyc_kernel.client.archive import forget, stopped_kernels
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Kind, State
 from rpyc_kernel.errors import KernelDied
 from rpyc_kernel.faces.console.control_characters import tame_line
-from rpyc_kernel.faces.console.summaries import format_time
+from rpyc_kernel.faces.console.summaries import format_bytes, format_time
+
+_YES = ("y", "yes")
 
 
 class Start(StartingCommand, JsonCommand):
@@ -30,16 +37,52 @@ class Start(StartingCommand, JsonCommand):
 class List(JsonCommand):
     """List the kernels of this user on this machine."""
 
+    shows_all = cli.Flag(["-a", "--all"], help="also kernels that are stopped, whose journals are there")
+
     def main(self) -> int:
         """List them."""
         found = launch.kernels()
-        width = max((len(kernel.name) for kernel in found), default=0)
+        stopped = stopped_kernels() if self.shows_all else []
+        width = max((len(name) for name in [*(k.name for k in found), *(k.name for k in stopped)]), default=0)
         lines = [
             f"{kernel.name:<{width}}  {kernel.state:<8}  hub {kernel.hub_pid}, worker {kernel.worker_pid or '-'}, "
             f"{f'{kernel.host}:{kernel.port}' if kernel.port else 'no port'}, since {format_time(kernel.started)}"
             for kernel in found
         ]
-        self.tell([vars(kernel) for kernel in found], lines or ["no kernel is running; 'rpyc-kernel start' starts one"])
+        lines += [
+            f"{kernel.name:<{width}}  {kernel.state:<8}  last seen {format_time(kernel.last_seen)}, "
+            f"journal {format_bytes(kernel.journal_bytes)}, "
+            + ("unreadable" if kernel.events is None else f"{kernel.events} events")
+            for kernel in stopped
+        ]
+        self.tell(
+            [vars(kernel) for kernel in (*found, *stopped)],
+            lines or ["no kernel is running; 'rpyc-kernel start' starts one"],
+        )
+        return OK
+
+
+class Forget(Command):
+    """Remove the journal of a kernel that is stopped, and all else that it left. It cannot be brought back.
+
+    Example:
+        rpyc-kernel forget demo --yes
+    """
+
+    is_sure = cli.Flag(["-y", "--yes"], help="do not ask")
+
+    def main(self, name: str) -> int:
+        """Forget it."""
+        archive = next((kernel for kernel in stopped_kernels() if kernel.name == name), None)
+        if not self.is_sure and archive is not None:
+            if not sys.stdin.isatty():
+                raise UsageError(f"the journal of {name!r} would be gone for good; say so with --yes")
+            told = f"{format_bytes(archive.journal_bytes)}, last seen {format_time(archive.last_seen)}"
+            if input(f"Remove the journal of kernel {name!r} ({told}) for good? [y/N] ").strip().lower() not in _YES:
+                print("nothing was removed")
+                return OK
+        forget(name)
+        print(f"kernel {name!r} is forgotten")
         return OK
 
 

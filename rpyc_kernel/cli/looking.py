@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import sys
@@ -11,7 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from plumbum import cli
 
 from rpyc_kernel.cli.application import DEFAULT_NAME, OK, JsonCommand, UsageError
+from rpyc_kernel.client.archive import Archive, has_archive
 from rpyc_kernel.core.contract import Event
+from rpyc_kernel.errors import NoSuchKernel
 from rpyc_kernel.faces.console.control_characters import is_colourful, tame
 from rpyc_kernel.faces.console.render import Renderer
 from rpyc_kernel.faces.console.summaries import summarise_status, summarise_variables
@@ -63,7 +66,7 @@ class Stack(JsonCommand):
 class Log(JsonCommand):
     """Show what happened in a kernel, of all sessions and generations, each event with its number and time.
 
-    With --json each event is an object on a line of its own.
+    With --json each event is an object on a line of its own. A kernel that is stopped is read from its journal.
 
     Examples:
         rpyc-kernel log demo --since 120
@@ -84,8 +87,8 @@ class Log(JsonCommand):
         renderer = Renderer("", is_colourful=is_colourful(sys.stdout), shows_messages=self.shows_messages)
         if self.is_replayed:
             return self._replay(name, renderer)
-        with self.connect(name, joins=False) as kernel:
-            for event in kernel.events(since=self.since, follow=self.is_following):
+        with self._open(name) as events:
+            for event in events:
                 text = json.dumps(event.as_dict()) + "\n" if self.as_json else _describe(event, renderer)
                 if text:
                     sys.stdout.write(text)
@@ -93,14 +96,27 @@ class Log(JsonCommand):
                     sys.stdout.flush()
         return OK
 
+    @contextlib.contextmanager
+    def _open(self, name: str) -> Iterator[Iterator[Event]]:
+        """The events of a kernel; of one that does not run, what its journal holds."""
+        try:
+            kernel = self.connect(name, joins=False)
+        except NoSuchKernel:
+            if not has_archive(name):
+                raise
+            yield Archive(name).events(self.since)
+            return
+        with kernel:
+            yield kernel.events(since=self.since, follow=self.is_following)
+
     def _replay(self, name: str, renderer: Renderer) -> int:
         """Show the recording as it looked on a console then."""
         if self.speed <= 0 or self.is_following:
             raise UsageError(
                 "a replay needs a speed above 0, and ends with what has happened by now; leave out --follow"
             )
-        with self.connect(name, joins=False) as kernel:
-            for event in pace(kernel.events(since=self.since, follow=False), self.speed, time.sleep):
+        with self._open(name) as events:
+            for event in pace(events, self.speed, time.sleep):
                 sys.stdout.write(json.dumps(event.as_dict()) + "\n" if self.as_json else renderer.render(event))
                 sys.stdout.flush()
         return OK

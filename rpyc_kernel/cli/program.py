@@ -11,7 +11,7 @@ from plumbum import cli
 from rpyc_kernel import __version__
 from rpyc_kernel.cli.application import INTERRUPTED, NO_KERNEL, RAISED, USAGE, Application, OutputClosed, UsageError
 from rpyc_kernel.cli.jupyter import Jupyter
-from rpyc_kernel.cli.lifecycle import List, Restart, Start, Stop
+from rpyc_kernel.cli.lifecycle import Forget, List, Restart, Start, Stop
 from rpyc_kernel.cli.looking import Log, Stack, Status, Vars
 from rpyc_kernel.cli.running import Cancel, Exec, Interrupt, Run
 from rpyc_kernel.cli.talking import Console
@@ -37,6 +37,7 @@ _COMMANDS = {
     "stack": Stack,
     "restart": Restart,
     "stop": Stop,
+    "forget": Forget,
     "jupyter": Jupyter,
 }
 
@@ -46,9 +47,10 @@ One live Python interpreter that any number of clients share, leave, and come ba
 Usage: rpyc-kernel COMMAND [SWITCHES] [NAME] ...
 
   start      start a kernel
-  list       list the kernels of this user
+  list       list the kernels of this user; --all: also stopped ones
   stop       end a kernel
   restart    give it a new, empty namespace
+  forget     remove the journal of one that is stopped
 
   console    open a prompt on it; starts it if need be
   exec       run code in it; 'exec NAME - < FILE' reads the code from a file

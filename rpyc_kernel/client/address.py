@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from rpyc_kernel.client.whereabouts import Whereabouts, find
 from rpyc_kernel.errors import ConnectionFailed, NoSuchKernel, RequestError
-from rpyc_kernel.settings import Folders, check_name
-from rpyc_kernel.system import processes
-from rpyc_kernel.system.runtime_folder import RuntimeFolder
+from rpyc_kernel.settings import check_name
 from rpyc_kernel.wire.connection_file import ConnectionFile
+
+_DOOR_S = 3.0
+_LOOK_AGAIN_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -88,20 +91,28 @@ def read_running(name: str) -> ConnectionFile:
     Raises:
         NoSuchKernel: it never ran, has ended, or has lost its hub.
     """
-    folder = RuntimeFolder(Folders.from_environment().runtime / name)
-    if not folder.connection_file.exists():
-        raise NoSuchKernel(f"kernel {name!r} is not running; start it with 'rpyc-kernel start {name}'")
-    file = ConnectionFile.read(folder.connection_file)
-    if folder.has_hub:
-        return file
-    if processes.is_alive(file.worker_pid, file.worker_birth):
+    place = find(name)
+    file = place.file
+    if file is not None and place.has_hub:
+        return _wait_for_door(place, file)
+    if file is not None and place.has_worker:
         raise NoSuchKernel(
             f"the hub of kernel {name!r} is gone, but its worker (process {file.worker_pid}) still holds the "
-            "namespace; "
-            f"take it up again with 'rpyc-kernel start {name}'"
+            f"namespace; take it up again with 'rpyc-kernel start {name}'"
         )
-    seen = time.strftime("%Y-%m-%d %H:%M", time.localtime(folder.connection_file.stat().st_mtime))
-    raise NoSuchKernel(f"kernel {name!r} is not running (last seen {seen}); start it with 'rpyc-kernel start {name}'")
+    seen = place.folder.last_seen
+    told = f" (last seen {time.strftime('%Y-%m-%d %H:%M', time.localtime(seen))})" if seen else ""
+    raise NoSuchKernel(f"kernel {name!r} is not running{told}; start it with 'rpyc-kernel start {name}'")
+
+
+def _wait_for_door(place: Whereabouts, file: ConnectionFile) -> ConnectionFile:
+    """A hub makes a socket that has vanished again; only one with a port can be reached meanwhile."""
+    deadline = time.monotonic() + _DOOR_S
+    pause = threading.Event()
+    while not file.port and not os.path.exists(file.unix) and time.monotonic() < deadline:
+        pause.wait(_LOOK_AGAIN_S)
+        file = place.read_again().file or file
+    return file
 
 
 def _resolve_url(text: str, key: str | None) -> Address:

@@ -8,12 +8,14 @@ import json
 import os
 import select
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rpyc_kernel.client.address import resolve
 from rpyc_kernel.client.interpreter import find_interpreter
+from rpyc_kernel.client.whereabouts import Whereabouts, find, find_all
 from rpyc_kernel.core.contract import Role
-from rpyc_kernel.errors import CallTimeout, KernelError, KernelExists, NoSuchKernel, RequestError, from_name
+from rpyc_kernel.errors import CallTimeout, KernelError, KernelExists, RequestError, from_name
 from rpyc_kernel.settings import (
     DEFAULT_SWITCH_INTERVAL_S,
     ENGINES,
@@ -24,8 +26,9 @@ from rpyc_kernel.settings import (
     check_name,
 )
 from rpyc_kernel.system import processes
-from rpyc_kernel.system.runtime_folder import LOCK_PATIENCE_S, RuntimeFolder
-from rpyc_kernel.wire.connection_file import ConnectionFile
+from rpyc_kernel.system.home import Home
+from rpyc_kernel.system.kernel_folder import LOCK_PATIENCE_S
+from rpyc_kernel.system.runtime_folder import RuntimeFolder
 
 if TYPE_CHECKING:
     from rpyc_kernel.client.kernel import KernelClient
@@ -152,8 +155,8 @@ def launch(
         cwd=os.path.abspath(cwd or os.getcwd()),
     )
     folders = Folders.from_environment()
-    folder = RuntimeFolder(folders.runtime / name)
-    folder.create()
+    place = RuntimeFolder(folders.runtime / name) if is_private else Home(folders.state / name)
+    place.create()
     # Said in full, because the hub runs in another folder, where relative paths would mean something else.
     places = {"RPYC_KERNEL_RUNTIME_DIR": str(folders.runtime), "RPYC_KERNEL_STATE_DIR": str(folders.state)}
     read_end, write_end = os.pipe()
@@ -162,7 +165,7 @@ def launch(
         child = processes.spawn_module(
             "rpyc_kernel.hub",
             [name, json.dumps(options)],
-            cwd=str(folder.path),
+            cwd=str(place.path),
             environment=places,
             pass_descriptors=(write_end,),
         )
@@ -170,7 +173,7 @@ def launch(
         os.close(write_end)
     try:
         importlib.import_module(_CLIENT)
-        answer = _read_answer(read_end, name)
+        answer = _read_answer(read_end, name, place.log_file)
     finally:
         os.close(read_end)
         child.wait()
@@ -212,14 +215,10 @@ def connect(
 def kernels() -> list[KernelInfo]:
     """Return the kernels of this user on this machine: those that run, and those whose worker waits for a hub."""
     found = []
-    runtime = Folders.from_environment().runtime
-    for path in sorted(runtime.iterdir()) if runtime.is_dir() else []:
-        folder = RuntimeFolder(path)
-        file = _read_file(folder)
-        if file is None:
-            continue
-        state = "running" if folder.has_hub else "orphaned" if _has_worker(file) else ""
-        if state:
+    for place in find_all():
+        file = place.file
+        state = "running" if place.has_hub else "orphaned" if place.has_worker else ""
+        if file is not None and state:
             found.append(
                 KernelInfo(
                     file.name, state, file.hub_pid, file.worker_pid, file.generation, file.started, file.host, file.port
@@ -237,26 +236,28 @@ def stop_orphan(name: str, *, patience_s: float = 0.0) -> bool:
     """
     if "://" in name or os.sep in name:
         return False
-    folder = RuntimeFolder(Folders.from_environment().runtime / check_name(name))
-    if not _has_worker(_read_file(folder)) or (folder.has_hub and not patience_s):
+    place = find(check_name(name))
+    if not place.has_worker or (place.has_hub and not patience_s):
         return False
     try:
-        folder.lock(max(patience_s, LOCK_PATIENCE_S))  # or a hub that starts now would take up what is removed here
+        place.folder.lock(max(patience_s, LOCK_PATIENCE_S))  # or a hub that starts now would take up what is removed
     except KernelExists:
         return False
     try:
-        file = _read_file(folder)
-        had_worker = _end_worker(file)
-        if had_worker or file is None:
-            folder.remove()
+        place = place.read_again()
+        had_worker = _end_worker(place)
+        if had_worker or place.file is None:
+            if place.runtime is not None:
+                place.runtime.remove()
+            place.folder.leave()
         return had_worker
     finally:
-        folder.unlock()
+        place.folder.unlock()
 
 
 def kill_worker(name: str) -> bool:
     """End the worker of a kernel, whether or not there is a hub that would start the next; False when there is none."""
-    return _end_worker(_read_file(RuntimeFolder(Folders.from_environment().runtime / check_name(name))))
+    return _end_worker(find(check_name(name)))
 
 
 def user_name() -> str:
@@ -267,22 +268,11 @@ def user_name() -> str:
         return "user"
 
 
-def _read_file(folder: RuntimeFolder) -> ConnectionFile | None:
-    try:
-        return ConnectionFile.read(folder.connection_file)
-    except NoSuchKernel:
-        return None
-
-
-def _has_worker(file: ConnectionFile | None) -> bool:
-    return file is not None and processes.is_alive(file.worker_pid, file.worker_birth)
-
-
-def _end_worker(file: ConnectionFile | None) -> bool:
-    if file is None or file.worker_pid is None or not _has_worker(file):
+def _end_worker(place: Whereabouts) -> bool:
+    if place.file is None or place.file.worker_pid is None or not place.has_worker:
         return False
-    processes.kill(file.worker_pid)
-    processes.Stranger(file.worker_pid).wait()
+    processes.kill(place.file.worker_pid)
+    processes.Stranger(place.file.worker_pid).wait()
     return True
 
 
@@ -295,7 +285,7 @@ def _parse_listen(listen: str) -> tuple[str, int]:
     return host.strip("[]") or _LOCAL, int(port)
 
 
-def _read_answer(descriptor: int, name: str) -> dict[str, Any]:
+def _read_answer(descriptor: int, name: str, log: Path) -> dict[str, Any]:
     data = b""
     answering = select.poll()
     answering.register(descriptor, select.POLLIN)
@@ -307,7 +297,7 @@ def _read_answer(descriptor: int, name: str) -> dict[str, Any]:
             break
         data += piece
     if not data:
-        raise KernelError(f"the hub of kernel {name!r} ended before it was ready; see hub.log in its runtime folder")
+        raise KernelError(f"the hub of kernel {name!r} ended before it was ready; see {log}")
     answer: dict[str, Any] = json.loads(data)
     return answer
 

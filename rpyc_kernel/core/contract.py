@@ -12,7 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+RELEASE: Final = "0.1.0"
 PROTOCOL_VERSION: Final = 1
+WORKER_VERSION: Final = 1
+"""Of what hub and worker say to each other, and of the ring; a hub takes over no worker of another."""
+JOURNAL_VERSION: Final = 1
+"""Of the journal's tables; a journal of a later version is refused, one without a number is of before there was one."""
 MAX_CODE_CHARS: Final = 4 * 1024 * 1024
 MAX_PLAIN_REPR: Final = 4096
 """The longest ``repr`` of a plain value that travels inside its result event, in characters."""

@@ -11,15 +11,16 @@ import json
 import logging
 import os
 import sys
+from dataclasses import replace
 from typing import Any
 
 from rpyc_kernel.errors import KernelError
 from rpyc_kernel.hub import failing
 from rpyc_kernel.hub.log import write_log
+from rpyc_kernel.hub.place import take_place
 from rpyc_kernel.hub.worker_process import WorkerProcess
 from rpyc_kernel.settings import Folders, HubSettings, WorkerSettings, check_name
 from rpyc_kernel.system import processes
-from rpyc_kernel.system.runtime_folder import RuntimeFolder
 
 _log = logging.getLogger("rpyc_kernel.hub")
 
@@ -31,28 +32,25 @@ def main(arguments: list[str]) -> int:
     ready = options.get("ready")
     if ready is not None:
         processes.detach()
+    # Everything the hub makes is this user's alone; what user code makes is as its starter wants it.
+    umask = os.umask(0o077)
+    hub_settings = HubSettings(**options.get("hub", {}))
+    worker_settings = replace(WorkerSettings(**options.get("worker", {})), umask=umask)
     try:
-        check_name(name)
-        folders = Folders.from_environment()
-        folder = RuntimeFolder(folders.runtime / name)
-        folder.create()
-        folder.lock()
+        place = take_place(check_name(name), Folders.from_environment(), is_private=hub_settings.is_private)
     except KernelError as error:
         _answer(ready, {"error": type(error).__name__, "message": str(error)})
         sys.stderr.write(f"{error}\n")
         return 2
-    write_log(folder.log_file)
+    write_log(place.home.log_file)
     failing.watch_threads()
-    hub_settings = HubSettings(**options.get("hub", {}))
-    worker_settings = WorkerSettings(**options.get("worker", {}))
-    journal = (folder.path if hub_settings.is_private else folders.state / name) / "journal.sqlite"
     spare = None
     try:
-        spare = None if folder.worker_socket.exists() else WorkerProcess(folder, hub_settings, worker_settings)
+        spare = None if place.has_worker else WorkerProcess(place.folder, hub_settings, worker_settings)
         # Imported only now: the worker's process does its own importing meanwhile.
         from rpyc_kernel.hub.running import run
 
-        run(name, folder, journal, hub_settings, worker_settings, spare, lambda: _answer(ready, {}))
+        run(place, hub_settings, worker_settings, spare, lambda: _answer(ready, {}))
     except (KernelError, OSError) as error:
         _answer(ready, {"error": type(error).__name__, "message": str(error)})
         _log.error("%s", error)

@@ -24,7 +24,7 @@ from typing import Any
 
 from rpyc_kernel.core import actions, events
 from rpyc_kernel.core.actions import Action, Record
-from rpyc_kernel.core.contract import PROTOCOL_VERSION, UNFINISHED, Kind, Outcome
+from rpyc_kernel.core.contract import PROTOCOL_VERSION, RELEASE, UNFINISHED, Kind, Outcome
 from rpyc_kernel.core.kernel_state import Decision, KernelState
 from rpyc_kernel.errors import KernelError
 from rpyc_kernel.hub import failing
@@ -93,6 +93,7 @@ class Hub:
             folder,
             settings,
             worker_settings,
+            spawned=worker_changed,
             started=self._worker_started,
             died=self._worker_died,
             deliver=self._deliver,
@@ -108,7 +109,7 @@ class Hub:
         restored = self.journal.restored()
         self._state.restore(restored)
         adopted = self.supervisor.adopt(self.journal.ring_position)
-        self.post([Record(Kind.HUB_STARTED, None, None, {"pid": os.getpid(), "version": PROTOCOL_VERSION})])
+        self.post([Record(Kind.HUB_STARTED, None, None, _describe_hub())])
         if adopted is None:
             self.supervisor.salvage(restored.generation, self.journal.ring_position(restored.generation))
             self._decide(lambda: self._state.start())
@@ -230,7 +231,10 @@ class Hub:
         self.tell(lambda state: state.handle_grace_elapsed(events.GraceElapsed(execution)))
 
     def _report_stack(self, execution: int, session: str | None) -> None:
-        stack = self.supervisor.dump_stacks(_STACK_TIMEOUT_S) or "(no stack came)"
+        try:
+            stack = self.supervisor.ask_stack(_STACK_TIMEOUT_S).result()
+        except KernelError as error:
+            stack = f"({error})"
         self.post([Record(Kind.INTERRUPT_UNANSWERED, execution, session, {"stack": stack})])
 
     def _after(self, delay_s: float, do: Callable[[], None]) -> None:
@@ -252,6 +256,10 @@ class Hub:
             timer.cancel()
         self.supervisor.join()
         self.journal.close()
+
+
+def _describe_hub() -> dict[str, Any]:
+    return {"pid": os.getpid(), "version": PROTOCOL_VERSION, "release": RELEASE}
 
 
 def _note_stop(stop: actions.StopHub) -> Record:

@@ -21,6 +21,8 @@ import weakref
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
 
 from rpyc_kernel.errors import ConnectionFailed, KernelError, RequestError
 from rpyc_kernel.hub import service
@@ -28,7 +30,7 @@ from rpyc_kernel.hub.hub import Hub
 from rpyc_kernel.hub.log import Sparing
 from rpyc_kernel.settings import HubSettings
 from rpyc_kernel.system.descriptors import max_descriptors
-from rpyc_kernel.system.runtime_folder import RuntimeFolder
+from rpyc_kernel.system.runtime_folder import RuntimeFolder, listen
 from rpyc_kernel.wire import handshake
 from rpyc_kernel.wire.budget import Budget
 from rpyc_kernel.wire.connection import serve_values
@@ -81,19 +83,48 @@ class Server:
         self._max_proven = min(settings.max_connections, room - 2 * self._max_strangers)
         self._wake_in, self._wake_out = os.pipe()
         os.set_blocking(self._wake_out, False)
+        self._folder = folder
         self._listeners: list[tuple[socket.socket, Callable[[socket.socket], None]]] = []
+        self._doors: dict[Path, int] = {}
+        self._new_doors: SimpleQueue[list[tuple[socket.socket, Callable[[socket.socket], None]]]] = SimpleQueue()
         self.port = 0
         try:
             if settings.host:
                 self._listeners.append((_listen_tcp(settings.host, settings.port), self._serve_proven))
                 self.port = int(self._listeners[0][0].getsockname()[1])
-            self._listeners.append((_listen_unix(str(folder.hub_socket)), self._serve_proven))
-            self._listeners.append((_listen_unix(str(folder.rpyc_socket)), self._serve_stock))
+            self._listeners += self._listen_in_folder()
         except OSError as error:
             for listener, _ in self._listeners:
                 listener.close()
             raise RequestError(f"cannot listen on {settings.host}:{settings.port}: {error}") from None
         self._thread = threading.Thread(target=self._accept, name="hub-accept", daemon=True)
+
+    @property
+    def has_doors(self) -> bool:
+        """Whether the unix sockets stand where clients look for them."""
+        return all(_inode_of(path) == inode for path, inode in self._doors.items())
+
+    def reopen_doors(self) -> None:
+        """Make the unix sockets anew, where the folder stands now; whoever is inside stays.
+
+        Raises:
+            OSError: it cannot be done.
+        """
+        self._new_doors.put(self._listen_in_folder())
+        os.write(self._wake_out, b"+")
+
+    def _listen_in_folder(self) -> list[tuple[socket.socket, Callable[[socket.socket], None]]]:
+        listeners: list[tuple[socket.socket, Callable[[socket.socket], None]]] = []
+        serving = {self._folder.hub_socket: self._serve_proven, self._folder.rpyc_socket: self._serve_stock}
+        try:
+            for path, serve in serving.items():
+                listeners.append((listen(path, _BACKLOG), serve))
+        except OSError:
+            for listener, _ in listeners:
+                listener.close()
+            raise
+        self._doors = {path: _inode_of(path) for path in serving}
+        return listeners
 
     def start(self, hub: Hub) -> None:
         """Begin to accept clients of ``hub``."""
@@ -141,6 +172,7 @@ class Server:
         with selectors.DefaultSelector() as selector:
             selector.register(self._wake_in, selectors.EVENT_READ, None)
             while True:
+                self._change_doors(selector)
                 self._watch_doors(selector)
                 for key, _ in selector.select():
                     if key.data is not None:
@@ -159,6 +191,17 @@ class Server:
                 selector.register(listener, selectors.EVENT_READ, (listener, serve))
             elif not has_room and listener in watched:
                 selector.unregister(listener)
+
+    def _change_doors(self, selector: selectors.BaseSelector) -> None:
+        """Take new unix sockets instead of the old ones, which nobody can find any more."""
+        while not self._new_doors.empty():
+            fresh = self._new_doors.get()
+            for listener, _ in self._listeners:
+                if listener.family == socket.AF_UNIX:
+                    if listener in selector.get_map():
+                        selector.unregister(listener)
+                    listener.close()
+            self._listeners = [entry for entry in self._listeners if entry[0].family != socket.AF_UNIX] + fresh
 
     def _accept_one(self, listener: socket.socket, serve: Callable[[socket.socket], None]) -> None:
         try:
@@ -281,9 +324,8 @@ def _listen_tcp(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family, backlog=_BACKLOG)
 
 
-def _listen_unix(path: str) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(path)
-    os.chmod(path, 0o600)
-    listener.listen(_BACKLOG)
-    return listener
+def _inode_of(path: Path) -> int:
+    try:
+        return path.lstat().st_ino
+    except OSError:
+        return 0

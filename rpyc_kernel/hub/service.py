@@ -15,7 +15,7 @@ from typing import Any
 from rpyc_kernel.core import events
 from rpyc_kernel.core.contract import PROTOCOL_VERSION, Force, Lane, Role, Scope, freeze
 from rpyc_kernel.core.form import Form
-from rpyc_kernel.errors import RequestError, WorkerBusy
+from rpyc_kernel.errors import RequestError
 from rpyc_kernel.hub.arguments import Call, Code, FormPairs
 from rpyc_kernel.hub.hub import Hub
 from rpyc_kernel.hub.questions import Questions
@@ -199,14 +199,7 @@ class HubService(Questions):
 
     def exposed_stack(self, timeout_s: float = 2.0) -> Future[str]:
         """Every thread's stack, innermost call first; also while a C call holds the interpreter lock."""
-
-        def dump() -> str:
-            stack = self._hub.supervisor.dump_stacks(max(0.1, min(timeout_s, 30.0)))
-            if stack is None:
-                raise WorkerBusy("no stack came: the worker is gone, starting, or stopped by the system")
-            return stack
-
-        return self._later.submit(dump)
+        return self._hub.supervisor.ask_stack(max(0.1, min(timeout_s, 30.0)))
 
 
 def join(hub: Hub, session: str, name: str, role: str = Role.USER) -> bool:

@@ -14,10 +14,11 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rpyc_kernel.core.contract import Kind, WireEvent
+from rpyc_kernel.core.contract import JOURNAL_VERSION, Kind, WireEvent
 from rpyc_kernel.core.payloads import load_payload
 from rpyc_kernel.hub.recovery import CONCERNING, TELLING, Recovery
 from rpyc_kernel.hub.rows import check_row
+from rpyc_kernel.system.home import check_journal_version
 
 _OPENING_S = 5.0
 _PATIENCE_MS = 50
@@ -58,6 +59,7 @@ class Store:
         path: the file; its folder is made.
 
     Raises:
+        RequestError: a later release wrote it.
         sqlite3.Error: it cannot be opened, or is no journal.
         OSError: its folder cannot be made.
     """
@@ -68,7 +70,11 @@ class Store:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with contextlib.ExitStack() as opened:
             self.writer = self._open(opened)
-            self.writer.executescript(_SCHEMA)
+            version = int(self.writer.execute("PRAGMA user_version").fetchone()[0])
+            check_journal_version(path, version)
+            self.writer.executescript(_SCHEMA)  # which adds what journals of before have not
+            if version != JOURNAL_VERSION:
+                self.writer.execute(f"PRAGMA user_version={JOURNAL_VERSION}")
             self.reader = self._open(opened)
             self._searcher = self._open(opened)
             self.last: int = self.writer.execute("SELECT max(seq) FROM events").fetchone()[0] or 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -13,17 +14,18 @@ from typing import Any
 from rpyc_kernel.core import events
 from rpyc_kernel.core.contract import Force, Lane
 from rpyc_kernel.core.form import Form
-from rpyc_kernel.errors import KernelDied
+from rpyc_kernel.errors import KernelDied, WorkerBusy
 from rpyc_kernel.hub.pump import BATCH_BYTES, Pump, Report, read_reports
 from rpyc_kernel.hub.worker_link import WorkerLink
 from rpyc_kernel.hub.worker_process import WorkerProcess
 from rpyc_kernel.settings import HubSettings, WorkerSettings
 from rpyc_kernel.system import processes, ring
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
+from rpyc_kernel.system.stacks import Stacks
 
 _log = logging.getLogger(__name__)
 _GREETING_S = 60.0
-_FAULT = "Fatal Python error"
+_TAKE_OVER_S = 10.0
 
 
 class Supervisor:
@@ -33,6 +35,7 @@ class Supervisor:
         folder: the kernel's runtime folder.
         hub_settings: which interpreter, where.
         worker_settings: handed to the worker.
+        spawned: told the process and the generation of a worker before it may live on without a hub.
         started: told when a worker is ready.
         died: told when one is gone and all its output was delivered.
         deliver: takes its output.
@@ -47,6 +50,7 @@ class Supervisor:
         hub_settings: HubSettings,
         worker_settings: WorkerSettings,
         *,
+        spawned: Callable[[int, int], None],
         started: Callable[[events.WorkerStarted], None],
         died: Callable[[events.WorkerDied], None],
         deliver: Callable[[list[Report], int, ring.RingReader, int], None],
@@ -58,6 +62,7 @@ class Supervisor:
         self._folder = folder
         self._hub_settings = hub_settings
         self._worker_settings = worker_settings
+        self._spawned = spawned
         self._started = started
         self._died = died
         self._deliver = deliver
@@ -67,6 +72,7 @@ class Supervisor:
         self._link: WorkerLink | None = None
         self._is_up = threading.Event()
         self._ring: ring.RingReader | None = None
+        self._stacks: Stacks | None = None
         self._pid: int | None = None
         self._generation = 0
         self._memory_bytes: int | None = None
@@ -99,21 +105,35 @@ class Supervisor:
 
         Args:
             ring_position: where to read on in the ring of a generation.
+
+        Raises:
+            WorkerBusy: it lives and does not answer; a second one beside it would be another kernel.
+            VersionMismatch: it is of another release.
         """
         if self._spare is not None or not self._folder.worker_socket.exists():
             return None
         try:
-            link = WorkerLink(self._folder.worker_socket, timeout_s=10.0)
+            link = WorkerLink(self._folder.worker_socket, timeout_s=_TAKE_OVER_S)
+        except TimeoutError:
+            raise WorkerBusy("the worker of the hub before lives, but does not answer") from None
         except OSError as error:
             _log.info("no worker to take over: %s", error)
             return None
         greeting = link.greeting
         generation = int(greeting["generation"])
         self._generation = generation
-        self._ring = ring.RingReader(self._folder.ring(generation), ring_position(generation))
-        self._link, self._pid = link, int(greeting["pid"])
+        self._pid = int(greeting["pid"])
+        self._take_files(link, ring_position(generation))
+        self._link = link
         self._is_up.set()
         return _started(greeting, adopted=True)
+
+    def _take_files(self, link: WorkerLink, position: int) -> None:
+        """Take the worker's ring and stacks, by the descriptors it sent: their names may be gone."""
+        assert self._pid is not None
+        self._ring = ring.RingReader(link.ring_descriptor, position)
+        os.close(link.ring_descriptor)
+        self._stacks = Stacks(self._pid, link.stacks_descriptor)
 
     def salvage(self, generation: int, position: int) -> None:
         """Deliver what a worker that died without a hub had produced."""
@@ -156,6 +176,7 @@ class Supervisor:
             self._died(events.WorkerDied(f"it could not be started: {error}", time.time()))
             return
         started = _started(link.greeting, adopted=False)
+        self._take_files(link, 0)
         assert self._ring is not None
         pump = self._pump(link, self._ring, generation)
         with self._lock:
@@ -167,13 +188,15 @@ class Supervisor:
 
     def _spawn(self, generation: int) -> tuple[processes.Child, WorkerLink]:
         folder = self._folder
+        folder.settle()
         for path in folder.worker_files():  # of earlier generations, whose output is in the journal by now
             path.unlink(missing_ok=True)
         ring.create(folder.ring(generation), self._worker_settings.ring_bytes)
-        self._ring = ring.RingReader(folder.ring(generation), 0)
         process, self._spare = self._spare, None
         process = process or WorkerProcess(folder, self._hub_settings, self._worker_settings)
         self._pid = process.child.pid
+        # Until it is told its generation, a worker ends with its hub. From then on others must know of it.
+        self._spawned(self._pid, generation)
         process.tell(generation)
         try:
             link = WorkerLink(folder.worker_socket, timeout_s=_GREETING_S)
@@ -210,25 +233,20 @@ class Supervisor:
             self._is_up.clear()
             link, self._link = self._link, None
             self._ring = None  # not closed: the hub may still have a position in it to give back
+            stacks, self._stacks = self._stacks, None
             self._pid = None
         if link is not None:
             link.close()
-        stack = self._last_words()
+        stack = ""
+        if stacks is not None:
+            stack = stacks.read_fault()
+            stacks.close()
         memory, self._memory_bytes = self._memory_bytes, None
         self._died(
             events.WorkerDied(
                 ending.reason, time.time(), stack, memory, ending.peak_memory_bytes, exit_code=ending.exit_code
             )
         )
-
-    def _last_words(self) -> str:
-        """What the fault handler wrote when a fault killed the worker, without what it wrote on request."""
-        try:
-            text = self._folder.stacks(self._generation).read_text("utf-8", "replace")
-        except OSError:
-            return ""
-        start = text.rfind(_FAULT)
-        return text[start:] if start >= 0 else ""
 
     def join(self) -> None:
         """Wait for the thread of the last worker."""
@@ -289,11 +307,14 @@ class Supervisor:
         future.set_exception(KernelDied("there is no worker at the moment; wait for it, or restart the kernel"))
         return future
 
-    def dump_stacks(self, timeout_s: float) -> str | None:
-        """Every thread's stack, also while a C call holds the interpreter lock; None when none came in time."""
-        if self._pid is None:
-            return None
-        return processes.dump_stacks(self._pid, self._folder.stacks(self._generation), timeout_s)
+    def ask_stack(self, timeout_s: float) -> Future[str]:
+        """Every thread's stack, also while a C call holds the interpreter lock; `WorkerBusy` when none came in time."""
+        stacks = self._stacks
+        if stacks is not None:
+            return stacks.ask(timeout_s)
+        future: Future[str] = Future()
+        future.set_exception(WorkerBusy("there is no worker at the moment, or it is starting; ask again when it is up"))
+        return future
 
     def kill(self, is_idle: bool) -> None:
         """End the worker: an idle one may run its ``atexit`` functions for a while, a busy one gets SIGTERM first."""

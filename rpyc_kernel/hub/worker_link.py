@@ -13,13 +13,15 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from rpyc_kernel.errors import KernelDied, WorkerBusy, from_name
+from rpyc_kernel.core.contract import RELEASE, WORKER_VERSION
+from rpyc_kernel.errors import KernelDied, VersionMismatch, WorkerBusy, from_name
 from rpyc_kernel.system import frames
 
 _log = logging.getLogger(__name__)
 _SENT_AT_ONCE_CHARS = 16_000
 _MAX_PENDING = 64
 _MAX_UNSENT = 32
+_DESCRIPTORS = 4
 
 
 class WorkerLink:
@@ -29,23 +31,35 @@ class WorkerLink:
         path: the worker's socket.
         timeout_s: how long the worker may take to greet.
 
+    Attributes:
+        greeting: what the worker said of itself.
+        output_descriptors: the read ends of its standard output and error.
+        ring_descriptor: the ring, whose name may be gone.
+        stacks_descriptor: the file with its stacks.
+
     Raises:
+        TimeoutError: the worker does not greet in time.
         OSError: nobody listens there, or the worker went away before it greeted.
+        VersionMismatch: it is of another release, with which this one cannot speak.
     """
 
     def __init__(self, path: Path, timeout_s: float) -> None:
         with contextlib.ExitStack() as opened:
-            self.run_socket = opened.enter_context(_connect(path, "run"))
-            self._control = opened.enter_context(_connect(path, "control"))
+            self.run_socket = opened.enter_context(_connect(path, "run", timeout_s))
+            self._control = opened.enter_context(_connect(path, "control", timeout_s))
             self._reader = frames.FrameReader(self._control)
-            self._control.settimeout(timeout_s)
             try:
                 self.greeting: dict[str, Any] = self._reader.receive()
             except EOFError as error:
+                if isinstance(error.__cause__, TimeoutError):
+                    raise error.__cause__ from None
                 raise OSError(f"the worker did not greet: {error}") from error
-            self._control.settimeout(None)
+            _check_version(self.greeting, self._reader.descriptors)
+            for sock in (self.run_socket, self._control):
+                sock.settimeout(None)
             opened.pop_all()
-        self.output_descriptors = tuple(self._reader.descriptors)
+        *outputs, self.ring_descriptor, self.stacks_descriptor = self._reader.descriptors
+        self.output_descriptors = tuple(outputs)
         self._outgoing: SimpleQueue[tuple[bytes, tuple[int, ...]] | None] = SimpleQueue()
         self._closing = threading.Lock()
         self._numbers = itertools.count(1)
@@ -151,11 +165,33 @@ class WorkerLink:
                 future.set_exception(KernelDied("the worker ended before it answered"))
 
 
-def _connect(path: Path, channel: str) -> socket.socket:
+def _check_version(greeting: dict[str, Any], descriptors: list[int]) -> None:
+    """Refuse a worker that speaks otherwise; nothing of what it says is guessed at."""
+    version = greeting.get("version", 0)
+    if version == WORKER_VERSION:
+        if len(descriptors) != _DESCRIPTORS:
+            raise OSError("the worker's descriptors did not arrive; this process has too many open")
+        if greeting["release"] != RELEASE:
+            _log.warning("the worker is of release %s, this hub of %s", greeting["release"], RELEASE)
+        return
+    for descriptor in descriptors:
+        os.close(descriptor)
+    raise VersionMismatch(
+        f"the worker (process {greeting.get('pid', 'unknown')}) is of release {greeting.get('release', 'unknown')} and "
+        f"speaks version {version} of the workers' protocol; this is release {RELEASE}, which speaks version "
+        f"{WORKER_VERSION}"
+    )
+
+
+def _connect(path: Path, channel: str, timeout_s: float) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(timeout_s)
     try:
         sock.connect(str(path))
         frames.send(sock, channel)
+    except BlockingIOError:  # those who came before were not let in yet
+        sock.close()
+        raise TimeoutError("the worker lets nobody in") from None
     except OSError:
         sock.close()
         raise

@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 from dataclasses import asdict
 
+from rpyc_kernel.core.contract import WORKER_VERSION
 from rpyc_kernel.settings import HubSettings, WorkerSettings
 from rpyc_kernel.system import processes
-from rpyc_kernel.system.runtime_folder import RuntimeFolder
+from rpyc_kernel.system.runtime_folder import RuntimeFolder, listen
+
+_BACKLOG = 8
 
 
 class WorkerProcess:
@@ -31,11 +33,8 @@ class WorkerProcess:
 
     def __init__(self, folder: RuntimeFolder, hub_settings: HubSettings, settings: WorkerSettings) -> None:
         self._settings = settings
-        folder.worker_socket.unlink(missing_ok=True)
         with contextlib.ExitStack() as on_failure, contextlib.ExitStack() as child_only:
-            listener = child_only.enter_context(socket.socket(socket.AF_UNIX))
-            listener.bind(str(folder.worker_socket))
-            listener.listen(8)
+            listener = child_only.enter_context(listen(folder.worker_socket, _BACKLOG))
             standard_input, self._input = os.pipe()
             out, standard_output = os.pipe()
             err, standard_error = os.pipe()
@@ -55,12 +54,14 @@ class WorkerProcess:
                 stdout=standard_output,
                 stderr=standard_error,
                 pass_descriptors=(listener.fileno(), out, err),
+                umask=settings.umask,
             )
             on_failure.pop_all()
 
     def tell(self, generation: int) -> None:
         """Tell the worker which generation it is; its ring must be there. One that is gone is found out later."""
-        told = json.dumps({"generation": generation, "settings": asdict(self._settings)}).encode()
+        message = {"version": WORKER_VERSION, "generation": generation, "settings": asdict(self._settings)}
+        told = json.dumps(message).encode()
         try:
             while told:
                 told = told[os.write(self._input, told) :]

@@ -15,9 +15,6 @@ from pathlib import Path
 
 from rpyc_kernel.system.originals import select, threading, time
 
-STACK_SIGNAL: int = signal.SIGRTMIN + 5 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
-"""Makes a worker's fault handler write all stacks, also while a C call holds the interpreter lock."""
-
 INTERRUPT_SIGNAL: int = signal.SIGRTMIN + 6 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR1
 """Says that the hub wants an execution interrupted. Not SIGINT: that one is the user's own, as in any program."""
 
@@ -26,8 +23,6 @@ NUDGE_SIGNAL: int = signal.SIGURG
 
 _MAX_CHILDREN = 4096
 _ENDING_S = 0.25
-_STACK_END = (b"_run_module_as_main\n", b"  ...\n")
-"""The main thread comes last, and its outermost frame is runpy's; very deep stacks end in dots."""
 
 
 @dataclass(frozen=True)
@@ -246,6 +241,7 @@ def spawn_module(
     stdout: int = subprocess.DEVNULL,
     stderr: int = subprocess.DEVNULL,
     pass_descriptors: tuple[int, ...] = (),
+    umask: int = -1,
 ) -> Child:
     """Start ``python -m module`` in a session of its own, so that no terminal's Ctrl-C reaches it.
 
@@ -263,6 +259,7 @@ def spawn_module(
         env={**os.environ, **_path_to_this_package(), **(environment or {})},
         pass_fds=pass_descriptors,
         start_new_session=True,
+        umask=umask,
     )
     return Child(process)
 
@@ -274,26 +271,3 @@ def _path_to_this_package() -> dict[str, str]:
     if root != os.getcwd() or root in known:
         return {}
     return {"PYTHONPATH": os.pathsep.join(filter(None, (root, *known)))}
-
-
-def dump_stacks(pid: int, file: Path, timeout_s: float) -> str | None:
-    """Have a process that registered `STACK_SIGNAL` write every thread's stack to ``file``, and return it.
-
-    Needs nothing of the process but that the system runs it. None when no stack came in time.
-    """
-    try:
-        before = file.stat().st_size
-        os.kill(pid, STACK_SIGNAL)
-    except OSError:
-        return None
-    deadline = time.monotonic() + timeout_s
-    pause = threading.Event()
-    text = b""
-    while time.monotonic() < deadline:
-        with file.open("rb") as opened:
-            opened.seek(before)
-            text = opened.read()
-        if text.endswith(_STACK_END):
-            break
-        pause.wait(0.002)
-    return text.decode("utf-8", "replace") or None

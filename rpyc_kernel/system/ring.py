@@ -100,15 +100,15 @@ def _reserve(fd: int, size: int) -> None:
 class _Mapping:
     """The file, mapped."""
 
-    def __init__(self, path: Path) -> None:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    def __init__(self, file: Path | int) -> None:
+        fd = os.dup(file) if isinstance(file, int) else os.open(file, os.O_RDWR | os.O_CLOEXEC)
         try:
             self.memory = mmap.mmap(fd, 0)
         finally:
             os.close(fd)
         self.words = memoryview(self.memory)[:HEADER_BYTES].cast("Q")
         if self.words[WORD_MAGIC] != MAGIC:
-            raise ValueError(f"{path} is not an output ring")
+            raise ValueError(f"{file} is not an output ring")
         self.capacity = self.words[WORD_CAPACITY]
 
     def close(self) -> None:
@@ -205,10 +205,15 @@ class RingWriter:
 
 
 class RingReader:
-    """The hub's end: read from a position, then say up to where everything is safe."""
+    """The hub's end: read from a position, then say up to where everything is safe.
 
-    def __init__(self, path: Path, position: int | None = None) -> None:
-        self._mapping = _Mapping(path)
+    Args:
+        file: the ring file, or a descriptor of it that the caller closes: the folder may have lost the file.
+        position: where to read on.
+    """
+
+    def __init__(self, file: Path | int, position: int | None = None) -> None:
+        self._mapping = _Mapping(file)
         self.words = self._mapping.words
         self._lock = threading.Lock()
         # What is before the tail was given back to the producer, who may have written over it.

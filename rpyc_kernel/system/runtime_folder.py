@@ -1,34 +1,60 @@
-"""Where a running kernel is found: one private folder per name, with its sockets, ring and connection file."""
+"""What a running kernel needs and can make again: its sockets, its ring, and what is too large for the ring.
+
+The folder may vanish at any time, as all of them do when a user logs out. So nothing is kept here that cannot be made
+again, and the folder can stand somewhere else from then on.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import hashlib
 import os
 import stat
 from pathlib import Path
 
-from rpyc_kernel.errors import KernelExists, RequestError
-from rpyc_kernel.system.originals import threading, time
+from rpyc_kernel.errors import RequestError
+from rpyc_kernel.settings import last_resort
+from rpyc_kernel.system.home import Home
+from rpyc_kernel.system.originals import socket
 
 _MAX_SOCKET_PATH = 103
 """macOS allows 104 bytes with the final NUL, Linux 108."""
-LOCK_PATIENCE_S = 0.1
-"""For those who only look whether a lock is held, and for a hub that is removing its folder."""
+_DIGEST_CHARS = 8
 
 
-class RuntimeFolder:
-    """The paths of one kernel. Nobody but their owner can enter the folder."""
+class RuntimeFolder(Home):
+    """The paths of one running kernel, wherever the folder stands at the moment.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.connection_file = path / "kernel.json"
-        self.hub_socket = path / "hub.sock"
-        self.rpyc_socket = path / "rpyc.sock"
-        self.worker_socket = path / "worker.sock"
-        self.log_file = path / "hub.log"
-        self._lock_file = path / "hub.lock"
-        self._lock: int | None = None
+    A private kernel has no other home than this.
+    """
+
+    MADE = (
+        *Home.MADE,
+        "hub.sock",
+        "rpyc.sock",
+        "worker.sock",
+        "ring-[0-9]*",
+        "stacks-[0-9]*",
+        "spill-[0-9]*",
+        "cell-[0-9]*",
+        "ipykernel_cell-[0-9]*",
+    )
+    VARIABLE = "RPYC_KERNEL_RUNTIME_DIR"
+
+    @property
+    def hub_socket(self) -> Path:
+        """Where the hub listens."""
+        return self.path / "hub.sock"
+
+    @property
+    def rpyc_socket(self) -> Path:
+        """Where the hub listens for stock RPyC clients."""
+        return self.path / "rpyc.sock"
+
+    @property
+    def worker_socket(self) -> Path:
+        """Where the worker listens for hubs."""
+        return self.path / "worker.sock"
 
     def ring(self, generation: int) -> Path:
         """The output ring of a generation."""
@@ -52,15 +78,28 @@ class RuntimeFolder:
 
     def worker_files(self) -> list[Path]:
         """What workers of all generations have left: rings, stacks, spilled events, sources for debuggers."""
-        return [
-            path for path in self.path.iterdir() if path.name.startswith(("ring-", "stacks-", "spill-", "ipykernel_"))
-        ]
+        return [path for path in self.files() if path.name.startswith(("ring-", "stacks-", "spill-", "ipykernel_"))]
+
+    def write_spill(self, generation: int, number: int, data: bytes) -> None:
+        """Keep one event that is too large for the ring.
+
+        Raises:
+            OSError: there is no room for it.
+        """
+        try:
+            fd = os.open(self.spill(generation, number), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        except FileNotFoundError:  # the folder has vanished, and the hub has not noticed yet
+            with contextlib.suppress(RequestError):
+                self.create()
+            fd = os.open(self.spill(generation, number), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
 
     def create(self) -> None:
         """Make the folder for this user alone.
 
         Raises:
-            RequestError: somebody else owns it, or its path is too long for a socket.
+            RequestError: it cannot be made or is not ours to use, or its path is too long for a socket.
         """
         longest = str(self.worker_socket)
         if len(os.fsencode(longest)) > _MAX_SOCKET_PATH:
@@ -68,84 +107,73 @@ class RuntimeFolder:
                 f"{longest} is longer than the {_MAX_SOCKET_PATH} bytes a socket may have; "
                 "use a shorter kernel name or set RPYC_KERNEL_RUNTIME_DIR to a shorter folder"
             )
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.path.mkdir(mode=0o700, exist_ok=True)
-        found = self.path.stat()
-        if found.st_uid != os.getuid():
-            raise RequestError(f"{self.path} belongs to another user; set RPYC_KERNEL_RUNTIME_DIR to a folder of yours")
-        if stat.S_IMODE(found.st_mode) & 0o077:
-            self.path.chmod(0o700)
+        if self.path.parent == last_resort():
+            _claim(self.path.parent)
+        super().create()
 
-    def lock(self, patience_s: float = LOCK_PATIENCE_S) -> None:
-        """Become the one hub of this kernel, until `unlock` or the process's end.
-
-        Args:
-            patience_s: for how many seconds to wait for another's end.
+    def settle(self) -> None:
+        """Make the folder, or another one where this one can no longer stand; `path` says where it is then.
 
         Raises:
-            KernelExists: another hub is.
+            RequestError: it can stand nowhere.
         """
-        deadline = time.monotonic() + patience_s
-        pause = threading.Event()
-        while not self._try_lock():
-            if time.monotonic() >= deadline:
-                raise KernelExists(
-                    f"kernel {self.path.name!r} is running already; connect to it, or stop it first "
-                    f"with 'rpyc-kernel stop {self.path.name}'"
-                )
-            pause.wait(0.01)
-
-    def _try_lock(self) -> bool:
         try:
-            fd = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except FileNotFoundError:
-            self.create()  # the hub before removed its folder just now
-            return False
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # A lock on a file that was removed meanwhile keeps nobody out.
-            is_ours = os.path.samestat(os.fstat(fd), self._lock_file.stat())
-        except OSError:
-            is_ours = False
-        if not is_ours:
-            os.close(fd)
-            return False
-        self._lock = fd
-        return True
-
-    def unlock(self) -> None:
-        """Leave the kernel to others again."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+            self.create()
+        except RequestError as error:
+            refuge = self.refuge
+            if refuge == self.path:
+                raise
+            there = RuntimeFolder(refuge)
+            try:
+                there.create()
+            except RequestError:
+                raise error from None
+            self.unlock()
+            self.path = refuge
 
     @property
-    def has_hub(self) -> bool:
-        """Whether a living hub holds the lock."""
-        try:
-            fd = os.open(self._lock_file, os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-        finally:
-            os.close(fd)
-        return False
+    def refuge(self) -> Path:
+        """Where the folder goes when nothing can be made in its place any more; hub and worker both know it."""
+        top = last_resort()
+        if self.path.parent == top:
+            return self.path
+        digest = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:_DIGEST_CHARS]
+        return top / f"{self.path.name}-{digest}"
 
-    def clear(self, keep: tuple[Path, ...] = ()) -> None:
-        """Remove what an earlier life of this kernel left, but for ``keep``, the lock and the log."""
-        kept = {self._lock_file, self.log_file, *keep}
-        for path in self.path.iterdir():
-            if path not in kept:
-                with contextlib.suppress(OSError):
-                    path.unlink()
 
-    def remove(self) -> None:
-        """Remove the folder with everything in it; the lock goes last."""
-        with contextlib.suppress(OSError):
-            self.clear()
-            self.log_file.unlink(missing_ok=True)
-            self._lock_file.unlink(missing_ok=True)
-            self.path.rmdir()
+def listen(path: Path, backlog: int) -> socket.socket:
+    """Listen on a unix socket of this user alone, in place of whatever listened there.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            if stat.S_ISSOCK(path.lstat().st_mode):
+                path.unlink()
+        listener.bind(str(path))
+        os.chmod(path, 0o600)
+        listener.listen(backlog)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _claim(folder: Path) -> None:
+    """Make a folder where everybody can make folders, so that nobody else's is taken for it.
+
+    Raises:
+        RequestError: somebody else made it.
+    """
+    try:
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        found = folder.lstat()
+    except OSError as error:
+        raise RequestError(f"the folder {folder} cannot be made: {error}") from None
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise RequestError(f"{folder} belongs to another user; set RPYC_KERNEL_RUNTIME_DIR to a folder of yours")
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        folder.chmod(0o700)

@@ -26,6 +26,7 @@ class ConnectionFile:
         generation: the worker's generation.
         started: seconds since the epoch.
         protocol: the version of the protocol the hub speaks.
+        home: the folder with the kernel's lock and journal, "" where it is the one that holds this file.
         worker_birth: tells the worker's process from a later one of the same number, "" where the system does not.
     """
 
@@ -40,6 +41,7 @@ class ConnectionFile:
     started: float = field(default_factory=time.time)
     protocol: int = PROTOCOL_VERSION
     worker_birth: str = ""
+    home: str = ""
 
     def write(self, path: Path) -> None:
         """Replace the file in one step; nobody ever reads half of it."""

@@ -18,12 +18,12 @@ from rpyc_kernel.system import originals
 if __name__ == "__main__":  # before the imports below, which take from there what the kernel needs
     originals.set_apart()
 
-from rpyc_kernel.core.contract import Kind
+from rpyc_kernel.core.contract import RELEASE, WORKER_VERSION, Kind
 from rpyc_kernel.settings import WorkerSettings
 from rpyc_kernel.system import ring
 from rpyc_kernel.system.originals import json, logging, socket, threading
-from rpyc_kernel.system.processes import STACK_SIGNAL
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
+from rpyc_kernel.system.stacks import STACK_SIGNAL
 from rpyc_kernel.worker import debugging, forks, leaving, printing
 from rpyc_kernel.worker.capture import Stream, current_execution, follow_threads
 from rpyc_kernel.worker.comms import Comms
@@ -46,11 +46,19 @@ def main(arguments: list[str]) -> None:
         os.set_inheritable(descriptor, False)
     engine_class = choose_engine(arguments[4])  # while the hub finds out what to tell
     told = json.load(sys.stdin)
+    if told.get("version") != WORKER_VERSION:
+        sys.exit(
+            f"{sys.executable} has release {RELEASE} of rpyc-kernel, whose workers speak version {WORKER_VERSION} "
+            f"of the workers' protocol; the hub speaks version {told.get('version', 0)}; install the hub's release "
+            "there"
+        )
     generation, settings = int(told["generation"]), WorkerSettings(**told["settings"])
     _leave_standard_input()
     os.chdir(settings.cwd)
     sys.setswitchinterval(settings.switch_interval_s)
-    _report_faults(folder.stacks(generation))
+    # The next hub gets these with the greeting: the folder may vanish, and with it their names.
+    ring_file = os.open(folder.ring(generation), os.O_RDWR | os.O_CLOEXEC)
+    stacks_file = _report_faults(folder.stacks(generation))
     _keep_log()
 
     interrupts = Interrupts()
@@ -88,11 +96,12 @@ def main(arguments: list[str]) -> None:
         interrupts.become_child()
         loop.become_child()
 
-    forks.install(loop.prepare_fork, forget_kernel, descriptors=tuple(read_ends))
+    forks.install(loop.prepare_fork, forget_kernel, descriptors=(*read_ends, ring_file, stacks_file))
     control = Control(
         forks.keep_from_children(socket.socket(fileno=listener)),
+        folder,
         greeting=lambda: _greeting(generation, loop, engine.name, debugger.sources),
-        descriptors=tuple(read_ends),
+        descriptors=(*read_ends, ring_file, stacks_file),
         methods={
             "answer": prompts.answer,
             "run_side": loop.start_side,
@@ -116,6 +125,8 @@ def main(arguments: list[str]) -> None:
 
 def _greeting(generation: int, loop: MainLoop, engine: str, debugger: str) -> dict[str, Any]:
     return {
+        "version": WORKER_VERSION,
+        "release": RELEASE,
         "generation": generation,
         "pid": os.getpid(),
         "python": sys.version.split()[0],
@@ -145,11 +156,15 @@ def _leave_standard_input() -> None:
     os.close(nothing)
 
 
-def _report_faults(path: Path) -> None:
-    """Write all stacks to a file when a fault kills the process, and whenever the hub asks by a signal."""
-    file = path.open("ab", buffering=0)
+def _report_faults(path: Path) -> int:
+    """Write all stacks to a file when a fault kills the process, and whenever the hub asks by a signal.
+
+    The hub, which takes away what it has read, needs to read from the descriptor that is returned.
+    """
+    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     faulthandler.enable(file, all_threads=True)
     faulthandler.register(STACK_SIGNAL, file, all_threads=True, chain=False)
+    return file
 
 
 def _keep_log() -> None:

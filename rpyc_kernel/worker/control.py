@@ -3,17 +3,21 @@
 What looks at the namespace may take a while, and is answered at a desk of its own.
 The worker listens on a socket in the kernel's private folder. A hub connects twice: its *control* connection is
 served here, its *run* connection goes to the main thread. When a hub is gone, the next one is let in the same way.
+
+The folder may vanish. A hub notices and asks for a new socket; while there is no hub, the worker looks by itself.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from rpyc_kernel.errors import KernelError, WorkerBusy
 from rpyc_kernel.system import frames
-from rpyc_kernel.system.originals import logging, socket, threading
+from rpyc_kernel.system.originals import logging, select, socket, threading
+from rpyc_kernel.system.runtime_folder import RuntimeFolder, listen
 from rpyc_kernel.system.threads import make_thread
 from rpyc_kernel.worker import forks
 from rpyc_kernel.worker.looking.desk import Desk, Reply
@@ -21,6 +25,8 @@ from rpyc_kernel.worker.looking.reading import is_trusted, type_name
 
 _log = logging.getLogger(__name__)
 _GREETING_S = 5.0
+_BACKLOG = 8
+_LOOK_MS = 1000
 
 Method = Callable[..., Any]
 
@@ -30,8 +36,10 @@ class Control:
 
     Args:
         listener: the listening socket, made by the first hub, so that it could connect before this process was ready.
+        folder: where the listener's socket is; it may move.
         greeting: what a hub is told of this worker when it comes; evaluated then.
-        descriptors: what a hub gets with the greeting: the read ends of standard output and error.
+        descriptors: what a hub gets with the greeting: the read ends of standard output and error, the
+            ring and the file with stacks.
         methods: what a hub may call, by name.
         desk: answers all other questions.
         take_run: receives the run connection.
@@ -41,6 +49,7 @@ class Control:
     def __init__(
         self,
         listener: socket.socket,
+        folder: RuntimeFolder,
         greeting: Callable[[], dict[str, Any]],
         descriptors: tuple[int, ...],
         methods: dict[str, Method],
@@ -50,11 +59,19 @@ class Control:
     ) -> None:
         self._greeting = greeting
         self._descriptors = descriptors
-        self._methods = methods
+        self._methods = {**methods, "listen": self._listen_in}
         self._desk = desk
         self._take_run = take_run
         self._take_descriptors = take_descriptors
         self._listener = listener
+        self._folder = folder
+        self._is_asked = False
+        self._hubs = 0
+        self._counting = threading.Lock()
+        self._wake_in, self._wake_out = socket.socketpair()
+        for end in (self._wake_in, self._wake_out):
+            end.setblocking(False)
+            forks.keep_from_children(end)
         self._thread = make_thread(self._accept, "control")
 
     def start(self) -> None:
@@ -65,11 +82,13 @@ class Control:
         """Let hubs in, one at a time: the lock on the runtime folder sees to it that there is only one."""
         while True:
             try:
-                sock, _ = self._listener.accept()
+                sock = self._wait()
             except OSError as error:
                 # User code may have taken every descriptor; the next hub must get in when it has given some back.
                 _log.error("a hub cannot be let in: %s", error)
                 threading.Event().wait(0.1)
+                continue
+            if sock is None:
                 continue
             forks.keep_from_children(sock)
             sock.settimeout(_GREETING_S)
@@ -84,7 +103,48 @@ class Control:
             else:
                 make_thread(self._serve, "control-hub", (sock,)).start()
 
+    def _wait(self) -> socket.socket | None:
+        """Wait for a connection; None when there was something else to see to."""
+        waiting = select.poll()
+        waiting.register(self._listener, select.POLLIN)
+        waiting.register(self._wake_in, select.POLLIN)
+        ready = {descriptor for descriptor, _ in waiting.poll(None if self._hubs else _LOOK_MS)}
+        if self._wake_in.fileno() in ready:
+            self._wake_in.recv(4096)
+        if self._is_asked or not (self._hubs or self._folder.worker_socket.exists()):
+            self._listen_again()
+            return None
+        return self._listener.accept()[0] if self._listener.fileno() in ready else None
+
+    def _listen_again(self) -> None:
+        """Make the socket anew, with its folder if need be, where hubs will look for it."""
+        self._is_asked = False
+        try:
+            self._folder.settle()
+            fresh = listen(self._folder.worker_socket, _BACKLOG)
+        except (OSError, KernelError) as error:
+            _log.error("the worker cannot listen: %s", error)  # it is tried again in a second
+            return
+        self._listener.close()
+        self._listener = forks.keep_from_children(fresh)
+
+    def _listen_in(self, path: str) -> None:
+        """Listen in another folder, or in the same one again."""
+        self._folder.path = Path(path)
+        self._is_asked = True
+        self._wake()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):  # a full one wakes as well
+            self._wake_out.send(b"!")
+
+    def _count_hubs(self, change: int) -> None:
+        with self._counting:
+            self._hubs += change
+        self._wake()
+
     def _serve(self, sock: socket.socket) -> None:
+        self._count_hubs(1)
         reader = frames.FrameReader(sock)
         sending = threading.Lock()
         try:
@@ -96,6 +156,7 @@ class Control:
             _log.info("the hub is gone; waiting for the next one")
         finally:
             sock.close()
+            self._count_hubs(-1)
 
     def _handle(self, method: str, arguments: list[Any], reader: frames.FrameReader, reply: Reply) -> None:
         if method not in self._take_descriptors and method not in self._methods:

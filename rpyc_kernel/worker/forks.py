@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from rpyc_kernel.system.originals import socket, threading
-from rpyc_kernel.system.processes import STACK_SIGNAL
+from rpyc_kernel.system.stacks import STACK_SIGNAL
 from rpyc_kernel.worker.engines.failures import describe_error
 
 _INTERRUPTED = 130

@@ -60,7 +60,7 @@ class Output:
             self.ring.put(ring.RECORD, execution, data, may_interrupt=False)
             return
         number = next(self._spills)
-        self._folder.spill(self._generation, number).write_bytes(data)
+        self._folder.write_spill(self._generation, number, data)
         self.ring.put(ring.SPILLED, execution, str(number).encode(), may_interrupt=False)
 
     def _ring_bell(self) -> None:

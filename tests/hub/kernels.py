@@ -55,8 +55,10 @@ class FakeSupervisor:
     def wait_for_worker(self, timeout_s):
         return True
 
-    def dump_stacks(self, timeout_s):
-        return "stack"
+    def ask_stack(self, timeout_s):
+        answer = Future()
+        answer.set_result("stack")
+        return answer
 
     def join(self):
         pass

@@ -1,4 +1,4 @@
-"""Processes: whether they live, how they ended, what they held, where they stand."""
+"""Processes: whether they live, how they ended, what they held."""
 
 import os
 import resource
@@ -6,17 +6,14 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
 from rpyc_kernel.system.processes import (
-    STACK_SIGNAL,
     Child,
     Stranger,
     children_of,
     describe_exit,
-    dump_stacks,
     foreground_of,
     has_children,
     is_alive,
@@ -160,63 +157,7 @@ def test_an_interpreter_that_is_not_there_is_an_error(tmp_path):
         spawn_module("this", [], cwd=str(tmp_path), python=str(tmp_path / "python"))
 
 
-# Where it stands
-
-
-STAND = """
-import faulthandler, os, signal, sys, threading
-
-def wait_in_a_thread():
-    threading.Event().wait()
-
-def stand_here():
-    os.write(1, b"ready")
-    sum(range(10**12))  # holds the interpreter lock all the time
-
-faulthandler.register(int(sys.argv[2]), open(sys.argv[1], "ab", buffering=0), all_threads=True, chain=False)
-threading.Thread(target=wait_in_a_thread, daemon=True).start()
-stand_here()
-"""
-
-
-@pytest.fixture
-def standing(tmp_path):
-    """A child deep in a C call, and the file for its stacks."""
-    (tmp_path / "stand.py").write_text(STAND)
-    stacks = tmp_path / "stacks"
-    stacks.write_text("from an earlier time\n")
-    read_end, write_end = os.pipe()
-    child = spawn_module("stand", [str(stacks), str(STACK_SIGNAL)], cwd=str(tmp_path), stdout=write_end)
-    os.close(write_end)
-    assert os.read(read_end, 5) == b"ready"
-    os.close(read_end)
-    yield child.pid, stacks
-    kill(child.pid)
-    child.wait()
-
-
-def test_stacks_come_while_a_c_call_holds_the_interpreter_lock(standing):
-    pid, stacks = standing
-    began = time.monotonic()
-    for _ in range(2):
-        stack = dump_stacks(pid, stacks, timeout_s=50)
-        assert "in stand_here" in stack
-        assert "in wait_in_a_thread" in stack
-        assert "earlier" not in stack
-        assert stack.count("in stand_here") == 1
-    assert time.monotonic() - began < 50, "it waited although the stacks were complete"
-
-
-def test_no_stack_comes_from_a_process_that_the_system_stopped(standing):
-    pid, stacks = standing
-    os.kill(pid, signal.SIGSTOP)
-    assert dump_stacks(pid, stacks, timeout_s=0.05) is None
-
-
-def test_no_stack_comes_from_a_process_that_is_gone(tmp_path):
-    assert dump_stacks(NOBODY, tmp_path / "stacks", timeout_s=10) is None
-    (tmp_path / "stacks").touch()
-    assert dump_stacks(NOBODY, tmp_path / "stacks", timeout_s=10) is None
+# Nobody's child
 
 
 def test_a_detached_process_is_nobodys_child():

@@ -1,5 +1,6 @@
 """How an answer goes back to the hub that asked."""
 
+import shutil
 import socket
 import threading
 
@@ -7,7 +8,8 @@ import pytest
 
 from rpyc_kernel.errors import RequestError
 from rpyc_kernel.system import frames
-from rpyc_kernel.worker.control import _reply_to
+from rpyc_kernel.system.runtime_folder import RuntimeFolder, listen
+from rpyc_kernel.worker.control import Control, _reply_to
 from tests.worker.looking.hostile import touch
 
 Strange = type("Strange", (BaseException,), {"__str__": touch, "__repr__": touch})
@@ -29,3 +31,68 @@ def test_every_error_is_told_and_none_of_the_users_is_asked(error, told):
         hub.settimeout(30)
         _reply_to(worker, threading.Lock(), 7)(False, error)
         assert frames.FrameReader(hub).receive() == [7, False, told]
+
+
+# Where hubs find the worker
+
+
+@pytest.fixture
+def control(folders, monkeypatch):
+    """A worker's control that looks around once at each call of `_wait`."""
+    monkeypatch.setattr("rpyc_kernel.worker.control._LOOK_MS", 0)
+    folder = RuntimeFolder(folders.runtime / "demo")
+    folder.create()
+    control = Control(listen(folder.worker_socket, 8), folder, dict, (), {}, None, None, {})
+    yield control
+    for sock in (control._listener, control._wake_in, control._wake_out):
+        sock.close()
+
+
+def connect(path):
+    hub = socket.socket(socket.AF_UNIX)
+    hub.connect(str(path))
+    return hub
+
+
+def test_a_worker_without_a_hub_makes_its_socket_again_when_its_folder_vanishes(control):
+    path = control._folder.worker_socket
+    shutil.rmtree(path.parent)
+    assert control._wait() is None
+    with connect(path), control._wait():
+        pass
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_while_there_is_a_hub_it_is_the_one_to_say_where_the_worker_listens(control, folders):
+    control._count_hubs(1)
+    shutil.rmtree(control._folder.path)
+    assert control._wait() is None
+    assert not control._folder.path.exists()
+    control._handle("listen", [str(folders.runtime / "other")], None, lambda succeeded, answer: None)
+    assert control._wait() is None
+    with connect(folders.runtime / "other" / "worker.sock"), control._wait():
+        pass
+
+
+def test_the_socket_of_another_worker_is_left_alone(control):
+    path = control._folder.worker_socket
+    path.unlink()
+    with listen(path, 1):
+        before = path.stat().st_ino
+        assert control._wait() is None
+        assert path.stat().st_ino == before
+
+
+def refuse(path, backlog):
+    raise OSError("no room")
+
+
+def test_a_worker_that_cannot_listen_says_so_and_tries_again(control, caplog, monkeypatch):
+    path = control._folder.worker_socket
+    path.unlink()
+    with monkeypatch.context() as context:
+        context.setattr("rpyc_kernel.worker.control.listen", refuse)
+        assert control._wait() is None
+    assert "cannot listen" in caplog.text
+    assert control._wait() is None
+    assert path.exists()

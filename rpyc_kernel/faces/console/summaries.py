@@ -112,3 +112,10 @@ def _size_of(variable: Variable) -> str:
     if variable.shape is not None:
         return f"{'x'.join(map(str, variable.shape))} {variable.dtype or ''}".rstrip()
     return "" if variable.size is None else str(variable.size)
+
+
+def format_bytes(count: int) -> str:
+    """A size as people read it."""
+    if count < 10**6:
+        return f"{count / 1e3:.0f} kB"
+    return f"{count / 1e6:.1f} MB" if count < 10**9 else f"{count / 1e9:.1f} GB"

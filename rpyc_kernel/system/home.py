@@ -1,0 +1,67 @@
+"""Where a kernel is at home: its journal, and beside it the lock of its name and the way to its hub.
+
+The home stays when a user logs out and when the kernel is stopped. Whoever knows the name finds the living hub through
+it, whatever the environment says about runtime folders.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from rpyc_kernel.core.contract import JOURNAL_VERSION
+from rpyc_kernel.errors import RequestError
+from rpyc_kernel.system.kernel_folder import KernelFolder
+
+_JOURNAL = "journal.sqlite"
+JOURNAL_NAMES = (_JOURNAL, f"{_JOURNAL}-*", f"{_JOURNAL}.*", "journal.damaged-*.sqlite*")
+"""The journal, what SQLite puts beside it, and what was set aside of one that was damaged."""
+
+
+class Home(KernelFolder):
+    """The paths of what stays of one kernel."""
+
+    MADE = (*KernelFolder.MADE, *JOURNAL_NAMES)
+    VARIABLE = "RPYC_KERNEL_STATE_DIR"
+
+    @property
+    def journal(self) -> Path:
+        """The record of the kernel's life."""
+        return self.path / _JOURNAL
+
+    @property
+    def last_seen(self) -> float | None:
+        """When the kernel last wrote something here, seconds since the epoch; None if it never did."""
+        times = []
+        for path in (self.journal, self.path / f"{_JOURNAL}-wal", self.connection_file):
+            with contextlib.suppress(OSError):
+                times.append(path.stat().st_mtime)
+        return max(times, default=None)
+
+    @property
+    def journal_bytes(self) -> int:
+        """How much room the journal takes."""
+        size = 0
+        for path in self.files():
+            if path.name.startswith("journal"):
+                with contextlib.suppress(OSError):
+                    size += path.stat().st_size
+        return size
+
+    def leave(self) -> None:
+        """Take away what only a running kernel has."""
+        with contextlib.suppress(OSError):
+            self.connection_file.unlink(missing_ok=True)
+
+
+def check_journal_version(path: Path, version: int) -> None:
+    """Refuse what a later release wrote.
+
+    Raises:
+        RequestError: it did.
+    """
+    if version > JOURNAL_VERSION:
+        raise RequestError(
+            f"the journal {path} is of version {version}, written by a later release; this one reads up to "
+            f"{JOURNAL_VERSION}; use the later release"
+        )

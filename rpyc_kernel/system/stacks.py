@@ -1,0 +1,171 @@
+"""The stacks of another process's threads, written by its fault handler when a signal comes: no lock of its is needed.
+
+The process writes into one file, and who asks shares what comes: a dump serves everybody who asked before it began.
+A process that is stopped answers when it goes on, to whoever still waits then. What was read is taken out of the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rpyc_kernel.errors import KernelDied, WorkerBusy
+
+STACK_SIGNAL: int = signal.SIGRTMIN + 5 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
+"""Makes a worker's fault handler write all stacks, also while a C call holds the interpreter lock."""
+
+_STACK_END = (b"_run_module_as_main\n", b"  ...\n")
+"""The main thread comes last, and its outermost frame is runpy's; very deep stacks end in dots."""
+_FAULT = b"Fatal Python error"
+_LOOK_S = 0.002
+_LOOK_SELDOM_S = 0.05
+_ASK_AGAIN_S = 1.0
+_MAX_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(eq=False)
+class _Asker:
+    deadline: float
+    timeout_s: float
+    answer: Future[str] = field(default_factory=Future)
+
+
+class Stacks:
+    """Asks one process for its stacks.
+
+    Args:
+        pid: the process; it registered `STACK_SIGNAL`.
+        file: a descriptor of the file that it appends to; closed by `close`.
+    """
+
+    def __init__(self, pid: int, file: int) -> None:
+        self._pid = pid
+        self._file = file
+        self._lock = threading.Lock()
+        self._askers: list[_Asker] = []
+        self._thread: threading.Thread | None = None
+        self._asked_at: float | None = None
+        self._is_closed = False
+
+    def ask(self, timeout_s: float) -> Future[str]:
+        """Ask for the stacks; the answer fails with `WorkerBusy` when none came in time, with `KernelDied` at its end.
+
+        Args:
+            timeout_s: for how many seconds to wait, for others and for the process.
+        """
+        asker = _Asker(time.monotonic() + timeout_s, timeout_s)
+        asker.answer.set_running_or_notify_cancel()
+        with self._lock:
+            if self._is_closed:
+                asker.answer.set_exception(KernelDied("the worker ended before it showed its stacks"))
+                return asker.answer
+            self._askers.append(asker)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._serve, name="stacks", daemon=True)
+                self._thread.start()
+        return asker.answer
+
+    def read_fault(self) -> str:
+        """What the fault handler wrote when a fault killed the process, "" if none did."""
+        text = self._read()
+        start = text.rfind(_FAULT)
+        return text[start:].decode("utf-8", "replace") if start >= 0 else ""
+
+    def close(self) -> None:
+        """Answer everybody; the process is gone."""
+        with self._lock:
+            self._is_closed = True
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+        os.close(self._file)
+
+    # ------------------------------------------------------------------ the thread
+
+    def _serve(self) -> None:
+        """Ask the process, once for all who wait, until nobody waits."""
+        pause = threading.Event()
+        sharing: list[_Asker] = []
+        before = b""
+        began = time.monotonic()
+        if self._asked_at is None and _FAULT not in self._read():
+            os.ftruncate(self._file, 0)  # what an earlier hub asked for
+        while True:
+            with self._lock:
+                asking = list(self._askers)
+                if not asking or self._is_closed:
+                    self._thread = None
+                    break
+            text = self._read()
+            if not text:
+                sharing = asking  # whoever asked before the first byte was there
+                self._ask_process()
+            elif text == before and text.endswith(_STACK_END):
+                self._finish(sharing, text)
+                sharing, began = [], time.monotonic()
+            self._expire(sharing, text)
+            before = text
+            pause.wait(_LOOK_S if time.monotonic() - began < _ASK_AGAIN_S else _LOOK_SELDOM_S)
+        for asker in asking:
+            asker.answer.set_exception(KernelDied("the worker ended before it showed its stacks"))
+
+    def _ask_process(self) -> None:
+        now = time.monotonic()
+        if self._asked_at is not None and (now - self._asked_at < _ASK_AGAIN_S or is_pending(self._pid, STACK_SIGNAL)):
+            return  # a second signal would bring a second dump
+        self._asked_at = now
+        with contextlib.suppress(OSError):  # it has just ended; `close` follows
+            os.kill(self._pid, STACK_SIGNAL)
+
+    def _finish(self, sharing: list[_Asker], text: bytes) -> None:
+        """Give the dump to those who share it, and take it out of the file."""
+        self._asked_at = None
+        os.ftruncate(self._file, 0)
+        for asker in sharing:
+            if not asker.answer.done():  # its time may have been up before
+                self._forget(asker)
+                asker.answer.set_result(text.decode("utf-8", "replace"))
+
+    def _expire(self, sharing: list[_Asker], text: bytes) -> None:
+        now = time.monotonic()
+        with self._lock:
+            late = [asker for asker in self._askers if asker.deadline <= now]
+        for asker in late:
+            self._forget(asker)
+            if text and asker in sharing:  # better the part that came than nothing
+                asker.answer.set_result(text.decode("utf-8", "replace"))
+                continue
+            asker.answer.set_exception(
+                WorkerBusy(
+                    f"no stack came within {asker.timeout_s:g} s: the system has stopped the worker, or keeps it"
+                )
+            )
+        if late and text:  # it will not be finished
+            self._asked_at = None
+            os.ftruncate(self._file, 0)
+
+    def _forget(self, asker: _Asker) -> None:
+        with self._lock:
+            self._askers = [other for other in self._askers if other is not asker]
+
+    def _read(self) -> bytes:
+        try:
+            return os.pread(self._file, _MAX_BYTES, 0)
+        except OSError:
+            return b""
+
+
+def is_pending(pid: int, number: int) -> bool:
+    """Whether a signal was sent to a process and has not reached it; False where the system does not tell."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text("ascii", "replace").splitlines()
+    except OSError:
+        return False
+    masks = [int(line.split()[1], 16) for line in lines if line.startswith(("SigPnd:", "ShdPnd:"))]
+    return any(mask >> (number - 1) & 1 for mask in masks)

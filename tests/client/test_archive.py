@@ -1,0 +1,140 @@
+"""What a stopped kernel left: listed, read, and removed when it is asked for."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+
+from rpyc_kernel.client.archive import Archive, forget, has_archive, stopped_kernels
+from rpyc_kernel.core.actions import Record
+from rpyc_kernel.core.contract import JOURNAL_VERSION, Kind
+from rpyc_kernel.errors import BadName, KernelExists, NoSuchKernel, RequestError
+from rpyc_kernel.hub.journal import Journal
+from rpyc_kernel.system.home import Home
+from rpyc_kernel.system.processes import birth_of
+from rpyc_kernel.system.runtime_folder import RuntimeFolder
+from rpyc_kernel.wire.connection_file import ConnectionFile
+
+QUEUED = {"code": "x = 1", "name": "ann", "call": None}
+
+
+@pytest.fixture
+def home(folders):
+    """The home of a kernel that has run one input."""
+    home = Home(folders.state / "demo")
+    home.create()
+    journal = Journal(home.journal, max_memory_bytes=1000, max_unsaved_bytes=1000)
+    journal.append([Record(Kind.QUEUED, 1, "a", QUEUED), Record(Kind.QUEUED, 2, "a", {**QUEUED, "code": "y = 2"})])
+    journal.append([Record(Kind.STREAM, 1, "a", {"name": "stdout", "text": "hello\n"})])
+    journal.close()
+    home.log_file.touch()
+    return home
+
+
+def test_what_happened_in_a_stopped_kernel_can_be_read(home):
+    assert [(event.seq, event.kind) for event in Archive("demo").events()] == [
+        (1, Kind.QUEUED),
+        (2, Kind.QUEUED),
+        (3, Kind.STREAM),
+    ]
+    assert [event.text for event in Archive("demo").events(since=2)] == ["hello\n"]
+
+
+def test_its_inputs_can_be_searched(home):
+    assert [past.code for past in Archive("demo").history()] == ["x = 1", "y = 2"]
+    assert [(past.code, past.execution, past.name) for past in Archive("demo").history("y")] == [("y = 2", 2, "ann")]
+    assert [past.code for past in Archive("demo").history(limit=1)] == ["y = 2"]
+
+
+def test_what_a_killed_hub_wrote_last_is_read_as_well(folders):
+    """It stands in the write-ahead log alone."""
+    home = Home(folders.state / "demo")
+    home.create()
+    code = (
+        "import os, sys; from pathlib import Path; from rpyc_kernel.hub.journal import Journal\n"
+        "from rpyc_kernel.core.actions import Record\n"
+        "journal = Journal(Path(sys.argv[1]), max_memory_bytes=10, max_unsaved_bytes=10)\n"
+        "journal.append([Record('stream', 1, 'a', {'name': 'stdout', 'text': 'last words'})])\n"
+        "os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(home.journal)], check=True)
+    assert [event.text for event in Archive("demo").events()] == ["last words"]
+
+
+def test_a_row_that_is_broken_takes_no_other_away(home):
+    with closing(sqlite3.connect(home.journal)) as journal:
+        journal.execute("UPDATE events SET payload = '{' WHERE seq = 2")
+        journal.commit()
+    assert [event.seq for event in Archive("demo").events()] == [1, 3]
+
+
+def test_a_journal_of_a_later_release_is_refused_and_nothing_is_guessed(home):
+    with closing(sqlite3.connect(home.journal)) as journal:
+        journal.execute(f"PRAGMA user_version = {JOURNAL_VERSION + 1}")
+    with pytest.raises(RequestError, match=rf"is of version {JOURNAL_VERSION + 1}, written by a later release"):
+        list(Archive("demo").events())
+    assert stopped_kernels()[0].events is None
+
+
+def test_a_file_that_is_no_journal_is_said_to_be_none(home):
+    home.journal.write_bytes(b"no database at all" * 100)
+    with pytest.raises(RequestError, match="cannot be read"):
+        list(Archive("demo").events())
+
+
+def test_stopped_kernels_are_listed_with_what_they_left(home):
+    (found,) = stopped_kernels()
+    assert (found.name, found.state, found.events) == ("demo", "stopped", 3)
+    assert found.journal_bytes >= home.journal.stat().st_size > 0
+    assert found.last_seen == home.journal.stat().st_mtime
+
+
+def test_a_kernel_that_runs_is_not_among_the_stopped_and_is_not_forgotten(home):
+    home.lock()
+    try:
+        assert stopped_kernels() == []
+        with pytest.raises(KernelExists, match="running already"):
+            forget("demo")
+    finally:
+        home.unlock()
+    assert home.journal.exists()
+
+
+def test_a_kernel_whose_worker_lives_is_not_forgotten(home, folders):
+    socket = str(folders.runtime / "demo" / "hub.sock")
+    me = os.getpid()
+    ConnectionFile("demo", "", 0, "6b", socket, 1, me, 1, worker_birth=birth_of(me)).write(home.connection_file)
+    assert stopped_kernels() == []
+    with pytest.raises(KernelExists, match="'rpyc-kernel stop demo'"):
+        forget("demo")
+    assert home.journal.exists()
+
+
+def test_forgetting_leaves_nothing_of_it(home, folders):
+    folder = RuntimeFolder(folders.runtime / "demo")
+    folder.create()
+    folder.ring(1).touch()
+    ConnectionFile("demo", "", 0, "6b", str(folder.hub_socket), 1).write(home.connection_file)
+    forget("demo")
+    assert not home.path.exists()
+    assert not folder.path.exists()
+    assert not has_archive("demo")
+
+
+def test_forgetting_refuses_a_folder_with_anything_else(home):
+    (home.path / "thesis.tex").write_text("mine")
+    with pytest.raises(RequestError, match=r"holds what no kernel made: thesis\.tex"):
+        forget("demo")
+    assert home.journal.exists()
+
+
+def test_what_is_not_there_cannot_be_read_or_forgotten(folders):
+    for attempt in (Archive, forget):
+        with pytest.raises(NoSuchKernel, match="'rpyc-kernel list --all' shows all"):
+            attempt("demo")
+    with pytest.raises(BadName):
+        forget("../demo")
+    assert not has_archive("tcp://127.0.0.1:1")

@@ -1,0 +1,154 @@
+"""Stacks of another process: one dump for each who asks, within the time of each, from a file that does not grow."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from rpyc_kernel.errors import KernelDied, WorkerBusy
+from rpyc_kernel.system import stacks
+from rpyc_kernel.system.processes import kill, spawn_module
+from rpyc_kernel.system.stacks import STACK_SIGNAL, Stacks
+
+NOBODY = 2**22 + 1
+"""More than Linux ever gives out."""
+PATIENCE_S = 50.0
+
+STAND = """
+import faulthandler, os, signal, sys, threading
+
+def wait_in_a_thread():
+    threading.Event().wait()
+
+def stand_here():
+    os.write(1, b"ready")
+    sum(range(10**12))  # holds the interpreter lock all the time
+
+faulthandler.register(int(sys.argv[2]), open(sys.argv[1], "ab", buffering=0), all_threads=True, chain=False)
+threading.Thread(target=wait_in_a_thread, daemon=True).start()
+stand_here()
+"""
+
+
+@pytest.fixture
+def standing(tmp_path):
+    """A child deep in a C call, and who asks for its stacks."""
+    (tmp_path / "stand.py").write_text(STAND)
+    file = tmp_path / "stacks"
+    file.write_text("from an earlier time\n")
+    read_end, write_end = os.pipe()
+    child = spawn_module("stand", [str(file), str(STACK_SIGNAL)], cwd=str(tmp_path), stdout=write_end)
+    os.close(write_end)
+    assert os.read(read_end, 5) == b"ready"
+    os.close(read_end)
+    asked = Stacks(child.pid, os.open(file, os.O_RDWR))
+    yield child.pid, asked, file
+    kill(child.pid)
+    child.wait()
+    asked.close()
+
+
+def test_stacks_come_while_a_c_call_holds_the_interpreter_lock(standing):
+    _, asked, _ = standing
+    for _ in range(2):
+        stack = asked.ask(PATIENCE_S).result(PATIENCE_S)
+        assert "in stand_here" in stack
+        assert "in wait_in_a_thread" in stack
+        assert "earlier" not in stack
+        assert stack.count("in stand_here") == 1
+
+
+def test_many_who_ask_at_once_get_one_dump_each_and_the_file_is_empty_again(standing):
+    _, asked, file = standing
+    answers = [asked.ask(PATIENCE_S) for _ in range(60)]
+    dumps = [answer.result(PATIENCE_S) for answer in answers]
+    assert [dump.count("in stand_here") for dump in dumps] == [1] * 60
+    assert {dump.count("most recent call first") for dump in dumps} == {2}
+    assert file.stat().st_size == 0
+
+
+def test_each_waits_its_own_time_for_a_process_that_the_system_stopped(standing):
+    pid, asked, _ = standing
+    os.kill(pid, signal.SIGSTOP)
+    patient = [asked.ask(PATIENCE_S) for _ in range(4)]
+    with pytest.raises(WorkerBusy, match=r"no stack came within 0\.05 s: the system has stopped the worker"):
+        asked.ask(0.05).result(PATIENCE_S)
+    assert not any(answer.done() for answer in patient)
+    os.kill(pid, signal.SIGCONT)
+    assert [answer.result(PATIENCE_S).count("in stand_here") for answer in patient] == [1] * 4
+
+
+def test_a_process_that_goes_on_owes_no_dump_to_those_who_gave_up(standing):
+    pid, asked, _ = standing
+    os.kill(pid, signal.SIGSTOP)
+    for _ in range(3):
+        with pytest.raises(WorkerBusy):
+            asked.ask(0.02).result(PATIENCE_S)
+    os.kill(pid, signal.SIGCONT)
+    for _ in range(3):
+        assert asked.ask(PATIENCE_S).result(PATIENCE_S).count("in stand_here") == 1
+
+
+def test_the_file_may_lose_its_name(standing):
+    _, asked, file = standing
+    file.unlink()
+    assert "in stand_here" in asked.ask(PATIENCE_S).result(PATIENCE_S)
+
+
+def test_a_dump_is_not_shared_by_those_who_came_after_it_began(tmp_path, monkeypatch):
+    """They would see where the process was before they asked."""
+    file = os.open(tmp_path / "stacks", os.O_RDWR | os.O_CREAT)
+    asked = Stacks(NOBODY, file)
+    late = []
+    texts = iter(["", "", "half of it", "half of it\n_run_module_as_main\n", "half of it\n_run_module_as_main\n", ""])
+
+    def read():
+        text = next(texts, "then\n_run_module_as_main\n").encode()
+        if text == b"half of it":
+            late.append(asked.ask(PATIENCE_S))
+        return text
+
+    monkeypatch.setattr(asked, "_read", read)
+    early = asked.ask(PATIENCE_S)
+    assert early.result(PATIENCE_S).startswith("half of it")
+    assert late[0].result(PATIENCE_S).startswith("then")
+    asked.close()
+
+
+def test_nobody_waits_for_a_process_that_is_gone(tmp_path):
+    asked = Stacks(NOBODY, os.open(tmp_path / "stacks", os.O_RDWR | os.O_CREAT))
+    answer = asked.ask(PATIENCE_S)
+    asked.close()
+    with pytest.raises(KernelDied):
+        answer.result(PATIENCE_S)
+    with pytest.raises(KernelDied):
+        asked.ask(PATIENCE_S).result(PATIENCE_S)
+
+
+def test_the_stack_of_a_fault_is_told_from_those_that_were_asked_for(tmp_path):
+    file = tmp_path / "stacks"
+    file.write_text("asked for\n  _run_module_as_main\nFatal Python error: Segmentation fault\n\nin crash\n")
+    asked = Stacks(NOBODY, os.open(file, os.O_RDWR))
+    assert asked.read_fault().startswith("Fatal Python error: Segmentation fault")
+    asked.close()
+
+
+BLOCK = """
+import signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, {int(sys.argv[1])})
+print("blocked", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="what is pending is read from /proc")
+def test_it_is_known_whether_a_signal_has_arrived():
+    command = [sys.executable, "-c", BLOCK, str(int(STACK_SIGNAL))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout.readline() == b"blocked\n"
+        assert not stacks.is_pending(child.pid, STACK_SIGNAL)
+        os.kill(child.pid, STACK_SIGNAL)
+        assert stacks.is_pending(child.pid, STACK_SIGNAL)
+        child.kill()

@@ -948,6 +948,13 @@ def test_an_error_that_is_shown_fails_nothing_and_stands_where_it_was_shown(ipyt
     assert "1" in error["rich"]
 
 
+def test_what_is_shown_when_an_input_ends_stands_behind_its_error(ipython):
+    ipython.run("get_ipython().events.register('post_execute', lambda: display('a figure'))")
+    ipython.events.clear()
+    assert ipython.run("1 / 0") == Outcome.ERROR
+    assert [kind for kind, _, _ in ipython.events] == [Kind.ERROR, Kind.DISPLAY]
+
+
 def test_an_error_is_also_told_as_ipython_shows_it(ipython):
     error = ipython.error("def divide(a):\n    before = 1\n    return a / 0\n\ndivide(1)")
     assert "Cell" in plain_text(error["rich"])

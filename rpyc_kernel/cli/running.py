@@ -9,6 +9,7 @@ import secrets
 import signal
 import sys
 import tokenize
+import zipfile
 from collections.abc import Iterator
 from types import FrameType
 
@@ -84,7 +85,8 @@ class Run(StartingCommand, JsonCommand):
 
     def main(self, file: str = "-", *arguments: str) -> int:
         """Run the program."""
-        source = _read_standard_input() if file == "-" else _read_file(file)
+        is_application = file != "-" and not self.kernel_name and (os.path.isdir(file) or zipfile.is_zipfile(file))
+        source = "" if is_application else _read_standard_input() if file == "-" else _read_file(file)
         has_input, shown = file != "-", None if file == "-" else file
         if self.kernel_name:
             if arguments:
@@ -93,7 +95,7 @@ class Run(StartingCommand, JsonCommand):
                 show = Show(kernel, shows_values=False, has_input=has_input, as_json=self.as_json, file=shown)
                 return show.run(source)
         preparation = _prepare_program(file, arguments) if file != "-" or arguments else ""
-        can_be_read_again = file != "-" and os.path.isfile(file)  # a pipe cannot
+        can_be_read_again = is_application or (file != "-" and os.path.isfile(file))  # a pipe cannot
         with self._start_private() as kernel:
             program = ShowProgram(
                 kernel,

@@ -6,6 +6,7 @@ import json
 import linecache
 import os
 import re
+import shutil
 import sys
 import textwrap
 import threading
@@ -840,7 +841,7 @@ def test_a_program_that_removes_its_folder_is_survived(program, tmp_path):
     ("options", "ename"),
     [
         ({"file": "/nowhere/at/all.py"}, "FileNotFoundError"),
-        ({"file": "/"}, "IsADirectoryError"),
+        ({"file": "/"}, "ImportError"),
         ({"cwd": "/nowhere"}, "FileNotFoundError"),
     ],
 )
@@ -861,6 +862,42 @@ def test_a_program_in_another_encoding_runs(session, tmp_path):
     (tmp_path / "latin.py").write_bytes("# coding: latin-1\nword = 'ä'\n".encode("latin-1"))
     assert session.run_file(tmp_path / "latin.py") == Outcome.OK
     assert session.engine.namespace["word"] == "ä"
+
+
+@pytest.mark.parametrize("is_zipped", [False, True])
+def test_a_folder_and_an_archive_are_programs_by_their_main_module(session, tmp_path, monkeypatch, is_zipped):
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    folder = tmp_path / "application"
+    folder.mkdir()
+    (folder / "beside.py").write_text("word = 'found'")
+    (folder / "__main__.py").write_text("import sys, beside\nseen = beside.word, __file__, sys.argv, sys.path[0]")
+    path = shutil.make_archive(str(folder), "zip", folder) if is_zipped else str(folder)
+    before = list(sys.path)
+    assert session.run_file(path, "a") == Outcome.OK
+    sys.modules.pop("beside")
+    main = os.path.join(path, "__main__.py")
+    assert session.engine.namespace["seen"] == ("found", main, [path, "a"], path)
+    assert sys.path == before
+    assert session.run_file(str(tmp_path)) == Outcome.ERROR
+    assert "can't find '__main__' module" in session.last(Kind.ERROR)["evalue"]
+
+
+def test_a_fresh_program_leaves_the_standard_streams_and_hooks_as_they_were(session, program):
+    names = ("stdin", "stdout", "stderr", "excepthook", "displayhook")
+    before = [getattr(sys, name) for name in names]
+    replace = "".join(f"sys.{name} = None\n" for name in names)
+    assert program(f"import sys\n{replace}", namespace=Space.FRESH) == Outcome.OK
+    assert [getattr(sys, name) for name in names] == before
+
+
+def test_a_program_that_fails_calls_its_own_hook(session, program, monkeypatch):
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    for failure, seen in (("1 / 0", ["ZeroDivisionError"]), ("sys.exit(1)", [])):
+        calls = []
+        session.engine.namespace["calls"] = calls
+        hook = "sys.excepthook = lambda kind, error, trace: calls.append(kind.__name__)\n"
+        assert program(f"import sys\nfrom __main__ import calls\n{hook}{failure}") == Outcome.ERROR
+        assert calls == seen
 
 
 # What is told of incomplete code

@@ -229,11 +229,14 @@ class PlainEngine:
         try:
             with programs.surroundings(form) as path:
                 self._sources.forget(path)
-                with open(path, "rb") as file:
-                    code = compile(file.read(), path, "exec", dont_inherit=True)
+                code = programs.read(path)
                 is_compiled = True
-                with programs.namespace_of(form, path, self.namespace) as namespace:
-                    self._execute(code, namespace)
+                with programs.namespace_of(form, code.co_filename, self.namespace) as namespace:
+                    try:
+                        self._execute(code, namespace)
+                    except BaseException as error:
+                        programs.call_hook(error)
+                        raise
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is a result
             if is_compiled and programs.is_success(error):
                 return Outcome.OK

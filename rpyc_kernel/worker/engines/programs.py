@@ -5,41 +5,77 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import pkgutil
 import sys
+import zipfile
 from collections.abc import Iterator
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from rpyc_kernel.core.contract import Space
 from rpyc_kernel.core.form import Form
+from rpyc_kernel.worker.interrupts import runs_user_code
 
 _MISSING: Any = object()
+_RESTORED = ("stdin", "stdout", "stderr", "excepthook", "displayhook")
 
 
 @contextlib.contextmanager
 def surroundings(form: Form) -> Iterator[str]:
     """Set up the arguments, the working directory and the path of imports for a program, and restore them.
 
+    After a program in a fresh namespace the standard streams and the hooks are what they were, too.
+
     Yields:
         The absolute path of the program's file.
     """
     before = (sys.argv, os.getcwd())
-    path = None
+    ours = {name: getattr(sys, name) for name in _RESTORED} if form.namespace == Space.FRESH else {}
+    entry = None
     try:
         if form.cwd is not None:
             os.chdir(os.path.expanduser(form.cwd))
         path = os.path.abspath(os.path.expanduser(form.file))
         sys.argv = [form.file, *(form.arguments or ())]
-        sys.path.insert(0, os.path.dirname(path))
+        entry = path if _is_application(path) else os.path.dirname(path)
+        sys.path.insert(0, entry)
         with _outside_the_loop():
             yield path
     finally:
         sys.argv = before[0]
         with contextlib.suppress(OSError):  # the folder may be gone by now
             os.chdir(before[1])
-        if path is not None:
+        if entry is not None:
             with contextlib.suppress(ValueError):
-                sys.path.remove(os.path.dirname(path))
+                sys.path.remove(entry)
+        for name, value in ours.items():
+            setattr(sys, name, value)
+
+
+def read(path: str) -> CodeType:
+    """Compile a program: a file, or the ``__main__`` of a folder or a zip archive."""
+    if not _is_application(path):
+        with open(path, "rb") as file:
+            return compile(file.read(), path, "exec", dont_inherit=True)
+    finder: Any = pkgutil.get_importer(path)
+    spec = finder.find_spec("__main__")
+    code = None if spec is None else spec.loader.get_code("__main__")
+    if code is None:
+        raise ImportError(f"can't find '__main__' module in {path!r}")  # as `python` says it
+    found: CodeType = code
+    return found
+
+
+@runs_user_code
+def call_hook(error: BaseException) -> None:
+    """Tell the program's own `sys.excepthook`, if it has one, how the program ends."""
+    hook = sys.excepthook
+    if hook is not sys.__excepthook__ and not issubclass(type(error), SystemExit):
+        hook(type(error), error, error.__traceback__)
+
+
+def _is_application(path: str) -> bool:
+    return os.path.isdir(path) or zipfile.is_zipfile(path)
 
 
 @contextlib.contextmanager

@@ -96,7 +96,8 @@ class Stream(io.TextIOBase):
             self._order.wait()
         if len(data) <= self._max_bytes:
             if data:
-                self._put(self._kind, printing_execution(), data)
+                execution = _get_current()  # looked up here, as the call below costs more than all of that
+                self._put(self._kind, execution if execution in _running else printing_execution(), data)
         else:
             for piece in _pieces(data, self._max_bytes):
                 self._put(self._kind, printing_execution(), piece)

@@ -122,6 +122,19 @@ class HubSettings:
     max_unsaved_bytes: int = 256 * 1024 * 1024
 
 
+@dataclass(frozen=True)
+class ClientSettings:
+    """How patient a client is.
+
+    Attributes:
+        timeout_s: how long connecting may take, and each call that does not say otherwise.
+        silence_s: how long a hub may be silent while something is awaited of it.
+    """
+
+    timeout_s: float = 10.0
+    silence_s: float = 20.0
+
+
 DEFAULT_SWITCH_INTERVAL_S = 0.0002
 """Python's own 5 ms would let every look at a busy kernel wait so long, several times over; see docs/speed.md."""
 

@@ -130,4 +130,4 @@ def _wait_for_worker(kernel: KernelClient) -> None:
     if status["state"] == State.DEAD:
         kernel.shutdown()
         told = tame_line(reason.strip().rpartition("\n")[2])
-        raise KernelDied(f"the worker cannot be started, so kernel {kernel.kernel_name!r} was stopped again: {told}")
+        raise KernelDied(f"the worker cannot be started, so kernel {kernel.name!r} was stopped again: {told}")

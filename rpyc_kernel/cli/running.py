@@ -175,7 +175,7 @@ class Cancel(JsonCommand):
 def _refuse_queued(kernel: KernelClient, number: int) -> None:
     """Say so if what cannot be interrupted yet will run later."""
     if kernel.is_queued(number):
-        how = f"'rpyc-kernel cancel {kernel.kernel_name} {number}' takes it out of the queue"
+        how = f"'rpyc-kernel cancel {kernel.name} {number}' takes it out of the queue"
         raise NotRunning(f"execution {number} is queued, not running; {how}")
 
 

@@ -91,9 +91,8 @@ class Show:
 
     def _submit(self, source: str) -> Callable[[], Iterator[Event]]:
         """Queue the code; returns what reads the events to show."""
-        execution = self.kernel.submit(source)
-        self._execution = execution.id
-        return execution.events
+        self._execution = number = self.kernel.enqueue(source)
+        return partial(self.kernel.events, execution=number)
 
     async def _show(self, following: Following) -> None:
         async for batch in following.batches():
@@ -102,7 +101,7 @@ class Show:
             sys.stdout.flush()
 
     def _tell_goodbye(self) -> None:
-        name = self.kernel.kernel_name
+        name = self.kernel.name
         print(
             f"\nexecution {self._execution} goes on in kernel {name!r}; "
             f"stop it with 'rpyc-kernel interrupt {name} {self._execution}'",
@@ -235,12 +234,12 @@ class ShowProgram(Show):
 
     def _submit(self, source: str) -> Callable[[], Iterator[Event]]:
         if self._preparation:
-            self._ours.add(self.kernel.submit(self._preparation).id)
+            self._ours.add(self.kernel.enqueue(self._preparation))
         if self._path_and_arguments:
             path, *arguments = self._path_and_arguments
             self._program = self.kernel.run_file(path, arguments).id
         else:
-            self._program = self.kernel.submit(source).id
+            self._program = self.kernel.enqueue(source)
         self._execution = self._program
         return self._read
 
@@ -266,9 +265,8 @@ class ShowProgram(Show):
         if event.kind != Kind.FINISHED or event.execution != self._execution:
             return
         if event.execution == self._program and event.outcome in (Outcome.OK, Outcome.ERROR):
-            joining = await asyncio.to_thread(self.kernel.submit, _JOIN_THREADS)
-            self._execution = joining.id
-            self._ours.add(joining.id)
+            self._execution = await asyncio.to_thread(self.kernel.enqueue, _JOIN_THREADS)
+            self._ours.add(self._execution)
             return
         if event.outcome == Outcome.INTERRUPTED:
             self._exit_status = INTERRUPTED

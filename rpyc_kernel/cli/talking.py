@@ -38,9 +38,9 @@ class Console(StartingCommand):
         from rpyc_kernel.faces.console import console  # with a terminal library, which takes 0.2 s
 
         kernel, how = self._join_or_start(name)
-        said = f"{how} kernel {kernel.kernel_name!r} as {kernel.name}; %help explains, Ctrl-D leaves"
+        said = f"{how} kernel {kernel.name!r} as {kernel.client_name}; %help explains, Ctrl-D leaves"
         with kernel:
-            reconnect = partial(launch.connect, name, session=kernel.session, name=kernel.name, role=self._role)
+            reconnect = partial(launch.connect, name, session=kernel.session, name=kernel.client_name, role=self._role)
             end = console.Console(
                 kernel, said, reconnect, replays=bool(self.replays), is_observer=bool(self.is_observer)
             ).run()

@@ -11,9 +11,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from rpyc_kernel.client.whereabouts import Whereabouts, find
-from rpyc_kernel.errors import ConnectionFailed, NoSuchKernel, RequestError
+from rpyc_kernel.errors import CallTimeout, ConnectionFailed, NoSuchKernel, RequestError
 from rpyc_kernel.settings import check_name
+from rpyc_kernel.wire import handshake
 from rpyc_kernel.wire.connection_file import ConnectionFile
+from rpyc_kernel.wire.handshake import Identity
 
 _DOOR_S = 3.0
 _LOOK_AGAIN_S = 0.02
@@ -36,6 +38,31 @@ class Address:
     unix: str = ""
     host: str = ""
     port: int = 0
+
+    def enter(self, channel: int, identity: Identity, timeout_s: float) -> tuple[socket.socket, Identity]:
+        """Connect a socket, and go through the handshake; returns it, and who the hub says the client is.
+
+        Args:
+            channel: which of the handshake's channels.
+            identity: who asks.
+            timeout_s: for all of it.
+
+        Raises:
+            ConnectionFailed: or one of its kinds.
+        """
+        deadline = time.monotonic() + timeout_s
+        sock = self.open(timeout_s)
+        try:
+            return sock, handshake.greet_hub(sock, self.key, channel, identity, deadline - time.monotonic())
+        except CallTimeout:
+            sock.close()
+            raise CallTimeout(
+                f"{self.shown} took the connection but said nothing for {timeout_s:g} s: its hub is stopped or very "
+                "busy, or the way to it is blocked; 'rpyc-kernel list' shows what runs on its machine"
+            ) from None
+        except BaseException:
+            sock.close()
+            raise
 
     def open(self, timeout_s: float) -> socket.socket:
         """Connect a socket.

@@ -26,7 +26,7 @@ class Bulk:
         address: where the hub is.
         identity: tells who this client is.
         hub_pid: the hub's process, which opened the door on its machine.
-        timeout_s: for connecting.
+        timeout_s: for connecting; a transfer's own limit holds if it is shorter.
     """
 
     def __init__(self, address: Address, identity: Callable[[], Identity], hub_pid: int, timeout_s: float) -> None:
@@ -85,7 +85,7 @@ class Bulk:
 
     @contextlib.contextmanager
     def _connection(self, timeout_s: float | None) -> Iterator[BulkSocket]:
-        connection = self._take()
+        connection = self._take(self._timeout_s if timeout_s is None else min(timeout_s, self._timeout_s))
         try:
             connection.set_timeout(timeout_s)
             yield connection
@@ -98,7 +98,7 @@ class Bulk:
             if not self._is_closed:
                 self._idle.append(connection)
 
-    def _take(self) -> BulkSocket:
+    def _take(self, timeout_s: float) -> BulkSocket:
         with self._lock:
             while self._idle:
                 connection = self._idle.pop()
@@ -106,12 +106,7 @@ class Bulk:
                     self._busy.add(connection)
                     return connection
                 connection.close()
-        sock = self._address.open(self._timeout_s)
-        try:
-            handshake.greet_hub(sock, self._address.key, handshake.BULK, self._identity(), self._timeout_s)
-        except BaseException:
-            sock.close()
-            raise
+        sock, _ = self._address.enter(handshake.BULK, self._identity(), timeout_s)
         connection = BulkSocket(sock)
         connection.meet(self._hub_pid)
         with self._lock:

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 from rpyc_kernel.client.address import Address
+from rpyc_kernel.client.answers import read_hello
 from rpyc_kernel.errors import CallTimeout, ConnectionLost, KernelDied, KernelError, RequestError, from_name
-from rpyc_kernel.wire import handshake
-from rpyc_kernel.wire.connection import CLIENT_CONFIG, Connection, connect_peer
+from rpyc_kernel.settings import ClientSettings
+from rpyc_kernel.wire.connection import CLIENT_CONFIG, Connection, Patience, connect_peer
 from rpyc_kernel.wire.handshake import Identity
 from rpyc_kernel.wire.service import VoidService
 
 _OUR_ERRORS = "rpyc_kernel.errors."
+
+SILENCE_ADVICE = (
+    "the hub is stopped, its machine is gone, or the way to it is blocked. What runs there may go on: see to that, "
+    "and connect again"
+)
+"""What to say of a kernel that was silent for too long."""
 
 
 class Commands:
@@ -23,20 +31,23 @@ class Commands:
         address: the hub.
         channel: which of the handshake's channels.
         identity: who asks.
-        timeout_s: for connecting, and for each call that does not say otherwise.
+        settings: how patient to be.
+        thread_name: what the connection's threads are called.
     """
 
-    def __init__(self, address: Address, channel: int, identity: Identity, timeout_s: float, thread_name: str) -> None:
-        self._timeout_s = timeout_s
+    def __init__(
+        self, address: Address, channel: int, identity: Identity, settings: ClientSettings, thread_name: str
+    ) -> None:
+        self._timeout_s = settings.timeout_s
         self._shown = address.shown
-        sock = address.open(timeout_s)
-        try:
-            self.identity = handshake.greet_hub(sock, address.key, channel, identity, timeout_s)
-        except BaseException:
-            sock.close()
-            raise
+        sock, self.identity = address.enter(channel, identity, settings.timeout_s)
         self._connection: Connection = connect_peer(
-            sock, VoidService, name=thread_name, config=CLIENT_CONFIG, request_timeout_s=timeout_s
+            sock,
+            VoidService,
+            name=thread_name,
+            config=CLIENT_CONFIG,
+            request_timeout_s=settings.timeout_s,
+            patience=Patience(settings.silence_s, SILENCE_ADVICE),
         )
 
     @property
@@ -44,8 +55,19 @@ class Commands:
         """Whether the connection is gone."""
         return bool(self._connection.closed)
 
-    def call(self, method: str, *arguments: Any, timeout_s: float | None = None) -> Any:
-        """Call a method of the hub and wait for its answer.
+    def hello(self) -> dict[str, Any]:
+        """Ask the hub who this client is and where it left off; see `HubService.exposed_hello`."""
+        hello: dict[str, Any] = self.call("hello", read=read_hello)
+        return hello
+
+    def call(
+        self,
+        method: str,
+        *arguments: Any,
+        read: Callable[[Any], Any] = lambda answer: answer,
+        timeout_s: float | None = None,
+    ) -> Any:
+        """Call a method of the hub, wait for its answer, and return what ``read`` makes of it.
 
         Raises:
             CallTimeout: no answer came in time; the connection is still good.
@@ -55,7 +77,7 @@ class Commands:
         limit_s = self._timeout_s if timeout_s is None else timeout_s
         future = self.start(method, *arguments)
         try:
-            return future.result(limit_s)
+            return read(future.result(limit_s))
         except concurrent.futures.TimeoutError:
             if future.done():  # it is the answer that is a TimeoutError
                 raise self.as_ours(future.exception()) from None
@@ -78,12 +100,20 @@ class Commands:
             raise RequestError(f"an argument of {method!r} cannot be passed by value: {error}") from None
 
     def as_ours(self, error: BaseException | None) -> Exception:
-        """Turn an error of the wire into one of our tree."""
+        """Turn an error of the wire, or of reading an answer, into one of our tree."""
         if isinstance(error, KernelError):
             return error
         if isinstance(error, EOFError):
             return ConnectionLost(f"the connection to {self._shown} is gone: {error}")
-        return own_error(error) if isinstance(error, Exception) else ConnectionLost(f"the call was dropped: {error!r}")
+        if not isinstance(error, Exception):
+            return ConnectionLost(f"the call was dropped: {error!r}")
+        ours = own_error(error)
+        if isinstance(ours, KernelError):
+            return ours
+        what = f"{type(error).__name__}: {error.args[0] if error.args else ''}"
+        if hasattr(error, "remote_type"):
+            return KernelError(f"the hub of {self._shown} failed at what was asked: {what}; its hub.log may say more")
+        return KernelError(f"{self._shown} answered with what cannot be read ({what}); is it of the same release?")
 
     def wait_until_closed(self, timeout_s: float) -> bool:
         """Wait until the other side has ended the connection; whether it has."""
@@ -96,7 +126,7 @@ class Commands:
         self._connection.close()
 
 
-def own_error(error: Exception) -> Exception:
+def own_error(error: Any) -> Any:
     """Our own class for an error of ours that was raised on the other side; any other as it is."""
     remote_type = getattr(error, "remote_type", "")
     if not remote_type.startswith(_OUR_ERRORS):

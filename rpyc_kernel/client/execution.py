@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import ast
+import time
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
-from rpyc_kernel.client.commands import own_error
+from rpyc_kernel.client.answers import read_literal
 from rpyc_kernel.core.contract import Event, Kind, Outcome
-from rpyc_kernel.errors import ExecutionDropped, ExecutionError, ExecutionInterrupted, KernelDied, NotQueued
+from rpyc_kernel.errors import (
+    ExecutionDropped,
+    ExecutionError,
+    ExecutionInterrupted,
+    KernelDied,
+    KernelError,
+    NotQueued,
+)
 from rpyc_kernel.wire.latch import CallFuture, GuardedCondition
 
 if TYPE_CHECKING:
     from rpyc_kernel.client.kernel import Interruption, KernelClient
 
 _UNSET: Any = object()
+_LEAST_S = 0.5
+_CALLING_BACK: set[Execution] = set()
+"""Those that have not finished and have callbacks. All else is held by those only who want to see it."""
 
 
 class Execution(CallFuture):
@@ -37,7 +47,7 @@ class Execution(CallFuture):
         self._changed = GuardedCondition()
         self._value: Any = _UNSET
         self._error: Event | None = None
-        self.last_stack = ""
+        self._last_stack = ""
 
     def __repr__(self) -> str:
         return f"<Execution {self.id} {self.status}>"
@@ -71,20 +81,23 @@ class Execution(CallFuture):
             NotAvailable: the worker no longer holds the value; it keeps only the last few.
         """
         super().result(None)
+        return self._get_value(None)
+
+    def _get_value(self, timeout_s: float | None) -> Any:
         if self._value is _UNSET:
-            self._value = self._fetch_value()
+            self._value = self._fetch_value(timeout_s)
         return self._value
 
-    def _fetch_value(self) -> Any:
+    def _fetch_value(self, timeout_s: float | None) -> Any:
         shown = [event for event in self.outputs if event.kind == Kind.RESULT]
         if not shown:
             return None
         if shown[-1].literal is not None:
-            return ast.literal_eval(shown[-1].literal)
-        try:
-            return self._kernel.objects.root.value(self.id)
-        except Exception as error:  # noqa: BLE001 - whatever the wire raises, one of our own among it
-            raise own_error(error) from None
+            try:
+                return read_literal(shown[-1].literal)
+            except (TypeError, ValueError, SyntaxError, RecursionError, MemoryError) as error:
+                raise KernelError(f"the value of execution {self.id} came as no literal: {error}") from None
+        return self._kernel.fetch_value(self.id, timeout_s)
 
     def _text_of(self, name: str) -> str:
         with self._changed:
@@ -96,17 +109,21 @@ class Execution(CallFuture):
         """Wait for the end and return the value of the last expression.
 
         Args:
-            timeout: in seconds.
+            timeout: in seconds; for the value, if it is a live object, there is at least half a second.
 
         Raises:
             TimeoutError: it goes on; nothing was interrupted.
+            WorkerBusy: it has ended, but the worker does not hand over the value; this is a `TimeoutError`, too.
             ExecutionError: the code raised; `ExecutionInterrupted` if it was interrupted.
             ExecutionDropped: it was cancelled or aborted.
             KernelDied: the worker died.
             ConnectionLost: the connection is gone; the code may go on.
         """
+        if timeout is None:
+            return self.value
+        deadline = time.monotonic() + timeout
         super().result(timeout)
-        return self.value
+        return self._get_value(max(_LEAST_S, deadline - time.monotonic()))
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self._wait_async().__await__()
@@ -174,9 +191,17 @@ class Execution(CallFuture):
         """Interrupt exactly this execution; see `KernelClient.interrupt`."""
         return self._kernel.interrupt(self.id, **options)
 
+    def add_done_callback(self, fn: Callable[[Any], object]) -> None:
+        """See ``concurrent.futures.Future``; what is to be called is called, also if nobody holds the execution."""
+        if fn is not CallFuture._wake:
+            _CALLING_BACK.add(self)
+        super().add_done_callback(fn)
+        if self.done():
+            _CALLING_BACK.discard(self)
+
     # ------------------------------------------------------------------ fed by the client
 
-    def take(self, event: Event) -> Callable[[], None] | None:
+    def _take(self, event: Event) -> Callable[[], None] | None:
         """Take in one of this execution's events; the last one gives back what finishes the future."""
         with self._changed:
             self._events.append(event)
@@ -193,14 +218,7 @@ class Execution(CallFuture):
             self._changed.notify_all()
         return None
 
-    def take_over(self, early: Execution) -> Callable[[], None] | None:
-        """Take in what came for this number before it was known here."""
-        finish = None
-        for event in early._events:
-            finish = self.take(event) or finish
-        return finish
-
-    def lose(self, error: Exception) -> None:
+    def _lose(self, error: Exception) -> None:
         """The connection is gone, and with it the news."""
         self._complete(error)
 
@@ -219,11 +237,12 @@ class Execution(CallFuture):
             self._complete(error)
         elif outcome == Outcome.LOST:
             message = f"execution {self.id} is lost: {finished.reason}"
-            self._complete(KernelDied(message, finished.reason, finished.generation, self.last_stack))
+            self._complete(KernelDied(message, finished.reason, finished.generation, self._last_stack))
         else:
             self._complete(ExecutionDropped(f"execution {self.id} was {outcome}: {finished.reason}", outcome, self.id))
 
     def _complete(self, error: Exception | None) -> None:
+        _CALLING_BACK.discard(self)
         if self.done():
             return
         if error is None:

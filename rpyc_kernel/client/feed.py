@@ -1,38 +1,45 @@
-"""The client's own reader: it follows the session's events and completes executions."""
+"""How a client hears of what it submitted: it completes executions from their events.
+
+`execute` gets all events of its code in one answer (`follow_to_end`). What is submitted is completed by a `Feed`, which
+reads the session's events while there is something to complete, and rests otherwise. Nothing in here keeps an execution
+alive that nobody holds: what it printed would be kept with it.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rpyc_kernel.client import answers
 from rpyc_kernel.client.commands import Commands
 from rpyc_kernel.client.execution import Execution
-from rpyc_kernel.core.contract import Event, Kind, Outcome, Scope, decode_events
+from rpyc_kernel.core.contract import Event, Kind, Outcome, Scope
 from rpyc_kernel.errors import ConnectionLost
-
-if TYPE_CHECKING:
-    from rpyc_kernel.client.kernel import KernelClient
 
 _BATCH = 1000
 _WAIT_S = FOLLOW_S = 20.0
 _MARGIN_S = 40.0
-_KEPT_FINISHED = 200
 
 
 def read_events(
-    commands: Commands, cursor: int, *, wait_s: float, scope: str = Scope.ALL, acknowledge: bool = False
+    commands: Commands, cursor: int, *, wait_s: float, margin_s: float = _MARGIN_S, acknowledge: bool = False
 ) -> tuple[int, list[Event]]:
-    """Read once from a cursor; returns the cursor to go on with, and the events."""
-    cursor, text = commands.call("read", cursor, _BATCH, wait_s, scope, acknowledge, timeout_s=wait_s + _MARGIN_S)
-    return cursor, decode_events(text)
+    """Read once from a cursor; returns the cursor to go on with, and the events.
+
+    The answer may take ``margin_s`` longer than the wait.
+    """
+    limit_s = wait_s + margin_s
+    arguments = (cursor, _BATCH, wait_s, Scope.ALL, acknowledge)
+    told: tuple[int, list[Event]] = commands.call("read", *arguments, read=answers.read_events, timeout_s=limit_s)
+    return told
 
 
 def follow_events(commands: Commands, cursor: int, *, acknowledge: bool) -> Iterator[Event]:
     """Yield events after ``cursor`` without end, until the kernel stops or the connection is lost."""
-    past = int(dict(commands.call("hello"))["last"])  # a stop up to here was one of an earlier life
+    past = int(commands.hello()["last"])  # a stop up to here was one of an earlier life
     while True:
         cursor, events = read_events(commands, cursor, wait_s=_WAIT_S, acknowledge=acknowledge)
         yield from events
@@ -42,31 +49,60 @@ def follow_events(commands: Commands, cursor: int, *, acknowledge: bool) -> Iter
             return
 
 
-def follow_to_end(commands: Commands, execution: Execution, call: Future[Any]) -> None:
-    """Complete an execution from the answer of `run`, and of as many `follow` after it as it takes.
+def follow_execution(commands: Commands, execution: int, cursor: int, *, waits: bool) -> Iterator[Event]:
+    """Yield the events of one execution after ``cursor`` up to its end, or without waiting up to now."""
+    cursor = max(cursor, commands.call("find", execution, read=answers.read_number) - 1)
+    wait_s = _WAIT_S if waits else 0.0
+    while True:
+        arguments = (execution, cursor, wait_s, True)
+        cursor, events = commands.call("follow", *arguments, read=answers.read_events, timeout_s=wait_s + _MARGIN_S)
+        yield from events
+        if any(event.kind == Kind.FINISHED for event in events) or not (events or waits):
+            return
+
+
+def follow_to_end(
+    commands: Commands, execution: Execution, call: Future[Any], told: Callable[[int], None], *, eager: bool = False
+) -> None:
+    """Complete an execution from the answer of `run` or `follow`, and of as many `follow` after it as it takes.
 
     All of it happens on the thread that reads: the thread that waits for the execution is woken once, by its end.
+
+    Args:
+        commands: what was called by.
+        execution: followed for as long as somebody holds it.
+        call: the first answer.
+        told: called with the number up to which the session's events are known.
+        eager: be told of each event at once.
     """
+    held = weakref.ref(execution)
 
     def take(call: Future[Any]) -> None:
+        execution = held()
+        if execution is None:
+            return
         try:
-            cursor, text = call.result()
+            cursor, events = answers.read_events(call.result())
             finish = None
-            for event in decode_events(text):
+            for event in events:
                 execution.id = event.execution or 0
-                finish = execution.take(event) or finish
+                finish = execution._take(event) or finish
+            told(cursor)
             if finish is None:
-                follow_to_end(commands, execution, commands.start("follow", execution.id, cursor, FOLLOW_S))
+                following = commands.start("follow", execution.id, cursor, FOLLOW_S, eager)
+                follow_to_end(commands, execution, following, told, eager=eager)
             elif execution.status == Outcome.LOST:
-                commands.start("last_stack").add_done_callback(lambda told: finish_lost(told, finish))
+                commands.start("last_stack").add_done_callback(lambda stack: finish_lost(stack, finish))
             else:
                 finish()
         except Exception as error:  # noqa: BLE001 - whatever it is, the waiter must hear of it
-            execution.lose(commands.as_ours(error))
+            execution._lose(commands.as_ours(error))
 
-    def finish_lost(told: Future[Any], finish: Callable[[], None]) -> None:
-        execution.last_stack = "" if told.exception() else told.result()
-        finish()
+    def finish_lost(stack: Future[Any], finish: Callable[[], None]) -> None:
+        execution = held()
+        if execution is not None:
+            execution._last_stack = "" if stack.exception() else str(stack.result())
+            finish()
 
     call.add_done_callback(take)
 
@@ -92,7 +128,7 @@ class Watch:
         self._cursor = cursor
         self._take = take
         self._ended = ended
-        self._past = int(dict(commands.call("hello"))["last"])  # a stop up to here was one of an earlier life
+        self._past = int(commands.hello()["last"])  # a stop up to here was one of an earlier life
         self._is_over = False
 
     def go_on(self) -> None:
@@ -112,8 +148,7 @@ class Watch:
 
     def _hand_on(self, reading: Future[Any]) -> None:
         try:
-            self._cursor, text = reading.result()
-            events = decode_events(text)
+            self._cursor, events = answers.read_events(reading.result())
             self._is_over = any(event.kind == Kind.HUB_STOPPED and event.seq > self._past for event in events)
             self._take(events)
         except Exception as error:  # noqa: BLE001 - whatever it is, it must be told
@@ -124,84 +159,148 @@ class Watch:
 
 
 class Feed:
-    """Follows a session. All of it happens on the thread that reads its connection: each reply asks for the next.
+    """Completes what a session submits. All of it happens on the thread that reads: each answer asks for the next.
+
+    It reads from the first submission until nothing is left to complete, and begins again with the next: what
+    `execute` has printed meanwhile was told already, and is passed over.
 
     Args:
-        commands: an events connection; the feed owns it.
-        kernel: whose executions it completes.
-        cursor: where to begin.
+        open_reader: opens an events connection; the feed owns it.
     """
 
-    def __init__(self, commands: Commands, kernel: KernelClient, cursor: int) -> None:
-        self._commands = commands
-        self._kernel = kernel
-        self._cursor = cursor
+    def __init__(self, open_reader: Callable[[], Commands]) -> None:
+        self._open_reader = open_reader
+        self._opening = threading.Lock()
+        self._reader: Commands | None = None
         self._lock = threading.Lock()
-        self._open: dict[int, Execution] = {}
-        self._adopted: set[int] = set()
-        self._finished: OrderedDict[int, Execution] = OrderedDict()
-        self._lost: Exception | None = None
-        self._ended = threading.Event()
+        self._cursor = 0
+        self._chain: object = None  # of answers that each ask for the next; None while it rests
+        self._awaited: dict[int, weakref.ref[Execution]] = {}
+        self._expected: set[object] = set()  # submissions on their way
+        self._early: dict[int, list[Event]] = {}  # what came of them before their numbers
         self._last_stack = ""
+        self._is_closed = False
 
-    def start(self) -> None:
-        """Begin to follow."""
-        self._ask()
+    def submit(self, hand_in: Callable[[], Execution]) -> Execution:
+        """Hand code in, and complete its execution from then on."""
+        reader = self._connect()
+        submission = object()
+        execution = None
+        try:
+            with self._lock:
+                self._expected.add(submission)
+            self._read_on(reader)  # before the code is handed in, so that nothing of it is missed
+            execution = hand_in()
+            return execution
+        finally:
+            self._adopt(submission, execution, reader)
 
-    def adopt(self, execution: Execution) -> None:
-        """Complete this execution from now on; what came for its number before is handed over to it."""
+    def follow(self, execution: Execution, cursor: int) -> None:
+        """Complete an execution of any session, whose events all come after ``cursor``."""
+        reader = self._connect()
+        following = reader.start("follow", execution.id, cursor, FOLLOW_S, True)
+        follow_to_end(reader, execution, following, lambda _: None, eager=True)
+
+    def pass_over(self, cursor: int) -> None:
+        """Everything up to here is known, and had been before whatever is submitted from now on."""
         with self._lock:
-            early = self._finished.pop(execution.id, None) or self._open.get(execution.id)
-            lost = self._lost
-            finish = execution.take_over(early) if early is not None else None
-            if finish is None:
-                self._open[execution.id] = execution
-                self._adopted.add(execution.id)
-        if finish is not None:
-            finish()
-        elif lost is not None:
-            execution.lose(lost)
-
-    def wait(self, timeout_s: float) -> bool:
-        """Wait until there is nothing more to follow."""
-        return self._ended.wait(timeout_s)
+            if self._chain is None:
+                self._cursor = max(self._cursor, cursor)
 
     def close(self) -> None:
         """Stop; whoever still waits gets `ConnectionLost`."""
-        self._commands.close()
+        self._is_closed = True
+        with self._opening:
+            if self._reader is not None:
+                self._reader.close()
+
+    def _connect(self) -> Commands:
+        with self._opening:
+            if self._is_closed:
+                raise ConnectionLost("this client is closed")
+            if self._reader is None or self._reader.is_closed:
+                reader = self._open_reader()
+                try:
+                    self.pass_over(int(reader.hello()["last"]))
+                except BaseException:
+                    reader.close()
+                    raise
+                self._reader = reader
+            return self._reader
+
+    def _adopt(self, submission: object, execution: Execution | None, reader: Commands) -> None:
+        finish = None
+        with self._lock:
+            self._expected.discard(submission)
+            if execution is not None:
+                execution._last_stack = self._last_stack
+                for event in self._early.pop(execution.id, ()):
+                    finish = execution._take(event) or finish
+                if finish is None:
+                    self._awaited[execution.id] = weakref.ref(execution)
+            if not self._expected:
+                self._early.clear()
+        if finish is not None:
+            finish()
+        elif execution is not None:
+            self._read_on(reader)
+
+    def _read_on(self, reader: Commands) -> None:
+        """Begin to read, if that does not go on already."""
+        chain = None
+        try:
+            with self._lock:
+                if self._chain is None:
+                    self._chain = chain = object()
+            if chain is not None:
+                self._ask(reader, chain)
+        except BaseException:  # Ctrl-C, perhaps after the first was asked for; the next submission begins a new chain
+            with self._lock:
+                if self._chain is chain:
+                    self._chain = None
+            raise
 
     # ------------------------------------------------------------------ on the thread that reads
 
-    def _ask(self) -> None:
+    def _ask(self, reader: Commands, chain: object) -> None:
         try:
-            reading = self._commands.start("read", self._cursor, _BATCH, _WAIT_S, Scope.SESSION)
+            reading = reader.start("read", self._cursor, _BATCH, _WAIT_S, Scope.SESSION)
         except Exception as error:  # noqa: BLE001 - whatever it is, the waiters must hear of it
-            self._end(self._commands.as_ours(error))
+            self._end(chain, reader.as_ours(error))
         else:
-            reading.add_done_callback(self._take)
+            reading.add_done_callback(lambda reading: self._hear(reader, chain, reading))
 
-    def _take(self, reading: Future[Any]) -> None:
+    def _hear(self, reader: Commands, chain: object, reading: Future[Any]) -> None:
+        if self._chain is not chain:
+            return
         try:
-            self._cursor, text = reading.result()
-            events = decode_events(text)
+            cursor, events = answers.read_events(reading.result())
             for event in events:
                 self._dispatch(event)
         except Exception as error:  # noqa: BLE001 - whatever it is, the waiters must hear of it
-            self._end(self._commands.as_ours(error))
+            self._end(chain, reader.as_ours(error))
             return
         if any(event.kind == Kind.HUB_STOPPED for event in events):
-            self._end(ConnectionLost("the kernel has stopped"))
-        else:
-            self._ask()
-
-    def _end(self, error: Exception) -> None:
+            self._end(chain, ConnectionLost("the kernel has stopped"))
+            return
         with self._lock:
-            self._lost = error
-            waiting = list(self._open.values())
-            self._open.clear()
+            self._cursor = cursor
+            self._awaited = {number: held for number, held in self._awaited.items() if held() is not None}
+            if not (self._awaited or self._expected):
+                self._chain = None
+                return
+        self._ask(reader, chain)
+
+    def _end(self, chain: object, error: Exception) -> None:
+        with self._lock:
+            if self._chain is not chain:
+                return
+            self._chain = None
+            waiting = [held() for held in self._awaited.values()]
+            self._awaited.clear()
         for execution in waiting:
-            execution.lose(error)
-        self._ended.set()
+            if execution is not None:
+                execution._lose(error)
 
     def _dispatch(self, event: Event) -> None:
         if event.kind == Kind.WORKER_DIED:
@@ -209,21 +308,15 @@ class Feed:
         if event.execution is None:
             return
         with self._lock:
-            execution = self._open.get(event.execution)
+            held = self._awaited.get(event.execution)
+            execution = None if held is None else held()
             if execution is None:
-                if event.kind not in (Kind.QUEUED, Kind.STARTED):
-                    return  # late output of an execution that has finished
-                execution = self._open[event.execution] = Execution(self._kernel, event.execution)
-            execution.last_stack = self._last_stack
-            finish = execution.take(event)
+                if held is None and self._expected:
+                    self._early.setdefault(event.execution, []).append(event)
+                return
+            execution._last_stack = self._last_stack
+            finish = execution._take(event)
             if finish is not None:
-                del self._open[event.execution]
-                if event.execution in self._adopted:
-                    self._adopted.discard(event.execution)
-                else:
-                    # Its number may still be on the way to the thread that submitted it.
-                    self._finished[event.execution] = execution
-                while len(self._finished) > _KEPT_FINISHED:
-                    self._finished.popitem(last=False)
+                del self._awaited[event.execution]
         if finish is not None:
             finish()

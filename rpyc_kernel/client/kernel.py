@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import math
 import shlex
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
 from typing import Any
 
+from rpyc_kernel.client import answers
 from rpyc_kernel.client.address import Address
 from rpyc_kernel.client.bulk import Bulk
 from rpyc_kernel.client.commands import Commands
 from rpyc_kernel.client.execution import Execution
-from rpyc_kernel.client.feed import FOLLOW_S, Feed, Watch, follow_events, follow_to_end, read_events
+from rpyc_kernel.client.feed import (
+    FOLLOW_S,
+    Feed,
+    Watch,
+    follow_events,
+    follow_execution,
+    follow_to_end,
+    read_events,
+)
+from rpyc_kernel.client.live_objects import LiveObjects
 from rpyc_kernel.client.looking import Looking
 from rpyc_kernel.client.namespace import Namespace
 from rpyc_kernel.core.contract import Event, Force, Kind, Lane, Role, Space, State, freeze
@@ -25,21 +36,22 @@ from rpyc_kernel.errors import (
     BadCode,
     CallTimeout,
     ConnectionFailed,
-    ConnectionLost,
     KernelDied,
-    NoSuchExecution,
     NotRunning,
     RequestError,
     WorkerBusy,
 )
+from rpyc_kernel.settings import ClientSettings
 from rpyc_kernel.wire import handshake
-from rpyc_kernel.wire.classic import WorkerConnection, begin_call, connect_worker
+from rpyc_kernel.wire.classic import WorkerConnection, begin_call, require_remote
 from rpyc_kernel.wire.debug_channel import DebugChannel
 from rpyc_kernel.wire.handshake import Identity
 from rpyc_kernel.wire.latch import CallFuture
 
 _DEBUGGER_START_S = 30.0
 _QUEUE_PAGE = 1000
+_ANSWER_S = 2.0
+"""How much longer than the hub was told to wait its answer may take."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +104,11 @@ class KernelClient(Looking):
         role: ``user`` or ``observer``.
         joins: False only looks: nobody is told of this client, and no session is shown as present.
         timeout: in seconds.
+        silence: for how many seconds the kernel's hub may be silent while something is awaited of it, before the
+            connection counts as lost.
 
     Attributes:
-        kernel_name: the kernel's name.
+        name: the kernel's name.
         last_seen: the number of the last event that an earlier client of this session acknowledged, None without one.
         came_first: whether no other client had this session when this one joined.
     """
@@ -108,28 +122,28 @@ class KernelClient(Looking):
         role: str = Role.USER,
         joins: bool = True,
         timeout: float = 10.0,
+        silence: float = 20.0,
     ) -> None:
         self._address = address
         self._timeout_s = timeout
-        self._lock = threading.Lock()
-        self._objects: WorkerConnection | None = None
+        self._settings = ClientSettings(timeout, silence)
         self._readers: set[Commands] = set()
         identity = Identity(session or "", name or "", role)
         # Both serve all calls; who joins is told to everybody.
         channel = handshake.COMMANDS if joins else handshake.EVENTS
-        self._commands = Commands(address, channel, identity, timeout, "rpyc_kernel-commands")
+        self._commands = Commands(address, channel, identity, self._settings, "rpyc_kernel-commands")
         try:
             self._identity = self._commands.identity
-            hello = dict(self._commands.call("hello"))
-            self.kernel_name: str = hello["kernel"]
+            hello = self._commands.hello()
+            self.name: str = hello["kernel"]
             self.last_seen: int | None = hello["cursor"]
             self.came_first: bool = hello["came_first"]
         except BaseException:
             self._commands.close()
             raise
+        self._live = LiveObjects(address, lambda: self._identity, self._settings, lambda: self._commands.start("hello"))
         self._bulk = Bulk(address, lambda: self._identity, hello["hub_pid"], timeout)
-        self._made_feed: Feed | None = None
-        self._feed_lock = threading.Lock()
+        self._feed = Feed(self._open_events)
 
     def __enter__(self) -> KernelClient:
         return self
@@ -151,7 +165,7 @@ class KernelClient(Looking):
         return self._identity.session
 
     @property
-    def name(self) -> str:
+    def client_name(self) -> str:
         """How others see this session."""
         return self._identity.name
 
@@ -163,7 +177,7 @@ class KernelClient(Looking):
     @property
     def last_stack(self) -> str:
         """The last Python stack of the last worker that died, "" if none could be had."""
-        return str(self._commands.call("last_stack"))
+        return str(self._commands.call("last_stack", read=answers.read_text))
 
     # ------------------------------------------------------------------ running code
 
@@ -235,30 +249,29 @@ class KernelClient(Looking):
         """
         _require_encodable(code)
         execution = Execution(self, 0)
-        follow_to_end(self._commands, execution, self._commands.start("run", code, stop_on_error, FOLLOW_S))
+        running = self._commands.start("run", code, stop_on_error, FOLLOW_S)
+        follow_to_end(self._commands, execution, running, self._feed.pass_over)
         CallFuture.result(execution, timeout)  # its own would fetch the value, too
         return execution
 
     def execution(self, number: int) -> Execution:
-        """Return an execution submitted earlier, by this session or another, with everything it did so far."""
+        """Return an execution submitted earlier, by this session or another, with everything it did so far.
+
+        Raises:
+            NoSuchExecution: there never was one of this number.
+        """
+        first = self._commands.call("find", number, read=answers.read_number)
         execution = Execution(self, number)
-        since = next((past.seq for past in reversed(self.history(limit=100_000)) if past.execution == number), None)
-        if since is None:
-            raise NoSuchExecution(f"there is no execution {number}")
-
-        def follow() -> None:
-            try:
-                for event in self.events(since=since - 1, follow=True):
-                    finish = execution.take(event) if event.execution == number else None
-                    if finish is not None:
-                        finish()
-                        return
-                execution.lose(ConnectionLost("the kernel has stopped"))
-            except Exception as error:  # noqa: BLE001 - the top of a thread: the waiters must hear of it
-                execution.lose(error)
-
-        threading.Thread(target=follow, name=f"rpyc_kernel-follow-{number}", daemon=True).start()
+        self._feed.follow(execution, first - 1)
         return execution
+
+    def enqueue(self, code: str, *, stop_on_error: bool = True) -> int:
+        """Queue code and return the number of its execution, for those who follow `events` themselves.
+
+        Raises as `submit` does.
+        """
+        _require_encodable(code)
+        return int(self._commands.call("execute", code, stop_on_error, read=answers.read_number))
 
     def hand_in(
         self,
@@ -269,7 +282,7 @@ class KernelClient(Looking):
         call: str | None = None,
         file: str | None = None,
     ) -> concurrent.futures.Future[int]:
-        """Queue code without waiting, for those who follow `events` themselves; the future has its number.
+        """Queue code without waiting for its number, which the future has; else like `enqueue`.
 
         Args:
             code: the source, or what to show of a call.
@@ -282,20 +295,45 @@ class KernelClient(Looking):
         told = () if file is None else freeze(Form(file).as_dict())
         return self._commands.start("execute", code, stop_on_error, lane, call, told)
 
-    def eval(self, expression: str) -> Any:
-        """Evaluate an expression at once, beside the queue: by value if immutable and plain, else a netref."""
-        return self.objects.root.eval(expression)
+    def eval(self, expression: str, *, timeout: float | None = None) -> Any:
+        """Evaluate an expression at once, beside the queue: by value if immutable and plain, else a netref.
+
+        Args:
+            expression: in the namespace.
+            timeout: in seconds, None for the client's own; what takes longer belongs into the queue.
+
+        Raises:
+            WorkerBusy: no answer came in time; the evaluation may go on.
+        """
+        return self._live.ask(None, "eval", expression, timeout_s=timeout)
 
     def call(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         """Call a remote callable in the worker's main thread, in turn with executions, and return what it returns."""
         return self.submit_call(function, *args, **kwargs).result()
 
+    def fetch_value(self, execution: int, timeout: float | None = None) -> Any:
+        """Return the value of an execution's last expression from the worker.
+
+        Args:
+            execution: its number.
+            timeout: in seconds, None for the client's own.
+
+        Raises:
+            NotAvailable: there was none, or the worker no longer holds it.
+            WorkerBusy: no answer came in time.
+        """
+        return self._live.ask(None, "value", execution, timeout_s=timeout)
+
     def submit_call(self, function: Any, *args: Any, **kwargs: Any) -> Execution:
         """Queue the call of a live object for the worker's main thread and return at once.
 
         Its result is that of the call: by value where plain, else a netref.
+
+        Raises:
+            RequestError: the function is one of this process.
         """
-        token = self.objects.root.stage(function, args, tuple(kwargs.items()))
+        require_remote(function)
+        token = self._live.ask(None, "stage", function, args, tuple(kwargs.items()))
         return self._submit(f"# call of {function!r}"[:200], True, Lane.MAIN, token)
 
     def call_beside(self, function: Any, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Any]:
@@ -313,46 +351,26 @@ class KernelClient(Looking):
         self, code: str, stop_on_error: bool, lane: str, call: str | None, form: Form | None = None
     ) -> Execution:
         _require_encodable(code)
-        feed = self._feed  # before the code is handed in, so that it misses nothing of it
-        told = () if form is None else freeze(form.as_dict())
-        execution = Execution(self, self._commands.call("execute", code, stop_on_error, lane, call, told))
-        feed.adopt(execution)
-        return execution
-
-    @property
-    def _feed(self) -> Feed:
-        """The feed, made when the first execution is submitted that somebody may want to watch."""
-        with self._feed_lock:
-            if self._made_feed is None:
-                commands = self._open_events()
-                try:
-                    self._made_feed = Feed(commands, self, int(dict(commands.call("hello"))["last"]))
-                except BaseException:
-                    commands.close()
-                    raise
-                self._made_feed.start()
-            return self._made_feed
+        arguments = (code, stop_on_error, lane, call, () if form is None else freeze(form.as_dict()))
+        return self._feed.submit(
+            lambda: Execution(self, self._commands.call("execute", *arguments, read=answers.read_number))
+        )
 
     # ------------------------------------------------------------------ live objects
 
     @property
     def objects(self) -> WorkerConnection:
-        """The RPyC connection to the worker, made when first used and again after it broke."""
-        with self._lock:
-            if self._objects is None or self._objects.closed:
-                sock = self._address.open(self._timeout_s)
-                try:
-                    handshake.greet_hub(sock, self._address.key, handshake.OBJECTS, self._identity, self._timeout_s)
-                    self._objects = connect_worker(sock, name="rpyc_kernel-objects")
-                except BaseException:
-                    sock.close()
-                    raise
-            return self._objects
+        """The RPyC connection to the worker, made when first used and again after it broke.
+
+        What is asked through it takes as long as it takes, for the objects are the user's; see `rpyc.timed` for a
+        limit. Where neither worker nor hub give a sign of life, it is given up like any other connection.
+        """
+        return self._live.connect()
 
     @property
     def namespace(self) -> Namespace:
         """The namespace as a mapping of live objects."""
-        return Namespace(lambda: self.objects.root)
+        return Namespace(self._live.ask)
 
     def open_debugger(self) -> DebugChannel:
         """Open a debugger of the worker, which speaks the Debug Adapter Protocol; there is one at a time.
@@ -364,12 +382,7 @@ class KernelClient(Looking):
             RequestError: there is no debugpy, or somebody debugs already.
             ConnectionLost: the worker is gone.
         """
-        sock = self._address.open(self._timeout_s)
-        try:
-            handshake.greet_hub(sock, self._address.key, handshake.DEBUGGER, self._identity, self._timeout_s)
-        except BaseException:
-            sock.close()
-            raise
+        sock, _ = self._address.enter(handshake.DEBUGGER, self._identity, self._timeout_s)
         channel = DebugChannel(sock)
         try:
             channel.wait_until_ready(_DEBUGGER_START_S)
@@ -437,23 +450,27 @@ class KernelClient(Looking):
 
     # ------------------------------------------------------------------ events
 
-    def events(self, since: int | None = 0, *, follow: bool = True) -> Iterator[Event]:
+    def events(self, since: int | None = 0, *, follow: bool = True, execution: int | None = None) -> Iterator[Event]:
         """Yield everything that happened and happens, from a cursor.
 
         Args:
             since: the number of the last event already seen; 0 begins with the first event ever, None continues where
                 this session left off, and remembers in the kernel how far it got.
             follow: go on as things happen, until the kernel stops; else end with what has happened by now.
+            execution: only what belongs to the execution of this number, up to its end.
         """
         acknowledge = since is None
         reader = self._open_events()
         self._readers.add(reader)
         try:
-            cursor = int(dict(reader.call("hello"))["cursor"] or 0) if since is None else since
+            cursor = int(reader.hello()["cursor"] or 0) if since is None else since
+            if execution is not None:
+                yield from follow_execution(reader, execution, cursor, waits=follow)
+                return
             if follow:
                 yield from follow_events(reader, cursor, acknowledge=acknowledge)
                 return
-            last = dict(reader.call("hello"))["last"]
+            last = reader.hello()["last"]
             while cursor < last:
                 cursor, events = read_events(reader, cursor, wait_s=0, acknowledge=acknowledge)
                 yield from (event for event in events if event.seq <= last)
@@ -488,10 +505,15 @@ class KernelClient(Looking):
 
     def history(self, pattern: str = "", *, limit: int = 1000) -> list[Past]:
         """Return the newest inputs whose source contains ``pattern``, oldest first, of all sessions and generations."""
-        return [Past(*row) for row in self._commands.call("history", pattern, limit)]
+        found: list[Past] = self._commands.call(
+            "history", pattern, limit, read=lambda rows: [Past(*row) for row in rows]
+        )
+        return found
 
-    def _open_events(self) -> Commands:
-        return Commands(self._address, handshake.EVENTS, self._identity, self._timeout_s, "rpyc_kernel-events")
+    def _open_events(self, timeout_s: float = math.inf) -> Commands:
+        """Open a connection to read events by, for whoever has this much time."""
+        settings = replace(self._settings, timeout_s=min(timeout_s, self._settings.timeout_s))
+        return Commands(self._address, handshake.EVENTS, self._identity, settings, "rpyc_kernel-events")
 
     # ------------------------------------------------------------------ stopping things
 
@@ -503,9 +525,9 @@ class KernelClient(Looking):
             force: ``signal``; ``exception`` where user code has taken SIGINT over; ``terminate`` ends the worker.
             wait: for how many seconds to wait for it to stop; 0 returns at once with ``unanswered``.
         """
-        last = dict(self._commands.call("hello"))["last"]
+        last = self._commands.hello()["last"]
         try:
-            number = self._commands.call("interrupt", execution, force)
+            number = self._commands.call("interrupt", execution, force, read=answers.read_number)
         except NotRunning:
             return Interruption("not-running", execution)
         with contextlib.suppress(ConnectionFailed):  # it is delivered, whether or not its effect can be watched
@@ -519,10 +541,10 @@ class KernelClient(Looking):
 
     def _sees_end(self, number: int, cursor: int, wait_s: float) -> bool:
         deadline = time.monotonic() + wait_s
-        reader = self._open_events()
+        reader = self._open_events(wait_s)
         try:
             while (left := deadline - time.monotonic()) > 0:
-                cursor, events = read_events(reader, cursor, wait_s=left)
+                cursor, events = read_events(reader, cursor, wait_s=left, margin_s=_ANSWER_S)
                 if any(event.kind == Kind.FINISHED and event.execution == number for event in events):
                     return True
             return False
@@ -545,20 +567,20 @@ class KernelClient(Looking):
             KernelDied: no worker could be started.
             CallTimeout: it was not ready in time.
         """
-        cursor = int(self.status()["last"])
-        generation = int(self._commands.call("restart"))
         deadline = time.monotonic() + timeout
+        cursor = int(self._call(timeout, "hello", read=answers.read_hello)["last"])
+        generation = int(self._call(timeout, "restart", read=answers.read_number))
         reason = ""
-        reader = self._open_events()
+        reader = self._open_events(timeout)
         try:
             while (left := deadline - time.monotonic()) > 0:
-                status = self.status()
+                status = self.status(timeout=left)
                 if status["generation"] >= generation:
                     if status["state"] in (State.IDLE, State.BUSY):
                         return generation
                     if status["state"] == State.DEAD and reason:
                         raise KernelDied(f"generation {generation} did not start: {reason}", reason, generation)
-                cursor, events = read_events(reader, cursor, wait_s=left)
+                cursor, events = read_events(reader, cursor, wait_s=left, margin_s=_ANSWER_S)
                 reason = next((e.reason for e in reversed(events) if e.kind == Kind.WORKER_DIED), reason)
         finally:
             reader.close()
@@ -570,14 +592,14 @@ class KernelClient(Looking):
         Raises:
             CallTimeout: they are not gone yet; this client is closed all the same.
         """
-        self._commands.call("shutdown")
+        self._call(timeout, "shutdown")
         is_over = self._commands.wait_until_closed(timeout)
         self._readers.clear()  # whoever follows events still reads the last ones, and then ends by itself
         self.close()
         if not is_over:
             raise CallTimeout(
-                f"kernel {self.kernel_name!r} was told to end, but has not within {timeout:g} s; "
-                f"'rpyc-kernel status {self.kernel_name}' shows its processes"
+                f"kernel {self.name!r} was told to end, but has not within {timeout:g} s; "
+                f"'rpyc-kernel status {self.name}' shows its processes"
             )
 
     def wait_until_closed(self, timeout: float) -> bool:
@@ -586,30 +608,26 @@ class KernelClient(Looking):
 
     def close(self) -> None:
         """Leave; the kernel and its executions go on. Whoever waits in this client gets `ConnectionLost`."""
-        with self._lock:
-            objects, self._objects = self._objects, None
-        if objects is not None:
-            objects.close()
+        self._live.close()
         for reader in list(self._readers):
             reader.close()
         self._bulk.close()
-        if self._made_feed is not None:
-            self._made_feed.close()
+        self._feed.close()
         self._commands.close()
 
     # ------------------------------------------------------------------ looking, also while the kernel is busy
 
-    def status(self) -> dict[str, Any]:
-        """Return what the kernel is doing; always answers.
+    def status(self, *, timeout: float | None = None) -> dict[str, Any]:
+        """Return what the kernel is doing; always answers, unless its hub cannot.
 
         It has `state`, `generation`, `hub_pid`, `worker_pid`, `memory_bytes` (of the worker, about a second old),
         `busy_since`, `running`, `queue` (the first 100, see `queue`), `queue_length`, `side`, `prompts`, `sessions` and
         more.
+
+        Args:
+            timeout: in seconds, None for the client's own.
         """
-        status = dict(self._commands.call("status"))
-        status["running"] = dict(status["running"]) if status["running"] else None
-        for part in ("queue", "side", "prompts", "sessions"):
-            status[part] = [dict(item) for item in status[part]]
+        status: dict[str, Any] = self._call(timeout, "status", read=answers.read_status)
         return status
 
     def queue(self, *, after: int = 0, count: int | None = None) -> list[dict[str, Any]]:
@@ -622,7 +640,7 @@ class KernelClient(Looking):
         found: list[dict[str, Any]] = []
         while count is None or len(found) < count:
             wanted = _QUEUE_PAGE if count is None else min(_QUEUE_PAGE, count - len(found))
-            page = [dict(item) for item in self._commands.call("queue", after, wanted)]
+            page = self._commands.call("queue", after, wanted, read=partial(answers.read_queue, after=after))
             found += page
             if len(page) < wanted:
                 break
@@ -644,7 +662,7 @@ class KernelClient(Looking):
         Raises:
             WorkerBusy: none came in time.
         """
-        return str(self._commands.call("stack", timeout, timeout_s=timeout + self._timeout_s))
+        return str(self._commands.call("stack", timeout, read=answers.read_text, timeout_s=timeout + _ANSWER_S))
 
     def answer_input(self, text: str | None, execution: int | None = None) -> None:
         """Answer a prompt; None is end-of-file.
@@ -653,6 +671,11 @@ class KernelClient(Looking):
             NotAsked: nobody waits for an answer.
         """
         self._commands.call("answer_input", text, execution)
+
+    def _call(self, timeout_s: float | None, method: str, *, read: Callable[[Any], Any] = lambda answer: answer) -> Any:
+        """Ask the hub, within the client's limit and this one."""
+        limit_s = self._timeout_s if timeout_s is None else min(timeout_s, self._timeout_s)
+        return self._commands.call(method, read=read, timeout_s=limit_s)
 
 
 def _require_encodable(code: str) -> None:

@@ -190,6 +190,7 @@ def connect(
     joins: bool = True,
     key: str | None = None,
     timeout: float = 10.0,
+    silence: float = 20.0,
 ) -> KernelClient:
     """Connect to a running kernel.
 
@@ -201,6 +202,8 @@ def connect(
         joins: False only looks: nobody is told, and no session is shown as present.
         key: the kernel's key in hexadecimal digits, for ``tcp://`` and ``unix://``; else ``RPYC_KERNEL_KEY`` is asked.
         timeout: of connecting and of each call, in seconds.
+        silence: for how many seconds the kernel may be silent while something is awaited of it, before the connection
+            counts as lost. Only its hub has to give a sign of life: a worker may compute for as long as it likes.
 
     Raises:
         NoSuchKernel: there is none.
@@ -209,7 +212,15 @@ def connect(
     from rpyc_kernel.client.kernel import KernelClient  # see `_CLIENT`
 
     address = resolve(target, key)
-    return KernelClient(address, session=session, name=name or user_name(), role=role, joins=joins, timeout=timeout)
+    return KernelClient(
+        address,
+        session=session,
+        name=name or user_name(),
+        role=role,
+        joins=joins,
+        timeout=timeout,
+        silence=silence,
+    )
 
 
 def kernels() -> list[KernelInfo]:

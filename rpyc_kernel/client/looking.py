@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
+from rpyc_kernel.client.answers import read_json
 from rpyc_kernel.client.commands import Commands
 from rpyc_kernel.client.literals import write_literal
 from rpyc_kernel.core.looking import (
@@ -24,6 +25,15 @@ from rpyc_kernel.core.looking import (
 from rpyc_kernel.errors import CallTimeout, WorkerBusy
 
 _TIMEOUT_S = 5.0
+_Found = TypeVar("_Found")
+
+
+def _read_list(kind: type[_Found], told: list[dict[str, Any]]) -> list[_Found]:
+    return [read_found(kind, each) for each in told]
+
+
+def _read_definition(told: dict[str, Any] | None) -> Definition | None:
+    return None if told is None else read_found(Definition, told)
 
 
 class Looking:
@@ -45,13 +55,17 @@ class Looking:
 
         What is there comes first; what the source alone promises is added if it can be read in a fifth of a second.
         """
-        return read_found(Completions, self._ask_worker("complete", code, cursor, timeout_s=timeout))
+        found: Completions = self._ask_worker(
+            "complete", code, cursor, read=partial(read_found, Completions), timeout_s=timeout
+        )
+        return found
 
     def signatures(self, code: str, cursor: int | None = None, *, timeout: float = _TIMEOUT_S) -> list[Signature]:
         """Immediate. Return how what is called at ``cursor`` wants to be called, perhaps in several ways."""
-        return [
-            read_found(Signature, found) for found in self._ask_worker("signatures", code, cursor, timeout_s=timeout)
-        ]
+        found: list[Signature] = self._ask_worker(
+            "signatures", code, cursor, read=partial(_read_list, Signature), timeout_s=timeout
+        )
+        return found
 
     def inspect(self, code: str, cursor: int | None = None, *, timeout: float = _TIMEOUT_S) -> Inspection:
         """Immediate. Return type, signature, documentation, source and place of a path, or of what is at ``cursor``.
@@ -61,22 +75,31 @@ class Looking:
             cursor: in characters.
             timeout: in seconds.
         """
-        return read_found(Inspection, self._ask_worker("inspect", code, cursor, timeout_s=timeout))
+        found: Inspection = self._ask_worker(
+            "inspect", code, cursor, read=partial(read_found, Inspection), timeout_s=timeout
+        )
+        return found
 
     def definition(self, code: str, cursor: int | None = None, *, timeout: float = _TIMEOUT_S) -> Definition | None:
         """Immediate. Return where a path, or what is at ``cursor`` in code, is defined; None if that is unknown."""
-        found = self._ask_worker("definition", code, cursor, timeout_s=timeout)
-        return None if found is None else read_found(Definition, found)
+        found: Definition | None = self._ask_worker(
+            "definition", code, cursor, read=_read_definition, timeout_s=timeout
+        )
+        return found
 
     def is_complete(self, code: str, *, timeout: float = _TIMEOUT_S) -> CodeState:
         """Immediate. Return whether code is complete, incomplete or invalid, and the indent of the next line."""
-        return read_found(CodeState, self._ask_worker("is_complete", code, timeout_s=timeout))
+        found: CodeState = self._ask_worker("is_complete", code, read=partial(read_found, CodeState), timeout_s=timeout)
+        return found
 
     # ------------------------------------------------------------------ variables
 
     def variables(self, start: int = 0, count: int = 1000, *, timeout: float = _TIMEOUT_S) -> list[Variable]:
         """Immediate. Return what the user defined, by name; at most 1000 at once."""
-        return [read_found(Variable, found) for found in self._ask_worker("variables", start, count, timeout_s=timeout)]
+        found: list[Variable] = self._ask_worker(
+            "variables", start, count, read=partial(_read_list, Variable), timeout_s=timeout
+        )
+        return found
 
     def children(self, path: str, start: int = 0, count: int = 100, *, timeout: float = _TIMEOUT_S) -> Page:
         """Immediate. Return a page of what is in a container, or of an object's own attributes; at most 1000.
@@ -85,7 +108,10 @@ class Looking:
             NotAvailable: the path leads nowhere, or only by running code.
             RequestError: it is no path.
         """
-        return read_found(Page, self._ask_worker("children", path, start, count, timeout_s=timeout))
+        found: Page = self._ask_worker(
+            "children", path, start, count, read=partial(read_found, Page), timeout_s=timeout
+        )
+        return found
 
     def slice(
         self,
@@ -107,7 +133,10 @@ class Looking:
             NotAvailable: there is nothing at the path, or it was changed while it was read.
             RequestError: it is no table, or the cells are too many.
         """
-        return read_found(Cells, self._ask_worker("cells", path, *rows, *columns, timeout_s=timeout))
+        found: Cells = self._ask_worker(
+            "cells", path, *rows, *columns, read=partial(read_found, Cells), timeout_s=timeout
+        )
+        return found
 
     def set_variable(self, name: str, value: Any, *, timeout: float = _TIMEOUT_S) -> None:
         """Immediate. Give a variable a value: numbers, text, bytes, None, and lists, tuples, dicts and sets of them.
@@ -153,7 +182,7 @@ class Looking:
 
     def environment(self, *, timeout: float = _TIMEOUT_S) -> dict[str, str]:
         """Immediate. Return the worker's environment variables."""
-        return dict(self._ask_worker("environment", timeout_s=timeout))
+        return dict(self._ask_worker("environment", read=dict, timeout_s=timeout))
 
     def set_environment(self, name: str, value: str | None, *, timeout: float = _TIMEOUT_S) -> None:
         """Immediate. Set one environment variable, or take it away (None); not safe beside C code that reads them."""
@@ -161,7 +190,7 @@ class Looking:
 
     def module_path(self, *, timeout: float = _TIMEOUT_S) -> list[str]:
         """Immediate. Return the worker's ``sys.path``."""
-        return list(self._ask_worker("module_path", timeout_s=timeout))
+        return list(self._ask_worker("module_path", read=list, timeout_s=timeout))
 
     def set_module_path(self, entries: Sequence[str], *, timeout: float = _TIMEOUT_S) -> None:
         """Immediate. Replace the entries of ``sys.path``; imports that are going on see some of both."""
@@ -169,16 +198,22 @@ class Looking:
 
     def python(self, *, timeout: float = _TIMEOUT_S) -> Python:
         """Immediate. Return version, executable, prefix and so on of the worker's interpreter."""
-        return read_found(Python, self._ask_worker("python", timeout_s=timeout))
+        found: Python = self._ask_worker("python", read=partial(read_found, Python), timeout_s=timeout)
+        return found
 
     def packages(self, *, timeout: float = 30.0) -> list[Package]:
         """Immediate. Return the distributions installed for the worker, by name; reads a file for each."""
-        return [read_found(Package, found) for found in self._ask_worker("packages", timeout_s=timeout)]
+        found: list[Package] = self._ask_worker("packages", read=partial(_read_list, Package), timeout_s=timeout)
+        return found
 
-    def _ask_worker(self, method: str, *arguments: Any, timeout_s: float) -> Any:
-        """Ask the worker; raises `WorkerBusy` when it does not answer in time."""
+    def _ask_worker(
+        self, method: str, *arguments: Any, read: Callable[[Any], Any] = lambda found: found, timeout_s: float
+    ) -> Any:
+        """Ask the worker, and return what ``read`` makes of it; raises `WorkerBusy` when no answer comes in time."""
         try:
-            return json.loads(self._commands.call(method, *arguments, timeout_s=timeout_s))
+            return self._commands.call(
+                method, *arguments, read=lambda answer: read(read_json(answer)), timeout_s=timeout_s
+            )
         except CallTimeout:
             raise WorkerBusy(
                 f"the worker did not answer {method!r} within {timeout_s:g} s; "

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
+_NAMESPACE = "namespace"
+
 
 class Namespace(MutableMapping[str, Any]):
     """Reads and writes the namespace over the objects connection: plain values by value, all else as netrefs.
@@ -12,26 +14,26 @@ class Namespace(MutableMapping[str, Any]):
     Names can be used as keys or as attributes: ``namespace["df"].head()`` or ``namespace.df.head()``.
     """
 
-    def __init__(self, root: Callable[[], Any]) -> None:
-        object.__setattr__(self, "_root", root)
+    def __init__(self, ask: Callable[..., Any]) -> None:
+        object.__setattr__(self, "_ask", ask)
 
     def __getitem__(self, name: str) -> Any:
-        return self._root().namespace[name]
+        return self._ask(_NAMESPACE, "__getitem__", name)
 
     def __setitem__(self, name: str, value: Any) -> None:
-        self._root().namespace[name] = value
+        self._ask(_NAMESPACE, "__setitem__", name, value)
 
     def __delitem__(self, name: str) -> None:
-        del self._root().namespace[name]
+        self._ask(_NAMESPACE, "__delitem__", name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter([str(name) for name in self._root().eval("tuple(globals())") if not name.startswith("__")])
+        return iter([str(name) for name in self._ask(None, "eval", "tuple(globals())") if not name.startswith("__")])
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
     def __contains__(self, name: object) -> bool:
-        return bool(self._root().namespace.__contains__(name))
+        return bool(self._ask(_NAMESPACE, "__contains__", name))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

@@ -23,12 +23,14 @@ class Follower:
         execution: its number.
         cursor: the number of the last event of it that was gathered.
         deadline: when to answer with what there is, by the monotonic clock.
+        is_eager: whether to answer with the first event that there is.
         future: the answer.
     """
 
     execution: int
     cursor: int
     deadline: float
+    is_eager: bool = False
     future: Future[Any] = field(default_factory=Future)
     _events: list[WireEvent] = field(default_factory=list)
     _chars: int = 0
@@ -45,8 +47,8 @@ class Follower:
 
     @property
     def is_satisfied(self) -> bool:
-        """Whether the end is there, or as much as one answer should hold."""
-        return self._has_end or self._chars >= _FULL_CHARS
+        """Whether the end is there, or as much as one answer should hold, or anything for who is eager."""
+        return self._has_end or self._chars >= _FULL_CHARS or (self.is_eager and bool(self._events))
 
     @property
     def reading(self) -> Reading:

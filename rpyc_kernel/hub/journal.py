@@ -329,18 +329,49 @@ class Journal:
             self.publish()
         return reader.future
 
-    def follow(self, execution: int, cursor: int, wait_s: float) -> Any:
+    def find(self, execution: int) -> int | None:
+        """Return the number of an execution's first event, None if there is none.
+
+        Executions are queued in the order of their numbers, so it is found by halving, without another index.
+
+        Raises:
+            RequestError: the file cannot be read now.
+        """
+        before, end = 0, self._last  # it comes after the one, and is the other at most
+        while before < end:
+            middle = (before + end) // 2
+            queued = self._find_queued(middle, end)
+            number = 0 if queued is None else queued[3] or 0
+            if queued is None or number > execution:
+                end = middle
+            elif number == execution:
+                return queued[0]
+            else:
+                before = queued[0]
+        return None
+
+    def _find_queued(self, cursor: int, end: int) -> WireEvent | None:
+        """The first event by which an execution was queued, after ``cursor`` and up to ``end``."""
+        reader = _Reader(cursor, _MAX_FOLLOWED, Scope.ALL, "", 0.0)
+        while reader.cursor < end and (found := self._look(reader)) is not None:
+            for event in found[1]:
+                if event[2] == Kind.QUEUED:
+                    return event if event[0] <= end else None
+        return None
+
+    def follow(self, execution: int, cursor: int, wait_s: float, *, is_eager: bool = False) -> Any:
         """Return the events of one execution after ``cursor`` when it has finished, or when they fill an answer.
 
         Args:
             execution: its number.
             cursor: the number of its last event seen; all others must be newer.
             wait_s: how long to wait for the end; the answer then holds what there is.
+            is_eager: answer as soon as there is an event.
 
         Raises:
             ConnectionLost: the journal is closed.
         """
-        follower = Follower(execution, cursor, time.monotonic() + wait_s)
+        follower = Follower(execution, cursor, time.monotonic() + wait_s, is_eager)
         reader = _Reader(cursor, _MAX_FOLLOWED, Scope.ALL, "", 0.0)
         while not follower.is_satisfied:
             found = self._look(reader)

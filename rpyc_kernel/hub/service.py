@@ -15,7 +15,7 @@ from typing import Any
 from rpyc_kernel.core import events
 from rpyc_kernel.core.contract import PROTOCOL_VERSION, Force, Lane, Role, Scope, freeze
 from rpyc_kernel.core.form import Form
-from rpyc_kernel.errors import RequestError
+from rpyc_kernel.errors import NoSuchExecution, RequestError
 from rpyc_kernel.hub.arguments import Call, Code, FormPairs
 from rpyc_kernel.hub.hub import Hub
 from rpyc_kernel.hub.questions import Questions
@@ -106,13 +106,22 @@ class HubService(Questions):
         number = self.exposed_execute(code, stop_on_error)
         return self.exposed_follow(number, before, wait_s)
 
-    def exposed_follow(self, execution: int, cursor: int, wait_s: float = 20.0) -> Any:
+    def exposed_follow(self, execution: int, cursor: int, wait_s: float = 20.0, is_eager: bool = False) -> Any:
         """Return the events of one execution after ``cursor``, and the cursor to go on with.
 
-        Waits for its end, but no longer than ``wait_s``, and not for more than fits into one answer.
+        Waits for its end, or if it is eager for anything at all, but no longer than ``wait_s``, and not for more than
+        fits into one answer.
         """
         cursor = self._check_cursor(cursor)
-        return self._hub.journal.follow(execution, cursor, max(0.0, min(wait_s, _MAX_WAIT_S)))
+        limit_s = max(0.0, min(wait_s, _MAX_WAIT_S))
+        return self._hub.journal.follow(execution, cursor, limit_s, is_eager=is_eager)
+
+    def exposed_find(self, execution: int) -> int:
+        """The number of an execution's first event."""
+        found = self._hub.journal.find(execution)
+        if found is None:
+            raise NoSuchExecution(f"there is no execution {execution}, or the journal no longer has it")
+        return found
 
     def exposed_last_stack(self) -> str:
         """The last Python stack of the last worker that died, "" if none could be had."""

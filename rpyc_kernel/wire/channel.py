@@ -51,6 +51,7 @@ class Channel(rpyc_channel.Channel):
         budget: What large frames that come in are charged to, each until the next one is received.
 
     Attributes:
+        received_bytes: How much has come in.
         sends_atomically: Whether ``transmit`` sends and notes how much by one call into C, so that no interrupt comes
             in between.
     """
@@ -67,6 +68,7 @@ class Channel(rpyc_channel.Channel):
         "_view",
         "_waiting",
         "max_frame_bytes",
+        "received_bytes",
         "sends_atomically",
     )
 
@@ -82,6 +84,7 @@ class Channel(rpyc_channel.Channel):
         super().__init__(SocketStream(sock), compress)
         self.max_frame_bytes = max_frame_bytes
         self._budget = budget
+        self.received_bytes = 0
         self._sock: socket.socket | TlsSocket = TlsSocket(sock) if isinstance(sock, ssl.SSLSocket) else sock
         self.sends_atomically = _DONT_WAIT != (0,) and self._sock is sock
         self._buffer = bytearray(_READ_AHEAD_BYTES)
@@ -167,9 +170,9 @@ class Channel(rpyc_channel.Channel):
         """Send as many framed bytes as the socket takes at once, and append to ``sent`` how many, if any."""
         self._guard(self._sending, sent.extend, map(self._sock.send, (data,), _DONT_WAIT))
 
-    def wait_writable(self) -> None:
-        """Wait until the socket may take some bytes, or the connection ends."""
-        self._guard(self._waiting, self._wait_writable)
+    def wait_writable(self, timeout_s: float | None = None) -> None:
+        """Wait until the socket may take some bytes, or the connection ends, or the time is over."""
+        self._guard(self._waiting, self._wait_writable, None if timeout_s is None else timeout_s * 1000)
 
     def pack(self, data: bytes) -> list[bytes]:
         """The bytes that carry this data, in one part or, to save copying, several; raises like ``send``."""
@@ -203,13 +206,13 @@ class Channel(rpyc_channel.Channel):
             if self._is_closing:
                 self._release()
 
-    def _wait_writable(self) -> None:
+    def _wait_writable(self, timeout_ms: float | None) -> None:
         if isinstance(self._sock, TlsSocket):
-            self._sock.wait_writable()
+            self._sock.wait_writable(timeout_ms)
         elif not self._is_closing:
             waiting = select.poll()
             waiting.register(self._sock, select.POLLOUT)
-            waiting.poll()
+            waiting.poll(timeout_ms)
 
     def _read(self, count: int, drop: int = 0) -> bytes | bytearray:
         """Exactly ``count`` bytes, without the last ``drop``."""
@@ -247,6 +250,7 @@ class Channel(rpyc_channel.Channel):
             raise ConnectionLost(f"receiving failed: {error}") from error
         if not received:
             raise ConnectionLost("closed here" if self._is_closing else "closed by the peer")
+        self.received_bytes += received
         return received
 
     def _decompress(self, data: bytes | bytearray) -> bytes:

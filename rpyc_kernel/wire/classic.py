@@ -15,15 +15,16 @@ from rpyc_kernel.system.originals import socket
 from rpyc_kernel.wire.channel import Channel
 from rpyc_kernel.wire.configuration import CLIENT_CONFIG
 from rpyc_kernel.wire.connection import Connection
+from rpyc_kernel.wire.heartbeat import Patience
 from rpyc_kernel.wire.latch import CallFuture
 from rpyc_kernel.wire.references import is_netref
 from rpyc_kernel.wire.reply import Reply
 from rpyc_kernel.wire.service import VoidService
 
 
-def connect_worker(sock: socket.socket, *, name: str) -> WorkerConnection:
+def connect_worker(sock: socket.socket, *, name: str, patience: Patience | None = None) -> WorkerConnection:
     """Speak RPyC with a worker over a connected socket; a request takes as long as it takes."""
-    config = {**CLIENT_CONFIG, "connid": name, "sync_request_timeout": None}
+    config = {**CLIENT_CONFIG, "connid": name, "sync_request_timeout": None, "patience": patience}
     connection = WorkerConnection(VoidService(), Channel(sock), config)
     connection.start()
     return connection
@@ -68,6 +69,19 @@ class WorkerConnection(Connection):
         return teleport_function(self, function)
 
 
+def require_remote(function: Any) -> None:
+    """Refuse what would run in this process, not in the kernel.
+
+    Raises:
+        RequestError: it is no live object.
+    """
+    if not is_netref(function):
+        raise RequestError(
+            f"{function!r} is not a live object of a kernel but one of this process, where a call of it would run; "
+            "define it in the kernel by execute() and call that, or call what kernel.objects.teleport(function) returns"
+        )
+
+
 def begin_call(function: Any, *args: Any, **kwargs: Any) -> CallFuture:
     """Call a live object, and return the future of what it returns.
 
@@ -77,8 +91,7 @@ def begin_call(function: Any, *args: Any, **kwargs: Any) -> CallFuture:
         RequestError: it is no live object.
         ConnectionLost: its connection is gone.
     """
-    if not is_netref(function):
-        raise RequestError(f"{function!r} is not a live object of a kernel; call it yourself")
+    require_remote(function)
     connection: Connection = object.__getattribute__(function, "____conn__")
     future = CallFuture()
 

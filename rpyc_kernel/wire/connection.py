@@ -26,12 +26,13 @@ from typing import Any, Final
 
 from rpyc.core import consts, protocol
 
-from rpyc_kernel.errors import ConnectionLost
-from rpyc_kernel.system.originals import logging, socket, threading
+from rpyc_kernel.errors import ConnectionLost, NotPlain
+from rpyc_kernel.system.originals import logging, socket, threading, time
 from rpyc_kernel.system.threads import make_thread
-from rpyc_kernel.wire import messages, plain_objects, remote_errors
+from rpyc_kernel.wire import comparison, messages, plain_objects, remote_errors
 from rpyc_kernel.wire.channel import DEFAULT_MAX_FRAME_BYTES, Channel, FrameTooLarge
 from rpyc_kernel.wire.configuration import CLIENT_CONFIG, WORKER_CONFIG
+from rpyc_kernel.wire.heartbeat import Heartbeat, Patience
 from rpyc_kernel.wire.inspection import LASTING, list_methods
 from rpyc_kernel.wire.job_queue import JobQueue
 from rpyc_kernel.wire.latch import CallFuture, Latch
@@ -44,13 +45,14 @@ from rpyc_kernel.wire.request_server import RequestServer
 from rpyc_kernel.wire.value_call import CallEncoder, ValueCall
 from rpyc_kernel.wire.value_server import serve_values
 
-__all__ = ["CLIENT_CONFIG", "WORKER_CONFIG", "Connection", "connect_peer", "serve_values"]
+__all__ = ["CLIENT_CONFIG", "WORKER_CONFIG", "Connection", "Patience", "connect_peer", "serve_values"]
 
 _log = logging.getLogger(__name__)
 
 _FLUSH_S: Final = 0.25
 _JOIN_S: Final = 2.0
 _CLOSE: Final = (consts.HANDLE_CLOSE, (consts.LABEL_VALUE, ()))
+_PING: Final = (consts.HANDLE_PING, (consts.LABEL_VALUE, ("",)))
 
 
 def connect_peer(
@@ -60,6 +62,7 @@ def connect_peer(
     name: str,
     config: Mapping[str, Any],
     request_timeout_s: float | None = None,
+    patience: Patience | None = None,
     max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES,
 ) -> Connection:
     """Speak RPyC over a connected socket, with threads named after ``name``.
@@ -70,13 +73,15 @@ def connect_peer(
         name: What the connection is called in thread names and logs.
         config: ``CLIENT_CONFIG``, ``WORKER_CONFIG`` or any RPyC configuration.
         request_timeout_s: How long a synchronous request may take; None means as long as it takes.
+        patience: How long the peer may be silent while something is awaited of it; None means for ever.
         max_frame_bytes: The largest message sent or accepted.
 
     Raises whatever the service's ``on_connect`` raises.
     """
     root = service() if isinstance(service, type) else service
     channel = Channel(sock, max_frame_bytes=max_frame_bytes)
-    connection = Connection(root, channel, {**config, "connid": name, "sync_request_timeout": request_timeout_s})
+    settings = {**config, "connid": name, "sync_request_timeout": request_timeout_s, "patience": patience}
+    connection = Connection(root, channel, settings)
     connection.start()
     return connection
 
@@ -103,6 +108,7 @@ class Connection(protocol.Connection):
         self._is_closing = False
         self._loss = ""
         self._calls: CallEncoder | None = None
+        self._targets: dict[str, Any] = {}
         self._over = Latch()
         self._welcome = Latch()
         self._welcome_error: BaseException | None = None
@@ -189,6 +195,7 @@ class Connection(protocol.Connection):
         except Exception:  # noqa: BLE001 - the service's own
             _log.exception("%s: on_disconnect raised", self.name)
         self._remote_root = self._local_root = None
+        self._targets.clear()
         self.references.clear()
 
     def _lost(self) -> ConnectionLost:
@@ -265,6 +272,27 @@ class Connection(protocol.Connection):
         call = ValueCall(self.references.discard)
         self._send_request(seq, calls.encode(seq, method, args), call)
         return call.future
+
+    def ask(self, target: str | None, method: str, *args: Any, timeout_s: float) -> Any:
+        """Call a method of the peer's root, or of one of its attributes, within one time limit; raises what it raises.
+
+        Raises:
+            CallTimeout: No reply came in time.
+        """
+        deadline = time.monotonic() + timeout_s
+
+        def left_s() -> float:
+            return max(0.0, deadline - time.monotonic())
+
+        if self._remote_root is None:
+            self._remote_root = self.async_request(consts.HANDLE_GETROOT, timeout=left_s()).value
+        called = self._remote_root
+        if target is not None:
+            called = self._targets.get(target)
+            if called is None:
+                reply = self.async_request(consts.HANDLE_GETATTR, self._remote_root, target, timeout=left_s())
+                called = self._targets[target] = reply.value
+        return self.async_request(consts.HANDLE_CALLATTR, called, method, args, (), timeout=left_s()).value
 
     def _fetch_root(self) -> CallEncoder:
         label, id_pack = self.async_request(consts.HANDLE_GETROOT, timeout=self._request_timeout_s).take_package()
@@ -343,14 +371,32 @@ class Connection(protocol.Connection):
         return not (is_server or self._pending or self._outbox.is_full or self._closed)
 
     def _write(self) -> None:
+        patience: Any = self._config.get("patience")
         try:
-            self._outbox.run()
+            if patience is None:
+                self._outbox.run()
+            else:
+                self._outbox.run(Heartbeat(patience, self._look_for_life, self._ping, self._give_up).pulse)
         except ConnectionLost as error:
             _log.debug("%s: the writer ended: %s", self.name, error)
             self._channel.close()  # whoever reads notices, and ends the connection
         except BaseException:  # noqa: BLE001 - a callback of a future
             _log.exception("%s: cut, because of an internal error", self.name)
             self._channel.close()
+
+    def _look_for_life(self) -> object:
+        # While the peer takes a long message, it cannot answer what is asked behind it.
+        if self._pending.is_awaited or self._outbox.is_full:
+            return self._channel.received_bytes, self._outbox.stage
+        return None
+
+    def _ping(self) -> None:
+        # Nobody waits for the reply, so it needs no place among those that are awaited.
+        self._outbox.put_uncounted(messages.encode(consts.MSG_REQUEST, self._get_seq_id(), _PING))
+
+    def _give_up(self, reason: str) -> None:
+        self._loss = self._loss or reason
+        self._channel.close()  # whoever reads notices, and ends the connection
 
     def _greet(self) -> None:
         try:
@@ -398,7 +444,14 @@ class Connection(protocol.Connection):
 
     def _handle_cmp(self, obj: Any, other: Any, op: str = "__cmp__") -> Any:
         self._check_attr(obj, op, "allow_getattr")
-        return getattr(type(obj), op)(obj, other)
+        return comparison.compare(obj, other, op)
+
+    def _handle_pickle(self, obj: Any, proto: int) -> bytes:
+        if not self._config["allow_pickle"]:
+            raise NotPlain(
+                "the client gives no pickle of what it handed over; push() a copy of it, or hand over plain containers"
+            )
+        return bytes(super()._handle_pickle(obj, proto))
 
     def _handle_buffiter(self, obj: Any, count: int) -> Any:
         self._check_attr(obj, "__iter__", "allow_getattr")
@@ -421,9 +474,10 @@ class Connection(protocol.Connection):
 
     # ---- references ----
 
-    def _inspect(self, id_pack: IdPack) -> Any:
+    def _inspect(self, id_pack: IdPack, timeout_s: float | None) -> Any:
         """Ask the peer for the methods of its object; nothing is served meanwhile, as the peer needs nothing for it."""
-        reply = self.async_request(consts.HANDLE_INSPECT, id_pack, timeout=self._request_timeout_s)
+        limit_s = self._request_timeout_s if timeout_s is None else timeout_s
+        reply = self.async_request(consts.HANDLE_INSPECT, id_pack, timeout=limit_s)
         reply.wait_idly()
         return reply.value
 

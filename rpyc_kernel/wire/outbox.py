@@ -26,6 +26,12 @@ from rpyc_kernel.wire.latch import Latch
 LIMIT_BYTES: Final = 16 * 1024 * 1024
 _JOINED_BYTES: Final = 64 * 1024
 
+Pulse = Callable[[], "float | None"]
+
+
+def _no_pulse() -> None:
+    """Lets every wait be as long as it takes."""
+
 
 class Outbox:
     """Frames on their way out of a connection.
@@ -107,8 +113,18 @@ class Outbox:
                 self._on_blocked()
             return
 
-    def flush(self) -> None:
-        """Write everything, for as long as the peer takes. Raises ``ConnectionLost``."""
+    @property
+    def stage(self) -> object:
+        """What changes with every step of what is being written; None where nothing is."""
+        transfer = self._transfer
+        return None if transfer is None else (id(transfer), len(transfer.sent))
+
+    def flush(self, pulse: Pulse = _no_pulse) -> None:
+        """Write everything, for as long as the peer takes; asks ``pulse`` before each wait how long it may be.
+
+        Raises:
+            ConnectionLost: The connection ended.
+        """
         while True:
             with self._turn:
                 is_blocked = not self._write_batch()
@@ -116,16 +132,16 @@ class Outbox:
                     self._is_flush_due = False
                     return
             if is_blocked:
-                self._channel.wait_writable()
+                self._channel.wait_writable(pulse())
 
-    def run(self) -> None:
-        """Write what is left to it, until closed. Raises ``ConnectionLost``."""
+    def run(self, pulse: Pulse = _no_pulse) -> None:
+        """Write what is left to it, until closed; asks ``pulse`` like ``flush``, and raises like it."""
         try:
-            while (rung := self._bell.get()) is not False:
+            while (rung := self._hear(pulse)) is not False:
                 if rung is not True and self._bury is not None:
                     self._bury(rung)
-                self.flush()
-            self.flush()
+                self.flush(pulse)
+            self.flush(pulse)
         finally:
             self._is_closed = True
             self._room.set()
@@ -143,6 +159,13 @@ class Outbox:
 
     def _ring(self) -> None:
         self._bell.put(True)
+
+    def _hear(self, pulse: Pulse) -> Any:
+        while True:
+            try:
+                return self._bell.get(timeout=pulse())
+            except queue.Empty:
+                pass
 
     def _has_work(self) -> bool:
         return bool(self._frames) or self._transfer is not None

@@ -455,6 +455,12 @@ class _Unpacker:
         stream, *outside = [self._take(number) for number in range(first, first + 1 + tree["count"])]
         try:
             return pickle.loads(stream, buffers=outside)
+        except (AttributeError, ImportError) as error:
+            raise RequestError(
+                f"it needs what this side does not have ({_say(error)}): functions, and instances of classes, travel "
+                "as names of what both sides can import. Run the definition here first, by execute() or run_file(), "
+                "or put it into a module that both have"
+            ) from None
         except Exception as error:  # noqa: BLE001 - what a pickle does is the sender's code
             raise RequestError(f"the pickle cannot be opened here: {_say(error)}") from None
 

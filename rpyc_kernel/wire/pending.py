@@ -34,6 +34,11 @@ class PendingRequests:
     def __len__(self) -> int:
         return len(self._requests)
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody still waits for one of the replies."""
+        return any(request.is_awaited for request in tuple(self._requests.values()))
+
     def add(self, seq: int, request: Reply | ValueCall) -> None:
         """Expect a reply."""
         self._requests[seq] = request

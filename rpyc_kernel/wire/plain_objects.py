@@ -17,10 +17,11 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterator
 from typing import Any, Final
 
+from rpyc.core.netref import BaseNetref
 from rpyc.core.protocol import DEFAULT_CONFIG
 
 # Exactly these types: what a subclass adds or changes is its author's, and may do anything.
-_CONTAINERS: Final = frozenset(
+_CONTAINERS: Final[frozenset[type]] = frozenset(
     {
         dict, list, tuple, set, frozenset, bytearray, memoryview, range, slice, array,
         deque, OrderedDict, defaultdict, Counter,
@@ -29,6 +30,7 @@ _CONTAINERS: Final = frozenset(
         types.MappingProxyType,
     }
 )  # fmt: skip
+_CONTAINER_NAMES: Final = frozenset({f"{kind.__module__}.{kind.__qualname__}" for kind in _CONTAINERS})
 _SAFE: Any = DEFAULT_CONFIG["safe_attrs"]
 _OPERATORS: Final = frozenset({*_SAFE, "__reversed__", "__missing__", "__copy__"}) - {"__new__"}
 _ITERATION: Final = frozenset({"__iter__", "__next__", "__length_hint__"})
@@ -39,7 +41,7 @@ _EVERYBODY: Final = frozenset({"__eq__", "__ne__", "__doc__"})
 def allows(obj: Any, name: str) -> bool:
     """Whether a peer may get the attribute of this name from an object that it was handed."""
     kind = type(obj)
-    if kind in _CONTAINERS:
+    if kind in _CONTAINERS or _is_container_of_another(obj, kind):
         return name in _OPERATORS or not name.startswith("_")
     if kind is types.GeneratorType:
         return name in _GENERATION
@@ -48,6 +50,11 @@ def allows(obj: Any, name: str) -> bool:
     if issubclass(kind, Iterator):
         return name in _ITERATION
     return name in _EVERYBODY
+
+
+def _is_container_of_another(obj: Any, kind: type) -> bool:
+    """Whether it is a netref of another connection, to what its owner says is a container; only he is asked then."""
+    return issubclass(kind, BaseNetref) and object.__getattribute__(obj, "____id_pack__")[0] in _CONTAINER_NAMES
 
 
 def describe_refusal(obj: Any, name: str) -> str:

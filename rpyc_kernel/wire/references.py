@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from rpyc.core import brine, consts, netref
 
+from rpyc_kernel.errors import NotPlain
 from rpyc_kernel.wire import messages
 from rpyc_kernel.wire.exports import Exports
 from rpyc_kernel.wire.identities import Identities
@@ -36,7 +37,7 @@ class References:
 
     Args:
         connection: What netrefs make their requests through.
-        inspect: Asks the peer for the methods of one of its objects.
+        inspect: Asks the peer for the methods of one of its objects, within so many seconds.
         give_back: Tells the peer that so many references to one of its objects are gone; must not wait.
         leave: Has ``bury`` called on another thread with what the collector took. A function made in C.
     """
@@ -44,7 +45,7 @@ class References:
     def __init__(
         self,
         connection: Any,
-        inspect: Callable[[IdPack], Any],
+        inspect: Callable[[IdPack, float | None], Any],
         give_back: Callable[[IdPack, int], None],
         leave: Callable[[Any], None],
     ) -> None:
@@ -84,15 +85,18 @@ class References:
         """
         return messages.resolve(package, self.exports.__getitem__)
 
-    def find_sources(self, package: Package) -> dict[IdPack, Any]:
-        """What the netrefs for a resolved package will be made from: living netrefs, and classes. May ask the peer."""
+    def find_sources(self, package: Package, timeout_s: float | None = None) -> dict[IdPack, Any]:
+        """What the netrefs for a resolved package will be made from: living netrefs, and classes.
+
+        May ask the peer, for each class at most so long; None leaves that to the connection.
+        """
         sources: dict[IdPack, Any] = {}
         if package[0] == consts.LABEL_VALUE:
             return sources
         for id_pack in messages.remote_refs(package):
             if id_pack not in sources:
                 proxy = self._proxies.find(id_pack)  # held from here on, so that it still lives when it is built upon
-                sources[id_pack] = self._find_class(id_pack) if proxy is None else proxy
+                sources[id_pack] = self._find_class(id_pack, timeout_s) if proxy is None else proxy
         return sources
 
     def build(self, package: Package, sources: dict[IdPack, Any]) -> Any:
@@ -134,19 +138,32 @@ class References:
         self._classes.clear()
         self._unopened.clear()
 
-    def _find_class(self, id_pack: IdPack) -> Any:
+    def _find_class(self, id_pack: IdPack, timeout_s: float | None) -> Any:
         name, class_id, instance_id = id_pack
         key = (name, class_id, instance_id == 0)
         known = (_BUILTIN_INSTANCES if instance_id else _BUILTIN_CLASSES).get(name) or self._classes.get(key)
         if known is not None:
             return known
-        methods = self._inspect(id_pack)
+        methods = self._inspect(id_pack, timeout_s)
         made = _without_finalizer(netref.class_factory(id_pack, methods))
         if LASTING in methods:
             if len(self._classes) >= _MAX_REMEMBERED_CLASSES:
                 self._classes.clear()
             self._classes[key] = made
         return made
+
+
+def _explain_array(stock_array: Callable[..., Any]) -> Callable[..., Any]:
+    """What numpy asks for an array; stock RPyC's opens a pickle of the peer's, where it may, and else says no more."""
+
+    def __array__(proxy: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807 - as numpy calls it
+        if not object.__getattribute__(proxy, "____conn__")._config["allow_pickle"]:
+            raise NotPlain(
+                "an array of a kernel is not copied by the way; pull() it by its name, or call numpy in the kernel"
+            )
+        return stock_array(proxy, *args, **kwargs)
+
+    return __array__
 
 
 def _without_finalizer(stock_class: Any) -> Any:
@@ -158,6 +175,8 @@ def _without_finalizer(stock_class: Any) -> Any:
     # A copy, because some stock classes are shared by all connections. `object.__init__` does nothing, and does it in
     # C, where an interrupt cannot surface and get lost.
     members = {**stock_class.__dict__, "__del__": object.__init__}
+    if "__array__" in members:
+        members["__array__"] = _explain_array(members["__array__"])
     return type(stock_class)(stock_class.__name__, stock_class.__bases__, members)
 
 

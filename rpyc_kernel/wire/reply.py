@@ -101,6 +101,11 @@ class Reply(AsyncResult):
         return bool(self._is_ready)
 
     @property
+    def is_awaited(self) -> bool:
+        """Whether it is still of use that the reply comes."""
+        return not (self._is_ready or self._ttl.expired())
+
+    @property
     def error(self) -> bool:
         """Whether the reply has arrived and is an exception."""
         return bool(self._is_ready and self._is_exc)
@@ -146,7 +151,8 @@ class Reply(AsyncResult):
                 self._obj, self._raw = remote_errors.load(raw, self._conn._config), None
                 return
             references = self._conn.references
-            sources = references.find_sources(raw)  # may take round trips; interrupted, the next to ask starts over
+            # May take round trips; interrupted, the next to ask starts over.
+            sources = references.find_sources(raw, self._ttl.timeleft())
             if self._raw is None:  # opened meanwhile, by a request this thread served while it waited
                 return
             try:

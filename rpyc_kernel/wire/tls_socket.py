@@ -45,10 +45,10 @@ class TlsSocket:
         with memoryview(data) as view:
             return self._step(lambda: self._sock.send(view[:_MOST_AT_ONCE]), may_wait=False)
 
-    def wait_writable(self) -> None:
-        """Wait until another ``send`` is worth trying."""
+    def wait_writable(self, timeout_ms: float | None = None) -> None:
+        """Wait until another ``send`` is worth trying, or the time is over."""
         if not self._is_shut:
-            self._wait(self._wanted)
+            self._wait(self._wanted, timeout_ms)
 
     def shutdown(self, how: int) -> None:
         """Cut the connection below TLS, which wakes whoever waits for it."""
@@ -79,7 +79,7 @@ class TlsSocket:
                 raise BlockingIOError("the peer takes nothing at the moment")
             self._wait(event)
 
-    def _wait(self, event: int) -> None:
+    def _wait(self, event: int, timeout_ms: float | None = None) -> None:
         waiting = select.poll()
         waiting.register(self._sock.fileno(), event)
-        waiting.poll()
+        waiting.poll(timeout_ms)

@@ -59,10 +59,15 @@ class ValueCall:
         self._discard = discard
         self.future = CallFuture()
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether it is still of use that the reply comes."""
+        return not self.future.done()
+
     def deliver(self, kind: int, payload: Any) -> None:
         """Complete the future with what arrived."""
         if kind == consts.MSG_EXCEPTION:
-            self.fail(remote_errors.load(payload, _CONFIG))
+            self.fail(remote_errors.load_mere(payload, _CONFIG))
         elif payload[0] == consts.LABEL_VALUE:
             if self.future.begin():
                 self.future.set_result(payload[1])

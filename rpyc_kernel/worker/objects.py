@@ -10,11 +10,15 @@ from typing import Any
 
 from rpyc_kernel.errors import NotAvailable
 from rpyc_kernel.system.originals import logging, socket, threading
-from rpyc_kernel.wire.connection import WORKER_CONFIG, Connection, connect_peer
+from rpyc_kernel.wire.connection import WORKER_CONFIG, Connection, Patience, connect_peer
 from rpyc_kernel.wire.service import Service
 from rpyc_kernel.worker import forks
 
 _log = logging.getLogger(__name__)
+_PATIENCE = Patience(
+    60.0, "the client that this belongs to is stopped, its machine is gone, or the way to it is blocked"
+)
+"""How long a client may let code wait that calls one of its objects, for others wait behind that."""
 
 
 class ObjectsService(Service):
@@ -114,7 +118,12 @@ class ObjectConnections:
         sock.setblocking(True)
         service = ObjectsService(*self._parts)
         connection = connect_peer(
-            sock, service, name=f"objects-{next(self._numbers)}", config=WORKER_CONFIG, request_timeout_s=None
+            sock,
+            service,
+            name=f"objects-{next(self._numbers)}",
+            config=WORKER_CONFIG,
+            request_timeout_s=None,
+            patience=_PATIENCE,
         )
         with self._lock:
             self._open = {known for known in self._open if not known.closed} | {connection}

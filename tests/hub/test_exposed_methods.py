@@ -232,6 +232,7 @@ ONLY_LOOK = {
     "cwd",
     "definition",
     "environment",
+    "find",
     "follow",
     "hello",
     "history",

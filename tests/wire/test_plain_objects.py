@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 import rpyc
 
+from rpyc_kernel.errors import NotPlain
 from rpyc_kernel.wire import plain_objects
 from tests.wire.peers import our_pair
 
@@ -121,3 +122,23 @@ def test_no_plain_object_leads_anywhere_else(name, handed):
 
 def test_of_a_generator_the_frame_is_not_shown():
     assert not plain_objects.allows((_ for _ in ()), "gi_frame")
+
+
+def test_the_proxy_of_another_peers_object_is_used_as_what_it_is(pair):
+    with our_pair() as (other, _):
+        assert ask(pair, "lambda it: repr(dict(it))", other.root.eval("{'ab': 1}")) == "{'ab': 1}"
+        with pytest.raises(AttributeError, match="cannot access"):
+            ask(pair, "lambda it: it.now()", other.root.getmodule("datetime").datetime)
+
+
+def test_an_array_says_how_to_copy_it(pair):
+    numpy = pytest.importorskip("numpy")
+    with pytest.raises(NotPlain, match=r"pull\(\) it by its name"):
+        numpy.array(pair[0].root.getmodule("numpy").arange(3))
+    with pytest.raises(Exception, match=r"push\(\) a copy"):
+        pair[0].root.getmodule("numpy").array(numpy.arange(3))
+
+
+def test_what_a_client_handed_over_is_not_pickled_for_its_peer(pair):
+    with pytest.raises(Exception, match="gives no pickle of what it handed over"):
+        ask(pair, "lambda it: __import__('pickle').dumps(it)", [1])

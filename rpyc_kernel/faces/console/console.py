@@ -87,7 +87,7 @@ class Console:
         self.screen: Screen
         self.output: Output
         self._said = said
-        pictures = pictures_of_terminal(Folders.from_environment().state / kernel.kernel_name / "pictures")
+        pictures = pictures_of_terminal(Folders.from_environment().state / kernel.name / "pictures")
         self.renderer = Renderer(
             kernel.session, is_colourful=is_colourful(sys.stdout), shows_visit=is_seat, show_picture=pictures.show
         )
@@ -193,7 +193,7 @@ class Console:
             return last
         if last - seen > _MAX_REPLAYED:
             self.say(
-                f"much has happened since you left; 'rpyc-kernel log {self.kernel.kernel_name} --since {seen}' "
+                f"much has happened since you left; 'rpyc-kernel log {self.kernel.name} --since {seen}' "
                 "shows all of it, and this is the end:"
             )
             return last - _MAX_REPLAYED
@@ -364,16 +364,15 @@ class Console:
         # To IPython the semicolon would mean that the value is to be hidden.
         source = code.rstrip()[:-1] if is_background else code.rstrip()
         async with self._submitting:
-            execution = await self.ask_kernel(self.kernel.submit, source)
-            self.renderer.adopt(execution.id)
-            self.jobs.expect(execution.id, source)
+            number = await self.ask_kernel(self.kernel.enqueue, source)
+            self.renderer.adopt(number)
+            self.jobs.expect(number, source)
             if not is_background:
-                self.renderer.foreground = execution.id
+                self.renderer.foreground = number
         if is_background:
-            number = execution.id
             self.say(f"[{number}] goes on in the background; %jobs lists, %wait {number} waits")
         else:
-            await self.foreground.wait(execution.id)
+            await self.foreground.wait(number)
 
     # ------------------------------------------------------------------ what its parts need
 

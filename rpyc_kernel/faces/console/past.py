@@ -23,8 +23,8 @@ def recall(kernel: KernelClient) -> list[Past]:
     others: list[Past] = []
     own: list[Past] = []
     present = launch.kernels()
-    running = [info for info in present if info.state == "running" and info.name != kernel.kernel_name]
-    others += recall_stopped({kernel.kernel_name, *(info.name for info in present)}, limit=_MAX_OTHER)
+    running = [info for info in present if info.state == "running" and info.name != kernel.name]
+    others += recall_stopped({kernel.name, *(info.name for info in present)}, limit=_MAX_OTHER)
     for info in sorted(running, key=lambda info: info.started)[-_MAX_KERNELS:]:
         with contextlib.suppress(KernelError), launch.connect(info.name, joins=False, timeout=_TIMEOUT_S) as other:
             others += other.history(limit=_MAX_OTHER)

@@ -49,7 +49,7 @@ def describe_kernel(kernel: KernelClient, *, is_own: bool) -> Content:
             "codemirror_mode": {"name": "ipython" if is_ipython else "python", "version": 3},
             "nbconvert_exporter": "python",
         },
-        "banner": f"Python {version} in {'its own' if is_own else 'the shared'} kernel {kernel.kernel_name!r}",
+        "banner": f"Python {version} in {'its own' if is_own else 'the shared'} kernel {kernel.name!r}",
         "help_links": [{"text": "Python Reference", "url": f"https://docs.python.org/{version.rpartition('.')[0]}"}],
         "debugger": bool(status["debugger"]),
         "supported_features": [*_FEATURES, "debugger"] if status["debugger"] else _FEATURES,

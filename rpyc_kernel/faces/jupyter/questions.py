@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import fnmatch
 import re
+import time
 from typing import Any
 
 from rpyc_kernel.client.kernel import KernelClient, Past
 from rpyc_kernel.core.looking import Completeness, Inspection
+from rpyc_kernel.errors import WorkerBusy
 
 Content = dict[str, Any]
 
 _SESSION = 1
 """The number of the one session that a kernel's history is: it lasts as long as its journal."""
 _MAX_ROWS = 100_000
+_EVALUATE_S = 5.0
+"""How long all that came with one execution may take; the few who ask have other questions to ask."""
 _COMMS = "tuple((c.comm_id, c.target_name) for c in [*__import__('comm').get_comm_manager().comms.values()])"
 
 
@@ -71,11 +75,14 @@ def list_comms(kernel: KernelClient, asked: Content) -> Content:
 def evaluate(kernel: KernelClient, expressions: dict[str, str]) -> Content:
     """Evaluate the expressions that came with an execution, each to what would be shown of it, or its error."""
     values: Content = {}
+    deadline = time.monotonic() + _EVALUATE_S
     for name, expression in expressions.items():
         try:
-            shown = kernel.eval(f"repr({expression})")
+            shown = kernel.eval(f"repr({expression})", timeout=max(0.0, deadline - time.monotonic()))
             values[name] = {"status": "ok", "data": {"text/plain": str(shown)}, "metadata": {}}
         except Exception as error:  # noqa: BLE001 - user code's
+            if isinstance(error, WorkerBusy):
+                kernel.objects.close()  # what hangs there would hold up those to come; they get a thread of their own
             ename = str(getattr(error, "remote_type", type(error).__name__)).rpartition(".")[2]
             evalue = str(error.args[0]) if error.args else ""
             values[name] = {"status": "error", "ename": ename, "evalue": evalue, "traceback": [f"{ename}: {evalue}"]}

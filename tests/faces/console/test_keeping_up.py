@@ -22,7 +22,7 @@ class Kernel:
     """
 
     session = ME
-    kernel_name = "demo"
+    name = "demo"
 
     def __init__(self) -> None:
         self.happen: Callable[[], Any] = lambda: None

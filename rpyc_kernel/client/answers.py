@@ -1,0 +1,110 @@
+"""What a hub answers, read with care: a hub that lies or is of another make gets an error of ours raised, no other."""
+
+from __future__ import annotations
+
+import ast
+import json
+from typing import Any, Final, TypeVar
+
+from rpyc_kernel.core.contract import MAX_PLAIN_REPR, Event, Kind, decode_events
+
+_T = TypeVar("_T")
+_TEXTS: Final[dict[str, tuple[str, ...]]] = {
+    Kind.QUEUED: ("code", "name"),
+    Kind.STREAM: ("name", "text"),
+    Kind.ERROR: ("ename", "evalue", "traceback"),
+    Kind.WORKER_DIED: ("stack",),
+    Kind.FINISHED: ("outcome",),
+}
+"""The fields that this client itself relies on."""
+
+
+def read_pairs(answer: Any) -> dict[str, Any]:
+    """A dict that crossed as pairs."""
+    return {_require(str, name): value for name, value in answer}
+
+
+def read_status(answer: Any) -> dict[str, Any]:
+    """A snapshot of a kernel."""
+    status = read_pairs(answer)
+    status["running"] = read_pairs(status["running"]) if status["running"] else None
+    for part in ("queue", "side", "prompts", "sessions"):
+        status[part] = [read_pairs(item) for item in status[part]]
+    for part in ("generation", "last"):
+        _require(int, status[part])
+    _require(str, status["state"])
+    return status
+
+
+def read_queue(answer: Any, *, after: int) -> list[dict[str, Any]]:
+    """A page of what waits for its turn, in order, beyond the execution ``after``."""
+    page = [read_pairs(item) for item in answer]
+    for item in page:
+        if _require(int, item["execution"]) <= after:
+            raise ValueError("what waits is not in order")
+        after = item["execution"]
+    return page
+
+
+def read_hello(answer: Any) -> dict[str, Any]:
+    """Who the client is and where it left off, and what it talks to."""
+    hello = read_pairs(answer)
+    _require(int, hello["last"])
+    _require(str, hello["kernel"])
+    _require(bool, hello["came_first"])
+    if hello["cursor"] is not None:
+        _require(int, hello["cursor"])
+    return hello
+
+
+def read_number(answer: Any) -> int:
+    """A whole number."""
+    return _require(int, answer)
+
+
+def read_text(answer: Any) -> str:
+    """Text."""
+    return _require(str, answer)
+
+
+def read_json(answer: Any) -> Any:
+    """Whatever crossed as JSON."""
+    return json.loads(_require(str, answer))
+
+
+def read_events(answer: Any) -> tuple[int, list[Event]]:
+    """The cursor to go on with, and events."""
+    cursor, text = answer
+    events = decode_events(_require(str, text))
+    for event in events:
+        _check(event)
+    return _require(int, cursor), events
+
+
+def read_literal(text: Any) -> Any:
+    """The plain value that a result event carries."""
+    if len(_require(str, text)) > MAX_PLAIN_REPR:
+        raise ValueError("it is too long for the literal of a plain value")
+    return ast.literal_eval(text)
+
+
+def _check(event: Event) -> None:
+    _require(int, event.seq)
+    _require(str, event.kind)
+    _require(dict, event.payload)
+    if not isinstance(event.time, (int, float)):
+        raise TypeError(f"event {event.seq} has no time")
+    if event.execution is not None:
+        _require(int, event.execution)
+    if event.session is not None:
+        _require(str, event.session)
+    for name in _TEXTS.get(event.kind, ()):
+        _require(str, event.payload[name])
+    if event.kind == Kind.ERROR:
+        _require(list, event.payload.get("notes", []))
+
+
+def _require(kind: type[_T], value: Any) -> _T:
+    if not isinstance(value, kind):
+        raise TypeError(f"a {kind.__name__} was to come, not a {type(value).__name__}")
+    return value

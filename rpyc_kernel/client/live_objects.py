@@ -1,0 +1,95 @@
+"""Live objects of a kernel: one client's connection to its worker, and questions to it that have a time limit."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from rpyc_kernel.client.address import Address
+from rpyc_kernel.client.commands import SILENCE_ADVICE, own_error
+from rpyc_kernel.errors import CallTimeout, WorkerBusy
+from rpyc_kernel.settings import ClientSettings
+from rpyc_kernel.wire import handshake
+from rpyc_kernel.wire.classic import WorkerConnection, connect_worker
+from rpyc_kernel.wire.connection import Patience
+from rpyc_kernel.wire.handshake import Identity
+
+
+class LiveObjects:
+    """The objects connection, made when first used and again after it broke.
+
+    A worker may be silent for minutes: C code can hold the interpreter lock, a debugger the process. So where nothing
+    comes from it, the hub is asked; while that answers, the wait goes on.
+
+    Args:
+        address: where the hub is.
+        identity: tells who this client is.
+        settings: how patient to be.
+        vouch: asks the hub for anything; must not wait.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        identity: Callable[[], Identity],
+        settings: ClientSettings,
+        vouch: Callable[[], Future[Any]],
+    ) -> None:
+        self._address = address
+        self._identity = identity
+        self._settings = settings
+        self._patience = Patience(settings.silence_s, SILENCE_ADVICE, vouch)
+        self._lock = threading.Lock()
+        self._made: WorkerConnection | None = None
+
+    def connect(self, timeout_s: float | None = None) -> WorkerConnection:
+        """Return the connection.
+
+        Raises:
+            ConnectionFailed: there is none to be had in this time.
+        """
+        limit_s = self._settings.timeout_s if timeout_s is None else min(timeout_s, self._settings.timeout_s)
+        # By one call in C, which Ctrl-C cannot break: another thread holds it for as long as it connects, at most.
+        with self._lock:
+            if self._made is None or self._made.closed:
+                sock, _ = self._address.enter(handshake.OBJECTS, self._identity(), limit_s)
+                self._made = connect_worker(sock, name="rpyc_kernel-objects", patience=self._patience)
+            return self._made
+
+    def ask(self, target: str | None, method: str, *args: Any, timeout_s: float | None = None) -> Any:
+        """Call a method of the worker's root, or of an attribute of it, and return what that returns.
+
+        Args:
+            target: the attribute, None for the root.
+            method: its name.
+            *args: what it gets.
+            timeout_s: for all of it, connecting included; None for the client's own.
+
+        Raises:
+            WorkerBusy: no answer came in time.
+            ConnectionFailed: there is no connection to the worker.
+        """
+        limit_s = self._settings.timeout_s if timeout_s is None else timeout_s
+        deadline = time.monotonic() + limit_s
+        connection = self.connect(limit_s)
+        try:
+            return connection.ask(target, method, *args, timeout_s=max(0.0, deadline - time.monotonic()))
+        except CallTimeout:
+            raise WorkerBusy(
+                f"the worker did not answer within {limit_s:g} s, but it may still do what was asked: it takes longer, "
+                "or code holds the interpreter lock, and stack() shows which; pass a longer timeout, or wait"
+            ) from None
+        except Exception as error:
+            ours = own_error(error)
+            if ours is not error:
+                raise ours from None
+            raise
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        made, self._made = self._made, None
+        if made is not None:
+            made.close()

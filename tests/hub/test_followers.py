@@ -1,0 +1,44 @@
+"""One execution among all events: found by its number, and told of as eagerly as is asked for."""
+
+import pytest
+
+from rpyc_kernel.core.actions import Record
+from rpyc_kernel.core.contract import Kind
+from tests.hub.test_journal import WAIT_S, append, finished, kinds, numbers, open_journal, printed, queued, started
+
+
+@pytest.fixture(params=[1 << 24, 0], ids=["in memory", "on disk"])
+def journal(request, tmp_path):
+    with open_journal(tmp_path, memory=request.param) as journal:
+        yield journal
+
+
+def test_an_eager_follower_is_told_of_the_first_event(journal):
+    append(journal, queued(1, "1"), printed("other", 2))
+    assert numbers(journal.follow(1, 0, WAIT_S, is_eager=True)[1]) == [1]
+    following = journal.follow(1, 1, WAIT_S, is_eager=True)
+    append(journal, printed("other", 2))
+    assert not following.done()
+    append(journal, started(1))
+    cursor, events = following.result(WAIT_S)
+    assert (cursor, kinds(events)) == (4, ["started"])
+
+
+def test_every_execution_is_found_by_its_number(journal):
+    first = {}
+    for number in range(1, 40):
+        noise = [printed("x", number - 1) for _ in range(number % 7 * 10)]
+        append(journal, *noise, Record(Kind.CLIENT_JOINED, None, "a", {"name": "a", "role": "user"}))
+        first[number] = journal.last + 1
+        append(journal, queued(number, "code"), started(number), finished(number))
+    assert {number: journal.find(number) for number in first} == first
+
+
+@pytest.mark.parametrize("number", [-1, 0, 3, 2**70])
+def test_what_never_was_is_not_found(journal, number):
+    append(journal, queued(1, "1"), finished(1), queued(2, "2"), printed("x", 2))
+    assert journal.find(number) is None
+
+
+def test_nothing_is_found_in_an_empty_journal(journal):
+    assert journal.find(1) is None

@@ -320,7 +320,7 @@ def test_a_call_fails_at_once_when_its_worker_dies(prepared):
 
 
 def test_only_live_objects_are_called_by_the_kernel(prepared):
-    with pytest.raises(RequestError, match="is not a live object of a kernel; call it yourself"):
+    with pytest.raises(RequestError, match="is not a live object of a kernel but one of this process"):
         prepared.call_beside(len, "abc")
 
 

@@ -28,6 +28,9 @@ class Terminal:
 
     Args:
         words: the command.
+
+    Attributes:
+        output: to be polled for something to read, or for the end of all who could write.
     """
 
     def __init__(self, words: Sequence[str]) -> None:
@@ -49,12 +52,8 @@ class Terminal:
             raise
         finally:
             os.close(slave)
-
-    def has_output(self, timeout_s: float) -> bool:
-        """Wait until there is something to read, or nobody is left to write."""
-        waiting = select.poll()
-        waiting.register(self._master, select.POLLIN)
-        return bool(waiting.poll(timeout_s * 1000))
+        self.output = select.poll()
+        self.output.register(self._master, select.POLLIN)
 
     def read(self) -> bytes:
         """Return what was written; nothing when all who could write are gone."""

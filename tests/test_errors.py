@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+import rpyc_kernel
 from rpyc_kernel import errors
 from rpyc_kernel.errors import (
     CallTimeout,
@@ -127,3 +128,9 @@ def test_an_error_survives_pickling(error):
     rebuilt = pickle.loads(pickle.dumps(error))
     assert type(rebuilt) is type(error)
     assert (str(rebuilt), vars(rebuilt)) == (str(error), vars(error))
+
+
+def test_the_package_lists_public_names_only():
+    assert {name for name in dir(rpyc_kernel) if not name.startswith("__")} == set(rpyc_kernel.__all__) - {
+        "__version__"
+    }

@@ -19,6 +19,7 @@ connection, or a thread.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -149,7 +150,9 @@ class Connection(protocol.Connection):
             self._abandon()
             return
         if not self._is_closing:
-            self._is_closing = self._closed = True
+            self._is_closing = True
+            self._say_farewell()
+            self._closed = True
             self._loss = self._loss or "it was closed here"
             self._requests.stop()
             self._outbox.put(messages.encode(consts.MSG_REQUEST, self._get_seq_id(), _CLOSE))
@@ -163,6 +166,15 @@ class Connection(protocol.Connection):
             self._join(thread, _JOIN_S)
             if thread.is_alive():
                 _log.debug("%s: closed, but %s is still busy", self.name, thread.name)
+
+    def _say_farewell(self) -> None:
+        hook: Any = self._config.get("before_closed")
+        if hook is None or self._closed:
+            return
+        with contextlib.suppress(EOFError, TimeoutError):  # as in stock RPyC; but a busy peer is not waited for
+            if self._remote_root is None:
+                self._remote_root = self.async_request(consts.HANDLE_GETROOT, timeout=_JOIN_S).value
+            hook(self._remote_root)
 
     def _abandon(self) -> None:
         """In a forked child: let go of the socket without ending the parent's connection."""

@@ -7,8 +7,17 @@ import rpyc
 from rpyc.utils.classic import deliver, obtain
 from rpyc.utils.helpers import buffiter
 
-from rpyc_kernel.wire.connection import WORKER_CONFIG, connect_peer
-from tests.wire.peers import DEADLINE_S, Serving, our_client, our_server, socket_pair, stock_client, stock_server
+from rpyc_kernel.wire.connection import CLIENT_CONFIG, WORKER_CONFIG, connect_peer
+from tests.wire.peers import (
+    DEADLINE_S,
+    Serving,
+    our_client,
+    our_pair,
+    our_server,
+    socket_pair,
+    stock_client,
+    stock_server,
+)
 from tests.wire.services import Workshop
 
 PAIRINGS = {
@@ -230,3 +239,13 @@ def test_classic_peers_of_ours_serve_each_other():
 
 def connect_classic(sock, service):
     return connect_peer(sock, service, name="classic", config=WORKER_CONFIG, request_timeout_s=DEADLINE_S)
+
+
+def test_what_is_to_be_called_before_the_end_is_called_with_the_root():
+    told = []
+    with our_pair(
+        client_config={**CLIENT_CONFIG, "before_closed": lambda root: told.append(root.eval("6 * 7"))}
+    ) as pair:
+        pair[0].close()
+        pair[0].close()
+        assert told == [42]

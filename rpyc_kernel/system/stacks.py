@@ -9,13 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import threading
-import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rpyc_kernel.errors import KernelDied, WorkerBusy
+from rpyc_kernel.system.originals import threading, time
 
 STACK_SIGNAL: int = signal.SIGRTMIN + 5 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
 """Makes a worker's fault handler write all stacks, also while a C call holds the interpreter lock."""

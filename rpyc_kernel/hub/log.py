@@ -31,10 +31,12 @@ class BoundedLog(logging.FileHandler):
         self.setFormatter(logging.Formatter(_FORMAT))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record."""
+        """Write one record; never raises, as who logs may be in the middle of what must be done."""
         super().emit(record)
-        if self.stream is not None and self.stream.tell() > self._max_bytes:
-            with contextlib.suppress(OSError):  # there is no descriptor left, or no file: the next record tries again
+        # There is no descriptor left, no file, or no room, which to ask for the place in the file shows as well, as
+        # that first writes what could not be written: the next record tries again.
+        with contextlib.suppress(OSError):
+            if self.stream is not None and self.stream.tell() > self._max_bytes:
                 self._shorten()
 
     def _shorten(self) -> None:

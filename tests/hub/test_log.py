@@ -1,0 +1,22 @@
+"""Whoever logs goes on, whatever the disk does."""
+
+import logging
+from unittest import mock
+
+from rpyc_kernel.hub.log import BoundedLog
+
+
+def test_a_log_without_room_is_no_error_for_who_logs_and_is_written_when_there_is(tmp_path):
+    handler = BoundedLog(tmp_path / "hub.log")
+    record = logging.LogRecord("hub", logging.ERROR, __file__, 1, "no room", (), None)
+    full = OSError(28, "No space left on device")
+    with mock.patch.object(logging, "raiseExceptions", False):
+        stream = handler.stream
+        handler.stream = mock.Mock(
+            write=stream.write, flush=mock.Mock(side_effect=full), tell=mock.Mock(side_effect=full)
+        )
+        handler.emit(record)
+        handler.stream = stream
+        handler.emit(record)
+    handler.close()
+    assert (tmp_path / "hub.log").read_text().count("no room") == 2

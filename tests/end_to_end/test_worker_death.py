@@ -157,8 +157,9 @@ def wait_until_dead(kernel: KernelClient) -> list[str]:
 
 
 def write_interpreter(path: Path, condition: str) -> None:
-    """An interpreter that works only under a condition, in the shell's words."""
-    path.write_text(f'#!/bin/sh\n{condition} || {{ echo no licence >&2; exit 7; }}\nexec {sys.executable} "$@"\n')
+    """An interpreter that runs a worker only under a condition, in the shell's words."""
+    check = f'[ "$1" = -c ] || {condition} || {{ echo no licence >&2; exit 7; }}'
+    path.write_text(f'#!/bin/sh\n{check}\nexec {sys.executable} "$@"\n')
     path.chmod(0o700)
 
 
@@ -183,7 +184,7 @@ def test_a_worker_that_cannot_start_leaves_the_kernel_dead_with_the_reason(folde
 
 
 def test_what_waits_for_a_worker_that_cannot_start_is_told_why(folders: Folders, tmp_path: Path):
-    write_interpreter(tmp_path / "python", f"until [ -e {tmp_path / 'gate'} ]; do sleep 0.01; done; false")
+    write_interpreter(tmp_path / "python", f"{{ until [ -e {tmp_path / 'gate'} ]; do sleep 0.01; done; false; }}")
     with rpyc_kernel.start("demo", python=str(tmp_path / "python"), timeout=PATIENCE_S) as kernel:
         runs = [kernel.submit("6 * 7"), kernel.submit("6 * 7", lane="side")]
         (tmp_path / "gate").touch()

@@ -99,7 +99,7 @@ def test_a_pipeline_of_two_kernels_works(demo: None):
         ("K exec --json demo 'raise SystemExit(7)'", 7),
         ("K run - <<< 'import sys; sys.exit(5)'", 5),
         ("K run - <<< '1/0'", 1),
-        ("K run - <<< 'import os; os._exit(3)'", 1),
+        ("K run - <<< 'import os; os._exit(3)'", 3),
         ("K run --kernel demo - <<< 'raise SystemExit(9)'", 9),
     ],
 )

@@ -25,7 +25,7 @@ def leave_kernel(name: str, *codes: str) -> None:
     with rpyc_kernel.start(name, timeout=PATIENCE_S) as kernel:
         for code in codes:
             kernel.execute(code, timeout=PATIENCE_S)
-        kernel.call(len, "no code")
+        kernel.call(kernel.objects.builtins.len, "no code")
         kernel.shutdown(timeout=PATIENCE_S)
 
 

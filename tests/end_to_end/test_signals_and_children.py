@@ -62,9 +62,8 @@ def test_an_interrupt_reaches_the_children_that_the_code_waits_for(kernel: Kerne
     assert kernel.execute("6 * 7", timeout=PATIENCE_S).value == 42
 
 
+@pytest.mark.parametrize("kernel", ["ipython"], indirect=True)
 def test_an_interrupt_reaches_what_a_magic_has_started(kernel: KernelClient, tmp_path: Path):
-    if kernel.status()["engine"] != "ipython":
-        pytest.skip("magics are IPython's")
     path = tmp_path / "pid"
     run = kernel.submit("%%bash\n" + SLEEPER.format(path=path))
     child = read_pid(path)
@@ -199,6 +198,7 @@ def test_children_end_with_the_worker_unless_they_are_detached(folders: Folders,
             if end != "killed":
                 assert (tmp_path / "last_words").exists()
             if end != "shutdown":
+                wait_until(lambda: kernel.status()["generation"] == 2, PATIENCE_S, "the next worker")
                 assert kernel.execute("6 * 7", timeout=PATIENCE_S).value == 42
                 kernel.shutdown(timeout=PATIENCE_S)
             assert {apart, deaf} <= list_alive()

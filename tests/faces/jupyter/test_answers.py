@@ -12,7 +12,7 @@ from rpyc_kernel.faces.jupyter.answers import describe_kernel
 class FakeKernel:
     """A kernel that runs."""
 
-    kernel_name = "demo"
+    name = "demo"
 
     def status(self) -> dict[str, Any]:
         return {"state": "idle", "engine": "ipython", "python": "3.11.7", "debugger": ""}

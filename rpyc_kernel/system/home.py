@@ -14,6 +14,7 @@ from rpyc_kernel.errors import RequestError
 from rpyc_kernel.system.kernel_folder import KernelFolder
 
 _JOURNAL = "journal.sqlite"
+_PICTURES = "pictures"
 JOURNAL_NAMES = (_JOURNAL, f"{_JOURNAL}-*", f"{_JOURNAL}.*", "journal.damaged-*.sqlite*")
 """The journal, what SQLite puts beside it, and what was set aside of one that was damaged."""
 
@@ -21,13 +22,18 @@ JOURNAL_NAMES = (_JOURNAL, f"{_JOURNAL}-*", f"{_JOURNAL}.*", "journal.damaged-*.
 class Home(KernelFolder):
     """The paths of what stays of one kernel."""
 
-    MADE = (*KernelFolder.MADE, *JOURNAL_NAMES)
+    MADE = (*KernelFolder.MADE, *JOURNAL_NAMES, _PICTURES)
     VARIABLE = "RPYC_KERNEL_STATE_DIR"
 
     @property
     def journal(self) -> Path:
         """The record of the kernel's life."""
         return self.path / _JOURNAL
+
+    @property
+    def pictures(self) -> Path:
+        """The folder for pictures that a terminal cannot draw."""
+        return self.path / _PICTURES
 
     @property
     def last_seen(self) -> float | None:
@@ -47,6 +53,14 @@ class Home(KernelFolder):
                 with contextlib.suppress(OSError):
                     size += path.stat().st_size
         return size
+
+    def remove(self) -> None:
+        """Remove what kernels made, and the folders if nothing else is in them."""
+        with contextlib.suppress(OSError):
+            for picture in self.pictures.glob("[0-9]*-[0-9]*.*"):
+                picture.unlink()
+            self.pictures.rmdir()
+        super().remove()
 
     def leave(self) -> None:
         """Take away what only a running kernel has."""

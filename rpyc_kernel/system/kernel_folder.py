@@ -98,7 +98,7 @@ class KernelFolder:
                 with contextlib.suppress(FileNotFoundError):  # a journal's companions come and go
                     mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
                     if stat.S_IMODE(mode) & 0o077 and not stat.S_ISLNK(mode):
-                        os.chmod(name, 0o600, dir_fd=folder)
+                        os.chmod(name, 0o700 if stat.S_ISDIR(mode) else 0o600, dir_fd=folder)
         finally:
             os.close(folder)
 
@@ -111,9 +111,9 @@ class KernelFolder:
         return any(fnmatchcase(name, pattern) for pattern in self.MADE)
 
     def files(self) -> list[Path]:
-        """What kernels have put here."""
+        """What kernels have put here, but for folders."""
         try:
-            return [path for path in self.path.iterdir() if self.made(path.name)]
+            return [path for path in self.path.iterdir() if self.made(path.name) and not path.is_dir()]
         except OSError:
             return []
 

@@ -169,3 +169,25 @@ def test_where_there_is_no_other_place_the_first_trouble_is_told(folders, refuge
     folder = RuntimeFolder(folders.runtime / "gone" / "demo")
     with pytest.raises(RequestError, match="gone/demo cannot be used"):
         folder.settle()
+
+
+def test_pictures_that_a_console_has_kept_stand_in_nobodys_way_and_go_with_the_rest(folders):
+    home = Home(folders.state / "thesis")
+    home.create()
+    home.pictures.mkdir(mode=0o755)
+    (home.pictures / "4-17.png").write_bytes(b"picture")
+    home.create()
+    assert mode_of(home.pictures) == 0o700
+    assert (home.pictures / "4-17.png").read_bytes() == b"picture"
+    home.remove()
+    assert not home.path.exists()
+
+
+def test_a_file_of_the_users_beside_the_pictures_stays(folders):
+    home = Home(folders.state / "thesis")
+    home.create()
+    home.log_file.touch()
+    home.pictures.mkdir()
+    (home.pictures / "mine.png").write_bytes(b"mine")
+    home.remove()
+    assert [path.name for path in home.path.rglob("*")] == ["pictures", "mine.png"]

@@ -45,6 +45,7 @@ from rpyc_kernel.faces.console.source import (
 )
 from rpyc_kernel.faces.console.summaries import summarise_trouble
 from rpyc_kernel.settings import Folders
+from rpyc_kernel.system.home import Home
 
 _T = TypeVar("_T")
 _COMPLETENESS_TIMEOUT_S = 0.3
@@ -87,7 +88,7 @@ class Console:
         self.screen: Screen
         self.output: Output
         self._said = said
-        pictures = pictures_of_terminal(Folders.from_environment().state / kernel.name / "pictures")
+        pictures = pictures_of_terminal(Home(Folders.from_environment().state / kernel.name).pictures)
         self.renderer = Renderer(
             kernel.session, is_colourful=is_colourful(sys.stdout), shows_visit=is_seat, show_picture=pictures.show
         )

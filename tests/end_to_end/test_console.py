@@ -326,12 +326,12 @@ def test_output_shows_while_the_code_runs(bob: Terminal):
     bob.wait_for("^half and half$")
 
 
-def test_late_output_of_a_thread_is_marked_by_its_execution(bob: Terminal):
+def test_late_output_of_a_thread_is_marked_as_background(bob: Terminal):
     bob.enter("threading.Thread(target=lambda: (gate.wait(300), print('late'))).start()")
     bob.wait_for_prompt()
     bob.type("half typed")
     open_gate()
-    bob.wait_for(r"^\[2\] late\n>>> half typed$")
+    bob.wait_for(r"^\[background\] late\n>>> half typed$")
 
 
 def test_output_of_other_programs_is_shown(bob: Terminal):

@@ -132,16 +132,14 @@ def test_what_is_displayed_arrives_in_order_with_what_is_printed(kernel: KernelC
     ]  # fmt: skip
 
 
-def test_a_display_belongs_to_the_execution_whose_thread_shows_it(kernel: KernelClient):
-    first = run(
+def test_what_a_thread_displays_after_its_execution_belongs_to_what_runs_then(kernel: KernelClient):
+    run(
         kernel,
         "import threading\ngo = threading.Event()\n"
         "thread = threading.Thread(target=lambda: (go.wait(), display('late')))\nthread.start()",
     )
     second = run(kernel, "go.set(); thread.join()")
-    assert payloads(second, Kind.DISPLAY) == []
-    late = [event.execution for event in kernel.events(follow=False) if event.kind == Kind.DISPLAY]
-    assert late == [first.id]
+    assert len(payloads(second, Kind.DISPLAY)) == 1
 
 
 def test_a_picture_of_20_mb_arrives_whole(kernel: KernelClient):

@@ -8,6 +8,7 @@ from rpyc.core import brine, consts, netref, vinegar
 from rpyc_kernel.errors import ConnectionLost
 from rpyc_kernel.wire.channel import Channel
 from rpyc_kernel.wire.connection import serve_values
+from rpyc_kernel.wire.remote_errors import LostRemoteError
 from tests.support.waiting import wait_until
 from tests.wire.peers import DEADLINE_S, Serving, our_client, socket_pair, stock_client, value_server
 from tests.wire.stages import closing_all, wait_until_blocked
@@ -212,8 +213,8 @@ def test_a_result_that_is_too_large_is_an_error(ours):
     assert caught.value.remote_type.endswith(".FrameTooLarge")
 
 
-def test_an_exit_of_a_method_goes_to_its_caller(ours):
-    with pytest.raises(SystemExit):
+def test_an_exit_of_a_method_is_told_to_its_caller_and_ends_nobody(ours):
+    with pytest.raises(LostRemoteError, match="SystemExit was raised on the other side"):
         ours.call("stop").result(DEADLINE_S)
     assert ours.call("echo").result(DEADLINE_S) == ()
 

@@ -880,7 +880,8 @@ def test_a_stopped_kernel_ends_the_console_and_says_who_stopped_it(bob: Terminal
         kernel.shutdown(timeout=PATIENCE_S)
     assert bob.wait_for_end() == 3
     bob.wait_for("^the kernel has stopped: stopped by carol$")
-    bob.wait_for_sentence("kernel 'demo' is not running; start it with 'rpyc-kernel start demo'")
+    bob.wait_for_sentence("kernel 'demo' is not running (last seen")
+    bob.wait_for_sentence("start it with 'rpyc-kernel start demo'")
 
 
 # ---------------------------------------------------------------------- other terminals, and none

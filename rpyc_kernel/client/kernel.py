@@ -36,6 +36,7 @@ from rpyc_kernel.errors import (
     BadCode,
     CallTimeout,
     ConnectionFailed,
+    ConnectionLost,
     KernelDied,
     NotRunning,
     RequestError,
@@ -351,6 +352,8 @@ class KernelClient(Looking):
         self, code: str, stop_on_error: bool, lane: str, call: str | None, form: Form | None = None
     ) -> Execution:
         _require_encodable(code)
+        if self.is_closed:  # or the feed would look for another hub at this address, to whom nothing is submitted
+            raise ConnectionLost(f"the connection to {self._address.shown} is gone; connect again")
         arguments = (code, stop_on_error, lane, call, () if form is None else freeze(form.as_dict()))
         return self._feed.submit(
             lambda: Execution(self, self._commands.call("execute", *arguments, read=answers.read_number))

@@ -6,6 +6,7 @@ thread, which most often is the same.
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import Any
 
@@ -47,6 +48,7 @@ class RequestServer:
         self._jobs = jobs
         self._outbox = outbox
         self._channel = channel
+        self._pid = os.getpid()
         self._is_stopped = False
 
     def stop(self) -> None:
@@ -97,9 +99,22 @@ class RequestServer:
             args = self._references.build(package, self._find_sources(package))
             result = self._connection._HANDLERS[handler](self._connection, *args)
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises is the peer's to handle
-            self.answer_error(seq, error)
+            if not self._ends_here:
+                self.answer_error(seq, error)
         else:
-            self._answer(seq, result)
+            if not self._ends_here:
+                self._answer(seq, result)
+
+    @property
+    def _ends_here(self) -> bool:
+        """Whether this thread is to end, as user code has forked in it and this is the child.
+
+        The other threads of the connection are not there: nobody would send an answer, nor read the next request.
+        """
+        if os.getpid() == self._pid:
+            return False
+        self._jobs.finish()
+        return True
 
     def _serve_deletion(self, seq: int, id_pack: IdPack, count: int) -> None:
         try:

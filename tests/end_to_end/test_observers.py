@@ -70,7 +70,7 @@ def test_an_observer_under_a_users_session_takes_nothing_from_it_and_gains_nothi
                 act(observer)
         observer.acknowledge(5)
         (own,) = [session for session in kernel.sessions() if session["id"] == kernel.session]
-        assert (own["name"], own["role"], own["observers"]) == (kernel.name, "user", 1)
+        assert (own["name"], own["role"], own["observers"]) == (kernel.client_name, "user", 1)
         assert kernel.execute("6 * 7", timeout=DEADLINE_S).value == 42
     assert kernel.submit("6 * 7").result(DEADLINE_S) == 42
     with connect(session=kernel.session) as again:

@@ -95,7 +95,7 @@ def redefine(number):
 
 
 def use_redefined_classes(pair, rounds=5):
-    """How often a proxy of a class has the methods of a class before it."""
+    """How often a proxy of a class has the methods of a class before it, up to the first time."""
     stale = 0
     with pair() as (client, server):
         client.root.execute(REDEFINE)
@@ -106,6 +106,8 @@ def use_redefined_classes(pair, rounds=5):
             thing = cls()
             stale += f"method_{number}" not in type(thing).__dict__
             assert len(thing) == number
+            if stale:
+                return stale
             del cls, thing
             client.ping()
             if hasattr(server, "_local_objects"):
@@ -114,7 +116,7 @@ def use_redefined_classes(pair, rounds=5):
 
 
 def test_stock_takes_a_redefined_class_for_its_predecessor():
-    assert use_redefined_classes(stock_pair) > 0
+    assert use_redefined_classes(stock_pair, rounds=100) > 0  # where an address is used again, and that is chance
 
 
 def test_a_redefined_class_is_a_class_of_its_own():

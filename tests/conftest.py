@@ -2,9 +2,22 @@
 
 import signal
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["pytester", "tests.support.leaks", "tests.support.folders"]
+
+MARKERS = (
+    "shares_kernel: the module's tests have one kernel, one after the other; see end_to_end/kernels.py",
+    "own_kernel: but this test has one of its own",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make our marks known."""
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+
 
 # How long an example takes says more of what else the machine does than of the code.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -21,6 +21,8 @@ from rpyc_kernel.settings import Folders
 from rpyc_kernel.wire.connection_file import ConnectionFile
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.shares_kernel
+
 DEADLINE_S = 60
 MEGABYTE = 1_000_000
 

@@ -16,6 +16,8 @@ from rpyc_kernel import ConnectionLost, ExecutionDropped, ExecutionError, Kernel
 from rpyc_kernel.core.contract import Kind
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.shares_kernel
+
 DEADLINE_S = 60
 
 DEFINITIONS = """

@@ -63,7 +63,7 @@ def end_processes(runtime: Path, spared: Collection[int] = ()) -> None:
 
     Args:
         runtime: The folder whose subfolders are the kernels'.
-        spared: Descendants that belong to somebody else, such as a fixture of wider scope.
+        spared: What belongs to somebody else, such as a fixture of wider scope.
     """
     killed: set[int] = set()
 
@@ -94,7 +94,7 @@ def _find_ours(running: list[Process], runtime: Path, spared: Collection[int]) -
     commands = {process.pid: read_command(process.pid) for process in running if process.pid in suspects}
     named = [pid for pid, command in commands.items() if any(module in command for module in MODULES)]
     proven = [process.pid for process in running if was_started_with(process.pid, RUNTIME_VARIABLE, str(runtime))]
-    return sorted({*named, *proven}, key=lambda pid: MODULES[0] not in commands.get(pid, ""))
+    return sorted({*named, *proven}.difference(spared), key=lambda pid: MODULES[0] not in commands.get(pid, ""))
 
 
 def _read_recorded(runtime: Path) -> set[int]:

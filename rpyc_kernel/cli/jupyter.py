@@ -9,6 +9,7 @@ from types import ModuleType
 from plumbum import cli
 
 from rpyc_kernel.cli.application import OK, USAGE, Application, Command, JsonCommand, UsageError
+from rpyc_kernel.faces.jupyter.extra import needing_extra
 
 _HELP = """\
 Make kernels known to Jupyter.
@@ -89,8 +90,6 @@ class ListSpecs(JsonCommand):
 
 def _kernelspecs() -> ModuleType:
     """What deals with kernelspecs; Jupyter's own parts are optional, and take a while to import."""
-    try:
+    with needing_extra():
         from rpyc_kernel.faces.jupyter import kernelspec
-    except ModuleNotFoundError as error:
-        raise UsageError(f"{error.name} is not installed; install 'rpyc-kernel[jupyter]'") from None
     return kernelspec

@@ -144,7 +144,10 @@ def _attach() -> DebugChannel:
 def _load() -> Any:
     """Import debugpy's inner part, without its advice to start Python with other options."""
     if importlib.util.find_spec("debugpy") is None:
-        raise RequestError("the kernel's Python has no debugpy; install it there, and restart the kernel")
+        raise RequestError(
+            f"the kernel's Python has no debugpy; install it there ({sys.executable} -m pip install debugpy, or "
+            "'rpyc-kernel[jupyter]'), and restart the kernel"
+        )
     was_set = _NO_FILE_CHECK in os.environ
     os.environ.setdefault(_NO_FILE_CHECK, "1")
     try:

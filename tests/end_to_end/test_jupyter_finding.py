@@ -59,6 +59,28 @@ def test_a_folder_that_cannot_be_written_is_one_line(data: Path) -> None:
     assert len(failed.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "absent"),
+    [
+        (["rpyc_kernel.faces.jupyter", "-f", "connection.json"], "zmq"),
+        (["rpyc_kernel", "jupyter", "install"], "jupyter_client"),
+        (["rpyc_kernel", "jupyter", "uninstall"], "jupyter_client"),
+        (["rpyc_kernel", "jupyter", "list"], "zmq"),
+    ],
+)
+def test_what_the_extra_would_bring_is_one_line(
+    data: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], absent: str
+) -> None:
+    (data / "sitecustomize.py").write_text(f"import sys; sys.modules[{absent!r}] = None")
+    monkeypatch.setenv("PYTHONPATH", str(data))
+    command = [sys.executable, "-m", *words]
+    failed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert failed.returncode in (1, 2)
+    assert failed.stderr.count("\n") == 1
+    assert f"has no {absent}" in failed.stderr
+    assert f"{sys.executable} -m pip install 'rpyc-kernel[jupyter]'" in failed.stderr
+
+
 def test_the_spec_that_comes_with_the_package_is_the_one_that_is_made() -> None:
     shipped = ROOT / "share" / "jupyter" / "kernels" / "rpyc_kernel" / "kernel.json"
     assert json.loads(shipped.read_text()) == make_spec(python="python")

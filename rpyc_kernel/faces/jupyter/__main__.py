@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from rpyc_kernel.errors import KernelError
-from rpyc_kernel.faces.jupyter.channels import Channels
 from rpyc_kernel.faces.jupyter.connection_info import ConnectionInfo
+from rpyc_kernel.faces.jupyter.extra import needing_extra
 from rpyc_kernel.faces.jupyter.parent import Parent
 from rpyc_kernel.faces.jupyter.seat import Seat, name_after
 
@@ -42,6 +42,8 @@ def main(arguments: list[str]) -> int:
         _log.warning("nothing is known of these arguments, and they are passed over: %s", shlex.join(unknown))
     parent = Parent()
     try:
+        with needing_extra():
+            from rpyc_kernel.faces.jupyter.channels import Channels
         # First of all: the ports are free only until somebody takes them.
         channels = Channels(ConnectionInfo.read(options.file))
         with ExitStack() as closing:

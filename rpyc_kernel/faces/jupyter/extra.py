@@ -1,0 +1,28 @@
+"""What this face needs beyond the package itself, and what is said where that is not installed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rpyc_kernel.errors import RequestError
+
+
+@contextmanager
+def needing_extra() -> Iterator[None]:
+    """Import parts of this face inside of it.
+
+    Raises:
+        RequestError: a package that they need is not installed; the message says how to install all of them.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", __name__.partition(".")[0]):
+            raise  # a fault of ours
+        raise RequestError(
+            f"{sys.executable} has no {package}, which the Jupyter face needs; install it there: "
+            f"{sys.executable} -m pip install 'rpyc-kernel[jupyter]'"
+        ) from None

@@ -1,4 +1,4 @@
-"""Commands that look: status, vars, stack, log. They answer while the kernel is busy, and nobody is told of them."""
+"""Commands that look: status, vars, stack, log, history. They answer while the kernel is busy, and tell nobody."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from plumbum import cli
 
 from rpyc_kernel.cli.application import DEFAULT_NAME, OK, JsonCommand, UsageError
 from rpyc_kernel.client.archive import Archive, has_archive
+from rpyc_kernel.client.kernel import KernelClient, Past
 from rpyc_kernel.core.contract import Event
 from rpyc_kernel.errors import NoSuchKernel
-from rpyc_kernel.faces.console.control_characters import is_colourful, tame
+from rpyc_kernel.faces.console.control_characters import is_colourful, tame, tame_line
 from rpyc_kernel.faces.console.render import Renderer
 from rpyc_kernel.faces.console.summaries import summarise_status, summarise_variables
 
@@ -63,7 +64,49 @@ class Stack(JsonCommand):
         return OK
 
 
-class Log(JsonCommand):
+class PastCommand(JsonCommand):
+    """A command on what has happened, also in a kernel that is stopped."""
+
+    @contextlib.contextmanager
+    def open(self, name: str) -> Iterator[KernelClient | Archive]:
+        """The kernel; if it does not run, what its journal holds."""
+        try:
+            kernel = self.connect(name, joins=False)
+        except NoSuchKernel:
+            if not has_archive(name):
+                raise
+            yield Archive(name)
+            return
+        with kernel:
+            yield kernel
+
+
+class History(PastCommand):
+    """Show what was run in a kernel, by everybody, the newest last; with TEXT only what has this text in it.
+
+    With --json each input is an object on a line of its own. A kernel that is stopped is read from its journal.
+
+    Examples:
+        rpyc-kernel history demo --limit 20
+        rpyc-kernel history demo read_csv
+    """
+
+    USAGE = "    {progname} [SWITCHES] [NAME [TEXT]]\n"
+
+    limit = cli.SwitchAttr("--limit", int, default=1000, help="how many at most, the newest", argname="NUMBER")
+
+    def main(self, name: str = DEFAULT_NAME, *text: str) -> int:
+        """Ask for the inputs."""
+        if self.limit < 1:
+            raise UsageError(f"--limit {self.limit}: at least one is shown")
+        with self.open(name) as source:
+            found = source.history(" ".join(text), limit=self.limit)
+        for past in found:
+            print(json.dumps(dataclasses.asdict(past)) if self.as_json else _describe_input(past))
+        return OK
+
+
+class Log(PastCommand):
     """Show what happened in a kernel, of all sessions and generations, each event with its number and time.
 
     With --json each event is an object on a line of its own. A kernel that is stopped is read from its journal.
@@ -87,8 +130,8 @@ class Log(JsonCommand):
         renderer = Renderer("", is_colourful=is_colourful(sys.stdout), shows_messages=self.shows_messages)
         if self.is_replayed:
             return self._replay(name, renderer)
-        with self._open(name) as events:
-            for event in events:
+        with self.open(name) as source:
+            for event in self._read(source):
                 text = json.dumps(event.as_dict()) + "\n" if self.as_json else _describe(event, renderer)
                 if text:
                     sys.stdout.write(text)
@@ -96,18 +139,10 @@ class Log(JsonCommand):
                     sys.stdout.flush()
         return OK
 
-    @contextlib.contextmanager
-    def _open(self, name: str) -> Iterator[Iterator[Event]]:
-        """The events of a kernel; of one that does not run, what its journal holds."""
-        try:
-            kernel = self.connect(name, joins=False)
-        except NoSuchKernel:
-            if not has_archive(name):
-                raise
-            yield Archive(name).events(self.since)
-            return
-        with kernel:
-            yield kernel.events(since=self.since, follow=self.is_following)
+    def _read(self, source: KernelClient | Archive) -> Iterator[Event]:
+        if isinstance(source, Archive):
+            return source.events(self.since)
+        return source.events(since=self.since, follow=self.is_following)
 
     def _replay(self, name: str, renderer: Renderer) -> int:
         """Show the recording as it looked on a console then."""
@@ -115,8 +150,8 @@ class Log(JsonCommand):
             raise UsageError(
                 "a replay needs a speed above 0, and ends with what has happened by now; leave out --follow"
             )
-        with self._open(name) as events:
-            for event in pace(events, self.speed, time.sleep):
+        with self.open(name) as source:
+            for event in pace(self._read(source), self.speed, time.sleep):
                 sys.stdout.write(json.dumps(event.as_dict()) + "\n" if self.as_json else renderer.render(event))
                 sys.stdout.flush()
         return OK
@@ -138,7 +173,18 @@ def _describe(event: Event, renderer: Renderer) -> str:
     renderer.line_was_ended()
     if not text:
         return ""
-    moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event.time))
-    first, *others = text.removesuffix("\n").split("\n")
-    indent = " " * (len(f"{event.seq:>7} ") + len(moment) + 1)
-    return "\n".join([f"{event.seq:>7} {moment} {first}", *(indent + line for line in others)]) + "\n"
+    return _with_head(f"{event.seq:>7} {_moment_of(event.time)} ", text.removesuffix("\n")) + "\n"
+
+
+def _describe_input(past: Past) -> str:
+    """The lines of an input, the first with its number, its time and its author."""
+    return _with_head(f"[{past.execution}] {_moment_of(past.time)} {tame_line(past.name)}: ", tame(past.code).rstrip())
+
+
+def _moment_of(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def _with_head(head: str, text: str) -> str:
+    """A text behind its head, the further lines below the first."""
+    return head + text.replace("\n", "\n" + " " * len(head))

@@ -12,7 +12,7 @@ from rpyc_kernel import __version__
 from rpyc_kernel.cli.application import INTERRUPTED, NO_KERNEL, RAISED, USAGE, Application, OutputClosed, UsageError
 from rpyc_kernel.cli.jupyter import Jupyter
 from rpyc_kernel.cli.lifecycle import Forget, List, Restart, Start, Stop
-from rpyc_kernel.cli.looking import Log, Stack, Status, Vars
+from rpyc_kernel.cli.looking import History, Log, Stack, Status, Vars
 from rpyc_kernel.cli.running import Cancel, Exec, Interrupt, Run
 from rpyc_kernel.cli.talking import Console
 from rpyc_kernel.cli.transfer import Pull, Push
@@ -29,6 +29,7 @@ _COMMANDS = {
     "exec": Exec,
     "run": Run,
     "log": Log,
+    "history": History,
     "vars": Vars,
     "pull": Pull,
     "push": Push,
@@ -62,6 +63,7 @@ Usage: rpyc-kernel COMMAND [SWITCHES] [NAME] ...
   push       copy a file to a variable
   stack      where its threads are
   log        what happened in it; --follow goes on
+  history    what was run in it; 'history NAME TEXT' searches
   interrupt  interrupt what runs in it
   cancel     take an execution out of its queue
 

@@ -64,7 +64,10 @@ class Archive:
         Raises:
             RequestError: the journal cannot be read.
         """
-        while rows := self._select("WHERE seq > ? ORDER BY seq LIMIT ?", since, _BATCH):
+        return self._read("seq > ?", since)
+
+    def _read(self, condition: str, since: int) -> Iterator[Event]:
+        while rows := self._select(f"WHERE {condition} ORDER BY seq LIMIT ?", since, _BATCH):
             for seq, time, kind, execution, session, payload in rows:
                 since = seq
                 with contextlib.suppress(ValueError):  # one bad row takes no other away
@@ -79,8 +82,8 @@ class Archive:
             RequestError: the journal cannot be read.
         """
         found: list[Past] = []
-        for event in self.events():
-            if event.kind == Kind.QUEUED and event.payload.get("call") is None and event.execution is not None:
+        for event in self._read(f"seq > ? AND kind = '{Kind.QUEUED}'", 0):
+            if event.payload.get("call") is None and event.execution is not None:
                 code = str(event.payload.get("code", ""))
                 if pattern in code:
                     found.append(Past(event.seq, event.execution, event.time, str(event.payload.get("name", "")), code))

@@ -446,7 +446,7 @@ def test_status_variables_and_stacks_answer_while_the_kernel_is_busy(demo: None)
 
 def test_who_only_looks_is_not_announced(demo: None):
     before = read_log()
-    for command in ("status", "vars", "stack", "log"):
+    for command in ("status", "vars", "stack", "log", "history"):
         assert run_command(command, "demo").returncode == 0
     assert read_log() == before
 
@@ -461,6 +461,16 @@ def test_the_log_shows_what_happened_with_number_time_and_author(demo: None):
     assert (len(day), len(clock)) == (10, 8)
     assert " ".join(rest).endswith("] In [1]: print('one')")
     assert any(line.endswith("] two") for line in lines)
+
+
+def test_what_was_run_can_be_searched_in_a_kernel_that_runs_and_when_it_is_stopped(demo: None):
+    execute("x = 1")
+    execute("y = 2")
+    shown = run_command("history", "demo", "--json", "y =").stdout
+    assert [(past["execution"], past["code"]) for past in map(json.loads, shown.splitlines())] == [(2, "y = 2")]
+    assert run_command("history", "demo").stdout.count("\n") == 2
+    run_command("stop", "demo")
+    assert run_command("history", "demo", "--json", "y =").stdout == shown
 
 
 def test_the_log_can_begin_late(demo: None):

@@ -16,7 +16,7 @@ from rpyc_kernel.wire.channel import Channel
 from rpyc_kernel.wire.configuration import CLIENT_CONFIG
 from rpyc_kernel.wire.connection import Connection
 from rpyc_kernel.wire.heartbeat import Patience
-from rpyc_kernel.wire.latch import CallFuture
+from rpyc_kernel.wire.latch import CallFuture, begin_completing
 from rpyc_kernel.wire.references import is_netref
 from rpyc_kernel.wire.reply import Reply
 from rpyc_kernel.wire.service import VoidService
@@ -96,7 +96,7 @@ def begin_call(function: Any, *args: Any, **kwargs: Any) -> CallFuture:
     future = CallFuture()
 
     def complete(reply: Reply) -> None:
-        if not future.begin():
+        if not begin_completing(future):
             return  # cancelled; what the reply refers to is given back with it
         try:
             value = reply.value

@@ -24,6 +24,9 @@ else:  # Python 3.10
         """What is still going on when the time is over; caught by either name."""
 
 
+_COMPLETING = ("set_result", "set_exception", "set_running_or_notify_cancel")
+
+
 class Latch:
     """An event that happens once. Each waiter brings a lock of its own, so an interrupted one leaves nothing taken."""
 
@@ -67,7 +70,14 @@ class GuardedCondition(threading.Condition):
     __exit__ = property(lambda self: self._lock.__exit__)
 
 
-class CallFuture(Future[Any]):
+class _ListingUse(type):
+    """Lists, in completion and in documentation, what is for those who wait, and not what completes a future."""
+
+    def __dir__(cls) -> list[str]:
+        return [name for name in super().__dir__() if name not in _COMPLETING]
+
+
+class CallFuture(Future[Any], metaclass=_ListingUse):
     """A future that its completing thread can still use after a KeyboardInterrupt has hit the waiting one."""
 
     def __init__(self) -> None:
@@ -99,10 +109,8 @@ class CallFuture(Future[Any]):
                 self.set_running_or_notify_cancel()
         return is_cancelled
 
-    def begin(self) -> bool:
-        """Whether it may be completed; from then on it can no longer be cancelled."""
-        with self._condition:
-            return not self.cancelled() and self.set_running_or_notify_cancel()
+    def __dir__(self) -> list[str]:
+        return [*dir(type(self)), *vars(self)]
 
     def _wait(self, timeout: float | None) -> None:
         if not self._completed.wait(timeout):
@@ -112,3 +120,9 @@ class CallFuture(Future[Any]):
     def _wake(future: Future[Any]) -> None:
         if isinstance(future, CallFuture):
             future._completed.set()
+
+
+def begin_completing(future: CallFuture) -> bool:
+    """Whether a future may be completed; from then on it can no longer be cancelled."""
+    with future._condition:
+        return not future.cancelled() and future.set_running_or_notify_cancel()

@@ -9,7 +9,7 @@ from rpyc.core import brine, consts
 
 from rpyc_kernel.system.originals import logging
 from rpyc_kernel.wire import remote_errors
-from rpyc_kernel.wire.latch import CallFuture
+from rpyc_kernel.wire.latch import CallFuture, begin_completing
 from rpyc_kernel.wire.messages import IdPack
 
 _log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class ValueCall:
         if kind == consts.MSG_EXCEPTION:
             self.fail(remote_errors.load_mere(payload, _CONFIG))
         elif payload[0] == consts.LABEL_VALUE:
-            if self.future.begin():
+            if begin_completing(self.future):
                 self.future.set_result(payload[1])
         else:
             self._discard(payload)
@@ -77,7 +77,7 @@ class ValueCall:
 
     def fail(self, error: BaseException) -> None:
         """Complete the future with an exception."""
-        if self.future.begin():
+        if begin_completing(self.future):
             self.future.set_exception(error)
 
     def run_callbacks(self) -> None:

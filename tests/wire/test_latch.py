@@ -4,7 +4,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 
 import pytest
 
-from rpyc_kernel.wire.latch import CallFuture, Latch
+from rpyc_kernel.wire.latch import CallFuture, Latch, begin_completing
 from tests.wire.interrupts import interrupt_at, interrupt_everywhere
 from tests.wire.peers import DEADLINE_S, Serving
 
@@ -105,4 +105,4 @@ def test_a_cancelled_future_wakes_its_waiters():
     assert isinstance(waiter.error, CancelledError)
     assert [future] == list(as_completed([future], 0))
     assert future.cancel()
-    assert not future.begin()
+    assert not begin_completing(future)

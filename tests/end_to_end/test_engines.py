@@ -21,7 +21,10 @@ from rpyc_kernel import (
 )
 from rpyc_kernel.core.contract import Kind, Outcome
 from tests.end_to_end.clients import PATIENCE_S, ROOT, Connect
+from tests.end_to_end.kernels import SharedKernel, open_kernel
 from tests.support.folders import Folders
+
+pytestmark = pytest.mark.shares_kernel
 
 
 def start(engine: str, **options: object) -> Iterator[KernelClient]:
@@ -32,15 +35,15 @@ def start(engine: str, **options: object) -> Iterator[KernelClient]:
 
 
 @pytest.fixture(params=["plain", "ipython"])
-def kernel(folders: Folders, request: pytest.FixtureRequest) -> Iterator[KernelClient]:
-    """A client of a fresh kernel, with either engine."""
-    yield from start(request.param)
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
-def ipython(folders: Folders) -> Iterator[KernelClient]:
-    """A client of a fresh kernel with the engine of IPython."""
-    yield from start("ipython")
+def ipython(folders: Folders, shared_kernel: SharedKernel | None) -> Iterator[KernelClient]:
+    """A client of a kernel with the engine of IPython, which a shared one has unless it is asked for another."""
+    with open_kernel("ipython", shared_kernel) as client:
+        yield client
 
 
 @pytest.fixture
@@ -86,20 +89,23 @@ def assert_goes_on(kernel: KernelClient) -> None:
 
 
 def test_the_engine_that_was_asked_for_runs(kernel: KernelClient, request: pytest.FixtureRequest):
-    assert engine_of(kernel) == request.node.callspec.params["kernel"]
+    assert engine_of(kernel) == request.node.callspec.params["engine"]
     assert run(kernel, "'get_ipython' in globals()").value is (engine_of(kernel) == "ipython")
 
 
+@pytest.mark.own_kernel
 def test_without_a_wish_ipython_runs_where_it_is(folders: Folders):
     for kernel in start("auto"):
         assert engine_of(kernel) == "ipython"
 
 
+@pytest.mark.own_kernel
 def test_without_ipython_the_plain_engine_runs(folders: Folders, hidden_ipython: dict[str, str]):
     for kernel in start("auto", env=hidden_ipython):
         assert engine_of(kernel) == "plain"
 
 
+@pytest.mark.own_kernel
 def test_ipython_where_it_is_not_is_an_error_that_says_so(folders: Folders, hidden_ipython: dict[str, str]):
     for kernel in start("ipython", env=hidden_ipython):
         with pytest.raises(KernelDied, match="there is no IPython"):
@@ -111,6 +117,7 @@ def test_an_engine_that_does_not_exist_is_refused(folders: Folders):
         rpyc_kernel.start("demo", engine="java")
 
 
+@pytest.mark.own_kernel
 def test_the_plain_engine_does_not_import_ipython(folders: Folders):
     for kernel in start("plain"):
         assert run(kernel, "import sys; 'IPython' in sys.modules").value is False
@@ -172,6 +179,7 @@ def test_an_endless_representation_can_be_interrupted(kernel: KernelClient):
     assert_goes_on(kernel)
 
 
+@pytest.mark.own_kernel
 def test_a_call_shows_its_value_like_code(kernel: KernelClient):
     run(kernel, "class Rich:\n  def __repr__(self): return 'rich'\n  def _repr_html_(self): return '<b>'")
     kernel.call(kernel.namespace["Rich"])
@@ -301,7 +309,7 @@ def test_everybody_sees_which_file_was_run(kernel: KernelClient, connect: Connec
     (tmp_path / "a b.py").write_text("")
     ran = kernel.run_file(str(tmp_path / "a b.py"), ["--flag"])
     ran.result(PATIENCE_S)
-    (queued,) = [event for event in connect().events(follow=False) if event.kind == Kind.QUEUED]
+    (queued,) = [e for e in connect().events(follow=False) if e.kind == Kind.QUEUED and e.execution == ran.id]
     assert queued.code == f"# run '{tmp_path}/a b.py' --flag"
     assert queued.form["arguments"] == ["--flag"]
 
@@ -320,9 +328,10 @@ def test_everybody_sees_which_file_was_run(kernel: KernelClient, connect: Connec
     ids=str,
 )
 def test_what_cannot_be_run_as_a_file_is_refused(kernel: KernelClient, path: str, options: dict[str, object]):
+    last = kernel.status()["last_execution"]
     with pytest.raises(RequestError):
         kernel.run_file(path, **options)
-    assert kernel.status()["last_execution"] == 0
+    assert kernel.status()["last_execution"] == last
 
 
 def test_a_cell_of_a_file_fails_in_the_line_of_the_file(kernel: KernelClient, tmp_path: Path):
@@ -400,6 +409,7 @@ def test_help_and_proposals_are_events(ipython: KernelClient):
     assert proposed == {"text": "x = 1", "replace": False}
 
 
+@pytest.mark.own_kernel
 def test_the_history_is_the_journals(ipython: KernelClient, folders: Folders):
     run(ipython, "%time x = 1")
     assert [past.code for past in ipython.history("%time")] == ["%time x = 1"]

@@ -10,6 +10,8 @@ from rpyc_kernel import Event, Execution, ExecutionError, ExecutionInterrupted, 
 from rpyc_kernel.core.contract import Kind
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.shares_kernel
+
 DEADLINE_S = 60
 
 WAYS_TO_ASK = {
@@ -53,6 +55,7 @@ def test_every_way_to_ask_goes_to_the_session_that_submitted(kernel, connect, ex
     assert_goes_on(kernel)
 
 
+@pytest.mark.own_kernel
 def test_another_client_can_answer(kernel, connect):
     other = connect(name="other")
     execution = kernel.submit("input('who? ')")

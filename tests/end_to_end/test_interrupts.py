@@ -12,6 +12,8 @@ from rpyc_kernel.system.processes import INTERRUPT_SIGNAL
 from tests.end_to_end.clients import PATIENCE_S, Connect
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.shares_kernel
+
 ENDLESS = {
     "a spinning loop": "print('begun')\nwhile True: pass",
     "a sleep": "import time; print('begun'); time.sleep(60)",
@@ -99,6 +101,7 @@ def test_an_interrupt_that_comes_with_the_code_still_strikes(kernel: KernelClien
     assert_goes_on(kernel)
 
 
+@pytest.mark.own_kernel
 def test_a_called_function_is_interrupted_like_code(kernel: KernelClient):
     kernel.execute("def spin():\n  print('begun')\n  while True: pass", timeout=PATIENCE_S)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
@@ -139,6 +142,7 @@ def test_an_interrupt_without_a_number_ends_what_runs(kernel: KernelClient):
     assert (interruption.status, interruption.execution) == ("stopped", run.id)
 
 
+@pytest.mark.own_kernel
 def test_every_client_sees_who_interrupted_what(kernel: KernelClient, connect: Connect):
     bob = connect(name="bob")
     run = kernel.submit(ENDLESS["a sleep"])
@@ -148,6 +152,7 @@ def test_every_client_sees_who_interrupted_what(kernel: KernelClient, connect: C
     assert (request.execution, request.by, request.force) == (run.id, "bob", "signal")
 
 
+@pytest.mark.own_kernel
 def test_interrupts_while_nothing_runs_touch_nothing_200_times(kernel: KernelClient):
     for number in range(1, 201):
         assert kernel.interrupt().status == "not-running"
@@ -219,6 +224,7 @@ def test_code_that_ignores_the_interrupt_is_reported_with_its_stack_to_everybody
     assert_goes_on(kernel)
 
 
+@pytest.mark.own_kernel
 def test_terminating_code_that_ignores_interrupts_gives_a_new_generation(kernel: KernelClient, connect: Connect):
     bob = connect(name="bob")
     kernel.execute("released = False")
@@ -240,6 +246,7 @@ def test_terminating_code_that_ignores_interrupts_gives_a_new_generation(kernel:
     assert "terminated by bob" in died.reason
 
 
+@pytest.mark.own_kernel
 def test_terminating_code_that_ignores_sigterm_too_gives_a_new_generation(kernel: KernelClient):
     run = kernel.submit("import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\nreleased = False\n" + DEAF)
     wait_for_output(run)
@@ -312,6 +319,7 @@ def test_interrupting_the_side_lane_leaves_the_main_lane_alone(kernel: KernelCli
     assert main.result(PATIENCE_S) == "went on"
 
 
+@pytest.mark.own_kernel
 def test_interrupts_at_the_end_of_short_side_executions_leave_none_unfinished(kernel: KernelClient, connect: Connect):
     racer = connect()
     target = 0

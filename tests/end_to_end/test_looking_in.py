@@ -12,6 +12,8 @@ from rpyc_kernel.core.contract import Kind
 from rpyc_kernel.core.looking import Inspection
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.shares_kernel
+
 DEADLINE_S = 60
 STACK_S = 30
 """The most that the hub waits for a stack."""

@@ -5,12 +5,13 @@ import sys
 
 import pytest
 
-import rpyc_kernel
 from rpyc_kernel import ExecutionInterrupted, NotAvailable, RequestError, WorkerBusy
 from rpyc_kernel.client.looking import Looking
-from rpyc_kernel.core.contract import Kind, State
+from rpyc_kernel.core.contract import Kind
 from rpyc_kernel.core.looking import CodeState, Completion, Definition
 from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.shares_kernel
 
 DEADLINE_S = 60
 
@@ -67,12 +68,8 @@ huge = [None] * 100_000_000
 
 
 @pytest.fixture(params=["plain", "ipython"])
-def kernel(request, folders):
-    with rpyc_kernel.start("demo", engine=request.param, timeout=DEADLINE_S) as client:
-        # Who asks a worker that starts is given up on after some seconds.
-        wait_until(lambda: client.status()["state"] == State.IDLE, DEADLINE_S, "the worker")
-        yield client
-        client.shutdown(timeout=DEADLINE_S)
+def engine(request):
+    return request.param
 
 
 @pytest.fixture
@@ -256,6 +253,7 @@ def test_a_finalizer_that_never_ends_holds_up_nobody_else(kernel):
     kernel.set_variable("released", [1], timeout=DEADLINE_S)
 
 
+@pytest.mark.own_kernel
 def test_what_looks_in_is_loaded_when_somebody_looks_in(kernel):
     kernel.execute("import sys", timeout=DEADLINE_S)
     loaded = "tuple({'rpyc_kernel.core.looking', 'rpyc_kernel.worker.looking.questions'} & {*sys.modules})"

@@ -7,7 +7,7 @@ from rpyc_kernel import ConnectionFailed, NotPermitted
 from rpyc_kernel.core.contract import Kind
 from tests.end_to_end.health import DEADLINE_S, goes_on  # noqa: F401 - a fixture
 
-pytestmark = pytest.mark.usefixtures("goes_on")
+pytestmark = [pytest.mark.shares_kernel, pytest.mark.usefixtures("goes_on")]
 
 FORBIDDEN = {
     "execute": lambda observer: observer.execute("1"),
@@ -39,6 +39,7 @@ def test_an_observer_is_not_permitted_to_act(kernel, connect, act):
     assert not observer.is_closed
 
 
+@pytest.mark.own_kernel
 def test_an_observer_sees_everything(kernel, connect):
     observer = connect(name="looker-on", role="observer")
     kernel.execute("x = 6 * 7; print('seen')", timeout=DEADLINE_S)
@@ -54,6 +55,7 @@ def test_an_unknown_role_is_refused(kernel):
         rpyc_kernel.connect("demo", role="owner")
 
 
+@pytest.mark.own_kernel
 def test_an_observer_may_not_run_code_by_a_connection_that_only_looks(kernel, connect):
     observer = connect(name="looker-on", role="observer", joins=False)
     with pytest.raises(NotPermitted, match="only observes; it cannot execute code"):

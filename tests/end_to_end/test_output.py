@@ -6,6 +6,8 @@ from rpyc_kernel import Event, Execution, KernelClient
 from rpyc_kernel.core.contract import Kind
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.shares_kernel
+
 DEADLINE_S = 60
 
 

@@ -6,6 +6,8 @@ from rpyc_kernel import ExecutionDropped, ExecutionError, KernelClient, NotQueue
 from rpyc_kernel.core.contract import Kind, Outcome
 from tests.end_to_end.clients import PATIENCE_S, Connect
 
+pytestmark = pytest.mark.shares_kernel
+
 PREPARE = "import threading; gate = threading.Event(); ran = []"
 
 
@@ -111,6 +113,7 @@ def test_executions_of_all_sessions_run_in_the_order_of_their_submission(ada: Ke
     assert ran(ada) == [f"{name} {number}" for number in range(50) for name in ("ada", "bob")]
 
 
+@pytest.mark.own_kernel
 def test_executions_submitted_at_the_same_time_run_in_the_order_of_their_numbers(ada: KernelClient, bob: KernelClient):
     def submit(client: KernelClient) -> list[int]:
         return [client.submit("ran.append(0)").id for _ in range(100)]

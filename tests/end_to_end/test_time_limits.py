@@ -14,6 +14,8 @@ from tests.end_to_end.clients import PATIENCE_S
 from tests.support.forwarders import forwarding
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.shares_kernel
+
 LIMIT_S = 1.0
 FAR_TOO_LONG_S = 30.0
 """Longer than any limit of these tests, and shorter than what held before there were any."""

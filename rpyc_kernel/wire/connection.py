@@ -33,6 +33,7 @@ from rpyc_kernel.system.threads import make_thread
 from rpyc_kernel.wire import comparison, messages, plain_objects, remote_errors
 from rpyc_kernel.wire.channel import DEFAULT_MAX_FRAME_BYTES, Channel, FrameTooLarge
 from rpyc_kernel.wire.configuration import CLIENT_CONFIG, WORKER_CONFIG
+from rpyc_kernel.wire.exports import find_exported
 from rpyc_kernel.wire.heartbeat import Heartbeat, Patience
 from rpyc_kernel.wire.inspection import LASTING, list_methods
 from rpyc_kernel.wire.job_queue import JobQueue
@@ -479,7 +480,7 @@ class Connection(protocol.Connection):
 
     def _handle_instancecheck(self, obj: Any, other_id_pack: IdPack) -> bool:
         try:
-            other = self._local_objects[other_id_pack]
+            other = find_exported(other_id_pack)  # the client may hold it by another of its connections
         except KeyError:
             return bool(super()._handle_instancecheck(obj, other_id_pack))
         return isinstance(other, obj)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 from rpyc_kernel.system.originals import threading
+
+_all: weakref.WeakSet[Exports] = weakref.WeakSet()
+_all_lock = threading.Lock()
 
 
 class Exports:
@@ -16,6 +20,8 @@ class Exports:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._entries: dict[Any, tuple[Any, int]] = {}
+        with _all_lock:
+            _all.add(self)
 
     def __getitem__(self, id_pack: Any) -> Any:
         return self._entries[id_pack][0]
@@ -43,3 +49,19 @@ class Exports:
         with self._lock:
             entries, self._entries = self._entries, {}
         entries.clear()
+
+
+def find_exported(id_pack: Any) -> Any:
+    """Return the object of this process that any peer knows as this.
+
+    Raises:
+        KeyError: none does.
+    """
+    with _all_lock:
+        everybody = list(_all)
+    for exports in everybody:
+        try:
+            return exports[id_pack]
+        except KeyError:
+            continue
+    raise KeyError(id_pack)

@@ -4,26 +4,32 @@ RPyC names an object by its class's name, its class's address and its own addres
 An address is reused as soon as its object is gone, so a class defined anew could be taken for its predecessor. Here
 classes are numbered instead, and a number is never used twice. A class that gains or loses an attribute gets a new
 number, for its proxies need other methods.
+
+All connections of a process share the numbers, which begin anywhere: a client of several connections takes classes of
+one number for one class, whether its connections lead to one process or to several.
 """
 
 from __future__ import annotations
 
 import itertools
+import secrets
 import weakref
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 from rpyc.core.netref import BaseNetref
 from rpyc.lib import get_id_pack
 
 from rpyc_kernel.wire.messages import IdPack
 
+_RANDOM_BITS: Final = 40
+
 
 class Identities:
-    """The numbers of the classes whose objects one peer has met."""
+    """The numbers of the classes whose objects peers have met."""
 
     def __init__(self) -> None:
-        self._count = itertools.count(1)
+        self._count = itertools.count(1 + secrets.randbits(_RANDOM_BITS))
         # By address, each with a weak reference that tells when the address is free again.
         self._numbers: dict[int, tuple[weakref.ref[type], int, int]] = {}
 
@@ -59,3 +65,7 @@ class Identities:
 def _name(kind: type) -> str:
     module = getattr(kind, "__module__", "__main__")  # a class made by `type()` in bare code has none
     return f"{module}.{kind.__name__}"
+
+
+IDENTITIES: Final = Identities()
+"""Those of this process."""

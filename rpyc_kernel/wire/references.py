@@ -16,7 +16,7 @@ from rpyc.core import brine, consts, netref
 from rpyc_kernel.errors import NotPlain
 from rpyc_kernel.wire import messages
 from rpyc_kernel.wire.exports import Exports
-from rpyc_kernel.wire.identities import Identities
+from rpyc_kernel.wire.identities import IDENTITIES
 from rpyc_kernel.wire.inspection import LASTING, list_methods_of
 from rpyc_kernel.wire.messages import IdPack, Package
 from rpyc_kernel.wire.proxies import Proxies, ProxyRef
@@ -53,7 +53,6 @@ class References:
         self._connection = connection
         self._inspect = inspect
         self._give_back = give_back
-        self._identities = Identities()
         self._leave = leave
         self._proxies = Proxies(leave)
         self._unopened: dict[int, UnopenedRef] = {}
@@ -67,7 +66,7 @@ class References:
             return consts.LABEL_TUPLE, tuple([self.box(item, given) for item in obj])
         if is_netref(obj) and object.__getattribute__(obj, "____conn__") is self._connection:
             return consts.LABEL_LOCAL_REF, object.__getattribute__(obj, "____id_pack__")
-        id_pack = self._identities.identify(obj)
+        id_pack = IDENTITIES.identify(obj)
         self.exports.add(id_pack, obj)
         given.append(id_pack)
         return consts.LABEL_REMOTE_REF, id_pack

@@ -153,6 +153,22 @@ def test_isinstance_knows_remote_and_builtin_classes(prepared):
     assert isinstance(prepared.eval("{}"), dict)
 
 
+def test_isinstance_of_two_clients_and_of_two_kernels(prepared):
+    with rpyc_kernel.connect(prepared.name, timeout=DEADLINE_S) as beside:
+        beside.eval("(gate, point)")  # it has met other classes first
+        point_class = beside.namespace.Point
+        assert isinstance(prepared.namespace.point, point_class)
+        assert isinstance(beside.namespace.point, prepared.namespace.Point)
+        assert not isinstance(prepared.namespace.gate, point_class)
+        with rpyc_kernel.start("beside", engine="plain", timeout=DEADLINE_S) as other:
+            other.execute(DEFINITIONS, timeout=DEADLINE_S)
+            for name in ("point", "gate", "entered"):
+                assert not isinstance(other.eval(name), point_class)
+            assert not isinstance(prepared.namespace.point, other.namespace.Point)
+            assert isinstance(other.eval("entered"), prepared.objects.builtins.list)
+            other.shutdown(timeout=DEADLINE_S)
+
+
 def test_restricted_objects_show_what_they_may(prepared):
     class Account:
         owner, pin = "Ada", 1234

@@ -249,3 +249,32 @@ def test_what_is_to_be_called_before_the_end_is_called_with_the_root():
         pair[0].close()
         pair[0].close()
         assert told == [42]
+
+
+class Thing: ...
+
+
+class Smaller(Thing): ...
+
+
+class Other: ...
+
+
+SHARED = {"Thing": Thing, "Smaller": Smaller, "Other": Other, "thing": Thing(), "smaller": Smaller()}
+
+
+@pytest.fixture
+def two_roots():
+    """Two connections to one process, whose clients have met different things before."""
+    with our_pair(Workshop(**SHARED)) as one, our_pair(Workshop(**SHARED)) as other:
+        other[0].root.eval("Other()")
+        other[0].root.eval("Smaller()")
+        yield one[0].root, other[0].root
+
+
+@pytest.mark.parametrize("kind", ["Thing", "Smaller", "Other", "type", "list", "object"])
+@pytest.mark.parametrize("thing", ["thing", "smaller", "Thing", "Other()", "[1]", "len"])
+def test_isinstance_across_connections_says_what_it_says_over_there(two_roots, thing, kind):
+    right = two_roots[0].eval(f"isinstance({thing}, {kind})")
+    for one, other in (two_roots, two_roots[::-1]):
+        assert isinstance(one.eval(thing), other.eval(kind)) is right

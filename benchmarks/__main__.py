@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import against_ipykernel, daily, introspection, jupyter_sharing, jupyter_speed, objects
+from benchmarks import against_ipykernel, daily, introspection, jupyter_sharing, jupyter_speed, memory, objects
 
 SUITES = {
     "kernel": against_ipykernel.main,
@@ -14,6 +14,7 @@ SUITES = {
     "jupyter": jupyter_speed.main,
     "sharing": jupyter_sharing.main,
     "daily": daily.main,
+    "memory": memory.main,
 }
 
 

@@ -52,6 +52,7 @@ class Show:
         self._as_json = as_json
         self._file = file
         self._execution = 0
+        self._count: int | None = None
         self._exit_status: int | None = None
         self._has_exited = False
         self._interrupts = 0
@@ -122,6 +123,8 @@ class Show:
             self._stop_asking()
         if event.execution != self._execution:
             return
+        if event.kind == Kind.STARTED:
+            self._count = event.payload.get("count")
         if event.kind == Kind.ERROR and "exit_code" in event.payload:
             self._exit_status = _read_exit_code(event.exit_code)
         if event.kind == Kind.FINISHED and self._exit_status is None:
@@ -141,7 +144,7 @@ class Show:
                 print(_text_of(event), flush=True)
             case Kind.ERROR if "exit_code" not in event.payload:
                 sys.stdout.flush()
-                sys.stderr.write(self._with_file_name(event.traceback, event.execution))
+                sys.stderr.write(self._with_file_name(event.traceback))
             case Kind.INTERRUPT_UNANSWERED:
                 print(f"the code goes on in spite of the interrupt; it is here:\n{event.stack}", file=sys.stderr)
             case Kind.FINISHED if event.reason and not self._has_exited:
@@ -149,11 +152,11 @@ class Show:
                 stack = self.kernel.last_stack if event.outcome == Outcome.LOST else ""
                 print(f"{stack}execution {event.execution} is {event.outcome}: {event.reason}", file=sys.stderr)
 
-    def _with_file_name(self, traceback: str, execution: int | None) -> str:
-        """Name the file that the code came from, where the kernel names the execution."""
+    def _with_file_name(self, traceback: str) -> str:
+        """Name the file that the code came from, where the kernel names the input."""
         if self._file is None:
             return traceback
-        return traceback.replace(f'File "<In {execution}>"', f'File "{self._file}"')
+        return traceback.replace(f'File "<In {self._count}>"', f'File "{self._file}"')
 
     # ------------------------------------------------------------------ what the code asks
 

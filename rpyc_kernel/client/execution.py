@@ -34,6 +34,7 @@ class Execution(CallFuture):
         id: the number of the execution.
         status: ``queued``, ``running``, or how it ended: ``ok``, ``error``, ``interrupted``, ``cancelled``,
             ``aborted``, ``lost``.
+        count: which input of its generation it is, as in ``Out[count]``; None until it has begun, and of calls.
         duration_s: how long it ran, in seconds, measured in the worker; None until it finished.
     """
 
@@ -41,6 +42,7 @@ class Execution(CallFuture):
         super().__init__()
         self.id = execution
         self.status = "queued"
+        self.count: int | None = None
         self.duration_s: float | None = None
         self._kernel = kernel
         self._events: list[Event] = []
@@ -207,6 +209,7 @@ class Execution(CallFuture):
             self._events.append(event)
             if event.kind == Kind.STARTED:
                 self.status = "running"
+                self.count = event.payload.get("count")
             elif event.kind == Kind.ERROR:
                 self._error = event
             elif event.kind == Kind.FINISHED:

@@ -282,6 +282,7 @@ class KernelClient(Looking):
         lane: str = Lane.MAIN,
         call: str | None = None,
         file: str | None = None,
+        is_input: bool = True,
     ) -> concurrent.futures.Future[int]:
         """Queue code without waiting for its number, which the future has; else like `enqueue`.
 
@@ -291,10 +292,11 @@ class KernelClient(Looking):
             lane: as `submit`.
             call: what the worker is to call instead.
             file: as `submit`.
+            is_input: whether a person would call it an input, which is counted.
         """
         _require_encodable(code)
         told = () if file is None else freeze(Form(file).as_dict())
-        return self._commands.start("execute", code, stop_on_error, lane, call, told)
+        return self._commands.start("execute", code, stop_on_error, lane, call, told, is_input)
 
     def eval(self, expression: str, *, timeout: float | None = None) -> Any:
         """Evaluate an expression at once, beside the queue: by value if immutable and plain, else a netref.

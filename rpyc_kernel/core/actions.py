@@ -39,6 +39,7 @@ class RunCode:
 
     Attributes:
         settled: on a side lane, the number below which all executions of side lanes have ended.
+        count: which input of its generation it is, None of what is none.
     """
 
     execution: int
@@ -47,6 +48,7 @@ class RunCode:
     call: str | None
     form: Form | None = None
     settled: int = 0
+    count: int | None = None
 
 
 @dataclass(frozen=True)

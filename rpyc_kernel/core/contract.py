@@ -130,8 +130,8 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     Kind.WORKER_STARTED: ("generation", "pid", "python", "engine", "adopted"),
     Kind.WORKER_DIED: ("generation", "reason", "stack", "memory_bytes", "peak_memory_bytes", "exit_code"),
     Kind.RESTART_REQUESTED: ("by",),
-    Kind.QUEUED: ("code", "name", "lane", "position", "stop_on_error", "call", "form"),
-    Kind.STARTED: ("generation",),
+    Kind.QUEUED: ("code", "name", "lane", "position", "stop_on_error", "call", "form", "is_input"),
+    Kind.STARTED: ("generation", "count"),  # count: of the inputs of this generation; None of what is no input
     Kind.STREAM: ("name", "text"),
     Kind.DISPLAY: ("data", "metadata", "display_id", "is_update"),
     Kind.CLEAR_OUTPUT: ("wait",),  # wait: clear only when the next output comes

@@ -32,7 +32,11 @@ class SessionLeft:
 
 @dataclass(frozen=True)
 class CodeSubmitted:
-    """A session handed in code to run, or (``call``) a staged call in the worker, or (``form``) a file."""
+    """A session handed in code to run, or (``call``) a staged call in the worker, or (``form``) a file.
+
+    Attributes:
+        is_input: whether a person would call it an input. Those are counted; a call never is one.
+    """
 
     session: str
     code: str
@@ -42,6 +46,7 @@ class CodeSubmitted:
     call: str | None = None
     form: Form | None = None
     role: str = Role.USER
+    is_input: bool = True
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,7 @@ class WorkerStarted:
     received: int = 0
     time: float = 0.0
     last_execution: int = 0
+    last_count: int = 0
     debugger: str = ""
 
 
@@ -181,11 +187,15 @@ class ShutdownRequested:
 
 @dataclass(frozen=True)
 class Restored:
-    """What a new hub reads in the journal of one that is gone."""
+    """What a new hub reads in the journal of one that is gone.
+
+    Attributes:
+        unfinished: number, session, what `queued` said, when it began, and which input it is of each execution.
+    """
 
     generation: int
     last_execution: int
     had_worker: bool = False
-    unfinished: tuple[tuple[int, str, dict[str, Any], float | None], ...] = ()
+    unfinished: tuple[tuple[int, str, dict[str, Any], float | None, int | None], ...] = ()
     prompts: tuple[tuple[int, int | None, str | None], ...] = ()
     sessions: tuple[tuple[str, str, str], ...] = field(default=())

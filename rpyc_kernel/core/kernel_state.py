@@ -77,7 +77,9 @@ class Execution:
     stop_on_error: bool
     call: str | None
     form: Form | None = None
+    is_input: bool = True
     started_at: float | None = None
+    count: int | None = None
     is_in_grace: bool = False
 
     @property
@@ -117,6 +119,7 @@ class KernelState:
         self._worker_pid: int | None = None
         self._python = self._engine = self._debugger = ""
         self._last_execution = 0
+        self._last_count = 0
         self._unfinished: dict[int, Execution] = {}
         self._queue: deque[int] = deque()
         self._running: int | None = None
@@ -173,6 +176,7 @@ class KernelState:
             submitted.stop_on_error,
             submitted.call,
             submitted.form,
+            submitted.is_input and submitted.call is None,
         )
         is_side = execution.lane == Lane.SIDE and self._is_ready
         position = 0 if is_side else len(self._queue) + (self._running is not None)
@@ -189,6 +193,7 @@ class KernelState:
                 "stop_on_error": execution.stop_on_error,
                 "call": execution.call,
                 "form": None if execution.form is None else execution.form.as_dict(),
+                "is_input": execution.is_input,
             },
         )
         self._last_execution = execution.id
@@ -305,6 +310,7 @@ class KernelState:
         self._failed_starts = 0
         # What an earlier hub could not record may have taken numbers that the journal does not know.
         self._last_execution = max(self._last_execution, started.last_execution)
+        self._last_count = max(self._last_count, started.last_count)
         payload = {
             "generation": started.generation,
             "pid": started.pid,
@@ -404,7 +410,7 @@ class KernelState:
         self._last_execution = restored.last_execution
         for session, name, role in restored.sessions:
             self.sessions.remember(session, name, role)
-        for number, session, queued, started_at in restored.unfinished:
+        for number, session, queued, started_at, count in restored.unfinished:
             execution = Execution(
                 number,
                 session,
@@ -414,9 +420,12 @@ class KernelState:
                 queued["stop_on_error"],
                 queued["call"],
                 form_of(queued),
+                bool(queued.get("is_input", queued["call"] is None)),  # a journal may be older than counts
                 started_at,
+                count,
             )
             self._admit(execution)
+            self._last_count = max(self._last_count, count or 0)
             if not execution.is_running:
                 self._queue.append(number)
             elif execution.lane == Lane.MAIN:
@@ -489,6 +498,7 @@ class KernelState:
     def _describe(self, execution: Execution) -> dict[str, Any]:
         return {
             "execution": execution.id,
+            "count": execution.count,
             "session": execution.session,
             "name": execution.name,
             "code": execution.code[:200],
@@ -519,10 +529,11 @@ class KernelState:
         execution.started_at = time
         if execution.lane == Lane.MAIN:
             self._running = execution.id
-        return [
-            Record(Kind.STARTED, execution.id, execution.session, {"generation": self.generation}),
-            self._run_code(execution),
-        ]
+        if execution.is_input:
+            self._last_count += 1
+            execution.count = self._last_count
+        told = {"generation": self.generation, "count": execution.count}
+        return [Record(Kind.STARTED, execution.id, execution.session, told), self._run_code(execution)]
 
     def _admit(self, execution: Execution) -> None:
         self._unfinished[execution.id] = execution
@@ -532,7 +543,9 @@ class KernelState:
     def _run_code(self, execution: Execution) -> RunCode:
         # Of what has ended on a side lane the worker is told again and again, so that it need not remember all of it.
         settled = min(self._sides) if execution.lane == Lane.SIDE else 0
-        return RunCode(execution.id, execution.code, execution.lane, execution.call, execution.form, settled)
+        return RunCode(
+            execution.id, execution.code, execution.lane, execution.call, execution.form, settled, execution.count
+        )
 
     def _end(
         self,
@@ -584,6 +597,7 @@ class KernelState:
     def _next_generation(self) -> list[Action]:
         self.lifecycle = State.STARTING
         self.generation += 1
+        self._last_count = 0
         return [StartWorker(self.generation)]
 
 

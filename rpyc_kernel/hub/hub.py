@@ -204,8 +204,8 @@ class Hub:
 
     def _act(self, action: Action) -> None:
         match action:
-            case actions.RunCode(execution, code, lane, call, form, settled):
-                self.supervisor.run(execution, code, lane, call, form, settled)
+            case actions.RunCode():
+                self.supervisor.run(action)
             case actions.DropCall(call):
                 self.supervisor.notify("drop_call", call)
             case actions.InterruptWorker(execution, lane, force):

@@ -16,9 +16,16 @@ from rpyc_kernel.core.contract import Kind
 
 _MAX_SESSIONS = 100
 
-TELLING = (Kind.WORKER_STARTED, Kind.WORKER_DIED, Kind.CLIENT_JOINED, Kind.INPUT_REQUESTED, Kind.INPUT_ANSWERED)
+TELLING = (
+    Kind.WORKER_STARTED,
+    Kind.WORKER_DIED,
+    Kind.CLIENT_JOINED,
+    Kind.STARTED,
+    Kind.INPUT_REQUESTED,
+    Kind.INPUT_ANSWERED,
+)
 """The kinds whose payload is looked at."""
-CONCERNING = (*TELLING, Kind.HUB_STOPPED, Kind.QUEUED, Kind.STARTED, Kind.FINISHED)
+CONCERNING = (*TELLING, Kind.HUB_STOPPED, Kind.QUEUED, Kind.FINISHED)
 
 
 class Recovery:
@@ -30,7 +37,7 @@ class Recovery:
         self._had_worker = False
         self._ring = (0, 0)
         self._queued: dict[int, tuple[int, str]] = {}
-        self._started: dict[int, float] = {}
+        self._started: dict[int, tuple[float, int | None]] = {}
         self._prompts: dict[int, tuple[int | None, str | None]] = {}
         self._sessions: dict[str, tuple[str, str]] = {}
         self._takers: dict[str, Callable[..., None]] = {
@@ -89,9 +96,10 @@ class Recovery:
         self.last_execution = max(self.last_execution, execution)
         self._queued[execution] = seq, session
 
-    def _take_started(self, _seq: int, when: float, execution: int, _session: Any, _payload: Any) -> None:
+    def _take_started(self, _seq: int, when: float, execution: int, _session: Any, payload: dict[str, Any]) -> None:
         if execution in self._queued:
-            self._started[execution] = when
+            count = payload.get("count")
+            self._started[execution] = when, count if type(count) is int else None
 
     def _take_finished(self, _seq: int, _when: float, execution: int, _session: Any, _payload: Any) -> None:
         self._queued.pop(execution, None)
@@ -124,7 +132,7 @@ class Recovery:
             last_execution=self.last_execution,
             had_worker=self._had_worker,
             unfinished=tuple(
-                (execution, session, queued[execution], self._started.get(execution))
+                (execution, session, queued[execution], *self._started.get(execution, (None, None)))
                 for execution, (_, session) in self._queued.items()
                 if execution in queued
             ),
@@ -143,7 +151,7 @@ class Recovery:
                 "had_worker": self._had_worker,
                 "ring": self._ring,
                 "waiting": [(number, *queued) for number, queued in self._queued.items()],
-                "begun": list(self._started.items()),
+                "begun": [(number, *started) for number, started in self._started.items()],
                 "prompts": [(token, *asked) for token, asked in self._prompts.items()],
                 "sessions": [(session, *said) for session, said in self._sessions.items()],
             }
@@ -165,7 +173,7 @@ class Recovery:
             generation, position = told["ring"]
             recovery._ring = int(generation), int(position)
             recovery._queued = {number: (seq, session) for number, seq, session in told["waiting"]}
-            recovery._started = {number: float(when) for number, when in told["begun"]}
+            recovery._started = {number: (float(when), _read_count(count)) for number, when, count in told["begun"]}
             recovery._prompts = {token: (number, session) for token, number, session in told["prompts"]}
             recovery._sessions = {session: (name, role) for session, name, role in told["sessions"]}
         except (TypeError, KeyError, RecursionError) as error:
@@ -178,3 +186,7 @@ class Recovery:
             if type(ring) is int and type(generation) is int:
                 self.take_ring(generation, ring)
             self.take(seq, when, kind, execution, session, (load(payload) if kind in TELLING else None) or {})
+
+
+def _read_count(count: Any) -> int | None:
+    return None if count is None else int(count)

@@ -94,10 +94,13 @@ class HubService(Questions):
         lane: str = Lane.MAIN,
         call: Call | None = None,
         form: FormPairs = (),
+        is_input: bool = True,
     ) -> int:
         """Queue code; returns the number of the execution at once. ``form`` has pairs; see `core.form.Form`."""
         told = Form.read(form)
-        submitted = events.CodeSubmitted(self._session, code, time.time(), stop_on_error, lane, call, told, self._role)
+        submitted = events.CodeSubmitted(
+            self._session, code, time.time(), stop_on_error, lane, call, told, self._role, is_input
+        )
         return int(self._hub.ask(lambda state: state.handle_code_submitted(submitted)))
 
     def exposed_run(self, code: Code, stop_on_error: bool = True, wait_s: float = 20.0) -> Any:

@@ -27,7 +27,7 @@ _PATIENCE_MS = 50
 # The only index: another would cost every commit a page more. It holds what people and programs handed in, and no calls
 # of widgets, and is what a search in the history looks through. What a hub that starts asks stands in `recovery`.
 # A text inside JSON never holds an unescaped quotation mark, so that the key is found there and nowhere else.
-_IS_INPUT = f"""kind = '{Kind.QUEUED}' AND instr(payload, '"call":"') = 0"""
+_IS_INPUT = f"kind = '{Kind.QUEUED}' AND instr(payload, '\"call\":\"') = 0 AND instr(payload, '\"is_input\":false') = 0"
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS events (
     seq INTEGER PRIMARY KEY, time REAL NOT NULL, kind TEXT NOT NULL, execution INTEGER, session TEXT,
@@ -153,6 +153,7 @@ class Store:
                     event = check_row(row)
                     payload = load_payload(event[5]) or {}
                     is_input = event[2] == Kind.QUEUED and payload.get("call") is None and event[3] is not None
+                    is_input = is_input and payload.get("is_input") is not False
                     code = payload.get("code")
                     if is_input and isinstance(code, str) and pattern in code and isinstance(payload.get("name"), str):
                         found.append((event, payload))

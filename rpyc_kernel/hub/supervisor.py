@@ -12,8 +12,8 @@ from concurrent.futures import Future
 from typing import Any
 
 from rpyc_kernel.core import events
+from rpyc_kernel.core.actions import RunCode
 from rpyc_kernel.core.contract import Force, Lane
-from rpyc_kernel.core.form import Form
 from rpyc_kernel.errors import KernelDied, WorkerBusy
 from rpyc_kernel.hub.pump import BATCH_BYTES, Pump, Report, read_reports
 from rpyc_kernel.hub.worker_link import WorkerLink
@@ -255,16 +255,16 @@ class Supervisor:
 
     # ------------------------------------------------------------------ what a worker is asked
 
-    def run(self, execution: int, code: str, lane: str, call: str | None, form: Form | None, settled: int = 0) -> None:
+    def run(self, work: RunCode) -> None:
         """Hand over an execution."""
         link = self._link
         if link is None:
             return
-        told = None if form is None else form.as_dict()
-        if lane == Lane.SIDE:
-            link.notify("run_side", execution, code, call, told, settled)
+        form = None if work.form is None else work.form.as_dict()
+        if work.lane == Lane.SIDE:
+            link.notify("run_side", work.execution, work.code, work.call, form, work.settled, work.count)
         else:
-            link.run(execution, code, call, told)
+            link.run(work.execution, work.code, work.call, form, work.count)
 
     def interrupt(self, execution: int, lane: str, force: str) -> None:
         """Send a signal marked for one execution, and SIGINT to what it has started and waits for.
@@ -357,6 +357,7 @@ def _started(greeting: dict[str, Any], adopted: bool) -> events.WorkerStarted:
         adopted=adopted,
         received=int(greeting["received"]),
         last_execution=int(greeting["last_execution"]),
+        last_count=int(greeting["last_count"]),
         debugger=str(greeting.get("debugger", "")),
         time=time.time(),
     )

@@ -72,9 +72,9 @@ class WorkerLink:
         for thread in self._threads:
             thread.start()
 
-    def run(self, execution: int, code: str, call: str | None, form: dict[str, Any] | None) -> None:
+    def run(self, execution: int, code: str, call: str | None, form: dict[str, Any] | None, count: int | None) -> None:
         """Hand an execution to the worker's main thread; if it is gone, whoever watches it will say so."""
-        message = [execution, code, call, form]
+        message = [execution, code, call, form, count]
         if len(code) + len(str(form)) < _SENT_AT_ONCE_CHARS:
             self._send_run(message)
         else:

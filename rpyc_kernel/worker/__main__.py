@@ -133,6 +133,7 @@ def _greeting(generation: int, loop: MainLoop, engine: str, debugger: str) -> di
         "engine": engine,
         "received": loop.received,
         "last_execution": loop.last_execution,
+        "last_count": loop.last_count,
         "debugger": debugger,
     }
 

@@ -84,6 +84,7 @@ class MainLoop:
 
     Attributes:
         received: the highest number received on the main lane.
+        last_count: how many inputs it has received.
     """
 
     def __init__(
@@ -98,11 +99,12 @@ class MainLoop:
         self._context = contextvars.copy_context()
         self._hub: socket.socket | None = None
         self._reader: frames.FrameReader | None = None
-        self._waiting: deque[tuple[int, str, str | None, Form | None]] = deque()
+        self._waiting: deque[tuple[int, str, str | None, Form | None, int | None]] = deque()
         self._is_busy = False
         self._holds_loop = False
         self._forking_task: asyncio.Task[Any] | None = None
         self.received = 0
+        self.last_count = 0
         self._unfinished: set[int] = set()
         self._sides: dict[int, threading.Thread] = {}
         self._sides_received: set[int] = set()  # from `_sides_settled` on
@@ -166,19 +168,20 @@ class MainLoop:
         except EOFError:
             self._forget_hub()
             return
-        for execution, code, call, form in messages:
+        for execution, code, call, form, count in messages:
             # A hub that took over may repeat what the one before had sent.
             if execution > self.received:
                 self.received = execution
                 self._unfinished.add(execution)
-                self._waiting.append((execution, code, call, Form.read(form)))
+                self.last_count = max(self.last_count, count or 0)
+                self._waiting.append((execution, code, call, Form.read(form), count))
         self._run_waiting()
 
     def _run_waiting(self) -> None:
         while self._waiting and not self._is_busy:
             self._start(*self._waiting.popleft())
 
-    def _start(self, execution: int, code: str, call: str | None, form: Form | None) -> None:
+    def _start(self, execution: int, code: str, call: str | None, form: Form | None, count: int | None) -> None:
         self._is_busy = True
         self._debugger.begin()
         started = time.perf_counter()
@@ -187,7 +190,7 @@ class MainLoop:
         begin_execution(execution, is_main=True)
         self._holds_loop = True
         try:
-            outcome = self._context.run(self._run, execution, code, call, form)
+            outcome = self._context.run(self._run, execution, code, call, form, count)
         except BaseException as error:  # noqa: BLE001 - what a debugger or the like raises in our own frames
             outcome = self._report(execution, error)
         finally:
@@ -201,9 +204,11 @@ class MainLoop:
         self._interrupts.begin_task(task)
         task.add_done_callback(lambda done: self._end_task(execution, done, started))
 
-    def _run(self, execution: int, code: str, call: str | None, form: Form | None) -> str | Awaitable[str]:
+    def _run(
+        self, execution: int, code: str, call: str | None, form: Form | None, count: int | None
+    ) -> str | Awaitable[str]:
         if call is None:
-            return self._engine.run(execution, code, form)
+            return self._engine.run(execution, code, form, count)
 
         @runs_user_code
         def take_and_call() -> Any:
@@ -278,7 +283,13 @@ class MainLoop:
     # ------------------------------------------------------------------ side lanes
 
     def start_side(
-        self, execution: int, code: str, call: str | None, form: dict[str, Any] | None = None, settled: int = 0
+        self,
+        execution: int,
+        code: str,
+        call: str | None,
+        form: dict[str, Any] | None = None,
+        settled: int = 0,
+        count: int | None = None,
     ) -> None:
         """Run an execution in a thread of its own, beside the main lane; one that came before is not run again.
 
@@ -287,7 +298,7 @@ class MainLoop:
         outcomes: list[str] = []
         started = time.perf_counter()
         name = f"{Lane.SIDE}-{execution}"
-        arguments = (execution, code, call, Form.read(form), outcomes)
+        arguments = (execution, code, call, Form.read(form), count, outcomes)
         runner = KernelThread(self._run_side, name, arguments)
         with self._side_lock:
             if execution < self._sides_settled or execution in self._sides_received:
@@ -297,6 +308,7 @@ class MainLoop:
                 self._sides_received = {number for number in self._sides_received if number >= settled}
             self._sides_received.add(execution)
             self._last_side = max(self._last_side, execution)
+            self.last_count = max(self.last_count, count or 0)
             self._unfinished.add(execution)
             begin_execution(execution, is_main=False)
             runner.start()
@@ -313,12 +325,20 @@ class MainLoop:
             self._interrupts.raise_in_thread(runner.ident)
             return True
 
-    def _run_side(self, execution: int, code: str, call: str | None, form: Form | None, outcomes: list[str]) -> None:
+    def _run_side(
+        self,
+        execution: int,
+        code: str,
+        call: str | None,
+        form: Form | None,
+        count: int | None,
+        outcomes: list[str],
+    ) -> None:
         current_execution.set(execution)
         try:
             try:
                 follow_tracers()
-                result = self._run(execution, code, call, form)
+                result = self._run(execution, code, call, form, count)
                 outcomes.append(result if isinstance(result, str) else asyncio.run(_as_coroutine(result)))
             except BaseException as error:
                 if forks.is_child():

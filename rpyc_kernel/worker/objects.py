@@ -13,6 +13,7 @@ from rpyc_kernel.system.originals import logging, socket, threading
 from rpyc_kernel.wire.connection import WORKER_CONFIG, Connection, Patience, connect_peer
 from rpyc_kernel.wire.service import Service
 from rpyc_kernel.worker import forks
+from rpyc_kernel.worker.engines.values import Values
 
 _log = logging.getLogger(__name__)
 _PATIENCE = Patience(
@@ -26,13 +27,13 @@ class ObjectsService(Service):
 
     Args:
         namespace: the namespace of user code.
-        values: the last values by execution.
+        values: the last values.
         staged: calls that wait for their turn on the main thread.
     """
 
     ALIASES = ("kernel",)  # type: ignore[assignment] # RPyC types its own empty tuple
 
-    def __init__(self, namespace: dict[str, Any], values: dict[int, Any], staged: Staged) -> None:
+    def __init__(self, namespace: dict[str, Any], values: Values, staged: Staged) -> None:
         self.namespace = namespace
         self._values = values
         self._staged = staged
@@ -65,7 +66,7 @@ class ObjectsService(Service):
             NotAvailable: it had none, or it is no longer kept.
         """
         try:
-            return self._values[execution]
+            return self._values.of(execution)
         except KeyError:
             raise NotAvailable(f"the worker does not hold a value of execution {execution} (any more)") from None
 
@@ -106,7 +107,7 @@ class Staged:
 class ObjectConnections:
     """All objects connections of this worker."""
 
-    def __init__(self, namespace: dict[str, Any], values: dict[int, Any], staged: Staged) -> None:
+    def __init__(self, namespace: dict[str, Any], values: Values, staged: Staged) -> None:
         self._parts = (namespace, values, staged)
         self._numbers = itertools.count(1)
         self._open: set[Connection] = set()

@@ -1,5 +1,7 @@
 """The rules of the kernel, one example each."""
 
+from dataclasses import replace
+
 import pytest
 
 from rpyc_kernel.core import events
@@ -83,7 +85,17 @@ def endings(actions):
 
 
 def others(actions):
-    return [action for action in actions if not isinstance(action, Record)]
+    """All but records; which input is run is another matter."""
+    return [
+        replace(action, count=None) if isinstance(action, RunCode) else action
+        for action in actions
+        if not isinstance(action, Record)
+    ]
+
+
+def counts(actions):
+    """Which inputs begin with these actions, by execution."""
+    return {action.execution: action.count for action in actions if isinstance(action, RunCode)}
 
 
 def queue(state):
@@ -254,15 +266,47 @@ def test_code_runs_at_once_when_nothing_else_does(state):
         "stop_on_error": True,
         "call": None,
         "form": None,
+        "is_input": True,
     }
     assert decision.answer == 1
     assert decision.actions == [
         Record(Kind.QUEUED, 1, "a", payload),
-        Record(Kind.STARTED, 1, "a", {"generation": 1}),
-        RunCode(1, "x = 1", Lane.MAIN, None),
+        Record(Kind.STARTED, 1, "a", {"generation": 1, "count": 1}),
+        RunCode(1, "x = 1", Lane.MAIN, None, count=1),
     ]
     assert state.status()["state"] == State.BUSY
     assert state.status()["busy_since"] == 5.0
+
+
+def test_inputs_are_counted_when_they_begin(state):
+    first = state.handle_code_submitted(events.CodeSubmitted("a", "1", 0.0))
+    queued = [state.handle_code_submitted(events.CodeSubmitted(session, "1", 0.0)) for session in "abb"]
+    assert counts(first.actions) == {1: 1}
+    assert [counts(decision.actions) for decision in queued] == [{}, {}, {}]
+    # The second one of the same session is aborted, and what never begins takes no number from the others.
+    assert counts(finish(state, 1, Outcome.ERROR)) == {3: 2}
+    state.handle_cancel_requested(events.CancelRequested("b", 4))
+    finish(state, 3)
+    assert counts(state.handle_code_submitted(events.CodeSubmitted("a", "1", 0.0)).actions) == {5: 3}
+
+
+def test_what_nobody_would_call_an_input_is_not_counted(state):
+    call = state.handle_code_submitted(events.CodeSubmitted("a", "# call", 0.0, call="token"))
+    assert (call.actions[0].payload["is_input"], call.actions[1].payload["count"]) == (False, None)
+    finish(state, 1)
+    silent = state.handle_code_submitted(events.CodeSubmitted("a", "1", 0.0, is_input=False))
+    assert (silent.actions[0].payload["is_input"], silent.actions[1].payload["count"]) == (False, None)
+    finish(state, 2)
+    beside = state.handle_code_submitted(events.CodeSubmitted("a", "1", 0.0, lane=Lane.SIDE))
+    assert counts(beside.actions) == {3: 1}
+
+
+def test_a_new_generation_counts_from_one(state):
+    submit(state)
+    restart(state)
+    die(state)
+    state.handle_worker_started(worker_started(2))
+    assert counts(state.handle_code_submitted(events.CodeSubmitted("a", "1", 0.0)).actions) == {2: 1}
 
 
 def test_one_execution_runs_and_the_others_wait_in_order(state):
@@ -303,7 +347,8 @@ def test_a_staged_call_travels_with_its_execution(state):
 
 def test_status_shows_the_beginning_of_long_code(state):
     submit(state, code="x" * 1000)
-    assert state.status()["running"] == {"execution": 1, "session": "a", "name": "alice", "code": "x" * 200}
+    running = {"execution": 1, "count": 1, "session": "a", "name": "alice", "code": "x" * 200}
+    assert state.status()["running"] == running
 
 
 def test_code_waits_for_the_worker():
@@ -806,9 +851,9 @@ def restored():
             generation=3,
             last_execution=4,
             unfinished=(
-                (2, "a", queued, 5.0),
-                (3, "b", {**queued, "lane": Lane.SIDE}, 6.0),
-                (4, "a", queued, None),
+                (2, "a", queued, 5.0, 2),
+                (3, "b", {**queued, "lane": Lane.SIDE}, 6.0, None),
+                (4, "a", queued, None, None),
             ),
             prompts=((7, 2, "a"),),
             sessions=(("a", "alice", Role.USER), ("o", "olga", Role.OBSERVER), ("a", "alicia", Role.USER)),
@@ -836,9 +881,24 @@ def test_a_worker_that_was_taken_over_goes_on(restored):
     assert others(finish(restored, 2)) == [RunCode(4, "1", Lane.MAIN, None)]
 
 
+def test_a_new_hub_goes_on_with_the_count(restored):
+    restored.handle_worker_started(worker_started(3, received=2, adopted=True))
+    assert counts(finish(restored, 2)) == {4: 3}
+
+
+def test_an_input_that_the_worker_knows_and_the_journal_does_not_is_counted(restored):
+    restored.handle_worker_started(events.WorkerStarted(3, 4003, "3.12.1", "plain", True, 2, last_count=7))
+    assert counts(finish(restored, 2)) == {4: 8}
+
+
+def test_code_that_is_handed_over_again_is_the_same_input(restored):
+    actions = restored.handle_worker_started(worker_started(3, received=1, adopted=True))
+    assert counts(actions) == {2: 2, 3: None}
+
+
 def test_code_that_never_reached_the_worker_is_handed_over_again(restored):
     actions = restored.handle_worker_started(worker_started(3, received=1, adopted=True))
-    assert RunCode(2, "1", Lane.MAIN, None) in actions
+    assert RunCode(2, "1", Lane.MAIN, None) in others(actions)
     assert not records(actions, Kind.STARTED)
 
 

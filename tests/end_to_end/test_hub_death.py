@@ -94,7 +94,8 @@ def test_the_next_hub_finds_the_worker_with_its_namespace(start: Start):
     worker = kernel.status()["worker_pid"]
     kill_hub(kernel)
     kernel = start()
-    assert kernel.execute("kept[0]", timeout=PATIENCE_S).value == "from before"
+    found = kernel.execute("kept[0]", timeout=PATIENCE_S)
+    assert (found.value, found.count) == ("from before", 2)
     status = kernel.status()
     assert (status["worker_pid"], status["generation"]) == (worker, 1)
     assert [event.adopted for event in kernel.events(follow=False) if event.kind == Kind.WORKER_STARTED] == [
@@ -267,7 +268,7 @@ def test_a_worker_that_dies_under_its_second_hub_is_replaced(start: Start):
     fatal = kernel.submit(f"{print_lines(0, 1000)}\nimport ctypes; ctypes.string_at(0)")
     error = fatal.exception(PATIENCE_S)
     assert isinstance(error, KernelDied)
-    assert f'File "<In {fatal.id}>"' in error.stack
+    assert f'File "<In {fatal.count}>"' in error.stack
     assert read_output(kernel, fatal.id) == number_lines(0, 1000)
     assert kernel.execute("'before' in globals()", timeout=PATIENCE_S).value is False
     assert kernel.status()["generation"] == 2

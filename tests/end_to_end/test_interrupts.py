@@ -210,7 +210,7 @@ def test_code_that_ignores_the_interrupt_is_reported_with_its_stack_to_everybody
     interruption = run.interrupt()
     assert interruption.status == "unanswered"
     assert not interruption
-    assert f"<In {run.id}>" in interruption.stack
+    assert f"<In {run.count}>" in interruption.stack
     for told in bob.events():
         if told.kind != Kind.INTERRUPT_UNANSWERED:
             continue
@@ -218,7 +218,7 @@ def test_code_that_ignores_the_interrupt_is_reported_with_its_stack_to_everybody
         if told.stack != "(no stack came)":
             break
         run.interrupt(wait=0)  # the worker was too slow for the hub; ask once more
-    assert f"<In {run.id}>" in told.stack
+    assert f"<In {run.count}>" in told.stack
     kernel.eval("globals().update(released=True)")
     assert run.result(PATIENCE_S) == "went on"
     assert_goes_on(kernel)

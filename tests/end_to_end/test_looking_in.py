@@ -164,7 +164,7 @@ def test_is_complete_answers_while_code_spins(kernel, spinning):
 
 def test_stack_answers_while_code_spins(kernel, spinning):
     stack = kernel.stack(timeout=STACK_S)
-    assert f"<In {spinning.id}>" in stack
+    assert f"<In {spinning.count}>" in stack
     assert stack.count("hread") > 1
 
 
@@ -191,8 +191,8 @@ def test_status_answers_while_a_c_call_holds_the_lock(kernel, holding):
 def test_stack_shows_where_a_c_call_holds_the_lock(kernel, holding):
     stack = kernel.stack(timeout=STACK_S)
     assert "in match" in stack
-    assert f"<In {holding.id}>" in stack
-    assert stack.index("in match") < stack.index(f"<In {holding.id}>")
+    assert f"<In {holding.count}>" in stack
+    assert stack.index("in match") < stack.index(f"<In {holding.count}>")
 
 
 def test_stack_can_be_asked_for_many_times_while_a_c_call_holds_the_lock(kernel, holding):

@@ -67,8 +67,8 @@ def test_the_last_python_stack_of_a_segmentation_fault_reaches_everybody(kernel:
     stacks += [follow_until_died(client).stack for client in (kernel, bob)]
     assert len(set(stacks)) == 1
     assert "Segmentation fault" in stacks[0]
-    assert f'File "<In {fatal.id}>", line 3 in touch_nothing' in stacks[0]
-    assert f'File "<In {fatal.id}>", line 4 in <module>' in stacks[0]
+    assert f'File "<In {fatal.count}>", line 3 in touch_nothing' in stacks[0]
+    assert f'File "<In {fatal.count}>", line 4 in <module>' in stacks[0]
 
 
 def test_a_killed_worker_is_reported_with_the_memory_it_held(kernel: KernelClient):

@@ -27,8 +27,9 @@ class FakeSupervisor:
         frames.encode(request)  # raises for what no worker could be told
         self.asked.append(request)
 
-    def run(self, execution, code, lane, call, form, settled=0):
-        self.note("run", execution, code, lane, call, None if form is None else form.as_dict(), settled)
+    def run(self, work):
+        form = None if work.form is None else work.form.as_dict()
+        self.note("run", work.execution, work.code, work.lane, work.call, form, work.settled, work.count)
 
     def interrupt(self, execution, lane, force):
         self.note("interrupt", execution, lane, force)

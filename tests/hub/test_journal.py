@@ -593,7 +593,7 @@ def test_a_start_reads_no_more_of_the_past_than_what_came_after_it_was_written_d
             journal.close()
     with open_journal(tmp_path) as journal:
         restored = journal.restored()
-        assert [(number, when is not None) for number, _, _, when in restored.unfinished] == [(1, True), (2, False)]
+        assert [(number, when is not None) for number, _, _, when, _ in restored.unfinished] == [(1, True), (2, False)]
         assert (journal.last, restored.last_execution) == (5003, 2)
         assert journal.ring_position(1) == 4902
 

@@ -63,7 +63,7 @@ def test_what_is_unfinished_is_told_in_the_order_of_the_queue():
             (Kind.CLIENT_JOINED, None, "a", {"name": "alice", "role": "user"}),
             (Kind.WORKER_STARTED, None, None, {"generation": 2}),
             (Kind.QUEUED, 1, "a", {}),
-            (Kind.STARTED, 1, "a", {}),
+            (Kind.STARTED, 1, "a", {"count": 7}),
             (Kind.QUEUED, 2, "a", {}),
             (Kind.QUEUED, 3, "a", {}),
             (Kind.INPUT_REQUESTED, 1, "a", {"token": 9}),
@@ -72,9 +72,15 @@ def test_what_is_unfinished_is_told_in_the_order_of_the_queue():
     )
     restored = restore(recovery)
     assert (restored.generation, restored.had_worker, restored.last_execution) == (2, True, 3)
-    assert restored.unfinished == ((1, "a", {"seq": 3}, 4.0), (3, "a", {"seq": 6}, None))
+    assert restored.unfinished == ((1, "a", {"seq": 3}, 4.0, 7), (3, "a", {"seq": 6}, None, None))
     assert restored.prompts == ((9, 1, "a"),)
     assert restored.sessions == (("a", "alice", "user"),)
+
+
+@pytest.mark.parametrize("count", [None, "seven", [7], True])
+def test_what_has_begun_has_begun_whatever_its_count_is(count):
+    recovery = fold([(Kind.QUEUED, 1, "a", {}), (Kind.STARTED, 1, "a", {"count": count})])
+    assert restore(recovery).unfinished == ((1, "a", {"seq": 1}, 2.0, None),)
 
 
 def test_a_clean_stop_settles_everything_but_the_numbers():

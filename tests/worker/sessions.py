@@ -41,7 +41,7 @@ class Session:
         token = current_execution.set(self._executions)
         begin_execution(self._executions, is_main=True)
         try:
-            outcome = self.engine.run(self._executions, textwrap.dedent(code), form)
+            outcome = self.engine.run(self._executions, textwrap.dedent(code), form, self._executions)
             return outcome if isinstance(outcome, str) else asyncio.run(as_coroutine(outcome))
         finally:
             current_execution.reset(token)

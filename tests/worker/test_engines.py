@@ -147,12 +147,17 @@ def test_a_repr_that_is_interrupted_interrupts(session):
     assert session.run("class C:\n    def __repr__(self): raise KeyboardInterrupt\nC()") == Outcome.INTERRUPTED
 
 
+def test_out_looks_like_the_dictionary_it_is(session):
+    session.run("6 * 7")
+    assert "{1: 42}" in session.result("repr(Out)")["literal"]
+
+
 def test_a_call_shows_what_it_returns(session):
     assert session.engine.call(9, lambda: 42) == Outcome.OK
     assert session.events == [
         (Kind.RESULT, 9, {"data": {"text/plain": "42"}, "metadata": {}, "literal": "42"}),
     ]
-    assert session.engine.values[9] == 42
+    assert session.engine.values.of(9) == 42
 
 
 def test_a_call_that_fails_is_reported(session):
@@ -916,7 +921,7 @@ def test_code_is_known_to_be_complete_or_not(session, code, status):
 
 def test_the_plain_engine_takes_no_indented_code(plain):
     assert plain.error("x = 1\n  y = 2")["ename"] == "IndentationError"
-    assert plain.engine.run(9, "  x = 1") == Outcome.ERROR
+    assert plain.engine.run(9, "  x = 1", count=9) == Outcome.ERROR
 
 
 # IPython alone
@@ -1184,6 +1189,15 @@ def test_values_are_stored_between_sessions_and_inputs_exported(ipython, tmp_pat
     assert "Stored 'kept' (int)" in capsys.readouterr().out
     assert "".join(cells[0]["source"]) == "kept = 5"
     assert [output["ename"] for output in cells[2]["outputs"]] == ["ZeroDivisionError"]
+
+
+def test_what_a_captured_input_prints_is_kept_by_its_user_alone(ipython):
+    ipython.run("%%capture captured\nprint('inside')")
+    history = ipython.engine._shell.history_manager
+    assert not history.outputs or not any("inside" in str(outputs) for outputs in history.outputs.values())
+    history.outputs[history.shell.execution_count].clear()  # as `%notebook` leaves it
+    assert ipython.run("%%capture captured\nprint('inside')") == Outcome.OK
+    assert ipython.result("captured.stdout")["literal"] == "'inside\\n'"
 
 
 def test_the_kernels_own_event_loop_may_be_asked_for_and_no_other(ipython):

@@ -24,7 +24,7 @@ class FakeEngine:
         self.runs = []
         self.reported = []
 
-    def run(self, execution, code, form=None):
+    def run(self, execution, code, form=None, count=None):
         self.runs.append((execution, code, current_execution.get(), threading.current_thread().name))
         return self.behave(code) or Outcome.OK
 
@@ -64,7 +64,7 @@ class Worker:
         ours, theirs = socket.socketpair()
         with ours, theirs:
             for number, code in enumerate(codes, len(self.output.finished) + 1):
-                frames.send(ours, (number, code, None, None))
+                frames.send(ours, (number, code, None, None, number))
             self.output.leave_after = len(self.output.finished) + len(codes)
             self.output.leave = self.loop.leave
             self.loop.take_hub(theirs)

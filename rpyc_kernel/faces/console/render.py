@@ -3,7 +3,7 @@
 ========================  ==================================
 ``42``                    the user's own, waited for
 ``[3] Out: 42``           the user's own, in the background
-``[alice] In [4]: 6*7``   somebody else's
+``[alice] In [4]: 6*7``   somebody else's, when it begins
 ``[background] late``     nobody's
 ========================  ==================================
 """
@@ -65,6 +65,8 @@ class Renderer:
         self._labels: dict[int, str] = {}
         self._owners: OrderedDict[int, str] = OrderedDict()
         self._codes: dict[int, str] = {}
+        self._queued: dict[int, Event] = {}
+        self._counts: dict[int, int] = {}
         self._hidden: set[int] = set()
         self._unfinished_line: int | None = None
         self._line_was_returned = False
@@ -76,7 +78,7 @@ class Renderer:
         self._names.update((session["id"], tame_line(session["name"])) for session in status["sessions"])
         running = [status["running"]] if status["running"] else []
         for item in [*running, *status["side"], *status["queue"]]:
-            self._remember(item["execution"], item["session"], item["code"])
+            self._remember(item["execution"], item["session"], item["code"], item.get("count"))
             if item["session"] == self._session:
                 self._own.add(item["execution"])
 
@@ -151,6 +153,9 @@ class Renderer:
         """Return the text for an event other than a stream's, from the beginning of a line on."""
         match event.kind:
             case Kind.QUEUED:
+                self._take_queued(event)
+                return ""
+            case Kind.STARTED:
                 return self._describe_input(event)
             case Kind.RESULT | Kind.DISPLAY:
                 return self._describe_value(event)
@@ -175,23 +180,31 @@ class Renderer:
             case _:
                 return self._describe_kernel(event)
 
-    def _describe_input(self, event: Event) -> str:
+    def _take_queued(self, event: Event) -> None:
         assert event.execution is not None
         self._remember(event.execution, event.session, event.code)
-        if not self._shows_messages and str(event.payload.get("call")).startswith(COMM_CALL):
-            self._hidden.add(event.execution)
-            return ""
         if event.session:
             self._names[event.session] = tame_line(event.name)
-        if event.execution in self._own:
+        call = event.payload.get("call")
+        is_message = call.startswith(COMM_CALL) if call is not None else event.payload.get("is_input") is False
+        if is_message and not self._shows_messages:
+            self._hidden.add(event.execution)
+        elif event.execution not in self._own:
+            self._queued[event.execution] = event
+            if event.session == self._session:
+                # Typed into another terminal that shares the session, or here in an earlier sitting.
+                name = tame_line(event.name)
+                self._labels[event.execution] = name if event.seq <= self.past else f"{name} elsewhere"
+
+    def _describe_input(self, event: Event) -> str:
+        count = event.payload.get("count", event.execution)  # a journal may be older than counts
+        self._note_count(event.execution, count)
+        queued = self._queued.pop(event.execution or 0, None)
+        if queued is None:
             return ""
-        if event.session == self._session:
-            # Typed into another terminal that shares the session, or here in an earlier sitting.
-            name = tame_line(event.name)
-            self._labels[event.execution] = name if event.seq <= self.past else f"{name} elsewhere"
-        first, *others = self._highlight(tame(event.code.strip("\n")), _CODE).rstrip("\n").split("\n")
-        lines = [f"In [{event.execution}]: {first}", *(_CONTINUED + line for line in others)]
-        return self._mark(self._tag(event), "\n".join(lines))
+        first, *others = self._highlight(tame(queued.code.strip("\n")), _CODE).rstrip("\n").split("\n")
+        label = "" if count is None else f"In [{tame_line(str(count))}]: "
+        return self._mark(self._tag(queued), "\n".join([f"{label}{first}", *(_CONTINUED + line for line in others)]))
 
     def _describe_value(self, event: Event) -> str:
         shown = self._show_bundle(event.data, f"{event.execution}-{event.seq}")
@@ -199,7 +212,8 @@ class Renderer:
         if not tag:
             return _end_line(shown)
         label = "Out" if event.kind == Kind.RESULT else "Display"
-        number = "" if event.execution in self._own or event.execution is None else f" [{event.execution}]"
+        count = None if event.execution in self._own else self._counts.get(event.execution or 0)
+        number = "" if count is None else f" [{count}]"
         gap = "\n" if "\n" in shown else " "
         return self._mark(tag, f"{label}{number}:{gap}{shown}")
 
@@ -240,6 +254,7 @@ class Renderer:
     def _describe_end(self, event: Event) -> str:
         number = event.execution
         code = self._codes.pop(number or 0, "")
+        self._queued.pop(number or 0, None)
         if number in self._hidden:
             self._hidden.discard(number)
             return ""
@@ -282,13 +297,17 @@ class Renderer:
 
     # ------------------------------------------------------------------ whose it is
 
-    def _remember(self, execution: int | None, session: str | None, code: str) -> None:
-        if execution is None:
-            return
+    def _remember(self, execution: int, session: str | None, code: str, count: int | None = None) -> None:
         self._codes[execution] = first_line(code)
         self._owners[execution] = session or ""
+        self._note_count(execution, count)
         while len(self._owners) > _KEPT_OWNERS:
-            self._owners.popitem(last=False)
+            forgotten, _ = self._owners.popitem(last=False)
+            self._counts.pop(forgotten, None)
+
+    def _note_count(self, execution: int | None, count: int | None) -> None:
+        if execution is not None and execution in self._owners and isinstance(count, int):
+            self._counts[execution] = count
 
     def _tag(self, event: Event) -> str:
         """Who or what a line belongs to; "" for what the user waits for."""

@@ -29,6 +29,7 @@ class Cell:
         code: the source.
         request: what to answer, None for code that came from elsewhere.
         number: of the execution, 0 until it has one.
+        count: which input it is, None until it begins; of what is no input, that of the last one.
         is_call: whether it is a call in the worker and no code: nothing to show as an input.
         file: the file it is said to be in, while somebody debugs.
         has_begun: whether it was said to be busy.
@@ -43,6 +44,7 @@ class Cell:
     code: str
     request: Request | None = None
     number: int = 0
+    count: int | None = None
     is_call: bool = False
     file: str | None = None
     has_begun: bool = False
@@ -57,6 +59,11 @@ class Cell:
     def is_silent(self) -> bool:
         """Whether its client wants nothing shown."""
         return self.request is not None and bool(self.request.content.get("silent", False))
+
+    @property
+    def is_input(self) -> bool:
+        """Whether it is counted: what its client neither hides nor keeps out of the history."""
+        return self.request is None or (not self.is_silent and bool(self.request.content.get("store_history", True)))
 
     @property
     def expressions(self) -> dict[str, str]:
@@ -87,7 +94,7 @@ class Cell:
         It begins with clearing: a client that has come back may have a part of it already.
         """
         if not self.is_call and not self.is_silent:
-            yield "execute_input", {"code": self.code, "execution_count": self.number}
+            yield "execute_input", {"code": self.code, "execution_count": self.count}
         if self.shown:
             yield "clear_output", {"wait": True}
         if self.is_cut:

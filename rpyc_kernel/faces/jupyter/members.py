@@ -78,7 +78,9 @@ class Members:
                 self._refused(cell, own_error(error) if isinstance(error, Exception) else KernelError(repr(error)))
 
         try:
-            taking = member.kernel.hand_in(cell.code, stop_on_error=stops, lane=lane, call=call, file=cell.file)
+            taking = member.kernel.hand_in(
+                cell.code, stop_on_error=stops, lane=lane, call=call, file=cell.file, is_input=cell.is_input
+            )
             taking.add_done_callback(look)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, its client gets to know
             self._refused(cell, error)

@@ -43,6 +43,7 @@ class Publisher:
         self._evaluate = evaluate
         self._finished = finished
         self._generation = 0
+        self._count = 0
         self._lines = Lines(self._show_text)
         self._restarter: str | None = None
         self._news = ""
@@ -122,10 +123,12 @@ class Publisher:
             return
         self._cells.last_header = cell.header
         cell.started = event.time
+        self._count = event.payload.get("count") or self._count
+        cell.count = self._count  # what is not counted itself is told how far the count is
         if not cell.has_begun:
             self.begin(cell)
         if not cell.is_silent and not cell.is_call:
-            self._publish(cell, "execute_input", {"code": cell.code, "execution_count": cell.number})
+            self._publish(cell, "execute_input", {"code": cell.code, "execution_count": cell.count})
             self._tell_news(cell)
 
     def begin(self, cell: Cell) -> None:
@@ -199,7 +202,7 @@ class Publisher:
     def _take_result(self, event: Event) -> None:
         cell = self._cells.unfinished.get(event.execution or 0)
         if cell is not None and not cell.is_silent:
-            content = {"data": event.data, "metadata": event.metadata, "execution_count": cell.number}
+            content = {"data": event.data, "metadata": event.metadata, "execution_count": cell.count}
             self._show(event.execution, "execute_result", content)
 
     def _take_error(self, event: Event) -> None:
@@ -261,6 +264,8 @@ class Publisher:
                 # notebooks say then that the kernel appears to have died.
                 self._channels.publish("status", {"execution_state": "restarting"}, None)
             self._restarter = None
+        if event.generation != self._generation:
+            self._count = 0
         self._generation = event.generation
         self._channels.publish("status", {"execution_state": "idle"}, None)
 
@@ -293,7 +298,7 @@ def _make_reply(cell: Cell, outcome: str, values: dict[str, Any]) -> tuple[dict[
     """The content of the reply to a cell, and its metadata."""
     if outcome in (Outcome.CANCELLED, Outcome.ABORTED):
         return {"status": "aborted"}, {"status": "aborted"}  # no number: notebooks would show it for one that has run
-    common = {"execution_count": cell.number, "payload": [*cell.payload.values()], "user_expressions": values}
+    common = {"execution_count": cell.count, "payload": [*cell.payload.values()], "user_expressions": values}
     metadata = {} if cell.started is None else {"started": format_time(cell.started)}
     if outcome == Outcome.OK:
         return {"status": "ok", **common}, {**metadata, "status": "ok"}

@@ -21,7 +21,7 @@ class Engine(Protocol):
     Attributes:
         name: which one it is.
         namespace: of user code.
-        values: the last values by execution.
+        values: the last values.
     """
 
     name: str
@@ -31,8 +31,13 @@ class Engine(Protocol):
     def start_up(self) -> None:
         """Run what the user wants run before anything else, if that is wanted; on the main thread."""
 
-    def run(self, execution: int, code: str, form: Form | None = None) -> str | Awaitable[str]:
-        """Run code and publish what comes of it; returns its outcome, or an awaitable of it if the code awaits."""
+    def run(
+        self, execution: int, code: str, form: Form | None = None, count: int | None = None
+    ) -> str | Awaitable[str]:
+        """Run code and publish what comes of it; returns its outcome, or an awaitable of it if the code awaits.
+
+        ``count`` is which input it is; None is the one of what nobody would call an input.
+        """
 
     def call(self, execution: int, function: Callable[[], Any]) -> str:
         """Call a function as if it were the last expression of an execution."""

@@ -112,12 +112,8 @@ class IPythonEngine(PlainEngine):
 
     def show(self, execution: int, value: Any) -> None:
         """Publish the value of a last expression, and keep it; see `PlainEngine.show`."""
-        if value is None:
-            return
-        if self._is_on_main_lane:
-            self._shell.execution_count = execution + 1  # what the shell's numbers of outputs are counted from
-            self._shell.displayhook.update_user_ns(value)
-        self._show(execution, value, self._format)
+        if value is not None:
+            self._show(execution, value, self._format)
 
     @property
     def _is_on_main_lane(self) -> bool:
@@ -129,7 +125,8 @@ class IPythonEngine(PlainEngine):
     def _run_code(self, execution: int, code: str, form: Form) -> str | Awaitable[str]:
         if not self._is_on_main_lane:
             return super()._run_code(execution, self._transformers.transform_cell(code), form)
-        self._shell.begin(execution, code, form, lambda value: self._show(execution, value, self._format))
+        count = self.values.count_of(execution)
+        self._shell.begin(count, code, form, lambda value: self._show(execution, value, self._format))
         try:
             transformed, failure = self._transform(code)
         except BaseException as error:  # noqa: BLE001 - an interrupt that came with the code
@@ -165,12 +162,13 @@ class IPythonEngine(PlainEngine):
     @runs_user_code
     async def _run_cell(self, execution: int, code: str, transformed: str, failure: Any) -> str:
         shell = self._shell
+        is_input = self.values.count_of(execution) is not None
         was_compiled = True
         error: BaseException | None
         try:
             try:
                 result = await shell.run_cell_async(
-                    code, store_history=True, transformed_cell=transformed, preprocessing_exc_tuple=failure
+                    code, store_history=is_input, transformed_cell=transformed, preprocessing_exc_tuple=failure
                 )
             finally:
                 shell.events.trigger("post_execute")
@@ -201,10 +199,10 @@ class IPythonEngine(PlainEngine):
         else:
             self._tell(error, has_frames)
 
-    def _forget(self, execution: int) -> None:
+    def _forget(self, count: int) -> None:
         """Let go of a value that is not kept any more."""
         for names in (self.namespace, self._shell.user_ns_hidden):
-            names.pop(f"_{execution}", None)
+            names.pop(f"_{count}", None)
 
 
 def _run_to_end(running: Coroutine[Any, Any, str]) -> str:

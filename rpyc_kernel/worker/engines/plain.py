@@ -108,11 +108,16 @@ class PlainEngine:
         """Show an exception that belongs to no execution."""
         sys.stderr.write(describe_error(error, has_frames)["traceback"])
 
-    def run(self, execution: int, code: str, form: Form | None = None) -> str | Awaitable[str]:
+    def run(
+        self, execution: int, code: str, form: Form | None = None, count: int | None = None
+    ) -> str | Awaitable[str]:
         """Run code; see `Engine.run`."""
+        if count is not None:
+            self.values.expect(execution, count)
         if form is not None and form.is_program:
             return self._run_program(execution, form)
-        return self._run_code(execution, code, form or Form(f"<In {execution}>"))
+        name = f"<execution {execution}>" if count is None else f"<In {count}>"
+        return self._run_code(execution, code, form or Form(name))
 
     def call(self, execution: int, function: Callable[[], Any]) -> str:
         """Call a function; see `Engine.call`."""
@@ -138,7 +143,7 @@ class PlainEngine:
         self._show(execution, value, make_bundle)
 
     def _show(self, execution: int, value: Any, make: Callable[[Any], Bundle]) -> None:
-        self.values[execution] = value
+        self.values.keep(execution, value)
         data, metadata = make(value)
         if data:
             payload = {"data": data, "metadata": metadata, "literal": literal_of(value)}

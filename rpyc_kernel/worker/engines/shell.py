@@ -6,6 +6,7 @@ kernel is a notebook's, and else what that of a terminal is called.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import os
@@ -58,11 +59,12 @@ class Shell(InteractiveShell):
     told: BaseException | None = None
     _is_of_compiler = False
 
-    def begin(self, execution: int, code: str, form: Form, publish: Any) -> None:
-        """Take up an input."""
-        self.execution_count = execution
+    def begin(self, count: int | None, code: str, form: Form, publish: Any) -> None:
+        """Take up an input, or what is none."""
+        if count is not None:
+            self.execution_count = count
         self.failed = self.told = None
-        self.displayhook.publish = publish
+        self.displayhook.publish, self.displayhook.is_counted = publish, count is not None
         self.compile.begin(code, form, self.sources)
 
     def start_up(self) -> None:
@@ -182,6 +184,10 @@ class Shell(InteractiveShell):
         return not vars(self).keys().isdisjoint(("_showtraceback", "showtraceback")) or (
             issubclass(type(error), self.custom_exceptions)
         )
+
+    def _tee(self, channel: Any) -> contextlib.AbstractContextManager[None]:
+        """Keep nothing of what is printed by code that an input runs, as `%%capture` does; IPython would, for ever."""
+        return contextlib.nullcontext()
 
     # -- what magics ask for
 

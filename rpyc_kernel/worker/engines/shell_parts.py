@@ -87,16 +87,23 @@ class History(HistoryManager):
 
 
 class Hook(DisplayHook):
-    """Publishes the value of an input."""
+    """Publishes the value of an input.
+
+    Attributes:
+        publish: does so; None before the first input.
+        is_counted: whether it is one for `Out`, or of a client that wants none kept.
+    """
 
     publish: Any = None
+    is_counted = True
 
     def __call__(self, result: Any = None) -> None:
         """Publish and keep a value."""
         self.check_for_underscore()
         if result is None or self.quiet():
             return
-        self.update_user_ns(result)
+        if self.is_counted:
+            self.update_user_ns(result)
         self.fill_exec_result(result)
         if self.publish is not None:  # it is what runs before all inputs
             self.publish(result)

@@ -1,4 +1,4 @@
-"""The last values of executions: for `run.value`, and as `Out`."""
+"""The last values of executions: for `run.value`, and those of inputs as `Out`."""
 
 from __future__ import annotations
 
@@ -6,27 +6,62 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+_KEPT_COUNTS = 1000
 
-class Values(OrderedDict[int, Any]):
-    """Values by execution, of which only the last ones are kept.
+
+class Values(dict[int, Any]):
+    """The values of inputs by their count, of which only the last ones are kept; beside them those of calls.
 
     Args:
-        limit: how many.
+        limit: how many of either.
 
     Attributes:
-        forgotten: told of each execution whose value is let go.
+        forgotten: told of each input whose value is let go.
     """
 
     def __init__(self, limit: int) -> None:
         super().__init__()
         self.limit = limit
         self.forgotten: Callable[[int], None] = _do_nothing
+        self._counts: OrderedDict[int, int] = OrderedDict()
+        self._of_calls: OrderedDict[int, Any] = OrderedDict()
 
-    def __setitem__(self, execution: int, value: Any) -> None:
-        super().__setitem__(execution, value)
+    def __setitem__(self, count: int, value: Any) -> None:
+        super().__setitem__(count, value)
         while len(self) > self.limit:
-            self.forgotten(self.popitem(last=False)[0])
+            oldest = next(iter(self))
+            del self[oldest]
+            self.forgotten(oldest)
+
+    def expect(self, execution: int, count: int) -> None:
+        """This execution is the input of this count."""
+        self._counts[execution] = count
+        while len(self._counts) > max(_KEPT_COUNTS, self.limit):
+            self._counts.popitem(last=False)
+
+    def count_of(self, execution: int) -> int | None:
+        """Which input an execution is, None if it is none."""
+        return self._counts.get(execution)
+
+    def keep(self, execution: int, value: Any) -> None:
+        """Keep the value of an execution."""
+        count = self._counts.get(execution)
+        if count is not None:
+            self[count] = value
+            return
+        self._of_calls[execution] = value
+        while len(self._of_calls) > self.limit:
+            self._of_calls.popitem(last=False)
+
+    def of(self, execution: int) -> Any:
+        """Return the value of an execution.
+
+        Raises:
+            KeyError: it had none, or it is not kept any more.
+        """
+        count = self._counts.get(execution)
+        return self._of_calls[execution] if count is None else self[count]
 
 
-def _do_nothing(execution: int) -> None:
+def _do_nothing(count: int) -> None:
     pass

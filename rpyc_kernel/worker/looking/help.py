@@ -150,7 +150,7 @@ def _find_class(kind: type) -> tuple[str, int]:
 def _list_files_of(module: Any) -> list[str]:
     """The file of a module; of the user's own, the cells, newest first."""
     if module == "__main__":
-        return [file for file in reversed([*linecache.cache]) if file.startswith("<In ")]
+        return [file for file in reversed([*linecache.cache]) if file.startswith(("<In ", "<execution "))]
     file = own_dict(sys.modules.get(module)).get("__file__") if type(module) is str else None
     return [file] if type(file) is str and file.endswith(".py") else []
 

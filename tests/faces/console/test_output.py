@@ -200,7 +200,7 @@ def test_others_displays_change_in_their_place_too():
     show.display("step 0", "d", 6)
     show.print("printed\n")
     show.display("step 1", "d", 6, is_update=True)
-    assert show.text == "[alice] Display [6]: step 1\nprinted\n"
+    assert show.text == "[alice] Display: step 1\nprinted\n"
 
 
 def test_a_display_that_another_execution_updates_changes_in_its_place():

@@ -20,6 +20,21 @@ def input_of(execution: int, code: str, session: str = ALICE, seq: int = 1) -> E
     return make_event(Kind.QUEUED, execution, session, seq, code=code, name="me" if session == ME else "alice")
 
 
+def start_of(execution: int, count: int | None = None, session: str = ALICE) -> Event:
+    return make_event(Kind.STARTED, execution, session, generation=1, count=execution if count is None else count)
+
+
+def shown_input(renderer: Renderer, execution: int, code: str, session: str = ALICE, seq: int = 1) -> str:
+    """What is shown of an input that is queued and begins."""
+    return renderer.render(input_of(execution, code, session, seq)) + renderer.render(
+        start_of(execution, session=session)
+    )
+
+
+def begun_call(execution: int) -> Event:
+    return make_event(Kind.STARTED, execution, ALICE, generation=1)
+
+
 def end_of(execution: int, outcome: str, session: str = ALICE, **fields: object) -> Event:
     return make_event(Kind.FINISHED, execution, session, outcome=outcome, **fields)
 
@@ -32,7 +47,8 @@ def result_of(execution: int, text: str, session: str = ALICE) -> Event:
 
 
 def test_others_input_and_output_say_who_did_it(renderer: Renderer):
-    shown = [renderer.render(event) for event in (input_of(4, "6 * 7"), print_of(4, "hello\n"), result_of(4, "42"))]
+    shown = [shown_input(renderer, 4, "6 * 7")]
+    shown += [renderer.render(event) for event in (print_of(4, "hello\n"), result_of(4, "42"))]
     assert shown == ["[alice] In [4]: 6 * 7\n", "[alice] hello\n", "[alice] Out [4]: 42\n"]
 
 
@@ -53,12 +69,36 @@ def test_messages_of_widgets_are_not_shown_but_what_they_print_is(renderer: Rend
 def test_messages_of_widgets_are_shown_to_who_asks_for_them():
     renderer = Renderer(ME, is_colourful=False, shows_messages=True)
     renderer.begin(make_status())
-    assert renderer.render(moved_slider(4)) == "[alice] In [4]: # comm_msg of a widget\n"
+    renderer.render(moved_slider(4))
+    assert renderer.render(begun_call(4)) == "[alice] # comm_msg of a widget\n"
 
 
 def test_calls_that_a_script_makes_are_shown(renderer: Renderer):
     call = make_event(Kind.QUEUED, 4, ALICE, code="# call of f", name="alice", call="6f2a")
-    assert renderer.render(call) == "[alice] In [4]: # call of f\n"
+    assert renderer.render(call) + renderer.render(begun_call(4)) == "[alice] # call of f\n"
+
+
+def test_what_a_client_runs_in_silence_is_not_shown(renderer: Renderer):
+    silent = make_event(Kind.QUEUED, 4, ALICE, code="look()", name="alice", is_input=False)
+    assert renderer.render(silent) + renderer.render(begun_call(4)) == ""
+
+
+def test_an_input_is_shown_when_it_begins_by_its_count_and_so_is_its_value(renderer: Renderer):
+    assert renderer.render(input_of(9, "6 * 7")) == ""
+    assert renderer.render(start_of(9, 4)) == "[alice] In [4]: 6 * 7\n"
+    assert renderer.render(result_of(9, "42")) == "[alice] Out [4]: 42\n"
+
+
+def test_an_input_that_never_begins_is_told_of_at_its_end(renderer: Renderer):
+    renderer.render(input_of(9, "6 * 7"))
+    aborted = renderer.render(end_of(9, "aborted", reason="execution 8 of the same session failed"))
+    assert aborted == "execution 9 (6 * 7) is aborted: execution 8 of the same session failed\n"
+
+
+def test_what_runs_already_has_its_count():
+    renderer = Renderer(ME, is_colourful=False)
+    renderer.begin(make_status(running={**make_item(9, ALICE), "count": 4}))
+    assert renderer.render(result_of(9, "42")) == "[alice] Out [4]: 42\n"
 
 
 def test_what_the_user_waits_for_is_bare(renderer: Renderer):
@@ -94,14 +134,14 @@ def test_late_output_of_ones_own_keeps_its_number(renderer: Renderer):
 
 def test_work_of_another_terminal_of_the_same_session_is_told_apart(renderer: Renderer):
     renderer.past = 10
-    assert renderer.render(input_of(4, "1", ME, seq=11)) == "[me elsewhere] In [4]: 1\n"
+    assert shown_input(renderer, 4, "1", ME, seq=11) == "[me elsewhere] In [4]: 1\n"
     assert renderer.render(print_of(4, "x\n", ME)) == "[me elsewhere] x\n"
     assert renderer.render(end_of(4, "ok", ME)) == ""
 
 
 def test_ones_own_past_is_not_elsewhere(renderer: Renderer):
     renderer.past = 10
-    assert renderer.render(input_of(4, "1", ME, seq=9)) == "[me] In [4]: 1\n"
+    assert shown_input(renderer, 4, "1", ME, seq=9) == "[me] In [4]: 1\n"
 
 
 def test_what_ran_before_the_console_opened_has_an_author_too():
@@ -112,7 +152,7 @@ def test_what_ran_before_the_console_opened_has_an_author_too():
 
 
 def test_every_line_of_code_and_output_is_marked(renderer: Renderer):
-    assert renderer.render(input_of(4, "for i in x:\n    print(i)")) == (
+    assert shown_input(renderer, 4, "for i in x:\n    print(i)") == (
         "[alice] In [4]: for i in x:\n[alice]    ...:     print(i)\n"
     )
     assert renderer.render(print_of(4, "a\nb\n")) == "[alice] a\n[alice] b\n"
@@ -135,7 +175,7 @@ def test_an_unfinished_line_is_ended_before_somebody_elses_output(renderer: Rend
 
 def test_an_unfinished_line_is_ended_before_anything_else_is_told(renderer: Renderer):
     renderer.render(print_of(4, "half"))
-    assert renderer.render(result_of(4, "42")) == "\n[alice] Out [4]: 42\n"
+    assert renderer.render(result_of(4, "42")) == "\n[alice] Out: 42\n"
     assert not renderer.is_mid_line
 
 
@@ -202,7 +242,8 @@ def test_ones_own_interrupt_is_not_told_and_others_are(renderer: Renderer):
 
 def test_names_cannot_speak_to_the_terminal(renderer: Renderer):
     event = make_event(Kind.QUEUED, 9, "eve", code="\x1b[2J1", name="e\x1b]0;x\x07ve\n>>> ")
-    assert renderer.render(event) == "[eve >>>] In [9]: 1\n"
+    renderer.render(event)
+    assert renderer.render(start_of(9, session="eve")) == "[eve >>>] In [9]: 1\n"
 
 
 def test_every_kind_of_event_can_be_rendered_with_every_field_odd(renderer: Renderer):

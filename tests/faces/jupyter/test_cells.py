@@ -12,7 +12,7 @@ def _text(text: str, name: str = "stdout") -> tuple[str, dict[str, Any]]:
 
 
 def _cell() -> Cell:
-    return Cell({"msg_id": "a"}, "x", number=3)
+    return Cell({"msg_id": "a"}, "x", number=5, count=3)
 
 
 def test_neighbouring_text_becomes_one_message() -> None:

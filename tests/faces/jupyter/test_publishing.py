@@ -48,6 +48,7 @@ class Setting:
             lambda cell, outcome: None,
         )
         self._seq = 0
+        self.count = 0
 
     def tell(self, kind: str, execution: int | None = 1, session: str = "ours", **payload: Any) -> None:
         """An event happens."""
@@ -57,7 +58,29 @@ class Setting:
     def begin(self) -> None:
         """The cell runs."""
         self.tell("queued", code="x", name="n", call=None)
-        self.tell("started")
+        self.count += 1
+        self.tell("started", count=self.count)
+
+
+def test_a_cell_has_the_count_of_inputs_and_not_the_number_of_its_execution() -> None:
+    setting = Setting()
+    setting.tell("queued", 9, code="x", name="n", call=None)
+    setting.tell("started", 9, count=4)
+    setting.tell("result", 9, data={}, metadata={})
+    setting.tell("finished", 9, outcome="ok", reason=None)
+    shown = [content.get("execution_count") for kind, content, _ in setting.channels.published if kind != "status"]
+    assert shown == [4, 4]
+    assert setting.channels.replies[0]["execution_count"] == 4
+
+
+def test_what_is_not_counted_is_told_how_far_the_count_is() -> None:
+    setting = Setting(silent=True)
+    setting.tell("queued", 2, session="others", code="x", name="n", call=None)
+    setting.tell("started", 2, session="others", count=1)
+    setting.tell("queued", 3, code="x", name="n", call=None, is_input=False)
+    setting.tell("started", 3, count=None)
+    setting.tell("finished", 3, outcome="ok", reason=None)
+    assert setting.channels.replies[0]["execution_count"] == 1
 
 
 def test_a_cell_is_busy_then_its_reply_comes_then_it_is_idle() -> None:

@@ -20,6 +20,8 @@ from rpyc_kernel.system.originals import threading, time
 LOCK_PATIENCE_S = 0.1
 """For those who only look whether a lock is held, and for a hub that is removing its folder."""
 _MOST_NAMED = 3
+# What file managers and file systems put everywhere: a Finder, an NFS or FUSE whose file was removed while open.
+_PASSED_OVER = (".DS_Store", "._*", ".nfs*", ".fuse_hidden*")
 
 
 class KernelFolder:
@@ -85,7 +87,7 @@ class KernelFolder:
             if found.st_uid != os.getuid():
                 raise RequestError(f"{self.path} belongs to another user; {self._remedy}")
             names = os.listdir(folder)
-            strange = sorted(name for name in names if not self.made(name))
+            strange = sorted(name for name in names if not self.made(name) and not _matches(name, _PASSED_OVER))
             if strange:
                 more = f" and {len(strange) - _MOST_NAMED} more" if len(strange) > _MOST_NAMED else ""
                 raise RequestError(
@@ -108,7 +110,7 @@ class KernelFolder:
 
     def made(self, name: str) -> bool:
         """Whether this is the name of something a kernel puts here."""
-        return any(fnmatchcase(name, pattern) for pattern in self.MADE)
+        return _matches(name, self.MADE)
 
     def files(self) -> list[Path]:
         """What kernels have put here, but for folders."""
@@ -207,3 +209,7 @@ class KernelFolder:
                     path.unlink(missing_ok=True)
             self._lock_file.unlink(missing_ok=True)
             self.path.rmdir()
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)

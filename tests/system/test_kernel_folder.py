@@ -79,6 +79,15 @@ def test_clearing_takes_only_what_kernels_made(folder):
     assert [path.name for path in folder.path.iterdir()] == ["ch1.tex"]
 
 
+@pytest.mark.parametrize("name", [".DS_Store", "._kernel.json", ".nfs000000000001", ".fuse_hidden0001"])
+def test_what_file_managers_and_file_systems_leave_is_passed_over_and_left(folder, name):
+    folder.create()
+    (folder.path / name).write_text("theirs")
+    folder.create()
+    folder.remove()
+    assert [path.name for path in folder.path.iterdir()] == [name]
+
+
 @pytest.mark.parametrize("umask", [0, 0o022, 0o777])
 def test_the_folder_is_private_whatever_the_umask(folder, umask):
     old = os.umask(umask)

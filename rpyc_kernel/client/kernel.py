@@ -669,13 +669,18 @@ class KernelClient(Looking):
         """
         return str(self._commands.call("stack", timeout, read=answers.read_text, timeout_s=timeout + _ANSWER_S))
 
-    def answer_input(self, text: str | None, execution: int | None = None) -> None:
+    def answer_input(self, text: str | None, execution: int | None = None, *, is_refused: bool = False) -> None:
         """Answer a prompt; None is end-of-file.
+
+        Args:
+            text: the answer, without a line end.
+            execution: which one asks; None is the only one that does, or the first.
+            is_refused: with None, say that nobody can be asked here, as a notebook that is run by a program does.
 
         Raises:
             NotAsked: nobody waits for an answer.
         """
-        self._commands.call("answer_input", text, execution)
+        self._commands.call("answer_input", text, execution, is_refused)
 
     def _call(self, timeout_s: float | None, method: str, *, read: Callable[[Any], Any] = lambda answer: answer) -> Any:
         """Ask the hub, within the client's limit and this one."""

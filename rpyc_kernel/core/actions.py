@@ -84,10 +84,11 @@ class ReportStack:
 
 @dataclass(frozen=True)
 class AnswerWorker:
-    """Give the worker the text for a prompt; None is end-of-file."""
+    """Give the worker the text for a prompt; None is end-of-file, or the refusal of whoever was asked."""
 
     token: int
     text: str | None
+    is_refused: bool = False
 
 
 @dataclass(frozen=True)

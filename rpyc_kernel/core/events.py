@@ -77,12 +77,16 @@ class GraceElapsed:
 
 @dataclass(frozen=True)
 class InputAnswered:
-    """A session answers a prompt: the one of ``execution``, or the only one there is. Text None is end-of-file."""
+    """A session answers a prompt: the one of ``execution``, or the only one there is.
+
+    Text None is end-of-file, or where it is refused says that nobody can be asked.
+    """
 
     session: str
     text: str | None
     execution: int | None = None
     role: str = Role.USER
+    is_refused: bool = False
 
 
 @dataclass(frozen=True)

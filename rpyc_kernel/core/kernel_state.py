@@ -288,7 +288,7 @@ class KernelState:
             prompt.execution,
             [
                 Record(Kind.INPUT_ANSWERED, prompt.execution, prompt.session, payload),
-                AnswerWorker(prompt.token, answered.text),
+                AnswerWorker(prompt.token, answered.text, answered.is_refused),
             ],
         )
 

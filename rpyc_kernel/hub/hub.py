@@ -215,8 +215,8 @@ class Hub:
                 self._after(self._settings.grace_s, lambda: self._end_grace(execution))
             case actions.ReportStack(execution, session):
                 self._after(0, lambda: self._report_stack(execution, session))
-            case actions.AnswerWorker(token, text):
-                self.supervisor.notify("answer", token, text)
+            case actions.AnswerWorker(token, text, is_refused):
+                self.supervisor.notify("answer", token, text, is_refused)
             case actions.StartWorker(generation):
                 self.supervisor.start(generation)
             case actions.KillWorker():

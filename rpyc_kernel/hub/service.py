@@ -140,9 +140,11 @@ class HubService(Questions):
         interrupt = events.InterruptRequested(self._session, execution, force, self._role)
         return int(self._hub.ask(lambda state: state.handle_interrupt_requested(interrupt)))
 
-    def exposed_answer_input(self, text: str | None, execution: int | None = None) -> int | None:
-        """Answer a prompt; None is end-of-file. Returns the number of the execution that asked."""
-        answered = events.InputAnswered(self._session, text, execution, self._role)
+    def exposed_answer_input(
+        self, text: str | None, execution: int | None = None, is_refused: bool = False
+    ) -> int | None:
+        """Answer a prompt; None is end-of-file, or a refusal. Returns the number of the execution that asked."""
+        answered = events.InputAnswered(self._session, text, execution, self._role, is_refused)
         answer: int | None = self._hub.ask(lambda state: state.handle_input_answered(answered))
         return answer
 

@@ -14,7 +14,7 @@ import itertools
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from rpyc_kernel.system.originals import queue, threading
 from rpyc_kernel.worker import forks
@@ -28,6 +28,11 @@ Ask = Callable[[int, int, str, bool], None]
 
 Withdraw = Callable[[int, int], None]
 """Publishes that a question waits for an answer no longer: token, execution."""
+
+
+class _Answer(NamedTuple):
+    text: str | None
+    is_refused: bool
 
 
 class Prompts:
@@ -45,19 +50,20 @@ class Prompts:
         self._interrupts = interrupts
         self._pid = os.getpid()
         self._tokens = itertools.count(1)
-        self._waiting: dict[int, queue.SimpleQueue[str | None]] = {}
+        self._waiting: dict[int, queue.SimpleQueue[_Answer]] = {}
 
     def read_line(self, prompt: str, password: bool = False) -> str:
         """Ask and wait; returns the answer without a line end.
 
         Raises:
             EOFError: the answer was end-of-file, or this is a forked child, which nobody answers.
+            NotImplementedError: nobody can be asked.
             KeyboardInterrupt: the execution was interrupted.
         """
         if forks.is_child():
             raise EOFError("a forked child of the kernel has nobody to ask")
         token = self._pid << 20 | next(self._tokens)
-        answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        answers: queue.SimpleQueue[_Answer] = queue.SimpleQueue()
         self._waiting[token] = answers
         execution = current_execution.get() or printing_execution()  # whose thread it is answers, also afterwards
         try:
@@ -68,12 +74,14 @@ class Prompts:
             raise
         finally:
             self._waiting.pop(token, None)
-        if answer is None:
+        if answer.is_refused:
+            raise _make_refusal("getpass" if password else "raw_input")
+        if answer.text is None:
             raise EOFError("end of input")
-        return answer
+        return answer.text
 
     @may_interrupt
-    def _wait(self, answers: queue.SimpleQueue[str | None]) -> str | None:
+    def _wait(self, answers: queue.SimpleQueue[_Answer]) -> _Answer:
         self._interrupts.check()
         if threading.get_ident() == threading.main_thread().ident:
             return answers.get()
@@ -81,12 +89,12 @@ class Prompts:
             with contextlib.suppress(queue.Empty):
                 return answers.get(timeout=_LOOK_UP_S)
 
-    def answer(self, token: int, text: str | None) -> bool:
+    def answer(self, token: int, text: str | None, is_refused: bool = False) -> bool:
         """Hand in the answer to a question; False when nobody waits for it."""
         answers = self._waiting.get(token)
         if answers is None:
             return False
-        answers.put(text)
+        answers.put(_Answer(text, is_refused))
         return True
 
     def install(self) -> None:
@@ -111,6 +119,13 @@ class Prompts:
         sys.stdin = StandardInput(self)
 
 
+def _make_refusal(asked: str) -> Exception:
+    """What is raised where nobody can be asked: IPython's error, in the words of its kernel that programs look for."""
+    of_ipython = sys.modules.get("IPython.core.error")
+    kind = NotImplementedError if of_ipython is None else of_ipython.StdinNotImplementedError
+    return kind(f"{asked} was called, but this frontend does not support input requests.")
+
+
 class StandardInput(io.TextIOBase):
     """``sys.stdin`` of user code: each line is asked for, with an empty prompt."""
 
@@ -129,7 +144,7 @@ class StandardInput(io.TextIOBase):
             if not self._rest:
                 try:
                     self._rest = self._prompts.read_line("") + "\n"
-                except EOFError:
+                except (EOFError, NotImplementedError):  # the latter where nobody can be asked
                     return ""
             limit = len(self._rest) if size is None or size < 0 else size
             line, self._rest = self._rest[:limit], self._rest[limit:]

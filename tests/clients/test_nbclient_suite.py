@@ -22,10 +22,8 @@ _PEER = {
     "language": "python",
 }
 _DIFFERENT = {
-    "test_disable_stdin": "who asks a client that answers no prompts meets the end of the input, as in any program",
     "test_error_notebook_hook": "a cell that goes down with the kernel has an error that says why",
     "test_kernel_death_during_execution": "the same",
-    "test_run_all_notebooks[Check History in Memory.ipynb-opts15]": "the history is the kernel's journal, not a file",
 }
 """What is meant to end otherwise than with ipykernel, and why."""
 

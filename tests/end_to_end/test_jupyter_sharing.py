@@ -102,9 +102,27 @@ def test_an_answer_goes_to_the_code_that_asked(open_notebook: Open) -> None:
     assert text_of(take_output(client, request)) == "Ann secret\n"
 
 
-def test_code_whose_client_takes_no_prompts_finds_the_end_of_input(open_notebook: Open) -> None:
+def test_code_that_asks_a_client_without_prompts_fares_as_in_ipykernel(open_notebook: Open) -> None:
     client = open_notebook().client
-    request = client.execute("input()", allow_stdin=False)
+    for code, asked in (("input()", "raw_input"), ("__import__('getpass').getpass()", "getpass")):
+        content = take_reply(client, client.execute(code, allow_stdin=False))["content"]
+        assert content["ename"] == "StdinNotImplementedError"
+        assert content["evalue"] == f"{asked} was called, but this frontend does not support input requests."
+    for code in ("breakpoint()", "import pdb; pdb.set_trace()"):
+        content = take_reply(client, client.execute(code, allow_stdin=False))["content"]
+        assert content["ename"] == "StdinNotImplementedError"
+    request = client.execute("import sys; print(repr(sys.stdin.readline()), list(sys.stdin))", allow_stdin=False)
+    assert text_of(take_output(client, request)) == "'' []\n"
+    # As nbclient tells ipykernel: no file of this machine's user is named.
+    request = client.execute("print(get_ipython().history_manager.hist_file)")
+    assert text_of(take_output(client, request)) == ":memory:\n"
+
+
+def test_a_client_can_answer_with_the_end_of_input(open_notebook: Open) -> None:
+    client = open_notebook().client
+    request = client.execute("input()", allow_stdin=True)
+    client.get_stdin_msg(timeout=PATIENCE_S)
+    client.input("\x04")
     assert take_reply(client, request)["content"]["ename"] == "EOFError"
 
 

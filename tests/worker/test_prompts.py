@@ -8,6 +8,7 @@ import queue
 import sys
 import threading
 
+import IPython.core.error
 import pytest
 
 from rpyc_kernel.worker.capture import begin_execution, current_execution, end_execution
@@ -46,6 +47,26 @@ class Desk:
 @pytest.fixture
 def desk():
     return Desk()
+
+
+@pytest.mark.parametrize(("is_password", "asked"), [(False, "raw_input"), (True, "getpass")])
+def test_where_nobody_can_be_asked_the_error_is_that_of_ipython_where_it_is_loaded(
+    desk, monkeypatch, is_password, asked
+):
+    def refuse():
+        token, *_ = desk.asked.get(timeout=TIMEOUT_S)
+        assert desk.prompts.answer(token, None, True)
+
+    names = []
+    for of_ipython in (IPython.core.error, None):
+        monkeypatch.setitem(sys.modules, "IPython.core.error", of_ipython)
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        with pytest.raises(NotImplementedError, match=rf"^{asked} was called, but this frontend does not ") as raised:
+            desk.prompts.read_line("? ", is_password)
+        thread.join()
+        names.append(raised.type.__name__)
+    assert names == ["StdinNotImplementedError", "NotImplementedError"]
 
 
 def test_a_question_is_asked_under_its_execution_and_its_answer_returned(desk):

@@ -273,10 +273,10 @@ class Bridge:
         asked = self._askers.submit(questions.evaluate, self._seat.kernel, cell.expressions)
         asked.add_done_callback(lambda done: self._post(lambda: then({} if done.exception() else done.result())))
 
-    def _answer_prompt(self, execution: int, text: str | None) -> None:
+    def _answer_prompt(self, execution: int, text: str | None, is_refused: bool = False) -> None:
         def answer() -> None:
             try:
-                self._seat.kernel.answer_input(text, execution)
+                self._seat.kernel.answer_input(text, execution, is_refused=is_refused)
             except KernelError as error:
                 _log.info("an answer came too late: %s", error)
 

@@ -10,6 +10,9 @@ from rpyc_kernel.core.contract import Event
 from rpyc_kernel.faces.jupyter.cells import Cell, Cells
 from rpyc_kernel.faces.jupyter.channels import Channels, Request
 
+_END_OF_FILE = "\x04"
+"""What clients send for it, as a terminal does."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -36,10 +39,10 @@ class Prompts:
     Args:
         channels: where to ask.
         cells: whom.
-        answer: passes an answer on; None is end-of-file.
+        answer: passes an answer on, and whether it is that nobody can be asked; None is end-of-file.
     """
 
-    def __init__(self, channels: Channels, cells: Cells, answer: Callable[[int, str | None], None]) -> None:
+    def __init__(self, channels: Channels, cells: Cells, answer: Callable[[int, str | None, bool], None]) -> None:
         self._channels = channels
         self._cells = cells
         self._answer = answer
@@ -51,7 +54,7 @@ class Prompts:
         if cell is None or cell.request is None:
             return
         if not cell.may_ask:
-            self._answer(cell.number, None)
+            self._answer(cell.number, None, True)
             return
         self._waiting[event.token] = Prompt(cell.number, event.prompt, event.password)
         self.look_after()
@@ -68,7 +71,8 @@ class Prompts:
         """A client answers; one that was not asked is not heard."""
         for prompt in self._waiting.values():
             if prompt.asked is not None and prompt.asked.request and prompt.asked.request.identity == reply.identity:
-                self._answer(prompt.execution, str(reply.content.get("value", "")))
+                text = str(reply.content.get("value", ""))
+                self._answer(prompt.execution, None if text == _END_OF_FILE else text, False)
                 return
         _log.info("an answer came that nothing waits for")
 

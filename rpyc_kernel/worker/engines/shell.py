@@ -37,6 +37,9 @@ Tell = Callable[[BaseException, "str | None", bool], None]
 
 _LOOPS = (None, "inline", "asyncio")
 # Nobody can turn the pages of a program that runs in a cell.
+_IN_MEMORY = ":memory:"
+"""Where IPython is to look for its history's file: there is none."""
+
 _NO_PAGERS = {"PAGER": "cat", "GIT_PAGER": "cat"}
 # What ipykernel tells programs, so that they show colours.
 _COLOURS = {"TERM": "xterm-color", "CLICOLOR": "1", "FORCE_COLOR": "1", "CLICOLOR_FORCE": "1"}
@@ -93,7 +96,7 @@ class Shell(InteractiveShell):
 
     def init_history(self) -> None:
         """Keep the last inputs in memory: all of them are in the journal."""
-        self.history_manager = History(shell=self, parent=self, enabled=False)
+        self.history_manager = History(shell=self, parent=self, enabled=False, hist_file=_IN_MEMORY)
         self.history_manager.output_hist = self.values
         self.configurables.append(self.history_manager)
 

@@ -21,6 +21,7 @@ from rpyc.core.stream import SocketStream
 
 from rpyc_kernel.errors import ConnectionLost, RequestError
 from rpyc_kernel.system.originals import select, socket, threading
+from rpyc_kernel.wire import refusal
 from rpyc_kernel.wire.budget import Budget
 from rpyc_kernel.wire.sockets import prepare_socket
 from rpyc_kernel.wire.tls_socket import TlsSocket
@@ -130,7 +131,7 @@ class Channel(rpyc_channel.Channel):
         """Wait for the next frame and return its data.
 
         Raises:
-            ConnectionLost: The connection ended first.
+            ConnectionLost: The connection ended first, or the peer says why it does not serve.
             FrameTooLarge: The peer announced, or packed, more than ``max_frame_bytes``.
         """
         self._is_receiving = True
@@ -139,8 +140,12 @@ class Channel(rpyc_channel.Channel):
         try:
             if self._is_closing:
                 raise ConnectionLost("closed here")
-            length, is_compressed = _HEADER.unpack(self._read(_HEADER_BYTES))
+            header = self._read(_HEADER_BYTES)
+            length, is_compressed = _HEADER.unpack(header)
             if length > self.max_frame_bytes:
+                if header == refusal.MARK:
+                    count = int.from_bytes(self._read(refusal.LENGTH_BYTES), "big")
+                    raise ConnectionLost(self._read(count).decode("utf-8", "replace"))
                 raise FrameTooLarge(
                     f"the peer announced a frame of {length} bytes; the limit is {self.max_frame_bytes}"
                 )

@@ -12,7 +12,7 @@ one number for one class, whether its connections lead to one process or to seve
 from __future__ import annotations
 
 import itertools
-import secrets
+import os
 import weakref
 from types import ModuleType
 from typing import Any, Final
@@ -22,14 +22,14 @@ from rpyc.lib import get_id_pack
 
 from rpyc_kernel.wire.messages import IdPack
 
-_RANDOM_BITS: Final = 40
+_RANDOM_BYTES: Final = 5
 
 
 class Identities:
     """The numbers of the classes whose objects peers have met."""
 
     def __init__(self) -> None:
-        self._count = itertools.count(1 + secrets.randbits(_RANDOM_BITS))
+        self._count = itertools.count(1 + int.from_bytes(os.urandom(_RANDOM_BYTES), "big"))
         # By address, each with a weak reference that tells when the address is free again.
         self._numbers: dict[int, tuple[weakref.ref[type], int, int]] = {}
 

@@ -24,10 +24,11 @@ from rpyc_kernel.system import ring
 from rpyc_kernel.system.originals import json, logging, socket, threading
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.system.stacks import STACK_SIGNAL
+from rpyc_kernel.wire.refusal import refuse
 from rpyc_kernel.worker import debugging, forks, leaving, printing
 from rpyc_kernel.worker.capture import Stream, current_execution, follow_threads
 from rpyc_kernel.worker.comms import Comms
-from rpyc_kernel.worker.control import Control
+from rpyc_kernel.worker.control import Control, describe_briefly
 from rpyc_kernel.worker.debug_server import DebugServer
 from rpyc_kernel.worker.engines import Engine
 from rpyc_kernel.worker.engines.choice import choose_engine
@@ -204,12 +205,17 @@ class _Objects:
 
     def connect(self, descriptor: int) -> None:
         """Serve a client whose socket the hub handed over."""
-        with self._lock:
-            if self._connections is None:
-                from rpyc_kernel.worker.objects import ObjectConnections, Staged
+        try:
+            with self._lock:
+                if self._connections is None:
+                    from rpyc_kernel.worker.objects import ObjectConnections, Staged
 
-                self._staged = Staged()
-                self._connections = ObjectConnections(self._engine.namespace, self._engine.values, self._staged)
+                    self._staged = Staged()
+                    self._connections = ObjectConnections(self._engine.namespace, self._engine.values, self._staged)
+        except Exception as error:
+            # User code has taken RPyC away, or a file of the user's goes before what it needs.
+            refuse(descriptor, f"the worker cannot serve live objects: {describe_briefly(error)}")
+            raise
         self._connections.add(descriptor)
 
     def take_call(self, token: str) -> Any:
@@ -234,11 +240,15 @@ class _Bulk:
 
     def connect(self, descriptor: int) -> None:
         """Serve a client whose socket the hub handed over."""
-        with self._lock:
-            if self._connections is None:
-                from rpyc_kernel.worker.bulk import BulkConnections
+        try:
+            with self._lock:
+                if self._connections is None:
+                    from rpyc_kernel.worker.bulk import BulkConnections
 
-                self._connections = BulkConnections(self._engine.namespace)
+                    self._connections = BulkConnections(self._engine.namespace)
+        except Exception:
+            os.close(descriptor)  # or the client would wait
+            raise
         self._connections.add(descriptor)
 
 

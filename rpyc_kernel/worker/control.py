@@ -189,5 +189,9 @@ def _describe(error: BaseException) -> tuple[str, str]:
     """The name and the message of an error of ours, which the hub raises again."""
     if isinstance(error, KernelError):
         return type(error).__name__, str(error)
-    message = f": {error}" if is_trusted(type(error)) else ""  # one of the user's could run anything
-    return WorkerBusy.__name__, f"the worker could not answer: {type_name(error)}{message}"
+    return WorkerBusy.__name__, f"the worker could not answer: {describe_briefly(error)}"
+
+
+def describe_briefly(error: BaseException) -> str:
+    """What it is and says; nothing but the class of one of the user's, which could run anything."""
+    return type_name(error) + (f": {error}" if is_trusted(type(error)) else "")

@@ -153,6 +153,29 @@ def test_isinstance_knows_remote_and_builtin_classes(prepared):
     assert isinstance(prepared.eval("{}"), dict)
 
 
+def test_a_worker_that_cannot_load_what_serves_its_objects_says_so_at_once(kernel):
+    with rpyc_kernel.start("beside", engine="plain", timeout=DEADLINE_S) as broken:
+        modules = ["rpyc_kernel.worker.objects", "rpyc_kernel.worker.bulk"]
+        broken.execute(f"import sys; sys.modules.update(dict.fromkeys({modules}))", timeout=DEADLINE_S)
+        reason = (
+            "the worker cannot serve live objects: ModuleNotFoundError: import of rpyc_kernel.worker.objects halted"
+        )
+        for ask in (
+            lambda: broken.eval("6 * 7"),
+            lambda: broken.objects.builtins,
+            lambda: broken.namespace["x"],
+            lambda: broken.execute("object()", timeout=DEADLINE_S).value,
+        ):
+            with pytest.raises(ConnectionLost, match=reason):
+                ask()
+        with pytest.raises(ConnectionLost):
+            broken.pull("6 * 7")
+        for name in modules:
+            broken.execute(f"del sys.modules[{name!r}]", timeout=DEADLINE_S)
+        assert broken.eval("6 * 7") == broken.pull("6 * 7") == 42
+        broken.shutdown(timeout=DEADLINE_S)
+
+
 def test_isinstance_of_two_clients_and_of_two_kernels(prepared):
     with rpyc_kernel.connect(prepared.name, timeout=DEADLINE_S) as beside:
         beside.eval("(gate, point)")  # it has met other classes first

@@ -119,6 +119,44 @@ def test_a_slider_shows_and_moves(open_notebook: Open) -> None:
     assert text_of(take_output(client, client.execute("print(slider.value)"))) == "7\n"
 
 
+_INTERACT = """
+import ipywidgets
+slider = ipywidgets.IntSlider(value=3, max=10)
+def show(x):
+    print('shows', x)
+    return 10 // (x - 9)
+show = ipywidgets.interact(show, x=slider)
+print(slider.model_id, show.widget.out.model_id)
+"""
+
+
+def test_what_interact_calls_shows_in_its_output_all_that_it_prints_returns_and_raises(open_notebook: Open) -> None:
+    client = open_notebook().client
+    request = client.execute(_INTERACT)
+    begun, models = text_of(take_output(client, request)).splitlines()
+    moved, captured = models.split()
+    assert begun == "shows 3"
+    for value, kind, told in ((4, "display_data", "-2"), (9, "error", "integer division or modulo by zero")):
+        update = {"method": "update", "state": {"value": value}, "buffer_paths": []}
+        request = _send(client, "comm_msg", {"comm_id": moved, "data": update})
+        shown = take_output(client, request)
+        captures = [
+            index
+            for index, message in enumerate(shown)
+            if message["msg_type"] == "comm_msg"
+            and message["content"]["comm_id"] == captured
+            and "msg_id" in message["content"]["data"]["state"]
+        ]
+        # A page gives to the widget what comes for this message between the two.
+        states = [shown[index]["content"]["data"]["state"]["msg_id"] for index in captures]
+        assert states == [request, ""]
+        within = shown[captures[0] : captures[1]]
+        assert text_of(within) == f"shows {value}\n"
+        content = _find(kind, within)["content"]
+        assert (content["evalue"] if kind == "error" else content["data"]["text/plain"]) == told
+    assert take_reply(client, client.execute("slider.value"))["content"]["status"] == "ok"
+
+
 def test_a_client_that_comes_later_learns_the_state_of_widgets(open_notebook: Open) -> None:
     notebook = open_notebook()
     take_reply(notebook.client, notebook.client.execute(_SLIDER))

@@ -86,6 +86,37 @@ def test_the_spec_that_comes_with_the_package_is_the_one_that_is_made() -> None:
     assert json.loads(shipped.read_text()) == make_spec(python="python")
 
 
+def test_the_environment_that_the_scripts_prepare_has_the_spec(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("JUPYTER_DATA_DIR", "JUPYTER_PATH"):
+        monkeypatch.delenv(variable, raising=False)
+    found = Path(sys.prefix, "share", "jupyter", "kernels", "rpyc_kernel")
+    assert Path(KernelSpecManager().get_kernel_spec("rpyc_kernel").resource_dir) == found
+    assert json.loads((found / "kernel.json").read_text())["argv"][1:] == make_spec()["argv"][1:]
+
+
+_INTERPRETER = """\
+#!/bin/sh
+echo "$*" >>"$(dirname "$0")/asked"
+case "$*" in *"import jupyter_client"*) exit {status} ;; esac
+"""
+"""Something that is asked like an interpreter, and notes for what."""
+
+
+@pytest.mark.parametrize("has_jupyter", [True, False])
+def test_the_scripts_add_the_spec_which_an_editable_install_leaves_out(tmp_path: Path, has_jupyter: bool) -> None:
+    python = tmp_path / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(_INTERPRETER.format(status=0 if has_jupyter else 1))
+    python.chmod(0o755)
+    script = f"source {ROOT}/scripts/_environment.sh && venv={tmp_path}/venv && build_environment jupyter"
+    subprocess.run(["bash", "-euc", script], check=True, capture_output=True, timeout=PATIENCE_S)
+    asked = (python.parent / "asked").read_text().splitlines()
+    installing = next(index for index, words in enumerate(asked) if "--editable" in words)
+    assert asked[installing].endswith(f"--editable {ROOT}[jupyter]")
+    added = f"-m rpyc_kernel jupyter install --prefix {tmp_path}/venv"
+    assert (added in asked[installing + 1 :]) is has_jupyter
+
+
 def test_running_kernels_are_offered_and_those_that_have_ended_are_not(data: Path) -> None:
     with rpyc_kernel.start("demo", timeout=PATIENCE_S) as kernel:
         manager = LiveKernelSpecManager()

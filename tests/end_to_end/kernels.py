@@ -16,6 +16,7 @@ import rpyc_kernel
 from rpyc_kernel import KernelClient, KernelError
 from tests.end_to_end.clients import PATIENCE_S
 from tests.support.folders import Folders, end_processes, temporary_folders
+from tests.support.waiting import wait_until
 
 TIDY_S = 10.0
 """How long a kernel may take to be tidied up, seconds; else the next test has a new one."""
@@ -126,6 +127,16 @@ def kernel(engine: str, folders: Folders, shared_kernel: SharedKernel | None) ->
     """A client of a kernel named 'demo'."""
     with open_kernel(engine, shared_kernel) as client:
         yield client
+
+
+@pytest.fixture
+def demo(folders: Folders, shared_kernel: SharedKernel | None) -> None:
+    """A kernel named 'demo', whose worker is ready."""
+    if shared_kernel is None:
+        with rpyc_kernel.start("demo", timeout=PATIENCE_S) as client:
+            wait_until(lambda: client.status()["state"] == "idle", PATIENCE_S, "the worker")
+    else:
+        shared_kernel.make_ready()
 
 
 @contextmanager

@@ -99,6 +99,9 @@ class Terminal:
         self.raw = b""
         self._screen = _Emulator(columns, rows, self.child.send)
         self._stream = pyte.ByteStream(self._screen)
+        # To make lines of a screen takes long, and whoever waits looks at them again and again.
+        self._display: list[str] | None = None
+        self._lines: list[str] | None = None
 
     # ------------------------------------------------------------------ what a person does
 
@@ -123,6 +126,7 @@ class Terminal:
     def resize(self, rows: int, columns: int) -> None:
         """Change the size of the window."""
         self._screen.resize(rows, columns)
+        self._display = self._lines = None
         self.child.setwinsize(rows, columns)
 
     def kill(self) -> None:
@@ -135,13 +139,23 @@ class Terminal:
     @property
     def lines(self) -> list[str]:
         """Everything from the first line that scrolled away to the last on the screen."""
-        past = ["".join(row[column].data for column in range(self._screen.columns)) for row in self._screen.history.top]
-        return [line.rstrip() for line in [*past, *self._screen.display[: self._bar_row]]]
+        if self._lines is None:
+            columns = range(self._screen.columns)
+            past = ["".join(row[column].data for column in columns) for row in self._screen.history.top]
+            self._lines = [line.rstrip() for line in [*past, *self.display[: self._bar_row]]]
+        return self._lines
+
+    @property
+    def display(self) -> list[str]:
+        """What is on the screen, all of it."""
+        if self._display is None:
+            self._display = list(self._screen.display)
+        return self._display
 
     @property
     def bar(self) -> str:
         """What stands below the prompt: the hint, if there is one, and the bar."""
-        return "\n".join(line.rstrip() for line in self._screen.display[self._bar_row :]).rstrip()
+        return "\n".join(line.rstrip() for line in self.display[self._bar_row :]).rstrip()
 
     @property
     def _bar_row(self) -> int:
@@ -157,7 +171,7 @@ class Terminal:
     @property
     def cursor_line(self) -> str:
         """The line the cursor is in."""
-        return self._screen.display[self._screen.cursor.y].rstrip()
+        return self.display[self._screen.cursor.y].rstrip()
 
     @property
     def _row(self) -> int:
@@ -186,7 +200,7 @@ class Terminal:
 
     @property
     def lines_below_cursor(self) -> str:
-        return "".join(self._screen.display[self._screen.cursor.y + 1 : self._bar_row]).strip()
+        return "".join(self.display[self._screen.cursor.y + 1 : self._bar_row]).strip()
 
     def wait_for_end(self) -> int:
         """Wait until the program has ended, and return its exit status; that of a signal is negative."""
@@ -216,6 +230,7 @@ class Terminal:
             data = os.read(self.child.child_fd, 1 << 16)
             self.raw += data
             self._stream.feed(data)
+            self._display = self._lines = None
 
     def close(self) -> None:
         """Leave nothing behind of it."""

@@ -20,7 +20,7 @@ from tests.support.processes import list_processes
 from tests.support.waiting import wait_until
 
 # forkpty() is safe here: what it starts is replaced by the command at once.
-pytestmark = pytest.mark.filterwarnings("ignore:.*forkpty.*:DeprecationWarning")
+pytestmark = [pytest.mark.shares_kernel, pytest.mark.filterwarnings("ignore:.*forkpty.*:DeprecationWarning")]
 
 BLOCK = "print('begun', flush=True); __import__('threading').Event().wait(300)"
 STUBBORN = """\
@@ -36,10 +36,8 @@ while time.monotonic() < end:
 
 
 @pytest.fixture
-def demo(folders: Folders) -> None:
-    """A kernel named 'demo', whose worker is ready."""
-    with rpyc_kernel.start("demo", timeout=PATIENCE_S) as kernel:
-        wait_until(lambda: kernel.status()["state"] == "idle", PATIENCE_S, "the worker")
+def demo(demo: None) -> None:
+    """A kernel named 'demo', whose worker is ready, and which nobody is in."""
     wait_until_all_have_left()
 
 
@@ -107,6 +105,7 @@ def wait_until_running(execution: int) -> None:
 # ---------------------------------------------------------------------- start, list, stop
 
 
+@pytest.mark.own_kernel
 def test_a_kernel_is_started_listed_and_stopped(folders: Folders):
     started = run_command("start", "demo", "--json")
     assert started.returncode == 0, started.stderr
@@ -120,12 +119,14 @@ def test_a_kernel_is_started_listed_and_stopped(folders: Folders):
     wait_until(lambda: is_gone(answer["hub_pid"]) and is_gone(answer["worker_pid"]), PATIENCE_S, "their end")
 
 
+@pytest.mark.own_kernel
 def test_a_stopped_kernel_can_be_started_again_at_once(demo: None):
     for _ in range(2):
         assert run_command("stop", "demo").returncode == 0
         assert run_command("start", "demo").returncode == 0
 
 
+@pytest.mark.own_kernel
 def test_starting_a_running_kernel_is_refused_and_changes_nothing(demo: None):
     before = read_status()
     again = run_command("start", "demo")
@@ -135,18 +136,21 @@ def test_starting_a_running_kernel_is_refused_and_changes_nothing(demo: None):
     assert read_status()["worker_pid"] == before["worker_pid"]
 
 
+@pytest.mark.own_kernel
 def test_of_two_that_start_the_same_kernel_at_once_one_does(folders: Folders, start_command: StartCommand):
     ends = [command.wait() for command in [start_command("start", "demo") for _ in range(3)]]
     assert sorted(status for status, _, _ in ends) == [0, 2, 2]
     assert read_status()["generation"] == 1
 
 
+@pytest.mark.own_kernel
 def test_environment_and_folder_of_the_worker_can_be_given(folders: Folders, tmp_path: Path):
     run_command("start", "demo", "--cwd", str(tmp_path), "--env", "COLOUR=blue=green")
     result = run_command("exec", "demo", "import os; print(os.getcwd(), os.environ['COLOUR'])")
     assert result.stdout == f"{tmp_path} blue=green\n"
 
 
+@pytest.mark.own_kernel
 def test_a_worker_that_cannot_start_is_reported_and_leaves_nothing(folders: Folders):
     result = run_command("start", "demo", "--env", "PYTHONHOME=/nowhere")
     assert result.returncode == 1
@@ -156,6 +160,7 @@ def test_a_worker_that_cannot_start_is_reported_and_leaves_nothing(folders: Fold
     assert list_states() == {}
 
 
+@pytest.mark.own_kernel
 def test_a_worker_whose_hub_died_is_listed_and_taken_up_again(demo: None):
     execute("x = 42")
     before = read_status()
@@ -169,6 +174,7 @@ def test_a_worker_whose_hub_died_is_listed_and_taken_up_again(demo: None):
     assert read_status()["worker_pid"] == before["worker_pid"]
 
 
+@pytest.mark.own_kernel
 def test_a_worker_whose_hub_died_can_be_stopped(demo: None):
     before = read_status()
     os.kill(before["hub_pid"], signal.SIGKILL)
@@ -180,6 +186,7 @@ def test_a_worker_whose_hub_died_can_be_stopped(demo: None):
     assert run_command("stop", "demo").returncode == 3
 
 
+@pytest.mark.own_kernel
 def test_a_restarted_kernel_has_an_empty_namespace(demo: None):
     execute("x = 42")
     assert json.loads(run_command("restart", "demo", "--json").stdout) == {"generation": 2}
@@ -198,6 +205,7 @@ def test_exec_joins_its_pieces_of_code(demo: None):
     assert run_command("exec", "demo", "for i in range(2):", "    print(i)").stdout == "0\n1\n"
 
 
+@pytest.mark.own_kernel
 def test_code_may_begin_with_a_dash_behind_two(demo: None):
     assert run_command("exec", "demo", "--", "-42").stdout == "-42\n"
 
@@ -262,6 +270,7 @@ def test_a_file_answers_as_a_pipe_does(demo: None, tmp_path: Path):
     assert result.stdout == "'from a file'\n"
 
 
+@pytest.mark.own_kernel
 def test_output_comes_at_once_and_an_interrupt_from_elsewhere_ends_it(demo: None, start_command: StartCommand):
     running = start_command("exec", "demo", BLOCK)
     assert running.read_line() == "begun"
@@ -278,6 +287,7 @@ def test_an_unfinished_line_comes_at_once_too(demo: None, start_command: StartCo
     assert running.read_line() == "name? Ada"
 
 
+@pytest.mark.own_kernel
 def test_a_termination_of_the_client_leaves_the_code_running(demo: None, start_command: StartCommand):
     running = start_command("exec", "demo", BLOCK)
     running.read_line()
@@ -286,6 +296,7 @@ def test_a_termination_of_the_client_leaves_the_code_running(demo: None, start_c
     assert read_status()["running"]["execution"] == 1
 
 
+@pytest.mark.own_kernel
 def test_losing_the_hub_is_status_3(demo: None, start_command: StartCommand):
     running = start_command("exec", "demo", BLOCK)
     running.read_line()
@@ -296,6 +307,7 @@ def test_losing_the_hub_is_status_3(demo: None, start_command: StartCommand):
     assert "Traceback" not in err
 
 
+@pytest.mark.own_kernel
 def test_the_death_of_the_worker_is_told_with_its_last_stack(demo: None):
     result = run_command("exec", "demo", "import ctypes", "ctypes.string_at(0)")
     assert result.returncode == 1
@@ -303,12 +315,14 @@ def test_the_death_of_the_worker_is_told_with_its_last_stack(demo: None):
     assert 'File "<In 1>", line 2' in result.stderr
 
 
+@pytest.mark.own_kernel
 def test_a_program_reads_events_as_json_lines(demo: None):
     result = run_command("exec", "demo", "--json", "print('out'); 42")
     kinds = [json.loads(line)["kind"] for line in result.stdout.splitlines()]
     assert kinds == ["queued", "started", "stream", "result", "finished"]
 
 
+@pytest.mark.own_kernel
 def test_detached_code_is_only_queued(demo: None):
     run_command("exec", "demo", "--detach", BLOCK)
     second = run_command("exec", "demo", "--detach", "--json", "print('second')")
@@ -331,6 +345,7 @@ def test_a_reader_that_has_had_enough_is_no_error(demo: None, start_command: Sta
     assert (status, err) == (141, "")
 
 
+@pytest.mark.own_kernel
 def test_a_log_cut_short_is_no_error(demo: None, start_command: StartCommand):
     run_command("exec", "demo", "for i in range(100_000): print(i)")
     log = start_command("log", "demo")
@@ -362,6 +377,7 @@ def test_ctrl_c_interrupts_what_exec_runs(demo: None, open_terminal: OpenTermina
     assert read_status()["state"] == "idle"
 
 
+@pytest.mark.own_kernel
 def test_a_second_ctrl_c_leaves_the_code_running_and_says_so(demo: None, open_terminal: OpenTerminal):
     terminal = open_terminal("exec", "demo", STUBBORN)
     terminal.wait_for("^begun")
@@ -373,6 +389,7 @@ def test_a_second_ctrl_c_leaves_the_code_running_and_says_so(demo: None, open_te
     assert read_status()["running"]["execution"] == 1
 
 
+@pytest.mark.own_kernel
 def test_ctrl_c_takes_back_code_that_has_not_begun(demo: None, open_terminal: OpenTerminal):
     submit(BLOCK)
     terminal = open_terminal("exec", "demo", "print('never')")
@@ -426,6 +443,7 @@ def test_code_can_be_typed(demo: None, open_terminal: OpenTerminal):
 # ---------------------------------------------------------------------- looking
 
 
+@pytest.mark.own_kernel
 def test_status_variables_and_stacks_answer_while_the_kernel_is_busy(demo: None):
     execute("answer = 42")
     submit(BLOCK)
@@ -444,6 +462,7 @@ def test_status_variables_and_stacks_answer_while_the_kernel_is_busy(demo: None)
     assert 'File "<In 2>", line 1' in json.loads(run_command("stack", "demo", "--json").stdout)["stack"]
 
 
+@pytest.mark.own_kernel
 def test_who_only_looks_is_not_announced(demo: None):
     before = read_log()
     for command in ("status", "vars", "stack", "log", "history"):
@@ -451,6 +470,7 @@ def test_who_only_looks_is_not_announced(demo: None):
     assert read_log() == before
 
 
+@pytest.mark.own_kernel
 def test_the_log_shows_what_happened_with_number_time_and_author(demo: None):
     execute("print('one')\nprint('two')")
     lines = run_command("log", "demo").stdout.splitlines()
@@ -463,6 +483,7 @@ def test_the_log_shows_what_happened_with_number_time_and_author(demo: None):
     assert any(line.endswith("] two") for line in lines)
 
 
+@pytest.mark.own_kernel
 def test_what_was_run_can_be_searched_in_a_kernel_that_runs_and_when_it_is_stopped(demo: None):
     execute("x = 1")
     execute("y = 2")
@@ -473,6 +494,7 @@ def test_what_was_run_can_be_searched_in_a_kernel_that_runs_and_when_it_is_stopp
     assert run_command("history", "demo", "--json", "y =").stdout == shown
 
 
+@pytest.mark.own_kernel
 def test_the_log_can_begin_late(demo: None):
     execute("print('first')")
     last = read_log()[-1].seq
@@ -483,6 +505,7 @@ def test_the_log_can_begin_late(demo: None):
     assert [event["text"] for event in later if event["kind"] == "stream"] == ["second\n"]
 
 
+@pytest.mark.own_kernel
 def test_a_log_is_replayed_as_it_looked(demo: None):
     run_command("exec", "demo", "print('first', flush=True); print('second')")
     result = run_command("log", "demo", "--replay", "--speed", "1e9")
@@ -490,6 +513,7 @@ def test_a_log_is_replayed_as_it_looked(demo: None):
     assert run_command("log", "demo", "--replay", "--speed", "0").returncode == 2
 
 
+@pytest.mark.own_kernel
 def test_a_followed_log_goes_on_until_the_kernel_stops(demo: None, start_command: StartCommand):
     last = read_log()[-1].seq
     log = start_command("log", "demo", "--follow", "--json", "--since", str(last))
@@ -503,6 +527,7 @@ def test_a_followed_log_goes_on_until_the_kernel_stops(demo: None, start_command
     assert json.loads(rest.splitlines()[-1])["kind"] == "hub_stopped"
 
 
+@pytest.mark.own_kernel
 def test_ctrl_c_ends_a_followed_log(demo: None, open_terminal: OpenTerminal):
     execute("print('shown')")
     terminal = open_terminal("log", "demo", "-f", NO_COLOR="1")
@@ -512,6 +537,7 @@ def test_ctrl_c_ends_a_followed_log(demo: None, open_terminal: OpenTerminal):
     assert "Traceback" not in terminal.text
 
 
+@pytest.mark.own_kernel
 def test_what_others_printed_cannot_speak_to_the_terminal_that_shows_the_log(demo: None, open_terminal: OpenTerminal):
     execute(r"print('a\x1b[2J\x1b]0;owned\x07b')")
     terminal = open_terminal("log", "demo", NO_COLOR="1")
@@ -524,18 +550,21 @@ def test_what_others_printed_cannot_speak_to_the_terminal_that_shows_the_log(dem
 # ---------------------------------------------------------------------- interrupt, cancel
 
 
+@pytest.mark.own_kernel
 def test_interrupting_an_idle_kernel_says_that_nothing_runs(demo: None):
     result = run_command("interrupt", "demo")
     assert (result.returncode, result.stdout) == (0, "nothing is running\n")
     assert json.loads(run_command("interrupt", "demo", "--json").stdout)["status"] == "not-running"
 
 
+@pytest.mark.own_kernel
 def test_interrupting_what_has_finished_says_so(demo: None):
     execute("1")
     result = run_command("interrupt", "demo", "1")
     assert (result.returncode, result.stdout) == (0, "execution 1 is not running\n")
 
 
+@pytest.mark.own_kernel
 def test_interrupting_what_is_queued_is_refused_with_advice(demo: None):
     submit(BLOCK)
     submit("2")
@@ -545,6 +574,7 @@ def test_interrupting_what_is_queued_is_refused_with_advice(demo: None):
     assert read_status()["running"]["execution"] == 1
 
 
+@pytest.mark.own_kernel
 @pytest.mark.parametrize("command", ["interrupt", "cancel"])
 def test_an_execution_that_never_was_is_wrong_usage(demo: None, command: str):
     result = run_command(command, "demo", "99")
@@ -552,6 +582,7 @@ def test_an_execution_that_never_was_is_wrong_usage(demo: None, command: str):
     assert "there is no execution 99" in result.stderr
 
 
+@pytest.mark.own_kernel
 def test_cancelling_what_runs_is_refused_with_advice(demo: None):
     submit(BLOCK)
     wait_until_running(1)
@@ -560,6 +591,7 @@ def test_cancelling_what_runs_is_refused_with_advice(demo: None):
     assert "execution 1 is running; interrupt it instead" in result.stderr
 
 
+@pytest.mark.own_kernel
 def test_code_that_ignores_the_interrupt_is_shown_where_it_is_and_can_be_terminated(demo: None):
     submit(STUBBORN)
     wait_until_printed("begun\n")

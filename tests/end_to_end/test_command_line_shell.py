@@ -11,14 +11,8 @@ import rpyc_kernel
 from tests.end_to_end.commands import run_command
 from tests.end_to_end.terminals import COMMAND, PATIENCE_S, ROOT
 from tests.support.folders import Folders
-from tests.support.waiting import wait_until
 
-
-@pytest.fixture
-def demo(folders: Folders) -> None:
-    """A kernel named 'demo', whose worker is ready."""
-    with rpyc_kernel.start("demo", timeout=PATIENCE_S) as kernel:
-        wait_until(lambda: kernel.status()["state"] == "idle", PATIENCE_S, "the worker")
+pytestmark = pytest.mark.shares_kernel
 
 
 def run_in_shell(line: str) -> subprocess.CompletedProcess[bytes]:

@@ -13,6 +13,8 @@ from rpyc_kernel import KernelClient
 from tests.end_to_end.commands import run_command
 from tests.end_to_end.terminals import OpenTerminal
 
+pytestmark = pytest.mark.shares_kernel
+
 DEADLINE_S = 60
 PREPARE = """
 import numpy, pandas

@@ -50,13 +50,21 @@ class Looking:
 
     # ------------------------------------------------------------------ code
 
-    def complete(self, code: str, cursor: int | None = None, *, timeout: float = _TIMEOUT_S) -> Completions:
+    def complete(
+        self, code: str, cursor: int | None = None, *, execution: int | None = None, timeout: float = _TIMEOUT_S
+    ) -> Completions:
         """Immediate. Return what could stand at ``cursor``, which is the end of the code if None.
 
         What is there comes first; what the source alone promises is added if it can be read in a fifth of a second.
+
+        Args:
+            code: the source, or what is typed at a prompt.
+            cursor: in characters.
+            execution: whose prompt it is: a debugger's has its commands, and the variables of where it stands.
+            timeout: in seconds.
         """
         found: Completions = self._ask_worker(
-            "complete", code, cursor, read=partial(read_found, Completions), timeout_s=timeout
+            "complete", code, cursor, execution, read=partial(read_found, Completions), timeout_s=timeout
         )
         return found
 

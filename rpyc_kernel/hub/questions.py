@@ -35,9 +35,9 @@ class Questions(CheckedService):
 
     # ------------------------------------------------------------------ code
 
-    def exposed_complete(self, code: Code, cursor: int | None = None) -> Future[Any]:
-        """What could stand at ``cursor`` (its end if None): `Completions`."""
-        return self._ask_worker("complete", code, _place(code, cursor))
+    def exposed_complete(self, code: Code, cursor: int | None = None, execution: int | None = None) -> Future[Any]:
+        """What could stand at ``cursor`` (its end if None), of code or of what answers an execution: `Completions`."""
+        return self._ask_worker("complete", code, _place(code, cursor), execution)
 
     def exposed_signatures(self, code: Code, cursor: int | None = None) -> Future[Any]:
         """How what is called at ``cursor`` (its end if None) wants to be called: some `Signature`."""

@@ -13,7 +13,16 @@ import sys
 from types import FrameType, TracebackType
 from typing import Any
 
+from rpyc_kernel.worker.capture import current_execution, printing_execution
 from rpyc_kernel.worker.user_frames import enters_user_code, is_entrance, is_hidden, is_within_user_code
+
+_standing: dict[int, Any] = {}
+"""The debugger at its prompt, by the execution that it holds."""
+
+
+def find_standing(execution: int) -> Any:
+    """The debugger that holds an execution at its prompt, None if there is none."""
+    return _standing.get(execution)
 
 
 def _fit(base: Any) -> Any:
@@ -29,11 +38,18 @@ def _fit(base: Any) -> Any:
             self.nosigint = True
 
         def _cmdloop(self) -> None:
+            execution = current_execution.get() or printing_execution()
+            outer, _standing[execution] = _standing.get(execution), self
             try:
                 self.cmdloop()
             except KeyboardInterrupt:
                 self._was_interrupted = True
                 raise
+            finally:
+                if outer is None:
+                    del _standing[execution]
+                else:  # it was started at that one's prompt
+                    _standing[execution] = outer
 
         def interaction(self, *arguments: Any, **keywords: Any) -> None:
             """Ask for commands; an interrupt goes on, which IPython's takes for its own."""

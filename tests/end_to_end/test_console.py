@@ -531,6 +531,26 @@ def test_a_question_stands_behind_what_was_printed_before_it(bob: Terminal):
     bob.wait_for("^Your name: Ada$")
 
 
+def test_a_debuggers_prompt_completes_where_it_stands_and_other_questions_nothing(bob: Terminal):
+    bob.enter("def f(colour_of_all): breakpoint(); return 1")
+    bob.enter("")
+    bob.enter("f('red')")
+    bob.wait_for_prompt("(Pdb)")
+    bob.type("p colour_o" + TAB)
+    bob.wait_for_prompt("(Pdb) p colour_of_all")
+    bob.type(ENTER)
+    bob.wait_for("^'red'$")
+    bob.wait_for_prompt("(Pdb)")
+    bob.type("continu" + TAB)
+    bob.wait_for_prompt("(Pdb) continue")
+    bob.type(ENTER)
+    bob.wait_for("^1$")
+    bob.enter("input('Name: ')")
+    bob.wait_for_prompt("Name:")
+    bob.type("impor" + TAB + "!" + ENTER)
+    bob.wait_for("^'impor!'$")
+
+
 def test_a_password_is_not_shown(bob: Terminal):
     bob.enter("import getpass; secret = getpass.getpass()")
     bob.wait_for_prompt("Password:")

@@ -10,6 +10,8 @@ import pytest
 
 from rpyc_kernel.core.contract import Kind, Outcome
 from rpyc_kernel.worker import debugging, user_frames
+from rpyc_kernel.worker.capture import current_execution
+from rpyc_kernel.worker.looking.answering import complete_answer
 
 
 class Debugged:
@@ -32,6 +34,8 @@ class Debugged:
             command = next(left, "c")
             if isinstance(command, str):
                 return command
+            if callable(command) and not isinstance(command, type):
+                return command()
             raise command  # a class, for each its own exception
 
         self._monkeypatch.setattr(builtins, "input", answer)
@@ -99,3 +103,55 @@ def test_a_failure_is_looked_into_afterwards_at_the_prompts_of_the_session(debug
     assert debugged_shell.run("%pdb off") == Outcome.OK
     assert debugged_shell.run("%debug", "q") == Outcome.OK
     assert "None" not in capsys.readouterr().out
+
+
+LOCALS = "def outer(colour, size):\n    here = 1\n    breakpoint()\n    return here\nouter('red', [3])"
+
+
+class Asking:
+    """Somebody who presses Tab at a prompt, and then enters a command."""
+
+    def __init__(self, *texts, then="c"):
+        self.texts, self.then = texts, then
+        self.found = {}
+
+    def __call__(self):
+        self.found = {text: complete_answer(current_execution.get(), text, len(text)) for text in self.texts}
+        return self.then
+
+    def matches(self, text):
+        return list(self.found[text].matches)
+
+
+def test_a_debuggers_commands_and_the_variables_of_where_it_stands_can_be_completed(debugged):
+    debugged.session.engine.namespace["helper"] = len
+    asking = Asking("con", "he", "p col", "p size.ap", "!si", "nothing_like_this")
+    assert debugged.run(LOCALS, asking) == Outcome.OK
+    assert {"condition", "cont", "continue"} <= set(asking.matches("con"))
+    assert {"here", "help", "helper"} <= set(asking.matches("he"))
+    assert asking.matches("p col") == ["colour"]
+    assert asking.matches("p size.ap") == ["append"]
+    assert asking.matches("!si") == ["size"]
+    assert asking.matches("nothing_like_this") == []
+    kinds = {item.text: item.kind for item in asking.found["he"].items}
+    assert (kinds["help"], kinds["here"]) == ("command", "instance")
+
+
+def test_the_variables_are_those_of_the_frame_that_was_chosen(debugged):
+    below, above = Asking("p her", then="up"), Asking("p her")
+    debugged.run(LOCALS, below, above)
+    assert (below.matches("p her"), above.matches("p her")) == (["here"], [])
+
+
+def test_to_complete_takes_nothing_back_that_was_assigned_at_the_prompt(debugged):
+    asking = Asking("p her")
+    debugged.run(LOCALS, "here = 5", asking)
+    assert asking.matches("p her") == ["here"]
+    assert debugged.session.last(Kind.RESULT)["data"]["text/plain"] == "5"
+
+
+def test_nothing_is_completed_where_no_debugger_asks(debugged):
+    asking = Asking("he")
+    debugged.run("here = 1\ninput()", asking)
+    assert asking.matches("he") == []
+    assert debugging._standing == {}

@@ -26,6 +26,7 @@ class KernelCompleter(Completer):
         get_kernel: whose namespace.
         commands: the console's own, each beginning with %.
         show_waiting: told whether the user waits for more.
+        execution: whose prompt is answered, None where code is typed.
     """
 
     def __init__(
@@ -33,10 +34,16 @@ class KernelCompleter(Completer):
         get_kernel: Callable[[], KernelClient],
         commands: Iterable[str],
         show_waiting: Callable[[bool], object],
+        execution: int | None = None,
     ) -> None:
         self._get_kernel = get_kernel
         self._commands = sorted(commands)
         self._show_waiting = show_waiting
+        self._execution = execution
+
+    def for_answers(self, execution: int) -> KernelCompleter:
+        """The same for what an execution asks."""
+        return KernelCompleter(self._get_kernel, (), self._show_waiting, execution)
 
     async def get_completions_async(
         self, document: Document, complete_event: CompleteEvent
@@ -68,7 +75,9 @@ class KernelCompleter(Completer):
 
     def _ask(self, document: Document) -> Completions | None:
         try:
-            return self._get_kernel().complete(document.text, document.cursor_position, timeout=_TIMEOUT_S)
+            return self._get_kernel().complete(
+                document.text, document.cursor_position, execution=self._execution, timeout=_TIMEOUT_S
+            )
         except (KernelError, TimeoutError):
             return None
 

@@ -84,7 +84,9 @@ class Foreground:
         text: str | None = None
         self._asked = question
         try:
-            text = await self._console.screen.ask(question.prompt, is_password=question.password)
+            text = await self._console.screen.ask(
+                question.prompt, is_password=question.password, execution=question.execution
+            )
         except EOFError:
             pass
         except Interrupted:

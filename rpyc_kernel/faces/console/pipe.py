@@ -68,7 +68,7 @@ class Pipe:
         """See `Screen`."""
         return await self._read(self._read_lines())
 
-    async def ask(self, question: str, *, is_password: bool = False) -> str:
+    async def ask(self, question: str, *, is_password: bool = False, execution: int | None = None) -> str:
         """See `Screen`."""
         prompt = question if self.is_interactive else ""
         return await self._read(self._input.read_line(prompt, is_hidden=is_password))

@@ -58,8 +58,13 @@ class Screen(Protocol):
             Withdrawn: `withdraw` was called.
         """
 
-    async def ask(self, question: str, *, is_password: bool = False) -> str:
+    async def ask(self, question: str, *, is_password: bool = False, execution: int | None = None) -> str:
         """Read one line, after a question.
+
+        Args:
+            question: stands before it.
+            is_password: hide what is typed.
+            execution: asks, for a screen that completes what could be the answer.
 
         Raises:
             EOFError: the user has no answer.

@@ -16,7 +16,6 @@ from typing import Any
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import Application, run_in_terminal
 from prompt_toolkit.application.current import set_app
-from prompt_toolkit.completion import Completer
 from prompt_toolkit.formatted_text import ANSI, StyleAndTextTuples, to_formatted_text
 from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.lexers import PygmentsLexer
@@ -25,6 +24,7 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 from pygments.lexers.python import PythonLexer
 
 from rpyc_kernel.faces.console.bar import Bar
+from rpyc_kernel.faces.console.completion import KernelCompleter
 from rpyc_kernel.faces.console.control_characters import tame
 from rpyc_kernel.faces.console.hints import Hints
 from rpyc_kernel.faces.console.keys import make_code_keys, make_common_keys
@@ -66,7 +66,7 @@ class Terminal:
     def __init__(
         self,
         find_indent: Callable[[str], str | None],
-        completer: Completer,
+        completer: KernelCompleter,
         hints: Hints,
         bar: Bar,
         *,
@@ -75,6 +75,7 @@ class Terminal:
     ) -> None:
         self.is_interactive = True
         self.is_colourful = is_colourful
+        self._completer = completer
         self._hints = hints
         self._bar = bar
         self._proposed = ""
@@ -105,6 +106,7 @@ class Terminal:
         self._question = ""
         self._asker: PromptSession[str] = PromptSession(
             message=lambda: self._with_unfinished(self._question),
+            complete_while_typing=False,
             color_depth=depth,
             key_bindings=make_common_keys(suspend),
             output=output,
@@ -243,8 +245,10 @@ class Terminal:
                 return ""  # the line is given up, as in every shell
             raise
 
-    async def ask(self, question: str, *, is_password: bool = False) -> str:
+    async def ask(self, question: str, *, is_password: bool = False, execution: int | None = None) -> str:
         """See `Screen`."""
+        completes = not is_password and execution is not None
+        self._asker.completer = self._completer.for_answers(execution or 0) if completes else None
         self._question = tame(self._take_back_line() + question, keep_colours=self.is_colourful)
         self._asker.is_password = is_password
         return (await self._read(self._asker)).partition("\n")[0]

@@ -41,11 +41,11 @@ class Completer:
 
     Args:
         namespace: the live namespace.
-        static: reads what is not live.
+        static: reads what is not live; None leaves that out.
         engine: the name of the engine, which may know more than Python.
     """
 
-    def __init__(self, namespace: dict[str, Any], static: StaticReader, engine: str) -> None:
+    def __init__(self, namespace: dict[str, Any], static: StaticReader | None, engine: str) -> None:
         self._namespace = namespace
         self._static = static
         self._engine = engine
@@ -55,17 +55,17 @@ class Completer:
         line = code[:cursor].rpartition("\n")[2][-_MAX_LINE:]
         if self._engine == magics.ENGINE and (found := magics.complete(line)) is not None:
             prefix, items = found
-            return _answer(items, prefix, cursor)
+            return answer(items, prefix, cursor)
         if quoted := _open_text(line):
             return self._complete_text(line, quoted, cursor)
         prefix = _last(_WORD_END, line)
         items, is_enough = self._complete_live(code, cursor, line, prefix)
-        if is_enough:
-            return _answer(items, prefix, cursor)
+        if is_enough or self._static is None:
+            return answer(items, prefix, cursor)
         promised = self._static.read(code, cursor, _read_completions)
         known = {item.text for item in items}
         items += [item for item in promised or _list_words(code, cursor, line) if item.text not in known]
-        return _answer(items, prefix, cursor, is_whole=promised is not None)
+        return answer(items, prefix, cursor, is_whole=promised is not None)
 
     def _complete_live(self, code: str, cursor: int, line: str, prefix: str) -> tuple[list[Completion], bool]:
         """What is there; and whether the source has nothing to add."""
@@ -91,9 +91,9 @@ class Completer:
         """Inside a string: keys of what it indexes, or files."""
         if found := _KEY.search(line):
             owner = find(self._namespace, found[1])
-            return _answer(_list_keys(owner, quote), found[3], cursor)
+            return answer(_list_keys(owner, quote), found[3], cursor)
         prefix = _last(_FILE, line)
-        return _answer(list_files(prefix), prefix, cursor) if os.sep in prefix else Completions(cursor, cursor)
+        return answer(list_files(prefix), prefix, cursor) if os.sep in prefix else Completions(cursor, cursor)
 
     def _list_names(self, prefix: str) -> list[Completion]:
         # Listed in one C call each: user code may add some meanwhile.
@@ -170,7 +170,8 @@ def _list_words(code: str, cursor: int, line: str) -> list[Completion]:
 _KINDS = {"statement": "instance", "namespace": "module"}
 
 
-def _answer(items: list[Completion], prefix: str, cursor: int, *, is_whole: bool = True) -> Completions:
+def answer(items: list[Completion], prefix: str, cursor: int, *, is_whole: bool = True) -> Completions:
+    """The items that begin with ``prefix``, which ends at ``cursor``, in order."""
     fitting = {item.text: item for item in items if _fits(item.text, prefix)}
     ordered = sorted(fitting.values(), key=lambda item: (item.text.startswith("_"), item.text))
     chosen = tuple(ordered[:MAX_MATCHES])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from rpyc_kernel.core.looking import encode_found
+from rpyc_kernel.core.looking import Completions, encode_found
 from rpyc_kernel.system.originals import json
 from rpyc_kernel.worker.engines import Engine
 from rpyc_kernel.worker.looking import surroundings
+from rpyc_kernel.worker.looking.answering import complete_answer
 from rpyc_kernel.worker.looking.cells import read_cells
 from rpyc_kernel.worker.looking.completion import Completer
 from rpyc_kernel.worker.looking.help import HelpReader
@@ -29,7 +31,7 @@ def build_answers(engine: Engine, first_names: frozenset[str]) -> dict[str, Call
     help_reader = HelpReader(namespace, static)
     variables = Variables(namespace, first_names)
     answers: dict[str, Callable[..., Any]] = {
-        "complete": Completer(namespace, static, engine.name).complete,
+        "complete": partial(_complete, Completer(namespace, static, engine.name)),
         "signatures": SignatureReader(namespace, static).read,
         "inspect": help_reader.inspect,
         "definition": help_reader.find_definition,
@@ -50,6 +52,10 @@ def build_answers(engine: Engine, first_names: frozenset[str]) -> dict[str, Call
         "packages": surroundings.list_packages,
     }
     return {name: _encoded(answer) for name, answer in answers.items()}
+
+
+def _complete(of_code: Completer, code: str, cursor: int, execution: int | None = None) -> Completions:
+    return of_code.complete(code, cursor) if execution is None else complete_answer(execution, code, cursor)
 
 
 def _encoded(answer: Callable[..., Any]) -> Callable[..., str]:

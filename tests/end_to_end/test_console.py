@@ -834,7 +834,7 @@ def test_waiting_goes_on_when_a_lost_hub_is_back(bob: Terminal):
 
 
 def test_a_hub_that_is_there_and_does_not_answer_is_told_and_waited_for(gated: None, open_terminal: OpenTerminal):
-    bob = open_console(open_terminal, "bob", is_patient=False)
+    bob = open_console(open_terminal, "bob", TESTS_PATIENCE_S="3")
     kill_hub(bob)
     os.kill(bob.child.pid, signal.SIGSTOP)
     os.waitid(os.P_PID, bob.child.pid, os.WSTOPPED)
@@ -854,7 +854,7 @@ def test_a_hub_that_is_there_and_does_not_answer_is_told_and_waited_for(gated: N
 
 
 def test_a_hub_that_stops_answering_is_told(gated: None, open_terminal: OpenTerminal):
-    bob = open_console(open_terminal, "bob", is_patient=False)
+    bob = open_console(open_terminal, "bob", TESTS_PATIENCE_S="3")
     hub = read_status()["hub_pid"]
     os.kill(hub, signal.SIGSTOP)
     try:

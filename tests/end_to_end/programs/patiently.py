@@ -1,13 +1,14 @@
 """patiently.py ARGUMENTS...: ``rpyc-kernel ARGUMENTS...`` on a machine that may be slow, or busy with something else.
 
 What the program gives up on after some seconds, for a person's sake, it waits for here: so a test sees what comes,
-however late. Tests of the giving up run the program itself.
+however late. Tests of the giving up run the program itself, or say in the environment after how many seconds.
 """
 
+import os
 import sys
 from importlib import import_module
 
-PATIENCE_S = 60.0
+PATIENCE_S = float(os.environ.get("TESTS_PATIENCE_S", "60"))
 STACK_S = 30.0  # the most that a hub waits for a stack
 LIMITS = {"rpyc_kernel.client.launch": "_START_TIMEOUT_S", "rpyc_kernel.client.stopped": "_PATIENCE_S"}
 CONSOLES_LIMITS = {

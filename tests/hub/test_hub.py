@@ -3,6 +3,7 @@
 import contextlib
 import math
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,9 +14,13 @@ from rpyc_kernel.errors import NoSuchExecution
 from rpyc_kernel.hub import failing
 from rpyc_kernel.hub.hub import Hub
 from rpyc_kernel.hub.journal import Journal
+from rpyc_kernel.hub.supervisor import Supervisor
 from rpyc_kernel.settings import HubSettings, WorkerSettings
+from rpyc_kernel.system import processes
+from rpyc_kernel.system.ring import WORD_INTERRUPT
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from tests.hub.kernels import FakeKernel
+from tests.support.waiting import wait_until
 
 PATIENCE_S = 30.0
 
@@ -147,6 +152,30 @@ def test_an_interrupt_that_fails_is_logged_and_drops_nothing_else(kernel, ending
     assert "InterruptWorker failed" in caplog.text
     assert kernel.goes_on()
     assert not endings
+
+
+def test_an_interrupt_that_was_not_taken_is_followed_by_a_nudge(kernel):
+    client = kernel.connect()
+    execution = client.exposed_execute("1")
+    client.exposed_interrupt(execution)
+    wait_until(lambda: ("nudge", execution) in kernel.worker.asked, what="the nudge")
+    names = [name for name, *_ in kernel.worker.asked]
+    assert names.index("interrupt") < names.index("nudge")
+
+
+def test_only_who_has_not_taken_its_interrupt_is_nudged(monkeypatch):
+    sent = []
+    monkeypatch.setattr(processes, "kill", lambda pid, number: sent.append((pid, number)))
+    words = [0] * 16
+    worker = SimpleNamespace(_ring=SimpleNamespace(words=words), _pid=4711)
+    words[WORD_INTERRUPT] = 2
+    Supervisor.nudge(worker, 1)
+    assert sent == []
+    Supervisor.nudge(worker, 2)
+    assert sent == [(4711, processes.NUDGE_SIGNAL)]
+    words[WORD_INTERRUPT] = 0
+    Supervisor.nudge(worker, 2)
+    assert len(sent) == 1
 
 
 def test_a_decision_that_breaks_off_ends_the_hub(kernel, endings):

@@ -404,3 +404,13 @@ def test_finishing_reads_everything_that_is_there(rig):
     finish(rig)
     assert rig.text_of("stdout").count("x") == 100_000
     assert rig.text_of("stdout").count("y") == 1000
+
+
+def test_all_that_a_dead_worker_has_left_is_read_however_small_the_portions(rig, monkeypatch):
+    monkeypatch.setattr(pump, "BATCH_BYTES", 1024)
+    for number in range(2500):
+        rig.writer.put(RECORD, number, record(*FINISHED))
+    rig.pump._stop.set()  # the worker's end was seen before anything was read
+    rig.pump.start()
+    finish(rig)
+    assert [execution or 0 for kind, execution, _ in rig.reports if kind == Kind.FINISHED] == [*range(2500)]

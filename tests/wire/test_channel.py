@@ -186,6 +186,21 @@ def test_what_inflates_beyond_the_limit_is_refused(sockets):
             ours.recv()
 
 
+def test_what_inflates_beyond_the_limit_takes_no_memory_before_it_is_refused(sockets):
+    near, far = sockets
+    ours = Channel(near, max_frame_bytes=1_000_000)
+    bomb = zlib.compress(bytes(20_000_000))
+    with closing_all(ours):
+        far.sendall(Channel.FRAME_HEADER.pack(len(bomb), 1) + bomb + b"\n")
+        tracemalloc.start()
+        try:
+            with pytest.raises(FrameTooLarge):
+                ours.recv()
+            assert tracemalloc.get_traced_memory()[1] < 5_000_000
+        finally:
+            tracemalloc.stop()
+
+
 @pytest.mark.parametrize("packed", [b"no deflate", zlib.compress(b"something")[:-3]])
 def test_broken_compression_ends_the_connection(packed, sockets):
     near, far = sockets

@@ -164,6 +164,29 @@ def test_the_proof_of_one_conversation_does_not_fit_another():
         fails(hubs, AuthenticationFailed, "does not know the key")
 
 
+def test_no_conversation_of_a_client_begins_like_another():
+    hellos = []
+    for _ in range(2):
+        with pair() as (client, hub):
+            clients = in_thread(greet_hub, client, KEY, COMMANDS, ALICE, TIMEOUT_S)
+            hellos.append(read_exactly(hub, 40))
+            hub.close()
+            fails(clients, ConnectionLost, "closed the connection|broke")
+    assert hellos[0] != hellos[1]
+
+
+def test_no_answer_of_a_hub_begins_like_another():
+    said = []
+    for _ in range(2):
+        with pair() as (client, hub):
+            hubs = in_thread(greet_client, hub, KEY, "new-session", TIMEOUT_S)
+            client.sendall(hello())
+            said.append(read_exactly(client, 72)[:-32])
+            client.close()
+            fails(hubs, ConnectionLost, "closed the connection|broke")
+    assert said[0] != said[1]
+
+
 def test_a_hubs_proof_does_not_serve_as_a_clients():
     """A client that only sends back what the hub said is no client."""
     with pair() as (client, hub):

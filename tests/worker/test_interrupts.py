@@ -4,6 +4,7 @@ import _thread
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -116,3 +117,41 @@ def test_a_forked_child_is_interrupted_like_any_program(interrupts):
     interrupts.become_child()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert interrupts.words[WORD_RUNNING] == 1  # those are the worker's
+
+
+def test_a_nudge_reaches_python_and_raises_nothing(interrupts):
+    """It is there to end a wait in C: a signal that is ignored would not."""
+    interrupts.begin(1)
+    near, far = socket.socketpair()
+    with near, far:
+        far.setblocking(False)
+        before = signal.set_wakeup_fd(far.fileno())
+        try:
+            assert not is_struck(lambda: signal.raise_signal(NUDGE_SIGNAL))
+        finally:
+            signal.set_wakeup_fd(before)
+        near.settimeout(30)
+        assert near.recv(1) == bytes([NUDGE_SIGNAL])
+
+
+def test_an_interrupt_that_was_faster_than_its_code_strikes_it(interrupts):
+    interrupts.words[WORD_INTERRUPT] = 3
+    interrupts.begin(3)
+    assert interrupts.is_pending
+    with pytest.raises(KeyboardInterrupt):
+        interrupts.check()
+    assert interrupts.words[WORD_INTERRUPT] == 0
+
+
+def test_what_is_pending_when_its_execution_ends_strikes_no_other(interrupts):
+    interrupts.words[WORD_INTERRUPT] = 3
+    interrupts.begin(3)
+    interrupts.end()
+    assert not interrupts.is_pending
+    interrupts.begin(4)
+    interrupts.check()
+
+
+def test_a_forked_child_hears_no_signals_of_the_hub(interrupts):
+    interrupts.become_child()
+    assert [signal.getsignal(number) for number in (INTERRUPT_SIGNAL, NUDGE_SIGNAL)] == [signal.SIG_DFL] * 2

@@ -3,17 +3,21 @@
 import asyncio
 import bdb
 import contextvars
+import ctypes
+import os
 import socket
 import threading
 
 import pytest
 
 from rpyc_kernel.core.contract import Kind, Outcome
-from rpyc_kernel.system import frames
+from rpyc_kernel.system import frames, ring
+from rpyc_kernel.system.runtime_folder import RuntimeFolder
+from rpyc_kernel.worker import forks
 from rpyc_kernel.worker.capture import current_execution
 from rpyc_kernel.worker.debug_server import DebugServer
 from rpyc_kernel.worker.interrupts import Interrupts
-from rpyc_kernel.worker.main_loop import MainLoop
+from rpyc_kernel.worker.main_loop import MainLoop, Output
 from tests.support.waiting import wait_until
 
 
@@ -43,9 +47,11 @@ class FakeOutput:
     def __init__(self):
         self.finished = []
         self.leave_after = 0
+        self.on_finished = lambda: None
 
     def emit(self, kind, execution, payload):
         if kind == Kind.FINISHED:
+            self.on_finished()
             self.finished.append((execution, payload["outcome"]))
             if len(self.finished) == self.leave_after:
                 self.leave()
@@ -137,6 +143,78 @@ def test_a_side_lane_that_has_ended_is_not_interrupted(worker):
 
 
 # The main lane
+
+
+def test_code_that_the_next_hub_hands_over_again_does_not_run_again(worker):
+    worker.run("one", "two")
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        for number, code in enumerate(("one", "two", "three"), 1):
+            frames.send(ours, (number, code, None, None))
+        worker.loop._is_leaving = False
+        worker.output.leave_after = 3
+        worker.loop.take_hub(theirs)
+        worker.loop.run()
+    assert [run[:2] for run in worker.engine.runs] == [(1, "one"), (2, "two"), (3, "three")]
+    assert worker.output.finished == [(number, Outcome.OK) for number in (1, 2, 3)]
+
+
+@pytest.fixture
+def written_by_c(worker, tmp_path):
+    """What C code has written to a file of its own when an execution is said to be finished; `behave` writes "c"."""
+    libc = ctypes.CDLL(None)
+    libc.fopen.restype = ctypes.c_void_p
+    file = ctypes.c_void_p(libc.fopen(os.fsencode(tmp_path / "file"), b"w"))
+    seen = []
+    worker.engine.behave = lambda code: libc.fputs(b"c", file) and None
+    worker.output.on_finished = lambda: seen.append((tmp_path / "file").read_text())
+    yield seen
+    libc.fclose(file)
+
+
+def test_what_c_code_has_printed_is_out_before_its_execution_is_said_to_be_finished(worker, written_by_c):
+    worker.run("one", "two")
+    assert written_by_c == ["c", "cc"]
+
+
+def test_what_c_code_has_printed_in_a_side_lane_is_out_before_its_end(worker, written_by_c):
+    worker.loop.start_side(1, "", None)
+    worker.wait_for_end(1)
+    assert written_by_c == ["c"]
+
+
+@pytest.fixture
+def output(tmp_path):
+    """What a worker publishes by, and the hub's end of it."""
+    folder = RuntimeFolder(tmp_path)
+    ring.create(folder.ring(1), 16 * 4096)
+    output = Output(folder, 1, Interrupts())
+    reader = ring.RingReader(folder.ring(1))
+    yield output, reader
+    output.ring.close()
+    reader.close()
+
+
+def test_a_forked_child_publishes_nothing(output, monkeypatch):
+    writer, reader = output
+    monkeypatch.setattr(forks, "_worker", os.getppid())
+    for number in range(100):
+        writer.emit(Kind.DISPLAY, 1, {"number": number})
+    assert reader.read(1_000_000) == []
+    monkeypatch.undo()
+    writer.emit(Kind.DISPLAY, 1, {})
+    assert len(reader.read(1_000_000)) == 1
+
+
+def test_an_event_too_large_for_the_ring_goes_through_a_file_of_its_own(output, tmp_path):
+    writer, reader = output
+    for text in ("a", "b"):
+        writer.emit(Kind.DISPLAY, 1, {"text": text * 100_000})
+    assert [(frame.kind, frame.data) for frame in reader.read(1_000_000)] == [
+        (ring.SPILLED, b"1"), (ring.SPILLED, b"2")
+    ]  # fmt: skip
+    assert [RuntimeFolder(tmp_path).spill(1, number).stat().st_size > 100_000 for number in (1, 2)] == [True, True]
+
 
 VARIABLE = contextvars.ContextVar("variable", default="unset")
 

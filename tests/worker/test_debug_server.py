@@ -1,0 +1,94 @@
+"""Who gets hold of the debugger: the one who knows its token, by a door that is open for that moment only."""
+
+import socket
+import threading
+import types
+
+import pytest
+
+from rpyc_kernel.errors import RequestError
+from rpyc_kernel.wire.debug_channel import DebugChannel
+from rpyc_kernel.worker import debug_server
+
+TIMEOUT_S = 30.0
+
+
+def knock(address, token):
+    """Connect as debugpy does, and say what one knows; returns the channel."""
+    channel = DebugChannel(socket.create_connection(address, TIMEOUT_S))
+    assert channel.receive()["command"] == "pydevdAuthorize"
+    body = {} if token is None else {"clientAccessToken": token}
+    channel.send({"type": "response", "seq": 1, "request_seq": 1, "body": body})
+    return channel
+
+
+class FakeDebugger:
+    """In place of pydevd: connects to where it is told, and so do strangers before it."""
+
+    def __init__(self, *, before=()):
+        self._before = before
+        self.address = None
+        self.channels = []
+        self.running = None
+
+    def get_global_debugger(self):
+        return self.running
+
+    def settrace(self, *, host, port, client_access_token, **_):
+        self.address = (host, port)
+
+        def connect():
+            for said in (*self._before, client_access_token):
+                self.channels.append(knock(self.address, said))
+
+        self.thread = threading.Thread(target=connect)
+        self.thread.start()
+
+
+@pytest.fixture
+def attach(monkeypatch):
+    opened = []
+
+    def attach(debugger):
+        monkeypatch.setattr(debug_server, "_load", lambda: debugger)
+        monkeypatch.setattr(debug_server, "_folder_of", lambda package: package)
+        monkeypatch.setattr(debug_server, "sys", types.SimpleNamespace(settrace=lambda function: None))
+        opened.append(debug_server._attach())
+        debugger.thread.join()
+        opened.extend(debugger.channels)
+        return opened[0]
+
+    yield attach
+    for channel in opened:
+        channel.close()
+
+
+@pytest.mark.parametrize("said", ["wrong", "", None], ids=["wrong", "empty", "nothing"])
+def test_the_debugger_talks_only_to_who_knows_its_token(attach, said):
+    debugger = FakeDebugger(before=[said])
+    taken = attach(debugger)
+    taken.send({"seq": 2})
+    assert debugger.channels[-1].receive() == {"seq": 2}
+
+
+def test_a_stranger_who_says_nothing_of_sense_keeps_nobody_out(attach):
+    debugger = FakeDebugger(before=[["no", "text"]])
+    taken = attach(debugger)
+    debugger.channels[-1].send({"seq": 3})
+    assert taken.receive() == {"seq": 3}
+
+
+def test_no_port_stays_open_behind_the_debugger(attach):
+    debugger = FakeDebugger()
+    attach(debugger)
+    assert debugger.address[0] == "127.0.0.1"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(debugger.address, TIMEOUT_S)
+
+
+def test_a_debugger_of_user_code_is_left_alone(attach):
+    debugger = FakeDebugger()
+    debugger.running = object()
+    with pytest.raises(RequestError, match="a debugger of its own"):
+        attach(debugger)
+    assert debugger.address is None

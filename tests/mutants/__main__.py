@@ -118,7 +118,8 @@ def _try_one(mutant: Mutant, copy: Path) -> str:
 def _run_tests(copy: Path, tests: Iterable[str]) -> int:
     # The path goes before the environment's own, so that the processes which the tests start are broken, too.
     environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--timeout", "90"]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--timeout", "60"]
+    command += ["--timeout-method", "thread"]  # an exception might be taken for one that the code has to survive
     return subprocess.run(
         [*command, *(f"tests/{test}" for test in tests)],
         cwd=copy,

@@ -288,6 +288,30 @@ def test_a_reply_that_is_completed_here_runs_its_callbacks_at_once():
         assert seen == [(42, threading.current_thread())]
 
 
+def test_a_callback_may_call_while_a_request_runs_long():
+    here, there = Gate(), Gate()
+    with our_pair(Workshop(there=there)) as (client, _):
+        running = rpyc.async_(client.root.eval("lambda back: back()"))(here)
+        here.wait_reached()
+        result = rpyc.async_(client.root.eval("there"))()
+        there.wait_reached()
+        seen, is_over = [], threading.Event()
+
+        def ask(result):
+            try:
+                seen.append(client.root.eval("6 * 7"))
+            finally:
+                is_over.set()
+
+        result.add_callback(ask)
+        there.open()
+        result.wait()
+        here.open()
+        running.wait()
+        assert is_over.wait(DEADLINE_S)
+        assert seen == [42]
+
+
 def test_callbacks_of_replies_run_while_nothing_else_comes():
     with our_pair() as (client, _):
         ran = threading.Event()

@@ -146,14 +146,14 @@ def test_a_side_lane_that_has_ended_is_not_interrupted(worker):
 
 
 def test_code_that_the_next_hub_hands_over_again_does_not_run_again(worker):
-    worker.run("one", "two")
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        for number, code in enumerate(("one", "two", "three"), 1):
-            frames.send(ours, (number, code, None, None))
-        worker.loop._is_leaving = False
-        worker.output.leave_after = 3
-        worker.loop.take_hub(theirs)
+    (first, its_end), (second, other_end) = socket.socketpair(), socket.socketpair()
+    with first, its_end, second, other_end:
+        for hub, codes in ((first, ("one", "two")), (second, ("one", "two", "three"))):
+            for number, code in enumerate(codes, 1):
+                frames.send(hub, (number, code, None, None, number))
+        worker.output.on_finished = lambda: len(worker.output.finished) == 1 and worker.loop.take_hub(other_end)
+        worker.engine.behave = lambda code: worker.loop.leave() if code == "three" else None
+        worker.loop.take_hub(its_end)
         worker.loop.run()
     assert [run[:2] for run in worker.engine.runs] == [(1, "one"), (2, "two"), (3, "three")]
     assert worker.output.finished == [(number, Outcome.OK) for number in (1, 2, 3)]

@@ -1,0 +1,114 @@
+"""Broken promises of Jupyter's face."""
+
+from tests.mutants import Mutant
+
+_CHANNELS = "faces/jupyter/test_channels.py::"
+_PUBLISHING = "faces/jupyter/test_publishing.py::"
+
+MUTANTS = (
+    Mutant(
+        promise="a forged message runs nothing and has no reply",
+        file="faces/jupyter/messages.py",
+        before="if not hmac.compare_digest(signature, self._sign(parts)):",
+        after="if not signature:",
+        tests=(f"{_CHANNELS}test_a_forged_message_runs_nothing_and_has_no_reply",),
+    ),
+    Mutant(
+        promise="a message that is sent again runs once",
+        file="faces/jupyter/messages.py",
+        before="if signature in self._seen:",
+        after="if False:",
+        tests=(f"{_CHANNELS}test_a_message_that_is_sent_again_runs_once",),
+    ),
+    Mutant(
+        promise="all parts of a message are signed",
+        file="faces/jupyter/messages.py",
+        before="for part in parts:\n            signing.update(part)",
+        after="for part in parts[:3]:\n            signing.update(part)",
+        tests=("faces/jupyter/test_messages.py::test_what_is_written_jupyter_reads",),
+    ),
+    Mutant(
+        promise="an answer goes to who asked",
+        file="faces/jupyter/channels.py",
+        before="self.send(request.channel, kind, content, request.header, request.identity, metadata)",
+        after="self.send(request.channel, kind, content, request.header, [b'client'], metadata)",
+        tests=(f"{_CHANNELS}test_an_answer_goes_to_who_asked",),
+    ),
+    Mutant(
+        promise="control is taken before shell",
+        file="faces/jupyter/channels.py",
+        before='for name in ("control", "shell", "stdin")',
+        after='for name in ("shell", "control", "stdin")',
+        tests=(f"{_CHANNELS}test_what_comes_by_control_is_taken_before_what_waits_on_shell",),
+    ),
+    Mutant(
+        promise="heartbeats are answered",
+        file="faces/jupyter/channels.py",
+        before="self._heartbeat.send_multipart(self._heartbeat.recv_multipart())",
+        after="self._heartbeat.recv_multipart()",
+        tests=(f"{_CHANNELS}test_a_heartbeat_comes_back_as_it_went",),
+    ),
+    Mutant(
+        promise="who subscribes is welcomed alone",
+        file="faces/jupyter/channels.py",
+        before="self._send(self._iopub, [only + kind.encode()],",
+        after="self._send(self._iopub, [_TOPIC + kind.encode()],",
+        tests=(f"{_CHANNELS}test_who_subscribes_is_welcomed_alone_and_then_hears_what_all_hear",),
+    ),
+    Mutant(
+        promise="what is shown names the message that it belongs to",
+        file="faces/jupyter/publishing.py",
+        before="self._channels.publish(kind, content, cell.header)",
+        after="self._channels.publish(kind, content, None)",
+        tests=(f"{_PUBLISHING}test_a_cell_is_busy_then_its_reply_comes_then_it_is_idle",),
+    ),
+    Mutant(
+        promise="a silent cell shows no code",
+        file="faces/jupyter/publishing.py",
+        before="if not cell.is_silent and not cell.is_call:",
+        after="if not cell.is_call:",
+        tests=(f"{_PUBLISHING}test_a_silent_cell_shows_neither_its_code_nor_its_value",),
+    ),
+    Mutant(
+        promise="expressions are not evaluated behind code that failed",
+        file="faces/jupyter/publishing.py",
+        before="if outcome == Outcome.OK and cell.expressions:",
+        after="if cell.expressions:",
+        tests=(f"{_PUBLISHING}test_expressions_are_answered_only_when_the_code_did_not_fail",),
+    ),
+    Mutant(
+        promise="widgets of a worker that has ended are closed",
+        file="faces/jupyter/publishing.py",
+        before="self._comms.add(event.comm_id)",
+        after="pass",
+        tests=(f"{_PUBLISHING}test_widgets_of_a_worker_that_has_ended_are_closed",),
+    ),
+    Mutant(
+        promise="what is open of a line is shown before what follows",
+        file="faces/jupyter/publishing.py",
+        before="self._lines.end(event.execution)",
+        after="pass",
+        tests=(f"{_PUBLISHING}test_a_line_that_is_written_in_pieces_is_one_message_and_stands_before_what_follows",),
+    ),
+    Mutant(
+        promise="the kernel stays busy for others while a cell runs",
+        file="faces/jupyter/publishing.py",
+        before='if state == "idle" and running is not None:',
+        after="if False:",
+        tests=(f"{_PUBLISHING}test_a_request_is_busy_once_whatever_is_asked_meanwhile",),
+    ),
+    Mutant(
+        promise="answers leave in the order of the questions",
+        file="faces/jupyter/turns.py",
+        before="while line and (next_say := line[0].say) is not None:",
+        after="while line and (next_say := (line[0].say or say)) is not None:",
+        tests=("faces/jupyter/test_turns.py::test_answers_leave_in_the_order_of_the_questions",),
+    ),
+    Mutant(
+        promise="what a finished execution still prints keeps its parent",
+        file="faces/jupyter/cells.py",
+        before="self._headers.get(execution, self.last_header)",
+        after="self.last_header",
+        tests=("faces/jupyter/test_cells.py::test_what_a_finished_execution_still_prints_keeps_its_parent",),
+    ),
+)

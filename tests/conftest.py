@@ -26,3 +26,6 @@ settings.load_profile("patient")
 # Where a shell has started the tests in the background, Ctrl-C is ignored, by every process that they start as well.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# With this, C's own buffers are off as well, and nothing would show whether kernels see to what stands in there.
+os.environ.pop("PYTHONUNBUFFERED", None)

@@ -1,0 +1,27 @@
+"""Broken promises of what the hub takes from a worker and sends to it."""
+
+from tests.mutants import Mutant
+
+MUTANTS = (
+    Mutant(
+        promise="all that a dead worker has left in the ring is read",
+        file="hub/pump.py",
+        before="while batch := self._read_ring():",
+        after="while (batch := self._read_ring()) and not self._stop.is_set():",
+        tests=("hub/test_pump.py::test_all_that_a_dead_worker_has_left_is_read_however_small_the_portions",),
+    ),
+    Mutant(
+        promise="an interrupt that was not taken is followed by a nudge",
+        file="hub/hub.py",
+        before="self._after(_NUDGE_S, lambda: self.supervisor.nudge(execution))",
+        after="pass",
+        tests=("hub/test_hub.py::test_an_interrupt_that_was_not_taken_is_followed_by_a_nudge",),
+    ),
+    Mutant(
+        promise="only who has not taken its interrupt is nudged",
+        file="hub/supervisor.py",
+        before="if reader is not None and pid is not None and reader.words[ring.WORD_INTERRUPT] == execution:",
+        after="if reader is not None and pid is not None:",
+        tests=("hub/test_hub.py::test_only_who_has_not_taken_its_interrupt_is_nudged",),
+    ),
+)

@@ -1,5 +1,6 @@
 """What every test gets: the search for leaks around it, and `folders` and `pytester` on request."""
 
+import os
 import signal
 
 import pytest

@@ -16,6 +16,7 @@ from rpyc_kernel.core.contract import Event, Kind, Outcome
 from rpyc_kernel.errors import ConnectionFailed, KernelError, RequestError
 from rpyc_kernel.faces.console.following import Following
 from rpyc_kernel.faces.console.standard_input import StandardInput
+from rpyc_kernel.system.processes import exit_status
 
 _JOIN_THREADS = (
     "[thread.join() for thread in __import__('threading').enumerate()"
@@ -142,7 +143,7 @@ class Show:
                 print(_text_of(event), flush=True)
             case Kind.RESULT if self._shows_values:
                 print(_text_of(event), flush=True)
-            case Kind.ERROR if "exit_code" not in event.payload:
+            case Kind.ERROR if "exit_code" not in event.payload and event.payload.get("rich") != "":
                 sys.stdout.flush()
                 sys.stderr.write(self._with_file_name(event.traceback))
             case Kind.INTERRUPT_UNANSWERED:
@@ -289,6 +290,6 @@ def _read_exit_code(code: int | str | None) -> int:
     if code is None:
         return OK
     if isinstance(code, int):
-        return code & 0xFF
+        return exit_status(code)
     print(code, file=sys.stderr)
     return RAISED

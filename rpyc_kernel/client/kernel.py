@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import math
+import os
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -208,7 +209,7 @@ class KernelClient(Looking):
 
     def run_file(
         self,
-        path: str,
+        path: str | os.PathLike[str],
         args: Sequence[str] = (),
         *,
         cwd: str | None = None,
@@ -229,8 +230,9 @@ class KernelClient(Looking):
         """
         if isinstance(args, str):
             raise RequestError("args must be a list of str, one for each argument")
-        form = Form(path, arguments=tuple(args), cwd=cwd, namespace=namespace)
-        return self._submit(f"# run {shlex.join([path, *args])}", stop_on_error, Lane.MAIN, None, form)
+        file = os.fspath(path) if isinstance(path, os.PathLike) else path
+        form = Form(file, arguments=tuple(args), cwd=cwd, namespace=namespace)
+        return self._submit(f"# run {shlex.join([file, *args])}", stop_on_error, Lane.MAIN, None, form)
 
     def execute(self, code: str, *, timeout: float | None = None, stop_on_error: bool = True) -> Execution:
         """Run code and wait for its end.

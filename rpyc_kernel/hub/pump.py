@@ -67,7 +67,7 @@ class Pump:
         deliver: takes reports in order, and the position in the ring up to which they go. The journal releases the
             ring.
         damaged: told that some reports are lost.
-        tick: called about once a second.
+        tick: called about once a second, with whether the worker has closed its end of the socket.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Pump:
         running: Callable[[], int | None],
         deliver: Callable[[list[Report], int], None],
         damaged: Callable[[], None],
-        tick: Callable[[], None],
+        tick: Callable[[bool], None],
     ) -> None:
         self._folder = folder
         self._generation = generation
@@ -98,6 +98,7 @@ class Pump:
         self._spills: deque[tuple[int, Path]] = deque()
         self._pending: dict[int, int] = {}
         self._lingers = False
+        self._is_cut_off = False
         self._next_tick = 0.0
         self._stop = threading.Event()
         self._wake_in, self._wake_out = os.pipe()
@@ -147,7 +148,7 @@ class Pump:
             self._remove_spills(frames)
         if time.monotonic() >= self._next_tick:
             self._next_tick = time.monotonic() + 1
-            self._tick()
+            self._tick(self._is_cut_off and not stopping)
         if not stopping or frames:
             return False
         reports = self._drain_all(0) + self._read_halves()
@@ -195,7 +196,8 @@ class Pump:
         except OSError:
             gone = True
         if gone:
-            # The worker's end is closed: its death is seen and reported elsewhere.
+            # The worker's end is closed: its death is seen and reported elsewhere, if it is one.
+            self._is_cut_off = True
             poll.unregister(self._run_socket.fileno())
 
     def _read_ring(self) -> list[ring.Frame]:

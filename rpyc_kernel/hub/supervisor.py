@@ -26,6 +26,7 @@ from rpyc_kernel.system.stacks import Stacks
 _log = logging.getLogger(__name__)
 _GREETING_S = 60.0
 _TAKE_OVER_S = 10.0
+_CUT_OFF_S = 2
 
 
 class Supervisor:
@@ -76,6 +77,8 @@ class Supervisor:
         self._pid: int | None = None
         self._generation = 0
         self._memory_bytes: int | None = None
+        self._seconds_cut_off = 0
+        self._why_ended = ""
         self._thread: threading.Thread | None = None
 
     @property
@@ -96,6 +99,7 @@ class Supervisor:
 
     def start(self, generation: int) -> None:
         """Start a worker in the background."""
+        self._seconds_cut_off, self._why_ended = 0, ""
         self._generation = generation
         self._thread = threading.Thread(target=self._live, args=(generation,), name=f"worker-{generation}", daemon=True)
         self._thread.start()
@@ -218,10 +222,25 @@ class Supervisor:
             tick=self._each_second,
         )
 
-    def _each_second(self) -> None:
+    def _each_second(self, is_cut_off: bool) -> None:
         if self._pid is not None:
             self._memory_bytes = processes.memory_bytes(self._pid) or self._memory_bytes
+        if is_cut_off:
+            self._end_cut_off()
         self._tick()
+
+    def _end_cut_off(self) -> None:
+        """End a worker that will never hear of this hub again, as its code has closed the connection, but lives on.
+
+        What it runs may end first; and so may a worker that is on its way out.
+        """
+        reader, pid = self._ring, self._pid
+        if reader is None or pid is None or reader.words[ring.WORD_RUNNING]:
+            return
+        self._seconds_cut_off += 1
+        if self._seconds_cut_off > _CUT_OFF_S:
+            self._why_ended = "its code had closed the connection to the hub"
+            processes.kill(pid)
 
     # ------------------------------------------------------------------ the end
 
@@ -244,7 +263,12 @@ class Supervisor:
         memory, self._memory_bytes = self._memory_bytes, None
         self._died(
             events.WorkerDied(
-                ending.reason, time.time(), stack, memory, ending.peak_memory_bytes, exit_code=ending.exit_code
+                self._why_ended or ending.reason,
+                time.time(),
+                stack,
+                memory,
+                ending.peak_memory_bytes,
+                exit_code=ending.exit_code,
             )
         )
 

@@ -1,8 +1,12 @@
-"""How many descriptors a process may have."""
+"""Descriptors: how many a process may have, and how they pass from one to another."""
 
 from __future__ import annotations
 
+import array
+import os
 import resource
+
+from rpyc_kernel.system.originals import socket
 
 _MANY = 1_000_000
 
@@ -11,3 +15,19 @@ def max_descriptors() -> int:
     """The limit of this process, a million where there is none."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _MANY if soft == resource.RLIM_INFINITY else min(soft, _MANY)
+
+
+def receive_with_descriptors(sock: socket.socket, size: int, most: int) -> tuple[bytes, list[int], bool]:
+    """Return bytes that came, the descriptors that came with them, and whether some of those found no room here.
+
+    No child process inherits them; `socket.recv_fds` passes no flag on that would see to that.
+    """
+    room = socket.CMSG_LEN(most * array.array("i").itemsize)
+    data, told, flags, _ = sock.recvmsg(size, room, getattr(socket, "MSG_CMSG_CLOEXEC", 0))
+    received = array.array("i")
+    for level, kind, content in told:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            received.frombytes(content[: len(content) - len(content) % received.itemsize])
+    for descriptor in received:
+        os.set_inheritable(descriptor, False)
+    return data, list(received), bool(flags & socket.MSG_CTRUNC)

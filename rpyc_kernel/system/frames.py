@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from struct import Struct
 from typing import Any
 
+from rpyc_kernel.system.descriptors import receive_with_descriptors
 from rpyc_kernel.system.originals import json, socket
 
 _LENGTH = Struct("!I")
@@ -88,12 +89,12 @@ class FrameReader:
 
     def _fill(self) -> None:
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._sock, 65536, _MAX_DESCRIPTORS)
+            data, received, _ = receive_with_descriptors(self._sock, 65536, _MAX_DESCRIPTORS)
         except BlockingIOError:
             raise
         except OSError as error:
             raise EOFError(str(error)) from error
-        self.descriptors += descriptors
+        self.descriptors += received
         if not data:
             raise EOFError("the other side closed the socket")
         self._buffer += data

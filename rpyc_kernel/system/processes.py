@@ -86,6 +86,11 @@ def kill(pid: int, signal_number: int = signal.SIGKILL) -> None:
         os.kill(pid, signal_number)
 
 
+def exit_status(code: int) -> int:
+    """What the system keeps of the number that a program ends with; Python takes one that C cannot hold for -1."""
+    return code & 0xFF if -(2**63) <= code < 2**63 else 0xFF
+
+
 def has_children() -> bool:
     """Whether this process has children, also such as have ended and that nobody has waited for."""
     if not hasattr(os, "waitid"):  # macOS before Python 3.13

@@ -92,8 +92,13 @@ class RuntimeFolder(Home):
             with contextlib.suppress(RequestError):
                 self.create()
             fd = os.open(self.spill(generation, number), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
+        try:
+            with os.fdopen(fd, "wb") as file:
+                file.write(data)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self.spill(generation, number).unlink()
+            raise
 
     def create(self) -> None:
         """Make the folder for this user alone.

@@ -24,6 +24,7 @@ from typing import Any, Final
 
 from rpyc_kernel.errors import CallTimeout, ConnectionLost, RequestError
 from rpyc_kernel.system import shared_memory
+from rpyc_kernel.system.descriptors import receive_with_descriptors
 from rpyc_kernel.system.originals import json, select, socket
 from rpyc_kernel.wire import parcels
 from rpyc_kernel.wire.parcels import Buffer, Parcel, Tree
@@ -215,22 +216,20 @@ class BulkSocket:
         return collected.getvalue()
 
     def _receive_shared(self, length: int, counter: _Counter, is_immutable: bool) -> Any:
-        told, descriptors, flags, _ = socket.recv_fds(self._sock, 1, 1, getattr(socket, "MSG_CMSG_CLOEXEC", 0))
+        told, received, is_cut = receive_with_descriptors(self._sock, 1, 1)
         if not told:
             raise ConnectionLost("the other side is gone")
         if told == _NOT_SHARED:
             return self._receive_buffer(length, counter, is_immutable)
-        if len(descriptors) != 1:
-            reason = (
-                "this process has no descriptor left" if flags & socket.MSG_CTRUNC else "it came without a descriptor"
-            )
+        if len(received) != 1:
+            reason = "this process has no descriptor left" if is_cut else "it came without a descriptor"
             raise RequestError(f"shared memory cannot be received: {reason}")
         try:
-            shared_memory.check(descriptors[0], length)
+            shared_memory.check(received[0], length)
             receive = shared_memory.read if is_immutable else shared_memory.map_privately
-            memory = receive(descriptors[0], length)
+            memory = receive(received[0], length)
         finally:
-            os.close(descriptors[0])
+            os.close(received[0])
         counter.add(length)
         return memory
 

@@ -80,17 +80,20 @@ class Control:
 
     def _accept(self) -> None:
         """Let hubs in, one at a time: the lock on the runtime folder sees to it that there is only one."""
+        told = ""
         while True:
             try:
                 sock = self._wait()
             except OSError as error:
                 # User code may have taken every descriptor; the next hub must get in when it has given some back.
-                _log.error("a hub cannot be let in: %s", error)
+                if str(error) != told:
+                    _log.error("a hub cannot be let in: %s", error)
+                told = str(error)
                 threading.Event().wait(0.1)
                 continue
             if sock is None:
                 continue
-            forks.keep_from_children(sock)
+            sock = forks.keep_from_children(sock)
             sock.settimeout(_GREETING_S)
             try:
                 channel = frames.FrameReader(sock).receive()

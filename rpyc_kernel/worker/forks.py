@@ -11,6 +11,7 @@ import asyncio
 import atexit
 import contextlib
 import faulthandler
+import fcntl
 import os
 import selectors
 import signal
@@ -20,10 +21,13 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from rpyc_kernel.system.originals import socket, threading
+from rpyc_kernel.system.processes import exit_status
 from rpyc_kernel.system.stacks import STACK_SIGNAL
 from rpyc_kernel.worker.engines.failures import describe_error
 
 _INTERRUPTED = 130
+_FIRST_DESCRIPTOR = 3
+"""Those below are standard input and output, also when user code has closed them."""
 _worker = os.getpid()
 _main_thread = threading.main_thread().ident
 _sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
@@ -36,7 +40,16 @@ def is_child() -> bool:
 
 
 def keep_from_children(sock: socket.socket) -> socket.socket:
-    """Have forked children close their copies of a socket; returns it."""
+    """Have forked children close their copies of a socket, and others have none; returns the one to use in its place.
+
+    Where user code has closed a standard stream, the system gives its number to the next socket, and what a child
+    prints would go to a client.
+    """
+    os.set_inheritable(sock.fileno(), False)
+    if sock.fileno() < _FIRST_DESCRIPTOR:
+        moved = fcntl.fcntl(sock, fcntl.F_DUPFD_CLOEXEC, _FIRST_DESCRIPTOR)
+        sock.close()
+        sock = socket.socket(fileno=moved)
     _sockets.add(sock)
     return sock
 
@@ -104,7 +117,7 @@ def end_child(error: BaseException | None = None) -> NoReturn:
 
 def _exit_here(code: Any) -> NoReturn:
     """What the interpreter does when SystemExit reaches its end, as far as a thread that is not at its end can."""
-    status = code if isinstance(code, int) else int(code is not None)
+    status = exit_status(code) if isinstance(code, int) else int(code is not None)
     try:
         if status != code and code is not None:
             sys.stderr.write(f"{code}\n")
@@ -112,4 +125,4 @@ def _exit_here(code: Any) -> NoReturn:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
     finally:
-        os._exit(status & 0xFF)
+        os._exit(status)

@@ -77,12 +77,14 @@ class Interrupts:
     """The state of interruption of the worker's main thread.
 
     Attributes:
+        was_cancelled: an interrupt has cancelled the task of what runs.
+        insists: it is to end by KeyboardInterrupt at its next step.
         let_go: called on another thread as long as an interrupt waits for what holds user code up, such as a debugger.
     """
 
     def __init__(self) -> None:
         self.is_pending = False
-        self.was_cancelled = False
+        self.was_cancelled = self.insists = False
         self.let_go: Callable[[], None] = _do_nothing
         self._words: Any = [0] * (WORD_SPARED + 1 + MAX_SPARED)
         self._execution = 0
@@ -109,7 +111,7 @@ class Interrupts:
 
     def begin(self, execution: int) -> None:
         """From now on ``execution`` is what runs on the main thread."""
-        self.is_pending = self.was_cancelled = False
+        self.is_pending = self.was_cancelled = self.insists = False
         # What was started before is in the background: the hub leaves it alone when it interrupts this execution.
         spared = children_of(os.getpid())[:MAX_SPARED] if has_children() else []
         self._words[WORD_SPARED] = len(spared)
@@ -164,6 +166,7 @@ class Interrupts:
                 self._take()
                 signal.raise_signal(signal.SIGINT)
                 return
+            self.was_cancelled |= bool(self._words[WORD_FORCE])
             self._strike(frame)
         elif self.is_pending:
             self._strike(frame)
@@ -203,6 +206,8 @@ class Interrupts:
     def _cancel(self, execution: int) -> bool:
         if self._task is None or self._execution != execution:
             return False
+        # Code that has taken one cancellation for its own gets what it cannot take for one, as at any second Ctrl-C.
+        self.insists = self.was_cancelled
         self.was_cancelled = True
         self._task.cancel()
         return True

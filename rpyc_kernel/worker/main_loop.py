@@ -60,7 +60,13 @@ class Output:
             self.ring.put(ring.RECORD, execution, data, may_interrupt=False)
             return
         number = next(self._spills)
-        self._folder.write_spill(self._generation, number, data)
+        try:
+            self._folder.write_spill(self._generation, number, data)
+        except OSError as error:  # no room, or a limit of user code's on the size of files
+            why = f"cannot be handed on: {error.strerror}"
+            cut = payloads.encode(kind, payload, self.ring.max_data_bytes, why)
+            self.ring.put(ring.RECORD, execution, cut, may_interrupt=False)
+            return
         self.ring.put(ring.SPILLED, execution, str(number).encode(), may_interrupt=False)
 
     def _ring_bell(self) -> None:
@@ -120,10 +126,30 @@ class MainLoop:
         while not self._is_leaving:
             try:
                 self.loop.run_forever()
-            except BaseException as error:  # noqa: BLE001 - what callbacks or handlers of signals raise is the user's
+            except BaseException as error:
+                # What callbacks or handlers of signals raise is the user's.
                 if forks.is_child():
                     forks.end_child(error)
+                if isinstance(error, OSError) and not self._can_listen:
+                    raise RuntimeError("the worker ends: its code has closed what it hears its hub by") from error
                 self._survive(error)
+
+    def _keep_listening(self) -> None:
+        """Put back what user code may have taken out of the loop, which is its own as well."""
+        loop: Any = self.loop
+        known = loop._selector.get_map()
+        if loop._ssock.fileno() not in known:
+            loop._add_reader(loop._ssock.fileno(), loop._read_from_self)
+        if self._hub is not None and self._hub.fileno() not in known:
+            loop.add_reader(self._hub, self._receive)
+
+    @property
+    def _can_listen(self) -> bool:
+        try:
+            self.loop._selector.select(0)  # type: ignore[attr-defined]
+        except OSError:
+            return False
+        return True
 
     def _survive(self, error: BaseException) -> None:
         """Go on after an exception that ended the loop: the kernel is not one callback's to end."""
@@ -143,8 +169,8 @@ class MainLoop:
 
     def take_hub(self, sock: socket.socket) -> None:
         """Listen to a hub, from any thread."""
+        sock = forks.keep_from_children(sock)
         sock.setblocking(False)
-        forks.keep_from_children(sock)
         self._output.connect(sock)
         self.loop.call_soon_threadsafe(self._listen, sock)
 
@@ -200,7 +226,7 @@ class MainLoop:
                 forks.end_child()
             self._finish(execution, outcome, started)
             return
-        task = self.loop.create_task(_InContext(_as_coroutine(outcome), self._context))
+        task = self.loop.create_task(_Steps(_as_coroutine(outcome), self._context, self._interrupts))
         self._interrupts.begin_task(task)
         task.add_done_callback(lambda done: self._end_task(execution, done, started))
 
@@ -228,7 +254,12 @@ class MainLoop:
     def _report(self, execution: int, error: BaseException) -> str:
         if forks.is_child():
             forks.end_child(error)
-        return self._context.run(self._engine.report, execution, error)
+        try:
+            return self._context.run(self._engine.report, execution, error)
+        except BaseException as another:  # noqa: BLE001 - whatever it is, the main lane must go on
+            _log.exception("an error could not be reported")
+            self._output.emit(Kind.ERROR, execution, describe_error(another))
+            return Outcome.ERROR
 
     def _finish(self, execution: int, outcome: str, started: float) -> None:
         debugging.end()
@@ -237,6 +268,7 @@ class MainLoop:
         self._context.run(current_execution.set, 0)
         end_execution(execution)
         _libc.fflush(None)
+        self._keep_listening()
         self._is_busy = False
         duration_s = round(time.perf_counter() - started, 6)
         self._output.emit(Kind.FINISHED, execution, {"outcome": outcome, "duration_s": duration_s})
@@ -368,16 +400,19 @@ async def _as_coroutine(outcome: Awaitable[str]) -> str:
     return await outcome
 
 
-class _InContext(Coroutine[Any, Any, str]):
-    """A coroutine whose steps run in a context that outlives it.
+class _Steps(Coroutine[Any, Any, str]):
+    """A coroutine whose steps run in a context that outlives it, and in which a cancellation may be an interrupt.
 
     A task runs in a copy of the context it is made in, and what user code sets there would be lost with it. (To be told
     the context to run in, `asyncio.Task` must be that of Python 3.11 or later.)
     """
 
-    def __init__(self, coroutine: Coroutine[Any, Any, str], context: contextvars.Context) -> None:
+    def __init__(
+        self, coroutine: Coroutine[Any, Any, str], context: contextvars.Context, interrupts: Interrupts
+    ) -> None:
         self._coroutine = coroutine
         self._context = context
+        self._interrupts = interrupts
 
     def __await__(self) -> Any:
         return (yield from self._coroutine.__await__())
@@ -388,6 +423,9 @@ class _InContext(Coroutine[Any, Any, str]):
 
     def throw(self, *error: Any) -> Any:
         """Go on with an exception."""
+        if self._interrupts.insists:
+            self._interrupts.insists = False
+            error = (KeyboardInterrupt(),)
         return self._context.run(self._coroutine.throw, *error)
 
     def close(self) -> None:

@@ -66,6 +66,7 @@ def test_values_of_expressions_are_not_shown():
         ("import sys; sys.exit('sorry')", 1, "sorry\n"),
         ("import sys; sys.exit('3')", 1, "3\n"),
         ("quit(4)", 4, ""),
+        ("raise SystemExit(10**40)", 255, ""),
         ("class Own(SystemExit): pass\nraise Own(6)", 6, ""),
     ],
 )
@@ -239,6 +240,17 @@ def test_a_file_has_its_arguments_its_name_and_its_neighbours(tmp_path: Path):
 
 def test_a_program_from_standard_input_has_arguments_too():
     assert run_program("import sys; print(sys.argv)", "-", "a", "--b") == (0, "['-', 'a', '--b']\n", "")
+
+
+def test_a_program_that_shows_its_exceptions_itself_has_them_shown_once(tmp_path: Path):
+    program = tmp_path / "program.py"
+    program.write_text("import sys\nsys.excepthook = lambda kind, error, _: sys.stderr.write(f'{error}!')\n1 / 0")
+    assert run_program("", str(program)) == (1, "", "division by zero!")
+
+
+def test_a_program_without_a_docstring_has_none(tmp_path: Path):
+    (tmp_path / "program.py").write_text("print(__doc__)")
+    assert run_program("", str(tmp_path / "program.py")) == (0, "None\n", "")
 
 
 def test_a_traceback_names_the_file(tmp_path: Path):

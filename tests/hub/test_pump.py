@@ -56,8 +56,9 @@ class Rig:
         self.positions.append(position)
         self.reader.release(position)
 
-    def _count(self):
+    def _count(self, is_cut_off):
         self.ticks += 1
+        self.is_cut_off = is_cut_off
 
     def _note_damage(self):
         self.damages += 1

@@ -145,6 +145,18 @@ def test_what_is_no_message_ends_the_conversation(pair, data):
     thread.join()
 
 
+def test_descriptors_that_are_received_are_not_inherited(pair):
+    ours, theirs = pair
+    frames.send(ours, "take this", (ours.fileno(),))
+    reader = FrameReader(theirs)
+    assert reader.receive() == "take this"
+    (descriptor,) = reader.descriptors
+    try:
+        assert not os.get_inheritable(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def test_sending_to_somebody_who_is_gone_says_so(pair):
     ours, theirs = pair
     theirs.close()

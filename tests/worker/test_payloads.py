@@ -23,6 +23,14 @@ def test_the_largest_part_is_cut_and_the_others_stay(large):
     assert not payload["large"] or "cut: 1,000,002 bytes" in payload["large"]
 
 
+def test_of_a_value_its_text_is_kept_and_why_it_was_cut():
+    payload = {"data": {"text/html": "h" * 1_000_000, "text/plain": "x" * 1_000_000}, "literal": None}
+    _, cut = decode(payloads.encode("result", payload, 900_000, "cannot be handed on: no room"))
+    assert cut["data"].keys() == {"text/plain"}
+    assert cut["data"]["text/plain"].startswith("xxx")
+    assert cut["data"]["text/plain"].endswith("bytes cannot be handed on: no room ...]")
+
+
 def test_as_many_parts_are_cut_as_it_takes():
     payload = dict.fromkeys("abc", "😀" * 1000000)
     data = payloads.encode("display", payload, 10_000_000)

@@ -230,7 +230,7 @@ class PlainEngine:
     # ------------------------------------------------------------------ programs
 
     def _run_program(self, execution: int, form: Form) -> str:
-        is_compiled = False
+        is_compiled = is_shown = False
         try:
             with programs.surroundings(form) as path:
                 self._sources.forget(path)
@@ -240,12 +240,12 @@ class PlainEngine:
                     try:
                         self._execute(code, namespace)
                     except BaseException as error:
-                        programs.call_hook(error)
+                        is_shown = programs.call_hook(error)
                         raise
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is a result
             if is_compiled and programs.is_success(error):
                 return Outcome.OK
-            return self.report(execution, error, has_frames=is_compiled)
+            return self.report(execution, error, has_frames=is_compiled, rich="" if is_shown else None)
         return Outcome.OK
 
     @runs_user_code

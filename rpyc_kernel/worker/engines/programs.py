@@ -9,6 +9,7 @@ import pkgutil
 import sys
 import zipfile
 from collections.abc import Iterator
+from importlib.machinery import SourceFileLoader
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -29,7 +30,9 @@ def surroundings(form: Form) -> Iterator[str]:
     Yields:
         The absolute path of the program's file.
     """
-    before = (sys.argv, os.getcwd())
+    arguments, folder = sys.argv, None
+    with contextlib.suppress(OSError):  # it is gone, and the program may be none the worse
+        folder = os.getcwd()
     ours = {name: getattr(sys, name) for name in _RESTORED} if form.namespace == Space.FRESH else {}
     entry = None
     try:
@@ -42,9 +45,10 @@ def surroundings(form: Form) -> Iterator[str]:
         with _outside_the_loop():
             yield path
     finally:
-        sys.argv = before[0]
-        with contextlib.suppress(OSError):  # the folder may be gone by now
-            os.chdir(before[1])
+        sys.argv = arguments
+        if folder is not None:
+            with contextlib.suppress(OSError):  # it may be gone by now
+                os.chdir(folder)
         if entry is not None:
             with contextlib.suppress(ValueError):
                 sys.path.remove(entry)
@@ -67,11 +71,13 @@ def read(path: str) -> CodeType:
 
 
 @runs_user_code
-def call_hook(error: BaseException) -> None:
-    """Tell the program's own `sys.excepthook`, if it has one, how the program ends."""
+def call_hook(error: BaseException) -> bool:
+    """Tell the program's own `sys.excepthook` how the program ends; whether it has one, and so has shown it."""
     hook = sys.excepthook
-    if hook is not sys.__excepthook__ and not issubclass(type(error), SystemExit):
-        hook(type(error), error, error.__traceback__)
+    if hook is sys.__excepthook__ or issubclass(type(error), SystemExit):
+        return False
+    hook(type(error), error, error.__traceback__)
+    return True
 
 
 def _is_application(path: str) -> bool:
@@ -82,18 +88,21 @@ def _is_application(path: str) -> bool:
 def namespace_of(form: Form, path: str, shared: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the namespace that a program runs in; as long as it runs, it is the module ``__main__``."""
     if form.namespace == Space.CURRENT:
-        before = shared.get("__file__", _MISSING)
-        shared["__file__"] = path
+        own = {"__file__": path, "__doc__": None}  # programs show their own `__doc__` as help
+        before = {name: shared.get(name, _MISSING) for name in own}
+        shared.update(own)
         try:
             yield shared
         finally:
-            if before is _MISSING:
-                shared.pop("__file__", None)
-            else:
-                shared["__file__"] = before
+            for name, value in before.items():
+                if value is _MISSING:
+                    shared.pop(name, None)
+                else:
+                    shared[name] = value
         return
     module, main = ModuleType("__main__"), sys.modules["__main__"]
-    vars(module).update(__builtins__=sys.modules["builtins"], __file__=path)
+    vars(module).update(__builtins__=sys.modules["builtins"], __file__=path, __cached__=None, __annotations__={})
+    module.__loader__ = SourceFileLoader("__main__", path)
     sys.modules["__main__"] = module
     try:
         yield vars(module)

@@ -1,0 +1,24 @@
+"""What children of the worker must not have."""
+
+import os
+import socket
+
+from rpyc_kernel.worker import forks
+
+
+def test_a_kernels_socket_never_has_the_number_of_a_standard_stream():
+    kept = os.dup(0)
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            os.dup2(ours.fileno(), 0)  # as the system would number it where standard input is closed
+            ours.close()
+            ours = forks.keep_from_children(socket.socket(fileno=0))
+            assert ours.fileno() > 2
+            with ours:
+                theirs.sendall(b"x")
+                assert ours.recv(1) == b"x"
+                assert not os.get_inheritable(ours.fileno())
+        finally:
+            os.dup2(kept, 0)
+            os.close(kept)

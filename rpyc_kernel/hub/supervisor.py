@@ -79,6 +79,7 @@ class Supervisor:
         self._memory_bytes: int | None = None
         self._seconds_cut_off = 0
         self._why_ended = ""
+        self._told: frozenset[int] = frozenset()
         self._thread: threading.Thread | None = None
 
     @property
@@ -302,6 +303,7 @@ class Supervisor:
             link.notify("interrupt_side", execution)
         else:
             children = _foreground(reader, pid, execution)  # before the worker starts others in answer to it
+            self._told = frozenset(children)
             reader.words[ring.WORD_FORCE] = force == Force.EXCEPTION
             reader.words[ring.WORD_INTERRUPT] = execution
             processes.kill(pid, processes.INTERRUPT_SIGNAL)
@@ -309,10 +311,16 @@ class Supervisor:
                 processes.kill(child, signal.SIGINT)
 
     def nudge(self, execution: int) -> None:
-        """End what the worker waits for, if it has not noticed the interrupt of this execution."""
+        """End what the worker waits for, if it has not noticed the interrupt of this execution.
+
+        That may be a child which it was just about to start: one that was told already is not told again.
+        """
         reader, pid = self._ring, self._pid
         if reader is not None and pid is not None and reader.words[ring.WORD_INTERRUPT] == execution:
             processes.kill(pid, processes.NUDGE_SIGNAL)
+            for child in _foreground(reader, pid, execution):
+                if child not in self._told:
+                    processes.kill(child, signal.SIGINT)
 
     def notify(self, method: str, *arguments: Any, descriptors: tuple[int, ...] = ()) -> bool:
         """Tell the worker something; False when there is none."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import signal
 import threading
 from types import SimpleNamespace
 
@@ -17,7 +18,7 @@ from rpyc_kernel.hub.journal import Journal
 from rpyc_kernel.hub.supervisor import Supervisor
 from rpyc_kernel.settings import HubSettings, WorkerSettings
 from rpyc_kernel.system import processes
-from rpyc_kernel.system.ring import WORD_INTERRUPT
+from rpyc_kernel.system.ring import WORD_INTERRUPT, WORD_RUNNING
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from tests.hub.kernels import FakeKernel
 from tests.support.waiting import wait_until
@@ -167,7 +168,7 @@ def test_only_who_has_not_taken_its_interrupt_is_nudged(monkeypatch):
     sent = []
     monkeypatch.setattr(processes, "kill", lambda pid, number: sent.append((pid, number)))
     words = [0] * 16
-    worker = SimpleNamespace(_ring=SimpleNamespace(words=words), _pid=4711)
+    worker = SimpleNamespace(_ring=SimpleNamespace(words=words), _pid=4711, _told=frozenset())
     words[WORD_INTERRUPT] = 2
     Supervisor.nudge(worker, 1)
     assert sent == []
@@ -176,6 +177,16 @@ def test_only_who_has_not_taken_its_interrupt_is_nudged(monkeypatch):
     words[WORD_INTERRUPT] = 0
     Supervisor.nudge(worker, 2)
     assert len(sent) == 1
+
+
+def test_a_child_that_was_started_just_when_the_interrupt_came_hears_of_it_by_the_nudge(monkeypatch):
+    sent = []
+    monkeypatch.setattr(processes, "kill", lambda pid, number: sent.append((pid, number)))
+    monkeypatch.setattr(processes, "foreground_of", lambda pid, spared: [5001, 5002])
+    words = [0] * 16
+    words[WORD_RUNNING] = words[WORD_INTERRUPT] = 2
+    Supervisor.nudge(SimpleNamespace(_ring=SimpleNamespace(words=words), _pid=4711, _told=frozenset([5001])), 2)
+    assert sent == [(4711, processes.NUDGE_SIGNAL), (5002, signal.SIGINT)]
 
 
 def test_a_decision_that_breaks_off_ends_the_hub(kernel, endings):

@@ -15,11 +15,14 @@ import pytest
 
 from rpyc_kernel.core.contract import MAX_PLAIN_REPR, Kind, Outcome, Space
 from rpyc_kernel.core.form import Form
+from rpyc_kernel.core.looking import Definition
 from rpyc_kernel.settings import Face
 from rpyc_kernel.worker.capture import begin_execution, current_execution, end_execution
 from rpyc_kernel.worker.engines.choice import choose_engine
 from rpyc_kernel.worker.engines.plain import PlainEngine
 from rpyc_kernel.worker.interrupts import _is_in_user_code
+from rpyc_kernel.worker.looking.help import HelpReader
+from rpyc_kernel.worker.looking.static import StaticReader
 from tests.worker.sessions import as_coroutine
 
 # Values
@@ -1132,6 +1135,31 @@ def test_in_a_notebook_libraries_find_a_notebook(open_ipython):
     assert notebook.result(looks)["literal"] == "('ZMQInteractiveShell', True, True)"
     assert notebook.result("get_ipython().kernel.get_parent()['header']['msg_id']")["literal"].endswith("-2'")
     assert os.environ["FORCE_COLOR"] == "1"
+
+
+def test_in_a_notebook_cells_have_the_files_that_profilers_and_caches_know(open_ipython):
+    notebook = open_ipython(face=Face.NOTEBOOK)
+    notebook.run("def f(x):\n    return 1 / x")
+    name = notebook.result("f.__code__.co_filename")["literal"].strip("'")
+    assert re.fullmatch(r"<ipython-input-1-[0-9a-f]{12}>", name)
+    assert linecache.getline(name, 2) == "    return 1 / x\n"
+    assert notebook.result("__import__('inspect').getsource(f)")["literal"] == repr("def f(x):\n    return 1 / x\n")
+
+
+def test_what_all_clients_read_of_a_notebooks_cells_has_their_counts(open_ipython):
+    notebook = open_ipython(face=Face.NOTEBOOK)
+    notebook.run("def f(x):\n    return 1 / x")
+    failed = notebook.error("f(0)")
+    assert re.findall('File "(.*?)", line', failed["traceback"]) == ["<In 2>", "<In 1>"]
+    wrong = notebook.error("x = = 1")
+    assert "ipython-input" not in wrong["traceback"] + wrong["evalue"]
+    assert "<In 3>" in wrong["traceback"]
+    found = HelpReader(notebook.engine.namespace, StaticReader(notebook.engine.namespace))
+    assert found.find_definition("f", None) == Definition("f", "<In 1>", 1)
+    inspected = found.inspect("f", None)
+    assert (inspected.file, inspected.source) == ("<In 1>", "def f(x):\n    return 1 / x\n")
+    notebook.run("class Made:\n    size = 1")
+    assert found.find_definition("Made", None) == Definition("Made", "<In 4>", 1)
 
 
 def test_at_a_console_libraries_find_a_terminal(open_ipython):

@@ -12,6 +12,7 @@ import traceback
 from types import TracebackType
 from typing import Any
 
+from rpyc_kernel.worker.engines.sources import name_inputs
 from rpyc_kernel.worker.interrupts import runs_user_code
 from rpyc_kernel.worker.user_frames import is_hidden, is_ours
 
@@ -64,8 +65,8 @@ def _describe(error: BaseException, has_frames: bool) -> dict[str, Any]:
     return {
         **_exit_code_of(error),
         "ename": type(error).__name__,
-        "evalue": fit(text_of(error)),
-        "traceback": fit("".join(told.format())),
+        "evalue": fit(name_inputs(text_of(error))),
+        "traceback": fit(name_inputs("".join(told.format()))),
         "notes": [fit(str(note), MAX_CHARS // _MAX_LINKS) for note in notes[:_MAX_LINKS]],
         "chain": [[type(link).__name__, fit(text_of(link), MAX_CHARS // _MAX_LINKS)] for link in _chain(error)],
     }

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import IPython
 from IPython.core import display_functions, inputtransformer2
+from IPython.core.compilerop import code_name
 from IPython.core.error import UsageError
 from IPython.core.formatters import FormatterWarning
 from IPython.core.interactiveshell import InteractiveShell
@@ -74,6 +75,7 @@ class IPythonEngine(PlainEngine):
             self._module, self._displays, self._sources, self.values, self._show_error, face=face, reads=profile
         )
         self.values.forgotten = self._forget
+        self._is_notebook = face == Face.NOTEBOOK
         self._transformers = inputtransformer2.TransformerManager()  # for threads other than the main one
         self._main_thread = threading.get_ident()
 
@@ -121,6 +123,12 @@ class IPythonEngine(PlainEngine):
 
     def _format(self, value: Any) -> Bundle:
         return clean_bundle(*self._shell.display_formatter.format(value))
+
+    def _name(self, execution: int, count: int | None, code: str) -> str:
+        """In a notebook as IPython names inputs: profilers, caches and the like know cells by that."""
+        if count is None or not self._is_notebook:
+            return super()._name(execution, count, code)
+        return str(code_name(code, count))
 
     def _run_code(self, execution: int, code: str, form: Form) -> str | Awaitable[str]:
         if not self._is_on_main_lane:

@@ -116,8 +116,11 @@ class PlainEngine:
             self.values.expect(execution, count)
         if form is not None and form.is_program:
             return self._run_program(execution, form)
-        name = f"<execution {execution}>" if count is None else f"<In {count}>"
-        return self._run_code(execution, code, form or Form(name))
+        return self._run_code(execution, code, form or Form(self._name(execution, count, code)))
+
+    def _name(self, execution: int, count: int | None, code: str) -> str:
+        """The file that code is said to be in which stands in none."""
+        return f"<execution {execution}>" if count is None else f"<In {count}>"
 
     def call(self, execution: int, function: Callable[[], Any]) -> str:
         """Call a function; see `Engine.call`."""

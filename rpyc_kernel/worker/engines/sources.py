@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import io
 import linecache
+import re
 from collections import OrderedDict
 
 _KEPT = 1000
+_OF_IPYTHON = re.compile(r"<ipython-input-(\d+)-[0-9a-f]{6,}>")
+INPUTS = ("<In ", "<execution ", "<ipython-input-")
+"""What the names of inputs begin with."""
+
+
+def name_inputs(text: str) -> str:
+    """A text for all clients, in which an input is called as they call it, also where IPython has named it."""
+    return _OF_IPYTHON.sub(r"<In \1>", text)
 
 
 class Sources:

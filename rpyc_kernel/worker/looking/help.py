@@ -10,6 +10,7 @@ import types
 from typing import Any
 
 from rpyc_kernel.core.looking import Definition, Inspection
+from rpyc_kernel.worker.engines.sources import INPUTS, name_inputs
 from rpyc_kernel.worker.looking.documentation import MAX_TEXT, read_doc
 from rpyc_kernel.worker.looking.paths import PATH, find
 from rpyc_kernel.worker.looking.reading import (
@@ -58,9 +59,9 @@ class HelpReader:
         """Return where a path or what stands at the cursor is defined."""
         path = code.strip() if cursor is None else find_path(code, cursor)
         value = find(self._namespace, path)
-        place = ("", 0) if value is MISSING or is_foreign(value) else find_place(value)
-        if place[0]:
-            return Definition(path, *place)
+        file, line = ("", 0) if value is MISSING or is_foreign(value) else find_place(value)
+        if file:
+            return Definition(path, name_inputs(file), line)
         if cursor is None:
             return None
         found: Definition | None = self._static.read(code, cursor, _read_definition)
@@ -98,7 +99,7 @@ def _describe(path: str, value: Any) -> Inspection:
         signature.text if signature else "",
         read_doc(value),
         _read_source(file, line) if type(value) is not types.ModuleType else "",
-        file,
+        name_inputs(file),
         line,
     )
 
@@ -150,7 +151,7 @@ def _find_class(kind: type) -> tuple[str, int]:
 def _list_files_of(module: Any) -> list[str]:
     """The file of a module; of the user's own, the cells, newest first."""
     if module == "__main__":
-        return [file for file in reversed([*linecache.cache]) if file.startswith(("<In ", "<execution "))]
+        return [file for file in reversed([*linecache.cache]) if file.startswith(INPUTS)]
     file = own_dict(sys.modules.get(module)).get("__file__") if type(module) is str else None
     return [file] if type(file) is str and file.endswith(".py") else []
 

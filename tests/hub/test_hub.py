@@ -113,6 +113,27 @@ def kernel(tmp_path):
         yield kernel
 
 
+def test_what_was_read_from_the_ring_is_committed_with_its_position_before_it_is_released(kernel):
+    """A hub that is killed in between is followed by one that reads from the position in the journal on."""
+    in_journal = []
+
+    class Ring:
+        def release(self, position):
+            in_journal.append((position, kernel.journal.ring_position(1), kernel.payloads()[-1]))
+
+    reports = [(Kind.STREAM, None, {"name": "stdout", "text": "read"})]
+    kernel.hub._deliver(reports, 4096, Ring(), 1)
+    assert in_journal == [(4096, 4096, (Kind.STREAM, reports[0][2]))]
+
+
+def test_code_is_handed_over_when_it_is_committed_that_it_has_started(kernel, monkeypatch):
+    """A hub that is killed in between hands over again what the worker may not have got, and never less."""
+    in_journal = []
+    monkeypatch.setattr(kernel.worker, "run", lambda work: in_journal.append([kind for kind, _ in kernel.payloads()]))
+    kernel.connect().exposed_execute("1")
+    assert [kinds[-2:] for kinds in in_journal] == [[Kind.QUEUED, Kind.STARTED]]
+
+
 def test_a_hub_that_cannot_commit_what_was_decided_ends(kernel, endings, monkeypatch):
     fault = MemoryError()
 

@@ -486,6 +486,14 @@ def test_the_position_in_the_ring_is_committed_with_the_events(tmp_path):
         assert journal.ring_position(1) == journal.ring_position(3) == 0
 
 
+def test_no_failure_of_power_can_damage_what_was_committed(journal):
+    """SQLite promises it of a log beside the file from NORMAL on, and not of OFF."""
+    store = journal._store
+    for connection in (store.writer, store.reader, store._searcher):
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert connection.execute("PRAGMA synchronous").fetchone()[0] >= 1
+
+
 def test_a_session_goes_on_where_it_left_off(tmp_path):
     with open_journal(tmp_path) as journal:
         assert journal.cursor_of("a") is None

@@ -1,7 +1,9 @@
 """Whatever a hub answers, a client raises errors of ours, or nothing."""
 
 import contextlib
+import importlib
 import socket
+import sys
 import threading
 
 import pytest
@@ -150,3 +152,24 @@ def test_only_errors_of_ours_come_of_what_a_hub_answers(answer, tmp_path):
             except BaseException as error:  # noqa: BLE001 - what the test is about
                 told = error
             assert told is None or isinstance(told, (KernelError, TimeoutError, StopIteration)), name
+
+
+@pytest.mark.parametrize("is_loaded", [False, True])
+def test_no_class_that_a_hub_names_is_imported_or_made(is_loaded, tmp_path, monkeypatch):
+    """It could name any module of the client's, and classes that do something when they are made."""
+    name = "what_a_hub_names"
+    (tmp_path / f"{name}.py").write_text(
+        "made = []\nclass Odd(Exception):\n    def __new__(cls, *args):\n        made.append(args)\n"
+        "        return super().__new__(cls, *args)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, name, None)  # so that it is taken out at the end
+    del sys.modules[name]
+    module = importlib.import_module(name)
+    if not is_loaded:
+        del sys.modules[name]
+    odd = type("Odd", (Exception,), {"__module__": name})
+    with hostile_hub(str(tmp_path / "s"), lambda: fail(odd("yours"))) as (client, _), pytest.raises(KernelError):
+        client.status()
+    assert (name in sys.modules) == is_loaded
+    assert module.made == []

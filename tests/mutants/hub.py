@@ -24,7 +24,8 @@ MUTANTS = (
         promise="code is handed over behind the commit of its start",
         file="hub/hub.py",
         before="        progress = next(",
-        after="        [self._act(item) for item in batch if isinstance(item, actions.RunCode)]\n        progress = next(",
+        after="        [self._act(item) for item in batch if isinstance(item, actions.RunCode)]\n"
+        "        progress = next(",
         tests=(f"{_HUB}test_code_is_handed_over_when_it_is_committed_that_it_has_started",),
     ),
     Mutant(

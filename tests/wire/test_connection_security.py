@@ -1,6 +1,8 @@
 """What a hostile or broken peer can do: nothing but call what it was handed, and lose its connection."""
 
+import importlib
 import struct
+import sys
 
 import pytest
 import rpyc
@@ -105,13 +107,22 @@ def test_exceptions_of_the_client_tell_the_server_nothing_of_its_code():
         assert args == ("reason",)
 
 
-def test_exceptions_of_the_server_make_no_classes_and_import_nothing():
+@pytest.mark.parametrize("is_loaded", [False, True])
+def test_exceptions_of_the_server_make_no_classes_and_import_nothing(is_loaded, tmp_path, monkeypatch):
+    name = "what_a_server_names"
+    (tmp_path / f"{name}.py").write_text("class Odd(Exception): pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, name, None)  # so that it is taken out at the end
+    del sys.modules[name]
+    if is_loaded:
+        importlib.import_module(name)
     with our_pair() as (client, _):
-        client.root.execute("class Odd(Exception): pass\nOdd.__module__ = 'this.module'\ndef fail(): raise Odd(5)")
+        client.root.execute(f"class Odd(Exception): pass\nOdd.__module__ = '{name}'\ndef fail(): raise Odd(5)")
         with pytest.raises(vinegar.GenericException) as caught:
             client.root.eval("fail")()
-        assert caught.value.remote_type == "this.module.Odd"
+        assert caught.value.remote_type == f"{name}.Odd"
         assert caught.value.args == (5,)
+    assert (name in sys.modules) == is_loaded
 
 
 def test_configurations_cannot_be_changed_by_accident():

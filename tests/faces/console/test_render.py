@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from rpyc_kernel.core.contract import FIELDS, Event, Kind, Outcome
@@ -254,6 +256,33 @@ def test_every_kind_of_event_can_be_rendered_with_every_field_odd(renderer: Rend
     for kind, fields in FIELDS.items():
         event = make_event(kind, 4, ALICE, **{field: odd.get(field, "\x1b[2Jodd\n") for field in fields})
         assert "\x1b" not in renderer.render(event)
+
+
+@pytest.mark.parametrize("is_colourful", [False, True])
+@pytest.mark.parametrize("kind", [Kind.RESULT, Kind.DISPLAY, Kind.PAGE])
+@pytest.mark.parametrize("foreground", [None, 4])
+def test_values_cannot_speak_to_the_terminal(kind: str, foreground: int | None, is_colourful: bool):
+    renderer = Renderer(ME, is_colourful=is_colourful)
+    renderer.begin(make_status())
+    renderer.foreground = foreground
+    shown = [
+        renderer.render(make_event(kind, 4, ALICE, data=data))
+        for data in ({"text/plain": "\x1b[2J4\x1b]0;title\x07\x9b2J2\b"}, {"image/\x1b[2Jpng": ""})
+    ]
+    assert "42" in shown[0]
+    assert "<image/png>" in shown[1]
+    for text in shown:
+        assert re.sub(r"\x1b\[[0-9;]*m", "", text).replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("is_colourful", [False, True])
+def test_a_page_that_the_user_reads_cannot_speak_to_the_terminal(is_colourful: bool):
+    renderer = Renderer(ME, is_colourful=is_colourful)
+    renderer.begin(make_status())
+    renderer.adopt(4)
+    renderer.foreground = 4
+    page = make_event(Kind.PAGE, 4, ME, data={"text/plain": "\x1b[2J4\x1b]0;title\x072"})
+    assert renderer.read_page(page) == "42\n"
 
 
 def test_colours_end_with_each_line():

@@ -2,8 +2,8 @@
 
 Which execution that is, a context variable says. Tasks inherit it from the code that made them; threads, and what is
 handed to the threads of an executor, do so because `follow_threads` makes them. What goes on printing when its
-execution has ended belongs to what runs on the main lane then, where somebody looks. Everything else belongs to nobody,
-and is shown as background output.
+execution has ended belongs to what runs on the main lane then, where somebody looks, and so does what the event loop
+itself has to say. Everything else belongs to nobody, and is shown as background output.
 """
 
 from __future__ import annotations
@@ -31,12 +31,15 @@ current_execution: ContextVar[int] = ContextVar("rpyc_kernel_execution", default
 _get_current = current_execution.get
 _running: set[int] = set()
 _main_lane = [0]
+_main_thread = threading.main_thread().ident
 
 
 def printing_execution() -> int:
     """The execution that output of the caller belongs to; 0 for none."""
     execution = _get_current()
-    return execution if execution in _running or not execution else _main_lane[0]
+    if execution in _running:
+        return execution
+    return _main_lane[0] if execution or threading.get_ident() == _main_thread else 0
 
 
 def begin_execution(execution: int, *, is_main: bool) -> None:

@@ -256,6 +256,16 @@ def test_what_goes_on_after_its_execution_prints_under_what_runs_on_the_main_lan
     assert ring.frames == [(STDOUT, 7, b"a"), (STDOUT, 9, b"b"), (STDOUT, 0, b"c")]
 
 
+def test_what_a_loop_itself_has_to_say_stands_with_what_runs_on_the_main_lane(stream, ring):
+    begin_execution(8, is_main=True)
+    try:
+        contextvars.Context().run(stream.write, "an exception was never retrieved")
+    finally:
+        end_execution(8)
+    contextvars.Context().run(stream.write, "late")
+    assert [execution for _, execution, _ in ring.frames] == [8, 0]
+
+
 def test_what_an_executor_runs_prints_under_the_execution_that_handed_it_in(stream, ring, main_lane, followed):
     with ThreadPoolExecutor(1) as executor:
         for number in (7, 8):

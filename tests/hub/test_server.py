@@ -1,5 +1,6 @@
 """Who is let in at which door, and who waits."""
 
+import base64
 import contextlib
 import json
 import logging
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from rpyc_kernel.core.contract import PROTOCOL_VERSION
 from rpyc_kernel.errors import ConnectionFailed
 from rpyc_kernel.hub import server as server_module
 from rpyc_kernel.hub.log import BoundedLog, Sparing
@@ -21,7 +23,7 @@ from tests.hub.kernels import FakeKernel
 from tests.support.waiting import wait_until
 from tests.wire.peers import our_client
 
-KEY = bytes(32)
+KEY = b"known to nobody but those inside"
 PATIENCE_S = 30.0
 
 
@@ -128,6 +130,32 @@ def test_strangers_do_not_fill_the_log(open_doors, caplog):
         assert sock.recv(1) == b""
     wait_until(lambda: not doors.server._open, PATIENCE_S)
     assert sum("refused" in record.message for record in caplog.records) <= 2
+
+
+def test_neither_the_log_nor_a_refusal_tells_the_key(open_doors, caplog, monkeypatch):
+    caplog.set_level(logging.DEBUG)
+    doors = open_doors(max_connections=1)
+    monkeypatch.setattr(doors.server, "_refusals", Sparing(server_module._log, pause_s=0.0))
+    doors.come_in(doors.knock())
+    told = b""
+    greeting = handshake._HELLO.pack(b"RPYK", PROTOCOL_VERSION, handshake.COMMANDS, 0, bytes(32))
+    for said in (
+        bytes(40),  # no client
+        handshake._HELLO.pack(b"RPYK", PROTOCOL_VERSION + 1, handshake.COMMANDS, 0, bytes(32)),
+        greeting + bytes(32) + b"\0\0\0\2{}",  # a wrong proof
+        greeting + bytes(32) + b"\xff\xff\xff\xff",
+    ):
+        sock = doors.knock()
+        sock.sendall(said)
+        with contextlib.suppress(ConnectionResetError):  # not all that was said has been read
+            while piece := sock.recv(4096):
+                told += piece
+    with pytest.raises(ConnectionFailed) as refusal:
+        doors.come_in(doors.knock())
+    wait_until(lambda: sum("refused: " in record.message for record in caplog.records) == 5, PATIENCE_S)
+    told += f"{caplog.text}{refusal.value}".encode()
+    for secret in (KEY, KEY.hex().encode(), repr(KEY).encode(), base64.b64encode(KEY)):
+        assert secret not in told
 
 
 def test_what_was_not_logged_is_counted_by_the_next_line(caplog):

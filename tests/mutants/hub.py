@@ -3,6 +3,8 @@
 from tests.mutants import Mutant
 
 _HUB = "hub/test_hub.py::"
+_SERVER = "hub/test_server.py::"
+_KEY = f"{_SERVER}test_neither_the_log_nor_a_refusal_tells_the_key"
 
 MUTANTS = (
     Mutant(
@@ -34,5 +36,19 @@ MUTANTS = (
         before="PRAGMA synchronous=NORMAL",
         after="PRAGMA synchronous=OFF",
         tests=("hub/test_journal.py::test_no_failure_of_power_can_damage_what_was_committed",),
+    ),
+    Mutant(
+        promise="the log does not tell the key",
+        file="hub/server.py",
+        before='self._refusals.info(f"refused: {error}")',
+        after='self._refusals.info(f"refused: {error}, who knows no {self._key.hex()}")',
+        tests=(_KEY,),
+    ),
+    Mutant(
+        promise="a refusal does not tell the key",
+        file="hub/server.py",
+        before='return f"kernel {self._name!r} has {count}',
+        after='return f"kernel {self._key!r} has {count}',
+        tests=(_KEY,),
     ),
 )

@@ -73,7 +73,7 @@ MUTANTS = (
         file="system/runtime_folder.py",
         before="found.st_uid != os.getuid()",
         after="found.st_uid < 0",
-        tests=("system/test_runtime_folder.py::test_a_folder_of_somebody_else_is_refused",),
+        tests=("system/test_runtime_folder.py::test_a_folder_above_that_somebody_else_made_is_refused",),
     ),
     Mutant(
         promise="a path too long for a socket is refused before anything is made",
@@ -94,7 +94,7 @@ MUTANTS = (
         file="system/kernel_folder.py",
         before="is_ours = self._stands_here(fd)",
         after="is_ours = True",
-        tests=("system/test_runtime_folder.py::test_a_lock_on_a_removed_file_does_not_count",),
+        tests=("system/test_runtime_folder.py::test_a_lock_whose_file_is_removed_while_it_is_taken_is_taken_anew",),
     ),
     Mutant(
         promise="shared memory that its sender could shorten is refused",

@@ -62,8 +62,8 @@ MUTANTS = (
     Mutant(
         promise="memory is taken as bytes arrive and not as they are announced",
         file="wire/channel.py",
-        before="min(count - filled, max(filled, _READ_AHEAD_BYTES), len(_GROWTH))",
-        after="count - filled",
+        before="data += _GROWTH[: min(count - filled, max(filled, _READ_AHEAD_BYTES), len(_GROWTH))]",
+        after="data += bytes(count - filled)",
         tests=("wire/test_channel.py::test_memory_is_taken_as_bytes_arrive_and_not_as_they_are_announced",),
     ),
     Mutant(
@@ -120,7 +120,7 @@ MUTANTS = (
         file="wire/references.py",
         before="self._give_back(ref.id_pack, ref.count)",
         after="pass",
-        tests=("wire/test_references.py::test_a_proxy_is_shared_while_it_lives_and_counted",),
+        tests=("wire/test_connection_faults.py::test_an_object_is_let_go_when_the_collector_has_taken_its_proxy",),
     ),
     Mutant(
         promise="references in a reply that nobody takes are given back",
@@ -134,7 +134,7 @@ MUTANTS = (
         file="wire/request_server.py",
         before="self._references.take_back(given)",
         after="pass",
-        tests=("wire/test_connection_faults.py::test_a_reply_that_cannot_be_encoded_becomes_an_error",),
+        tests=("wire/test_connection_faults.py::test_what_was_given_in_a_reply_that_cannot_be_encoded_is_taken_back",),
     ),
     Mutant(
         promise="callbacks of replies do not run on the thread that reads",

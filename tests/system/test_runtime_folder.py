@@ -1,6 +1,7 @@
 """The runtime folder: private, of one hub at a time, and gone without a trace."""
 
 import contextlib
+import fcntl
 import os
 import socket
 import subprocess
@@ -10,7 +11,7 @@ import threading
 import pytest
 
 from rpyc_kernel.errors import KernelExists, RequestError
-from rpyc_kernel.system.runtime_folder import RuntimeFolder
+from rpyc_kernel.system.runtime_folder import RuntimeFolder, _claim
 from tests.support.waiting import wait_until
 
 
@@ -175,6 +176,28 @@ def test_a_lock_on_a_removed_file_does_not_count(folder):
         folder._lock_file.unlink()
         with locked(folder):
             assert folder.has_hub
+
+
+def test_a_lock_whose_file_is_removed_while_it_is_taken_is_taken_anew(folder, monkeypatch):
+    folder.create()
+    take, removed = fcntl.flock, []
+
+    def remove_and_take(fd, how):
+        if not removed:
+            removed.append(folder._lock_file.unlink())
+        take(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", remove_and_take)
+    with locked(folder) as hub:
+        assert removed
+        assert hub.is_held
+
+
+def test_a_folder_above_that_somebody_else_made_is_refused(tmp_path, monkeypatch):
+    owner = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: owner + 1)
+    with pytest.raises(RequestError, match="belongs to another user"):
+        _claim(tmp_path)
 
 
 # What is left

@@ -105,9 +105,10 @@ def test_a_reply_that_cannot_be_encoded_becomes_an_error(name):
 
 def test_an_object_is_let_go_when_the_collector_has_taken_its_proxy():
     with our_pair() as (client, server):
-        assert client.root.eval("1") == 1
+        evaluate = client.root.eval  # so that its own reference stays
+        assert evaluate("1") == 1
         before = len(server._local_objects)
-        proxy = client.root.eval("object()")
+        proxy = evaluate("object()")
         assert len(server._local_objects) == before + 1
         del proxy
         wait_until(lambda: len(server._local_objects) == before)
@@ -115,10 +116,11 @@ def test_an_object_is_let_go_when_the_collector_has_taken_its_proxy():
 
 def test_what_was_given_in_a_reply_that_cannot_be_encoded_is_taken_back():
     with our_pair() as (client, server):
-        assert client.root.eval("1") == 1
+        evaluate = client.root.eval  # so that its own reference stays
+        assert evaluate("1") == 1
         before = len(server._local_objects)
         with pytest.raises(Exception, match="surrogate"):
-            client.root.eval(r"(object(), '\ud800')")
+            evaluate(r"(object(), '\ud800')")
         assert len(server._local_objects) == before
 
 

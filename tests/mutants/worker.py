@@ -63,10 +63,10 @@ MUTANTS = (
         tests=(f"{_LOOP}test_an_interrupted_side_lane_is_said_to_be_interrupted",),
     ),
     Mutant(
-        promise="an execution ends whatever is raised past the engine",
+        promise="what awaiting code raises past the engine is reported",
         file="worker/main_loop.py",
-        before="except BaseException as error:  # noqa: BLE001 - what a debugger",
-        after="except Exception as error:  # noqa: BLE001 - what a debugger",
+        before="outcome = task.result() if error is None else self._report(execution, error)",
+        after="outcome = task.result() if error is None else Outcome.ERROR",
         tests=(f"{_LOOP}test_an_execution_has_ended_whatever_was_raised_past_the_engine",),
     ),
     Mutant(

@@ -149,6 +149,17 @@ def test_a_caller_for_an_unknown_channel_is_refused_with_the_reason(call, channe
     assert caller.is_left()
 
 
+@pytest.mark.parametrize("is_right", [True, False])
+def test_no_file_but_the_connection_file_tells_the_key(call, folders, is_right):
+    caller = call()
+    caller.prove(*caller.greet(), key=caller.key if is_right else os.urandom(32))
+    files = [path for root in (folders.runtime, folders.state) for path in root.rglob("*") if path.is_file()]
+    assert "hub.log" in [path.name for path in files]
+    secrets = (caller.key, caller.key.hex().encode())
+    telling = {path.name for path in files if any(secret in path.read_bytes() for secret in secrets)}
+    assert telling == {"kernel.json"}
+
+
 BAD_IDENTITIES = {
     "no JSON": b"{",
     "no mapping": b"[]",

@@ -3,6 +3,7 @@
 from tests.mutants import Mutant
 
 _BACK = "faces/console/test_reconnecting.py::"
+_TALK = "faces/console/test_conversation.py::"
 _RENDER = "faces/console/test_render.py::"
 
 MUTANTS = (
@@ -84,5 +85,40 @@ MUTANTS = (
         before="return min(last, seen)",
         after="return seen",
         tests=(f"{_BACK}test_of_a_kernel_that_began_anew_what_comes_from_now_on_is_shown",),
+    ),
+    Mutant(
+        promise="what one typed is not told to oneself",
+        file="faces/console/console.py",
+        before="            self.renderer.adopt(number)\n",
+        after="",
+        tests=(f"{_TALK}test_of_what_one_waits_for_output_and_value_are_shown_and_no_more",),
+    ),
+    Mutant(
+        promise="every event is shown once",
+        file="faces/console/console.py",
+        before="            self.output.take(event)\n",
+        after="            self.output.take(event)\n            self.output.take(event)\n",
+        tests=(f"{_TALK}test_an_error_is_shown_once",),
+    ),
+    Mutant(
+        promise="the end of what one waits for is not told",
+        file="faces/console/render.py",
+        before="        if is_here and tag:",
+        after="        if is_here:",
+        tests=(f"{_TALK}test_of_what_one_waits_for_output_and_value_are_shown_and_no_more",),
+    ),
+    Mutant(
+        promise="the ends of others' work are not told",
+        file="faces/console/render.py",
+        before="        if is_here and tag:",
+        after="        if tag:",
+        tests=(f"{_TALK}test_others_are_told_apart_and_their_ends_are_not_told",),
+    ),
+    Mutant(
+        promise="what others have running is no job of the user's",
+        file="faces/console/jobs.py",
+        before="if event.execution is None or event.session != self._session:",
+        after="if event.execution is None:",
+        tests=(f"{_TALK}test_what_others_run_and_are_asked_is_not_the_users",),
     ),
 )

@@ -143,7 +143,7 @@ class Show:
                 print(_text_of(event), flush=True)
             case Kind.RESULT if self._shows_values:
                 print(_text_of(event), flush=True)
-            case Kind.ERROR if "exit_code" not in event.payload and event.payload.get("rich") != "":
+            case Kind.ERROR if "exit_code" not in event.payload and event.payload.get("rich") != []:
                 sys.stdout.flush()
                 sys.stderr.write(self._with_file_name(event.traceback))
             case Kind.INTERRUPT_UNANSWERED:

@@ -140,8 +140,9 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     # From one of the code's widgets to its views in clients; action: open, msg or close; buffers: each in base64.
     Kind.COMM: ("comm_id", "action", "target", "data", "metadata", "buffers"),
     Kind.RESULT: ("data", "metadata", "literal"),
-    # rich: the traceback as IPython shows it, with colours; None where that is the plain one, "" where user code has
-    # shown it. An execution has failed only if its outcome says so: what was shown on request is an error, too.
+    # rich: the traceback as IPython shows it, with colours, frame by frame; None where that is the plain one, empty
+    # where user code has shown it. An execution has failed only if its outcome says so: what was shown on request is
+    # an error, too.
     Kind.ERROR: ("ename", "evalue", "traceback", "notes", "chain", "rich"),
     Kind.INPUT_REQUESTED: ("prompt", "password", "token"),
     Kind.INPUT_ANSWERED: ("by", "token"),  # by None: whoever asked no longer waits

@@ -990,7 +990,7 @@ def test_an_error_that_is_shown_fails_nothing_and_stands_where_it_was_shown(ipyt
     assert [kind for kind, _, _ in ipython.events] == [Kind.DISPLAY, Kind.ERROR, Kind.DISPLAY]
     (error,) = ipython.shown(Kind.ERROR)
     assert error["ename"] == "ZeroDivisionError"
-    assert "1" in error["rich"]
+    assert "1" in "".join(error["rich"])
 
 
 def test_what_is_shown_when_an_input_ends_stands_behind_its_error(ipython):
@@ -1002,23 +1002,38 @@ def test_what_is_shown_when_an_input_ends_stands_behind_its_error(ipython):
 
 def test_an_error_is_also_told_as_ipython_shows_it(ipython):
     error = ipython.error("def divide(a):\n    before = 1\n    return a / 0\n\ndivide(1)")
-    assert "Cell" in plain_text(error["rich"])
-    assert "In[1], line 5" in plain_text(error["rich"])
-    assert "----> 3     return a / 0" in plain_text(error["rich"])
-    assert "      2     before = 1" in plain_text(error["rich"])
-    assert "\x1b[" in error["rich"]
+    assert "Cell" in plain_text("".join(error["rich"]))
+    assert "In[1], line 5" in plain_text("".join(error["rich"]))
+    assert "----> 3     return a / 0" in plain_text("".join(error["rich"]))
+    assert "      2     before = 1" in plain_text("".join(error["rich"]))
+    assert "\x1b[" in "".join(error["rich"])
     assert "\x1b[" not in error["traceback"]
     for ours in ("rpyc_kernel/worker", "run_code"):
-        assert ours not in error["rich"]
+        assert ours not in "".join(error["rich"])
+
+
+def test_an_error_is_told_frame_by_frame_as_ipython_hands_it_over(ipython):
+    error = ipython.error("def divide(a):\n    return a / 0\n\ndivide(1)")
+    _, head, outer, inner, last = [plain_text(part) for part in error["rich"]]
+    assert "Traceback" in head
+    assert "divide(1)\n" in outer
+    assert "-> 2     return a / 0\n" in inner
+    assert last == "ZeroDivisionError: division by zero"
+
+
+def test_an_error_that_is_too_long_is_cut_as_a_whole(ipython):
+    error = ipython.error("raise ValueError('x' * 1_500_000)")
+    assert "characters left out" in "".join(error["rich"])
+    assert sum(map(len, error["rich"])) < 1_001_000
 
 
 def test_how_tracebacks_are_shown_is_the_users_choice(ipython):
     ipython.run("%xmode Minimal")
-    assert plain_text(ipython.error("1 / 0")["rich"]).strip() == "ZeroDivisionError: division by zero"
+    assert plain_text("".join(ipython.error("1 / 0")["rich"])).strip() == "ZeroDivisionError: division by zero"
     ipython.run("%xmode Verbose")
-    assert "x = 5" in plain_text(ipython.error("x = 5\nx / 0")["rich"])
+    assert "x = 5" in plain_text("".join(ipython.error("x = 5\nx / 0")["rich"]))
     ipython.run("class Own(Exception):\n    def _render_traceback_(self): return ['my own', 'way']")
-    assert ipython.error("raise Own")["rich"] == "my own\nway"
+    assert ipython.error("raise Own")["rich"] == ["my own", "way"]
 
 
 def test_who_shows_errors_in_a_way_of_their_own_has_them_shown_once(ipython, capsys):
@@ -1029,17 +1044,17 @@ def test_who_shows_errors_in_a_way_of_their_own_has_them_shown_once(ipython, cap
         """
     )
     error = ipython.error("raise KeyError('x')")
-    assert (error["ename"], error["rich"]) == ("KeyError", "")
+    assert (error["ename"], error["rich"]) == ("KeyError", [])
     assert "raise KeyError" in error["traceback"]
     assert capsys.readouterr().out == "handled 'x'\n"
     assert len(ipython.shown(Kind.ERROR)) == 1
-    assert "ZeroDivisionError" in ipython.error("1 / 0")["rich"]
+    assert "ZeroDivisionError" in "".join(ipython.error("1 / 0")["rich"])
 
 
 def test_rich_shows_errors_where_it_is_installed_to(ipython, capsys):
     pytest.importorskip("rich")
     ipython.run("import rich.traceback; rich.traceback.install(); None")
-    assert ipython.error("1 / 0")["rich"] == ""
+    assert ipython.error("1 / 0")["rich"] == []
     said = capsys.readouterr()
     assert "ZeroDivisionError" in said.out + said.err
 
@@ -1137,6 +1152,43 @@ def test_in_a_notebook_libraries_find_a_notebook(open_ipython):
     assert os.environ["FORCE_COLOR"] == "1"
 
 
+SENDING = """\
+kernel = get_ipython().kernel
+def send(kind, **content):
+    kernel.session.send(kernel.iopub_socket, kind, content, parent=get_ipython().parent_header)
+"""
+
+
+def test_in_a_notebook_code_can_send_messages_that_show_something(open_ipython, capsys):
+    notebook = open_ipython(face=Face.NOTEBOOK)
+    notebook.run(SENDING)
+    notebook.run("send('display_data', data={'text/plain': '1'}, metadata={'a': 1}, transient={'display_id': 'x'})")
+    shown = {"data": {"text/plain": "1"}, "metadata": {"a": 1}, "display_id": "x", "is_update": False}
+    assert notebook.last(Kind.DISPLAY) == shown
+    notebook.run("send('update_display_data', data={'text/plain': '2'}, transient={'display_id': 'x'})")
+    updated = {"data": {"text/plain": "2"}, "metadata": {}, "display_id": "x", "is_update": True}
+    assert notebook.last(Kind.DISPLAY) == updated
+    notebook.run("send('display_data', data={'text/plain': '3'})")
+    assert notebook.last(Kind.DISPLAY)["display_id"] is None
+    notebook.run("send('clear_output', wait=True)")
+    assert notebook.last(Kind.CLEAR_OUTPUT) == {"wait": True}
+    notebook.run("send('stream', name='stdout', text='out'); send('stream', name='stderr', text='err')")
+    assert capsys.readouterr() == ("out", "err")
+
+
+def test_in_a_notebook_what_code_sends_as_a_result_is_shown_as_one_and_has_no_value(open_ipython):
+    notebook = open_ipython(face=Face.NOTEBOOK)
+    notebook.run(SENDING)
+    sent = notebook.result("send('execute_result', data={'text/plain': '1'}, transient={'display_id': 'x'})")
+    assert sent == {"data": {"text/plain": "1"}, "metadata": {}, "literal": "None", "display_id": "x"}
+
+
+def test_in_a_notebook_code_cannot_send_what_only_the_kernel_sends(open_ipython):
+    notebook = open_ipython(face=Face.NOTEBOOK)
+    notebook.run(SENDING)
+    assert "not 'status'" in notebook.error("send('status', execution_state='idle')")["evalue"]
+
+
 def test_in_a_notebook_cells_have_the_files_that_profilers_and_caches_know(open_ipython):
     notebook = open_ipython(face=Face.NOTEBOOK)
     notebook.run("def f(x):\n    return 1 / x")
@@ -1188,7 +1240,7 @@ def test_the_users_profile_is_read_and_its_startup_files_run(open_ipython, tmp_p
     session.engine.start_up()
     assert "ZeroDivisionError" in capsys.readouterr().err
     assert session.result("from_file, from_line, 'for_notebooks' in globals()")["literal"] == "('started', 42, False)"
-    assert plain_text(session.error("1 / 0")["rich"]).strip() == "ZeroDivisionError: division by zero"
+    assert plain_text("".join(session.error("1 / 0")["rich"])).strip() == "ZeroDivisionError: division by zero"
     assert session.run("%who_ls") == Outcome.OK
 
 
@@ -1204,7 +1256,7 @@ def test_the_users_profile_is_left_unread_on_request(open_ipython, tmp_path):
     session = open_ipython(profile=False)
     session.engine.start_up()
     assert session.result("'from_file' in globals(), 'from_line' in globals()")["literal"] == "(False, False)"
-    assert "In[2]" in plain_text(session.error("1 / 0")["rich"])
+    assert "In[2]" in plain_text("".join(session.error("1 / 0")["rich"]))
 
 
 def test_values_are_stored_between_sessions_and_inputs_exported(ipython, tmp_path, capsys):

@@ -195,24 +195,23 @@ class Publisher:
 
     def _take_display(self, event: Event) -> None:
         kind = "update_display_data" if event.payload.get("is_update") else "display_data"
-        display_id = event.payload.get("display_id")
-        transient = {} if display_id is None else {"display_id": display_id}
-        self._show(event.execution, kind, {"data": event.data, "metadata": event.metadata, "transient": transient})
+        content = {"data": event.data, "metadata": event.metadata, "transient": _transient_of(event)}
+        self._show(event.execution, kind, content)
 
     def _take_result(self, event: Event) -> None:
         cell = self._cells.unfinished.get(event.execution or 0)
         if cell is not None and not cell.is_silent:
             content = {"data": event.data, "metadata": event.metadata, "execution_count": cell.count}
-            self._show(event.execution, "execute_result", content)
+            self._show(event.execution, "execute_result", {**content, "transient": _transient_of(event)})
 
     def _take_error(self, event: Event) -> None:
         rich = event.payload.get("rich")
-        text = rich or event.traceback
-        content = {"ename": event.ename, "evalue": event.evalue, "traceback": text.rstrip("\n").split("\n")}
+        lines = rich or event.traceback.rstrip("\n").split("\n")
+        content = {"ename": event.ename, "evalue": event.evalue, "traceback": lines}
         cell = self._cells.unfinished.get(event.execution or 0)
         if cell is not None:
             cell.error = content
-        if rich != "":  # else user code has shown it in its own way
+        if rich != []:  # else user code has shown it in its own way
             self._show(event.execution, "error", content)
 
     def _take_clear_output(self, event: Event) -> None:
@@ -286,6 +285,12 @@ class Publisher:
 
     def _take_restart_requested(self, event: Event) -> None:
         self._restarter = event.by
+
+
+def _transient_of(event: Event) -> dict[str, Any]:
+    """What is to be known of something shown, and not to be kept with it: the name by which it is updated."""
+    display_id = event.payload.get("display_id")
+    return {} if display_id is None else {"display_id": display_id}
 
 
 def _describe_death(reason: str | None) -> dict[str, Any]:

@@ -45,6 +45,14 @@ class Displays:
         }
         self._emit(Kind.DISPLAY, printing_execution(), payload)
 
+    def publish_as_result(self, data: Any, metadata: Any = None, *, display_id: Any = None) -> None:
+        """Show a MIME bundle as values are shown; to those who ask for a value it is None."""
+        cleaned, about = clean_bundle(data, metadata)
+        if cleaned:
+            payload = {"data": cleaned, "metadata": about, "literal": "None"}
+            named = {} if display_id is None else {"display_id": str(display_id)}
+            self._emit(Kind.RESULT, printing_execution(), {**payload, **named})
+
     def clear(self, wait: bool = False) -> None:
         """Clear what the execution has shown, at once or when it shows something new."""
         self._emit(Kind.CLEAR_OUTPUT, printing_execution(), {"wait": bool(wait)})

@@ -159,6 +159,12 @@ def _chain(error: BaseException) -> list[BaseException]:
     return links
 
 
+def fit_parts(parts: list[str]) -> list[str]:
+    """The same of a text in parts, which stay apart unless it is too long."""
+    text = "\n".join(parts)
+    return [fit(text)] if len(text) > MAX_CHARS else [fit(part) for part in parts]
+
+
 def fit(text: str, max_chars: int = MAX_CHARS) -> str:
     """Return text that can travel: not too long, and without lone surrogates."""
     if len(text) > max_chars:

@@ -192,12 +192,12 @@ class IPythonEngine(PlainEngine):
         if told is not None and told is error:
             return self._outcome_of(told)
         if shell.is_shown_elsewhere(error):
-            return self.report(execution, error, rich="")
+            return self.report(execution, error, rich=[])
         return self.report(execution, error, has_frames=was_compiled and type(error) is not UsageError)
 
     # ------------------------------------------------------------------ what the shell calls
 
-    def _show_error(self, error: BaseException, rich: str | None, has_frames: bool) -> None:
+    def _show_error(self, error: BaseException, rich: list[str] | None, has_frames: bool) -> None:
         """Show an exception, whether or not the execution fails by it."""
         execution = printing_execution()
         if forks.is_child():

@@ -2,9 +2,47 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from rpyc_kernel.worker.comms import Messages
+from rpyc_kernel.worker.engines.displays import Displays
+
+
+class Session:
+    """What sends messages in a kernel that speaks Jupyter's protocol itself; here those that show something.
+
+    Args:
+        displays: publishes rich output.
+    """
+
+    def __init__(self, displays: Displays) -> None:
+        self._displays = displays
+
+    def send(self, stream: Any, msg_or_type: Any, content: dict[str, Any] | None = None, *_: Any, **__: Any) -> None:
+        """Show what the message says, under the execution that calls.
+
+        Raises:
+            NotImplementedError: it is of a kind that shows nothing, which only the kernel itself sends.
+        """
+        told = content or {}
+        data, metadata = told.get("data"), told.get("metadata")
+        display_id = (told.get("transient") or {}).get("display_id")
+        match msg_or_type:
+            case "display_data" | "update_display_data":
+                is_update = msg_or_type == "update_display_data"
+                self._displays.publish(data, metadata, display_id=display_id, is_update=is_update)
+            case "execute_result":
+                self._displays.publish_as_result(data, metadata, display_id=display_id)
+            case "clear_output":
+                self._displays.clear(bool(told.get("wait")))
+            case "stream":
+                (sys.stderr if told.get("name") == "stderr" else sys.stdout).write(str(told.get("text", "")))
+            case _:
+                raise NotImplementedError(
+                    "code can send display_data, update_display_data, execute_result, clear_output and stream through "
+                    f"this kernel, not {msg_or_type!r}"
+                )
 
 
 class NotebookKernel(Messages):
@@ -12,13 +50,16 @@ class NotebookKernel(Messages):
 
     Attributes:
         shell: IPython's shell.
+        session: sends messages.
     """
 
     implementation = "rpyc_kernel"
     eventloop: Any = None
+    iopub_socket: Any = object()  # for code that hands it to `Session.send`
 
     def __init__(self, shell: Any) -> None:
         self.shell = shell
+        self.session = Session(shell.displays)
 
     @property
     def user_ns(self) -> dict[str, Any]:

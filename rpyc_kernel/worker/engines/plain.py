@@ -24,7 +24,7 @@ from rpyc_kernel.worker import forks
 from rpyc_kernel.worker.engines import Emit, programs
 from rpyc_kernel.worker.engines.bundles import Bundle, literal_of, make_bundle
 from rpyc_kernel.worker.engines.displays import Displays, add_builtins
-from rpyc_kernel.worker.engines.failures import describe_error, fit, keep_for_debugger
+from rpyc_kernel.worker.engines.failures import describe_error, fit_parts, keep_for_debugger
 from rpyc_kernel.worker.engines.sources import Sources
 from rpyc_kernel.worker.engines.values import Values
 from rpyc_kernel.worker.interrupts import Interrupts, runs_user_code
@@ -152,14 +152,16 @@ class PlainEngine:
             payload = {"data": data, "metadata": metadata, "literal": literal_of(value)}
             self._emit(Kind.RESULT, execution, payload)
 
-    def report(self, execution: int, error: BaseException, has_frames: bool = True, rich: str | None = None) -> str:
+    def report(
+        self, execution: int, error: BaseException, has_frames: bool = True, rich: list[str] | None = None
+    ) -> str:
         """Publish an exception that user code raised; returns the outcome. A forked child ends with it.
 
         Args:
             execution: which one it is of.
             error: what was raised.
             has_frames: whether its frames are of interest; those of the compiler are not.
-            rich: how it is shown where there are colours; "" if user code has shown it by itself.
+            rich: how it is shown where there are colours, in parts; empty if user code has shown it by itself.
         """
         if forks.is_child():
             raise error
@@ -167,7 +169,7 @@ class PlainEngine:
         payload = describe_error(error, has_frames)
         if self._is_cancelled(error):
             payload["ename"], payload["evalue"], rich = "KeyboardInterrupt", "", None
-        self._emit(Kind.ERROR, execution, {**payload, "rich": None if rich is None else fit(rich)})
+        self._emit(Kind.ERROR, execution, {**payload, "rich": None if rich is None else fit_parts(rich)})
         return self._outcome_of(error)
 
     def _outcome_of(self, error: BaseException) -> str:
@@ -248,7 +250,7 @@ class PlainEngine:
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is a result
             if is_compiled and programs.is_success(error):
                 return Outcome.OK
-            return self.report(execution, error, has_frames=is_compiled, rich="" if is_shown else None)
+            return self.report(execution, error, has_frames=is_compiled, rich=[] if is_shown else None)
         return Outcome.OK
 
     @runs_user_code

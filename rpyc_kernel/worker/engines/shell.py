@@ -32,8 +32,8 @@ from rpyc_kernel.worker.engines.shell_parts import Compiler, Formatter, History,
 from rpyc_kernel.worker.engines.sources import Sources
 from rpyc_kernel.worker.engines.values import Values
 
-Tell = Callable[[BaseException, "str | None", bool], None]
-"""Shows an exception: itself, how IPython puts it if it does, and whether its frames are of interest."""
+Tell = Callable[[BaseException, "list[str] | None", bool], None]
+"""Shows an exception: itself, the parts in which IPython puts it if it does, and whether its frames are of interest."""
 
 _LOOPS = (None, "inline", "asyncio")
 # Nobody can turn the pages of a program that runs in a cell.
@@ -174,8 +174,8 @@ class Shell(InteractiveShell):
     def _showtraceback(self, etype: Any, evalue: BaseException, stb: Any) -> None:
         """Publish what is shown; libraries that show it themselves replace this method."""
         self.told = evalue
-        text = None if stb is None else self.InteractiveTB.stb2text(stb)
-        self.tell(evalue, text, not self._is_of_compiler)
+        parts = [stb] if isinstance(stb, str) else stb
+        self.tell(evalue, parts, not self._is_of_compiler)
 
     def _format_exception_for_storage(self, exception: BaseException, *_: Any, **__: Any) -> dict[str, Any]:
         """What ``%notebook`` exports of an exception, without asking it again how IPython would show it."""
@@ -242,6 +242,11 @@ class ZMQInteractiveShell(Shell):
     """What libraries take for a notebook's: in a kernel that was started for one."""
 
     kernel = AnyTrait()
+
+    @property
+    def parent_header(self) -> dict[str, Any]:
+        """The message to which what is shown now belongs."""
+        return self.kernel.get_parent()  # type: ignore[no-any-return]
 
     def init_environment(self) -> None:
         """The same, and that a notebook shows colours."""

@@ -200,6 +200,37 @@ def test_expressions_are_answered_only_when_the_code_did_not_fail() -> None:
     assert bad.channels.replies[0]["user_expressions"] == {}
 
 
+@pytest.mark.parametrize(
+    ("rich", "lines"), [(["head", "a frame\nof two lines\n", "end"], None), (None, ["Traceback:", "  a line"])]
+)
+def test_a_traceback_is_ipythons_frame_by_frame_or_the_plain_one_line_by_line(rich: Any, lines: Any) -> None:
+    setting = Setting()
+    setting.begin()
+    setting.tell("error", ename="E", evalue="e", traceback="Traceback:\n  a line\n", notes=[], chain=[], rich=rich)
+    setting.tell("finished", outcome="error", reason=None)
+    kind, content, _ = setting.channels.published[-2]
+    assert (kind, content["traceback"]) == ("error", lines or rich)
+    assert setting.channels.replies[0]["traceback"] == (lines or rich)
+
+
+def test_an_error_that_user_code_has_shown_comes_with_the_reply_alone() -> None:
+    setting = Setting()
+    setting.begin()
+    setting.tell("error", ename="E", evalue="e", traceback="Traceback:\n  a line\n", notes=[], chain=[], rich=[])
+    setting.tell("finished", outcome="error", reason=None)
+    assert "error" not in setting.channels.kinds
+    assert setting.channels.replies[0]["traceback"] == ["Traceback:", "  a line"]
+
+
+def test_a_value_that_has_a_name_to_be_updated_by_keeps_it() -> None:
+    setting = Setting()
+    setting.begin()
+    setting.tell("result", data={"text/plain": "1"}, metadata={}, literal="None", display_id="x")
+    setting.tell("result", data={"text/plain": "2"}, metadata={}, literal="2")
+    results = [content for kind, content, _ in setting.channels.published if kind == "execute_result"]
+    assert [content["transient"] for content in results] == [{"display_id": "x"}, {}]
+
+
 def test_pages_and_proposed_inputs_come_with_the_reply() -> None:
     setting = Setting()
     setting.begin()

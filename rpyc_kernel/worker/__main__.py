@@ -25,7 +25,7 @@ from rpyc_kernel.system.originals import json, logging, socket, threading
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.system.stacks import STACK_SIGNAL
 from rpyc_kernel.wire.refusal import refuse
-from rpyc_kernel.worker import debugging, forks, leaving, printing
+from rpyc_kernel.worker import debugging, forks, imports, leaving, printing
 from rpyc_kernel.worker.capture import Stream, current_execution, follow_threads
 from rpyc_kernel.worker.comms import Comms
 from rpyc_kernel.worker.control import Control, describe_briefly
@@ -117,7 +117,9 @@ def main(arguments: list[str]) -> None:
     )
     # What `-m` put first is the runtime folder. User code looks where it is, as at any prompt.
     private = os.path.realpath(folder.path)
-    sys.path[:] = ["", *(entry for entry in sys.path if os.path.realpath(entry) != private)]
+    path = [entry for entry in sys.path if os.path.realpath(entry) != private]
+    imports.keep_path(path)
+    sys.path[:] = ["", *path]
     sys.argv = [""]
     control.start()
     loop.run()
@@ -143,6 +145,7 @@ def _prepare_desk(engine: Engine) -> Desk:
     """A desk for questions about the namespace, which loads what answers them when the first one comes."""
     first_names = frozenset(engine.namespace)
 
+    @imports.for_kernel()
     def build() -> dict[str, Callable[..., str]]:
         from rpyc_kernel.worker.looking.questions import build_answers
 
@@ -206,14 +209,14 @@ class _Objects:
     def connect(self, descriptor: int) -> None:
         """Serve a client whose socket the hub handed over."""
         try:
-            with self._lock:
+            with self._lock, imports.for_kernel():
                 if self._connections is None:
                     from rpyc_kernel.worker.objects import ObjectConnections, Staged
 
                     self._staged = Staged()
                     self._connections = ObjectConnections(self._engine.namespace, self._engine.values, self._staged)
         except Exception as error:
-            # User code has taken RPyC away, or a file of the user's goes before what it needs.
+            # User code has taken RPyC away, or has put a module of its own in place of one that it needs.
             refuse(descriptor, f"the worker cannot serve live objects: {describe_briefly(error)}")
             raise
         self._connections.add(descriptor)
@@ -241,7 +244,7 @@ class _Bulk:
     def connect(self, descriptor: int) -> None:
         """Serve a client whose socket the hub handed over."""
         try:
-            with self._lock:
+            with self._lock, imports.for_kernel():
                 if self._connections is None:
                     from rpyc_kernel.worker.bulk import BulkConnections
 

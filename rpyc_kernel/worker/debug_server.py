@@ -19,7 +19,7 @@ from rpyc_kernel.errors import ConnectionLost, RequestError
 from rpyc_kernel.system.originals import logging, socket, threading, time
 from rpyc_kernel.system.threads import make_thread
 from rpyc_kernel.wire.debug_channel import DebugChannel
-from rpyc_kernel.worker import forks
+from rpyc_kernel.worker import forks, imports
 from rpyc_kernel.worker.debug_session import DebugSession
 from rpyc_kernel.worker.interrupts import Interrupts, keep_out
 
@@ -141,6 +141,7 @@ def _attach() -> DebugChannel:
         return _accept(listener, token)
 
 
+@imports.for_kernel()
 def _load() -> Any:
     """Import debugpy's inner part, without its advice to start Python with other options."""
     if importlib.util.find_spec("debugpy") is None:

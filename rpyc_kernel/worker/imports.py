@@ -1,13 +1,20 @@
-"""What is done to a module as soon as user code has imported it, at whatever time that is."""
+"""What is done to a module as soon as user code has imported it; and imports of the kernel's own, after it runs.
+
+User code looks for modules first where it is, as at any prompt. What the kernel loads late, because not every kernel
+needs it, must not: a ``random.py`` of the user's beside the data would stand for that of the standard library.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
+
+from rpyc_kernel.system.originals import threading
 
 Act = Callable[[ModuleType], None]
 
@@ -15,6 +22,40 @@ Act = Callable[[ModuleType], None]
 def after(acts: dict[str, Act]) -> None:
     """Have functions called with the modules of these names, once these have run."""
     sys.meta_path.insert(0, _Finder(acts))
+
+
+def keep_path(path: Sequence[str]) -> None:
+    """Where the kernel finds its own modules, from now on; see `for_kernel`."""
+    sys.meta_path.insert(0, _KernelFinder([*path]))
+
+
+@contextlib.contextmanager
+def for_kernel() -> Iterator[None]:
+    """What this thread imports meanwhile is looked for among the kernel's modules first, then as user code does it.
+
+    A module that user code has already imported is the same for all; and what is imported here, user code finds.
+    """
+    outer, _importing.for_kernel = getattr(_importing, "for_kernel", False), True
+    try:
+        yield
+    finally:
+        _importing.for_kernel = outer
+
+
+_importing = threading.local()
+
+
+class _KernelFinder(MetaPathFinder):
+    # Changing `sys.path` for as long as the kernel imports would change it for all threads.
+
+    def __init__(self, path: list[str]) -> None:
+        self._path = path
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """Find a module that is in no package, if it is the kernel that imports it."""
+        if path is not None or name in sys.builtin_module_names or not getattr(_importing, "for_kernel", False):
+            return None
+        return PathFinder.find_spec(name, self._path, target)
 
 
 class _Finder(MetaPathFinder):

@@ -176,6 +176,19 @@ def test_a_worker_that_cannot_load_what_serves_its_objects_says_so_at_once(kerne
         broken.shutdown(timeout=DEADLINE_S)
 
 
+def test_files_of_the_users_do_not_go_before_what_the_kernel_loads(kernel, tmp_path):
+    for name in ("random", "pickle", "zlib", "uuid", "tempfile", "glob", "difflib"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('a file of the user')")
+    (tmp_path / "turtle.py").write_text("where = 'beside the user'")
+    with rpyc_kernel.start("beside", engine="plain", cwd=tmp_path, timeout=DEADLINE_S) as shadowed:
+        assert [item.text for item in shadowed.complete("impo").items] == ["import"]
+        assert len(shadowed.eval("[1, 2]")) == 2
+        shadowed.push(pushed=[1])
+        assert shadowed.pull("pushed") == [1]
+        assert shadowed.execute("import turtle; turtle.where", timeout=DEADLINE_S).value == "beside the user"
+        shadowed.shutdown(timeout=DEADLINE_S)
+
+
 def test_isinstance_of_two_clients_and_of_two_kernels(prepared):
     with rpyc_kernel.connect(prepared.name, timeout=DEADLINE_S) as beside:
         beside.eval("(gate, point)")  # it has met other classes first

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import threading
 from importlib.machinery import SourceFileLoader
 
 import pytest
@@ -16,7 +17,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
     importlib.invalidate_caches()
     yield tmp_path
-    for name in ("awaited_module", "other_module"):
+    for name in ("awaited_module", "other_module", "kernels_module"):
         sys.modules.pop(name, None)
 
 
@@ -42,3 +43,49 @@ def test_a_module_that_is_not_there_or_fails_is_an_error_as_without_us(folder):
     with pytest.raises(ZeroDivisionError):
         importlib.import_module("awaited_module")
     assert seen == []
+
+
+@pytest.fixture
+def kernels_folder(folder):
+    """A folder in which the kernel's modules are, behind that of the user's."""
+    kernels = folder / "of_the_kernel"
+    kernels.mkdir()
+    (folder / "awaited_module.py").write_text("owner = 'user'")
+    (folder / "other_module.py").write_text("owner = 'user'")
+    (kernels / "awaited_module.py").write_text("owner = 'kernel'")
+    sys.path.append(str(kernels))
+    imports.keep_path([str(kernels)])
+    importlib.invalidate_caches()
+    return kernels
+
+
+def test_the_kernel_finds_its_own_modules_before_those_of_the_user(kernels_folder):
+    with imports.for_kernel():
+        assert importlib.import_module("awaited_module").owner == "kernel"
+
+
+def test_what_a_module_of_the_kernel_imports_is_the_kernels_too(kernels_folder):
+    (kernels_folder / "kernels_module.py").write_text("import awaited_module")
+    importlib.invalidate_caches()
+    with imports.for_kernel():
+        assert importlib.import_module("kernels_module").awaited_module.owner == "kernel"
+
+
+def test_the_kernel_finds_what_only_the_user_has(kernels_folder):
+    with imports.for_kernel():
+        assert importlib.import_module("other_module").owner == "user"
+
+
+def test_user_code_finds_its_own_modules_first_also_while_the_kernel_imports(kernels_folder):
+    found = []
+    user = threading.Thread(target=lambda: found.append(importlib.import_module("awaited_module").owner))
+    with imports.for_kernel():
+        user.start()
+        user.join()
+    assert found == ["user"]
+
+
+def test_user_code_finds_its_own_modules_first_when_the_kernel_has_imported(kernels_folder):
+    with imports.for_kernel(), imports.for_kernel():
+        pass
+    assert importlib.import_module("awaited_module").owner == "user"

@@ -17,6 +17,7 @@ from typing import Any
 
 from rpyc_kernel.system.originals import futures, queue, threading, time
 from rpyc_kernel.system.threads import make_thread
+from rpyc_kernel.worker import imports
 from rpyc_kernel.worker.looking.reading import is_class, is_trusted_module, own_dict
 
 _BUDGET_S = 0.2
@@ -102,6 +103,7 @@ class StaticReader:
             finally:
                 self._busy_since = math.inf
 
+    @imports.for_kernel()
     def _ask_jedi(self, code: str, cursor: int, read: Read) -> Any:
         import jedi
 

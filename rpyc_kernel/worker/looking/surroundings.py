@@ -8,6 +8,7 @@ import sys
 
 from rpyc_kernel.core.looking import Package, Python
 from rpyc_kernel.errors import RequestError
+from rpyc_kernel.worker import imports
 from rpyc_kernel.worker.looking.reading import clean
 
 _MAX_PACKAGES = 10_000
@@ -67,6 +68,7 @@ def describe_python(engine: str) -> Python:
     )
 
 
+@imports.for_kernel()
 def list_packages() -> list[Package]:
     """The installed distributions."""
     from importlib import metadata

@@ -83,7 +83,8 @@ class Archive:
         """
         found: list[Past] = []
         for event in self._read(f"seq > ? AND kind = '{Kind.QUEUED}'", 0):
-            if event.payload.get("call") is None and event.execution is not None:
+            is_input = event.payload.get("call") is None and event.payload.get("is_input") is not False
+            if is_input and event.execution is not None:
                 code = str(event.payload.get("code", ""))
                 if pattern in code:
                     found.append(Past(event.seq, event.execution, event.time, str(event.payload.get("name", "")), code))

@@ -370,7 +370,7 @@ def test_a_follower_is_told_what_there_is_when_its_time_is_over(journal):
 
 def test_a_follower_of_much_output_gets_it_piece_by_piece(journal):
     append(journal, queued(1, "1"))
-    got, cursor = [], 1
+    got, cursor, most = [], 1, 0
     following = journal.follow(1, cursor, WAIT_S)
     for number in range(5):
         append(journal, printed(f"{number}" * 500_000, 1))
@@ -378,8 +378,10 @@ def test_a_follower_of_much_output_gets_it_piece_by_piece(journal):
     while not got or got[-1][2] != Kind.FINISHED:
         cursor, events = following.result(WAIT_S) if isinstance(following, Future) else following
         got += events
+        most = max(most, sum(len(event[5]) for event in events))
         following = journal.follow(1, cursor, WAIT_S)
     assert numbers(got) == [2, 3, 4, 5, 6, 7]
+    assert most < 2_000_000
     following.cancel()
 
 

@@ -71,6 +71,13 @@ def test_a_private_kernel_and_one_with_a_home_do_not_share_a_name(take, folders,
         take(folders, not first_is_private)
 
 
+def test_a_private_kernel_does_not_take_the_name_of_one_with_a_home_elsewhere(take, folders, elsewhere):
+    take(folders)
+    with pytest.raises(KernelExists, match="running already"):
+        take(elsewhere, is_private=True)
+    assert not (elsewhere.runtime / "demo").exists()
+
+
 def test_a_private_kernel_has_no_home_but_its_runtime_folder(take, folders):
     place = take(folders, is_private=True)
     assert place.home is place.folder

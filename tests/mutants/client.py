@@ -75,4 +75,11 @@ MUTANTS = (
         after="",
         tests=("client/test_archive.py::test_its_history_tells_of_inputs_and_of_nothing_else_that_ran",),
     ),
+    Mutant(
+        promise="a hub cannot have its queue be read for ever",
+        file="client/answers.py",
+        before='if _require(int, item["execution"]) <= after:',
+        after='if _require(int, item["execution"]) <= 0:',
+        tests=("client/test_answers.py::test_a_page_of_the_queue_that_could_go_on_for_ever_is_refused",),
+    ),
 )

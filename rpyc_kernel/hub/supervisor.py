@@ -79,7 +79,7 @@ class Supervisor:
         self._memory_bytes: int | None = None
         self._seconds_cut_off = 0
         self._why_ended = ""
-        self._told: frozenset[int] = frozenset()
+        self._told: dict[int, str] = {}
         self._thread: threading.Thread | None = None
 
     @property
@@ -303,7 +303,7 @@ class Supervisor:
             link.notify("interrupt_side", execution)
         else:
             children = _foreground(reader, pid, execution)  # before the worker starts others in answer to it
-            self._told = frozenset(children)
+            self._told = {child: processes.program_of(child) for child in children}
             reader.words[ring.WORD_FORCE] = force == Force.EXCEPTION
             reader.words[ring.WORD_INTERRUPT] = execution
             processes.kill(pid, processes.INTERRUPT_SIGNAL)
@@ -313,13 +313,14 @@ class Supervisor:
     def nudge(self, execution: int) -> None:
         """End what the worker waits for, if it has not noticed the interrupt of this execution.
 
-        That may be a child which it was just about to start: one that was told already is not told again.
+        That may be a child which it was just about to start. One that was told already is not told again, unless it
+        has begun another program since: what a shell gets between its fork and its exec is lost.
         """
         reader, pid = self._ring, self._pid
         if reader is not None and pid is not None and reader.words[ring.WORD_INTERRUPT] == execution:
             processes.kill(pid, processes.NUDGE_SIGNAL)
             for child in _foreground(reader, pid, execution):
-                if child not in self._told:
+                if self._told.get(child) != processes.program_of(child):
                     processes.kill(child, signal.SIGINT)
 
     def notify(self, method: str, *arguments: Any, descriptors: tuple[int, ...] = ()) -> bool:

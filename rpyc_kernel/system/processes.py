@@ -161,6 +161,14 @@ def _ask_libproc(pid: int) -> list[int]:
     return list(numbers[: max(0, count)])
 
 
+def program_of(pid: int) -> str:
+    """The file that a process runs, "" where the system does not tell at little cost."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return ""
+
+
 def end_group(leader: int) -> None:
     """End what is left of a process group whose leader is gone, as a terminal does that is closed: by SIGHUP.
 

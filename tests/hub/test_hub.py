@@ -189,7 +189,7 @@ def test_only_who_has_not_taken_its_interrupt_is_nudged(monkeypatch):
     sent = []
     monkeypatch.setattr(processes, "kill", lambda pid, number: sent.append((pid, number)))
     words = [0] * 16
-    worker = SimpleNamespace(_ring=SimpleNamespace(words=words), _pid=4711, _told=frozenset())
+    worker = SimpleNamespace(_ring=SimpleNamespace(words=words), _pid=4711, _told={})
     words[WORD_INTERRUPT] = 2
     Supervisor.nudge(worker, 1)
     assert sent == []
@@ -203,11 +203,13 @@ def test_only_who_has_not_taken_its_interrupt_is_nudged(monkeypatch):
 def test_a_child_that_was_started_just_when_the_interrupt_came_hears_of_it_by_the_nudge(monkeypatch):
     sent = []
     monkeypatch.setattr(processes, "kill", lambda pid, number: sent.append((pid, number)))
-    monkeypatch.setattr(processes, "foreground_of", lambda pid, spared: [5001, 5002])
+    monkeypatch.setattr(processes, "foreground_of", lambda pid, spared: [5001, 5002, 5003])
+    monkeypatch.setattr(processes, "program_of", lambda pid: "/bin/sleep")
     words = [0] * 16
     words[WORD_RUNNING] = words[WORD_INTERRUPT] = 2
-    Supervisor.nudge(SimpleNamespace(_ring=SimpleNamespace(words=words), _pid=4711, _told=frozenset([5001])), 2)
-    assert sent == [(4711, processes.NUDGE_SIGNAL), (5002, signal.SIGINT)]
+    told = {5001: "/bin/sleep", 5002: "/bin/sh"}  # the second one has begun another program since
+    Supervisor.nudge(SimpleNamespace(_ring=SimpleNamespace(words=words), _pid=4711, _told=told), 2)
+    assert sent == [(4711, processes.NUDGE_SIGNAL), (5002, signal.SIGINT), (5003, signal.SIGINT)]
 
 
 def test_a_decision_that_breaks_off_ends_the_hub(kernel, endings):

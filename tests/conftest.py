@@ -28,5 +28,8 @@ settings.load_profile("patient")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# The same under nohup, or in a container whose first process ignores it.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 # With this, C's own buffers are off as well, and nothing would show whether kernels see to what stands in there.
 os.environ.pop("PYTHONUNBUFFERED", None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import faulthandler
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -55,6 +56,8 @@ def main(arguments: list[str]) -> None:
         )
     generation, settings = int(told["generation"]), WorkerSettings(**told["settings"])
     _leave_standard_input()
+    # Should nohup have started all this, its children would outlive it, which only those are to that ask for it.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.chdir(settings.cwd)
     sys.setswitchinterval(settings.switch_interval_s)
     # The next hub gets these with the greeting: the folder may vanish, and with it their names.

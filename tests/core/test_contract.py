@@ -127,6 +127,9 @@ HOMONYMS = {
     "queued": {"client/execution.py"},  # where an execution stands that has no outcome yet
     "cancelled": {"errors.py"},  # which may import nothing
     "comm": {"worker/comms.py"},  # the name of a package
+    # Kinds of Jupyter's messages, which code in a notebook sends.
+    "clear_output": {"worker/engines/notebook_kernel.py"},
+    "stream": {"worker/engines/notebook_kernel.py"},
 }
 OTHER_LANGUAGES = ("cli", "faces")
 """What speaks to people, and in other protocols, where the same words mean what they mean there."""

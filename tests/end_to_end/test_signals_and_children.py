@@ -205,3 +205,15 @@ def test_children_end_with_the_worker_unless_they_are_detached(folders: Folders,
         finally:
             for pid in (apart, deaf):
                 os.kill(pid, signal.SIGKILL)
+
+
+def test_a_kernel_that_nohup_has_started_is_like_any_other(folders: Folders):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        kernel = rpyc_kernel.start("demo", engine="plain", timeout=PATIENCE_S)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    with kernel:
+        kernel.execute("import signal, subprocess", timeout=PATIENCE_S)
+        assert kernel.execute("signal.getsignal(signal.SIGHUP) == signal.SIG_DFL", timeout=PATIENCE_S).value is True
+        kernel.shutdown(timeout=PATIENCE_S)

@@ -55,16 +55,16 @@ def use(kernel: rpyc_kernel.KernelClient) -> None:
 with rpyc_kernel.connect(kernel_name, timeout=TIMEOUT_S) as kernel:
     kernel.execute("table = {'rows': [1, 2, 3]}; mark = None", timeout=TIMEOUT_S)
     os.write(1, b"busy\n")
-    while True:
+    while told < count:
         try:
-            # The next signal comes only when this one was told, so each surfaces in here.
-            if told < struck:
-                told += 1
-                os.write(1, f"struck {told}\n".encode())
-            if told == count:
-                break
-            use(kernel)
-            done += 1
+            # The next signal comes only when this one was told, so each surfaces in here, also between two rounds.
+            while told < count:
+                if told < struck:
+                    told += 1
+                    os.write(1, f"struck {told}\n".encode())
+                else:
+                    use(kernel)
+                    done += 1
         except KeyboardInterrupt:
             struck += 1
     for _ in range(5):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from rpyc_kernel.client.kernel import Past
 from rpyc_kernel.client.whereabouts import find
 from rpyc_kernel.core.contract import Event, Kind
+from rpyc_kernel.core.form import was_input
 from rpyc_kernel.errors import KernelExists, NoSuchKernel, RequestError
 from rpyc_kernel.settings import Folders, check_name
 from rpyc_kernel.system.home import Home, check_journal_version
@@ -83,8 +84,7 @@ class Archive:
         """
         found: list[Past] = []
         for event in self._read(f"seq > ? AND kind = '{Kind.QUEUED}'", 0):
-            is_input = event.payload.get("call") is None and event.payload.get("is_input") is not False
-            if is_input and event.execution is not None:
+            if was_input(event.payload) and event.execution is not None:
                 code = str(event.payload.get("code", ""))
                 if pattern in code:
                     found.append(Past(event.seq, event.execution, event.time, str(event.payload.get("name", "")), code))

@@ -85,6 +85,11 @@ def form_of(queued: Mapping[str, Any]) -> Form | None:
     return Form.read(queued.get("form"))
 
 
+def was_input(queued: Mapping[str, Any]) -> bool:
+    """Whether an execution that a journal tells of is counted; the journal may be older than counts."""
+    return queued.get("call") is None and queued.get("is_input") is not False
+
+
 def _require_text(value: object, what: str) -> None:
     if not isinstance(value, str):
         raise RequestError(f"{what} must be str, not {type(value).__name__}")

@@ -37,7 +37,7 @@ from rpyc_kernel.core.actions import (
     StopHub,
 )
 from rpyc_kernel.core.contract import COMM_CALL, MAX_CODE_CHARS, Force, Kind, Lane, Outcome, Role, State
-from rpyc_kernel.core.form import Form, form_of
+from rpyc_kernel.core.form import Form, form_of, was_input
 from rpyc_kernel.core.sessions import Sessions
 from rpyc_kernel.errors import (
     BadCode,
@@ -420,7 +420,7 @@ class KernelState:
                 queued["stop_on_error"],
                 queued["call"],
                 form_of(queued),
-                bool(queued.get("is_input", queued["call"] is None)),  # a journal may be older than counts
+                was_input(queued),
                 started_at,
                 count,
             )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rpyc_kernel.core.contract import JOURNAL_VERSION, Kind, WireEvent
+from rpyc_kernel.core.form import was_input
 from rpyc_kernel.core.payloads import load_payload
 from rpyc_kernel.hub.recovery import CONCERNING, TELLING, Recovery
 from rpyc_kernel.hub.rows import check_row
@@ -152,8 +153,7 @@ class Store:
                 for row in rows:
                     event = check_row(row)
                     payload = load_payload(event[5]) or {}
-                    is_input = event[2] == Kind.QUEUED and payload.get("call") is None and event[3] is not None
-                    is_input = is_input and payload.get("is_input") is not False
+                    is_input = event[2] == Kind.QUEUED and event[3] is not None and was_input(payload)
                     code = payload.get("code")
                     if is_input and isinstance(code, str) and pattern in code and isinstance(payload.get("name"), str):
                         found.append((event, payload))

@@ -9,6 +9,8 @@ import resource
 from rpyc_kernel.system.originals import socket
 
 _MANY = 1_000_000
+_DESCRIPTOR_BYTES = array.array("i").itemsize
+_CLOSE_IN_CHILDREN = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
 def max_descriptors() -> int:
@@ -22,8 +24,7 @@ def receive_with_descriptors(sock: socket.socket, size: int, most: int) -> tuple
 
     No child process inherits them; `socket.recv_fds` passes no flag on that would see to that.
     """
-    room = socket.CMSG_LEN(most * array.array("i").itemsize)
-    data, told, flags, _ = sock.recvmsg(size, room, getattr(socket, "MSG_CMSG_CLOEXEC", 0))
+    data, told, flags, _ = sock.recvmsg(size, socket.CMSG_LEN(most * _DESCRIPTOR_BYTES), _CLOSE_IN_CHILDREN)
     received = array.array("i")
     for level, kind, content in told:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):

@@ -42,6 +42,11 @@ def printing_execution() -> int:
     return _main_lane[0] if execution or threading.get_ident() == _main_thread else 0
 
 
+def asking_execution() -> int:
+    """The execution that a question of the caller belongs to: whose thread it is answers, also after its end."""
+    return _get_current() or printing_execution()
+
+
 def begin_execution(execution: int, *, is_main: bool) -> None:
     """From now on what an execution has led to belongs to it."""
     _running.add(execution)

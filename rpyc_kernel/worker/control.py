@@ -91,6 +91,7 @@ class Control:
                 told = str(error)
                 threading.Event().wait(0.1)
                 continue
+            told = ""
             if sock is None:
                 continue
             sock = forks.keep_from_children(sock)

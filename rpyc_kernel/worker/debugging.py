@@ -13,7 +13,7 @@ import sys
 from types import FrameType, TracebackType
 from typing import Any
 
-from rpyc_kernel.worker.capture import current_execution, printing_execution
+from rpyc_kernel.worker.capture import asking_execution
 from rpyc_kernel.worker.user_frames import enters_user_code, is_entrance, is_hidden, is_within_user_code
 
 _standing: dict[int, Any] = {}
@@ -38,7 +38,7 @@ def _fit(base: Any) -> Any:
             self.nosigint = True
 
         def _cmdloop(self) -> None:
-            execution = current_execution.get() or printing_execution()
+            execution = asking_execution()
             outer, _standing[execution] = _standing.get(execution), self
             try:
                 self.cmdloop()

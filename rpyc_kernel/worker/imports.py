@@ -53,7 +53,7 @@ class _KernelFinder(MetaPathFinder):
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         """Find a module that is in no package, if it is the kernel that imports it."""
-        if path is not None or name in sys.builtin_module_names or not getattr(_importing, "for_kernel", False):
+        if not getattr(_importing, "for_kernel", False) or path is not None or name in sys.builtin_module_names:
             return None
         return PathFinder.find_spec(name, self._path, target)
 

@@ -78,7 +78,7 @@ class Interrupts:
 
     Attributes:
         was_cancelled: an interrupt has cancelled the task of what runs.
-        insists: it is to end by KeyboardInterrupt at its next step.
+        insists: the next cancellation of its task is to arrive as KeyboardInterrupt.
         let_go: called on another thread as long as an interrupt waits for what holds user code up, such as a debugger.
     """
 

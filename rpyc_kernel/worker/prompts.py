@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from rpyc_kernel.system.originals import queue, threading
 from rpyc_kernel.worker import forks
-from rpyc_kernel.worker.capture import current_execution, printing_execution
+from rpyc_kernel.worker.capture import asking_execution
 from rpyc_kernel.worker.interrupts import Interrupts, may_interrupt, runs_user_code
 
 _LOOK_UP_S = 0.2
@@ -65,7 +65,7 @@ class Prompts:
         token = self._pid << 20 | next(self._tokens)
         answers: queue.SimpleQueue[_Answer] = queue.SimpleQueue()
         self._waiting[token] = answers
-        execution = current_execution.get() or printing_execution()  # whose thread it is answers, also afterwards
+        execution = asking_execution()
         try:
             self._ask(token, execution, prompt, password)
             answer = self._wait(answers)

@@ -19,6 +19,7 @@ import rpyc_kernel
 from rpyc_kernel import CallTimeout, ConnectionLost, ExecutionError, KernelClient, NotPlain, RequestError
 from rpyc_kernel.settings import Folders
 from rpyc_kernel.wire.connection_file import ConnectionFile
+from tests.support.processes import HAS_PROC
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.shares_kernel
@@ -334,7 +335,7 @@ def shared_memories(pid: int) -> int:
     return max(mapped, opened)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="shared memory is looked for in /proc")
+@pytest.mark.skipif(not HAS_PROC, reason="shared memory is looked for in /proc")
 def test_shared_memory_goes_with_the_last_array_that_lies_in_it(prepared):
     worker = prepared.status()["worker_pid"]
     prepared.push(a=numpy.zeros(3 * MEGABYTE))

@@ -1,6 +1,5 @@
 """User code that takes away what the kernel stands on: its descriptors, its room, its folder; and await without end."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,7 +75,6 @@ def test_children_do_not_inherit_the_connections_of_clients(kernel: KernelClient
         assert run.stdout.strip() in ("[]", "[4]")  # of the listing itself
 
 
-@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="sets a limit for files that only Linux holds back")
 def test_what_finds_no_room_is_told_shortly_and_the_code_ends_as_it_would(kernel: KernelClient):
     kernel.execute(
         "import resource, signal\nlimits = resource.getrlimit(resource.RLIMIT_FSIZE)\n"

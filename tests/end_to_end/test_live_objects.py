@@ -17,6 +17,7 @@ from rpyc.utils.helpers import buffiter, restricted
 
 import rpyc_kernel
 from rpyc_kernel import ConnectionLost, ExecutionError, KernelClient, RequestError
+from tests.support.processes import HAS_PROC
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.shares_kernel
@@ -532,7 +533,7 @@ def measure():
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+@pytest.mark.skipif(not HAS_PROC, reason="memory is read from /proc")
 @pytest.mark.own_kernel
 def test_memory_is_back_after_many_proxies(prepared):
     def make_and_drop(count: int) -> int:

@@ -71,8 +71,8 @@ MUTANTS = (
     Mutant(
         promise="the history of a stopped kernel tells of inputs only",
         file="client/archive.py",
-        before=' and event.payload.get("is_input") is not False',
-        after="",
+        before="if was_input(event.payload) and event.execution is not None:",
+        after="if event.execution is not None:",
         tests=("client/test_archive.py::test_its_history_tells_of_inputs_and_of_nothing_else_that_ran",),
     ),
     Mutant(

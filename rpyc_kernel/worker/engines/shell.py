@@ -36,10 +36,9 @@ Tell = Callable[[BaseException, "list[str] | None", bool], None]
 """Shows an exception: itself, the parts in which IPython puts it if it does, and whether its frames are of interest."""
 
 _LOOPS = (None, "inline", "asyncio")
-# Nobody can turn the pages of a program that runs in a cell.
 _IN_MEMORY = ":memory:"
 """Where IPython is to look for its history's file: there is none."""
-
+# Nobody can turn the pages of a program that runs in a cell.
 _NO_PAGERS = {"PAGER": "cat", "GIT_PAGER": "cat"}
 # What ipykernel tells programs, so that they show colours.
 _COLOURS = {"TERM": "xterm-color", "CLICOLOR": "1", "FORCE_COLOR": "1", "CLICOLOR_FORCE": "1"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -23,21 +23,18 @@ class Values(dict[int, Any]):
         super().__init__()
         self.limit = limit
         self.forgotten: Callable[[int], None] = _do_nothing
-        self._counts: OrderedDict[int, int] = OrderedDict()
-        self._of_calls: OrderedDict[int, Any] = OrderedDict()
+        self._counts: dict[int, int] = {}
+        self._of_calls: dict[int, Any] = {}
 
     def __setitem__(self, count: int, value: Any) -> None:
         super().__setitem__(count, value)
-        while len(self) > self.limit:
-            oldest = next(iter(self))
-            del self[oldest]
-            self.forgotten(oldest)
+        for forgotten in _trim(self, self.limit):
+            self.forgotten(forgotten)
 
     def expect(self, execution: int, count: int) -> None:
         """This execution is the input of this count."""
         self._counts[execution] = count
-        while len(self._counts) > max(_KEPT_COUNTS, self.limit):
-            self._counts.popitem(last=False)
+        _trim(self._counts, max(_KEPT_COUNTS, self.limit))
 
     def count_of(self, execution: int) -> int | None:
         """Which input an execution is, None if it is none."""
@@ -50,8 +47,7 @@ class Values(dict[int, Any]):
             self[count] = value
             return
         self._of_calls[execution] = value
-        while len(self._of_calls) > self.limit:
-            self._of_calls.popitem(last=False)
+        _trim(self._of_calls, self.limit)
 
     def of(self, execution: int) -> Any:
         """Return the value of an execution.
@@ -61,6 +57,14 @@ class Values(dict[int, Any]):
         """
         count = self._counts.get(execution)
         return self._of_calls[execution] if count is None else self[count]
+
+
+def _trim(kept: dict[int, Any], limit: int) -> list[int]:
+    """Let the oldest go; returns which."""
+    oldest = list(itertools.islice(kept, max(0, len(kept) - limit)))
+    for key in oldest:
+        del kept[key]
+    return oldest
 
 
 def _do_nothing(count: int) -> None:

@@ -10,6 +10,7 @@ from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.faces.console import foreground
 from rpyc_kernel.faces.console.console import LEFT, Console
 from tests.faces.console.events import ALICE, ME, make_event, make_status
+from tests.faces.console.screens import QuietScreen
 from tests.support.folders import Folders
 
 TIMEOUT_S = 30
@@ -63,38 +64,17 @@ class Kernel:
         self._events.put(None)
 
 
-class Screen:
+class Screen(QuietScreen):
     """Types one code after another, and leaves."""
 
-    is_interactive = True
-    is_colourful = False
-    is_reading = False
-    room = None
-
     def __init__(self, *codes: str) -> None:
+        super().__init__()
         self._codes = list(codes)
-        self.shown = ""
 
     async def read_code(self) -> str:
         if not self._codes:
             raise EOFError
         return self._codes.pop(0)
-
-    def write(self, text: str) -> None:
-        self.shown += text
-
-    def replace(self, old: str, new: str) -> bool:
-        return False
-
-    def is_too_long(self, text: str) -> bool:
-        return False
-
-    def end_line(self) -> None:
-        if self.shown and not self.shown.endswith("\n"):
-            self.shown += "\n"
-
-    def refresh(self) -> None:
-        """Nothing is drawn."""
 
 
 @pytest.fixture(autouse=True)

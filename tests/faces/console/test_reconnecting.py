@@ -12,6 +12,7 @@ from rpyc_kernel.faces.console import reconnecting
 from rpyc_kernel.faces.console.console import Console
 from rpyc_kernel.faces.console.output import Output
 from tests.faces.console.events import ALICE, ME, make_event, make_status
+from tests.faces.console.screens import QuietScreen
 from tests.support.folders import Folders
 
 TIMEOUT_S = 30
@@ -44,31 +45,6 @@ class Kernel:
         """Nothing holds it."""
 
 
-class Screen:
-    is_interactive = True
-    is_colourful = False
-    is_reading = False
-    room = None
-
-    def __init__(self) -> None:
-        self.shown = ""
-
-    def write(self, text: str) -> None:
-        self.shown += text
-
-    def replace(self, old: str, new: str) -> bool:
-        return False
-
-    def is_too_long(self, text: str) -> bool:
-        return False
-
-    def end_line(self) -> None:
-        """Every line ends."""
-
-    def refresh(self) -> None:
-        """Nothing is drawn."""
-
-
 def show(*connections: Kernel) -> list[str]:
     """The lines that a console shows through these connections, one after the other."""
 
@@ -76,7 +52,7 @@ def show(*connections: Kernel) -> list[str]:
         first, *others = connections
         left = iter(others)
         console = Console(first, "", lambda: next(left))
-        console.screen = screen = Screen()
+        console.screen = screen = QuietScreen()
         console.output = Output(screen, console.renderer)
         console._submitting = asyncio.Lock()
         console._changed = asyncio.get_running_loop().create_future()

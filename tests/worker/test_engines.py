@@ -1,6 +1,7 @@
 """Both engines: what code does, what it shows, and what it says when it fails."""
 
 import asyncio
+import importlib
 import importlib.util
 import json
 import linecache
@@ -956,6 +957,24 @@ def test_a_magic_may_propose_what_to_run_next(ipython, tmp_path):
     (proposed,) = ipython.shown(Kind.NEXT_INPUT)
     assert proposed["text"].endswith("y = 2\n")
     assert proposed["replace"]
+
+
+def test_a_magic_that_was_interrupted_while_it_was_loaded_is_loaded_by_its_next_use(ipython, monkeypatch):
+    import_module, interrupted = importlib.import_module, []
+
+    def interrupt_once(name, *arguments):
+        if name == "IPython.core.magics.execution" and not interrupted:
+            interrupted.append(name)
+            raise KeyboardInterrupt
+        return import_module(name, *arguments)
+
+    monkeypatch.setattr(importlib, "import_module", interrupt_once)
+    outcome = ipython.run("%time x = 1")
+    if not interrupted:
+        pytest.skip("this IPython loads its magics at its start")
+    assert outcome == Outcome.INTERRUPTED
+    assert ipython.run("%time x = 2") == Outcome.OK
+    assert ipython.result("x")["literal"] == "2"
 
 
 @pytest.mark.parametrize("code", ["%nonsense", "%%nonsense\n1", "%edit"])

@@ -117,6 +117,18 @@ class Shell(InteractiveShell):
         """Know ``%store`` too, which every application of IPython loads."""
         super().init_magics()
         self.magics_manager.register_lazy("store", "IPython.extensions.storemagic")
+        if load := getattr(self.magics_manager, "load_lazy", None):  # an older one loads all at its start
+            self.magics_manager.load_lazy = functools.partial(self._load_magics, load)
+
+    def _load_magics(self, load: Callable[..., None], *arguments: Any) -> None:
+        """Load what provides a magic, and again at its next use if it was interrupted: IPython takes it for loaded."""
+        loaded = self.magics_manager._loaded_lazy
+        before = set(loaded)
+        try:
+            load(*arguments)
+        except BaseException:
+            loaded &= before
+            raise
 
     @property
     def debugger_cls(self) -> Any:

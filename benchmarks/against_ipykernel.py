@@ -162,11 +162,14 @@ def run(rounds: int) -> list[Comparison]:
                     lambda: _LINES_MB / peer.seconds_to_idle(_LINES),
                     rounds=rounds, unit="MB/s", aim="2.5x", more_is_better=True,
                 ),
-                compare(
-                    "interrupt of a pure loop",
-                    lambda: ours.seconds_to_stop() * 1e3,
-                    lambda: peer.seconds_to_stop() * 1e3,
-                    rounds=rounds, per_round=3, unit="ms", aim="",
+                *(
+                    compare(
+                        f"interrupt of a pure loop, engine {engine}",
+                        lambda kernel=kernel: kernel.seconds_to_stop() * 1e3,
+                        lambda: peer.seconds_to_stop() * 1e3,
+                        rounds=rounds, per_round=3, unit="ms", aim="",
+                    )
+                    for engine, kernel in kernels.items()
                 ),
                 *(
                     compare(

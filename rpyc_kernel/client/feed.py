@@ -54,11 +54,36 @@ def follow_execution(commands: Commands, execution: int, cursor: int, *, waits: 
     cursor = max(cursor, commands.call("find", execution, read=answers.read_number) - 1)
     wait_s = _WAIT_S if waits else 0.0
     while True:
-        arguments = (execution, cursor, wait_s, True)
-        cursor, events = commands.call("follow", *arguments, read=answers.read_events, timeout_s=wait_s + _MARGIN_S)
+        cursor, events = follow_once(commands, execution, cursor, wait_s=wait_s, is_eager=True)
         yield from events
         if any(event.kind == Kind.FINISHED for event in events) or not (events or waits):
             return
+
+
+def follow_once(
+    commands: Commands,
+    execution: int,
+    cursor: int,
+    *,
+    wait_s: float,
+    margin_s: float = _MARGIN_S,
+    is_eager: bool = False,
+) -> tuple[int, list[Event]]:
+    """Read the events of one execution up to its end, as far as they come in time; see `read_events`.
+
+    Args:
+        commands: what is called by, which others may go on to use.
+        execution: its number.
+        cursor: where to begin.
+        wait_s: how long to wait.
+        margin_s: how much longer than that the answer may take.
+        is_eager: whether to return with the first event that there is.
+    """
+    arguments = (execution, cursor, wait_s, is_eager)
+    told: tuple[int, list[Event]] = commands.call(
+        "follow", *arguments, read=answers.read_events, timeout_s=wait_s + margin_s
+    )
+    return told
 
 
 def follow_to_end(

@@ -25,6 +25,7 @@ from rpyc_kernel.client.feed import (
     Watch,
     follow_events,
     follow_execution,
+    follow_once,
     follow_to_end,
     read_events,
 )
@@ -548,15 +549,11 @@ class KernelClient(Looking):
 
     def _sees_end(self, number: int, cursor: int, wait_s: float) -> bool:
         deadline = time.monotonic() + wait_s
-        reader = self._open_events(wait_s)
-        try:
-            while (left := deadline - time.monotonic()) > 0:
-                cursor, events = read_events(reader, cursor, wait_s=left, margin_s=_ANSWER_S)
-                if any(event.kind == Kind.FINISHED and event.execution == number for event in events):
-                    return True
-            return False
-        finally:
-            reader.close()
+        while (left := deadline - time.monotonic()) > 0:
+            cursor, events = follow_once(self._commands, number, cursor, wait_s=left, margin_s=_ANSWER_S)
+            if any(event.kind == Kind.FINISHED for event in events):
+                return True
+        return False
 
     def cancel(self, execution: int) -> None:
         """Take a queued execution out of the queue.

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from rpyc_kernel import ExecutionInterrupted, Interruption, KernelClient, KernelDied, NoSuchExecution
+from rpyc_kernel.client.address import Address
 from rpyc_kernel.core.contract import Kind, Outcome
 from rpyc_kernel.system.processes import INTERRUPT_SIGNAL
 from tests.end_to_end.clients import PATIENCE_S, Connect
@@ -73,6 +74,21 @@ def test_an_interrupt_ends_what_runs_and_the_kernel_goes_on(kernel: KernelClient
     assert_goes_on(kernel)
     assert kernel.execute("still").value == "the same namespace"
     assert kernel.status()["generation"] == 1
+
+
+def test_who_interrupts_opens_no_connection_for_it(kernel: KernelClient, monkeypatch: pytest.MonkeyPatch):
+    opened: list[int] = []
+    enter = Address.enter
+
+    def enter_and_note(address, channel, *rest):
+        opened.append(channel)
+        return enter(address, channel, *rest)
+
+    run = kernel.submit(ENDLESS["a spinning loop"])
+    wait_for_output(run)
+    monkeypatch.setattr(Address, "enter", enter_and_note)
+    assert run.interrupt(wait=PATIENCE_S).status == "stopped"
+    assert opened == []
 
 
 def test_an_interrupt_that_does_not_end_a_wait_is_followed_by_a_nudge(kernel: KernelClient):

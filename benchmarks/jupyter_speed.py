@@ -1,13 +1,18 @@
-"""The bridge beside ipykernel, through the same client: how long a cell takes, and a completion while one runs."""
+"""The bridge beside ipykernel, through the same client: its start, its memory, a cell, a completion while one runs."""
 
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
+from threading import Thread
+
+import psutil
 
 from benchmarks.jupyter_kernels import OURS, PEER, Kernel, own_folders, read_published, read_reply
 from benchmarks.measure import Comparison, compare, report
 
 _BUSY_S = 0.6
+_MANY = 10
 
 
 class Timed:
@@ -39,8 +44,65 @@ class Timed:
         return took * 1e3
 
 
+def start(kind: str) -> float:
+    """Seconds from the start of a kernel to the result of its first cell."""
+    begin = time.perf_counter()
+    with ExitStack() as ended:
+        _start(kind, ended)
+        return time.perf_counter() - begin
+
+
+def start_many(kind: str) -> float:
+    """Seconds until all of several kernels that are started at once have their first result."""
+    begin = time.perf_counter()
+    with ExitStack() as ended:
+        starting = [Thread(target=_start, args=(kind, ended)) for _ in range(_MANY)]
+        for thread in starting:
+            thread.start()
+        for thread in starting:
+            thread.join()
+        return time.perf_counter() - begin
+
+
+def measure_memory(kind: str) -> float:
+    """Megabytes of all processes of a kernel that has run a cell, each shared page counted by its share."""
+    with ExitStack() as ended:
+        kernel, worker = _start(kind, ended)
+        processes = {psutil.Process(pid) for pid in (kernel.manager.provisioner.process.pid, worker)}
+        if kind == OURS:
+            processes.add(psutil.Process(worker).parent())  # the hub
+        full = [process.memory_full_info() for process in processes]
+        return sum(float(getattr(each, "pss", each.rss)) for each in full) / 1e6
+
+
+def _start(kind: str, ended: ExitStack) -> tuple[Kernel, int]:
+    """A kernel that has run a cell, and the process that ran it."""
+    kernel = Kernel(kind)
+    ended.callback(kernel.close)
+    shown = read_published(kernel.client, "execute_result", kernel.client.execute("__import__('os').getpid()"))
+    if shown is None:
+        raise RuntimeError(f"{kind} has not run its first cell")
+    return kernel, int(shown["content"]["data"]["text/plain"])
+
+
 def run(rounds: int) -> list[Comparison]:
     """Run everything and return the lines of the report."""
+    return [*_compare_starts(rounds), *_compare_work(rounds)]
+
+
+def _compare_starts(rounds: int) -> list[Comparison]:
+    figures = (
+        ("start to the first result", start, "s", "1x", rounds),
+        (f"{_MANY} kernels at once to their first results", start_many, "s", "1x", 1),
+        ("memory of bridge, hub and worker (PSS)", measure_memory, "MB", "0.9x", 1),
+    )
+    return [
+        compare(what, lambda m=m: m(OURS), lambda m=m: m(PEER), rounds=count, unit=unit, aim=aim)  # type: ignore[misc]
+        for what, m, unit, aim, count in figures
+    ]
+
+
+def _compare_work(rounds: int) -> list[Comparison]:
     ours, peer = Timed(OURS), Timed(PEER)
     try:
         each = {"rounds": rounds, "unit": "ms", "aim": "2x"}

@@ -13,6 +13,7 @@ from functools import partial
 from rpyc_kernel.cli.application import INTERRUPTED, OK, RAISED
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Event, Kind, Outcome
+from rpyc_kernel.core.streams import raw_bytes
 from rpyc_kernel.errors import ConnectionFailed, KernelError, RequestError
 from rpyc_kernel.faces.console.following import Following
 from rpyc_kernel.faces.console.standard_input import StandardInput
@@ -137,7 +138,12 @@ class Show:
         match event.kind:
             case Kind.STREAM:
                 stream = sys.stderr if event.name == "stderr" else sys.stdout
-                stream.write(event.text)
+                raw = raw_bytes(event.payload)
+                if raw is None:
+                    stream.write(event.text)
+                else:
+                    stream.flush()
+                    stream.buffer.write(raw)
                 stream.flush()
             case Kind.DISPLAY:
                 print(_text_of(event), flush=True)

@@ -132,6 +132,7 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     Kind.RESTART_REQUESTED: ("by",),
     Kind.QUEUED: ("code", "name", "lane", "position", "stop_on_error", "call", "form", "is_input"),
     Kind.STARTED: ("generation", "count"),  # count: of the inputs of this generation; None of what is no input
+    # Where a program has written bytes that are no text, they stand escaped in it, and all in `raw`, in base64.
     Kind.STREAM: ("name", "text"),
     Kind.DISPLAY: ("data", "metadata", "display_id", "is_update"),
     Kind.CLEAR_OUTPUT: ("wait",),  # wait: clear only when the next output comes

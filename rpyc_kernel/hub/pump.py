@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 import logging
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rpyc_kernel.core.contract import FIELDS, UNFINISHED, Kind
+from rpyc_kernel.core.streams import read_written
 from rpyc_kernel.system import ring
 from rpyc_kernel.system.pipes import pending_bytes
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
@@ -87,10 +87,8 @@ class Pump:
         self._generation = generation
         self._ring = reader
         self._run_socket = run_socket
-        self._pipes = {
-            descriptor: (name, codecs.getincrementaldecoder("utf-8")("backslashreplace"))
-            for descriptor, name in zip(descriptors, ("stdout", "stderr"), strict=True)
-        }
+        self._pipes = dict(zip(descriptors, ("stdout", "stderr"), strict=True))
+        self._halves = dict.fromkeys(descriptors, b"")  # of characters
         self._running = running
         self._deliver = deliver
         self._damaged = damaged
@@ -151,7 +149,7 @@ class Pump:
             self._tick(self._is_cut_off and not stopping)
         if not stopping or frames:
             return False
-        reports = self._drain_all(0) + self._read_halves()
+        reports = self._drain_all(0)
         if reports:
             self._deliver(reports, self._ring.position)
         return True
@@ -220,13 +218,18 @@ class Pump:
     # ------------------------------------------------------------------ from frames to reports
 
     def _drain_all(self, execution: int) -> list[Report]:
-        """Read all that is in the pipes now, at most what a pipe can hold: somebody may be writing without end."""
-        self._pending = {}
-        return [report for descriptor in self._pipes for report in self._drain(descriptor, _PIPE_BYTES, execution)]
+        """Read all that is in the pipes now, at most what a pipe can hold: somebody may be writing without end.
 
-    def _drain(self, descriptor: int, max_bytes: int, execution: int | None = None) -> list[Report]:
-        name, decoder = self._pipes[descriptor]
-        pieces: list[str] = []
+        Half a character goes with it: what has ended will not finish it.
+        """
+        self._pending = {}
+        drained = [self._drain(descriptor, _PIPE_BYTES, execution, is_all=True) for descriptor in self._pipes]
+        return [report for reports in drained for report in reports]
+
+    def _drain(
+        self, descriptor: int, max_bytes: int, execution: int | None = None, *, is_all: bool = False
+    ) -> list[Report]:
+        pieces = [self._halves[descriptor]]
         count = 0
         while count < max_bytes:
             try:
@@ -236,16 +239,11 @@ class Pump:
             if not data:
                 break
             count += len(data)
-            pieces.append(decoder.decode(data))
-        text = "".join(pieces)
-        if not text:
-            return []
-        return [(Kind.STREAM, execution or self._running(), {"name": name, "text": text})]
-
-    def _read_halves(self) -> list[Report]:
-        """What is left of characters that were never finished."""
-        rests = [(name, decoder.decode(b"", final=True)) for name, decoder in self._pipes.values()]
-        return [(Kind.STREAM, self._running(), {"name": name, "text": text}) for name, text in rests if text]
+            pieces.append(data)
+        written = b"".join(pieces)
+        payload, used = read_written(self._pipes[descriptor], written, is_all=is_all)
+        self._halves[descriptor] = written[used:]
+        return [(Kind.STREAM, execution or self._running(), payload)] if used else []
 
 
 def read_reports(
@@ -265,8 +263,7 @@ def read_reports(
     reports: list[Report] = []
     for kind, execution, data in frames:
         if kind in _STREAM_NAMES:
-            text = data.decode("utf-8", "backslashreplace")
-            reports.append((Kind.STREAM, execution or None, {"name": _STREAM_NAMES[kind], "text": text}))
+            reports.append((Kind.STREAM, execution or None, read_written(_STREAM_NAMES[kind], data)[0]))
             continue
         try:
             name, payload = _read_record(

@@ -68,7 +68,7 @@ def main(arguments: list[str]) -> None:
     interrupts = Interrupts()
     order = Order(tuple(read_ends))
     output = Output(folder, generation, interrupts, order)
-    streams = _replace_streams(output, interrupts, order)
+    streams = output.streams = _replace_streams(output, interrupts, order)
     printing.install(interrupts)
     debugging.install()
     follow_threads()

@@ -31,6 +31,8 @@ current_execution: ContextVar[int] = ContextVar("rpyc_kernel_execution", default
 _get_current = current_execution.get
 _running: set[int] = set()
 _main_lane = [0]
+_MAX_CONTINUATION = 3
+"""How many bytes of a character of UTF-8 follow its first."""
 _main_thread = threading.main_thread().ident
 
 
@@ -91,15 +93,20 @@ class Stream(io.TextIOBase):
         self._max_bytes = ring.max_data_bytes
         self._interrupts = interrupts
         self._binary_face = _BinaryFace(self)
+        self._errors = "backslashreplace"
+        self._half, self._half_of = b"", 0  # of a character that was written as bytes, and who has written it
+        self._joining = threading.RLock()  # a handler of a signal that comes in its middle may write, too
 
     def write(self, text: str) -> int:
         """Put the text where it survives this process; returns its length in characters."""
         try:
             data = text.encode()
         except UnicodeEncodeError:
-            data = text.encode("utf-8", "backslashreplace")
+            data = text.encode("utf-8", self._errors)
         except AttributeError:
             raise TypeError(f"write() argument must be str, not {type(text).__name__}") from None
+        if self._half:
+            self.let_go()
         if _now() >= self._order.look_at:
             self._order.wait()
         if len(data) <= self._max_bytes:
@@ -107,11 +114,32 @@ class Stream(io.TextIOBase):
                 execution = _get_current()  # looked up here, as the call below costs more than all of that
                 self._put(self._kind, execution if execution in _running else printing_execution(), data)
         else:
-            for piece in _pieces(data, self._max_bytes):
-                self._put(self._kind, printing_execution(), piece)
+            self._put_in_pieces(data)
         if self._interrupts.is_pending:
             self._interrupts.check()
         return len(text)
+
+    def write_bytes(self, data: bytes) -> None:
+        """Write bytes, whatever they are; a character may be cut between two calls."""
+        with self._joining:
+            data = self._half + data
+            _, used = codecs.utf_8_decode(data, "replace", False)
+            self._half, self._half_of = data[used:], printing_execution()
+            if _now() >= self._order.look_at:
+                self._order.wait()
+            self._put_in_pieces(data[:used])
+        self._interrupts.check()
+
+    def let_go(self) -> None:
+        """Put into the ring what may have been half a character: something else comes now, or nothing does."""
+        with self._joining:
+            half, self._half = self._half, b""
+            if half:
+                self._put(self._kind, self._half_of, half)
+
+    def _put_in_pieces(self, data: bytes) -> None:
+        for piece in _pieces(data, self._max_bytes):
+            self._put(self._kind, printing_execution(), piece)
 
     def writelines(self, lines: Iterable[Any], /) -> None:
         """Write each line."""
@@ -122,6 +150,7 @@ class Stream(io.TextIOBase):
         """In a forked child: the ring is the parent's alone, so write to the descriptor."""
         self._put = self._put_to_descriptor
         self._order = NO_ORDER
+        self._half, self._joining = b"", threading.RLock()  # which the parent has, and another thread may have held
 
     def _put_to_descriptor(self, kind: int, execution: int, data: bytes, may_interrupt: bool = True) -> None:
         with contextlib.suppress(OSError):
@@ -140,8 +169,8 @@ class Stream(io.TextIOBase):
 
     @property
     def errors(self) -> str:  # type: ignore[override]
-        """What cannot be encoded is shown escaped."""
-        return "backslashreplace"
+        """What cannot be encoded is shown escaped, unless user code wants it otherwise."""
+        return self._errors
 
     @property
     def line_buffering(self) -> bool:
@@ -160,8 +189,11 @@ class Stream(io.TextIOBase):
         """False: there may be many terminals, or none."""
         return False
 
-    def reconfigure(self, **_: Any) -> None:
-        """Accept what `io.TextIOWrapper` accepts; there is nothing to change."""
+    def reconfigure(self, *, errors: str | None = None, **_: Any) -> None:
+        """Change what becomes of text that cannot be encoded; the rest of what `io.TextIOWrapper` accepts is fixed."""
+        if errors is not None:
+            codecs.lookup_error(errors)
+            self._errors = errors
 
     def close(self) -> None:
         """Do nothing: the stream belongs to the kernel."""
@@ -175,12 +207,11 @@ class _BinaryFace(io.RawIOBase):
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
 
     def write(self, data: Any) -> int:
-        """Write bytes as text; a character may be cut between two calls."""
-        raw = bytes(data)
-        self._stream.write(self._decoder.decode(raw))
+        """Write bytes; see `Stream.write_bytes`."""
+        raw = bytes(memoryview(data))  # which takes no number for a length
+        self._stream.write_bytes(raw)
         return len(raw)
 
     def writable(self) -> bool:
@@ -196,11 +227,12 @@ class _BinaryFace(io.RawIOBase):
 
 
 def _pieces(data: bytes, size: int) -> Iterable[bytes]:
-    """Cut UTF-8 into pieces of at most ``size`` bytes, never inside a character."""
+    """Cut bytes into pieces of at most ``size``, never inside a character of UTF-8."""
     start = 0
     while start < len(data):
         end = min(start + size, len(data))
-        while end < len(data) and data[end] & 0xC0 == 0x80:
+        least = end - _MAX_CONTINUATION  # what goes on for longer is no character
+        while least < end < len(data) and data[end] & 0xC0 == 0x80:
             end -= 1
         yield data[start:end]
         start = end

@@ -23,7 +23,7 @@ from rpyc_kernel.system.originals import logging, socket, threading, time
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.system.threads import KernelThread, follow_tracers, make_thread
 from rpyc_kernel.worker import debugging, forks, payloads
-from rpyc_kernel.worker.capture import begin_execution, current_execution, end_execution
+from rpyc_kernel.worker.capture import Stream, begin_execution, current_execution, end_execution
 from rpyc_kernel.worker.debug_server import DebugServer
 from rpyc_kernel.worker.engines import Engine
 from rpyc_kernel.worker.engines.failures import describe_error
@@ -35,13 +35,18 @@ _libc = ctypes.CDLL(None)
 
 
 class Output:
-    """Publishes events into the ring, and wakes the hub."""
+    """Publishes events into the ring, and wakes the hub.
+
+    Attributes:
+        streams: what was written to them comes before any event.
+    """
 
     def __init__(self, folder: RuntimeFolder, generation: int, interrupts: Interrupts, order: Order = NO_ORDER) -> None:
         self._order = order
         self._folder = folder
         self._generation = generation
         self._spills = itertools.count(1)
+        self.streams: tuple[Stream, ...] = ()
         self._hub: socket.socket | None = None
         self.ring = ring.RingWriter(folder.ring(generation), self._ring_bell, interrupts.check)
 
@@ -53,6 +58,8 @@ class Output:
         """Publish one event; one that is too large for the ring goes through a file."""
         if forks.is_child():
             return
+        for stream in self.streams:
+            stream.let_go()
         if time.monotonic() >= self._order.look_at:
             self._order.wait()
         data = payloads.encode(kind, payload)

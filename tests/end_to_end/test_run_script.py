@@ -2,6 +2,7 @@
 
 import json
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 import rpyc_kernel
 from tests.end_to_end.commands import StartCommand, run_command
-from tests.end_to_end.terminals import CTRL_C, PATIENCE_S, OpenTerminal
+from tests.end_to_end.terminals import COMMAND, CTRL_C, PATIENCE_S, OpenTerminal
 from tests.support.folders import Folders
 from tests.support.processes import list_processes, was_started_with
 from tests.support.waiting import wait_until
@@ -98,6 +99,14 @@ def test_all_output_arrives_in_order():
 def test_output_that_does_not_go_through_python_arrives_too():
     status, out, _ = run_program("import os\nos.system('echo from a shell')\nos.write(1, b'raw')\n")
     assert (status, sorted(out.splitlines())) == (0, ["from a shell", "raw"])
+
+
+@pytest.mark.parametrize("how", ["sys.stdout.buffer.write(data)", "subprocess.run(['cat'], input=data)"])
+def test_what_is_no_text_passes_through_byte_for_byte(how: str):
+    written = bytes(range(256)) * 1024 + b"\xe2"
+    source = f"import subprocess, sys\ndata = bytes(range(256)) * 1024 + b'\\xe2'\n_ = {how}\n"
+    result = subprocess.run([*COMMAND, "run"], input=source.encode(), capture_output=True, timeout=PATIENCE_S)
+    assert (result.returncode, result.stdout == written, result.stderr) == (0, True, b"")
 
 
 def test_standard_input_that_was_the_program_is_at_its_end():

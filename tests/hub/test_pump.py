@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from rpyc_kernel.core.contract import Kind
+from rpyc_kernel.core.streams import raw_bytes
 from rpyc_kernel.hub import pump
 from rpyc_kernel.hub.pump import Pump, read_reports
 from rpyc_kernel.system import ring
@@ -127,10 +128,13 @@ def test_a_report_keeps_its_place_between_prints(rig):
     assert finish(rig) == [printed("before"), (kind, 1, payload), printed("after")]
 
 
-def test_what_is_no_text_is_shown_escaped(rig):
+def test_what_is_no_text_is_shown_escaped_and_kept_as_bytes(rig):
     rig.writer.put(STDOUT, 1, b"\xff\xe4")
+    os.write(rig.err, b"\x80")
     rig.pump.start()
-    assert finish(rig) == [printed("\\xff\\xe4")]
+    told = finish(rig)
+    assert [payload["text"] for _, _, payload in told] == ["\\xff\\xe4", "\\x80"]
+    assert [raw_bytes(payload) for _, _, payload in told] == [b"\xff\xe4", b"\x80"]
 
 
 def test_an_event_too_large_for_the_ring_comes_from_its_file(rig):
@@ -219,6 +223,15 @@ def test_pipes_are_drained_before_an_execution_is_said_to_be_finished(rig):
         printed("its error", 1, "stderr"),
         (kind, 1, payload),
     ]
+
+
+def test_half_a_character_of_a_pipe_comes_before_the_end_of_its_execution(rig):
+    os.write(rig.out, b"\xe2")
+    rig.writer.put(RECORD, 1, record(*FINISHED))
+    rig.pump.start()
+    told = finish(rig)
+    assert [kind for kind, _, _ in told] == [Kind.STREAM, Kind.FINISHED]
+    assert raw_bytes(told[0][2]) == b"\xe2"
 
 
 def test_what_was_printed_before_a_child_wrote_comes_first_although_both_are_there(rig):

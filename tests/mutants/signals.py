@@ -11,6 +11,13 @@ MUTANTS = (
         tests=("hub/test_pump.py::test_all_that_a_dead_worker_has_left_is_read_however_small_the_portions",),
     ),
     Mutant(
+        promise="half a character that a child wrote comes with its execution",
+        file="hub/pump.py",
+        before="written, is_all=is_all)",
+        after="written, is_all=False)",
+        tests=("hub/test_pump.py::test_half_a_character_of_a_pipe_comes_before_the_end_of_its_execution",),
+    ),
+    Mutant(
         promise="an interrupt that was not taken is followed by a nudge",
         file="hub/hub.py",
         before="self._after(_NUDGE_S, lambda: self.supervisor.nudge(execution))",

@@ -177,9 +177,19 @@ MUTANTS = (
     Mutant(
         promise="no character is cut in two between pieces of a long print",
         file="worker/capture.py",
-        before="while end < len(data) and data[end] & 0xC0 == 0x80:",
+        before="while least < end < len(data) and data[end] & 0xC0 == 0x80:",
         after="while False:",
         tests=("worker/test_capture.py::test_text_of_any_length_arrives_whole_and_no_character_is_cut",),
+    ),
+    Mutant(
+        promise="half a character that a program wrote is not lost",
+        file="worker/main_loop.py",
+        before="for stream in self.streams:",
+        after="for stream in ():",
+        tests=(
+            "worker/test_main_loop.py::"
+            "test_what_was_written_comes_before_the_next_event_even_if_it_is_half_a_character",
+        ),
     ),
     Mutant(
         promise="what a thread prints belongs to the execution that started it",

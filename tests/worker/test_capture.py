@@ -35,8 +35,12 @@ class FakeRing:
         self.frames.append((kind, execution, bytes(data)))
 
     @property
+    def data(self):
+        return b"".join(data for _, _, data in self.frames)
+
+    @property
     def text(self):
-        return b"".join(data for _, _, data in self.frames).decode()
+        return self.data.decode()
 
 
 @pytest.fixture
@@ -102,6 +106,18 @@ def test_what_cannot_be_encoded_is_shown_escaped(stream, ring):
     assert ring.text == "a\\ud800b"
 
 
+def test_user_code_says_what_becomes_of_text_that_cannot_be_encoded(stream, ring):
+    stream.reconfigure(errors="surrogateescape")
+    stream.write("\udc80")
+    stream.reconfigure(errors="strict")
+    assert (stream.errors, ring.data) == ("strict", b"\x80")
+    with pytest.raises(UnicodeEncodeError, match="surrogates not allowed"):
+        stream.write("\ud800")
+    with pytest.raises(LookupError, match="nonsense"):
+        stream.reconfigure(errors="nonsense")
+    assert stream.errors == "strict"
+
+
 @pytest.mark.parametrize("value", [b"x", 3, None])
 def test_only_text_can_be_written(stream, value):
     with pytest.raises(TypeError, match=f"must be str, not {type(value).__name__}"):
@@ -154,9 +170,50 @@ def test_a_character_cut_between_two_writes_of_bytes_is_put_together(stream, rin
     assert ring.text == "a€😀"
 
 
-def test_bytes_that_are_no_text_are_shown_escaped(stream, ring):
+def test_bytes_that_are_no_text_are_handed_on_as_they_are(stream, ring):
     stream.buffer.write(b"\xff\x80.")
-    assert ring.text == "\\xff\\x80."
+    assert ring.data == b"\xff\x80."
+
+
+@given(st.lists(st.binary(max_size=300)), st.integers(4, 70))
+def test_bytes_of_any_length_arrive_whole(pieces, max_data_bytes):
+    ring = FakeRing(max_data_bytes)
+    stream = Stream("<stdout>", STDOUT, 1, ring, Interrupts())
+    for piece in pieces:
+        assert stream.buffer.write(piece) == len(piece)
+    stream.let_go()
+    assert ring.data == b"".join(pieces)
+
+
+def test_half_a_character_comes_before_what_is_written_as_text(stream, ring, execution):
+    stream.buffer.write(b"\xe2\x82")
+    stream.write("x")
+    assert ring.frames == [(STDOUT, 7, b"\xe2\x82"), (STDOUT, 7, b"x")]
+
+
+def test_half_a_character_belongs_to_who_has_written_it(stream, ring, execution):
+    stream.buffer.write(b"\xe2\x82")
+    contextvars.Context().run(stream.let_go)
+    stream.let_go()
+    assert ring.frames == [(STDOUT, 7, b"\xe2\x82")]
+
+
+def test_half_a_character_of_the_parent_is_not_written_by_its_child(ring, interrupts):
+    read_end, write_end = os.pipe()
+    stream = Stream("<stdout>", STDOUT, write_end, ring, interrupts)
+    stream.buffer.write(b"\xe2")
+    stream.after_fork()
+    stream.write("x")
+    os.close(write_end)
+    with os.fdopen(read_end, "rb") as opened:
+        assert opened.read() == b"x"
+
+
+@pytest.mark.parametrize("value", [3, "text", None])
+def test_only_bytes_can_be_written_to_the_binary_face(stream, ring, value):
+    with pytest.raises(TypeError, match="bytes-like"):
+        stream.buffer.write(value)
+    assert ring.frames == []
 
 
 def test_the_binary_face_cannot_be_closed_either(stream, ring):

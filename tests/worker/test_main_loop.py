@@ -14,7 +14,7 @@ from rpyc_kernel.core.contract import Kind, Outcome
 from rpyc_kernel.system import frames, ring
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.worker import forks
-from rpyc_kernel.worker.capture import current_execution
+from rpyc_kernel.worker.capture import Stream, current_execution
 from rpyc_kernel.worker.debug_server import DebugServer
 from rpyc_kernel.worker.interrupts import Interrupts
 from rpyc_kernel.worker.main_loop import MainLoop, Output
@@ -214,6 +214,15 @@ def test_an_event_too_large_for_the_ring_goes_through_a_file_of_its_own(output, 
         (ring.SPILLED, b"1"), (ring.SPILLED, b"2")
     ]  # fmt: skip
     assert [RuntimeFolder(tmp_path).spill(1, number).stat().st_size > 100_000 for number in (1, 2)] == [True, True]
+
+
+def test_what_was_written_comes_before_the_next_event_even_if_it_is_half_a_character(output):
+    writer, reader = output
+    stream = Stream("<stdout>", ring.STDOUT, 1, writer.ring, Interrupts())
+    writer.streams = (stream,)
+    stream.buffer.write(b"\xe2")
+    writer.emit(Kind.DISPLAY, 1, {})
+    assert [frame.kind for frame in reader.read(1_000_000)] == [ring.STDOUT, ring.RECORD]
 
 
 VARIABLE = contextvars.ContextVar("variable", default="unset")

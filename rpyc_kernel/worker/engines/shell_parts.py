@@ -81,7 +81,7 @@ class History(HistoryManager):
             inputs.append(text)
             if line_num > _KEPT_INPUTS:
                 inputs[line_num - _KEPT_INPUTS] = ""
-        self.exceptions.pop(line_num - _KEPT_INPUTS, None)
+        getattr(self, "exceptions", {}).pop(line_num - _KEPT_INPUTS, None)  # IPython 8 keeps none
         self.shell.push(dict(zip(("_i", "_ii", "_iii"), self._last, strict=True)), interactive=False)
         self._last = [raw, *self._last[:2]]
 

@@ -264,7 +264,7 @@ class Supervisor:
         memory, self._memory_bytes = self._memory_bytes, None
         self._died(
             events.WorkerDied(
-                self._why_ended or ending.reason,
+                self._why_ended or Stacks.reason_of(stack) or ending.reason,
                 time.time(),
                 stack,
                 memory,

@@ -108,9 +108,9 @@ class FrameReader:
         end = _LENGTH.size + length
         if len(self._buffer) < end:
             return None
-        body = bytes(self._buffer[_LENGTH.size : end])
-        del self._buffer[:end]
         try:
-            return (json.loads(body),)
+            message = json.loads(bytes(self._buffer[_LENGTH.size : end]))
         except (ValueError, RecursionError) as error:
             raise EOFError(f"a frame cannot be read: {error}") from None
+        del self._buffer[:end]  # only now: whatever else was raised, it can be tried again
+        return (message,)

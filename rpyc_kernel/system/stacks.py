@@ -22,9 +22,12 @@ STACK_SIGNAL: int = signal.SIGRTMIN + 5 if hasattr(signal, "SIGRTMIN") else sign
 _STACK_END = (b"_run_module_as_main\n", b"  ...\n")
 """The main thread comes last, and its outermost frame is runpy's; very deep stacks end in dots."""
 _FAULT = b"Fatal Python error"
+OWN_FAULT = "Fatal Python error: the kernel's own code failed"
+"""What a worker writes there that ends because its own code has failed; the rest of the line says how."""
 _LOOK_S = 0.002
 _LOOK_SELDOM_S = 0.05
 _ASK_AGAIN_S = 1.0
+_MAX_REASON = 500
 _MAX_BYTES = 16 * 1024 * 1024
 
 
@@ -75,6 +78,12 @@ class Stacks:
         text = self._read()
         start = text.rfind(_FAULT)
         return text[start:].decode("utf-8", "replace") if start >= 0 else ""
+
+    @staticmethod
+    def reason_of(fault: str) -> str:
+        """Why a worker has ended itself, "" if it has not."""
+        first = fault.partition("\n")[0]
+        return first.partition(": ")[2][:_MAX_REASON] if first.startswith(OWN_FAULT) else ""
 
     def close(self) -> None:
         """Answer everybody; the process is gone."""

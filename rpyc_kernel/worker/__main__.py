@@ -26,7 +26,7 @@ from rpyc_kernel.system.originals import json, logging, socket, threading
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.system.stacks import STACK_SIGNAL
 from rpyc_kernel.wire.refusal import refuse
-from rpyc_kernel.worker import debugging, forks, imports, leaving, printing
+from rpyc_kernel.worker import debugging, failing, forks, imports, leaving, printing
 from rpyc_kernel.worker.capture import Stream, current_execution, follow_threads
 from rpyc_kernel.worker.comms import Comms
 from rpyc_kernel.worker.control import Control, describe_briefly
@@ -63,6 +63,7 @@ def main(arguments: list[str]) -> None:
     # The next hub gets these with the greeting: the folder may vanish, and with it their names.
     ring_file = os.open(folder.ring(generation), os.O_RDWR | os.O_CLOEXEC)
     stacks_file = _report_faults(folder.stacks(generation))
+    failing.tell_in(stacks_file)
     _keep_log()
 
     interrupts = Interrupts()

@@ -19,7 +19,7 @@ from rpyc_kernel.system import frames
 from rpyc_kernel.system.originals import logging, select, socket, threading
 from rpyc_kernel.system.runtime_folder import RuntimeFolder, listen
 from rpyc_kernel.system.threads import make_thread
-from rpyc_kernel.worker import forks
+from rpyc_kernel.worker import failing, forks
 from rpyc_kernel.worker.looking.desk import Desk, Reply
 from rpyc_kernel.worker.looking.reading import is_trusted, type_name
 
@@ -78,6 +78,7 @@ class Control:
         """Begin to listen."""
         self._thread.start()
 
+    @failing.vital
     def _accept(self) -> None:
         """Let hubs in, one at a time: the lock on the runtime folder sees to it that there is only one."""
         told = ""
@@ -147,6 +148,7 @@ class Control:
             self._hubs += change
         self._wake()
 
+    @failing.vital
     def _serve(self, sock: socket.socket) -> None:
         self._count_hubs(1)
         reader = frames.FrameReader(sock)

@@ -28,7 +28,8 @@ from rpyc_kernel.worker.engines.failures import describe_error
 _INTERRUPTED = 130
 _FIRST_DESCRIPTOR = 3
 """Those below are standard input and output, also when user code has closed them."""
-_worker = os.getpid()
+_getpid = os.getpid  # user code may put something in its place
+_worker = _getpid()
 _main_thread = threading.main_thread().ident
 _sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 _descriptors: set[int] = set()
@@ -36,7 +37,7 @@ _descriptors: set[int] = set()
 
 def is_child() -> bool:
     """Whether this process is a forked child of the worker."""
-    return os.getpid() != _worker
+    return _getpid() != _worker
 
 
 def keep_from_children(sock: socket.socket) -> socket.socket:

@@ -13,7 +13,7 @@ import ctypes
 import itertools
 import sys
 from collections import deque
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from rpyc_kernel.core.contract import UNFINISHED, Kind, Lane, Outcome
@@ -22,7 +22,7 @@ from rpyc_kernel.system import frames, ring
 from rpyc_kernel.system.originals import logging, socket, threading, time
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.system.threads import KernelThread, follow_tracers, make_thread
-from rpyc_kernel.worker import debugging, forks, payloads
+from rpyc_kernel.worker import debugging, failing, forks, payloads
 from rpyc_kernel.worker.capture import Stream, begin_execution, current_execution, end_execution
 from rpyc_kernel.worker.debug_server import DebugServer
 from rpyc_kernel.worker.engines import Engine
@@ -112,9 +112,11 @@ class MainLoop:
         self._context = contextvars.copy_context()
         self._hub: socket.socket | None = None
         self._reader: frames.FrameReader | None = None
+        self._messages: deque[Any] = deque()  # that came and are not taken yet
         self._waiting: deque[tuple[int, str, str | None, Form | None, int | None]] = deque()
         self._is_busy = False
         self._holds_loop = False
+        self._breaks = 0
         self._forking_task: asyncio.Task[Any] | None = None
         self.received = 0
         self.last_count = 0
@@ -133,13 +135,14 @@ class MainLoop:
         while not self._is_leaving:
             try:
                 self.loop.run_forever()
-            except BaseException as error:
+            except failing.Anything as error:
                 # What callbacks or handlers of signals raise is the user's.
                 if forks.is_child():
                     forks.end_child(error)
-                if isinstance(error, OSError) and not self._can_listen:
-                    raise RuntimeError("the worker ends: its code has closed what it hears its hub by") from error
-                self._survive(error)
+                self._breaks += 1
+                if self._breaks > failing.ATTEMPTS:
+                    failing.end_worker(error)
+                failing.insist(self._survive, error, show=_pass_over)
 
     def _keep_listening(self) -> None:
         """Put back what user code may have taken out of the loop, which is its own as well."""
@@ -160,12 +163,27 @@ class MainLoop:
 
     def _survive(self, error: BaseException) -> None:
         """Go on after an exception that ended the loop: the kernel is not one callback's to end."""
+        if isinstance(error, OSError) and not self._can_listen:
+            failing.end_worker(OSError("its code has closed what it hears its hub by"))
         if isinstance(error, KeyboardInterrupt) and self._interrupts.cancel():
             return
+        self._show(error)
+        self.loop.call_soon(self._go_on)
+
+    @failing.vital
+    def _go_on(self) -> None:
+        """The loop works again; the exception may have come between a message and its start."""
+        self._breaks = 0
+        self._run_waiting()
+
+    def _insist(self, do: Callable[..., None], *arguments: Any) -> None:
+        failing.insist(do, *arguments, show=self._show)
+
+    @staticmethod
+    def _show(error: BaseException) -> None:
         if not isinstance(error, SystemExit):  # what a background task meant to end was itself
             with contextlib.suppress(Exception):  # the stream may be the user's
                 sys.stderr.write(describe_error(without_loop(error))["traceback"])
-        self.loop.call_soon(self._run_waiting)  # should it have come between a message and its start
 
     _is_leaving = False
 
@@ -181,6 +199,7 @@ class MainLoop:
         self._output.connect(sock)
         self.loop.call_soon_threadsafe(self._listen, sock)
 
+    @failing.vital
     def _listen(self, sock: socket.socket) -> None:
         if self._hub is not None:
             self._forget_hub()
@@ -194,21 +213,32 @@ class MainLoop:
             self._hub.close()
             self._hub = self._reader = None
 
+    @failing.vital
     def _receive(self) -> None:
-        assert self._reader is not None
+        self._insist(self._take_messages)
+        self._run_waiting()
+
+    def _take_messages(self) -> None:
+        if self._reader is None:
+            return
         try:
-            messages = self._reader.receive_available()
+            self._messages += self._reader.receive_available()
         except EOFError:
             self._forget_hub()
+        while self._messages:
+            self._take_message(*self._messages[0])
+            self._messages.popleft()
+
+    def _take_message(
+        self, execution: int, code: str, call: str | None, form: dict[str, Any] | None, count: int | None
+    ) -> None:
+        if execution <= self.received:  # a hub that took over may repeat what the one before had sent
             return
-        for execution, code, call, form, count in messages:
-            # A hub that took over may repeat what the one before had sent.
-            if execution > self.received:
-                self.received = execution
-                self._unfinished.add(execution)
-                self.last_count = max(self.last_count, count or 0)
-                self._waiting.append((execution, code, call, Form.read(form), count))
-        self._run_waiting()
+        work = execution, code, call, Form.read(form), count
+        self.last_count = max(self.last_count, count or 0)
+        self._unfinished.add(execution)
+        self.received = execution
+        self._waiting.append(work)
 
     def _run_waiting(self) -> None:
         while self._waiting and not self._is_busy:
@@ -216,11 +246,8 @@ class MainLoop:
 
     def _start(self, execution: int, code: str, call: str | None, form: Form | None, count: int | None) -> None:
         self._is_busy = True
-        self._debugger.begin()
+        self._insist(self._begin, execution)
         started = time.perf_counter()
-        self._interrupts.begin(execution)
-        self._context.run(current_execution.set, execution)
-        begin_execution(execution, is_main=True)
         self._holds_loop = True
         try:
             outcome = self._context.run(self._run, execution, code, call, form, count)
@@ -228,11 +255,23 @@ class MainLoop:
             outcome = self._report(execution, error)
         finally:
             self._holds_loop = False
-        if isinstance(outcome, str):
-            if forks.is_child():
-                forks.end_child()
-            self._finish(execution, outcome, started)
+        self._insist(self._go_on_with, execution, outcome, started)
+
+    def _go_on_with(self, execution: int, outcome: str | Awaitable[str], started: float) -> None:
+        if not isinstance(outcome, str):
+            self._begin_task(execution, outcome, started)
             return
+        if forks.is_child():
+            forks.end_child()
+        self._finish(execution, outcome, started)
+
+    def _begin(self, execution: int) -> None:
+        self._debugger.begin()
+        self._interrupts.begin(execution)
+        self._context.run(current_execution.set, execution)
+        begin_execution(execution, is_main=True)
+
+    def _begin_task(self, execution: int, outcome: Awaitable[str], started: float) -> None:
         task = self.loop.create_task(_Steps(_as_coroutine(outcome), self._context, self._interrupts))
         self._interrupts.begin_task(task)
         task.add_done_callback(lambda done: self._end_task(execution, done, started))
@@ -249,13 +288,14 @@ class MainLoop:
 
         return self._engine.call(execution, take_and_call)
 
+    @failing.vital
     def _end_task(self, execution: int, task: asyncio.Task[str], started: float) -> None:
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         # An error that is left is none that the engine knows of, such as a cancellation before the first step.
         outcome = task.result() if error is None else self._report(execution, error)
         if forks.is_child():
             forks.end_child()
-        self._finish(execution, outcome, started)
+        self._insist(self._finish, execution, outcome, started)
         self._run_waiting()
 
     def _report(self, execution: int, error: BaseException) -> str:
@@ -265,7 +305,7 @@ class MainLoop:
             return self._context.run(self._engine.report, execution, error)
         except BaseException as another:  # noqa: BLE001 - whatever it is, the main lane must go on
             _log.exception("an error could not be reported")
-            self._output.emit(Kind.ERROR, execution, describe_error(another))
+            self._insist(self._output.emit, Kind.ERROR, execution, describe_error(another))
             return Outcome.ERROR
 
     def _finish(self, execution: int, outcome: str, started: float) -> None:
@@ -337,8 +377,11 @@ class MainLoop:
         outcomes: list[str] = []
         started = time.perf_counter()
         name = f"{Lane.SIDE}-{execution}"
-        arguments = (execution, code, call, Form.read(form), count, outcomes)
-        runner = KernelThread(self._run_side, name, arguments)
+        begun = threading.Event()
+        runner = KernelThread(self._run_side, name, (execution, code, call, Form.read(form), count, outcomes))
+        # An interrupt can hit the runner in any code, ours too. So another thread tells how it ended.
+        ending = execution, runner, begun, outcomes, started
+        ender = make_thread(self._finish_side, f"{name}-end", ending)
         with self._side_lock:
             if execution < self._sides_settled or execution in self._sides_received:
                 return
@@ -350,10 +393,19 @@ class MainLoop:
             self.last_count = max(self.last_count, count or 0)
             self._unfinished.add(execution)
             begin_execution(execution, is_main=False)
-            runner.start()
+            try:
+                ender.start()
+                runner.start()
+            except RuntimeError as error:  # there are no more threads
+                outcomes.append(self._report_side(execution, error))
             self._sides[execution] = runner
-        # An interrupt can hit the runner in any code, ours too. So another thread tells how it ended.
-        make_thread(self._finish_side, f"{name}-end", (execution, runner, outcomes, started)).start()
+        begun.set()
+        if ender.ident is None:
+            self._finish_side(*ending)
+
+    def _report_side(self, execution: int, error: Exception) -> str:
+        self._output.emit(Kind.ERROR, execution, {**describe_error(error, has_frames=False), "rich": None})
+        return Outcome.ERROR
 
     def interrupt_side(self, execution: int) -> bool:
         """Raise KeyboardInterrupt in a side lane at its next bytecode; False when it is not running."""
@@ -391,8 +443,13 @@ class MainLoop:
         except KeyboardInterrupt:
             pass  # it came when there was no user code to take it
 
-    def _finish_side(self, execution: int, runner: threading.Thread, outcomes: list[str], started: float) -> None:
-        runner.join()
+    @failing.vital
+    def _finish_side(
+        self, execution: int, runner: threading.Thread, begun: threading.Event, outcomes: list[str], started: float
+    ) -> None:
+        begun.wait()
+        if runner.ident is not None:
+            runner.join()
         with self._side_lock:
             self._sides.pop(execution, None)
         end_execution(execution)
@@ -438,6 +495,10 @@ class _Steps(Coroutine[Any, Any, str]):
     def close(self) -> None:
         """End it."""
         self._context.run(self._coroutine.close)
+
+
+def _pass_over(error: BaseException) -> None:
+    """It is tried again, and shown if that fails, too."""
 
 
 def _end_child_with(task: asyncio.Task[Any]) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 import rpyc_kernel
 from rpyc_kernel import ConnectionLost, Event, KernelClient, KernelDied, KernelError, RequestError
-from rpyc_kernel.core.contract import Kind, Outcome, State
+from rpyc_kernel.core.contract import Kind, Lane, Outcome, State
 from rpyc_kernel.core.kernel_state import MAX_FAILED_STARTS
 from tests.end_to_end.clients import PATIENCE_S, Connect
 from tests.support.folders import Folders
@@ -54,6 +54,31 @@ def test_everybody_hears_how_the_worker_died_and_a_new_one_serves(
     assert again.result(PATIENCE_S) is False
     assert bob.execute("6 * 7", timeout=PATIENCE_S).value == 42
     assert kernel.status()["generation"] == 2
+
+
+BROKEN = {
+    "for its loop": ("import builtins; builtins.len = None", "TypeError: 'NoneType' object is not callable"),
+    "for what hears the hub": ("import builtins; del builtins.bytearray", "NameError: name 'bytearray' is not defined"),
+    "by code that awaits": (
+        "import asyncio, builtins; await asyncio.sleep(0); builtins.isinstance = None",
+        "TypeError: 'NoneType' object is not callable",
+    ),
+    "by code that raises": (
+        "import builtins\ndef fail(*a): 1/0\nbuiltins.len = fail",
+        "ZeroDivisionError: division by",
+    ),
+    "by a side lane": ("import builtins; builtins.str = None", "TypeError: isinstance"),
+}
+
+
+def test_a_worker_whose_builtins_are_gone_dies_and_says_why_instead_of_being_busy_for_ever(kernel: KernelClient):
+    for what, (code, reason) in BROKEN.items():
+        broken = kernel.submit(code, lane=Lane.SIDE if "lane" in what else Lane.MAIN)
+        after = kernel.submit("'after'", stop_on_error=False)
+        error = broken.exception(PATIENCE_S) or after.exception(PATIENCE_S)
+        assert isinstance(error, KernelDied), what
+        assert error.reason.startswith(f"the kernel's own code failed ({reason}"), what
+        assert kernel.execute("6 * 7", timeout=PATIENCE_S).value == 42
 
 
 def test_the_last_python_stack_of_a_segmentation_fault_reaches_everybody(kernel: KernelClient, connect: Connect):

@@ -9,8 +9,8 @@ MUTANTS = (
     Mutant(
         promise="code that a second hub hands over again does not run again",
         file="worker/main_loop.py",
-        before="if execution > self.received:",
-        after="if execution:",
+        before="if execution <= self.received:",
+        after="if False:",
         tests=(f"{_LOOP}test_code_that_the_next_hub_hands_over_again_does_not_run_again",),
     ),
     Mutant(
@@ -180,6 +180,15 @@ MUTANTS = (
         before="while least < end < len(data) and data[end] & 0xC0 == 0x80:",
         after="while False:",
         tests=("worker/test_capture.py::test_text_of_any_length_arrives_whole_and_no_character_is_cut",),
+    ),
+    Mutant(
+        promise="a worker whose own code fails ends instead of being busy for ever",
+        file="worker/failing.py",
+        before="if attempt == ATTEMPTS:",
+        after="if False:",
+        tests=(
+            "worker/test_failing.py::test_what_fails_again_and_again_ends_the_worker_with_the_reason_and_where_it_was",
+        ),
     ),
     Mutant(
         promise="half a character that a program wrote is not lost",

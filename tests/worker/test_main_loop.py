@@ -13,6 +13,7 @@ import pytest
 from rpyc_kernel.core.contract import Kind, Outcome
 from rpyc_kernel.system import frames, ring
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
+from rpyc_kernel.system.threads import KernelThread
 from rpyc_kernel.worker import forks
 from rpyc_kernel.worker.capture import Stream, current_execution
 from rpyc_kernel.worker.debug_server import DebugServer
@@ -272,3 +273,20 @@ def test_what_executions_set_in_their_context_lasts_also_behind_those_that_await
         ("await four", 4),
     ]
     assert (VARIABLE.get(), current_execution.get()) == ("unset", 0)
+
+
+@pytest.mark.parametrize("failing_start", [1, 2])
+def test_a_side_lane_for_which_there_is_no_thread_left_fails(worker, monkeypatch, failing_start):
+    starts = []
+    start = KernelThread.start
+
+    def start_some(thread):
+        starts.append(thread.name)
+        if len(starts) == failing_start:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(KernelThread, "start", start_some)
+    worker.loop.start_side(1, "code", None)
+    worker.wait_for_end(1)
+    assert (worker.output.finished, worker.engine.runs) == ([(1, Outcome.ERROR)], [])

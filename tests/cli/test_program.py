@@ -1,10 +1,14 @@
 import json
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 import pytest
 
-from rpyc_kernel.cli import program
+from rpyc_kernel.cli import program, running
 from rpyc_kernel.cli.program import run
 from rpyc_kernel.errors import AuthenticationFailed, ConnectionLost, KernelDied, KernelError, NotQueued, WorkerBusy
 from tests.support.folders import Folders
@@ -154,3 +158,27 @@ def test_the_module_is_the_program(module: str):
     result = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True, text=True, timeout=60)
     assert result.stdout.startswith("rpyc-kernel ")
     assert result.returncode == 0
+
+
+def test_a_signal_that_comes_while_a_programs_kernel_starts_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    steps = []
+
+    @contextmanager
+    def start(*_: object, **__: object) -> Iterator[None]:
+        steps.append("started")
+        try:
+            yield
+        finally:
+            steps.append("ended")
+
+    def start_slowly(*_: object, **__: object) -> AbstractContextManager[None]:
+        signal.raise_signal(signal.SIGINT)
+        return start()
+
+    monkeypatch.setattr(running.Run, "start", start_slowly)
+    monkeypatch.setattr(running, "ShowProgram", lambda *_, **__: pytest.fail("the program has run"))
+    (tmp_path / "program.py").write_text("")
+    assert call("run", str(tmp_path / "program.py")) == 130
+    assert steps == ["started", "ended"]

@@ -414,13 +414,17 @@ def test_a_password_is_not_shown(demo: None, open_terminal: OpenTerminal):
 
 
 def test_a_question_that_somebody_else_answers_does_not_hang(demo: None, open_terminal: OpenTerminal):
-    terminal = open_terminal("exec", "demo", "print('hello', input('Name: '))")
+    code = "print('hello', input('Name: ')); __import__('threading').Event().wait(300)"
+    terminal = open_terminal("exec", "demo", code)
     terminal.wait_for("^Name:")
     answering = "import rpyc_kernel\nwith rpyc_kernel.connect('demo', timeout=60) as kernel: kernel.answer_input('Eve')"
     result = run_command("run", "-", input_text=answering)
     assert result.returncode == 0, result.stderr
-    assert terminal.wait_for_end() == 0
     terminal.wait_for("hello Eve")
+    terminal.type("too late\r")  # which nobody reads any more
+    assert run_command("interrupt", "demo").returncode == 0
+    assert terminal.wait_for_end() == 130
+    assert terminal.lines[2].startswith("Traceback")
 
 
 @pytest.mark.parametrize(("key", "ename", "status"), [(CTRL_D, "EOFError", 1), (CTRL_C, "KeyboardInterrupt", 130)])

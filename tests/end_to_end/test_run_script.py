@@ -146,7 +146,7 @@ def work():
 threading.Thread(target=work).start()
 atexit.register(print, 'last words')
 print('main')
-threading.Timer(0.2, gate.set).start()
+threading.Timer(1.0, gate.set).start()  # longer than a kernel that is stopped waits for threads
 """
     assert run_program(source) == (0, "main\nthread\nlast words\n", "")
 
@@ -156,7 +156,7 @@ def test_an_error_does_not_cut_off_its_threads():
 import threading
 gate = threading.Event()
 threading.Thread(target=lambda: (gate.wait(60), print('thread'))).start()
-threading.Timer(0.2, gate.set).start()
+threading.Timer(1.0, gate.set).start()
 1 / 0
 """
     status, out, err = run_program(source)
@@ -296,6 +296,9 @@ def test_a_program_can_run_in_a_kernel_that_is_there(tmp_path: Path):
         (tmp_path / "program.py").write_text("x += 1\nprint(x)\n")
         assert run_program("", "--kernel", "demo", str(tmp_path / "program.py")) == (0, "42\n", "")
         assert kernel.eval("x") == 42
+        (tmp_path / "program.py").write_text("\n1 / 0\n")
+        status, _, err = run_program("", "--kernel", "demo", str(tmp_path / "program.py"))
+        assert (status, f'File "{tmp_path / "program.py"}", line 2, in <module>' in err) == (1, True)
 
 
 def test_the_interpreter_can_be_chosen():

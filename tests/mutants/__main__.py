@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from tests.mutants import Mutant, load_mutants
+from tests.support.processes import list_processes, was_started_with
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "rpyc_kernel"
@@ -120,15 +122,26 @@ def _run_tests(copy: Path, tests: Iterable[str]) -> int:
     environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--timeout", "60"]
     command += ["--timeout-method", "thread"]  # an exception might be taken for one that the code has to survive
-    return subprocess.run(
-        [*command, *(f"tests/{test}" for test in tests)],
-        cwd=copy,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        check=False,
-    ).returncode
+    try:
+        return subprocess.run(
+            [*command, *(f"tests/{test}" for test in tests)],
+            cwd=copy,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        ).returncode
+    finally:
+        _end_kernels(copy)
+
+
+def _end_kernels(copy: Path) -> None:
+    """Kill what a test has left that was cut off for taking too long; hubs first, which would start new workers."""
+    for process in list_processes():
+        if was_started_with(process.pid, "PYTHONPATH", str(copy)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,11 @@ def tell_in(descriptor: int) -> None:
     _file[0] = descriptor
 
 
+def is_error(error: BaseException) -> bool:
+    """Whether it is an `Exception`, which those are not that are to end something."""
+    return _Error in error.__class__.__mro__
+
+
 def insist(do: Callable[..., None], *arguments: Any, show: Callable[[BaseException], None]) -> None:
     """Do a part of the worker's work, which must bear to be begun again; what is raised meanwhile is shown."""
     for attempt in count(1):

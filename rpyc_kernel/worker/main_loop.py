@@ -116,7 +116,7 @@ class MainLoop:
         self._waiting: deque[tuple[int, str, str | None, Form | None, int | None]] = deque()
         self._is_busy = False
         self._holds_loop = False
-        self._breaks = 0
+        self._failures = 0
         self._forking_task: asyncio.Task[Any] | None = None
         self.received = 0
         self.last_count = 0
@@ -139,8 +139,9 @@ class MainLoop:
                 # What callbacks or handlers of signals raise is the user's.
                 if forks.is_child():
                     forks.end_child(error)
-                self._breaks += 1
-                if self._breaks > failing.ATTEMPTS:
+                # Of callbacks, only what is no error comes here: the loop takes errors for its own part.
+                self._failures += failing.is_error(error)
+                if self._failures > failing.ATTEMPTS:
                     failing.end_worker(error)
                 failing.insist(self._survive, error, show=_pass_over)
 
@@ -163,17 +164,17 @@ class MainLoop:
 
     def _survive(self, error: BaseException) -> None:
         """Go on after an exception that ended the loop: the kernel is not one callback's to end."""
+        self.loop.call_soon(self._go_on)
         if isinstance(error, OSError) and not self._can_listen:
             failing.end_worker(OSError("its code has closed what it hears its hub by"))
         if isinstance(error, KeyboardInterrupt) and self._interrupts.cancel():
             return
         self._show(error)
-        self.loop.call_soon(self._go_on)
 
     @failing.vital
     def _go_on(self) -> None:
         """The loop works again; the exception may have come between a message and its start."""
-        self._breaks = 0
+        self._failures = 0
         self._run_waiting()
 
     def _insist(self, do: Callable[..., None], *arguments: Any) -> None:

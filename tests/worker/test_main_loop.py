@@ -14,7 +14,7 @@ from rpyc_kernel.core.contract import Kind, Outcome
 from rpyc_kernel.system import frames, ring
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.system.threads import KernelThread
-from rpyc_kernel.worker import forks
+from rpyc_kernel.worker import failing, forks
 from rpyc_kernel.worker.capture import Stream, current_execution
 from rpyc_kernel.worker.debug_server import DebugServer
 from rpyc_kernel.worker.interrupts import Interrupts
@@ -290,3 +290,58 @@ def test_a_side_lane_for_which_there_is_no_thread_left_fails(worker, monkeypatch
     worker.loop.start_side(1, "code", None)
     worker.wait_for_end(1)
     assert (worker.output.finished, worker.engine.runs) == ([(1, Outcome.ERROR)], [])
+
+
+@pytest.mark.parametrize("ending", [SystemExit, KeyboardInterrupt])
+def test_callbacks_that_end_themselves_end_nothing_else_however_many_they_are(worker, monkeypatch, ending):
+    def end():
+        raise ending
+
+    monkeypatch.setattr(worker.loop._interrupts, "cancel", lambda: ending is KeyboardInterrupt)
+    for _ in range(10 * failing.ATTEMPTS):
+        worker.loop.loop.call_soon(end)
+    worker.run("code")
+    assert worker.output.finished == [(1, Outcome.OK)]
+
+
+def test_handlers_of_signals_that_raise_now_and_then_end_nothing(worker, monkeypatch):
+    select, left = worker.loop.loop._selector.select, [10 * failing.ATTEMPTS]
+
+    def select_and_raise(timeout):
+        left[0] -= 1
+        if left[0] > 0 and left[0] % failing.ATTEMPTS:
+            raise ValueError("a handler's")
+        return select(timeout)
+
+    monkeypatch.setattr(worker.loop.loop._selector, "select", select_and_raise)
+    worker.run("code", "more")
+    assert worker.output.finished == [(1, Outcome.OK), (2, Outcome.OK)]
+
+
+def test_a_loop_that_does_not_work_any_more_ends_the_worker(worker, monkeypatch):
+    class EndedError(BaseException):
+        pass
+
+    def end(error):
+        raise EndedError from error
+
+    monkeypatch.setattr(failing, "end_worker", end)
+    monkeypatch.setattr(worker.loop.loop, "_run_once", None)
+    with pytest.raises(EndedError) as ended:
+        worker.loop.run()
+    assert isinstance(ended.value.__cause__, TypeError)
+
+
+@pytest.mark.parametrize("name", ["_begin", "_finish", "_take_message"])
+def test_what_a_handler_of_a_signal_breaks_off_is_done_again(worker, monkeypatch, name):
+    do, failures = getattr(worker.loop, name), [TimeoutError("a handler's")]
+
+    def do_or_fail(*arguments):
+        if failures:
+            raise failures.pop()
+        return do(*arguments)
+
+    monkeypatch.setattr(worker.loop, name, do_or_fail)
+    worker.run("code", "more")
+    assert [run[:2] for run in worker.engine.runs] == [(1, "code"), (2, "more")]
+    assert worker.output.finished == [(1, Outcome.OK), (2, Outcome.OK)]

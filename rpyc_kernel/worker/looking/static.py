@@ -15,11 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rpyc_kernel.system.originals import futures, queue, threading, time
+from rpyc_kernel.system.originals import futures, logging, queue, threading, time
 from rpyc_kernel.system.threads import make_thread
 from rpyc_kernel.worker import imports
-from rpyc_kernel.worker.looking.reading import is_class, is_trusted_module, own_dict
+from rpyc_kernel.worker.looking.reading import is_class, is_trusted_module, own_dict, type_name
 
+_log = logging.getLogger(__name__)
 _BUDGET_S = 0.2
 _MAX_CODE_CHARS = 100_000
 _WORD = re.compile(r"[^\W\d]\w*")
@@ -98,7 +99,10 @@ class StaticReader:
             self._busy_since = time.monotonic()
             try:
                 question.answer.set_result(self._ask_jedi(question.code, question.cursor, question.read))
-            except BaseException:  # noqa: BLE001 - jedi fails on much unfinished code; it is a guess anyway
+            except BaseException as error:  # noqa: BLE001 - as below
+                # jedi fails on much unfinished code, and it is a guess anyway. It also imports extension modules, one
+                # of which may raise SystemExit; there is nothing else in this thread that could be meant by it.
+                _log.debug("jedi has failed: %s", type_name(error))
                 question.answer.set_result(None)
             finally:
                 self._busy_since = math.inf

@@ -96,9 +96,10 @@ answers["complete"]("'text'.spl", 10)
     subprocess.run([sys.executable, "-c", code], check=True, timeout=DEADLINE_S)
 
 
-def test_a_reading_that_ends_threads_ends_none_here(namespace, static):
+@pytest.mark.parametrize("ending", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_a_reading_that_ends_threads_ends_none_here(namespace, static, ending):
     def leave(script, line, column):
-        raise SystemExit
+        raise ending
 
     assert static.read("x", 1, leave) is None
     assert static.read("x", 1, lambda script, line, column: "found") == "found"

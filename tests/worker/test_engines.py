@@ -1126,6 +1126,30 @@ def test_inputs_are_numbered_like_executions_and_forgotten(ipython, monkeypatch)
     assert ipython.result("In[12], In[15], _i, len(In)")["data"]["text/plain"] == ("('', 'x = 15', 'x = 15', 17)")
 
 
+def test_the_last_inputs_are_found_by_what_is_in_them(ipython, capsys, monkeypatch):
+    monkeypatch.setattr("rpyc_kernel.worker.engines.shell_parts._KEPT_INPUTS", 5)
+    for code in ("forgotten = 'red'", "x = 'red'", "y = 'blue'", "x = 'red'", "z = '[red'"):
+        ipython.run(code)
+    ipython.run("%history -u -g red")
+    assert capsys.readouterr().out == "   4: x = 'red'\n   5: z = '[red'\n   6: %history -u -g red\n"
+    ipython.run("%history -l 1 -g blue")
+    assert capsys.readouterr().out == "   7: %history -l 1 -g blue\n"
+    ipython.run("%history -l 2")
+    assert capsys.readouterr().out == "%history -u -g red\n%history -l 1 -g blue\n"
+
+
+def test_the_input_before_is_run_again(ipython, capsys):
+    ipython.run("print('again')")
+    ipython.run("%rerun")
+    assert capsys.readouterr().out.count("again\n") == 2
+
+
+def test_an_input_is_recalled_by_what_is_in_it(ipython):
+    ipython.run("colour = 'red'")
+    ipython.run("%recall olour = ")
+    assert [proposed["text"] for proposed in ipython.shown(Kind.NEXT_INPUT)] == ["colour = 'red'"]
+
+
 def test_nothing_is_written_into_a_history_of_ipythons_own(ipython, tmp_path):
     ipython.run("x = 1")
     assert not list(tmp_path.rglob("history.sqlite"))

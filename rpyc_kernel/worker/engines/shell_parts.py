@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codeop
 import contextlib
+import fnmatch
 import tokenize
 from typing import Any
 
@@ -67,7 +68,7 @@ class Compiler(CachingCompiler):
 
 
 class History(HistoryManager):
-    """`In`, `_i` and `%history`, of the last inputs."""
+    """`In`, `_i`, `%history`, `%recall` and `%rerun`, of the last inputs; all of them are in the journal."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -84,6 +85,34 @@ class History(HistoryManager):
         getattr(self, "exceptions", {}).pop(line_num - _KEPT_INPUTS, None)  # IPython 8 keeps none
         self.shell.push(dict(zip(("_i", "_ii", "_iii"), self._last, strict=True)), interactive=False)
         self._last = [raw, *self._last[:2]]
+
+    # IPython looks for these in its database, which is not there.
+
+    def get_tail(
+        self, n: int | None = 10, raw: bool = True, output: bool = False, include_latest: bool = False
+    ) -> list[Any]:
+        """The last inputs, as a rule without the one that asks."""
+        kept = [line for line in self.get_range(raw=raw, output=output) if self.input_hist_raw[line[1]]]
+        if not include_latest:
+            del kept[-1:]
+        return kept[max(0, len(kept) - (10 if n is None else n)) :]
+
+    def search(
+        self,
+        pattern: str = "*",
+        raw: bool = True,
+        search_raw: bool = True,
+        output: bool = False,
+        n: int | None = None,
+        unique: bool = False,
+    ) -> list[Any]:
+        """The last inputs that a pattern with wildcards fits; of equal ones, if they are to be ``unique``, the last."""
+        searched = self.input_hist_raw if search_raw else self.input_hist_parsed
+        fitting = [number for number, text in enumerate(searched) if text and fnmatch.fnmatchcase(text, pattern)]
+        if unique:
+            fitting = sorted({searched[number]: number for number in fitting}.values())
+        wanted = set(fitting if n is None else fitting[max(0, len(fitting) - n) :])
+        return [line for line in self.get_range(raw=raw, output=output) if line[1] in wanted]
 
 
 class Hook(DisplayHook):

@@ -233,10 +233,10 @@ class Supervisor:
     def _end_cut_off(self) -> None:
         """End a worker that will never hear of this hub again, as its code has closed the connection, but lives on.
 
-        What its main lane runs may end first; and so may a worker that is on its way out.
+        What runs may end first, on either lane; and so may a worker that is on its way out.
         """
         reader, pid = self._ring, self._pid
-        if reader is None or pid is None or reader.words[ring.WORD_RUNNING]:
+        if reader is None or pid is None or reader.words[ring.WORD_RUNNING] or reader.words[ring.WORD_SIDES]:
             return
         self._seconds_cut_off += 1
         if self._seconds_cut_off > _CUT_OFF_S:

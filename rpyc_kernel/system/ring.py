@@ -42,9 +42,12 @@ _KIND_MASK = (1 << _KIND_BITS) - 1
 MAGIC = 0x52504B52494E4731
 WORD_MAGIC, WORD_CAPACITY, WORD_HEAD, WORD_TAIL, WORD_READER, WORD_INTERRUPT = range(6)
 # Beside the ring, what hub and worker tell each other without waiting: whether an interrupt passes over handlers of
-# user code; what runs; how many children of the worker were there before, and their process numbers behind it.
+# user code; what runs; how many children of the worker were there before, and their process numbers behind it. The last
+# word: how many side lanes run.
+WORDS = HEADER_BYTES // 8
 WORD_FORCE, WORD_RUNNING, WORD_SPARED = range(6, 9)
-MAX_SPARED = HEADER_BYTES // 8 - WORD_SPARED - 1
+WORD_SIDES = WORDS - 1
+MAX_SPARED = WORD_SIDES - WORD_SPARED - 1
 
 AWAKE, LINGERING, ASLEEP = range(3)
 PAD, STDOUT, STDERR, RECORD, SPILLED = range(5)

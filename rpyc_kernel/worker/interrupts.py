@@ -29,7 +29,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rpyc_kernel.system.originals import threading, time
 from rpyc_kernel.system.processes import INTERRUPT_SIGNAL, NUDGE_SIGNAL, children_of, has_children
-from rpyc_kernel.system.ring import MAX_SPARED, WORD_FORCE, WORD_INTERRUPT, WORD_RUNNING, WORD_SPARED
+from rpyc_kernel.system.ring import (
+    MAX_SPARED,
+    WORD_FORCE,
+    WORD_INTERRUPT,
+    WORD_RUNNING,
+    WORD_SIDES,
+    WORD_SPARED,
+    WORDS,
+)
 
 if TYPE_CHECKING:
     from contextvars import ContextVar
@@ -86,7 +94,7 @@ class Interrupts:
         self.is_pending = False
         self.was_cancelled = self.insists = False
         self.let_go: Callable[[], None] = _do_nothing
-        self._words: Any = [0] * (WORD_SPARED + 1 + MAX_SPARED)
+        self._words: Any = [0] * WORDS
         self._execution = 0
         self._task: asyncio.Task[Any] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -103,7 +111,7 @@ class Interrupts:
         """In a forked child: nobody aims at it, so SIGINT is what it is to any program, unless user code took it."""
         self.is_pending = False
         self._execution, self._task = 0, None
-        self._words = [0] * (WORD_SPARED + 1 + MAX_SPARED)
+        self._words = [0] * WORDS
         if signal.getsignal(signal.SIGINT) == self._handle_own:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         for number in (INTERRUPT_SIGNAL, NUDGE_SIGNAL):
@@ -133,6 +141,10 @@ class Interrupts:
         self._execution = self._words[WORD_RUNNING] = 0
         self._task = None
         self.is_pending = False
+
+    def tell_sides(self, count: int) -> None:
+        """Let the hub see how many side lanes run, should it come to the worker by no other way."""
+        self._words[WORD_SIDES] = count
 
     def check(self) -> None:
         """Raise a pending interrupt here, if this is the main thread.

@@ -124,7 +124,7 @@ class MainLoop:
         self._sides: dict[int, threading.Thread] = {}
         self._sides_received: set[int] = set()  # from `_sides_settled` on
         self._sides_settled = 0
-        self._last_side = 0
+        self._last_side = self._running_sides = 0
         self._side_lock = threading.Lock()
 
     @runs_user_code
@@ -393,6 +393,8 @@ class MainLoop:
             self._last_side = max(self._last_side, execution)
             self.last_count = max(self.last_count, count or 0)
             self._unfinished.add(execution)
+            self._running_sides += 1
+            self._interrupts.tell_sides(self._running_sides)
             begin_execution(execution, is_main=False)
             try:
                 ender.start()
@@ -458,7 +460,10 @@ class MainLoop:
         outcome = outcomes[0] if outcomes else Outcome.INTERRUPTED
         duration_s = round(time.perf_counter() - started, 6)
         self._output.emit(Kind.FINISHED, execution, {"outcome": outcome, "duration_s": duration_s})
-        self._unfinished.discard(execution)
+        with self._side_lock:
+            self._unfinished.discard(execution)
+            self._running_sides -= 1
+            self._interrupts.tell_sides(self._running_sides)
 
 
 async def _as_coroutine(outcome: Awaitable[str]) -> str:

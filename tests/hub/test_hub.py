@@ -18,7 +18,7 @@ from rpyc_kernel.hub.journal import Journal
 from rpyc_kernel.hub.supervisor import Supervisor
 from rpyc_kernel.settings import HubSettings, WorkerSettings
 from rpyc_kernel.system import processes
-from rpyc_kernel.system.ring import WORD_INTERRUPT, WORD_RUNNING
+from rpyc_kernel.system.ring import WORD_INTERRUPT, WORD_RUNNING, WORD_SIDES, WORDS
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from tests.hub.kernels import FakeKernel
 from tests.support.waiting import wait_until
@@ -210,6 +210,23 @@ def test_a_child_that_was_started_just_when_the_interrupt_came_hears_of_it_by_th
     told = {5001: "/bin/sleep", 5002: "/bin/sh"}  # the second one has begun another program since
     Supervisor.nudge(SimpleNamespace(_ring=SimpleNamespace(words=words), _pid=4711, _told=told), 2)
     assert sent == [(4711, processes.NUDGE_SIGNAL), (5002, signal.SIGINT), (5003, signal.SIGINT)]
+
+
+@pytest.mark.parametrize("word", [WORD_RUNNING, WORD_SIDES])
+def test_a_worker_that_hears_nobody_any_more_is_ended_when_nothing_runs_on_either_lane(monkeypatch, word):
+    killed = []
+    monkeypatch.setattr(processes, "kill", killed.append)
+    words = [0] * WORDS
+    worker = SimpleNamespace(_ring=SimpleNamespace(words=words), _pid=4711, _seconds_cut_off=0, _why_ended="")
+    words[word] = 1
+    for _ in range(10):
+        Supervisor._end_cut_off(worker)
+    assert killed == []
+    words[word] = 0
+    for _ in range(10):
+        Supervisor._end_cut_off(worker)
+    assert set(killed) == {4711}
+    assert worker._why_ended == "its code had closed the connection to the hub"
 
 
 def test_a_decision_that_breaks_off_ends_the_hub(kernel, endings):

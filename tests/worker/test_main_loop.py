@@ -126,6 +126,19 @@ def test_side_lanes_run_at_the_same_time(worker):
     assert {outcome for _, outcome in worker.output.finished} == {Outcome.OK}
 
 
+def test_the_hub_sees_how_many_side_lanes_run_without_asking(worker):
+    both, go_on = threading.Barrier(3), threading.Event()
+    worker.engine.behave = lambda code: (both.wait(10), go_on.wait(10), None)[-1]
+    for number in (1, 2):
+        worker.loop.start_side(number, "code", None)
+    both.wait(10)
+    words = worker.loop._interrupts._words
+    assert words[ring.WORD_SIDES] == 2
+    go_on.set()
+    wait_until(lambda: words[ring.WORD_SIDES] == 0)
+    assert len(worker.output.finished) == 2
+
+
 def test_an_interrupted_side_lane_is_said_to_be_interrupted(worker):
     def raise_interrupt(code):
         raise KeyboardInterrupt

@@ -102,40 +102,46 @@ def has_children() -> bool:
     return True
 
 
-def children_of(pid: int) -> list[int]:
-    """The processes that a process has started itself and that are its own still."""
+def children_of(pid: int, thread: int | None = None) -> list[int]:
+    """The processes that a process has started itself and that are its own still.
+
+    Args:
+        pid: the process.
+        thread: only those that this thread of it has started; none where the system does not tell.
+    """
     if sys.platform == "darwin":
-        return _ask_libproc(pid)
+        return _ask_libproc(pid) if thread is None else []
     try:
-        threads = os.listdir(f"/proc/{pid}/task")
+        threads = os.listdir(f"/proc/{pid}/task") if thread is None else [str(thread)]
     except OSError:
         return []
     found: list[int] = []
-    for thread in threads:
+    for name in threads:
         try:
-            found += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_bytes().split())
+            found += map(int, Path(f"/proc/{pid}/task/{name}/children").read_bytes().split())
         except FileNotFoundError:
-            if Path(f"/proc/{pid}/task/{thread}").exists():  # a system made without these files
-                return _search_table(pid)
+            if Path(f"/proc/{pid}/task/{name}").exists():  # a system made without these files
+                return _search_table(pid) if thread is None else []
         except OSError:
             continue
     return found
 
 
-def foreground_of(pid: int, spared: Collection[int] = ()) -> list[int]:
+def foreground_of(pid: int, spared: Collection[int] = (), thread: int | None = None) -> list[int]:
     """The descendants of the leader of a process group that are in its group, as a terminal's Ctrl-C finds them.
 
     Args:
         pid: the leader.
         spared: children of it that are left out, with all that descend from them.
+        thread: only what descends from children of this thread of it; none where the system does not tell.
     """
     found: list[int] = []
-    parents = [pid]
-    while parents:
-        parent = parents.pop()
-        children = [child for child in children_of(parent) if parent != pid or child not in spared]
-        parents += children
-        found += [child for child in children if _group_of(child) == pid]
+    children = [child for child in children_of(pid, thread) if child not in spared]
+    while children:
+        child = children.pop()
+        children += children_of(child)
+        if _group_of(child) == pid:
+            found.append(child)
     return found
 
 

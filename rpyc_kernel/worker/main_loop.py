@@ -11,6 +11,8 @@ import contextlib
 import contextvars
 import ctypes
 import itertools
+import os
+import signal
 import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
@@ -18,7 +20,7 @@ from typing import Any
 
 from rpyc_kernel.core.contract import UNFINISHED, Kind, Lane, Outcome
 from rpyc_kernel.core.form import Form
-from rpyc_kernel.system import frames, ring
+from rpyc_kernel.system import frames, processes, ring
 from rpyc_kernel.system.originals import logging, socket, threading, time
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.system.threads import KernelThread, follow_tracers, make_thread
@@ -411,13 +413,20 @@ class MainLoop:
         return Outcome.ERROR
 
     def interrupt_side(self, execution: int) -> bool:
-        """Raise KeyboardInterrupt in a side lane at its next bytecode; False when it is not running."""
+        """Raise KeyboardInterrupt in a side lane at its next bytecode; False when it is not running.
+
+        The processes that its thread has started get SIGINT, as a child may be what it waits for.
+        """
         with self._side_lock:
             runner = self._sides.get(execution)
             if runner is None or runner.ident is None or not runner.is_alive():
                 return False
+            # Before the code starts others in answer to the exception.
+            children = processes.foreground_of(os.getpid(), thread=runner.native_id)
             self._interrupts.raise_in_thread(runner.ident)
-            return True
+        for child in children:
+            processes.kill(child, signal.SIGINT)
+        return True
 
     def _run_side(
         self,

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,6 +71,23 @@ def test_an_interrupt_reaches_what_a_magic_has_started(kernel: KernelClient, tmp
     assert run.interrupt(wait=PATIENCE_S).status == "stopped"
     run.exception(PATIENCE_S)
     wait_until(lambda: child not in list_alive(), PATIENCE_S, "the child's end")
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="the system does not tell which thread has started a child")
+def test_an_interrupt_of_a_side_lane_reaches_what_its_thread_has_started_and_nothing_else(
+    kernel: KernelClient, tmp_path: Path
+):
+    command = "echo $$ > {}; exec sleep 600"
+    kernel.execute(f"kept = subprocess.Popen({command.format(tmp_path / 'kept')!r}, shell=True)", timeout=PATIENCE_S)
+    run = kernel.submit(f"subprocess.run({command.format(tmp_path / 'own')!r}, shell=True)", lane="side")
+    kept, own = (read_pid(tmp_path / name) for name in ("kept", "own"))
+    try:
+        assert run.interrupt(wait=PATIENCE_S).status == "stopped"
+        assert isinstance(run.exception(PATIENCE_S), ExecutionInterrupted)
+        wait_until(lambda: own not in list_alive(), PATIENCE_S, "the child's end")
+        assert kept in list_alive()
+    finally:
+        kernel.execute("kept.kill(); kept.wait()", timeout=PATIENCE_S)
 
 
 def test_an_interrupt_leaves_alone_what_goes_on_in_the_background(kernel: KernelClient, tmp_path: Path):

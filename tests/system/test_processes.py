@@ -210,4 +210,5 @@ input()
 
 def test_a_process_that_is_gone_has_no_children():
     assert children_of(NOBODY) == foreground_of(NOBODY) == []
+    assert children_of(NOBODY, NOBODY) == children_of(os.getpid(), NOBODY) == []
     assert not has_children()

@@ -41,7 +41,8 @@ def read_pid(path: Path) -> int:
 
 # ---------------------------------------------------------------------- Ctrl-C
 
-SLEEPER = "echo $$ > {path}.new; mv {path}.new {path}; exec sleep 600"
+# By the shell alone: one that waits for a command that ends well takes no SIGINT meanwhile.
+SLEEPER = "echo $$ > {path}; exec sleep 600"
 WAITING = {
     "os.system": "os.system({command!r})",
     "Popen.wait": "subprocess.Popen(['sh', '-c', {command!r}]).wait()",
@@ -77,9 +78,9 @@ def test_an_interrupt_reaches_what_a_magic_has_started(kernel: KernelClient, tmp
 def test_an_interrupt_of_a_side_lane_reaches_what_its_thread_has_started_and_nothing_else(
     kernel: KernelClient, tmp_path: Path
 ):
-    command = "echo $$ > {}; exec sleep 600"
-    kernel.execute(f"kept = subprocess.Popen({command.format(tmp_path / 'kept')!r}, shell=True)", timeout=PATIENCE_S)
-    run = kernel.submit(f"subprocess.run({command.format(tmp_path / 'own')!r}, shell=True)", lane="side")
+    command = SLEEPER.format
+    kernel.execute(f"kept = subprocess.Popen({command(path=tmp_path / 'kept')!r}, shell=True)", timeout=PATIENCE_S)
+    run = kernel.submit(f"subprocess.run({command(path=tmp_path / 'own')!r}, shell=True)", lane="side")
     kept, own = (read_pid(tmp_path / name) for name in ("kept", "own"))
     try:
         assert run.interrupt(wait=PATIENCE_S).status == "stopped"

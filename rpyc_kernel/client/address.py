@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 from rpyc_kernel.client.whereabouts import Whereabouts, find
 from rpyc_kernel.errors import CallTimeout, ConnectionFailed, NoSuchKernel, RequestError
 from rpyc_kernel.settings import check_name
+from rpyc_kernel.system.home import Home
 from rpyc_kernel.wire import handshake
 from rpyc_kernel.wire.connection_file import ConnectionFile
 from rpyc_kernel.wire.handshake import Identity
@@ -31,6 +33,7 @@ class Address:
         unix: the path of a unix socket, or "".
         host: the host, where there is no unix socket.
         port: the TCP port.
+        home: the kernel's home on this machine, which tells where the socket is when it has moved; or "".
     """
 
     shown: str
@@ -38,6 +41,7 @@ class Address:
     unix: str = ""
     host: str = ""
     port: int = 0
+    home: str = ""
 
     def enter(self, channel: int, identity: Identity, timeout_s: float) -> tuple[socket.socket, Identity]:
         """Connect a socket, and go through the handshake; returns it, and who the hub says the client is.
@@ -75,16 +79,37 @@ class Address:
                 if not self.port:
                     raise ConnectionFailed(f"{self.shown} has no TCP port, and its unix socket is not on this machine")
                 return socket.create_connection((self.host, self.port), timeout=timeout_s)
-            sock = socket.socket(socket.AF_UNIX)
-            try:
-                sock.settimeout(timeout_s)
-                sock.connect(self.unix)
-            except OSError:
-                sock.close()
-                raise
-            return sock
+            return _open_unix(self.unix, timeout_s)
         except OSError as error:
-            raise ConnectionFailed(f"cannot connect to {self.shown}: {error}") from None
+            sock = self._open_moved(timeout_s) if self.home else None
+            if sock is None:
+                raise ConnectionFailed(f"cannot connect to {self.shown}: {error}") from None
+            return sock
+
+    def _open_moved(self, timeout_s: float) -> socket.socket | None:
+        """The socket where it is now: a folder that vanished is made again, here or somewhere else; None without."""
+        home = Home(Path(self.home))
+        deadline = time.monotonic() + min(timeout_s, _DOOR_S)
+        pause = threading.Event()
+        while home.has_hub and time.monotonic() < deadline:
+            with contextlib.suppress(NoSuchKernel, OSError):
+                file = ConnectionFile.read(home.connection_file)
+                if bytes.fromhex(file.key) != self.key:
+                    return None  # another life of this name
+                return _open_unix(file.unix, timeout_s)
+            pause.wait(_LOOK_AGAIN_S)
+        return None
+
+
+def _open_unix(path: str, timeout_s: float) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.settimeout(timeout_s)
+        sock.connect(path)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def resolve(target: str | os.PathLike[str], key: str | None = None) -> Address:
@@ -109,7 +134,7 @@ def resolve(target: str | os.PathLike[str], key: str | None = None) -> Address:
 def from_file(file: ConnectionFile) -> Address:
     """The address in a connection file: the unix socket if it is on this machine, else TCP."""
     unix = file.unix if os.path.exists(file.unix) else ""
-    return Address(f"kernel {file.name!r}", bytes.fromhex(file.key), unix, file.host, file.port)
+    return Address(f"kernel {file.name!r}", bytes.fromhex(file.key), unix, file.host, file.port, file.home)
 
 
 def read_running(name: str) -> ConnectionFile:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from rpyc_kernel.client.kernel import Past
 from rpyc_kernel.client.whereabouts import find
 from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.core.form import was_input
+from rpyc_kernel.core.payloads import load_payload
 from rpyc_kernel.errors import KernelExists, NoSuchKernel, RequestError
 from rpyc_kernel.settings import Folders, check_name
 from rpyc_kernel.system.home import Home, check_journal_version
@@ -71,10 +71,9 @@ class Archive:
         while rows := self._select(f"WHERE {condition} ORDER BY seq LIMIT ?", since, _BATCH):
             for seq, time, kind, execution, session, payload in rows:
                 since = seq
-                with contextlib.suppress(ValueError):  # one bad row takes no other away
-                    loaded = json.loads(payload)
-                    if isinstance(loaded, dict):
-                        yield Event(seq, time, kind, execution, session, loaded)
+                loaded = load_payload(payload)
+                if loaded is not None:  # one bad row takes no other away
+                    yield Event(seq, time, kind, execution, session, loaded)
 
     def history(self, pattern: str = "", *, limit: int = 1000) -> list[Past]:
         """Return the newest inputs whose source contains ``pattern``, oldest first.
@@ -104,11 +103,15 @@ class Archive:
             # Not "immutable", which would leave out what a killed hub had written last; SQLite makes its index anew.
             with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=2)) as journal:
                 check_journal_version(path, int(journal.execute("PRAGMA user_version").fetchone()[0]))
+                journal.text_factory = lambda data: data.decode("utf-8", "replace")  # or one bad row takes all away
                 return journal.execute(
                     f"SELECT seq, time, kind, execution, session, payload FROM events {condition}", arguments
                 ).fetchall()
         except sqlite3.Error as error:
-            raise RequestError(f"the journal {path} cannot be read: {error}") from None
+            raise RequestError(
+                f"the journal {path} cannot be read: {error}; if it is damaged, 'rpyc-kernel start {self.name}' "
+                "recovers what can be read of it"
+            ) from None
 
 
 def has_archive(name: str) -> bool:

@@ -172,7 +172,7 @@ class Journal:
                     rows[-1] = (*rows[-1][:6], generation, position)
                     self._recovery.take_ring(generation or 0, position)
                 shown += [row[:6] for row in rows]
-                to_save = self._save(rows, now)
+                to_save = self._save(rows)
             with self._lock:
                 self._last += len(shown)
                 self._tail.extend(shown, self._unsaved[0][0] if self._unsaved else None)
@@ -191,20 +191,20 @@ class Journal:
         if self._trouble is None:
             return
         with self._append_lock:
-            told = [] if self._is_closed else self._save([], time.time())
+            told = [] if self._is_closed else self._save([])
         if told:
             self.append(told)
             self.publish()
 
-    def _save(self, rows: list[Row], now: float) -> list[Record]:
+    def _save(self, rows: list[Row]) -> list[Record]:
         """Commit the rows and whatever waits; returns what everybody must be told."""
-        if self._is_apart or (self._unsaved and now < self._next_try):
+        if self._is_apart or (self._unsaved and time.monotonic() < self._next_try):
             self._keep(*rows)
             return []
         try:
             self._commit([*self._unsaved, *rows])
         except sqlite3.Error as error:
-            self._next_try = now + _RETRY_S
+            self._next_try = time.monotonic() + _RETRY_S
             self._keep(*rows)
             if is_damage(error):
                 self._upkeep.suspect(f"is damaged ({error})", is_sure=True)

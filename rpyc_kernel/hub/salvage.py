@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rpyc_kernel.core.contract import WireEvent
-from rpyc_kernel.hub.store import Row, Store, connect, index_of, log_of, read_events, size_of
+from rpyc_kernel.hub.store import MAX_NUMBER, Row, Store, bear_damage, connect, index_of, log_of, read_events, size_of
 
 _log = logging.getLogger(__name__)
 _AT_ONCE = (1000, 100, 10, 1)
@@ -82,9 +82,11 @@ def _read_on(read: Read, cursor: int, last: int) -> list[WireEvent]:
 def salvage_unopened(path: Path) -> tuple[Store, int]:
     """Copy what can be read of a journal that cannot be opened; and the number after which to go on."""
     with contextlib.closing(connect(path, 1.0)) as connection:
+        bear_damage(connection)
         last = 0
         with contextlib.suppress(sqlite3.Error, TypeError):
-            last = connection.execute("SELECT seq FROM events ORDER BY seq DESC LIMIT 1").fetchone()[0]
+            query = "SELECT seq FROM events WHERE seq <= ? ORDER BY seq DESC LIMIT 1"
+            last = connection.execute(query, (MAX_NUMBER,)).fetchone()[0]
         # No event is smaller than this: so no number is given out again, though nobody can tell how many there were.
         last = last or (size_of(path) + size_of(log_of(path))) // _LEAST_EVENT_BYTES
         store = salvage(path, lambda *what: read_events(connection, *what), last)

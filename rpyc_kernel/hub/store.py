@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from rpyc_kernel.core.contract import JOURNAL_VERSION, Kind, WireEvent
 from rpyc_kernel.core.form import was_input
 from rpyc_kernel.core.payloads import load_payload
+from rpyc_kernel.errors import RequestError
 from rpyc_kernel.hub.recovery import CONCERNING, TELLING, Recovery
 from rpyc_kernel.hub.rows import check_row
 from rpyc_kernel.system.home import check_journal_version
@@ -38,10 +39,15 @@ CREATE TABLE IF NOT EXISTS cursors (session TEXT PRIMARY KEY, cursor INTEGER NOT
 CREATE TABLE IF NOT EXISTS recovery (id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, state TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS inputs ON events (kind, seq, payload) WHERE {_IS_INPUT};
 """
-_INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_COLUMNS = ("seq", "time", "kind", "execution", "session", "payload", "generation", "ring")
+_TABLES = frozenset({"events", "cursors", "recovery"})
+_INSERT = f"INSERT INTO events ({', '.join(_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _AT_ONCE = 4
 _INSERTS = [_INSERT + ", (?, ?, ?, ?, ?, ?, ?, ?)" * (count - 1) for count in range(_AT_ONCE + 1)]
 _EVENTS = "SELECT seq, time, kind, execution, session, payload, json_valid(payload) FROM events"
+
+MAX_NUMBER = 2**53
+"""No kernel comes so far. What stands above it somebody else has written, and near 2**63 there would be no next one."""
 
 Row = tuple[int, float, str, "int | None", "str | None", str, "int | None", "int | None"]
 
@@ -60,7 +66,7 @@ class Store:
         path: the file; its folder is made.
 
     Raises:
-        RequestError: a later release wrote it.
+        RequestError: a later release wrote it, or something else did.
         sqlite3.Error: it cannot be opened, or is no journal.
         OSError: its folder cannot be made.
     """
@@ -70,27 +76,29 @@ class Store:
         self.is_closed = False
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with contextlib.ExitStack() as opened:
-            self.writer = self._open(opened)
+            self.writer = self._connect(opened)
             version = int(self.writer.execute("PRAGMA user_version").fetchone()[0])
             check_journal_version(path, version)
+            _check_is_journal(self.writer, path)
+            _configure(self.writer)
             self.writer.executescript(_SCHEMA)  # which adds what journals of before have not
             if version != JOURNAL_VERSION:
                 self.writer.execute(f"PRAGMA user_version={JOURNAL_VERSION}")
-            self.reader = self._open(opened)
-            self._searcher = self._open(opened)
+            self.reader, self._searcher = self._connect(opened), self._connect(opened)
+            _configure(self.reader)
+            _configure(self._searcher)
             self.last: int = self.writer.execute("SELECT max(seq) FROM events").fetchone()[0] or 0
+            if self.last > MAX_NUMBER:
+                raise sqlite3.DatabaseError(_tell_number(self.last))
             for connection in (self.writer, self.reader, self._searcher):
                 connection.execute(f"PRAGMA busy_timeout={_PATIENCE_MS}")
             self._opened = opened.pop_all()
         self._reader_lock = threading.Lock()
         self._searcher_lock = threading.Lock()
 
-    def _open(self, opened: contextlib.ExitStack) -> sqlite3.Connection:
+    def _connect(self, opened: contextlib.ExitStack) -> sqlite3.Connection:
         connection = connect(self.path, _OPENING_S, creates=True)
         opened.callback(connection.close)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute("PRAGMA wal_autocheckpoint=0")  # see `upkeep`
         return connection
 
     # ------------------------------------------------------------------ writing; the caller sees that one thread does
@@ -208,6 +216,34 @@ def connect(path: Path, timeout_s: float, *, creates: bool = False) -> sqlite3.C
     return sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None, timeout=timeout_s)
 
 
+def bear_damage(connection: sqlite3.Connection) -> None:
+    """Let a connection read what there is of a file that SQLite would refuse as a whole."""
+    # Made for those who repair a schema: with it, a page that is missing is an error where it is needed only.
+    connection.execute("PRAGMA writable_schema=ON")
+
+
+def _configure(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA wal_autocheckpoint=0")  # see `upkeep`
+
+
+def _check_is_journal(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse the database of another program, before anything in it is changed."""
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")}
+    columns = {name: is_key for _, name, _, _, _, is_key in connection.execute("PRAGMA table_info(events)")}
+    is_empty = tables <= _TABLES - {"events"}
+    if not is_empty and not (columns.keys() >= set(_COLUMNS) and columns["seq"]):
+        raise RequestError(
+            f"the journal {path} cannot be used: it is a database of another program; move it away, "
+            "or choose another name for the kernel"
+        )
+
+
+def _tell_number(number: int) -> str:
+    return f"event {number} is none of a kernel"
+
+
 def read_events(connection: sqlite3.Connection, cursor: int, limit: int, max_chars: int) -> list[WireEvent]:
     """Read events after ``cursor``, so many, or until they have so many characters; what is damaged says so."""
     try:
@@ -237,8 +273,9 @@ def _iterate(connection: sqlite3.Connection, cursor: int, limit: int, max_chars:
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether an error says that the file is not what it was, rather than that it cannot be used at the moment."""
     # Python raises these two very classes where SQLite says that a database is malformed or none, or where a number
-    # that was never given out is there already.
-    return type(error) in (sqlite3.DatabaseError, sqlite3.IntegrityError)
+    # that was never given out is there already. What our own statements ask for was there when the file was opened.
+    is_malformed = type(error) in (sqlite3.DatabaseError, sqlite3.IntegrityError)
+    return is_malformed or str(error).startswith("no such ") or "has no column named" in str(error)
 
 
 def find_damage(path: Path) -> str | None:
@@ -253,13 +290,17 @@ def find_damage(path: Path) -> str | None:
             found = connection.execute(query).fetchone()
             if found:
                 return " ".join(str(found[0]).split())
+            connection.execute(f"SELECT 1 FROM events INDEXED BY inputs WHERE {_IS_INPUT} LIMIT 1")
             count = connection.execute("SELECT count(*) FROM events WHERE NOT json_valid(payload)").fetchone()[0]
+            last = connection.execute("SELECT max(seq) FROM events").fetchone()[0] or 0
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
                 raise
             return str(error)  # such as a file that is shorter than it says
         except sqlite3.DatabaseError as error:
             return str(error)
+    if last > MAX_NUMBER:
+        return _tell_number(last)
     return f"{count} events cannot be read" if count else None
 
 

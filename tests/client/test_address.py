@@ -16,7 +16,8 @@ from rpyc_kernel.client import address
 from rpyc_kernel.client.address import Address, from_file, read_running, resolve
 from rpyc_kernel.client.launch import stop_orphan
 from rpyc_kernel.errors import BadName, ConnectionFailed, NoSuchKernel, RequestError
-from rpyc_kernel.system.runtime_folder import RuntimeFolder
+from rpyc_kernel.system.home import Home
+from rpyc_kernel.system.runtime_folder import RuntimeFolder, listen
 from rpyc_kernel.wire.connection_file import ConnectionFile
 from tests.support.processes import HAS_PROC
 
@@ -38,7 +39,7 @@ def folder(folders):
 
 def describe(folder, **changes):
     """Write a connection file."""
-    file = ConnectionFile("demo", "127.0.0.1", 4000, KEY, str(folder.hub_socket), 1, NOBODY, 2, 3.0)
+    file = ConnectionFile("demo", "127.0.0.1", 4000, KEY, str(folder.path / "hub.sock"), 1, NOBODY, 2, 3.0)
     file = dataclasses.replace(file, **changes)
     file.write(folder.connection_file)
     return file
@@ -69,6 +70,46 @@ def test_without_its_socket_a_hub_is_reached_by_tcp(folder):
     with running(folder):
         assert resolve("demo").unix == ""
         assert resolve("demo").port == 4000
+
+
+@contextlib.contextmanager
+def listening(folder):
+    """As if a hub's socket were there."""
+    with listen(folder.hub_socket, 1):
+        yield
+
+
+@pytest.fixture
+def home(folders):
+    home = Home(folders.state / "demo")
+    home.create()
+    return home
+
+
+def test_an_address_leads_to_the_socket_where_it_is_now(folder, home, folders):
+    known = from_file(describe(folder, home=str(home.path)))
+    known = dataclasses.replace(known, unix=str(folder.hub_socket))
+    moved = RuntimeFolder(folders.runtime / "moved")
+    moved.create()
+    describe(home, unix=str(moved.hub_socket), home=str(home.path))
+    with running(home), listening(moved):
+        known.open(1).close()
+
+
+@pytest.mark.parametrize("change", [{"key": "ff" * 32}, {"unix": ""}])
+def test_an_address_leads_to_nothing_but_this_kernel(folder, home, monkeypatch, change):
+    monkeypatch.setattr(address, "_DOOR_S", 0.1)
+    known = Address("kernel 'demo'", bytes.fromhex(KEY), str(folder.hub_socket), home=str(home.path))
+    describe(home, **{"unix": str(folder.path / "moved"), "home": str(home.path), **change})
+    with running(home), pytest.raises(ConnectionFailed, match="No such file"):
+        known.open(1)
+
+
+def test_nobody_waits_for_the_socket_of_a_hub_that_is_gone(folder, home, monkeypatch):
+    monkeypatch.setattr(address, "_DOOR_S", 3600.0)
+    known = Address("kernel 'demo'", bytes.fromhex(KEY), str(folder.hub_socket), home=str(home.path))
+    with pytest.raises(ConnectionFailed, match="No such file"):
+        known.open(3600)
 
 
 def test_of_a_hub_without_a_port_it_is_told_that_only_its_socket_leads_to_it(folder):

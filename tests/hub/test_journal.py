@@ -511,12 +511,23 @@ def test_a_session_goes_on_where_it_left_off(tmp_path):
 # Files that are none
 
 
-def test_another_database_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        "CREATE TABLE bookmarks (url)",
+        "CREATE TABLE events (name)",
+        "CREATE VIEW events AS SELECT 1 AS seq",
+        "CREATE TABLE events (seq, time, kind, execution, session, payload, generation, ring)",
+    ],
+)
+def test_another_database_is_refused_and_left_as_it_is(tmp_path, theirs):
     path = tmp_path / "journal.sqlite"
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.execute("CREATE TABLE events (name)")
-    with pytest.raises(RequestError, match="cannot be used: no such column"):
+        connection.execute(theirs)
+    before = path.read_bytes()
+    with pytest.raises(RequestError, match="is a database of another program; move it away"):
         Journal(path, max_memory_bytes=1, max_unsaved_bytes=1)
+    assert path.read_bytes() == before
 
 
 def test_a_place_where_no_file_can_be_is_refused(tmp_path):
@@ -725,6 +736,57 @@ def test_numbers_that_another_program_has_written_meanwhile_are_ours(tmp_path):
         assert "UNIQUE constraint failed" in trouble
         assert texts(read_everything(journal)[:2]) == ["before", "ours"]
         assert on_disk(tmp_path) == list(range(1, journal.last + 1))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DROP TABLE events",
+        "ALTER TABLE events RENAME TO mine",
+        "DROP INDEX inputs",
+        "ALTER TABLE events RENAME COLUMN ring TO bell",
+    ],
+)
+def test_a_schema_that_another_program_has_changed_is_made_anew(tmp_path, change):
+    with open_journal(tmp_path) as journal:
+        append(journal, queued(1, "before"))
+        wait_until_moved(journal)
+        damage_rows(tmp_path, change)
+        with contextlib.suppress(RequestError):
+            journal.history("", 10)
+        append(journal, printed("meanwhile"))
+        wait_for_recovery(journal, 1)
+        assert [code for *_, code in journal.history("", 10)] == ["before"]
+        assert on_disk(tmp_path) == list(range(1, journal.last + 1))
+
+
+def test_a_column_that_another_program_has_added_is_in_nobodys_way(tmp_path):
+    with open_journal(tmp_path) as journal:
+        damage_rows(tmp_path, "ALTER TABLE events ADD COLUMN note")
+        append(journal, printed("before"))
+    with open_journal(tmp_path) as journal:
+        append(journal, printed("after"))
+        assert journal.trouble is None
+    assert on_disk(tmp_path) == [1, 2]
+
+
+def test_a_number_that_leaves_no_next_one_is_none_of_ours(tmp_path):
+    with open_journal(tmp_path) as journal:
+        append(journal, printed("before"))
+    damage_rows(tmp_path, f"INSERT INTO events SELECT {2**63 - 1}, time, kind, 9, session, payload, 1, 1 FROM events")
+    with open_journal(tmp_path) as journal:
+        assert (journal.last, kinds(read_everything(journal))) == (2, [Kind.STREAM, Kind.JOURNAL_TROUBLE])
+        append(journal, printed("after"))
+    assert on_disk(tmp_path) == [1, 2, 3]
+
+
+def test_of_a_journal_that_was_cut_all_is_kept_that_is_there(tmp_path):
+    with open_journal(tmp_path) as journal:
+        fill(journal)
+    os.truncate(file_of(tmp_path), file_of(tmp_path).stat().st_size // 8192 * 4096)
+    with open_journal(tmp_path):
+        pass
+    assert len(on_disk(tmp_path)) > 100
 
 
 @pytest.mark.parametrize("harm", [overwrite, lambda path: path.write_bytes(b"no database at all" * 1000)])
@@ -959,6 +1021,16 @@ def test_a_full_disk_is_not_tried_with_every_event(journal, monkeypatch):
         disk.is_full = False
         append(journal, printed())
         assert Kind.JOURNAL_RECOVERED not in kinds(read_everything(journal))
+
+
+def test_a_clock_that_is_set_back_keeps_nothing_from_the_disk(journal, monkeypatch):
+    monkeypatch.setattr(journal_module, "_RETRY_S", 0.0)
+    with mock.patch.object(journal._store, "writer", Refusing(journal._store.writer)) as disk:
+        append(journal, printed())
+        disk.is_full = False
+        with mock.patch.object(time, "time", return_value=0.0):
+            append(journal, printed())
+        assert Kind.JOURNAL_RECOVERED in kinds(read_everything(journal))
 
 
 def test_only_so_much_is_held_and_what_was_dropped_is_counted(tmp_path):

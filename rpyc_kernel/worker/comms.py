@@ -114,8 +114,9 @@ class Messages:
     """Names the message to which what is shown now belongs, for widgets that capture output."""
 
     def get_parent(self, channel: str | None = None) -> dict[str, Any]:
-        """A message with no more than an id."""
-        return {"header": {"msg_id": f"{MESSAGE_OF}{current_execution.get()}"}}
+        """A message whose id alone says something: which execution it was."""
+        told = {"msg_id": f"{MESSAGE_OF}{current_execution.get()}", "msg_type": "execute_request"}
+        return {"header": told, "parent_header": {}, "metadata": {}, "content": {}}
 
 
 _MESSAGES = Messages()

@@ -118,6 +118,9 @@ def start_session(engine, monkeypatch, **options):
         pytest.importorskip("IPython")
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     monkeypatch.setattr(linecache, "cache", {})
+    monkeypatch.setattr(sys, "meta_path", sys.meta_path[:])
+    for name in [name for name in sys.modules if name.partition(".")[0] == "ipykernel"]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(user_frames, "_hidden", user_frames._hidden)
     before = {name: vars(builtins).get(name) for name in BUILTINS}
     try:
@@ -129,6 +132,8 @@ def start_session(engine, monkeypatch, **options):
             vars(builtins).pop(name, None)
             if value is not None:
                 setattr(builtins, name, value)
+        for name in [name for name in sys.modules if name.partition(".")[0] == "ipykernel"]:
+            del sys.modules[name]
         for name in ("last_type", "last_value", "last_traceback", "last_exc"):
             vars(sys).pop(name, None)
 

@@ -1196,7 +1196,24 @@ def test_in_a_notebook_libraries_find_a_notebook(open_ipython):
     looks = "type(get_ipython()).__name__, hasattr(get_ipython(), 'kernel'), 'IPKernelApp' in get_ipython().config"
     assert notebook.result(looks)["literal"] == "('ZMQInteractiveShell', True, True)"
     assert notebook.result("get_ipython().kernel.get_parent()['header']['msg_id']")["literal"].endswith("-2'")
+    assert notebook.result("get_ipython().parent_header['header']['msg_type']")["literal"] == "'execute_request'"
     assert os.environ["FORCE_COLOR"] == "1"
+
+
+def test_in_a_notebook_the_shells_module_is_there_as_progress_bars_look_for_it(open_ipython):
+    notebook = open_ipython(face=Face.NOTEBOOK)
+    assert notebook.result("import sys\n'ipykernel.zmqshell' in sys.modules, 'ipykernel' in sys.modules")[
+        "literal"
+    ] == ("(True, False)")
+    notebook.run("from ipykernel.zmqshell import ZMQInteractiveShell")
+    assert notebook.result("isinstance(get_ipython(), ZMQInteractiveShell)")["literal"] == "True"
+    pytest.importorskip("ipykernel")
+    notebook.run("import ipykernel.zmqshell")
+    looks = (
+        "ipykernel.zmqshell.ZMQInteractiveShell is ZMQInteractiveShell, ipykernel.zmqshell.ZMQDisplayPublisher.__name__"
+    )
+    assert notebook.result(looks)["literal"] == "(True, 'ZMQDisplayPublisher')"
+    assert notebook.error("ipykernel.zmqshell.nonsense")["ename"] == "AttributeError"
 
 
 SENDING = """\
@@ -1204,6 +1221,15 @@ kernel = get_ipython().kernel
 def send(kind, **content):
     kernel.session.send(kernel.iopub_socket, kind, content, parent=get_ipython().parent_header)
 """
+
+
+def test_in_a_notebook_the_kernel_sends_responses(open_ipython, capsys):
+    notebook = open_ipython(face=Face.NOTEBOOK)
+    notebook.run(
+        "k = get_ipython().kernel\nk.send_response(k.iopub_socket, 'stream', {'name': 'stdout', 'text': 'out'})"
+    )
+    assert capsys.readouterr().out == "out"
+    assert notebook.result("len(k.session.session)")["literal"] == "32"
 
 
 def test_in_a_notebook_code_can_send_messages_that_show_something(open_ipython, capsys):

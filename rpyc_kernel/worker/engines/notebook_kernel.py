@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import uuid
 from typing import Any
 
 from rpyc_kernel.worker.comms import Messages
@@ -17,6 +18,7 @@ class Session:
     """
 
     def __init__(self, displays: Displays) -> None:
+        self.session = uuid.uuid4().hex  # as some want a name for the kernel's life
         self._displays = displays
 
     def send(self, stream: Any, msg_or_type: Any, content: dict[str, Any] | None = None, *_: Any, **__: Any) -> None:
@@ -60,6 +62,10 @@ class NotebookKernel(Messages):
     def __init__(self, shell: Any) -> None:
         self.shell = shell
         self.session = Session(shell.displays)
+
+    def send_response(self, stream: Any, msg_or_type: Any, content: dict[str, Any] | None = None, *_: Any) -> None:
+        """Send a message under the execution that calls; see `Session.send`."""
+        self.session.send(stream, msg_or_type, content)
 
     @property
     def user_ns(self) -> dict[str, Any]:

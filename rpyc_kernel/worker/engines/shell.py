@@ -24,7 +24,7 @@ from traitlets.config import Config
 
 from rpyc_kernel.core.form import Form
 from rpyc_kernel.settings import Face
-from rpyc_kernel.worker.engines import commands, profile
+from rpyc_kernel.worker.engines import commands, profile, zmqshell
 from rpyc_kernel.worker.engines.displays import Displays
 from rpyc_kernel.worker.engines.failures import describe_error, is_group, is_of_debugger, without_our_frames
 from rpyc_kernel.worker.engines.notebook_kernel import NotebookKernel
@@ -308,6 +308,7 @@ def make_shell(
     shell.application = application
     if face == Face.NOTEBOOK:
         shell.kernel = NotebookKernel(shell)
+        zmqshell.stand_in(ZMQInteractiveShell)
     shell.set_hook("show_in_pager", _page, 0)
     shell.set_hook("editor", _refuse_editor, 0)
     # For programs with a namespace of their own; IPython takes them out, as they are in the one that all share.

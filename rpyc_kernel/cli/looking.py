@@ -182,7 +182,10 @@ def _describe_input(past: Past) -> str:
 
 
 def _moment_of(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+    except (OverflowError, ValueError, OSError):  # no moment of this calendar: the record was damaged
+        return "?"
 
 
 def _with_head(head: str, text: str) -> str:

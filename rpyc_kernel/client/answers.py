@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import ast
 import json
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
-from rpyc_kernel.core.contract import MAX_PLAIN_REPR, Event, Kind, decode_events
+from rpyc_kernel.core.contract import MAX_PLAIN_REPR, TEXTS, Event, Kind, decode_events
 
 _T = TypeVar("_T")
-_TEXTS: Final[dict[str, tuple[str, ...]]] = {
-    Kind.QUEUED: ("code", "name"),
-    Kind.STREAM: ("name", "text"),
-    Kind.ERROR: ("ename", "evalue", "traceback"),
-    Kind.WORKER_DIED: ("stack",),
-    Kind.FINISHED: ("outcome",),
-}
-"""The fields that this client itself relies on."""
 
 
 def read_pairs(answer: Any) -> dict[str, Any]:
@@ -98,7 +90,7 @@ def _check(event: Event) -> None:
         _require(int, event.execution)
     if event.session is not None:
         _require(str, event.session)
-    for name in _TEXTS.get(event.kind, ()):
+    for name in TEXTS.get(event.kind, ()):
         _require(str, event.payload[name])
     if event.kind == Kind.ERROR:
         _require(list, event.payload.get("notes", []))

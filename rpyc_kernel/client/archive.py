@@ -11,7 +11,7 @@ from rpyc_kernel.client.kernel import Past
 from rpyc_kernel.client.whereabouts import find
 from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.core.form import was_input
-from rpyc_kernel.core.payloads import load_payload
+from rpyc_kernel.core.payloads import has_texts, load_payload
 from rpyc_kernel.errors import KernelExists, NoSuchKernel, RequestError
 from rpyc_kernel.settings import Folders, check_name
 from rpyc_kernel.system.home import Home, check_journal_version
@@ -72,7 +72,7 @@ class Archive:
             for seq, time, kind, execution, session, payload in rows:
                 since = seq
                 loaded = load_payload(payload)
-                if loaded is not None:  # one bad row takes no other away
+                if loaded is not None and has_texts(kind, loaded):  # one bad row takes no other away
                     yield Event(seq, time, kind, execution, session, loaded)
 
     def history(self, pattern: str = "", *, limit: int = 1000) -> list[Past]:

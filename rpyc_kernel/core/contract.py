@@ -65,6 +65,10 @@ UNFINISHED: Final = "unfinished"
 """What a worker reports that is no event: which executions it has received, and which of them it has not finished."""
 
 
+MAX_NUMBER: Final = 2**53
+"""No event and no execution comes so far. What stands above it somebody else has written; from 2**63 none follows."""
+
+
 class Outcome:
     """How an execution ended."""
 
@@ -154,6 +158,19 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     Kind.JOURNAL_RECOVERED: ("message", "dropped"),
 }
 
+TEXTS: Final[dict[str, tuple[str, ...]]] = {
+    Kind.QUEUED: ("code", "name"),
+    Kind.STREAM: ("name", "text"),
+    Kind.ERROR: ("ename", "evalue", "traceback"),
+    Kind.WORKER_DIED: ("stack",),
+    Kind.FINISHED: ("outcome",),
+}
+"""The fields that clients rely on: an event without them, or with anything but text there, would stop whoever reads."""
+
+
+class MissingField(AttributeError):
+    """An event lacks what is asked of it: another release wrote it, or its record was damaged."""
+
 
 WireEvent = tuple[int, float, str, int | None, str | None, str]
 """An event before it crosses the wire: number, time, kind, execution, session, and the payload as a JSON object."""
@@ -186,7 +203,7 @@ class Event:
             return object.__getattribute__(self, "payload")[name]
         except KeyError:
             has = ", ".join(sorted(self.payload))
-            raise AttributeError(f"a {self.kind!r} event has no field {name!r}; it has {has}") from None
+            raise MissingField(f"a {self.kind!r} event has no field {name!r}; it has {has}") from None
 
     def as_dict(self) -> dict[str, Any]:
         """The whole event as one dict that JSON can carry."""

@@ -6,6 +6,8 @@ import json
 import math
 from typing import Any
 
+from rpyc_kernel.core.contract import TEXTS
+
 MAX_DEPTH = 100
 """How deep a payload may be nested: readers give up at depths of their own, some soon after this."""
 
@@ -36,6 +38,11 @@ def load_payload(text: object) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return loaded if isinstance(loaded, dict) else None
+
+
+def has_texts(kind: str, payload: dict[str, Any]) -> bool:
+    """Whether what clients rely on is there."""
+    return all(isinstance(payload.get(name), str) for name in TEXTS.get(kind, ()))
 
 
 def _is_deeper(value: Any, depth: int) -> bool:

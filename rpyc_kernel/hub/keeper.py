@@ -75,9 +75,9 @@ class Keeper:
             self._move()
         if not self._doors.has_doors:
             self._doors.reopen_doors()
-        if not all(path.exists() for path in self._connection_files):
+        if not all(self._is_said(path) for path in self._connection_files):
             self._write()
-        if listen is not None and not folder.worker_socket.exists():
+        if listen is not None and not folder.worker_socket.is_socket():
             listen(str(folder.path))
         self._told = ""
 
@@ -102,6 +102,12 @@ class Keeper:
         self._file = replace(self._file, unix=str(place.folder.hub_socket), home=home)
         for path in self._connection_files:
             self._file.write(path)
+
+    def _is_said(self, path: Path) -> bool:
+        try:
+            return ConnectionFile.read(path) == self._file
+        except KernelError:
+            return False
 
     @property
     def _connection_files(self) -> tuple[Path, ...]:

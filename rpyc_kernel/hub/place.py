@@ -111,7 +111,7 @@ def _find_worker(earlier: ConnectionFile | None, usual: RuntimeFolder) -> Runtim
     pause = threading.Event()
     while processes.is_alive(earlier.worker_pid, earlier.worker_birth):
         for place in places:
-            if place.worker_socket.exists():
+            if _is_answered(place.worker_socket):
                 return place
         if time.monotonic() > deadline:
             raise WorkerBusy(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from rpyc_kernel.core import events
-from rpyc_kernel.core.contract import Kind
+from rpyc_kernel.core.contract import MAX_NUMBER, Kind
 
 _MAX_SESSIONS = 100
 
@@ -61,6 +61,8 @@ class Recovery:
         taker = self._takers.get(kind)
         if taker is not None:
             with contextlib.suppress(TypeError, KeyError):  # an event that was damaged, or made up by user code
+                if execution is not None and execution > MAX_NUMBER:
+                    return
                 taker(seq, when, execution, session, payload)
 
     def take_ring(self, generation: int, position: int) -> None:

@@ -14,12 +14,12 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rpyc_kernel.core.contract import JOURNAL_VERSION, Kind, WireEvent
+from rpyc_kernel.core.contract import JOURNAL_VERSION, MAX_NUMBER, Kind, WireEvent
 from rpyc_kernel.core.form import was_input
 from rpyc_kernel.core.payloads import load_payload
 from rpyc_kernel.errors import RequestError
 from rpyc_kernel.hub.recovery import CONCERNING, TELLING, Recovery
-from rpyc_kernel.hub.rows import check_row
+from rpyc_kernel.hub.rows import IS_WHOLE, check_row
 from rpyc_kernel.system.home import check_journal_version
 
 _OPENING_S = 5.0
@@ -44,10 +44,7 @@ _TABLES = frozenset({"events", "cursors", "recovery"})
 _INSERT = f"INSERT INTO events ({', '.join(_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _AT_ONCE = 4
 _INSERTS = [_INSERT + ", (?, ?, ?, ?, ?, ?, ?, ?)" * (count - 1) for count in range(_AT_ONCE + 1)]
-_EVENTS = "SELECT seq, time, kind, execution, session, payload, json_valid(payload) FROM events"
-
-MAX_NUMBER = 2**53
-"""No kernel comes so far. What stands above it somebody else has written, and near 2**63 there would be no next one."""
+_EVENTS = f"SELECT seq, time, kind, execution, session, payload, {IS_WHOLE} FROM events"
 
 Row = tuple[int, float, str, "int | None", "str | None", str, "int | None", "int | None"]
 
@@ -151,7 +148,7 @@ class Store:
         found: list[tuple[WireEvent, dict[str, Any]]] = []
         # As a payload spells it. That it is there does not say that it is in the code, which is looked at below.
         spelled = json.dumps(pattern)[1:-1]
-        with self._searcher_lock:
+        with self._searcher_lock, _whatever_text(self._searcher):
             rows = self._searcher.execute(
                 f"{_EVENTS} INDEXED BY inputs WHERE {_IS_INPUT} AND (? = '' OR instr(payload, ?) > 0) "
                 "ORDER BY seq DESC",
@@ -188,12 +185,12 @@ class Store:
 
     def read_cursors(self) -> dict[str, int]:
         """How far sessions had dealt with events."""
-        with self._reader_lock:
+        with self._reader_lock, _whatever_text(self.reader):
             return dict(self.reader.execute("SELECT session, cursor FROM cursors"))
 
     def read_recovery(self) -> tuple[int, Recovery]:
         """What is unfinished after all events, and up to which of them that is written down."""
-        with self._reader_lock:
+        with self._reader_lock, _whatever_text(self.reader):
             after, recovery = 0, Recovery()
             row = self.reader.execute("SELECT seq, state FROM recovery WHERE seq <= ?", (self.last,)).fetchone()
             if row:
@@ -251,9 +248,16 @@ def read_events(connection: sqlite3.Connection, cursor: int, limit: int, max_cha
     except sqlite3.OperationalError as error:
         if "decode" not in str(error):
             raise
+    with _whatever_text(connection):
+        return list(_iterate(connection, cursor, limit, max_chars))
+
+
+@contextlib.contextmanager
+def _whatever_text(connection: sqlite3.Connection) -> Iterator[None]:
+    """Read text that is none as well; for much of it, this is slow."""
     connection.text_factory = lambda data: data.decode("utf-8", "replace")
     try:
-        return list(_iterate(connection, cursor, limit, max_chars))
+        yield
     finally:
         connection.text_factory = str
 

@@ -116,7 +116,7 @@ class Control:
         ready = {descriptor for descriptor, _ in waiting.poll(None if self._hubs else _LOOK_MS)}
         if self._wake_in.fileno() in ready:
             self._wake_in.recv(4096)
-        if self._is_asked or not (self._hubs or self._folder.worker_socket.exists()):
+        if self._is_asked or not (self._hubs or self._folder.worker_socket.is_socket()):
             self._listen_again()
             return None
         return self._listener.accept()[0] if self._listener.fileno() in ready else None

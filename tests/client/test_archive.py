@@ -73,7 +73,10 @@ def test_what_a_killed_hub_wrote_last_is_read_as_well(folders):
     assert [event.text for event in Archive("demo").events()] == ["last words"]
 
 
-@pytest.mark.parametrize("payload", ["'{'", "'[1]'", "7", "x'ff'", "CAST(x'7b22ff227d' AS TEXT)"])
+@pytest.mark.parametrize(
+    "payload",
+    ["'{'", "'[1]'", "7", "x'ff'", "'{}'", "replace(hex(zeroblob(3000)), '0', '[')", "CAST(x'7b22ff227d' AS TEXT)"],
+)
 def test_a_row_that_is_broken_takes_no_other_away(home, payload):
     with closing(sqlite3.connect(home.journal)) as journal:
         journal.execute(f"UPDATE events SET payload = {payload} WHERE seq = 2")

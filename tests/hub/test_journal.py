@@ -20,8 +20,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rpyc_kernel.client.answers import read_events
 from rpyc_kernel.core.actions import Record
-from rpyc_kernel.core.contract import Kind, Scope
+from rpyc_kernel.core.contract import Kind, Scope, encode_events
 from rpyc_kernel.errors import ConnectionLost, RequestError
 from rpyc_kernel.hub import journal as journal_module
 from rpyc_kernel.hub import store as store_module
@@ -550,7 +551,7 @@ def damage_rows(folder, change):
 
 
 DAMAGE = """
-UPDATE events SET payload = '{"text":NaN}' WHERE seq = 2;
+UPDATE events SET payload = '{"name":"stdout","text":"a","more":NaN}' WHERE seq = 2;
 UPDATE events SET payload = CAST(x'7bff22fe' AS TEXT) WHERE seq = 3;
 UPDATE events SET payload = x'00' WHERE seq = 4;
 UPDATE events SET payload = '{' WHERE kind = 'queued' AND execution = 2;
@@ -565,7 +566,7 @@ def test_a_damaged_row_takes_no_other_away(tmp_path):
         events = read_everything(journal)
         assert numbers(events) == [1, 2, 3, 4, 5, 6, 7]
         payloads = [json.loads(event[5]) for event in events]
-        assert payloads[1] == {"text": None}
+        assert payloads[1] == {"name": "stdout", "text": "a", "more": None}
         assert [payload["message"].partition(":")[0] for payload in (payloads[2], payloads[3], payloads[5])] == [
             "event 3 (stream) cannot be read",
             "event 4 (stream) cannot be read",
@@ -573,6 +574,50 @@ def test_a_damaged_row_takes_no_other_away(tmp_path):
         ]
         assert payloads[4]["text"] == "d"
         assert [number for _, number, *_ in journal.history("", 10)] == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "told"),
+    [
+        (Kind.STREAM, '{"name":"stdout","tezt":"b"}', Kind.JOURNAL_TROUBLE),
+        (Kind.STREAM, '{"name":"stdout","text":5}', Kind.JOURNAL_TROUBLE),
+        (Kind.FINISHED, "{}", Kind.FINISHED),
+        (Kind.COMM, "{}", Kind.COMM),
+    ],
+)
+def test_an_event_without_what_clients_rely_on_takes_no_other_away(tmp_path, kind, payload, told):
+    with open_journal(tmp_path) as journal:
+        append(journal, *[printed(text, execution=4) for text in "abc"])
+    damage_rows(tmp_path, f"UPDATE events SET kind = '{kind}', payload = '{payload}' WHERE seq = 2")
+    with open_journal(tmp_path, memory=0) as journal:
+        cursor, found = read(journal, 0)
+        _, events = read_events((cursor, encode_events(found)))
+        assert [event.kind for event in events] == [Kind.STREAM, told, Kind.STREAM]
+
+
+def test_text_that_is_none_keeps_no_journal_closed(tmp_path):
+    with open_journal(tmp_path) as journal:
+        append(journal, queued(1, "one"), queued(2, "two"), finished(1))
+        journal.acknowledge("a", 1)
+    bad = "CAST(x'7bff7d' AS TEXT)"
+    damage_rows(
+        tmp_path,
+        f"UPDATE recovery SET state = {bad}; INSERT INTO cursors VALUES ({bad}, 1);"
+        f"UPDATE events SET payload = {bad}, session = {bad} WHERE seq = 1",
+    )
+    with open_journal(tmp_path) as journal:
+        assert [code for *_, code in journal.history("", 10)] == ["two"]
+        assert journal.restored().last_execution == 2
+        assert journal.cursor_of("a") == 1
+
+
+def test_the_number_of_an_execution_that_no_kernel_gave_counts_for_nothing(tmp_path):
+    with open_journal(tmp_path) as journal:
+        append(journal, submitted(1), submitted(2))
+    damage_rows(tmp_path, f"UPDATE events SET execution = {2**63 - 1} WHERE seq = 2; DELETE FROM recovery")
+    with open_journal(tmp_path) as journal:
+        restored = journal.restored()
+        assert (restored.last_execution, [number for number, *_ in restored.unfinished]) == (1, [1])
 
 
 def submitted(execution, code="x"):

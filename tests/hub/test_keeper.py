@@ -7,7 +7,7 @@ import pytest
 from rpyc_kernel.hub.keeper import Keeper
 from rpyc_kernel.hub.place import take_place
 from rpyc_kernel.system.home import Home
-from rpyc_kernel.system.runtime_folder import RuntimeFolder
+from rpyc_kernel.system.runtime_folder import RuntimeFolder, listen
 from rpyc_kernel.wire.connection_file import ConnectionFile
 
 
@@ -43,7 +43,7 @@ def keeper(place):
 
 
 def test_what_there_is_is_left_alone(keeper, place):
-    place.folder.worker_socket.touch()
+    listen(place.folder.worker_socket, 1).close()
     before = {path: path.stat().st_ino for path in (*place.folder.path.iterdir(), *place.home.path.iterdir())}
     asked = []
     keeper.look(asked.append)
@@ -62,6 +62,13 @@ def test_a_folder_that_vanished_is_made_again_with_all_that_leads_to_the_kernel(
     assert {(file.key, file.worker_pid, file.unix) for file in files} == {("6b" * 32, 8, str(place.folder.hub_socket))}
 
 
+def test_a_worker_whose_socket_is_something_else_now_is_asked_to_listen(keeper, place):
+    place.folder.worker_socket.touch()
+    asked = []
+    keeper.look(asked.append)
+    assert asked == [str(place.folder.path)]
+
+
 def test_while_there_is_no_worker_nobody_is_asked(keeper, place):
     shutil.rmtree(place.folder.path)
     keeper.look(None)
@@ -74,6 +81,14 @@ def test_each_file_that_a_cleaner_takes_comes_back(keeper, place, name):
     keeper.look(None)
     assert (place.folder.path / name).exists()
     assert place.folder.is_held
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"\xff", b"[1]"])
+def test_a_connection_file_that_was_damaged_is_written_again(keeper, place, damage):
+    for folder in (place.folder, place.home):
+        folder.connection_file.write_bytes(damage)
+        keeper.look(None)
+        assert ConnectionFile.read(folder.connection_file).worker_pid == 8
 
 
 def test_without_a_place_for_it_the_folder_goes_elsewhere_and_the_home_says_where(keeper, place, folders, tmp_path):

@@ -96,11 +96,11 @@ def test_another_home_is_another_kernel_and_takes_nobodys_sockets(take, folders)
 def test_the_worker_of_a_killed_hub_is_found_from_any_environment(take, folders, elsewhere, worker):
     folder = RuntimeFolder(folders.runtime / "demo")
     leave_behind(Home(folders.state / "demo"), folder, worker)
-    folder.worker_socket.touch()
-    place = take(elsewhere)
-    assert place.has_worker
-    assert place.folder.path == folder.path
-    assert place.earlier.worker_pid == worker.pid
+    with listen(folder.worker_socket, 1):
+        place = take(elsewhere)
+        assert place.has_worker
+        assert place.folder.path == folder.path
+        assert place.earlier.worker_pid == worker.pid
 
 
 def test_a_worker_that_went_elsewhere_when_its_folder_vanished_is_found(take, folders, worker, tmp_path, monkeypatch):
@@ -109,20 +109,23 @@ def test_a_worker_that_went_elsewhere_when_its_folder_vanished_is_found(take, fo
     leave_behind(Home(folders.state / "demo"), folder, worker)
     there = RuntimeFolder(folder.refuge)
     there.create()
-    there.worker_socket.touch()
-    assert take(folders).folder.path == there.path
+    with listen(there.worker_socket, 1):
+        assert take(folders).folder.path == there.path
 
 
 def test_a_worker_whose_home_was_removed_is_found_by_its_runtime_folder(take, folders, worker):
     folder = RuntimeFolder(folders.runtime / "demo")
     leave_behind(folder, folder, worker, str(folders.state / "demo"))
-    folder.worker_socket.touch()
-    assert take(folders).earlier.worker_pid == worker.pid
+    with listen(folder.worker_socket, 1):
+        assert take(folders).earlier.worker_pid == worker.pid
 
 
-def test_a_worker_that_lives_and_listens_nowhere_is_not_replaced_in_silence(take, folders, worker, monkeypatch):
+@pytest.mark.parametrize("stale", [lambda path: None, lambda path: path.touch(), lambda path: listen(path, 1).close()])
+def test_a_worker_that_lives_and_listens_nowhere_is_not_replaced_in_silence(take, folders, worker, monkeypatch, stale):
     monkeypatch.setattr(place_module, "_REAPPEAR_S", 0.05)
-    leave_behind(Home(folders.state / "demo"), RuntimeFolder(folders.runtime / "demo"), worker)
+    folder = RuntimeFolder(folders.runtime / "demo")
+    leave_behind(Home(folders.state / "demo"), folder, worker)
+    stale(folder.worker_socket)
     with pytest.raises(WorkerBusy, match=rf"\(process {worker.pid}\) lives, .*'rpyc-kernel stop demo' ends it"):
         take(folders)
 

@@ -18,7 +18,7 @@ from pygments import highlight
 from pygments.formatters.terminal import TerminalFormatter
 from pygments.lexers.python import PythonLexer, PythonTracebackLexer
 
-from rpyc_kernel.core.contract import COMM_CALL, Event, Kind, Outcome
+from rpyc_kernel.core.contract import COMM_CALL, Event, Kind, MissingField, Outcome
 from rpyc_kernel.faces.console.control_characters import tame, tame_line
 
 _KEPT_OWNERS = 2000
@@ -111,7 +111,10 @@ class Renderer:
         """Return the text to show for an event, "" for nothing."""
         if event.kind == Kind.STREAM:
             return self._continue_stream(event)
-        text = self.describe(event)
+        try:
+            text = self.describe(event)
+        except MissingField as error:  # it takes no other away
+            text = self._paint(f"event {event.seq} cannot be shown: {tame_line(str(error))}\n", _RED)
         if text and self.is_mid_line:
             self.line_was_ended()
             return "\n" + text

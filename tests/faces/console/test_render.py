@@ -54,6 +54,12 @@ def test_others_input_and_output_say_who_did_it(renderer: Renderer):
     assert shown == ["[alice] In [4]: 6 * 7\n", "[alice] hello\n", "[alice] Out [4]: 42\n"]
 
 
+def test_an_event_that_lacks_something_takes_no_other_away(renderer: Renderer):
+    lacking = Event(7, 0.0, Kind.WORKER_STARTED, None, None, {"pid": 3})
+    assert "event 7 cannot be shown: a 'worker_started' event has no field" in renderer.render(lacking)
+    assert shown_input(renderer, 4, "6 * 7") == "[alice] In [4]: 6 * 7\n"
+
+
 def moved_slider(execution: int) -> Event:
     return make_event(
         Kind.QUEUED, execution, ALICE, code="# comm_msg of a widget", name="alice", call='comm:{"action": "msg"}'

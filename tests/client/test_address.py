@@ -97,11 +97,13 @@ def test_an_address_leads_to_the_socket_where_it_is_now(folder, home, folders):
 
 
 @pytest.mark.parametrize("change", [{"key": "ff" * 32}, {"unix": ""}])
-def test_an_address_leads_to_nothing_but_this_kernel(folder, home, monkeypatch, change):
+def test_an_address_leads_to_nothing_but_this_kernel(folder, home, folders, monkeypatch, change):
     monkeypatch.setattr(address, "_DOOR_S", 0.1)
     known = Address("kernel 'demo'", bytes.fromhex(KEY), str(folder.hub_socket), home=str(home.path))
-    describe(home, **{"unix": str(folder.path / "moved"), "home": str(home.path), **change})
-    with running(home), pytest.raises(ConnectionFailed, match="No such file"):
+    moved = RuntimeFolder(folders.runtime / "moved")
+    moved.create()
+    describe(home, **{"unix": str(moved.hub_socket), "home": str(home.path), **change})
+    with running(home), listening(moved), pytest.raises(ConnectionFailed, match="No such file"):
         known.open(1)
 
 

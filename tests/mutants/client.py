@@ -64,9 +64,16 @@ MUTANTS = (
     Mutant(
         promise="a broken row of a journal takes no other away",
         file="client/archive.py",
-        before="with contextlib.suppress(ValueError):",
-        after="with contextlib.nullcontext():",
+        before="if loaded is not None and has_texts(kind, loaded):",
+        after="if loaded is not None:",
         tests=("client/test_archive.py::test_a_row_that_is_broken_takes_no_other_away",),
+    ),
+    Mutant(
+        promise="an address leads to no other life of its name",
+        file="client/address.py",
+        before="if bytes.fromhex(file.key) != self.key:",
+        after="if False:",
+        tests=("client/test_address.py::test_an_address_leads_to_nothing_but_this_kernel",),
     ),
     Mutant(
         promise="the history of a stopped kernel tells of inputs only",

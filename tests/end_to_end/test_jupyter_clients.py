@@ -125,6 +125,8 @@ def test_two_consoles_share_a_running_kernel(spec: str, tmp_path: Path) -> None:
             first.expect(r"In \[\d+\]:")
             first.sendline("shared_name = 'seen'; print('do' + 'ne')")
             first.expect("done")
+            first.sendline("exit")
+            first.expect(pexpect.EOF)
             second.expect(r"In \[\d+\]:")
             second.sendline("shared_name")
             second.expect("seen")

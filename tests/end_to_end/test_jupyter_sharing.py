@@ -40,6 +40,15 @@ def test_an_error_aborts_what_its_own_client_has_queued_and_nothing_else(open_no
     assert take_reply(other, others)["content"]["status"] == "ok"
 
 
+@pytest.mark.parametrize("code", ["exit", "quit()\n"])
+def test_who_leaves_is_told_to_close_and_others_go_on(open_notebook: Open, code: str) -> None:
+    client = open_notebook().client
+    left, behind = client.execute(code), client.execute("6 * 7")
+    reply = take_reply(client, left)["content"]
+    assert (reply["status"], reply["payload"]) == ("ok", [{"source": "ask_exit", "keepkernel": False}])
+    assert take_reply(client, behind)["content"]["status"] == "ok"
+
+
 _BRIDGE_WITH_LONG_MOMENTS = """
 import sys
 from rpyc_kernel.faces.jupyter import channels

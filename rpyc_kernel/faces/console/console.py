@@ -20,6 +20,7 @@ from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.core.looking import Completeness
 from rpyc_kernel.errors import ConnectionFailed, KernelError, NoSuchKernel
+from rpyc_kernel.faces import LEAVING
 from rpyc_kernel.faces.console.bar import Bar
 from rpyc_kernel.faces.console.commands import Commands
 from rpyc_kernel.faces.console.control_characters import is_colourful, tame
@@ -54,7 +55,6 @@ _ACKNOWLEDGE_S = 0.5
 _BAR_S = 0.1
 _STOPPING_S = 10.0
 _MAX_REPLAYED = 300
-_LEAVE = frozenset({"exit", "quit", "exit()", "quit()"})
 
 LEFT, LOST, INTERRUPTED, TERMINATED = "left", "lost", "interrupted", "terminated"
 """How a conversation ends."""
@@ -274,7 +274,7 @@ class Console:
             finally:
                 if self.screen.is_interactive:
                     self.output.line_was_ended()
-            if code.strip() in _LEAVE or code.strip() == "%quit":
+            if code.strip() in LEAVING or code.strip() == "%quit":
                 return self._end_of_leaving()
             if code.strip():
                 await self._do(self._obey(code))

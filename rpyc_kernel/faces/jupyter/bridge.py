@@ -23,6 +23,7 @@ from typing import Any
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import COMM_CALL, Event, Kind, Lane, Outcome
 from rpyc_kernel.errors import KernelError, RequestError
+from rpyc_kernel.faces import LEAVING
 from rpyc_kernel.faces.jupyter import answers, questions
 from rpyc_kernel.faces.jupyter.cells import Cell, Cells
 from rpyc_kernel.faces.jupyter.channels import Channels, Request
@@ -237,6 +238,8 @@ class Bridge:
     def _execute(self, request: Request) -> None:
         code = request.content["code"]
         cell = Cell(request.header, code, request, file=self._debugging.file_of(str(code)))
+        if str(code).strip() in LEAVING:  # it is the client who leaves: nothing runs, and its window or terminal closes
+            cell.code, cell.payload["ask_exit"] = "", {"source": "ask_exit", "keepkernel": False}
         subshell = request.header.get("subshell_id")
         if subshell is None:
             is_next = not (self._cells.unfinished or self._members.pending)

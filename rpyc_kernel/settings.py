@@ -32,13 +32,18 @@ class Face:
 FACES = (Face.TERMINAL, Face.NOTEBOOK)
 
 
+def is_name(name: str) -> bool:
+    """Whether a kernel can have this name."""
+    return _NAME.match(name) is not None
+
+
 def check_name(name: str) -> str:
     """Return ``name`` if a kernel can have it.
 
     Raises:
         BadName: it is empty, longer than 64 characters, or has others than letters, digits, ``.``, ``_`` and ``-``.
     """
-    if not _NAME.match(name):
+    if not is_name(name):
         raise BadName(
             f"{name!r} cannot name a kernel; use up to 64 letters, digits, '_', '.' or '-', the first not '.' or '-'"
         )

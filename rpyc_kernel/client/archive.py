@@ -13,7 +13,7 @@ from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.core.form import was_input
 from rpyc_kernel.core.payloads import has_texts, load_payload
 from rpyc_kernel.errors import KernelExists, NoSuchKernel, RequestError
-from rpyc_kernel.settings import Folders, check_name
+from rpyc_kernel.settings import Folders, check_name, is_name
 from rpyc_kernel.system.home import Home, check_journal_version
 
 _BATCH = 1000
@@ -129,7 +129,9 @@ def stopped_kernels() -> list[StoppedKernel]:
     found = []
     for path in sorted(state.iterdir()) if state.is_dir() else []:
         home = Home(path)
-        if not home.journal.is_file() or (place := find(path.name)).has_hub or place.has_worker:
+        if path.is_symlink() or not is_name(path.name) or not home.journal.is_file():
+            continue  # no kernel made it
+        if (place := find(path.name)).has_hub or place.has_worker:
             continue
         archive = Archive(path.name)
         found.append(StoppedKernel(path.name, "stopped", home.last_seen or 0.0, home.journal_bytes, archive.count()))

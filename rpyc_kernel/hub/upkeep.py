@@ -173,16 +173,18 @@ class FileWatch:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._identities = {part: _identity_of(part) for part in (path, log_of(path), index_of(path))}
-        self._state = _state_of(path)
+        self.take_note()
 
     def take_note(self) -> None:
         """What the file is like now is as it should be."""
         self._state = _state_of(self._path)
+        self._log_bytes = size_of(log_of(self._path))
 
     @property
     def is_changed(self) -> bool:
-        """Whether the file was written since `take_note`."""
-        return _state_of(self._path) != self._state
+        """Whether the file was written, or its log cut, since `take_note`: the log only grows between two of them."""
+        before, self._log_bytes = self._log_bytes, size_of(log_of(self._path))
+        return self._log_bytes < before or _state_of(self._path) != self._state
 
     def find_loss(self) -> str | None:
         """What has happened to the files themselves, None if nothing has."""

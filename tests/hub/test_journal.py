@@ -805,6 +805,17 @@ def test_a_schema_that_another_program_has_changed_is_made_anew(tmp_path, change
         assert on_disk(tmp_path) == list(range(1, journal.last + 1))
 
 
+def test_a_log_that_was_cut_is_seen_before_it_is_moved_into_the_file(tmp_path):
+    with contextlib.closing(Store(file_of(tmp_path))) as store:
+        watch = upkeep_module.FileWatch(store.path)
+        store.commit([(number, 1.0, "stream", None, None, "{}", None, None) for number in range(1, 100)])
+        assert not watch.is_changed
+        log = store_module.log_of(store.path)
+        os.truncate(log, log.stat().st_size // 2)
+        assert watch.is_changed
+        assert store_module.find_damage(store.path)
+
+
 def test_a_column_that_another_program_has_added_is_in_nobodys_way(tmp_path):
     with open_journal(tmp_path) as journal:
         damage_rows(tmp_path, "ALTER TABLE events ADD COLUMN note")

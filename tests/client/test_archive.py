@@ -73,6 +73,15 @@ def test_what_a_killed_hub_wrote_last_is_read_as_well(folders):
     assert [event.text for event in Archive("demo").events()] == ["last words"]
 
 
+def test_what_no_kernel_made_takes_no_kernel_from_the_list(home, folders):
+    for name in ("-x", "two words", "\u00f6"):
+        (folders.state / name).mkdir()
+        (folders.state / name / "journal.sqlite").write_text("mine")
+    (folders.state / "link").symlink_to(folders.state / "-x")
+    (folders.state / "file").write_text("mine")
+    assert [kernel.name for kernel in stopped_kernels()] == ["demo"]
+
+
 @pytest.mark.parametrize(
     "payload",
     ["'{'", "'[1]'", "7", "x'ff'", "'{}'", "replace(hex(zeroblob(3000)), '0', '[')", "CAST(x'7b22ff227d' AS TEXT)"],

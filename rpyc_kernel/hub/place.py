@@ -7,6 +7,7 @@ take each other's sockets.
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -53,6 +54,11 @@ def take_place(name: str, folders: Folders, *, is_private: bool) -> Place:
         WorkerBusy: the worker of the hub before lives and cannot be reached.
     """
     usual = RuntimeFolder(folders.runtime / name)
+    if not is_private and os.path.realpath(folders.runtime) == os.path.realpath(folders.state):
+        raise RequestError(
+            f"RPYC_KERNEL_RUNTIME_DIR and RPYC_KERNEL_STATE_DIR are the same folder, {folders.state}; choose two: "
+            "what is in the first goes when a kernel stops"
+        )
     home = usual if is_private else Home(folders.state / name)
     if is_private and Home(folders.state / name).has_hub:
         raise KernelExists(_say_running(name, _read(Home(folders.state / name))))

@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import functools
 import os
+import re
 import stat
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -212,4 +214,11 @@ class KernelFolder:
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+    return any(_expression_of(pattern).fullmatch(name) for pattern in patterns)
+
+
+@functools.cache
+def _expression_of(pattern: str) -> re.Pattern[str]:
+    """As the shell reads it, but ``[0-9]*`` stands for numbers: ``ring-1.txt`` is somebody's file, no ring."""
+    numbers = re.escape("[0-9]*")
+    return re.compile(re.escape(pattern).replace(numbers, "[0-9][0-9-]*").replace(re.escape("*"), ".*"), re.DOTALL)

@@ -36,8 +36,8 @@ class RuntimeFolder(Home):
         "ring-[0-9]*",
         "stacks-[0-9]*",
         "spill-[0-9]*",
-        "cell-[0-9]*",
-        "ipykernel_cell-[0-9]*",
+        "cell-[0-9]*.py",
+        "ipykernel_cell-[0-9]*.py",
     )
     VARIABLE = "RPYC_KERNEL_RUNTIME_DIR"
 

@@ -1,5 +1,6 @@
 """One home for a name: who may be its hub, and where the worker of the hub before is found."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -76,6 +77,13 @@ def test_a_private_kernel_does_not_take_the_name_of_one_with_a_home_elsewhere(ta
     with pytest.raises(KernelExists, match="running already"):
         take(elsewhere, is_private=True)
     assert not (elsewhere.runtime / "demo").exists()
+
+
+def test_one_folder_cannot_be_for_what_stays_and_for_what_goes(take, folders, tmp_path):
+    (tmp_path / "link").symlink_to(folders.state)
+    for runtime in (folders.state, tmp_path / "link"):
+        with pytest.raises(RequestError, match="are the same folder"):
+            take(dataclasses.replace(folders, runtime=runtime))
 
 
 def test_a_private_kernel_has_no_home_but_its_runtime_folder(take, folders):

@@ -20,7 +20,19 @@ def mode_of(path):
 
 
 @pytest.mark.parametrize(
-    "name", ["ch1.tex", "ring-notes.txt", ".hidden", "journal.tex", "hub.sock.c", "kernel.json.bak"]
+    "name",
+    [
+        "ch1.tex",
+        "ring-notes.txt",
+        "ring-1.txt",
+        "spill-1-2.csv",
+        "cell-1.txt",
+        "hub.log.1.gz",
+        ".hidden",
+        "journal.tex",
+        "hub.sock.c",
+        "kernel.json.bak",
+    ],
 )
 def test_a_folder_with_anything_else_is_refused_and_left_as_it_was(folder, name):
     folder.path.mkdir(mode=0o755)

@@ -16,6 +16,7 @@ import os
 import selectors
 import signal
 import sys
+import warnings
 import weakref
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -26,6 +27,7 @@ from rpyc_kernel.system.stacks import STACK_SIGNAL
 from rpyc_kernel.worker.engines.failures import describe_error
 
 _INTERRUPTED = 130
+_MULTI_THREADED = r"This process \(pid=\d+\) is multi-threaded, use of fork"
 _FIRST_DESCRIPTOR = 3
 """Those below are standard input and output, also when user code has closed them."""
 _getpid = os.getpid  # user code may put something in its place
@@ -80,6 +82,8 @@ def install(prepare: Callable[[], None], forget: Callable[[], None], *, descript
         forget()
 
     os.register_at_fork(before=prepare, after_in_child=become_child)
+    # Since Python 3.12. The threads are the kernel's; who has none of their own would see no warning in `python` either.
+    warnings.filterwarnings("ignore", _MULTI_THREADED, DeprecationWarning)
 
 
 def renew_loop(loop: Any) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 
 from rpyc_kernel.worker import forks
 
@@ -22,3 +24,16 @@ def test_a_kernels_socket_never_has_the_number_of_a_standard_stream():
         finally:
             os.dup2(kept, 0)
             os.close(kept)
+
+
+def test_nobody_is_warned_of_the_kernels_own_threads():
+    program = """\
+import warnings
+from rpyc_kernel.worker import forks
+forks.install(lambda: None, lambda: None)
+warnings.warn("This process (pid=7) is multi-threaded, use of fork() may lead to deadlocks.", DeprecationWarning)
+warnings.warn("something else", DeprecationWarning)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "something else" in ended.stderr
+    assert "multi-threaded" not in ended.stderr

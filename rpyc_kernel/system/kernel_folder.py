@@ -36,6 +36,8 @@ class KernelFolder:
 
     MADE: tuple[str, ...] = ("hub.lock", "hub.log", "hub.log.[0-9]*", "kernel.json", "kernel.new")
     VARIABLE = ""
+    WRITTEN = ("hub.lock", "hub.log", "kernel.json", "kernel.new")
+    """What is opened by its name: through a link, somebody's file would be written."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -95,6 +97,12 @@ class KernelFolder:
                 raise RequestError(
                     f"{self.path} holds what no kernel made: {', '.join(strange[:_MOST_NAMED])}{more}; "
                     f"choose another name for the kernel, or {self._remedy}"
+                )
+            links = sorted(name for name in names if name in self.WRITTEN and (self.path / name).is_symlink())
+            if links:
+                raise RequestError(
+                    f"{self.path} holds a link where a kernel would write: {', '.join(links)}; remove it, "
+                    f"or {self._remedy}"
                 )
             if stat.S_IMODE(found.st_mode) & 0o077:
                 os.fchmod(folder, 0o700)

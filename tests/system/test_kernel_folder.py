@@ -60,6 +60,16 @@ def test_a_link_is_refused_and_what_it_leads_to_is_left_as_it_was(folder, tmp_pa
     assert list((tmp_path / "there").iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["hub.lock", "hub.log", "kernel.json", "kernel.new"])
+def test_a_link_where_a_kernel_would_write_is_refused(folder, tmp_path, name):
+    (tmp_path / "mine").write_text("mine")
+    folder.path.mkdir()
+    (folder.path / name).symlink_to(tmp_path / "mine")
+    with pytest.raises(RequestError, match=rf"holds a link where a kernel would write: {name}; remove it"):
+        folder.create()
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
 def test_a_file_in_the_way_is_refused(folder):
     folder.path.write_text("mine")
     with pytest.raises(RequestError, match="is a link or a file"):
@@ -124,7 +134,7 @@ def test_files_that_others_could_read_are_closed(folder):
 def test_what_a_link_among_them_leads_to_is_left_as_it_was(folder, tmp_path):
     (tmp_path / "mine").touch(mode=0o644)
     folder.create()
-    folder.log_file.symlink_to(tmp_path / "mine")
+    folder.journal.symlink_to(tmp_path / "mine")
     folder.create()
     assert mode_of(tmp_path / "mine") == 0o644
 

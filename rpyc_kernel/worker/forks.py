@@ -82,7 +82,7 @@ def install(prepare: Callable[[], None], forget: Callable[[], None], *, descript
         forget()
 
     os.register_at_fork(before=prepare, after_in_child=become_child)
-    # Since Python 3.12. The threads are the kernel's; who has none of their own would see no warning in `python` either.
+    # Since Python 3.12. The threads are the kernel's; who has none of their own sees no warning in `python` either.
     warnings.filterwarnings("ignore", _MULTI_THREADED, DeprecationWarning)
 
 

@@ -138,7 +138,7 @@ def _check_arguments(name: str, method: Callable[..., Any]) -> Callable[..., Any
     required = [parameter.name for parameter in parameters if parameter.default is parameter.empty]
 
     @functools.wraps(method)
-    def check_and_call(self: Any, *values: Any, **named: Any) -> Any:
+    def check_and_call(self: Any, /, *values: Any, **named: Any) -> Any:
         told = dict(zip(names, values, strict=False), **named) if values or named else {}
         if len(told) != len(values) + len(named) or not told.keys() <= checks.keys():
             raise RequestError(f"{name} takes {_list(names)}, each once")

@@ -56,10 +56,11 @@ class Home(KernelFolder):
 
     def remove(self) -> None:
         """Remove what kernels made, and the folders if nothing else is in them."""
-        with contextlib.suppress(OSError):
-            for picture in self.pictures.glob("[0-9]*-[0-9]*.*"):
-                picture.unlink()
-            self.pictures.rmdir()
+        if not self.pictures.is_symlink():  # through which the names of a user's own pictures would be met
+            with contextlib.suppress(OSError):
+                for picture in self.pictures.glob("[0-9]*-[0-9]*.*"):
+                    picture.unlink()
+                self.pictures.rmdir()
         super().remove()
 
     def leave(self) -> None:

@@ -37,7 +37,7 @@ class KernelFolder:
     MADE: tuple[str, ...] = ("hub.lock", "hub.log", "hub.log.[0-9]*", "kernel.json", "kernel.new")
     VARIABLE = ""
     WRITTEN = ("hub.lock", "hub.log", "kernel.json", "kernel.new")
-    """What is opened by its name: through a link, somebody's file would be written."""
+    """What is opened by its name: through a link, somebody's file would be written, and a pipe is waited for."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -98,11 +98,11 @@ class KernelFolder:
                     f"{self.path} holds what no kernel made: {', '.join(strange[:_MOST_NAMED])}{more}; "
                     f"choose another name for the kernel, or {self._remedy}"
                 )
-            links = sorted(name for name in names if name in self.WRITTEN and (self.path / name).is_symlink())
-            if links:
+            odd = sorted(name for name in names if name in self.WRITTEN and _is_no_file(name, folder))
+            if odd:
                 raise RequestError(
-                    f"{self.path} holds a link where a kernel would write: {', '.join(links)}; remove it, "
-                    f"or {self._remedy}"
+                    f"{self.path} holds a link, a folder or a pipe where a kernel would write a file: "
+                    f"{', '.join(odd)}; remove it, or {self._remedy}"
                 )
             if stat.S_IMODE(found.st_mode) & 0o077:
                 os.fchmod(folder, 0o700)
@@ -219,6 +219,13 @@ class KernelFolder:
                     path.unlink(missing_ok=True)
             self._lock_file.unlink(missing_ok=True)
             self.path.rmdir()
+
+
+def _is_no_file(name: str, folder: int) -> bool:
+    try:
+        return not stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+    except FileNotFoundError:  # such as a connection file that takes the place of the one before just now
+        return False
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:

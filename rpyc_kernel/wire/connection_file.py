@@ -59,7 +59,9 @@ class ConnectionFile:
             NoSuchKernel: it is not there, or is not a connection file.
         """
         try:
-            loaded = json.loads(path.read_text())
+            # Whatever stands there: opening a pipe would wait for somebody to write into it.
+            with open(path, encoding="utf-8", opener=_open_at_once) as opened:
+                loaded = json.load(opened)
             # A later release may say more.
             file = cls(**{known.name: loaded[known.name] for known in fields(cls) if known.name in loaded})
             bytes.fromhex(file.key)
@@ -68,3 +70,7 @@ class ConnectionFile:
             raise NoSuchKernel(f"there is no connection file {path}") from None
         except (ValueError, TypeError, OSError) as error:
             raise NoSuchKernel(f"{path} is not a kernel's connection file: {error}") from None
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)

@@ -224,6 +224,11 @@ def test_right_arguments_pass_by_place_and_by_name(kernel):
     assert [Form.read(each["form"]) for each in queued] == [Form("/a.py", arguments=("x",), cwd="/")] * 2
 
 
+def test_an_argument_of_the_name_of_the_service_itself_is_unknown(kernel):
+    with pytest.raises(RequestError, match="execute takes code, "):
+        kernel.connect().exposed_execute(code="1", self=2)
+
+
 ONLY_LOOK = {
     "acknowledge",
     "cells",

@@ -65,9 +65,21 @@ def test_a_link_where_a_kernel_would_write_is_refused(folder, tmp_path, name):
     (tmp_path / "mine").write_text("mine")
     folder.path.mkdir()
     (folder.path / name).symlink_to(tmp_path / "mine")
-    with pytest.raises(RequestError, match=rf"holds a link where a kernel would write: {name}; remove it"):
+    with pytest.raises(RequestError, match=rf"holds a link, .* where a kernel would write a file: {name}; remove it"):
         folder.create()
     assert (tmp_path / "mine").read_text() == "mine"
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+@pytest.mark.parametrize("name", ["hub.lock", "hub.log", "kernel.json", "kernel.new"])
+def test_a_pipe_or_a_folder_where_a_kernel_would_write_is_refused(folder, tmp_path, name, make):
+    folder.path.mkdir()
+    make(folder.path / name)
+    try:
+        with pytest.raises(RequestError, match=rf"or a pipe where a kernel would write a file: {name}; remove it"):
+            folder.create()
+    finally:
+        (folder.path / name).rename(tmp_path / name)  # or the fixture's end would wait for the pipe
 
 
 def test_a_file_in_the_way_is_refused(folder):
@@ -222,3 +234,13 @@ def test_a_file_of_the_users_beside_the_pictures_stays(folders):
     (home.pictures / "mine.png").write_bytes(b"mine")
     home.remove()
     assert [path.name for path in home.path.rglob("*")] == ["pictures", "mine.png"]
+
+
+def test_pictures_behind_a_link_stay(folders, tmp_path):
+    (tmp_path / "4-17.png").write_bytes(b"mine")
+    home = Home(folders.state / "thesis")
+    home.create()
+    home.log_file.touch()
+    home.pictures.symlink_to(tmp_path)
+    home.remove()
+    assert (tmp_path / "4-17.png").read_bytes() == b"mine"

@@ -592,6 +592,13 @@ def test_a_bundle_can_be_displayed_as_it_is(session):
     )
 
 
+def test_a_place_can_be_kept_for_what_comes(session):
+    session.run("handle = display(display_id='name')\nhandle.update('one')\ndisplay()")
+    kept = {"data": {}, "metadata": {}, "display_id": "name", "is_update": False}
+    shown = {"data": {"text/plain": "'one'"}, "metadata": {}, "display_id": "name", "is_update": True}
+    assert session.shown(Kind.DISPLAY) == [kept, shown]
+
+
 def test_what_has_an_id_can_be_updated_from_later_code(session):
     session.run("handle = display('one', display_id=True)\nnamed = display('x', display_id='name')")
     session.run("handle.update('two')\nupdate_display('y', display_id='name')\nhandle.display('again')")
@@ -1198,6 +1205,12 @@ def test_in_a_notebook_libraries_find_a_notebook(open_ipython):
     assert notebook.result("get_ipython().kernel.get_parent()['header']['msg_id']")["literal"].endswith("-2'")
     assert notebook.result("get_ipython().parent_header['header']['msg_type']")["literal"] == "'execute_request'"
     assert os.environ["FORCE_COLOR"] == "1"
+
+
+def test_in_a_notebook_the_shell_is_of_the_module_that_libraries_ask_for(open_ipython):
+    notebook = open_ipython(face=Face.NOTEBOOK)
+    named = "type(get_ipython()).__module__, 'ipykernel.zmqshell.ZMQInteractiveShell' in str(get_ipython())"
+    assert notebook.result(named)["literal"] == "('ipykernel.zmqshell', True)"
 
 
 def test_in_a_notebook_the_shells_module_is_there_as_progress_bars_look_for_it(open_ipython):

@@ -30,9 +30,9 @@ class Displays:
         self._emit = emit
 
     def publish(self, data: Any, metadata: Any = None, *, display_id: Any = None, is_update: bool = False) -> None:
-        """Show a MIME bundle, or replace what was shown under the same id."""
+        """Show a MIME bundle, or replace what was shown under the same id; an empty one keeps a place."""
         cleaned, about = clean_bundle(data, metadata)
-        if cleaned:
+        if cleaned or (not data and display_id is not None):
             self.show(cleaned, about, display_id=display_id, is_update=is_update)
 
     def show(self, data: dict[str, Any], metadata: dict[str, Any], *, display_id: Any, is_update: bool) -> None:
@@ -90,7 +90,7 @@ class Displays:
         """Show values in all their representations.
 
         Args:
-            values: what to show.
+            values: what to show; with an id and none, a place is kept for what the handle shows later.
             include: the only MIME types to show.
             exclude: MIME types not to show.
             metadata: by MIME type, for whoever shows it.
@@ -106,6 +106,8 @@ class Displays:
             display_id = os.urandom(16).hex()
         if clear:
             self.clear(wait=True)
+        if not values and display_id is not None:
+            self.show({}, {}, display_id=display_id, is_update=update)
         for value in values:
             data, about = clean_bundle(value) if raw else make_bundle(value, include, exclude)
             about.update(clean_bundle({}, metadata)[1])

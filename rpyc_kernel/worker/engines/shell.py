@@ -252,6 +252,8 @@ class _Exit(ExitAutocall):
 class ZMQInteractiveShell(Shell):
     """What libraries take for a notebook's: in a kernel that was started for one."""
 
+    # Some look at the name of the module too, such as plotly, which writes all of its script into others' notebooks.
+    __module__ = zmqshell.NAME
     kernel = AnyTrait()
 
     @property

@@ -10,7 +10,7 @@ from typing import Any
 
 from rpyc_kernel.worker import imports
 
-_PACKAGE, _NAME = "ipykernel", "ipykernel.zmqshell"
+_PACKAGE, NAME = "ipykernel", "ipykernel.zmqshell"
 
 
 def stand_in(shell_class: type) -> None:
@@ -18,9 +18,9 @@ def stand_in(shell_class: type) -> None:
 
     To load ipykernel itself would take as long as to start the kernel.
     """
-    if _NAME not in sys.modules:
-        module = sys.modules[_NAME] = _StandIn(_NAME, __doc__)
-        module.__spec__ = ModuleSpec(_NAME, None)
+    if NAME not in sys.modules:
+        module = sys.modules[NAME] = _StandIn(NAME, __doc__)
+        module.__spec__ = ModuleSpec(NAME, None)
         module.ZMQInteractiveShell = shell_class  # type: ignore[attr-defined]
         imports.after({_PACKAGE: lambda package: setattr(package, "zmqshell", module)})
 
@@ -29,7 +29,7 @@ class _StandIn(ModuleType):
     def __getattr__(self, name: str) -> Any:
         """What else ipykernel's module has, if somebody wants it."""
         if name.startswith("__"):
-            raise AttributeError(f"module {_NAME!r} has no attribute {name!r}")
+            raise AttributeError(f"module {NAME!r} has no attribute {name!r}")
         return getattr(self._load(), name)
 
     def _load(self) -> ModuleType:
@@ -37,9 +37,9 @@ class _StandIn(ModuleType):
         if loaded is None:
             import ipykernel
 
-            spec = PathFinder.find_spec(_NAME, ipykernel.__path__)
+            spec = PathFinder.find_spec(NAME, ipykernel.__path__)
             if spec is None or spec.loader is None:
-                raise ModuleNotFoundError(f"No module named {_NAME!r}", name=_NAME)
+                raise ModuleNotFoundError(f"No module named {NAME!r}", name=NAME)
             loaded = self._loaded = module_from_spec(spec)
             spec.loader.exec_module(loaded)
         return loaded

@@ -18,6 +18,7 @@ from rpyc_kernel.system.originals import json
 from rpyc_kernel.worker import imports
 from rpyc_kernel.worker.capture import current_execution, printing_execution
 from rpyc_kernel.worker.engines import Emit
+from rpyc_kernel.worker.engines.bundles import as_json
 from rpyc_kernel.worker.interrupts import runs_user_code
 
 _ALL_WIDGETS = "jupyter.widget.control"
@@ -85,8 +86,9 @@ class Comms:
             "comm_id": comm_id,
             "action": message.removeprefix("comm_"),
             "target": target,
-            "data": data or {},
-            "metadata": metadata or {},
+            # Here, where whoever sends what cannot be sent is told; what reads as something else a page would believe.
+            "data": as_json({} if data is None else data),
+            "metadata": as_json(metadata or {}),
             "buffers": [base64.b64encode(memoryview(buffer).cast("B")).decode() for buffer in buffers or ()],
         }
         self._emit(Kind.COMM, printing_execution(), payload)

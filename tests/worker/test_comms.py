@@ -1,7 +1,9 @@
 """Widgets' channels, without a kernel around them."""
 
+import datetime
 import json
 import sys
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -38,3 +40,28 @@ def test_a_page_that_asks_for_widgets_where_there_are_none_is_answered(emitted: 
     [(kind, _, payload)] = emitted
     assert (kind, payload["comm_id"], payload["action"]) == (Kind.COMM, "c", "msg")
     assert payload["data"] == {"method": "update_states", "states": {}, "buffer_paths": []}
+
+
+@pytest.mark.parametrize(
+    ("data", "travelling"),
+    [
+        ({"a": b"abc"}, {"a": "YWJj"}),
+        ({"a": {1}}, {"a": [1]}),
+        ({"a": range(2)}, {"a": [0, 1]}),
+        ({"a": Fraction(1, 2)}, {"a": 0.5}),
+        ({"a": datetime.datetime(2020, 1, 2, tzinfo=datetime.timezone.utc)}, {"a": "2020-01-02T00:00:00Z"}),
+        ("text", "text"),
+        ([0], [0]),
+        (0, 0),
+        (None, {}),
+    ],
+)
+def test_data_travels_as_jupyter_writes_it(emitted: list[tuple[Any, ...]], data: Any, travelling: Any) -> None:
+    comm.create_comm(target_name="t", comm_id="d").send(data)
+    assert emitted[-1][2]["data"] == travelling
+
+
+def test_whoever_sends_what_cannot_travel_is_told(emitted: list[tuple[Any, ...]]) -> None:
+    opened = comm.create_comm(target_name="t", comm_id="d")
+    with pytest.raises(TypeError, match="JSON cannot carry a object"):
+        opened.send({"a": object()})

@@ -245,9 +245,9 @@ class Publisher:
             buffers=[base64.b64decode(buffer) for buffer in event.buffers],
         )
 
-    def _name_messages(self, data: dict[str, Any]) -> dict[str, Any]:
+    def _name_messages(self, data: Any) -> Any:
         """Name the message that a widget captures the output of: the worker knows only its execution."""
-        state = data.get("state")
+        state = data.get("state") if isinstance(data, dict) else None
         captured = state.get("msg_id") if isinstance(state, dict) else None
         if not isinstance(captured, str) or not captured.startswith(MESSAGE_OF):
             return data

@@ -68,7 +68,7 @@ def clean_bundle(data: Any, metadata: Any = None) -> Bundle:
         complain(f"a MIME bundle must be a dict, not {type(data).__name__}")
         data = {}
     try:
-        about = _as_json(metadata or {})
+        about = as_json(metadata or {})
         if not isinstance(about, dict):
             raise TypeError(f"it is {type(metadata).__name__}")
     except (TypeError, ValueError, RecursionError) as reason:
@@ -181,10 +181,10 @@ def _clean(mime: Any, content: Any) -> Any:
         return str(content).encode("utf-8", "backslashreplace").decode()
     if is_text or mime.startswith("image/"):
         raise TypeError(f"it is {type(content).__name__}, where text is due")
-    return _as_json(content)
+    return as_json(content)
 
 
-def _as_json(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """A value that JSON can carry: times as text in the form of ISO 8601, what can be iterated over as a list."""
     try:
         json.dumps(value)

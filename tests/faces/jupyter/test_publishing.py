@@ -249,6 +249,13 @@ def test_a_widget_that_captures_output_gets_the_name_of_the_message(token: Any, 
     assert setting.channels.published[-1][1]["data"]["state"]["msg_id"] == named
 
 
+def test_a_comm_may_carry_any_data() -> None:
+    setting = Setting()
+    setting.begin()
+    setting.tell("comm", comm_id="c", action="msg", target="", data="text", metadata={}, buffers=[])
+    assert setting.channels.published[-1][:2] == ("comm_msg", {"comm_id": "c", "data": "text"})
+
+
 @pytest.mark.parametrize("broken", [{"buffers": 5}, {"data": {"state": {"msg_id": f"{MESSAGE_OF}x"}}}, {"metadata": 1}])
 def test_what_cannot_be_published_stops_nothing(broken: dict[str, Any]) -> None:
     setting = Setting()

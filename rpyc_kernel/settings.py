@@ -29,6 +29,9 @@ class Face:
     TERMINAL = "terminal"
 
 
+CONNECTION_FILE_VARIABLE = "RPYC_KERNEL_CONNECTION_FILE"
+"""Tells the worker of a notebook's kernel which connection file Jupyter has for it."""
+
 FACES = (Face.TERMINAL, Face.NOTEBOOK)
 
 

@@ -1,5 +1,6 @@
 """Widgets: messages of comms in both directions, in turn with code, and ipywidgets on top of them."""
 
+from pathlib import Path
 from typing import Any
 
 from jupyter_client.blocking.client import BlockingKernelClient
@@ -201,3 +202,5 @@ def test_comms_live_on_when_ipykernel_is_imported_and_its_own_reach_the_client(o
     assert _find("comm_msg", take_output(notebook.client, request))["content"]["comm_id"] == comm_id
     request = _send(notebook.client, "comm_msg", {"comm_id": opened["later"], "data": {"n": 6}})
     assert text_of(take_output(notebook.client, request)) == "later {'n': 6}\n"
+    asked = notebook.client.execute("import os, ipykernel\nprint(os.path.basename(ipykernel.get_connection_file()))")
+    assert text_of(take_output(notebook.client, asked)) == f"{Path(notebook.manager.connection_file).name}\n"

@@ -17,7 +17,7 @@ import pytest
 from rpyc_kernel.core.contract import MAX_PLAIN_REPR, Kind, Outcome, Space
 from rpyc_kernel.core.form import Form
 from rpyc_kernel.core.looking import Definition
-from rpyc_kernel.settings import Face
+from rpyc_kernel.settings import CONNECTION_FILE_VARIABLE, Face
 from rpyc_kernel.worker.capture import begin_execution, current_execution, end_execution
 from rpyc_kernel.worker.engines.choice import choose_engine
 from rpyc_kernel.worker.engines.plain import PlainEngine
@@ -1131,6 +1131,7 @@ def test_inputs_are_numbered_like_executions_and_forgotten(ipython, monkeypatch)
     for number in range(11, 16):
         ipython.run(f"x = {number}")
     assert ipython.result("In[12], In[15], _i, len(In)")["data"]["text/plain"] == ("('', 'x = 15', 'x = 15', 17)")
+    assert ipython.result("_i15, '_i13' in globals()")["literal"] == "('x = 15', False)"
 
 
 def test_the_last_inputs_are_found_by_what_is_in_them(ipython, capsys, monkeypatch):
@@ -1227,6 +1228,72 @@ def test_in_a_notebook_the_shells_module_is_there_as_progress_bars_look_for_it(o
     )
     assert notebook.result(looks)["literal"] == "(True, 'ZMQDisplayPublisher')"
     assert notebook.error("ipykernel.zmqshell.nonsense")["ename"] == "AttributeError"
+
+
+@pytest.mark.parametrize("face", [Face.NOTEBOOK, Face.TERMINAL])
+def test_files_are_shown_at_leisure(open_ipython, tmp_path, face):
+    session = open_ipython(face=face)
+    for name, colours in (("a b.txt", False), ("a.py", True)):
+        (tmp_path / name).write_text("def f(): ...")
+        for magic in ("less", "more"):
+            assert session.run(f"%{magic} {str(tmp_path / name)!r}") == Outcome.OK
+            page = session.last(Kind.PAGE)
+            assert page["data"]["text/plain"].strip() == "def f(): ..."
+            assert ("\x1b[" in page["rich"]) is colours
+    assert session.error("%less")["ename"] == "UsageError"
+    assert session.error(f"%more {tmp_path}/none")["ename"] == "FileNotFoundError"
+
+
+def test_the_shell_asks_for_manual_pages_and_a_clear_terminal(open_ipython, monkeypatch):
+    session = open_ipython()
+    asked = []
+    shell = session.engine._shell
+    monkeypatch.setattr(shell, "system", asked.append)
+    monkeypatch.setattr(shell, "getoutput", lambda command, split: asked.append(command) or "page")
+    session.run("%clear\n%man ls")
+    assert asked == ["clear", "man ls | col -b"]
+    assert session.last(Kind.PAGE)["data"] == {"text/plain": "page"}
+
+
+def test_in_a_notebook_magics_speak_to_it_and_of_it(open_ipython, capsys, monkeypatch, tmp_path):
+    file = tmp_path / "kernel-1.json"
+    file.write_text('{"key": "k"}')
+    monkeypatch.setenv(CONNECTION_FILE_VARIABLE, str(file))
+    notebook = open_ipython(face=Face.NOTEBOOK)
+    assert CONNECTION_FILE_VARIABLE not in os.environ
+    notebook.run("%autosave 60")
+    notebook.run("%autosave 0")
+    assert [next(iter(shown["data"].values())) for shown in notebook.shown(Kind.DISPLAY)] == [
+        "IPython.notebook.set_autosave_interval(60000)",
+        "IPython.notebook.set_autosave_interval(0)",
+    ]
+    assert capsys.readouterr().out == "Autosaving every 60 seconds\nAutosave disabled\n"
+    assert notebook.error("%autosave often")["ename"] == "UsageError"
+    notebook.run("%connect_info")
+    told = capsys.readouterr().out
+    assert told.startswith('{"key": "k"}\n')
+    assert f"--existing {file}\n" in told
+
+
+def test_a_kernel_that_jupyter_has_not_started_says_so_instead_of_how_to_connect(open_ipython):
+    notebook = open_ipython(face=Face.NOTEBOOK)
+    assert "Jupyter has not started this kernel" in notebook.error("%connect_info")["evalue"]
+
+
+def test_in_a_notebook_libraries_find_jupyters_connection_file(open_ipython, monkeypatch, tmp_path):
+    pytest.importorskip("ipykernel")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "ipykernel"]:
+        monkeypatch.delitem(sys.modules, name)
+    file = tmp_path / "kernel-1.json"
+    file.write_text("{}")
+    monkeypatch.setenv(CONNECTION_FILE_VARIABLE, str(file))
+    notebook = open_ipython(face=Face.NOTEBOOK)
+    notebook.run("import ipykernel, ipykernel.kernelapp, traitlets.config\nkind = ipykernel.kernelapp.IPKernelApp")
+    assert notebook.result("ipykernel.get_connection_file()")["literal"] == repr(str(file))
+    found = "kind.initialized(), kind.instance().kernel is get_ipython().kernel, kind.instance().shell is get_ipython()"
+    assert notebook.result(found)["literal"] == "(True, True, True)"
+    assert notebook.result("traitlets.config.Application.initialized()")["literal"] == "False"
+    assert notebook.result("get_ipython().config['IPKernelApp']['connection_file']")["literal"] == repr(str(file))
 
 
 SENDING = """\

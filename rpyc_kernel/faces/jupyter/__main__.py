@@ -13,7 +13,7 @@ from rpyc_kernel.errors import KernelError
 from rpyc_kernel.faces.jupyter.connection_info import ConnectionInfo
 from rpyc_kernel.faces.jupyter.extra import needing_extra
 from rpyc_kernel.faces.jupyter.parent import Parent
-from rpyc_kernel.faces.jupyter.seat import Seat, name_after
+from rpyc_kernel.faces.jupyter.seat import Seat
 
 _log = logging.getLogger("rpyc_kernel.jupyter")
 _PATIENCE_S = 30.0
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
         channels = Channels(ConnectionInfo.read(options.file))
         with ExitStack() as closing:
             closing.callback(channels.close)
-            seat = Seat.attach(options.attach) if options.attach else Seat.start(name_after(options.file))
+            seat = Seat.attach(options.attach) if options.attach else Seat.start(options.file)
             # Imported only now: the worker does its own importing meanwhile.
             from rpyc_kernel.faces.jupyter.bridge import Bridge
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import threading
 import time
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from rpyc_kernel.client import launch
 from rpyc_kernel.core.contract import State
 from rpyc_kernel.errors import ConnectionFailed, KernelError, KernelExists, NoSuchKernel
-from rpyc_kernel.settings import Face
+from rpyc_kernel.settings import CONNECTION_FILE_VARIABLE, Face
 
 if TYPE_CHECKING:
     from rpyc_kernel.client.kernel import KernelClient
@@ -63,13 +64,17 @@ class Seat:
         return cls(connect(), connect, target, is_owner=False)
 
     @classmethod
-    def start(cls, name: str) -> Seat:
+    def start(cls, file: Path) -> Seat:
         """Start a kernel that ends with its last client; it may be there still, if it had other clients.
+
+        Args:
+            file: Jupyter's connection file, which names it.
 
         Raises:
             KernelError: it cannot be started.
         """
-        return cls(_start_anew(name), lambda: _take_up(name), name, is_owner=True)
+        name = name_after(file)
+        return cls(_start_anew(name, file), lambda: _take_up(name, file), name, is_owner=True)
 
     def come_back(self, patience_s: float, leaving: threading.Event) -> bool:
         """Look for the next hub of a kernel that has lost its own; a bridge that owns the kernel starts one.
@@ -133,14 +138,14 @@ class Seat:
         self.kernel.close()
 
 
-def _start_anew(name: str) -> KernelClient:
+def _start_anew(name: str, file: Path) -> KernelClient:
     """Start a kernel, or join the one that has other clients."""
     deadline = time.monotonic() + _CLEARING_S
     pause = threading.Event()
     while True:
         try:
             if _end_remains(name):
-                return _start(name)
+                return _start(name, file)
             return _join(name)
         except (KernelExists, NoSuchKernel, ConnectionFailed):  # the hub of an earlier bridge is just coming or going
             if time.monotonic() >= deadline:
@@ -162,17 +167,18 @@ def _end_remains(name: str) -> bool:
     return True
 
 
-def _take_up(name: str) -> KernelClient:
+def _take_up(name: str, file: Path) -> KernelClient:
     """Start the next hub of a kernel, unless somebody else has done so."""
     try:
-        return _start(name)
+        return _start(name, file)
     except KernelExists:
         return _join(name)
 
 
-def _start(name: str) -> KernelClient:
+def _start(name: str, file: Path) -> KernelClient:
     return launch.start(
         name,
+        env={CONNECTION_FILE_VARIABLE: os.path.abspath(file)},
         face=Face.NOTEBOOK,
         client_name="jupyter",
         session=_new_session(),

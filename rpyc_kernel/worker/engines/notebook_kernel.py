@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import uuid
+from types import ModuleType
 from typing import Any
 
+from rpyc_kernel.worker import imports
 from rpyc_kernel.worker.comms import Messages
 from rpyc_kernel.worker.engines.displays import Displays
 
@@ -78,3 +80,19 @@ class NotebookKernel(Messages):
         from comm import get_comm_manager
 
         return get_comm_manager()
+
+
+def offer_application(shell: Any, connection_file: str) -> None:
+    """Have `ipykernel.get_connection_file` and the like find what they ask: by it code learns which notebook it is in.
+
+    Args:
+        shell: IPython's shell.
+        connection_file: Jupyter's, "" if there is none.
+    """
+
+    def install(module: ModuleType) -> None:
+        # For this class alone: as the one of all `Application`s it would keep others from being run in a cell.
+        kind: Any = module.IPKernelApp
+        kind._instance = kind(connection_file=connection_file, kernel=shell.kernel, shell=shell)
+
+    imports.after({"ipykernel.kernelapp": install})

@@ -23,11 +23,11 @@ from traitlets import Any as AnyTrait
 from traitlets.config import Config
 
 from rpyc_kernel.core.form import Form
-from rpyc_kernel.settings import Face
-from rpyc_kernel.worker.engines import commands, profile, zmqshell
+from rpyc_kernel.settings import CONNECTION_FILE_VARIABLE, Face
+from rpyc_kernel.worker.engines import commands, magics, profile, zmqshell
 from rpyc_kernel.worker.engines.displays import Displays
 from rpyc_kernel.worker.engines.failures import describe_error, is_group, is_of_debugger, without_our_frames
-from rpyc_kernel.worker.engines.notebook_kernel import NotebookKernel
+from rpyc_kernel.worker.engines.notebook_kernel import NotebookKernel, offer_application
 from rpyc_kernel.worker.engines.shell_parts import Compiler, Formatter, History, Hook, Publisher
 from rpyc_kernel.worker.engines.sources import Sources
 from rpyc_kernel.worker.engines.values import Values
@@ -294,9 +294,10 @@ def make_shell(
     application = profile.read(is_notebook=face == Face.NOTEBOOK) if reads else None
     config = Config() if application is None else application.config
     options: dict[str, Any] = {} if application is None else {"parent": application}
+    connection_file = os.environ.pop(CONNECTION_FILE_VARIABLE, "")  # kernels that are started from here have others
     if face == Face.NOTEBOOK:
         config.setdefault("IPKernelApp", Config())
-        config.IPKernelApp.setdefault("name", "rpyc_kernel")
+        config.IPKernelApp.update(name="rpyc_kernel", connection_file=connection_file)
     shell: Shell = kind.instance(
         config=config,
         user_module=module,
@@ -311,6 +312,8 @@ def make_shell(
     if face == Face.NOTEBOOK:
         shell.kernel = NotebookKernel(shell)
         zmqshell.stand_in(ZMQInteractiveShell)
+        offer_application(shell, connection_file)
+    magics.install(shell, is_notebook=face == Face.NOTEBOOK)
     shell.set_hook("show_in_pager", _page, 0)
     shell.set_hook("editor", _refuse_editor, 0)
     # For programs with a namespace of their own; IPython takes them out, as they are in the one that all share.

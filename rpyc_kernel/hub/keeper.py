@@ -49,7 +49,7 @@ class Keeper:
         self._file = file
         self._doors = doors
         self._lock = threading.Lock()
-        self._told = ""
+        self._told: set[str] = set()
 
     def publish(self, worker_pid: int | None, generation: int, worker_birth: str) -> None:
         """Say which worker there is."""
@@ -64,26 +64,26 @@ class Keeper:
             listen: asks the worker to listen in a folder, None while there is no worker.
         """
         with self._lock:
-            if not self._place.home.is_held and self._place.home is not self._place.folder:
-                self._try(self._move_home)
-            self._try(lambda: self._look(listen))
+            is_home_kept = self._place.home is self._place.folder or self._try(self._keep_home)
+            if self._try(lambda: self._keep_folder(listen)) and is_home_kept:
+                self._told.clear()
 
-    def _look(self, listen: Callable[[str], None] | None) -> None:
+    def _keep_home(self) -> None:
+        if not self._place.home.is_held:
+            self._place.home.create()
+            self._place.home.lock()
+
+    def _keep_folder(self, listen: Callable[[str], None] | None) -> None:
         folder = self._place.folder
         if not folder.is_held:
             _log.warning("the folder %s has vanished; it is made again", folder.path)
             self._move()
         if not self._doors.has_doors:
             self._doors.reopen_doors()
-        if not all(self._is_said(path) for path in self._connection_files):
-            self._write()
         if listen is not None and not folder.worker_socket.is_socket():
             listen(str(folder.path))
-        self._told = ""
-
-    def _move_home(self) -> None:
-        self._place.home.create()
-        self._place.home.lock()
+        if not all(self._is_said(path) for path in self._connection_files):
+            self._write()
 
     def _move(self) -> None:
         folder = self._place.folder
@@ -111,13 +111,15 @@ class Keeper:
 
     @property
     def _connection_files(self) -> tuple[Path, ...]:
-        return tuple({self._place.home.connection_file, self._place.folder.connection_file})
+        return tuple(dict.fromkeys((self._place.folder.connection_file, self._place.home.connection_file)))
 
-    def _try(self, do: Callable[[], None]) -> None:
-        """Do it, and say once what is in the way: it is tried again in a second."""
+    def _try(self, do: Callable[[], None]) -> bool:
+        """Do it, and say once what is in the way: it is tried again in a second. Returns whether it is done."""
         try:
             do()
         except (OSError, KernelError) as error:
-            if str(error) != self._told:
-                self._told = str(error)
+            if str(error) not in self._told:
+                self._told.add(str(error))
                 _log.error("the kernel may not be found: %s", error)
+            return False
+        return True

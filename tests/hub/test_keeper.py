@@ -129,3 +129,24 @@ def test_what_is_in_the_way_is_said_once_and_tried_again(keeper, place, caplog, 
     assert [record.levelname for record in caplog.records].count("ERROR") == 1
     keeper.look(None)
     assert place.folder.is_held
+
+
+def test_while_there_is_no_room_for_the_home_each_thing_in_the_way_is_said_once_and_the_rest_is_kept(
+    folders, tmp_path, caplog
+):
+    place = take_place("demo", folders, is_private=False)
+    keeper = Keeper(place, ConnectionFile("demo", "", 0, "6b" * 32, "", 7), Doors(place))
+    shutil.rmtree(place.home.path)
+    place.home.path.touch()
+    asked = []
+    for _ in range(3):
+        keeper.look(asked.append)
+    said = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert len(said) == len(set(said)) > 0
+    assert asked == [str(place.folder.path)] * 3
+    assert ConnectionFile.read(place.folder.connection_file).unix == str(place.folder.hub_socket)
+    place.home.path.unlink()
+    keeper.look(None)
+    assert place.home.is_held
+    place.home.unlock()
+    place.folder.unlock()

@@ -502,7 +502,7 @@ class Journal:
 
     def save_cursors(self) -> None:
         """Write changed cursors to disk; if a hub dies before this, sessions see some events again and miss none."""
-        changed = {s: c for s, c in self._cursors.items() if self._saved_cursors.get(s) != c}
+        changed = {s: c for s, c in dict(self._cursors).items() if self._saved_cursors.get(s) != c}
         if not changed:
             return
         with self._append_lock:

@@ -509,6 +509,19 @@ def test_a_session_goes_on_where_it_left_off(tmp_path):
         assert (journal.cursor_of("a"), journal.cursor_of("b"), journal.cursor_of("c")) == (5, 1, None)
 
 
+def test_a_session_that_comes_while_cursors_are_written_is_in_nobodys_way(journal):
+    class Looked(str):
+        """A session; whenever it is looked for, another one comes."""
+
+        def __hash__(self):
+            journal.acknowledge(f"another {len(journal._cursors)}", 1)
+            return super().__hash__()
+
+    journal.acknowledge(Looked("a"), 3)
+    journal.save_cursors()
+    assert journal._store.read_cursors()["a"] == 3
+
+
 # Files that are none
 
 

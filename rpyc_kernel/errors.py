@@ -165,7 +165,7 @@ _BY_NAME = {
     error.__name__: error
     for error in (
         RequestError, BadName, BadCode, NoSuchKernel, KernelExists, NoSuchExecution, NotQueued, NotRunning, NotAsked,
-        NotAvailable, NotPlain, NotPermitted, WorkerBusy, ConnectionLost, VersionMismatch, KernelError,
+        NotAvailable, NotPlain, NotPermitted, KernelDied, WorkerBusy, ConnectionLost, VersionMismatch, KernelError,
     )
 }  # fmt: skip
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from rpyc_kernel.client.address import Address
 from rpyc_kernel.client.answers import read_hello
-from rpyc_kernel.errors import CallTimeout, ConnectionLost, KernelDied, KernelError, RequestError, from_name
+from rpyc_kernel.errors import CallTimeout, ConnectionLost, KernelError, RequestError, from_name
 from rpyc_kernel.settings import ClientSettings
 from rpyc_kernel.wire.connection import CLIENT_CONFIG, Connection, Patience, connect_peer
 from rpyc_kernel.wire.handshake import Identity
@@ -133,4 +133,4 @@ def own_error(error: Any) -> Any:
         return error
     name = remote_type[len(_OUR_ERRORS) :]
     message = str(error.args[0]) if error.args else ""
-    return KernelDied(message) if name == "KernelDied" else from_name(name, message)
+    return from_name(name, message)

@@ -98,7 +98,7 @@ class Hub:
             died=self._worker_died,
             deliver=self._deliver,
             running=lambda: self._state.running,
-            tick=self._each_second,
+            tick=journal.save_cursors,
             spare=spare,
         )
 
@@ -223,9 +223,6 @@ class Hub:
                 self.supervisor.kill(is_idle=self._state.running is None)
             case actions.StopHub(reason):
                 self._after(0, lambda: self._stop(reason))
-
-    def _each_second(self) -> None:
-        self.journal.save_cursors()
 
     def _end_grace(self, execution: int) -> None:
         self.tell(lambda state: state.handle_grace_elapsed(events.GraceElapsed(execution)))

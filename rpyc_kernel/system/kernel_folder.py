@@ -13,7 +13,6 @@ import functools
 import os
 import re
 import stat
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from rpyc_kernel.errors import KernelExists, RequestError
@@ -34,10 +33,10 @@ class KernelFolder:
         VARIABLE: the environment variable that chooses another place.
     """
 
-    MADE: tuple[str, ...] = ("hub.lock", "hub.log", "hub.log.[0-9]*", "kernel.json", "kernel.new")
-    VARIABLE = ""
     WRITTEN = ("hub.lock", "hub.log", "kernel.json", "kernel.new")
     """What is opened by its name: through a link, somebody's file would be written, and a pipe is waited for."""
+    MADE: tuple[str, ...] = (*WRITTEN, "hub.log.[0-9]*")  # the last by earlier versions
+    VARIABLE = ""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -206,7 +205,7 @@ class KernelFolder:
     def clear(self, keep: tuple[Path, ...] = ()) -> None:
         """Remove what an earlier life of this kernel left, but for ``keep``, the lock and the log."""
         for path in self.files():
-            if path not in keep and path.name != self._lock_file.name and not fnmatchcase(path.name, "hub.log*"):
+            if path not in keep and path != self._lock_file and not path.name.startswith(self.log_file.name):
                 with contextlib.suppress(OSError):
                     path.unlink()
 

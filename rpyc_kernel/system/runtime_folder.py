@@ -36,7 +36,7 @@ class RuntimeFolder(Home):
         "ring-[0-9]*",
         "stacks-[0-9]*",
         "spill-[0-9]*",
-        "cell-[0-9]*.py",
+        "cell-[0-9]*.py",  # by earlier versions
         "ipykernel_cell-[0-9]*.py",
     )
     VARIABLE = "RPYC_KERNEL_RUNTIME_DIR"

@@ -45,9 +45,8 @@ from rpyc_kernel.wire.references import References, is_netref
 from rpyc_kernel.wire.reply import Reply
 from rpyc_kernel.wire.request_server import RequestServer
 from rpyc_kernel.wire.value_call import CallEncoder, ValueCall
-from rpyc_kernel.wire.value_server import serve_values
 
-__all__ = ["CLIENT_CONFIG", "WORKER_CONFIG", "Connection", "Patience", "connect_peer", "serve_values"]
+__all__ = ["CLIENT_CONFIG", "WORKER_CONFIG", "Connection", "Patience", "connect_peer"]
 
 _log = logging.getLogger(__name__)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+import threading
 import time
 from typing import Any
 
@@ -18,12 +19,20 @@ _SESSION = 1
 _MAX_ROWS = 100_000
 _EVALUATE_S = 5.0
 """How long all that came with one execution may take; the few who ask have other questions to ask."""
+_COMPLETE_S = 1.0
+"""How long whoever asks what could follow waits for what the source alone promises, where nothing else is known."""
+_RETRY_S = 0.05
 _COMMS = "tuple((c.comm_id, c.target_name) for c in [*__import__('comm').get_comm_manager().comms.values()])"
 
 
 def complete(kernel: KernelClient, asked: Content) -> Content:
     """Answer ``complete_request``."""
-    found = kernel.complete(str(asked["code"]), _cursor_of(asked))
+    code, cursor = str(asked["code"]), _cursor_of(asked)
+    deadline = time.monotonic() + _COMPLETE_S
+    pause = threading.Event()
+    # The kernel answers at once with what it knows, and has the rest for who asks again; pages do not.
+    while not (found := kernel.complete(code, cursor)).items and not found.is_whole and time.monotonic() < deadline:
+        pause.wait(_RETRY_S)
     types = [
         {"start": found.start, "end": found.end, "text": item.text, "type": item.kind, "signature": ""}
         for item in found.items
@@ -115,9 +124,14 @@ def _tail(kernel: KernelClient, asked: Content) -> list[Past]:
 def _range(kernel: KernelClient, asked: Content) -> list[Past]:
     if asked.get("session", 0) not in (0, _SESSION):
         return []
-    start, stop = int(asked.get("start") or 0), asked.get("stop")
     rows = kernel.history(limit=_MAX_ROWS)
-    return [row for row in rows if start <= row.execution and (stop is None or row.execution < int(stop))]
+    end = rows[-1].execution + 1 if rows else 0
+    start, stop = (_from_end(int(place), end) for place in (asked.get("start") or 0, asked.get("stop") or end))
+    return [row for row in rows if start <= row.execution < stop]
+
+
+def _from_end(place: int, end: int) -> int:
+    return place + end if place < 0 else place
 
 
 def _search(kernel: KernelClient, asked: Content) -> list[Past]:

@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> None:
     # The next hub gets these with the greeting: the folder may vanish, and with it their names.
     ring_file = os.open(folder.ring(generation), os.O_RDWR | os.O_CLOEXEC)
     stacks_file = _report_faults(folder.stacks(generation))
-    failing.tell_in(stacks_file)
+    failing.tell_in(stacks_file, folder.stacks(generation))
     _keep_log()
 
     interrupts = Interrupts()

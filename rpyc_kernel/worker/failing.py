@@ -11,6 +11,7 @@ import functools
 import os
 from collections.abc import Callable
 from itertools import count
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from rpyc_kernel.system.stacks import OWN_FAULT
@@ -25,13 +26,25 @@ ATTEMPTS = 3
 """How often something is tried: a handler of a signal, which is the user's, may raise in its middle."""
 
 Anything, _Error = BaseException, Exception
-_write, _exit = os.write, os._exit
-_file = [2]
+_write, _exit, _open, _fstat = os.write, os._exit, os.open, os.fstat
+_is_same = os.path.samestat
+_FLAGS = os.O_WRONLY | os.O_APPEND
 
 
-def tell_in(descriptor: int) -> None:
-    """Write the reason to the file in which the hub looks for the reason of an end."""
-    _file[0] = descriptor
+class _File:
+    descriptor = 2
+    path = os.devnull
+    found: os.stat_result | None = None
+
+
+def tell_in(descriptor: int, path: Path) -> None:
+    """Write the reason to the file in which the hub looks for the reason of an end.
+
+    Args:
+        descriptor: leads there though its folder may have vanished, unless user code has closed it.
+        path: where it was.
+    """
+    _File.descriptor, _File.path, _File.found = descriptor, os.fspath(path), _fstat(descriptor)
 
 
 def is_error(error: BaseException) -> bool:
@@ -81,6 +94,14 @@ def end_worker(error: BaseException) -> NoReturn:
         text += f'  File "{code.co_filename}", line {trace.tb_lineno} in {code.co_name}\n'
         trace = trace.tb_next
     try:
-        _write(_file[0], text.encode("utf-8", "backslashreplace"))
+        _write(_find_file(), text.encode("utf-8", "backslashreplace"))
     finally:
         _exit(EXIT_STATUS)
+
+
+def _find_file() -> int:
+    try:
+        is_there = _File.found is None or _is_same(_fstat(_File.descriptor), _File.found)
+    except Anything:
+        is_there = False
+    return _File.descriptor if is_there else _open(_File.path, _FLAGS)

@@ -1,6 +1,7 @@
 """What a worker cannot do even when it tries again ends it, with the reason; what it can do then goes on."""
 
 import os
+from contextlib import suppress
 
 import pytest
 
@@ -13,17 +14,21 @@ class Ended(BaseException):
 
 
 @pytest.fixture
-def told(monkeypatch):
-    """The file in which the hub looks for the reason; the end of the process is an exception."""
+def told(monkeypatch, tmp_path):
+    """Reads the file in which the hub looks for the reason; the end of the process is an exception."""
 
     def end(status):
         raise Ended(status)
 
-    read_end, write_end = os.pipe()
     monkeypatch.setattr(failing, "_exit", end)
-    monkeypatch.setattr(failing, "_file", [write_end])
-    with os.fdopen(read_end, closefd=True) as opened:
-        yield lambda: (os.close(write_end), opened.read())[1]
+    for name in ("descriptor", "path", "found"):
+        monkeypatch.setattr(failing._File, name, getattr(failing._File, name))
+    path = tmp_path / "stacks"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+    failing.tell_in(descriptor, path)
+    yield path.read_text
+    with suppress(OSError):
+        os.close(descriptor)
 
 
 def test_what_is_raised_once_is_shown_and_the_work_done_again():
@@ -51,6 +56,25 @@ def test_what_fails_again_and_again_ends_the_worker_with_the_reason_and_where_it
     assert f"{os.path.basename(__file__)}" in text
     assert "in work\n" in text
     assert Stacks.reason_of(text).startswith("the kernel's own code failed (ZeroDivisionError: always)")
+
+
+def test_the_reason_is_told_where_user_code_has_closed_the_file_or_opened_another_in_its_place(
+    told, tmp_path, monkeypatch
+):
+    opened = []
+    monkeypatch.setattr(failing, "_open", lambda *arguments: opened.append(os.open(*arguments)) or opened[-1])
+    os.close(failing._File.descriptor)
+    with pytest.raises(Ended):
+        failing.end_worker(ValueError("closed"))
+    opened.append(os.open(tmp_path / "of the user", os.O_RDWR | os.O_CREAT))
+    monkeypatch.setattr(failing._File, "descriptor", opened[-1])
+    with pytest.raises(Ended):
+        failing.end_worker(ValueError("another"))
+    for descriptor in opened:
+        os.close(descriptor)
+    assert "(ValueError: closed)" in told()
+    assert "(ValueError: another)" in told()
+    assert (tmp_path / "of the user").read_text() == ""
 
 
 def test_an_error_that_cannot_be_formatted_ends_it_too(told):

@@ -40,6 +40,12 @@ def test_an_error_aborts_what_its_own_client_has_queued_and_nothing_else(open_no
     assert take_reply(other, others)["content"]["status"] == "ok"
 
 
+def test_blank_cells_take_no_number(open_notebook: Open) -> None:
+    client = open_notebook().client
+    counts = [take_reply(client, client.execute(code))["content"]["execution_count"] for code in ("1", " \n", "", "2")]
+    assert counts == [1, 1, 1, 2]
+
+
 @pytest.mark.parametrize("code", ["exit", "quit()\n"])
 def test_who_leaves_is_told_to_close_and_others_go_on(open_notebook: Open, code: str) -> None:
     client = open_notebook().client

@@ -62,8 +62,11 @@ class Cell:
 
     @property
     def is_input(self) -> bool:
-        """Whether it is counted: what its client neither hides nor keeps out of the history."""
-        return self.request is None or (not self.is_silent and bool(self.request.content.get("store_history", True)))
+        """Whether it is counted: what is not blank, and its client neither hides nor keeps out of the history."""
+        if self.request is None:
+            return True
+        is_kept = not self.is_silent and bool(self.request.content.get("store_history", True))
+        return is_kept and (self.is_call or bool(str(self.code).strip()))
 
     @property
     def expressions(self) -> dict[str, str]:

@@ -6,7 +6,7 @@ carries the role of the connection that made it: a session has none, as connecti
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from rpyc_kernel.core.contract import Force, Lane, Role
@@ -195,6 +195,8 @@ class Restored:
 
     Attributes:
         unfinished: number, session, what `queued` said, when it began, and which input it is of each execution.
+        prompts: token, execution and session of each question that waits.
+        sessions: id, name and role of each.
     """
 
     generation: int
@@ -202,4 +204,4 @@ class Restored:
     had_worker: bool = False
     unfinished: tuple[tuple[int, str, dict[str, Any], float | None, int | None], ...] = ()
     prompts: tuple[tuple[int, int | None, str | None], ...] = ()
-    sessions: tuple[tuple[str, str, str], ...] = field(default=())
+    sessions: tuple[tuple[str, str, str], ...] = ()

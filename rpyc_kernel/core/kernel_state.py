@@ -274,12 +274,10 @@ class KernelState:
     def handle_input_answered(self, answered: events.InputAnswered) -> Decision:
         """Pass one answer on; a second answer to the same prompt is an error. The text itself is not recorded."""
         _require_user(answered, self.sessions.name_of(answered.session), "answer a prompt")
-        waiting = [
-            prompt for prompt in self._prompts.values() if answered.execution in (None, prompt.execution)
-        ]  # oldest first
+        number = answered.execution
+        waiting = [prompt for prompt in self._prompts.values() if number in (None, prompt.execution)]  # oldest first
         if not waiting:
-            which = "nothing" if answered.execution is None else f"execution {answered.execution} does not"
-            raise NotAsked(f"{which} {'waits' if answered.execution is None else 'wait'} for input")
+            raise NotAsked(f"{'nothing waits' if number is None else f'execution {number} does not wait'} for input")
         own = [prompt for prompt in waiting if prompt.session == answered.session]
         prompt = (own or waiting)[0]
         del self._prompts[prompt.token]
@@ -323,9 +321,8 @@ class KernelState:
             # It was asked to end before there was a process that could be asked.
             return [*actions, KillWorker(self._death_reason)]
         self.lifecycle = State.IDLE
-        # An earlier hub may have died between writing 'started' and handing the code over. The worker knows the last
-        # number it received on the main lane, and drops repetitions on either, so handing it over again is always
-        # right.
+        # An earlier hub may have died between writing 'started' and handing the code over. The worker drops what it
+        # has received before, so handing it over again is always right.
         for execution in self._unfinished.values():
             if execution.is_running and (execution.lane == Lane.SIDE or execution.id > started.received):
                 actions.append(self._run_code(execution))
@@ -339,9 +336,9 @@ class KernelState:
         """End what the worker has finished without the hub hearing of it."""
         actions: list[Action] = []
         for execution in list(self._unfinished.values()):
-            is_side = execution.lane == Lane.SIDE
-            was_received = execution.id in told.sides or execution.id < told.settled
-            if not is_side:
+            if execution.lane == Lane.SIDE:
+                was_received = execution.id in told.sides or execution.id < told.settled
+            else:
                 was_received = execution.id <= told.received
             if execution.is_running and was_received and execution.id not in told.unfinished:
                 actions += self._end(execution, Outcome.LOST, reason="the record of its end was lost")
@@ -352,15 +349,7 @@ class KernelState:
         reason = self._death_reason or died.reason
         was_asked, self._death_reason = bool(self._death_reason), ""
         never_ready, self._worker_pid = self._worker_pid is None, None
-        payload = {
-            "generation": self.generation,
-            "reason": reason,
-            "stack": died.stack,
-            "memory_bytes": died.memory_bytes,
-            "peak_memory_bytes": died.peak_memory_bytes,
-            "exit_code": died.exit_code,
-        }
-        actions: list[Action] = [Record(Kind.WORKER_DIED, None, None, payload)]
+        actions: list[Action] = [self._record_death(reason, died)]
         self._prompts.clear()
         if self.lifecycle == State.STOPPING:
             return [*actions, *self._lose_everything(reason), StopHub(reason)]
@@ -368,8 +357,7 @@ class KernelState:
         if self._failed_starts >= MAX_FAILED_STARTS:
             self.lifecycle = State.DEAD
             return [*actions, *self._lose_everything(reason)]
-        # What waits for a worker that was not ready, or was to be replaced, has lost nothing: it waits for the next
-        # one.
+        # What waits for a worker that was not ready, or was to be replaced, has lost nothing: the next one gets it.
         lost = self._lose_running(reason) if self.lifecycle == State.STARTING else self._lose_everything(reason)
         return [*actions, *lost, *self._next_generation()]
 
@@ -437,10 +425,7 @@ class KernelState:
         """Ask for a worker where none could be taken over: what an earlier one ran is lost, what waited is run."""
         actions: list[Action] = []
         if self._had_worker:
-            payload = {"generation": self.generation, "reason": _GONE, "stack": "", "memory_bytes": None}
-            actions.append(
-                Record(Kind.WORKER_DIED, None, None, {**payload, "peak_memory_bytes": None, "exit_code": None})
-            )
+            actions.append(self._record_death(_GONE, events.WorkerDied(_GONE, 0.0)))
         actions += self._lose_running(_GONE)
         for token in list(self._prompts):
             actions += self.handle_input_withdrawn(events.InputWithdrawn(token))
@@ -571,6 +556,17 @@ class KernelState:
         if execution.is_running or execution.call is None or execution.call.startswith(COMM_CALL):
             return [finished]
         return [finished, DropCall(execution.call)]
+
+    def _record_death(self, reason: str, died: events.WorkerDied) -> Record:
+        payload = {
+            "generation": self.generation,
+            "reason": reason,
+            "stack": died.stack,
+            "memory_bytes": died.memory_bytes,
+            "peak_memory_bytes": died.peak_memory_bytes,
+            "exit_code": died.exit_code,
+        }
+        return Record(Kind.WORKER_DIED, None, None, payload)
 
     def _abort_session(self, failed: Execution) -> list[Action]:
         behind = [n for n in self._queue if self._unfinished[n].session == failed.session]

@@ -234,7 +234,7 @@ class Pump:
         while count < max_bytes:
             try:
                 data = os.read(descriptor, min(max_bytes - count, 65536))
-            except (BlockingIOError, OSError):
+            except OSError:  # there is no more, or nobody who could write
                 break
             if not data:
                 break

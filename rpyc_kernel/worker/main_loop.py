@@ -117,9 +117,11 @@ class MainLoop:
         self._messages: deque[Any] = deque()  # that came and are not taken yet
         self._waiting: deque[tuple[int, str, str | None, Form | None, int | None]] = deque()
         self._is_busy = False
+        self._is_leaving = False
         self._holds_loop = False
         self._failures = 0
         self._forking_task: asyncio.Task[Any] | None = None
+        self._forks_in_loop = False
         self.received = 0
         self.last_count = 0
         self._unfinished: set[int] = set()
@@ -187,8 +189,6 @@ class MainLoop:
         if not isinstance(error, SystemExit):  # what a background task meant to end was itself
             with contextlib.suppress(Exception):  # the stream may be the user's
                 sys.stderr.write(describe_error(without_loop(error))["traceback"])
-
-    _is_leaving = False
 
     def leave(self) -> None:
         """End the loop, from any thread; finalizers and ``atexit`` functions run."""
@@ -331,8 +331,6 @@ class MainLoop:
         is_main = threading.get_ident() == threading.main_thread().ident
         self._forking_task = asyncio.current_task(self.loop) if is_main else None
         self._forks_in_loop = is_main and self.loop.is_running()
-
-    _forks_in_loop = False
 
     def become_child(self) -> None:
         """In a forked child: listen to no hub, and end with what was forked in."""

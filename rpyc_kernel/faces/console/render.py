@@ -195,7 +195,7 @@ class Renderer:
         elif event.execution not in self._own:
             self._queued[event.execution] = event
             if event.session == self._session:
-                # Typed into another terminal that shares the session, or here in an earlier sitting.
+                # Typed into another terminal that shares the session, or here before the user came back.
                 name = tame_line(event.name)
                 self._labels[event.execution] = name if event.seq <= self.past else f"{name} elsewhere"
 

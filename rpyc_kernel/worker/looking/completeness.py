@@ -26,11 +26,9 @@ def judge(code: str) -> CodeState:
             compiled = codeop.compile_command(code, "<input>", "exec") if code.strip() else True
         except _NO_CODE:
             # codeop knows neither top-level await nor several statements at once well
-            try:
-                compile(code, "<input>", "exec", _AWAIT_FLAG, dont_inherit=True)
-                compiled = True
-            except _NO_CODE:
+            if not _compiles(code):
                 return CodeState(Completeness.INVALID)
+            compiled = True
     lines = code.split("\n")
     last = lines[-1]
     if compiled is not None and (len(lines) == 1 or not last.strip() or not last[:1].isspace()):

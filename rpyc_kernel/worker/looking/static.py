@@ -1,8 +1,8 @@
 """What the source alone promises, read by jedi, on a thread of its own and within a time budget.
 
-jedi is Python and holds the interpreter lock like user code does; what it has not found in time is left out, and there
-for whoever asks the same again. It is imported when first asked, which takes a fifth of a
-second. It gets modules, functions and plain classes of the namespace; of anything else it could run code.
+jedi is Python and holds the interpreter lock like user code does. What it has not found in time is left out, and is
+there for whoever asks the same again. It is imported when it is first asked, which takes a fifth of a second. It gets
+modules, functions and plain classes of the namespace; of anything else it could run code.
 """
 
 from __future__ import annotations

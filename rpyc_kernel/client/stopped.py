@@ -49,7 +49,8 @@ def _read(path: Path, limit: int) -> list[Past]:
         journal.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
         rows = journal.execute(
             "SELECT seq, execution, time, payload FROM events WHERE kind = ? AND "
-            "json_extract(payload, '$.call') IS NULL ORDER BY seq DESC LIMIT ?",
+            "json_extract(payload, '$.call') IS NULL AND json_extract(payload, '$.is_input') IS NOT 0 "
+            "ORDER BY seq DESC LIMIT ?",
             (Kind.QUEUED, limit),
         ).fetchall()
     loaded = [(seq, execution, when, json.loads(payload)) for seq, execution, when, payload in reversed(rows)]

@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 
 from rpyc_kernel.client.archive import Archive, forget, has_archive, stopped_kernels
+from rpyc_kernel.client.stopped import recall_stopped
 from rpyc_kernel.core.actions import Record
 from rpyc_kernel.core.contract import JOURNAL_VERSION, Kind
 from rpyc_kernel.errors import BadName, KernelExists, NoSuchKernel, RequestError
@@ -55,7 +56,8 @@ def test_its_history_tells_of_inputs_and_of_nothing_else_that_ran(home, other):
     journal.append([Record(Kind.QUEUED, 3, "a", {**QUEUED, **other, "code": "z = 3"})])
     live = [past[4] for past in journal.history("", 10)]
     journal.close()
-    assert [past.code for past in Archive("demo").history()] == live == ["x = 1", "y = 2"]
+    recalled = [past.code for past in recall_stopped((), limit=2)]
+    assert [past.code for past in Archive("demo").history()] == live == recalled == ["x = 1", "y = 2"]
 
 
 def test_what_a_killed_hub_wrote_last_is_read_as_well(folders):

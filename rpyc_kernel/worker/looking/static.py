@@ -75,12 +75,17 @@ class StaticReader:
         with self._lock:
             if self._newest == question:
                 return self._newest
+            if self._thread is None:
+                thread = make_thread(self._work, "looking-static")
+                try:
+                    thread.start()
+                except RuntimeError:  # user code has used up the threads; there may be some for the next question
+                    question.answer.cancel()
+                    return question
+                self._thread = thread
             if self._newest is not None:
                 self._newest.answer.cancel()
             self._newest = question
-            if self._thread is None:
-                self._thread = make_thread(self._work, "looking-static")
-                self._thread.start()
         self._waiting.put(question)
         return question
 

@@ -46,6 +46,18 @@ def test_what_is_not_found_in_time_is_there_for_who_asks_again(impatient):
     wait_until(lambda: read.count == 2, DEADLINE_S)
 
 
+def test_what_cannot_be_read_while_there_are_no_threads_left_is_read_when_there_are_some(impatient, monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    read = SlowRead()
+    read.may_go_on.set()
+    with monkeypatch.context() as context:
+        context.setattr(threading.Thread, "start", refuse)
+        assert impatient.read("x", 1, read) is None
+    wait_until(lambda: impatient.read("x", 1, read) == "found", DEADLINE_S)
+
+
 def test_nobody_waits_behind_a_slow_question_and_only_the_newest_is_read(impatient):
     slow, passed_over, newest = SlowRead(), SlowRead(), SlowRead()
     assert impatient.read("x", 1, slow) is None

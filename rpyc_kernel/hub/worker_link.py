@@ -48,13 +48,14 @@ class WorkerLink:
             self.run_socket = opened.enter_context(_connect(path, "run", timeout_s))
             self._control = opened.enter_context(_connect(path, "control", timeout_s))
             self._reader = frames.FrameReader(self._control)
+            opened.callback(self._close_received)
             try:
                 self.greeting: dict[str, Any] = self._reader.receive()
             except EOFError as error:
                 if isinstance(error.__cause__, TimeoutError):
                     raise error.__cause__ from None
                 raise OSError(f"the worker did not greet: {error}") from error
-            _check_version(self.greeting, self._reader.descriptors)
+            _check_version(self.greeting, len(self._reader.descriptors))
             for sock in (self.run_socket, self._control):
                 sock.settimeout(None)
             opened.pop_all()
@@ -118,6 +119,10 @@ class WorkerLink:
         self._control.close()
         self.run_socket.close()
 
+    def _close_received(self) -> None:
+        for descriptor in self._reader.descriptors:
+            os.close(descriptor)
+
     def _send(self, data: bytes, descriptors: tuple[int, ...] = ()) -> None:
         """Leave a message to the sender: a worker that does not read must not stop the hub with it."""
         with self._closing:
@@ -165,17 +170,15 @@ class WorkerLink:
                 future.set_exception(KernelDied("the worker ended before it answered"))
 
 
-def _check_version(greeting: dict[str, Any], descriptors: list[int]) -> None:
+def _check_version(greeting: dict[str, Any], descriptors: int) -> None:
     """Refuse a worker that speaks otherwise; nothing of what it says is guessed at."""
     version = greeting.get("version", 0)
     if version == WORKER_VERSION:
-        if len(descriptors) != _DESCRIPTORS:
+        if descriptors != _DESCRIPTORS:
             raise OSError("the worker's descriptors did not arrive; this process has too many open")
         if greeting["release"] != RELEASE:
             _log.warning("the worker is of release %s, this hub of %s", greeting["release"], RELEASE)
         return
-    for descriptor in descriptors:
-        os.close(descriptor)
     raise VersionMismatch(
         f"the worker (process {greeting.get('pid', 'unknown')}) is of release {greeting.get('release', 'unknown')} and "
         f"speaks version {version} of the workers' protocol; this is release {RELEASE}, which speaks version "

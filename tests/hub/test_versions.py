@@ -115,6 +115,11 @@ def test_a_worker_of_another_release_that_speaks_alike_is_taken_and_it_is_noted(
     assert "release 9.9" in caplog.text
 
 
+def test_a_worker_whose_descriptors_did_not_all_come_is_refused_and_those_that_did_are_closed(greet):
+    with pytest.raises(OSError, match="descriptors did not arrive"):
+        WorkerLink(greet({"pid": 4711, "release": RELEASE, "version": WORKER_VERSION}, descriptors=3), PATIENCE_S)
+
+
 def test_a_worker_that_does_not_greet_is_busy_and_not_gone(tmp_path):
     with listen(tmp_path / "worker.sock", 8), pytest.raises(TimeoutError):
         WorkerLink(tmp_path / "worker.sock", 0.05)

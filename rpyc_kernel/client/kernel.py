@@ -34,6 +34,7 @@ from rpyc_kernel.client.looking import Looking
 from rpyc_kernel.client.namespace import Namespace
 from rpyc_kernel.core.contract import Event, Force, Kind, Lane, Role, Space, State, freeze
 from rpyc_kernel.core.form import Form
+from rpyc_kernel.core.texts import require_encodable
 from rpyc_kernel.errors import (
     BadCode,
     CallTimeout,
@@ -251,7 +252,7 @@ class KernelClient(Looking):
             TimeoutError: it goes on; use `submit` to keep hold of it, or `interrupt`.
             KernelDied: the worker died.
         """
-        _require_encodable(code)
+        _require_code(code)
         execution = Execution(self, 0)
         running = self._commands.start("run", code, stop_on_error, FOLLOW_S)
         follow_to_end(self._commands, execution, running, self._feed.pass_over)
@@ -274,7 +275,7 @@ class KernelClient(Looking):
 
         Raises as `submit` does.
         """
-        _require_encodable(code)
+        _require_code(code)
         return int(self._commands.call("execute", code, stop_on_error, read=answers.read_number))
 
     def hand_in(
@@ -297,7 +298,7 @@ class KernelClient(Looking):
             file: as `submit`.
             is_input: whether a person would call it an input, which is counted.
         """
-        _require_encodable(code)
+        _require_code(code)
         told = () if file is None else freeze(Form(file).as_dict())
         return self._commands.start("execute", code, stop_on_error, lane, call, told, is_input)
 
@@ -356,7 +357,7 @@ class KernelClient(Looking):
     def _submit(
         self, code: str, stop_on_error: bool, lane: str, call: str | None, form: Form | None = None
     ) -> Execution:
-        _require_encodable(code)
+        _require_code(code)
         if self.is_closed:  # or the feed would look for another hub at this address, to whom nothing is submitted
             raise ConnectionLost(f"the connection to {self._address.shown} is gone; connect again")
         arguments = (code, stop_on_error, lane, call, () if form is None else freeze(form.as_dict()))
@@ -687,12 +688,7 @@ class KernelClient(Looking):
         return self._commands.call(method, read=read, timeout_s=limit_s)
 
 
-def _require_encodable(code: str) -> None:
+def _require_code(code: str) -> None:
     if not isinstance(code, str):
         raise RequestError(f"code must be str, not {type(code).__name__}")
-    try:
-        code.encode()
-    except UnicodeEncodeError as error:
-        raise BadCode(
-            f"the code has a lone surrogate at character {error.start}, which no encoding can carry; remove it"
-        ) from None
+    require_encodable(code, "the code", BadCode)

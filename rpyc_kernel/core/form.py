@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rpyc_kernel.core.contract import MAX_CODE_CHARS, Space
+from rpyc_kernel.core.texts import require_encodable
 from rpyc_kernel.errors import RequestError
 
 _MAX_FIRST_LINE = 10_000_000
@@ -95,7 +96,4 @@ def _require_text(value: object, what: str) -> None:
         raise RequestError(f"{what} must be str, not {type(value).__name__}")
     if len(value) > MAX_CODE_CHARS or "\0" in value:
         raise RequestError(f"{what} is too long, or has a null character")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise RequestError(f"{what} has a lone surrogate at character {error.start}; remove it") from None
+    require_encodable(value, what)

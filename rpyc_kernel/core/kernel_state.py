@@ -39,6 +39,7 @@ from rpyc_kernel.core.actions import (
 from rpyc_kernel.core.contract import COMM_CALL, MAX_CODE_CHARS, Force, Kind, Lane, Outcome, Role, State
 from rpyc_kernel.core.form import Form, form_of, was_input
 from rpyc_kernel.core.sessions import Sessions
+from rpyc_kernel.core.texts import require_encodable
 from rpyc_kernel.errors import (
     BadCode,
     NoSuchExecution,
@@ -613,9 +614,4 @@ def require_code(code: str) -> None:
             f"the code is {len(code):,} characters long and the limit is {MAX_CODE_CHARS:,}; "
             "put it in a file the kernel can import, or push the data separately"
         )
-    try:
-        code.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise BadCode(
-            f"the code has a lone surrogate at character {error.start}, which no encoding can carry; remove it"
-        ) from None
+    require_encodable(code, "the code", BadCode)

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_
 from rpyc_kernel.core.contract import MAX_CODE_CHARS
 from rpyc_kernel.core.form import Form
 from rpyc_kernel.core.kernel_state import require_code
+from rpyc_kernel.core.texts import require_encodable
 from rpyc_kernel.errors import RequestError
 
 _PREFIX: Final = "exposed_"
@@ -63,12 +64,7 @@ def _check_str(value: Any, what: str, limit: int = _MAX_TEXT_CHARS) -> None:
     _require(value, str, what)
     if len(value) > limit:
         raise RequestError(f"the {what} is {len(value):,} characters long and the limit is {limit:,}")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise RequestError(
-            f"the {what} has a lone surrogate at character {error.start}, which no encoding can carry; remove it"
-        ) from None
+    require_encodable(value, f"the {what}")
 
 
 def _check_strs(value: Any, what: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import functools
 import importlib.util
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +16,7 @@ from rpyc_kernel.core.contract import COMM_CALL, MESSAGE_OF, Kind
 from rpyc_kernel.system.originals import json
 from rpyc_kernel.worker import imports
 from rpyc_kernel.worker.capture import current_execution, printing_execution
-from rpyc_kernel.worker.engines import Emit
+from rpyc_kernel.worker.engines import Emit, find_shell
 from rpyc_kernel.worker.engines.bundles import as_json
 from rpyc_kernel.worker.interrupts import runs_user_code
 
@@ -56,7 +55,7 @@ class Comms:
             @property
             def kernel(self) -> Messages | None:
                 """What widgets that capture output look for, where errors inside of them can be shown."""
-                return _MESSAGES if _has_shell() else None
+                return None if find_shell() is None else _MESSAGES
 
         KernelComm.publish_msg = publish_msg  # type: ignore[assignment,method-assign]
         self._manager = manager = comm.get_comm_manager()
@@ -122,8 +121,3 @@ class Messages:
 
 
 _MESSAGES = Messages()
-
-
-def _has_shell() -> bool:
-    ipython = sys.modules.get("IPython")
-    return ipython is not None and ipython.get_ipython() is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -47,3 +48,9 @@ class Engine(Protocol):
 
     def is_complete(self, code: str) -> CodeState:
         """Say whether code could run as it is; on other threads, while other code runs."""
+
+
+def find_shell() -> Any:
+    """The shell of the engine that has one, IPython's; None if there is none (yet)."""
+    package = sys.modules.get("IPython")
+    return None if package is None else package.get_ipython()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import sys
-from typing import Any
 
 from rpyc_kernel.core.looking import Completion
+from rpyc_kernel.worker.engines import find_shell
 from rpyc_kernel.worker.looking.files import list_files
 
 ENGINE = "ipython"
@@ -22,12 +21,6 @@ def complete(line: str) -> tuple[str, list[Completion]] | None:
     if found is None or not found[1].startswith("%"):
         return None
     return found[1], [Completion(name, "magic") for name in _list_magics(is_cell=found[1].startswith("%%"))]
-
-
-def find_shell() -> Any:
-    """The engine's shell, None if there is none (yet)."""
-    package = sys.modules.get("IPython")
-    return None if package is None else package.get_ipython()
 
 
 def _list_magics(*, is_cell: bool) -> list[str]:

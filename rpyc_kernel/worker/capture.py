@@ -12,13 +12,13 @@ import codecs
 import contextlib
 import io
 import os
-import threading
-import time
+import threading as shared  # with user code
 from collections.abc import Iterable
 from concurrent.futures.thread import _WorkItem
 from contextvars import ContextVar
 from typing import Any
 
+from rpyc_kernel.system.originals import threading, time
 from rpyc_kernel.system.ring import RingWriter
 from rpyc_kernel.worker.interrupts import Interrupts
 from rpyc_kernel.worker.order import NO_ORDER, Order
@@ -243,8 +243,8 @@ def follow_threads() -> None:
 
     All that is patched of the standard library for this is patched here.
     """
-    start = threading.Thread.start
-    bootstrap = threading.Thread._bootstrap_inner  # type: ignore[attr-defined]
+    start = shared.Thread.start
+    bootstrap = shared.Thread._bootstrap_inner  # type: ignore[attr-defined]
 
     def start_attributed(self: Any) -> None:
         self._rpyc_kernel_execution = current_execution.get()
@@ -271,5 +271,5 @@ def follow_threads() -> None:
 
     _WorkItem.__init__ = prepare_attributed  # type: ignore[method-assign]
     _WorkItem.run = work_attributed  # type: ignore[method-assign]
-    threading.Thread.start = start_attributed  # type: ignore[method-assign]
-    threading.Thread._bootstrap_inner = run_attributed  # type: ignore[attr-defined]
+    shared.Thread.start = start_attributed  # type: ignore[method-assign]
+    shared.Thread._bootstrap_inner = run_attributed  # type: ignore[attr-defined]

@@ -6,8 +6,9 @@ import atexit
 import contextlib
 import os
 import sys
-import threading
+import threading as shared  # with user code
 
+from rpyc_kernel.system.originals import threading
 from rpyc_kernel.system.threads import make_thread
 
 _PATIENCE_S = 0.5
@@ -22,10 +23,10 @@ def leave(patience_s: float = _PATIENCE_S) -> None:
     ended = threading.Event()
 
     def join_all() -> None:
-        for call in reversed(getattr(threading, "_threading_atexits", [])):  # how executors tell their threads to end
+        for call in reversed(getattr(shared, "_threading_atexits", [])):  # how executors tell their threads to end
             call()
-        for thread in threading.enumerate():
-            if not thread.daemon and thread is not threading.main_thread():
+        for thread in shared.enumerate():
+            if not thread.daemon and thread is not shared.main_thread():
                 thread.join()
         ended.set()
 

@@ -182,6 +182,11 @@ class Terminal:
         expression = re.compile(pattern, re.MULTILINE)
         self._wait(lambda: len(expression.findall(self.text)) >= count, f"{pattern!r} {count} times")
 
+    def wait_for_all(self, *lines: str) -> None:
+        """Wait until all there is to see above the bar is lines that match these patterns, one each, and no other."""
+        expression = re.compile("\n".join(lines))
+        self._wait(lambda: expression.fullmatch(self.text) is not None, "\n".join(["only these lines:", *lines]))
+
     def wait_for_bar(self, pattern: str) -> None:
         """Wait until what stands below the prompt has a place that matches the pattern."""
         self._wait(lambda: re.search(pattern, self.bar) is not None, f"{pattern!r} in {self.bar!r}")

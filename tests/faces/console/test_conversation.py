@@ -1,39 +1,47 @@
 """All that a console shows of a conversation, to the letter: what must not come does not, and nothing comes twice."""
 
 import queue
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
+from rpyc_kernel.client.kernel import Interruption
 from rpyc_kernel.core.contract import Event, Kind
+from rpyc_kernel.errors import NoSuchExecution
 from rpyc_kernel.faces.console import foreground
+from rpyc_kernel.faces.console.commands import HELP
 from rpyc_kernel.faces.console.console import LEFT, Console
-from tests.faces.console.events import ALICE, ME, make_event, make_status
+from rpyc_kernel.faces.console.screen import Interrupted
+from tests.faces.console.events import ALICE, ME, make_event, make_item, make_status
 from tests.faces.console.screens import QuietScreen
 from tests.support.folders import Folders
 
 TIMEOUT_S = 30
+WELCOME = "welcome"
 
 Told = tuple[str, int | None, str | None, dict[str, Any]]
+Talk = Callable[..., list[str]]
 
 
 class Kernel:
-    """Tells what a test says when this code is handed in; there, 0 stands for the number of it."""
+    """Tells what a test says when this code is handed in, or this method is called; there, 0 stands for the number."""
 
     session = ME
     name = "demo"
     last_seen = 0
 
-    def __init__(self, tells: dict[str, list[Told]]) -> None:
+    def __init__(self, tells: dict[str, list[Told]], status: dict[str, Any]) -> None:
         self._tells = tells
+        self._status = status
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._number = 3
-        self._seq = 0
+        self.last = 0
         self.acknowledged: list[int] = []
+        self.calls: list[tuple[Any, ...]] = []
 
     def status(self) -> dict[str, Any]:
-        return make_status()
+        return self._status
 
     def queue(self) -> list[dict[str, Any]]:
         return []
@@ -43,15 +51,31 @@ class Kernel:
 
     def enqueue(self, code: str) -> int:
         self._number += 1
-        number = self._number
-        self._tell(Kind.QUEUED, number, ME, {"code": code, "name": "me"})
-        for kind, execution, session, fields in self._tells[code]:
+        self._tell(Kind.QUEUED, self._number, ME, {"code": code, "name": "me"})
+        self._tell_all(code, self._number)
+        return self._number
+
+    def cancel(self, number: int) -> None:
+        if number > self._number:
+            raise NoSuchExecution(f"there is no execution {number}")
+        self._tell_all("cancel", number)
+
+    def interrupt(self, number: int, *, force: str, wait: float) -> Interruption:
+        self.calls.append(("interrupt", number, force, wait))
+        self._tell_all("interrupt", number)
+        return Interruption("unanswered", number)
+
+    def answer_input(self, text: str | None, number: int) -> None:
+        self.calls.append(("answer", text, number))
+        self._tell_all("answer", number)
+
+    def _tell_all(self, what: str, number: int) -> None:
+        for kind, execution, session, fields in self._tells[what]:
             self._tell(kind, number if execution == 0 else execution, session, fields)
-        return number
 
     def _tell(self, kind: str, execution: int | None, session: str | None, fields: dict[str, Any]) -> None:
-        self._seq += 1
-        self._events.put(make_event(kind, execution, session, self._seq, **fields))
+        self.last += 1
+        self._events.put(make_event(kind, execution, session, self.last, **fields))
 
     def events(self, since: int) -> Iterator[Event]:
         while (event := self._events.get(timeout=TIMEOUT_S)) is not None:
@@ -65,16 +89,25 @@ class Kernel:
 
 
 class Screen(QuietScreen):
-    """Types one code after another, and leaves."""
+    """Types one code after another, each when all that happened is shown, and leaves; answers every question alike."""
 
-    def __init__(self, *codes: str) -> None:
+    def __init__(self, codes: list[str], answer: type[Exception]) -> None:
         super().__init__()
-        self._codes = list(codes)
+        self._codes = codes
+        self._answer = answer
+        self.console: Console
+        self.kernel: Kernel
 
     async def read_code(self) -> str:
+        while self.console._seen < self.kernel.last:
+            await self.console.next_change()
         if not self._codes:
             raise EOFError
         return self._codes.pop(0)
+
+    async def ask(self, question: str, *, is_password: bool = False, execution: int | None = None) -> str:
+        self.shown += f"{question}\n"
+        raise self._answer
 
 
 @pytest.fixture(autouse=True)
@@ -83,14 +116,30 @@ def patience(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(foreground, "_PATIENCE_S", 3600)
 
 
-def talk(monkeypatch: pytest.MonkeyPatch, tells: dict[str, list[Told]]) -> list[str]:
-    """The lines that are shown to one who types these codes, each when the one before has ended."""
-    kernel, screen = Kernel(tells), Screen(*tells)
-    console = Console(kernel, "welcome", lambda: kernel)  # type: ignore[arg-type, return-value]
-    monkeypatch.setattr(console, "_make_screen", lambda: screen)
-    assert console.run() == LEFT
-    assert kernel.acknowledged[-1] == kernel._seq
-    return screen.shown.splitlines()
+@pytest.fixture
+def talk(monkeypatch: pytest.MonkeyPatch) -> Talk:
+    """Shows what one sees who types codes, each when the one before has ended or goes on in the background."""
+
+    def talk(
+        codes: list[str],
+        tells: dict[str, list[Told]] | None = None,
+        *,
+        status: dict[str, Any] | None = None,
+        answer: type[Exception] = EOFError,
+        calls: Sequence[tuple[Any, ...]] = (),
+    ) -> list[str]:
+        kernel, screen = Kernel(tells or {}, status or make_status()), Screen([*codes], answer)
+        console = Console(kernel, WELCOME, lambda: kernel)  # type: ignore[arg-type, return-value]
+        screen.console, screen.kernel = console, kernel
+        monkeypatch.setattr(console, "_make_screen", lambda: screen)
+        assert console.run() == LEFT
+        assert kernel.acknowledged[-1] == kernel.last
+        assert kernel.calls == [*calls]
+        first, *shown = screen.shown.splitlines()
+        assert first == WELCOME
+        return shown
+
+    return talk
 
 
 def started() -> Told:
@@ -105,37 +154,153 @@ def ended(outcome: str = "ok", execution: int = 0, session: str = ME) -> Told:
     return Kind.FINISHED, execution, session, {"outcome": outcome, "duration_s": 0.1}
 
 
-def test_of_what_one_waits_for_output_and_value_are_shown_and_no_more(monkeypatch: pytest.MonkeyPatch):
+def failed() -> Told:
+    return Kind.ERROR, 0, ME, {"ename": "E", "evalue": "odd", "traceback": "Traceback\nE: odd\n"}
+
+
+def asked() -> Told:
+    return Kind.INPUT_REQUESTED, 0, ME, {"token": 1, "prompt": "Name: ", "password": False}
+
+
+def answered(by: str | None) -> Told:
+    return Kind.INPUT_ANSWERED, 0, ME, {"token": 1, "by": by}
+
+
+def test_of_what_one_waits_for_output_and_value_are_shown_and_no_more(talk: Talk):
     value = (Kind.RESULT, 0, ME, {"data": {"text/plain": "42"}})
-    shown = talk(monkeypatch, {"work()": [started(), printed("to"), printed("gether\n"), value, ended()]})
-    assert shown == ["welcome", "together", "42"]
+    tells = {"work()": [started(), printed("to"), printed("gether\n"), value, ended()]}
+    assert talk(["work()"], tells) == ["together", "42"]
 
 
-def test_an_error_is_shown_once(monkeypatch: pytest.MonkeyPatch):
-    error = (Kind.ERROR, 0, ME, {"ename": "E", "evalue": "odd", "traceback": "Traceback\nE: odd\n"})
-    shown = talk(monkeypatch, {"fail()": [started(), error, ended("error")], "1": [started(), ended()]})
-    assert shown == ["welcome", "Traceback", "E: odd"]
+def test_an_error_is_shown_once(talk: Talk):
+    tells = {"fail()": [started(), failed(), ended("error")], "1": [started(), ended()]}
+    assert talk(["fail()", "1"], tells) == ["Traceback", "E: odd"]
 
 
-def test_others_are_told_apart_and_their_ends_are_not_told(monkeypatch: pytest.MonkeyPatch):
+def test_others_are_told_apart_and_their_ends_are_not_told(talk: Talk):
     others = [
         (Kind.QUEUED, 90, ALICE, {"code": "look()", "name": "alice"}),
         (Kind.STARTED, 90, ALICE, {"generation": 1, "count": 7}),
         printed("seen\n", 90, ALICE),
-        ended("ok", 90, ALICE),
+        (Kind.ERROR, 90, ALICE, {"ename": "E", "evalue": "odd", "traceback": "E: odd\n"}),
+        ended("error", 90, ALICE),
+        printed("late\n", None, None),
     ]
-    shown = talk(monkeypatch, {"work()": [started(), *others, printed("mine\n"), ended()]})
-    assert shown == ["welcome", "[alice] In [7]: look()", "[alice] seen", "mine"]
+    shown = talk(["work()"], {"work()": [started(), *others, printed("mine\n"), ended()]})
+    assert shown == ["[alice] In [7]: look()", "[alice] seen", "[alice] E: odd", "[background] late", "mine"]
 
 
-def test_what_others_run_and_are_asked_is_not_the_users(monkeypatch: pytest.MonkeyPatch):
-    """The screen here cannot ask; nor is one who leaves told that it goes on."""
+def test_what_others_run_and_are_asked_is_not_the_users(talk: Talk):
+    """Nor is one who leaves told that it goes on."""
     queued = (Kind.QUEUED, 90, ALICE, {"code": "look()", "name": "alice"})
     question = (Kind.INPUT_REQUESTED, 90, ALICE, {"token": 1, "prompt": "who?", "password": False})
-    shown = talk(monkeypatch, {"work()": [started(), queued, question, ended()]})
-    assert shown == ["welcome", "[alice] waits for input: who? (%answer 90 answers for them)"]
+    shown = talk(["work()"], {"work()": [started(), queued, question, ended()]})
+    assert shown == ["[alice] waits for input: who? (%answer 90 answers for them)"]
 
 
-def test_an_unfinished_line_is_ended_once(monkeypatch: pytest.MonkeyPatch):
+def test_an_unfinished_line_is_ended_once(talk: Talk):
     tells = {"first()": [started(), printed("no end"), ended()], "second()": [started(), printed("next\n"), ended()]}
-    assert talk(monkeypatch, tells) == ["welcome", "no end", "next"]
+    assert talk(["first()", "second()"], tells) == ["no end", "next"]
+
+
+def test_code_that_is_indented_as_a_whole_is_run_without_that(talk: Talk):
+    assert talk(["    x = 40\n    x + 2"], {"x = 40\nx + 2": [started(), printed("42\n"), ended()]}) == ["42"]
+
+
+def test_people_come_and_go_and_scripts_do_it_silently(talk: Talk):
+    visits = [
+        (kind, None, session, {"name": name})
+        for session, name in (("rpyc-1", "script"), ("console-carol-1", "carol"))
+        for kind in (Kind.CLIENT_JOINED, Kind.CLIENT_LEFT)
+    ]
+    assert talk(["work()"], {"work()": [started(), *visits, ended()]}) == ["[carol joined]", "[carol left]"]
+
+
+# ---------------------------------------------------------------------- coming and leaving
+
+
+@pytest.mark.parametrize("word", ["exit", "quit()", "%quit"])
+def test_words_of_farewell_leave_the_console_and_are_no_code(talk: Talk, word: str):
+    assert talk([word, "never()"]) == []
+
+
+def test_who_leaves_is_told_what_goes_on(talk: Talk):
+    shown = talk(["one();", "two();"], {"one()": [started()], "two()": []})
+    assert shown == [
+        "[4] goes on in the background; %jobs lists, %wait 4 waits",
+        "[5] goes on in the background; %jobs lists, %wait 5 waits",
+        "[4] and [5] go on without you",
+    ]
+
+
+def test_who_comes_in_is_told_what_others_keep_the_kernel_busy_with(talk: Talk):
+    assert talk([], status=make_status(state="busy", running=make_item(3, ALICE, "slow()"))) == [
+        "it is busy with [3] of alice (slow()), for 0.0 s"
+    ]
+
+
+def test_who_comes_in_is_told_what_of_ones_own_goes_on(talk: Talk):
+    assert talk([], status=make_status(state="busy", running=make_item(3, ME, "slow()"))) == [
+        "[3] of yours goes on; %wait waits for it: slow()",
+        "[3] goes on without you",
+    ]
+
+
+# ---------------------------------------------------------------------- background jobs
+
+
+def test_a_job_is_marked_by_its_number_and_its_end_is_one_line(talk: Talk):
+    tells = {"work()": [started(), printed("done\n"), ended()], "fail()": [started(), failed(), ended("error")]}
+    assert talk(["work();", "fail();", "%jobs"], tells) == [
+        "[4] goes on in the background; %jobs lists, %wait 4 waits",
+        "[4] done",
+        "[4] finished: ok after 0.1 s",
+        "[5] goes on in the background; %jobs lists, %wait 5 waits",
+        "[5] Traceback",
+        "[5] E: odd",
+        "[5] finished: error after 0.1 s",
+        "nothing of yours is running or queued",
+    ]
+
+
+def test_a_queued_job_can_be_cancelled(talk: Talk):
+    tells = {"never()": [], "cancel": [(Kind.FINISHED, 0, ME, {"outcome": "cancelled", "reason": "cancelled by me"})]}
+    assert talk(["never();", "%jobs", "%cancel 4", "%jobs"], tells) == [
+        "[4] goes on in the background; %jobs lists, %wait 4 waits",
+        "[4] queued: never()",
+        "execution 4 (never()) is cancelled: cancelled by me",
+        "nothing of yours is running or queued",
+    ]
+
+
+# ---------------------------------------------------------------------- commands and questions
+
+
+def test_help_lists_every_command(talk: Talk):
+    assert talk(["%help"]) == HELP.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("%jbos", "there is no %jbos; did you mean %jobs? %help lists the commands"),
+        ("%cancel x", "'x' is not the number of an execution; %jobs lists yours, %status all"),
+        ("%cancel 77", "there is no execution 77"),
+        ("%wait", "nothing of yours is running or queued"),
+        ("%wait 77", "execution 77 has finished, or is not yours; %jobs lists yours"),
+    ],
+)
+def test_what_cannot_be_done_is_said(talk: Talk, typed: str, said: str):
+    assert talk([typed]) == [said]
+
+
+def test_the_end_of_a_file_can_be_answered(talk: Talk):
+    tells = {"ask()": [started(), asked()], "answer": [answered("me"), failed(), ended("error")]}
+    shown = talk(["ask()"], tells, answer=EOFError, calls=[("answer", None, 4)])
+    assert shown == ["Name: ", "Traceback", "E: odd"]
+
+
+def test_ctrl_c_at_a_question_interrupts_who_asks_and_answers_nothing(talk: Talk):
+    tells = {"ask()": [started(), asked()], "interrupt": [answered(None), failed(), ended("interrupted")]}
+    shown = talk(["ask()"], tells, answer=Interrupted, calls=[("interrupt", 4, "signal", 0)])
+    assert shown == ["Name: ", "Traceback", "E: odd"]

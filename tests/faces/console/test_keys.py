@@ -48,3 +48,7 @@ def test_who_types_faster_than_the_line_carries_gets_the_indent_all_the_same():
 def test_what_is_pasted_has_its_own_indent():
     code = "def f(x):\n  if x:\n    return x\n"
     assert read(f"\x1b[200~{code}\x1b[201~{ENTER}{ENTER}").startswith(code)
+
+
+def test_a_tab_at_the_beginning_of_a_line_indents():
+    assert read(f"if True:{ENTER}\tprint(1){ENTER}{ENTER}").rstrip() == "if True:\n        print(1)"

@@ -29,8 +29,8 @@ def main(arguments: list[str]) -> int:
     """Run a hub until its kernel is stopped; returns the exit status."""
     name = arguments[0] if arguments else "default"
     options: dict[str, Any] = json.loads(arguments[1]) if len(arguments) > 1 else {}
-    ready = options.get("ready")
-    if ready is not None:
+    starter = _Starter(options.get("ready"))
+    if starter.waits:
         processes.detach()
     # Everything the hub makes is this user's alone; what user code makes is as its starter wants it.
     umask = os.umask(0o077)
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     try:
         place = take_place(check_name(name), Folders.from_environment(), is_private=hub_settings.is_private)
     except KernelError as error:
-        _answer(ready, {"error": type(error).__name__, "message": str(error)})
+        starter.tell({"error": type(error).__name__, "message": str(error)})
         sys.stderr.write(f"{error}\n")
         return 2
     write_log(place.home.log_file)
@@ -50,28 +50,42 @@ def main(arguments: list[str]) -> int:
         # Imported only now: the worker's process does its own importing meanwhile.
         from rpyc_kernel.hub.running import run
 
-        run(place, hub_settings, worker_settings, spare, lambda: _answer(ready, {}))
+        run(place, hub_settings, worker_settings, spare, lambda: starter.tell({}))
     except (KernelError, OSError) as error:
-        _answer(ready, {"error": type(error).__name__, "message": str(error)})
         _log.error("%s", error)
-        if spare is not None:
+        if spare is not None and not starter.was_told:  # else it is a kernel's, and lives on without a hub
             processes.kill(spare.child.pid)
+        starter.tell({"error": type(error).__name__, "message": str(error)})
         return 2
     return 0
 
 
-def _answer(ready: int | None, answer: dict[str, str]) -> bool:
-    """Answer whoever started this hub; False when that one is gone."""
-    if ready is None:
+class _Starter:
+    """Whoever started this hub, and waits for one answer, if there is a descriptor for it."""
+
+    def __init__(self, descriptor: int | None) -> None:
+        self._descriptor = descriptor
+        self.was_told = False
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is somebody who has not been told yet."""
+        return self._descriptor is not None
+
+    def tell(self, answer: dict[str, str]) -> bool:
+        """Answer, the first time; False when whoever waits is gone."""
+        self.was_told = True
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is None:
+            return True
+        try:
+            os.write(descriptor, json.dumps(answer).encode())
+        except OSError as error:
+            _log.warning("whoever started this hub is gone: %s", error)
+            return False
+        finally:
+            os.close(descriptor)
         return True
-    try:
-        os.write(ready, json.dumps(answer).encode())
-    except OSError as error:
-        _log.warning("whoever started this hub is gone: %s", error)
-        return False
-    finally:
-        os.close(ready)
-    return True
 
 
 if __name__ == "__main__":

@@ -279,7 +279,7 @@ def _decide_report(state: KernelState, kind: str, execution: int | None, payload
     """Decide upon one report of a worker, in which user code could have written anything."""
     try:
         decide = _read_report(state, kind, execution, payload)
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         _log.error("a %r of execution %s makes no sense: %s", kind, execution, error)
         return []
     return decide()

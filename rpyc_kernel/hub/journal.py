@@ -13,7 +13,6 @@ of power can take the last moments, but never damages what was there.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sqlite3
 import threading
@@ -293,9 +292,10 @@ class Journal:
 
     def publish(self, *, even_quiet: bool = True) -> None:
         """Answer the readers for whom there is something new; `append` leaves that to the caller."""
-        with contextlib.suppress(IndexError):  # several threads may be at it
-            while self._satisfied:
-                follower = self._satisfied.pop()
+        if self._satisfied:
+            with self._lock:
+                satisfied, self._satisfied = self._satisfied, []
+            for follower in satisfied:
                 self._set(follower.future, *follower.reading)
         if not self._waiting or (self._is_quiet and not even_quiet):
             return
@@ -523,10 +523,6 @@ class Journal:
         reason = lost("the record of what it is cannot be read")
         self.append([Record(Kind.FINISHED, n, of, reason) for n, (_, of) in unfinished.items() if n not in queued])
         return self._recovery.restored(queued)
-
-    def last_of(self, kind: str) -> int | None:
-        """The number of the newest event of a kind, if it is not long ago."""
-        return self._ask_disk(lambda store: store.last_of(kind))
 
     def ring_position(self, generation: int) -> int:
         """Up to where the ring of a generation is committed."""

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 
 from rpyc_kernel.core import events
-from rpyc_kernel.core.contract import Kind, encode_events
+from rpyc_kernel.core.contract import encode_events
 from rpyc_kernel.errors import VersionMismatch, WorkerBusy
 from rpyc_kernel.hub.hub import Hub
 from rpyc_kernel.hub.journal import Journal
@@ -77,14 +77,13 @@ def run(
     while not stopping.wait(LOOK_S):
         keeper.look(listen if hub.supervisor.wait_for_worker(0) else None)
     server.stop_accepting()
-    stopped = journal.last_of(Kind.HUB_STOPPED)
+    stopped = journal.last  # that it has is recorded by now, on disk or not
     hub.close()
     folder.remove()
     if place.home is not folder:
         place.home.leave()
         place.home.unlock()
-    if stopped is not None:
-        server.let_hear(stopped)
+    server.let_hear(stopped)
     # Last, because a client that sees its connection end may start the kernel again at once.
     server.close()
 

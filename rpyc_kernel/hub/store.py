@@ -176,13 +176,6 @@ class Store:
                     found[number] = payload
         return found
 
-    def last_of(self, kind: str) -> int | None:
-        """The number of the newest event of a kind. The way back to it should be short."""
-        with self._reader_lock:
-            query = "SELECT seq FROM events WHERE kind = ? ORDER BY seq DESC LIMIT 1"
-            row = self.reader.execute(query, (kind,)).fetchone()
-        return row[0] if row else None
-
     def read_cursors(self) -> dict[str, int]:
         """How far sessions had dealt with events."""
         with self._reader_lock, _whatever_text(self.reader):

@@ -148,13 +148,14 @@ class WorkerLink:
         try:
             while True:
                 number, succeeded, answer = self._reader.receive()
+                error = None if succeeded else from_name(*answer)  # or whoever asked is answered at the end
                 future = self._pending.pop(number, None)
                 if future is None or not future.set_running_or_notify_cancel():
                     continue
-                if succeeded:
+                if error is None:
                     future.set_result(answer)
                 else:
-                    future.set_exception(from_name(*answer))
+                    future.set_exception(error)
         except (EOFError, OSError):
             pass
         except Exception:  # noqa: BLE001 - user code can write to any descriptor of its process

@@ -67,10 +67,11 @@ class Stacks:
             if self._is_closed:
                 asker.answer.set_exception(KernelDied("the worker ended before it showed its stacks"))
                 return asker.answer
-            self._askers.append(asker)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._serve, name="stacks", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._serve, name="stacks", daemon=True)
+                thread.start()  # which raises where there are no more threads
+                self._thread = thread
+            self._askers.append(asker)
         return asker.answer
 
     def read_fault(self) -> str:

@@ -250,6 +250,8 @@ SENSELESS = [
     (Kind.FINISHED, 2**64 - 1, {"outcome": "ok"}),
     (Kind.INPUT_REQUESTED, 1, {"token": ["x"], "prompt": "", "password": False}),
     (Kind.INPUT_REQUESTED, 1, {}),
+    (Kind.INPUT_REQUESTED, 1, {"token": float("inf"), "prompt": "", "password": False}),
+    (Kind.FINISHED, 1, {"outcome": "ok", "duration_s": 10**400}),
     (Kind.INPUT_ANSWERED, 1, {"token": None}),
     (UNFINISHED, None, {"unfinished": [[1]], "received": 1, "sides": []}),
     (UNFINISHED, None, {"unfinished": [], "received": "x", "sides": []}),

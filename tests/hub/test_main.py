@@ -1,0 +1,52 @@
+"""What becomes of a worker, and of who waits for an answer, when a hub fails."""
+
+import json
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from rpyc_kernel.hub import __main__ as main_module
+from rpyc_kernel.hub import running
+
+WORKER = 4711
+
+
+@pytest.fixture
+def start(folders, monkeypatch):
+    """Starts a hub here whose life is the function that is given; returns its status, what was killed and answered."""
+
+    def start(run):
+        killed = []
+        monkeypatch.setattr(main_module, "processes", SimpleNamespace(detach=lambda: None, kill=killed.append))
+        monkeypatch.setattr(main_module, "WorkerProcess", lambda *_: SimpleNamespace(child=SimpleNamespace(pid=WORKER)))
+        monkeypatch.setattr(main_module, "write_log", lambda path: None)
+        monkeypatch.setattr(main_module.failing, "watch_threads", lambda: None)
+        monkeypatch.setattr(running, "run", run)
+        umask = os.umask(0)
+        read_end, write_end = os.pipe()
+        try:
+            status = main_module.main(["demo", json.dumps({"hub": {"is_private": True}, "ready": write_end})])
+            return status, killed, json.loads(os.read(read_end, 65536))
+        finally:
+            os.umask(umask)
+            os.close(read_end)
+
+    return start
+
+
+def test_of_a_hub_that_cannot_start_no_worker_is_left_and_the_starter_hears_why(start):
+    def fail(place, *_):
+        place.folder.unlock()
+        raise OSError("no room")
+
+    assert start(fail) == (2, [WORKER], {"error": "OSError", "message": "no room"})
+
+
+def test_the_worker_of_a_hub_that_fails_later_lives_on_for_the_next(start):
+    def fail(place, hub_settings, worker_settings, spare, ready):
+        place.folder.unlock()
+        ready()
+        raise OSError("no room")
+
+    assert start(fail) == (2, [], {})

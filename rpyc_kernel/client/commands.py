@@ -77,13 +77,15 @@ class Commands:
         limit_s = self._timeout_s if timeout_s is None else timeout_s
         future = self.start(method, *arguments)
         try:
-            return read(future.result(limit_s))
+            failure = future.exception(limit_s)  # so that no answer that is a TimeoutError is taken for none
         except concurrent.futures.TimeoutError:
-            if future.done():  # it is the answer that is a TimeoutError
-                raise self.as_ours(future.exception()) from None
             future.cancel()
             raise CallTimeout(f"{self._shown} did not answer {method!r} within {limit_s:g} s") from None
-        except Exception as error:  # noqa: BLE001 - everything the wire can raise becomes ours
+        if failure is not None:
+            raise self.as_ours(failure) from None
+        try:
+            return read(future.result())
+        except Exception as error:  # noqa: BLE001 - everything the wire can bring becomes ours
             raise self.as_ours(error) from None
 
     def start(self, method: str, *arguments: Any) -> concurrent.futures.Future[Any]:

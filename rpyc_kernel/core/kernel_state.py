@@ -7,8 +7,7 @@ A fact of `core.events` comes in, the state changes, and the actions to perform 
 3. An error or interrupt aborts only what the same session queued behind it, and only if that execution asked for it.
 4. An interrupt acts on the execution it names, or on none.
 5. A client that leaves ends nothing.
-6. A dead worker ends everything it owed as lost, and a new generation follows, unless it keeps dying before it is
-ready.
+6. A dead worker ends all it owed as lost, and a new generation follows, unless it keeps dying before it is ready.
 
      submit ──► queued ──► running ──► finished(ok | error | interrupted)
                   │           └─ worker died ──► finished(lost)

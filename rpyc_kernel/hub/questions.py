@@ -7,10 +7,11 @@ fields mean stands in `core.looking`.
 from __future__ import annotations
 
 from concurrent.futures import Executor, Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
 from rpyc_kernel.core.contract import Role
-from rpyc_kernel.errors import NotPermitted
+from rpyc_kernel.errors import NotPermitted, WorkerBusy
 from rpyc_kernel.hub.arguments import CheckedService, Code, Place
 from rpyc_kernel.hub.hub import Hub
 
@@ -151,7 +152,10 @@ class Questions(CheckedService):
 
     def _ask_late_worker(self, method: str, arguments: tuple[Any, ...]) -> Any:
         self._hub.supervisor.wait_for_worker(_WORKER_START_S)
-        return self._hub.supervisor.request(method, *arguments).result(_WORKER_START_S)
+        try:
+            return self._hub.supervisor.request(method, *arguments).result(_WORKER_START_S)
+        except FutureTimeoutError:
+            raise WorkerBusy(f"the worker has just started, and did not answer within {_WORKER_START_S:g} s") from None
 
 
 def _place(code: Code, cursor: int | None, *, or_none: bool = False) -> int | None:

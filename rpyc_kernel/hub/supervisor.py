@@ -112,7 +112,7 @@ class Supervisor:
             ring_position: where to read on in the ring of a generation.
 
         Raises:
-            WorkerBusy: it lives and does not answer; a second one beside it would be another kernel.
+            WorkerBusy: it lives, and does not answer or cannot be heard; a second one would be another kernel.
             VersionMismatch: it is of another release.
         """
         if self._spare is not None or not self._folder.worker_socket.exists():
@@ -128,7 +128,11 @@ class Supervisor:
         generation = int(greeting["generation"])
         self._generation = generation
         self._pid = int(greeting["pid"])
-        self._take_files(link, ring_position(generation))
+        try:
+            self._take_files(link, ring_position(generation))
+        except (OSError, ValueError) as error:
+            link.abandon()
+            raise WorkerBusy(f"the worker of the hub before lives, but its ring cannot be read: {error}") from None
         self._link = link
         self._is_up.set()
         return _started(greeting, adopted=True)

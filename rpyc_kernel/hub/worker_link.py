@@ -119,6 +119,11 @@ class WorkerLink:
         self._control.close()
         self.run_socket.close()
 
+    def abandon(self) -> None:
+        """Close all, with the descriptors that came with the greeting."""
+        self.close()
+        self._close_received()
+
     def _close_received(self) -> None:
         for descriptor in self._reader.descriptors:
             os.close(descriptor)

@@ -109,10 +109,13 @@ class _Mapping:
             self.memory = mmap.mmap(fd, 0)
         finally:
             os.close(fd)
-        self.words = memoryview(self.memory)[:HEADER_BYTES].cast("Q")
-        if self.words[WORD_MAGIC] != MAGIC:
-            raise ValueError(f"{file} is not an output ring")
-        self.capacity = self.words[WORD_CAPACITY]
+        words = memoryview(self.memory)[:HEADER_BYTES]
+        if len(words) == HEADER_BYTES:
+            self.words = words.cast("Q")
+            self.capacity = self.words[WORD_CAPACITY]
+            if self.words[WORD_MAGIC] == MAGIC and len(self.memory) == HEADER_BYTES + self.capacity:
+                return
+        raise ValueError("it is not an output ring, or is cut short")
 
     def close(self) -> None:
         self.words.release()

@@ -4,9 +4,9 @@
       │ magic, version, channel, nonce (40) ──►│
       │◄── magic, version, status, nonce,      │
       │    proof of the key (72)               │     the hub proves itself first: the client tells a stranger nothing
-      │ proof of the key, length,              │
-      │    session and name as JSON  ─────────►│
-      │◄── status, length, session as JSON ────│
+      │ proof of the key, length, session,     │
+      │    name and role as JSON ─────────────►│
+      │◄── status, length, the same as JSON ───│
       ╪═══════════ the channel's own protocol ═╪
 
 A proof is HMAC-SHA256 over the role, everything said in clear and both nonces, so that no answer fits another

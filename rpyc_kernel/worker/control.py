@@ -1,8 +1,9 @@
 """The thread that always answers: it lets a hub in, and does what must work while user code runs.
 
 What looks at the namespace may take a while, and is answered at a desk of its own.
-The worker listens on a socket in the kernel's private folder. A hub connects twice: its *control* connection is
-served here, its *run* connection goes to the main thread. When a hub is gone, the next one is let in the same way.
+
+The worker listens on a socket in the kernel's private folder. A hub connects twice: its *control* connection is served
+here, its *run* connection goes to the main thread. When a hub is gone, the next one is let in the same way.
 
 The folder may vanish. A hub notices and asks for a new socket; while there is no hub, the worker looks by itself.
 """

@@ -6,6 +6,7 @@ A new method is in it as soon as it is written.
 import inspect
 import math
 import tempfile
+from concurrent.futures import Future
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import get_type_hints
@@ -16,7 +17,8 @@ from hypothesis import strategies as st
 
 from rpyc_kernel.core.contract import MAX_CODE_CHARS, Force, Lane, Role, Scope
 from rpyc_kernel.core.form import Form
-from rpyc_kernel.errors import KernelError, NotPermitted, RequestError
+from rpyc_kernel.errors import KernelError, NotPermitted, RequestError, WorkerBusy
+from rpyc_kernel.hub import questions
 from rpyc_kernel.hub.arguments import Call, CheckedService, Code, FormPairs, Place
 from rpyc_kernel.hub.service import HubService
 from tests.hub.kernels import FakeKernel
@@ -306,3 +308,11 @@ def test_a_staged_call_that_is_never_made_is_dropped_by_the_worker(kernel):
     client.exposed_cancel(message)
     dropped = [request for request in kernel.worker.asked if request[0] == "drop_call"]
     assert dropped == [("drop_call", "call-7")]
+
+
+def test_a_worker_that_has_started_and_does_not_answer_is_busy(kernel, monkeypatch):
+    monkeypatch.setattr(questions, "_WORKER_START_S", 0.01)
+    monkeypatch.setattr(kernel.worker, "wait_for_worker", lambda timeout_s: False)
+    monkeypatch.setattr(kernel.worker, "request", lambda *request: Future())
+    with pytest.raises(WorkerBusy, match=r"did not answer within 0\.01 s"):
+        kernel.connect().exposed_cwd().result(0)

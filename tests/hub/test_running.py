@@ -44,6 +44,8 @@ def test_a_kernel_whose_journal_cannot_be_read_stops_and_leaves_what_it_should(f
     running.run(place, HubSettings(host="", engine="plain"), WorkerSettings(), None, stop)
     place.folder.unlock()
     home = Home(folders.state / "demo")
-    assert not (home.has_hub or home.connection_file.exists() or (folders.runtime / "demo").exists())
+    assert not home.has_hub
+    assert not home.connection_file.exists()
+    assert not (folders.runtime / "demo").exists()
     with closing(sqlite3.connect(home.journal)) as journal:
         assert journal.execute("SELECT kind FROM events ORDER BY seq DESC LIMIT 1").fetchone() == (Kind.HUB_STOPPED,)

@@ -11,11 +11,13 @@ import pytest
 
 from rpyc_kernel.core.actions import Record
 from rpyc_kernel.core.contract import JOURNAL_VERSION, RELEASE, WORKER_VERSION, Kind
-from rpyc_kernel.errors import RequestError, VersionMismatch
+from rpyc_kernel.errors import KernelDied, RequestError, VersionMismatch, WorkerBusy
 from rpyc_kernel.hub.journal import Journal
+from rpyc_kernel.hub.supervisor import Supervisor
 from rpyc_kernel.hub.worker_link import WorkerLink
+from rpyc_kernel.settings import HubSettings, WorkerSettings
 from rpyc_kernel.system import frames
-from rpyc_kernel.system.runtime_folder import listen
+from rpyc_kernel.system.runtime_folder import RuntimeFolder, listen
 
 PATIENCE_S = 50.0
 
@@ -63,7 +65,7 @@ def test_a_journal_of_a_later_release_is_refused_and_left_as_it_is(path):
     assert version_of(path) == JOURNAL_VERSION + 1
 
 
-def answer(listener, greeting, descriptors):
+def answer(listener, greeting, descriptors, answers):
     with listener.accept()[0] as run, listener.accept()[0] as control:
         frames.FrameReader(control).receive()
         nothing = [os.open(os.devnull, os.O_RDONLY) for _ in range(descriptors)]
@@ -73,22 +75,25 @@ def answer(listener, greeting, descriptors):
             for descriptor in nothing:
                 os.close(descriptor)
         run.recv(1024)
+        for message in answers:
+            control.recv(1024)
+            frames.send(control, message)
         while control.recv(1024):
             pass
 
 
 @pytest.fixture
 def greet(tmp_path):
-    """A worker that greets once, as it is told to; where it listens is returned."""
+    """A worker that greets once, as it is told to, and answers what it is asked; where it listens is returned."""
     threads = []
 
-    def greet(greeting, descriptors=4):
+    def greet(greeting, descriptors=4, answers=()):
         listener = listen(tmp_path / "worker.sock", 8)
 
         def serve():
             # A hub that refuses leaves at once, and resets what it has not read.
             with contextlib.suppress(OSError, EOFError), listener:
-                answer(listener, greeting, descriptors)
+                answer(listener, greeting, descriptors, answers)
 
         threads.append(threading.Thread(target=serve))
         threads[-1].start()
@@ -118,6 +123,24 @@ def test_a_worker_of_another_release_that_speaks_alike_is_taken_and_it_is_noted(
 def test_a_worker_whose_descriptors_did_not_all_come_is_refused_and_those_that_did_are_closed(greet):
     with pytest.raises(OSError, match="descriptors did not arrive"):
         WorkerLink(greet({"pid": 4711, "release": RELEASE, "version": WORKER_VERSION}, descriptors=3), PATIENCE_S)
+
+
+def test_a_worker_whose_ring_cannot_be_read_is_told_of_and_nothing_of_it_is_kept(greet):
+    told = {"pid": 4711, "release": RELEASE, "version": WORKER_VERSION, "generation": 1}
+    folder = RuntimeFolder(greet(told).parent)
+    nothing = dict.fromkeys(("spawned", "started", "died", "deliver", "running", "tick"))
+    supervisor = Supervisor(folder, HubSettings(), WorkerSettings(), **nothing)
+    with pytest.raises(WorkerBusy, match="lives, but its ring cannot be read"):
+        supervisor.adopt(lambda generation: 0)
+
+
+def test_who_asks_a_worker_that_answers_no_sense_is_told_that_there_is_no_answer(greet, caplog):
+    told = {"pid": 4711, "release": RELEASE, "version": WORKER_VERSION}
+    link = WorkerLink(greet(told, answers=[[1, False, 5]]), PATIENCE_S)
+    with pytest.raises(KernelDied):
+        link.request("cwd").result(PATIENCE_S)
+    link.abandon()
+    assert "answers make no sense" in caplog.text
 
 
 def test_a_worker_that_does_not_greet_is_busy_and_not_gone(tmp_path):

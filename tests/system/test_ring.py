@@ -165,6 +165,14 @@ def test_an_empty_ring_has_nothing(tmp_path):
         assert reader.read(PAGE) == []
 
 
+@pytest.mark.parametrize("size", [100, ring.HEADER_BYTES, ring.HEADER_BYTES + 100])
+def test_a_ring_that_was_cut_is_refused(tmp_path, size):
+    ring.create(tmp_path / "ring", PAGE)
+    os.truncate(tmp_path / "ring", size)
+    with pytest.raises(ValueError, match="is cut short"):
+        ring.RingReader(tmp_path / "ring", 0)
+
+
 def test_a_file_that_is_no_ring_is_refused(tmp_path):
     (tmp_path / "ring").write_bytes(bytes(2 * PAGE))
     with pytest.raises(ValueError, match="is not an output ring"):

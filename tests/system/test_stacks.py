@@ -80,6 +80,18 @@ def test_each_waits_its_own_time_for_a_process_that_the_system_stopped(standing)
     assert [answer.result(PATIENCE_S).count("in stand_here") for answer in patient] == [1] * 4
 
 
+def test_where_there_is_no_thread_left_who_asks_later_is_answered(standing, monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    _, asked, _ = standing
+    with monkeypatch.context() as context:
+        context.setattr(stacks.threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="new thread"):
+            asked.ask(PATIENCE_S)
+    assert "in stand_here" in asked.ask(PATIENCE_S).result(PATIENCE_S)
+
+
 def test_a_process_that_goes_on_owes_no_dump_to_those_who_gave_up(standing):
     pid, asked, _ = standing
     os.kill(pid, signal.SIGSTOP)

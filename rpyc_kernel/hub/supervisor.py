@@ -310,7 +310,8 @@ class Supervisor:
             self._told = {child: processes.program_of(child) for child in children}
             reader.words[ring.WORD_FORCE] = force == Force.EXCEPTION
             reader.words[ring.WORD_INTERRUPT] = execution
-            processes.kill(pid, processes.INTERRUPT_SIGNAL)
+            if not processes.would_end(pid, processes.INTERRUPT_SIGNAL):
+                processes.kill(pid, processes.INTERRUPT_SIGNAL)
             for child in children:
                 processes.kill(child, signal.SIGINT)
 

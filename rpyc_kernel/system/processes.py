@@ -86,6 +86,32 @@ def kill(pid: int, signal_number: int = signal.SIGKILL) -> None:
         os.kill(pid, signal_number)
 
 
+def is_pending(pid: int, number: int) -> bool:
+    """Whether a signal was sent to a process and has not reached it; False where the system does not tell."""
+    return _is_in(_read_status(pid), number, "SigPnd", "ShdPnd")
+
+
+def would_end(pid: int, number: int) -> bool:
+    """Whether a signal would end a process, as it neither handles nor ignores it; False where the system does not tell.
+
+    User code may have given up the kernel's handlers with its own: recipes reset all signals.
+    """
+    status = _read_status(pid)
+    return is_alive(pid) and "SigCgt" in status and not _is_in(status, number, "SigCgt", "SigIgn")
+
+
+def _read_status(pid: int) -> dict[str, str]:
+    try:
+        text = Path(f"/proc/{pid}/status").read_text("ascii", "replace")
+    except OSError:
+        return {}
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
+
+
+def _is_in(status: dict[str, str], number: int, *masks: str) -> bool:
+    return any(int(status.get(mask, "0"), 16) >> (number - 1) & 1 for mask in masks)
+
+
 def exit_status(code: int) -> int:
     """What the system keeps of the number that a program ends with; Python takes one that C cannot hold for -1."""
     return code & 0xFF if -(2**63) <= code < 2**63 else 0xFF

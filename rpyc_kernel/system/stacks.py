@@ -11,10 +11,10 @@ import os
 import signal
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from rpyc_kernel.errors import KernelDied, WorkerBusy
 from rpyc_kernel.system.originals import threading, time
+from rpyc_kernel.system.processes import is_pending, would_end
 
 STACK_SIGNAL: int = signal.SIGRTMIN + 5 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
 """Makes a worker's fault handler write all stacks, also while a C call holds the interpreter lock."""
@@ -24,6 +24,10 @@ _STACK_END = (b"_run_module_as_main\n", b"  ...\n")
 _FAULT = b"Fatal Python error"
 OWN_FAULT = "Fatal Python error: the kernel's own code failed"
 """What a worker writes there that ends because its own code has failed; the rest of the line says how."""
+_TAKEN_AWAY = (
+    f"no stack can be had: code has taken the signal away by which the kernel asks for it, {int(STACK_SIGNAL)}; "
+    "a restart brings it back"
+)
 _LOOK_S = 0.002
 _LOOK_SELDOM_S = 0.05
 _ASK_AGAIN_S = 1.0
@@ -114,7 +118,7 @@ class Stacks:
             text = self._read()
             if not text:
                 sharing = asking  # whoever asked before the first byte was there
-                self._ask_process()
+                self._ask_process(asking)
             elif text == before and text.endswith(_STACK_END):
                 self._finish(sharing, text)
                 sharing, began = [], time.monotonic()
@@ -124,10 +128,15 @@ class Stacks:
         for asker in asking:
             asker.answer.set_exception(KernelDied("the worker ended before it showed its stacks"))
 
-    def _ask_process(self) -> None:
+    def _ask_process(self, asking: list[_Asker]) -> None:
         now = time.monotonic()
         if self._asked_at is not None and (now - self._asked_at < _ASK_AGAIN_S or is_pending(self._pid, STACK_SIGNAL)):
             return  # a second signal would bring a second dump
+        if would_end(self._pid, STACK_SIGNAL):
+            for asker in asking:
+                self._forget(asker)
+                asker.answer.set_exception(WorkerBusy(_TAKEN_AWAY))
+            return
         self._asked_at = now
         with contextlib.suppress(OSError):  # it has just ended; `close` follows
             os.kill(self._pid, STACK_SIGNAL)
@@ -168,13 +177,3 @@ class Stacks:
             return os.pread(self._file, _MAX_BYTES, 0)
         except OSError:
             return b""
-
-
-def is_pending(pid: int, number: int) -> bool:
-    """Whether a signal was sent to a process and has not reached it; False where the system does not tell."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text("ascii", "replace").splitlines()
-    except OSError:
-        return False
-    masks = [int(line.split()[1], 16) for line in lines if line.startswith(("SigPnd:", "ShdPnd:"))]
-    return any(mask >> (number - 1) & 1 for mask in masks)

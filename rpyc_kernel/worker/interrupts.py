@@ -16,6 +16,7 @@ the number is not taken in time, the hub therefore nudges the worker by a signal
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found] # typeshed has none
 import _thread
 import asyncio
 import contextlib
@@ -54,6 +55,7 @@ _passed_over: set[str] = set()
 _kept_out: tuple[str, ...] = ()
 _EXPRESSION = "<string>"
 _REPEAT_AFTER_S = 0.002
+_handler_of, _set_handler = _signal.getsignal, _signal.signal  # user code may patch `signal`
 _start_new_thread = _thread.start_new_thread  # a debugger puts another in its place, which shows it the thread
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -104,8 +106,12 @@ class Interrupts:
         """Take over the signals, in the main thread."""
         self._words, self._loop, self._current = words, loop, current
         signal.signal(signal.SIGINT, self._handle_own)
-        signal.signal(INTERRUPT_SIGNAL, self._handle_aimed)
-        signal.signal(NUDGE_SIGNAL, lambda number, frame: None)
+        self._take_over()
+
+    def _take_over(self) -> None:
+        for number, handler in ((INTERRUPT_SIGNAL, self._handle_aimed), (NUDGE_SIGNAL, _ignore)):
+            if _handler_of(number) != handler:
+                _set_handler(number, handler)
 
     def become_child(self) -> None:
         """In a forked child: nobody aims at it, so SIGINT is what it is to any program, unless user code took it."""
@@ -120,6 +126,7 @@ class Interrupts:
     def begin(self, execution: int) -> None:
         """From now on ``execution`` is what runs on the main thread."""
         self.is_pending = self.was_cancelled = self.insists = False
+        self._take_over()  # code that resets all signals means its own
         # What was started before is in the background: the hub leaves it alone when it interrupts this execution.
         spared = children_of(os.getpid())[:MAX_SPARED] if has_children() else []
         self._words[WORD_SPARED] = len(spared)
@@ -184,7 +191,8 @@ class Interrupts:
             self._strike(frame)
 
     def _is_taken_over(self) -> bool:
-        return signal.getsignal(signal.SIGINT) not in (self._handle_own, signal.default_int_handler)
+        # The system's default is no handler: whoever wants Ctrl-C to end the program does not want the kernel ended.
+        return signal.getsignal(signal.SIGINT) not in (self._handle_own, signal.default_int_handler, signal.SIG_DFL)
 
     def _strike(self, frame: FrameType | None) -> None:
         execution = self._execution
@@ -257,4 +265,8 @@ def _is_loops(code: CodeType) -> bool:
 
 
 def _do_nothing() -> None:
+    pass
+
+
+def _ignore(_number: int, _frame: FrameType | None) -> None:
     pass

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import rpyc_kernel
-from rpyc_kernel import ExecutionInterrupted, KernelClient
+from rpyc_kernel import ExecutionInterrupted, KernelClient, WorkerBusy
 from rpyc_kernel.core.contract import Kind
 from tests.end_to_end.clients import PATIENCE_S
 from tests.support.folders import Folders, temporary_folders
@@ -224,6 +224,37 @@ def test_children_end_with_the_worker_unless_they_are_detached(folders: Folders,
         finally:
             for pid in (apart, deaf):
                 os.kill(pid, signal.SIGKILL)
+
+
+RESET = """
+import os, signal, time
+for number in signal.valid_signals() - {{signal.SIGKILL, signal.SIGSTOP}}:
+    try:
+        signal.signal(number, signal.SIG_DFL)
+    except OSError:
+        pass  # one of the C library's own
+print("begun")
+while not os.path.exists({0!r}): time.sleep(0.01)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what a signal would do is read from /proc")
+def test_code_that_resets_all_signals_costs_nobody_the_kernel(folders: Folders, tmp_path: Path):
+    with rpyc_kernel.start("demo", engine="plain", timeout=PATIENCE_S) as kernel:
+        reset = kernel.submit(RESET.format(str(tmp_path / "enough")))
+        wait_until(lambda: "begun" in reset.stdout, PATIENCE_S, "the output")
+        with pytest.raises(WorkerBusy, match="has taken the signal away"):
+            kernel.stack()
+        assert kernel.interrupt(reset.id, wait=0.1).status == "unanswered"
+        (tmp_path / "enough").touch()
+        reset.result(PATIENCE_S)
+        endless = kernel.submit("print('begun')\nwhile True: pass")
+        wait_until(lambda: "begun" in endless.stdout, PATIENCE_S, "the output")
+        assert kernel.interrupt(endless.id, wait=PATIENCE_S).status == "stopped"
+        with pytest.raises(ExecutionInterrupted):
+            endless.result(PATIENCE_S)
+        assert kernel.status()["generation"] == 1
+        kernel.shutdown(timeout=PATIENCE_S)
 
 
 def test_a_kernel_that_nohup_has_started_is_like_any_other(folders: Folders):

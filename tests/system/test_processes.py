@@ -17,9 +17,11 @@ from rpyc_kernel.system.processes import (
     foreground_of,
     has_children,
     is_alive,
+    is_pending,
     kill,
     memory_bytes,
     spawn_module,
+    would_end,
 )
 from tests.support.waiting import wait_until
 
@@ -168,6 +170,33 @@ def test_a_detached_process_is_nobodys_child():
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, check=True).stdout
     assert told == b"True\n"
+
+
+# Its signals
+
+
+BLOCK = """
+import signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+signal.signal(signal.SIGALRM, signal.SIG_IGN)
+signal.signal(signal.SIGUSR2, lambda number, frame: None)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="what a signal does is read from /proc")
+def test_it_is_known_whether_a_signal_has_arrived_and_whether_it_would_end_a_process():
+    with subprocess.Popen([sys.executable, "-c", BLOCK], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout.readline() == b"ready\n"
+        assert not is_pending(child.pid, signal.SIGUSR1)
+        os.kill(child.pid, signal.SIGUSR1)
+        assert is_pending(child.pid, signal.SIGUSR1)
+        ending = [name for name in ("SIGALRM", "SIGUSR2", "SIGVTALRM") if would_end(child.pid, getattr(signal, name))]
+        assert ending == ["SIGVTALRM"]
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert not would_end(child.pid, signal.SIGVTALRM)  # which nothing does any more
 
 
 # Its children

@@ -8,13 +8,13 @@ import sys
 import pytest
 
 from rpyc_kernel.errors import KernelDied, WorkerBusy
-from rpyc_kernel.system import stacks
 from rpyc_kernel.system.processes import kill, spawn_module
 from rpyc_kernel.system.stacks import STACK_SIGNAL, Stacks
 
 NOBODY = 2**22 + 1
 """More than Linux ever gives out."""
 PATIENCE_S = 50.0
+ON_LINUX = pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="what a signal does is read from /proc")
 
 STAND = """
 import faulthandler, os, signal, sys, threading
@@ -129,6 +129,17 @@ def test_a_dump_is_not_shared_by_those_who_came_after_it_began(tmp_path, monkeyp
     asked.close()
 
 
+@ON_LINUX
+def test_a_process_that_the_signal_would_end_is_not_asked(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        asked = Stacks(child.pid, os.open(tmp_path / "stacks", os.O_RDWR | os.O_CREAT))
+        with pytest.raises(WorkerBusy, match="has taken the signal away"):
+            asked.ask(PATIENCE_S).result(PATIENCE_S)
+        asked.close()
+        child.communicate(b"\n")
+    assert child.returncode == 0
+
+
 def test_nobody_waits_for_a_process_that_is_gone(tmp_path):
     asked = Stacks(NOBODY, os.open(tmp_path / "stacks", os.O_RDWR | os.O_CREAT))
     answer = asked.ask(PATIENCE_S)
@@ -145,22 +156,3 @@ def test_the_stack_of_a_fault_is_told_from_those_that_were_asked_for(tmp_path):
     asked = Stacks(NOBODY, os.open(file, os.O_RDWR))
     assert asked.read_fault().startswith("Fatal Python error: Segmentation fault")
     asked.close()
-
-
-BLOCK = """
-import signal, sys
-signal.pthread_sigmask(signal.SIG_BLOCK, {int(sys.argv[1])})
-print("blocked", flush=True)
-sys.stdin.read()
-"""
-
-
-@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="what is pending is read from /proc")
-def test_it_is_known_whether_a_signal_has_arrived():
-    command = [sys.executable, "-c", BLOCK, str(int(STACK_SIGNAL))]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
-        assert child.stdout.readline() == b"blocked\n"
-        assert not stacks.is_pending(child.pid, STACK_SIGNAL)
-        os.kill(child.pid, STACK_SIGNAL)
-        assert stacks.is_pending(child.pid, STACK_SIGNAL)
-        child.kill()

@@ -94,10 +94,20 @@ def test_a_handler_of_user_code_hears_of_the_hubs_interrupt(interrupts):
     assert heard == [signal.SIGINT]
 
 
-def test_an_interrupt_of_the_hub_still_raises_where_pythons_own_handler_was_put_back(interrupts):
+@pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_DFL], ids=["Python's", "the system's"])
+def test_an_interrupt_of_the_hub_still_raises_where_a_default_was_put_back(interrupts, handler):
+    """Programs with windows are told to do the latter, for Ctrl-C to end them."""
     interrupts.begin(1)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, handler)
     assert is_struck(aim(interrupts, 1))
+
+
+@pytest.mark.parametrize("number", [INTERRUPT_SIGNAL, NUDGE_SIGNAL])
+def test_a_signal_of_the_hub_that_code_has_taken_is_the_hubs_again_when_the_next_code_begins(interrupts, number):
+    handler = signal.getsignal(number)
+    signal.signal(number, signal.SIG_DFL)
+    interrupts.begin(1)
+    assert signal.getsignal(number) == handler
 
 
 def test_what_was_started_before_an_execution_is_told_apart(interrupts):

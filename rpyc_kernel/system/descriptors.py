@@ -5,8 +5,10 @@ from __future__ import annotations
 import array
 import os
 import resource
+from collections.abc import Iterable
 
 from rpyc_kernel.system.originals import socket
+from rpyc_kernel.system.sending import QUIETLY
 
 _MANY = 1_000_000
 _DESCRIPTOR_BYTES = array.array("i").itemsize
@@ -17,6 +19,15 @@ def max_descriptors() -> int:
     """The limit of this process, a million where there is none."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _MANY if soft == resource.RLIM_INFINITY else min(soft, _MANY)
+
+
+def send_with_descriptors(sock: socket.socket, data: bytes, descriptors: Iterable[int]) -> int:
+    """Send descriptors with the first of some bytes; returns how many bytes were sent.
+
+    `socket.send_fds` passes no flags on.
+    """
+    told = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
+    return sock.sendmsg([data], told, QUIETLY)
 
 
 def receive_with_descriptors(sock: socket.socket, size: int, most: int) -> tuple[bytes, list[int], bool]:

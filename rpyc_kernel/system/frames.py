@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from struct import Struct
 from typing import Any
 
-from rpyc_kernel.system.descriptors import receive_with_descriptors
+from rpyc_kernel.system.descriptors import receive_with_descriptors, send_with_descriptors
 from rpyc_kernel.system.originals import json, socket
+from rpyc_kernel.system.sending import QUIETLY
 
 _LENGTH = Struct("!I")
 _MAX_FRAME_BYTES = 256 * 1024 * 1024
@@ -41,9 +42,8 @@ def send_encoded(sock: socket.socket, data: bytes, descriptors: Iterable[int] = 
     """Send a frame as `send` does."""
     descriptors = list(descriptors)
     if descriptors:
-        sent = socket.send_fds(sock, [data], descriptors)
-        data = data[sent:]
-    sock.sendall(data)
+        data = data[send_with_descriptors(sock, data, descriptors) :]
+    sock.sendall(data, QUIETLY)
 
 
 class FrameReader:

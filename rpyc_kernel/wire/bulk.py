@@ -24,9 +24,10 @@ from typing import Any, Final
 
 from rpyc_kernel.errors import CallTimeout, ConnectionLost, RequestError
 from rpyc_kernel.system import shared_memory
-from rpyc_kernel.system.descriptors import receive_with_descriptors
+from rpyc_kernel.system.descriptors import receive_with_descriptors, send_with_descriptors
 from rpyc_kernel.system.originals import json, select, socket
-from rpyc_kernel.wire import parcels
+from rpyc_kernel.system.sending import QUIETLY
+from rpyc_kernel.wire import parcels, refusal
 from rpyc_kernel.wire.parcels import Buffer, Parcel, Tree
 from rpyc_kernel.wire.sockets import prepare_socket
 
@@ -34,6 +35,7 @@ Progress = Callable[[int, int], None]
 """Told how many bytes are through, and of how many."""
 
 _LENGTH: Final = Struct("!I")
+(_REFUSED,) = _LENGTH.unpack_from(refusal.MARK)
 _MAX_HEAD_BYTES: Final = 256 * 1024 * 1024
 _STEP_BYTES: Final = 4 * 1024 * 1024
 _SHARED_FROM_BYTES: Final = 16 * 1024 * 1024
@@ -132,15 +134,29 @@ class BulkSocket:
             ConnectionLost: the other side is gone.
             CallTimeout: it takes nothing.
         """
-        with _translated():
+        with _translated(), self._refusals_heard():
             counter = _Counter(sum(buffer.length for buffer in message.buffers), progress)
-            self._sock.sendall(_LENGTH.pack(len(message.body)) + message.body)
+            self._sock.sendall(_LENGTH.pack(len(message.body)) + message.body, QUIETLY)
             for buffer, may_be_shared in zip(message.buffers, message.may_be_shared, strict=True):
                 if may_be_shared and self._send_shared(buffer, counter):
                     continue
                 if may_be_shared:
-                    self._sock.sendall(_NOT_SHARED)
+                    self._sock.sendall(_NOT_SHARED, QUIETLY)
                 self._send_bytes(buffer, counter)
+
+    @contextlib.contextmanager
+    def _refusals_heard(self) -> Iterator[None]:
+        """Raise the other side's reason, if it has told one, where it has gone without taking what is sent."""
+        try:
+            yield
+        except ConnectionError:
+            reason = ""
+            with contextlib.suppress(OSError, ConnectionLost):  # it is gone: none of this waits
+                if self._receive_bytes(len(refusal.MARK)) == refusal.MARK:
+                    reason = refusal.read_reason(self._receive_bytes)
+            if reason:
+                raise ConnectionLost(reason) from None
+            raise
 
     def _send_shared(self, buffer: Buffer, counter: _Counter) -> bool:
         """Send a buffer as shared memory; False where there is no room for it, or no descriptor."""
@@ -149,7 +165,7 @@ class BulkSocket:
         except OSError:
             return False
         try:
-            socket.send_fds(self._sock, [_SHARED], [descriptor])
+            send_with_descriptors(self._sock, _SHARED, [descriptor])
         finally:
             os.close(descriptor)
         counter.add(buffer.length)
@@ -159,7 +175,7 @@ class BulkSocket:
         for chunk in buffer.chunks():
             for start in range(0, len(chunk), _STEP_BYTES):
                 part = chunk[start : start + _STEP_BYTES]
-                self._sock.sendall(part)
+                self._sock.sendall(part, QUIETLY)
                 counter.add(len(part))
 
     # ------------------------------------------------------------------ receiving
@@ -179,6 +195,9 @@ class BulkSocket:
         """
         with _translated():
             (length,) = _LENGTH.unpack(self._receive_bytes(_LENGTH.size))
+            if length == _REFUSED:
+                self._receive_bytes(len(refusal.MARK) - _LENGTH.size)
+                raise ConnectionLost(refusal.read_reason(self._receive_bytes))
             if length > _MAX_HEAD_BYTES:
                 raise RequestError(f"a head of {length} bytes is over the limit of {_MAX_HEAD_BYTES}")
             head = _decode(self._receive_bytes(length))

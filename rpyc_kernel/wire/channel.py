@@ -21,6 +21,7 @@ from rpyc.core.stream import SocketStream
 
 from rpyc_kernel.errors import ConnectionLost, RequestError
 from rpyc_kernel.system.originals import select, socket, threading
+from rpyc_kernel.system.sending import QUIETLY
 from rpyc_kernel.wire import refusal
 from rpyc_kernel.wire.budget import Budget
 from rpyc_kernel.wire.sockets import prepare_socket
@@ -35,7 +36,8 @@ _READ_AHEAD_BYTES: Final = 64 * 1024
 _JOINED_BYTES: Final = 64 * 1024
 _GROWTH: Final = memoryview(bytes(1024 * 1024))
 _MAX_INFLATION: Final = 1032  # what deflate makes of a byte at most
-_DONT_WAIT: Final = (getattr(socket, "MSG_DONTWAIT", 0),)  # where there is none, only threads that may wait send
+_DONT_WAIT: Final[int] = getattr(socket, "MSG_DONTWAIT", 0)  # where there is none, only threads that may wait send
+_AT_ONCE: Final = (_DONT_WAIT | QUIETLY,)
 
 
 class FrameTooLarge(RequestError, ValueError):
@@ -87,7 +89,7 @@ class Channel(rpyc_channel.Channel):
         self._budget = budget
         self.received_bytes = 0
         self._sock: socket.socket | TlsSocket = TlsSocket(sock) if isinstance(sock, ssl.SSLSocket) else sock
-        self.sends_atomically = _DONT_WAIT != (0,) and self._sock is sock
+        self.sends_atomically = bool(_DONT_WAIT) and self._sock is sock
         self._buffer = bytearray(_READ_AHEAD_BYTES)
         self._view = memoryview(self._buffer)
         self._start = self._end = 0
@@ -144,8 +146,7 @@ class Channel(rpyc_channel.Channel):
             length, is_compressed = _HEADER.unpack(header)
             if length > self.max_frame_bytes:
                 if header == refusal.MARK:
-                    count = int.from_bytes(self._read(refusal.LENGTH_BYTES), "big")
-                    raise ConnectionLost(self._read(count).decode("utf-8", "replace"))
+                    raise ConnectionLost(refusal.read_reason(self._read))
                 raise FrameTooLarge(
                     f"the peer announced a frame of {length} bytes; the limit is {self.max_frame_bytes}"
                 )
@@ -169,11 +170,11 @@ class Channel(rpyc_channel.Channel):
             ConnectionLost: The connection ended.
         """
         for part in self.pack(data):
-            self._guard(self._sending, self._sock.sendall, part)
+            self._guard(self._sending, self._sock.sendall, part, QUIETLY)
 
     def transmit(self, data: bytes | memoryview, sent: list[int]) -> None:
         """Send as many framed bytes as the socket takes at once, and append to ``sent`` how many, if any."""
-        self._guard(self._sending, sent.extend, map(self._sock.send, (data,), _DONT_WAIT))
+        self._guard(self._sending, sent.extend, map(self._sock.send, (data,), _AT_ONCE))
 
     def wait_writable(self, timeout_s: float | None = None) -> None:
         """Wait until the socket may take some bytes, or the connection ends, or the time is over."""

@@ -6,10 +6,13 @@ One thread may read while others write.
 from __future__ import annotations
 
 import contextlib
+import io
 from typing import Any, Final
 
 from rpyc_kernel.errors import ConnectionLost, RequestError
 from rpyc_kernel.system.originals import json, socket, threading
+from rpyc_kernel.system.sending import QUIETLY
+from rpyc_kernel.wire import refusal
 from rpyc_kernel.wire.sockets import prepare_socket
 
 _LENGTH: Final = b"content-length:"
@@ -41,7 +44,7 @@ class DebugChannel:
         body = json.dumps(message).encode()
         try:
             with self._send_lock:
-                self._sock.sendall(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+                self._sock.sendall(b"Content-Length: %d\r\n\r\n%b" % (len(body), body), QUIETLY)
         except OSError as error:
             raise ConnectionLost(f"the debugger is gone: {error}") from None
 
@@ -65,6 +68,9 @@ class DebugChannel:
         """Read up to the empty line; returns the length of what follows in bytes, 0 at the end of the stream."""
         length = 0
         while line := self._reading.readline(_MAX_HEADER_BYTES):
+            if line.startswith(refusal.MARK):
+                rest = io.BytesIO(line[len(refusal.MARK) :] + self._reading.read())
+                raise ConnectionLost(refusal.read_reason(rest.read))
             if line == b"\r\n":
                 if not 0 < length <= _MAX_BYTES:
                     raise ValueError("a message has no length, or is too long")

@@ -32,8 +32,8 @@ class TlsSocket:
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return 0
 
-    def sendall(self, data: bytes | bytearray | memoryview) -> None:
-        """Send everything, waiting for as long as the peer takes."""
+    def sendall(self, data: bytes | bytearray | memoryview, flags: int = 0) -> None:
+        """Send everything, waiting for as long as the peer takes, whatever the flags."""
         with memoryview(data) as view:
             sent = 0
             while sent < len(view):

@@ -25,11 +25,10 @@ from rpyc_kernel.system import ring
 from rpyc_kernel.system.originals import json, logging, socket, threading
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.system.stacks import STACK_SIGNAL
-from rpyc_kernel.wire.refusal import refuse
 from rpyc_kernel.worker import debugging, failing, forks, imports, leaving, printing
 from rpyc_kernel.worker.capture import Stream, current_execution, follow_threads
 from rpyc_kernel.worker.comms import Comms
-from rpyc_kernel.worker.control import Control, describe_briefly
+from rpyc_kernel.worker.control import Control
 from rpyc_kernel.worker.debug_server import DebugServer
 from rpyc_kernel.worker.engines import Engine
 from rpyc_kernel.worker.engines.choice import choose_engine
@@ -117,7 +116,7 @@ def main(arguments: list[str]) -> None:
         },
         desk=_prepare_desk(engine),
         take_run=loop.take_hub,
-        take_descriptors={"objects": objects.connect, "bulk": _Bulk(engine).connect, "debugger": debugger.connect},
+        take_clients={"objects": objects.connect, "bulk": _Bulk(engine).connect, "debugger": debugger.connect},
     )
     # What `-m` put first is the runtime folder. User code looks where it is, as at any prompt.
     private = os.path.realpath(folder.path)
@@ -210,20 +209,15 @@ class _Objects:
         self._connections: Any = None
         self._staged: Any = None
 
-    def connect(self, descriptor: int) -> None:
+    def connect(self, sock: socket.socket) -> None:
         """Serve a client whose socket the hub handed over."""
-        try:
-            with self._lock, imports.for_kernel():
-                if self._connections is None:
-                    from rpyc_kernel.worker.objects import ObjectConnections, Staged
+        with self._lock, imports.for_kernel():
+            if self._connections is None:
+                from rpyc_kernel.worker.objects import ObjectConnections, Staged
 
-                    self._staged = Staged()
-                    self._connections = ObjectConnections(self._engine.namespace, self._engine.values, self._staged)
-        except Exception as error:
-            # User code has taken RPyC away, or has put a module of its own in place of one that it needs.
-            refuse(descriptor, f"the worker cannot serve live objects: {describe_briefly(error)}")
-            raise
-        self._connections.add(descriptor)
+                self._staged = Staged()
+                self._connections = ObjectConnections(self._engine.namespace, self._engine.values, self._staged)
+        self._connections.add(sock)
 
     def take_call(self, token: str) -> Any:
         """Find a staged call."""
@@ -245,18 +239,14 @@ class _Bulk:
         self._lock = threading.Lock()
         self._connections: Any = None
 
-    def connect(self, descriptor: int) -> None:
+    def connect(self, sock: socket.socket) -> None:
         """Serve a client whose socket the hub handed over."""
-        try:
-            with self._lock, imports.for_kernel():
-                if self._connections is None:
-                    from rpyc_kernel.worker.bulk import BulkConnections
+        with self._lock, imports.for_kernel():
+            if self._connections is None:
+                from rpyc_kernel.worker.bulk import BulkConnections
 
-                    self._connections = BulkConnections(self._engine.namespace)
-        except Exception:
-            os.close(descriptor)  # or the client would wait
-            raise
-        self._connections.add(descriptor)
+                self._connections = BulkConnections(self._engine.namespace)
+        self._connections.add(sock)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from rpyc_kernel.system.originals import logging, socket, threading
 from rpyc_kernel.system.threads import make_thread
 from rpyc_kernel.wire.bulk import BulkSocket, Message, Outgoing, require_at_most
 from rpyc_kernel.wire.parcels import Parcel, pack
-from rpyc_kernel.worker import forks
 from rpyc_kernel.worker.engines.failures import describe_error
 
 _log = logging.getLogger(__name__)
@@ -27,9 +26,8 @@ class BulkConnections:
         self._namespace = namespace
         self._numbers = itertools.count(1)
 
-    def add(self, descriptor: int) -> None:
+    def add(self, sock: socket.socket) -> None:
         """Serve a client whose socket the hub handed over."""
-        sock = forks.keep_from_children(socket.socket(fileno=descriptor))
         sock.settimeout(None)
         name = f"bulk-{next(self._numbers)}"
         make_thread(self._serve, name, (BulkSocket(sock),)).start()

@@ -11,6 +11,7 @@ The folder may vanish. A hub notices and asks for a new socket; while there is n
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from rpyc_kernel.system import frames
 from rpyc_kernel.system.originals import logging, select, socket, threading
 from rpyc_kernel.system.runtime_folder import RuntimeFolder, listen
 from rpyc_kernel.system.threads import make_thread
+from rpyc_kernel.wire.refusal import refuse
 from rpyc_kernel.worker import failing, forks
 from rpyc_kernel.worker.looking.desk import Desk, Reply
 from rpyc_kernel.worker.looking.reading import is_trusted, type_name
@@ -44,7 +46,7 @@ class Control:
         methods: what a hub may call, by name.
         desk: answers all other questions.
         take_run: receives the run connection.
-        take_descriptors: receive a client's socket, by the name of its channel.
+        take_clients: serve a client's socket, by the name of its channel; who raises has not kept it.
     """
 
     def __init__(
@@ -56,14 +58,14 @@ class Control:
         methods: dict[str, Method],
         desk: Desk,
         take_run: Callable[[socket.socket], None],
-        take_descriptors: dict[str, Callable[[int], None]],
+        take_clients: dict[str, Callable[[socket.socket], None]],
     ) -> None:
         self._greeting = greeting
         self._descriptors = descriptors
         self._methods = {**methods, "listen": self._listen_in}
         self._desk = desk
         self._take_run = take_run
-        self._take_descriptors = take_descriptors
+        self._take_clients = take_clients
         self._listener = listener
         self._folder = folder
         self._is_asked = False
@@ -166,16 +168,32 @@ class Control:
             self._count_hubs(-1)
 
     def _handle(self, method: str, arguments: list[Any], reader: frames.FrameReader, reply: Reply) -> None:
-        if method not in self._take_descriptors and method not in self._methods:
+        if method not in self._take_clients and method not in self._methods:
             self._desk.ask(method, arguments, reply)
             return
         try:
-            if method in self._take_descriptors:
-                reply(True, self._take_descriptors[method](reader.descriptors.pop(0)))
+            if method in self._take_clients:
+                self._let_in(method, reader.descriptors.pop(0))
+                reply(True, None)
             else:
                 reply(True, self._methods[method](*arguments))
         except Exception as error:  # noqa: BLE001 - the thread must go on; the hub is told
             reply(False, error)
+
+    def _let_in(self, channel: str, descriptor: int) -> None:
+        """Serve a client, or tell it why not: it waits, and the hub has handed it over and does not hear of it."""
+        try:
+            sock = socket.socket(fileno=descriptor)
+        except Exception:  # of an audit hook of user code, say
+            os.close(descriptor)
+            raise
+        try:
+            sock = forks.keep_from_children(sock)
+            self._take_clients[channel](sock)
+        except Exception as error:
+            # User code has taken RPyC away, or every descriptor or thread, or something that the kernel needs.
+            refuse(sock, f"the worker cannot serve this connection: {describe_briefly(error)}")
+            raise
 
 
 def _reply_to(sock: socket.socket, sending: threading.Lock, number: int) -> Reply:

@@ -65,10 +65,9 @@ class DebugServer:
             _untrace()
             self._is_traced = False
 
-    def connect(self, descriptor: int) -> None:
+    def connect(self, sock: socket.socket) -> None:
         """Serve a client whose socket the hub handed over."""
-        client = DebugChannel(forks.keep_from_children(socket.socket(fileno=descriptor)))
-        make_thread(self._serve, "debugger", (client,)).start()
+        make_thread(self._serve, "debugger", (DebugChannel(sock),)).start()
 
     def _serve(self, client: DebugChannel) -> None:
         try:

@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 
 from rpyc_kernel.system.originals import socket, threading
 from rpyc_kernel.system.processes import exit_status
+from rpyc_kernel.system.sending import silence
 from rpyc_kernel.system.stacks import STACK_SIGNAL
 from rpyc_kernel.worker.engines.failures import describe_error
 
@@ -45,6 +46,8 @@ def is_child() -> bool:
 def keep_from_children(sock: socket.socket) -> socket.socket:
     """Have forked children close their copies of a socket, and others have none; returns the one to use in its place.
 
+    It sends no SIGPIPE either, which is user code's.
+
     Where user code has closed a standard stream, the system gives its number to the next socket, and what a child
     prints would go to a client.
     """
@@ -53,6 +56,7 @@ def keep_from_children(sock: socket.socket) -> socket.socket:
         moved = fcntl.fcntl(sock, fcntl.F_DUPFD_CLOEXEC, _FIRST_DESCRIPTOR)
         sock.close()
         sock = socket.socket(fileno=moved)
+    silence(sock)
     _sockets.add(sock)
     return sock
 

@@ -23,6 +23,7 @@ from rpyc_kernel.core.form import Form
 from rpyc_kernel.system import frames, processes, ring
 from rpyc_kernel.system.originals import logging, socket, threading, time
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
+from rpyc_kernel.system.sending import QUIETLY
 from rpyc_kernel.system.threads import KernelThread, follow_tracers, make_thread
 from rpyc_kernel.worker import debugging, failing, forks, payloads
 from rpyc_kernel.worker.capture import Stream, begin_execution, current_execution, end_execution
@@ -84,7 +85,7 @@ class Output:
             return
         # A full socket has bells enough, and a hub that is gone hears none.
         with contextlib.suppress(OSError):
-            hub.send(b"!", socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0))
+            hub.send(b"!", socket.MSG_DONTWAIT | QUIETLY)
 
 
 class MainLoop:

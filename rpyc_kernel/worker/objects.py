@@ -12,7 +12,6 @@ from rpyc_kernel.errors import NotAvailable
 from rpyc_kernel.system.originals import logging, socket, threading
 from rpyc_kernel.wire.connection import WORKER_CONFIG, Connection, Patience, connect_peer
 from rpyc_kernel.wire.service import Service
-from rpyc_kernel.worker import forks
 from rpyc_kernel.worker.engines.values import Values
 
 _log = logging.getLogger(__name__)
@@ -113,9 +112,8 @@ class ObjectConnections:
         self._open: set[Connection] = set()
         self._lock = threading.Lock()
 
-    def add(self, descriptor: int) -> None:
+    def add(self, sock: socket.socket) -> None:
         """Serve a client whose socket the hub handed over."""
-        sock = forks.keep_from_children(socket.socket(fileno=descriptor))
         sock.setblocking(True)
         service = ObjectsService(*self._parts)
         connection = connect_peer(

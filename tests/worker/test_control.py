@@ -33,6 +33,36 @@ def test_every_error_is_told_and_none_of_the_users_is_asked(error, told):
         assert frames.FrameReader(hub).receive() == [7, False, told]
 
 
+# A client that cannot be served
+
+
+class Reader:
+    def __init__(self, sock):
+        self.descriptors = [sock.detach()]
+
+
+def keep_and_fail(sock):
+    kept.append(sock)
+    raise RuntimeError("can't start new thread")
+
+
+kept = []
+"""Something may refer to the socket still; its client waits all the same."""
+
+
+def test_a_client_that_cannot_be_served_is_told_why(control):
+    control._take_clients["objects"] = keep_and_fail
+    near, far = socket.socketpair()
+    answers = []
+    with near:
+        near.settimeout(30)
+        control._handle("objects", [], Reader(far), lambda *answer: answers.append(answer))
+        told = near.makefile("rb").read()
+    kept.clear()
+    assert told.endswith(b"the worker cannot serve this connection: RuntimeError: can't start new thread")
+    assert [succeeded for succeeded, _ in answers] == [False]
+
+
 # Where hubs find the worker
 
 

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from rpyc_kernel.errors import KernelDied, WorkerBusy
+from rpyc_kernel.system import stacks
 from rpyc_kernel.system.processes import kill, spawn_module
 from rpyc_kernel.system.stacks import STACK_SIGNAL, Stacks
 

@@ -9,6 +9,8 @@ from types import ModuleType
 from plumbum import cli
 
 from rpyc_kernel.cli.application import OK, USAGE, Application, Command, JsonCommand, UsageError
+from rpyc_kernel.client.address import resolve
+from rpyc_kernel.errors import KernelError
 from rpyc_kernel.faces.jupyter.extra import needing_extra
 
 _HELP = """\
@@ -22,6 +24,9 @@ Usage: rpyc-kernel jupyter COMMAND [SWITCHES]
 
 Without --attach each notebook gets a kernel of its own, which ends with it. A kernel that is joined goes on when the
 notebook is closed, and notebooks and consoles that join it share it.
+
+Kernelspecs are this user's, unless --prefix or --system says otherwise; uninstall removes from where install with the
+same switches has put one.
 """
 
 
@@ -47,32 +52,43 @@ Jupyter.unbind_switches("--help-all", "--version", "-v", "--completions")
 
 
 class _SpecCommand(Command):
-    """A command on one kernelspec."""
+    """A command on one kernelspec, this user's if not told otherwise."""
 
     attach = cli.SwitchAttr("--attach", str, help="of the running kernel to join", argname="NAME")
+    prefix = cli.SwitchAttr("--prefix", str, help="in the environment FOLDER", argname="FOLDER", excludes=["--system"])
+    is_for_all = cli.Flag("--system", help="for all users")
 
 
 @Jupyter.subcommand("install")
 class Install(_SpecCommand):
     """Install a kernelspec, for this user if not told otherwise."""
 
-    prefix = cli.SwitchAttr("--prefix", str, help="the environment to install it in", argname="FOLDER")
-    is_for_all = cli.Flag("--system", help="for all users")
-
     def main(self) -> int:
         """Install it."""
         path = _kernelspecs().install(self.attach, user=not self.is_for_all, prefix=self.prefix)
         print(f"installed {path}")
+        if self.attach:
+            self._warn_if_absent(self.attach)
         return OK
+
+    def _warn_if_absent(self, target: str) -> None:
+        # No error: who sets a machine up may start its kernels later.
+        try:
+            resolve(target)
+        except KernelError as error:
+            print(f"rpyc-kernel: no notebook can join by it so far: {error}", file=sys.stderr)
 
 
 @Jupyter.subcommand("uninstall")
 class Uninstall(_SpecCommand):
-    """Remove a kernelspec."""
+    """Remove a kernelspec, this user's if not told otherwise."""
 
     def main(self) -> int:
         """Remove it."""
-        print(f"removed {_kernelspecs().uninstall(self.attach)}")
+        removed = _kernelspecs().uninstall(self.attach, user=not self.is_for_all, prefix=self.prefix)
+        print(f"removed {removed.path}")
+        if removed.others:
+            print(f"Jupyter still finds one of this name: {', '.join(removed.others)}")
         return OK
 
 

@@ -126,9 +126,14 @@ def resolve(target: str | os.PathLike[str], key: str | None = None) -> Address:
     text = os.fspath(target)
     if "://" in text:
         return _resolve_url(text, key)
-    if os.sep in text or text.endswith(".json"):
+    if is_place(text):
         return from_file(ConnectionFile.read(Path(text)))
     return from_file(read_running(check_name(text)))
+
+
+def is_place(target: str) -> bool:
+    """Whether a target is the path of a connection file, or an address, and no kernel's name."""
+    return os.sep in target or target.endswith(".json")
 
 
 def from_file(file: ConnectionFile) -> Address:

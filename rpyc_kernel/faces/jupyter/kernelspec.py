@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
 import shutil
 import sys
 import tempfile
@@ -11,13 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_core.paths import SYSTEM_JUPYTER_PATH
 
+from rpyc_kernel.client.address import is_place
 from rpyc_kernel.errors import RequestError
 from rpyc_kernel.faces.jupyter.messages import PROTOCOL
+from rpyc_kernel.settings import check_name
 
 NAME = "rpyc_kernel"
 _MODULE = "rpyc_kernel.faces.jupyter"
+_IN_ENVIRONMENT = ("share", "jupyter", "kernels")
 ICONS = Path(__file__).with_name("icons")
 """A folder with what launchers show for our kernels."""
 
@@ -35,6 +41,19 @@ class Installed:
     name: str
     path: str
     attach: str | None
+
+
+@dataclass(frozen=True)
+class Removed:
+    """A kernelspec of ours that has been removed.
+
+    Attributes:
+        path: the folder it was in.
+        others: the folders of further ones of the same name, which Jupyter still finds.
+    """
+
+    path: str
+    others: list[str]
 
 
 def make_spec(attach: str | None = None, python: str = sys.executable) -> dict[str, Any]:
@@ -70,7 +89,10 @@ def install(attach: str | None = None, *, user: bool = True, prefix: str | None 
 
     Raises:
         RequestError: the folder cannot be written.
+        BadName: no kernel can be called so.
     """
+    if attach is not None and not is_place(attach):
+        check_name(attach)
     name = name_for(attach)
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ICONS, folder, dirs_exist_ok=True)
@@ -81,23 +103,53 @@ def install(attach: str | None = None, *, user: bool = True, prefix: str | None 
             raise RequestError(f"the kernelspec {name!r} cannot be installed: {error}") from None
 
 
-def uninstall(attach: str | None = None) -> str:
-    """Remove a kernelspec and return the folder it was in.
+def uninstall(attach: str | None = None, *, user: bool = True, prefix: str | None = None) -> Removed:
+    """Remove the kernelspec that `install` has put there if it was told the same.
 
     Raises:
         RequestError: there is none, or it cannot be removed.
     """
     name = name_for(attach)
+    manager = KernelSpecManager()
+    place = _find_place(manager, user=user, prefix=prefix)
+    path = place / name
+    if not (path / "kernel.json").exists():
+        raise RequestError(f"there is no kernelspec {name!r} in {place}{_tell_others(_find_others(manager, path))}")
     try:
-        path = KernelSpecManager().get_kernel_spec(name).resource_dir
-        shutil.rmtree(path)
-    except NoSuchKernel:
-        raise RequestError(
-            f"there is no kernelspec {name!r}; 'rpyc-kernel jupyter list' shows those there are"
-        ) from None
+        if path.is_symlink():
+            path.unlink()
+        else:
+            shutil.rmtree(path)
     except OSError as error:
         raise RequestError(f"the kernelspec {name!r} cannot be removed: {error}") from None
-    return str(path)
+    return Removed(str(path), [str(other) for other in _find_others(manager, path)])
+
+
+def _find_place(manager: KernelSpecManager, *, user: bool, prefix: str | None) -> Path:
+    """The folder of kernelspecs in which Jupyter installs."""
+    if prefix:
+        return Path(os.path.abspath(prefix), *_IN_ENVIRONMENT)
+    return Path(manager.user_kernel_dir if user else os.path.join(SYSTEM_JUPYTER_PATH[0], "kernels"))
+
+
+def _find_others(manager: KernelSpecManager, path: Path) -> list[Path]:
+    """Where else Jupyter finds a kernelspec of the same name, in the order in which it looks."""
+    places = dict.fromkeys(Path(folder, path.name) for folder in manager.kernel_dirs)
+    return [place for place in places if place != path and (place / "kernel.json").exists()]
+
+
+def _tell_others(others: list[Path]) -> str:
+    """How to remove what is somewhere else."""
+    if not others:
+        return "; 'rpyc-kernel jupyter list' shows those there are"
+    place = others[0].parent
+    if place == Path(SYSTEM_JUPYTER_PATH[0], "kernels"):
+        how = ": --system removes it"
+    elif place.parts[-3:] == _IN_ENVIRONMENT:
+        how = f": --prefix {shlex.quote(str(place.parents[2]))} removes it"
+    else:
+        how = ""
+    return f", but one in {place}{how}"
 
 
 def list_installed() -> list[Installed]:

@@ -33,6 +33,7 @@ from rpyc_kernel.system.descriptors import max_descriptors
 from rpyc_kernel.system.runtime_folder import RuntimeFolder, listen
 from rpyc_kernel.wire import handshake
 from rpyc_kernel.wire.budget import Budget
+from rpyc_kernel.wire.refusal import refuse
 from rpyc_kernel.wire.value_server import serve_values
 
 _log = logging.getLogger(__name__)
@@ -314,9 +315,10 @@ class Server:
         assert self._hub is not None
         self._hub.supervisor.wait_for_worker(_WORKER_START_S)
         try:
-            self._hub.supervisor.notify(channel, descriptors=(sock.fileno(),))
-        except KernelError as error:
+            self._hub.supervisor.hand_over(channel, sock)
+        except (KernelError, OSError) as error:  # such as no descriptors
             _log.info("no worker for a connection of channel %s: %s", channel, error)
+            refuse(sock, f"the kernel cannot pass this connection to its worker: {error}")
 
 
 def _listen_tcp(host: str, port: int) -> socket.socket:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -27,6 +28,7 @@ _log = logging.getLogger(__name__)
 _GREETING_S = 60.0
 _TAKE_OVER_S = 10.0
 _CUT_OFF_S = 2
+_NO_WORKER = "there is no worker at the moment; wait for it, or restart the kernel"
 
 
 class Supervisor:
@@ -328,13 +330,24 @@ class Supervisor:
                 if self._told.get(child) != processes.program_of(child):
                     processes.kill(child, signal.SIGINT)
 
-    def notify(self, method: str, *arguments: Any, descriptors: tuple[int, ...] = ()) -> bool:
-        """Tell the worker something; False when there is none."""
+    def notify(self, method: str, *arguments: Any) -> None:
+        """Tell the worker something, if there is one."""
+        link = self._link
+        if link is not None:
+            link.notify(method, *arguments)
+
+    def hand_over(self, channel: str, sock: socket.socket) -> None:
+        """Have the worker serve a client; the caller closes its own socket.
+
+        Raises:
+            KernelDied: there is no worker.
+            WorkerBusy: it takes none.
+            OSError: there are no descriptors left.
+        """
         link = self._link
         if link is None:
-            return False
-        link.notify(method, *arguments, descriptors=descriptors)
-        return True
+            raise KernelDied(_NO_WORKER)
+        link.hand_over(channel, sock)
 
     def request(self, method: str, *arguments: Any) -> Future[Any]:
         """Ask the worker's control thread."""
@@ -342,7 +355,7 @@ class Supervisor:
         if link is not None:
             return link.request(method, *arguments)
         future: Future[Any] = Future()
-        future.set_exception(KernelDied("there is no worker at the moment; wait for it, or restart the kernel"))
+        future.set_exception(KernelDied(_NO_WORKER))
         return future
 
     def ask_stack(self, timeout_s: float) -> Future[str]:

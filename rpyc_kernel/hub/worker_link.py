@@ -16,12 +16,14 @@ from typing import Any
 from rpyc_kernel.core.contract import RELEASE, WORKER_VERSION
 from rpyc_kernel.errors import KernelDied, VersionMismatch, WorkerBusy, from_name
 from rpyc_kernel.system import frames
+from rpyc_kernel.wire.refusal import refuse
 
 _log = logging.getLogger(__name__)
 _SENT_AT_ONCE_CHARS = 16_000
 _MAX_PENDING = 64
 _MAX_UNSENT = 32
 _DESCRIPTORS = 4
+_GONE = "the worker of this kernel has just ended; try again when the next one is up"
 
 
 class WorkerLink:
@@ -61,7 +63,7 @@ class WorkerLink:
             opened.pop_all()
         *outputs, self.ring_descriptor, self.stacks_descriptor = self._reader.descriptors
         self.output_descriptors = tuple(outputs)
-        self._outgoing: SimpleQueue[tuple[bytes, tuple[int, ...]] | None] = SimpleQueue()
+        self._outgoing: SimpleQueue[tuple[bytes, socket.socket | None] | None] = SimpleQueue()
         self._closing = threading.Lock()
         self._numbers = itertools.count(1)
         self._pending: dict[int, Future[Any]] = {}
@@ -102,9 +104,22 @@ class WorkerLink:
             self._fail_all()
         return future
 
-    def notify(self, method: str, *arguments: Any, descriptors: tuple[int, ...] = ()) -> None:
+    def notify(self, method: str, *arguments: Any) -> None:
         """Tell the worker's control thread something, without an answer."""
-        self._send(frames.encode([0, method, arguments]), descriptors)
+        self._send(frames.encode([0, method, arguments]))
+
+    def hand_over(self, channel: str, client: socket.socket) -> None:
+        """Have the worker serve a client; the caller closes its own socket.
+
+        Raises:
+            WorkerBusy: it does not take what came before.
+            KernelDied: it is gone. Where that is found out later, the client hears of it as well.
+            OSError: there are no descriptors left.
+        """
+        if self._outgoing.qsize() > _MAX_UNSENT:
+            raise WorkerBusy("the worker takes no connections at the moment: it is stopped by the system, or stuck")
+        if not self._send(frames.encode([0, channel, ()]), client):
+            raise KernelDied(_GONE)
 
     def close(self) -> None:
         """Close both sockets and join the threads."""
@@ -128,26 +143,31 @@ class WorkerLink:
         for descriptor in self._reader.descriptors:
             os.close(descriptor)
 
-    def _send(self, data: bytes, descriptors: tuple[int, ...] = ()) -> None:
-        """Leave a message to the sender: a worker that does not read must not stop the hub with it."""
+    def _send(self, data: bytes, client: socket.socket | None = None) -> bool:
+        """Leave a message to the sender: a worker that does not read must not stop the hub with it.
+
+        Returns:
+            whether there is still somebody to send it to.
+        """
         with self._closing:
-            if descriptors and self._outgoing.qsize() > _MAX_UNSENT:
-                raise WorkerBusy("the worker takes no connections at the moment: it is stopped by the system, or stuck")
             if not self._is_lost:
                 # The sender's own: the caller may close what it has.
-                self._outgoing.put((data, tuple(map(os.dup, descriptors))))
+                self._outgoing.put((data, None if client is None else client.dup()))
+            return not self._is_lost
 
     def _transmit(self) -> None:
         while (item := self._outgoing.get()) is not None:
-            data, descriptors = item
+            data, client = item
             try:
-                frames.send_encoded(self._control, data, descriptors)
+                frames.send_encoded(self._control, data, () if client is None else (client.fileno(),))
             except OSError:
                 self._is_lost = True
                 self._fail_all()
+                if client is not None:
+                    refuse(client, _GONE)
             finally:
-                for descriptor in descriptors:
-                    os.close(descriptor)
+                if client is not None:
+                    client.close()
 
     def _receive(self) -> None:
         try:

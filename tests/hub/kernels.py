@@ -34,9 +34,11 @@ class FakeSupervisor:
     def interrupt(self, execution, lane, force):
         self.note("interrupt", execution, lane, force)
 
-    def notify(self, method, *arguments, descriptors=()):
+    def notify(self, method, *arguments):
         self.note(method, *arguments)
-        return True
+
+    def hand_over(self, channel, sock):
+        self.note(channel)
 
     def request(self, method, *arguments):
         self.note(method, *arguments)

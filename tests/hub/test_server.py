@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rpyc_kernel.core.contract import PROTOCOL_VERSION
-from rpyc_kernel.errors import ConnectionFailed
+from rpyc_kernel.errors import ConnectionFailed, KernelDied, WorkerBusy
 from rpyc_kernel.hub import server as server_module
 from rpyc_kernel.hub.log import BoundedLog, Sparing
 from rpyc_kernel.hub.server import Server
@@ -19,6 +19,7 @@ from rpyc_kernel.settings import HubSettings
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.wire import handshake
 from rpyc_kernel.wire.handshake import Identity
+from rpyc_kernel.wire.refusal import MARK
 from tests.hub.kernels import FakeKernel
 from tests.support.waiting import wait_until
 from tests.wire.peers import our_client
@@ -110,6 +111,24 @@ def test_more_clients_than_may_be_are_refused_with_the_reason(open_doors):
     first.close()
     wait_until(lambda: len(doors.server._open) == 1, PATIENCE_S)
     assert is_busy(doors.come_in(doors.knock())) == "idle"
+
+
+@pytest.mark.parametrize("channel", [handshake.OBJECTS, handshake.BULK, handshake.DEBUGGER])
+@pytest.mark.parametrize(
+    "why", [KernelDied("there is no worker"), WorkerBusy("it is stopped"), OSError("too many open files")], ids=repr
+)
+def test_who_cannot_be_passed_to_the_worker_is_told_why(open_doors, channel, why):
+    doors = open_doors()
+
+    def refuse(channel, sock):
+        raise why
+
+    doors.kernel.worker.hand_over = refuse
+    sock = doors.knock()
+    handshake.greet_hub(sock, KEY, channel, Identity("a", "alice"), PATIENCE_S)
+    told = sock.makefile("rb").read()
+    assert told.startswith(MARK)
+    assert told.endswith(f"the kernel cannot pass this connection to its worker: {why}".encode())
 
 
 @pytest.mark.parametrize("limit", [64, 256, 1024, 100_000])

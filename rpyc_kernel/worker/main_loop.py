@@ -376,7 +376,7 @@ class MainLoop:
 
         The hub does not repeat what is below ``settled``: all that has ended, for the hub as well.
         """
-        outcomes: list[str] = []
+        outcomes: list[str | Exception] = []
         started = time.perf_counter()
         name = f"{Lane.SIDE}-{execution}"
         begun = threading.Event()
@@ -401,7 +401,7 @@ class MainLoop:
                 ender.start()
                 runner.start()
             except RuntimeError as error:  # there are no more threads
-                outcomes.append(self._report_side(execution, error))
+                outcomes.append(error)  # to be told outside of the lock: the ring may be full
             self._sides[execution] = runner
         begun.set()
         if ender.ident is None:
@@ -434,7 +434,7 @@ class MainLoop:
         call: str | None,
         form: Form | None,
         count: int | None,
-        outcomes: list[str],
+        outcomes: list[str | Exception],
     ) -> None:
         current_execution.set(execution)
         try:
@@ -456,7 +456,12 @@ class MainLoop:
 
     @failing.vital
     def _finish_side(
-        self, execution: int, runner: threading.Thread, begun: threading.Event, outcomes: list[str], started: float
+        self,
+        execution: int,
+        runner: threading.Thread,
+        begun: threading.Event,
+        outcomes: list[str | Exception],
+        started: float,
     ) -> None:
         begun.wait()
         if runner.ident is not None:
@@ -466,6 +471,8 @@ class MainLoop:
         end_execution(execution)
         _libc.fflush(None)
         outcome = outcomes[0] if outcomes else Outcome.INTERRUPTED
+        if isinstance(outcome, Exception):
+            outcome = self._report_side(execution, outcome)
         duration_s = round(time.perf_counter() - started, 6)
         self._output.emit(Kind.FINISHED, execution, {"outcome": outcome, "duration_s": duration_s})
         with self._side_lock:

@@ -300,9 +300,18 @@ def test_a_side_lane_for_which_there_is_no_thread_left_fails(worker, monkeypatch
         start(thread)
 
     monkeypatch.setattr(KernelThread, "start", start_some)
+    emit, told = worker.output.emit, []
+
+    def emit_and_look(kind, execution, payload):
+        # Where the ring is full this waits, and others need the lock.
+        told.append((kind, worker.loop._side_lock.locked()))
+        emit(kind, execution, payload)
+
+    worker.output.emit = emit_and_look
     worker.loop.start_side(1, "code", None)
     worker.wait_for_end(1)
     assert (worker.output.finished, worker.engine.runs) == ([(1, Outcome.ERROR)], [])
+    assert told == [(Kind.ERROR, False), (Kind.FINISHED, False)]
 
 
 @pytest.mark.parametrize("ending", [SystemExit, KeyboardInterrupt])

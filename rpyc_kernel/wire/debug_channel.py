@@ -58,7 +58,7 @@ class DebugChannel:
             length = self._read_header()
             body = self._reading.read(length)
             message = json.loads(body) if body and len(body) == length else None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise ConnectionLost(f"the debugger is gone: {error}") from None
         if not isinstance(message, dict):
             raise ConnectionLost("the debugger is gone")

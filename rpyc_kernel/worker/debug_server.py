@@ -172,13 +172,18 @@ def _accept(listener: socket.socket, token: str) -> DebugChannel:
         channel.set_timeout(_STRANGER_S)
         try:
             channel.send({"type": "request", "seq": 1, "command": "pydevdAuthorize", "arguments": {}})
-            told = channel.receive()
-            if secrets.compare_digest(str(told.get("body", {}).get("clientAccessToken")), token):
+            if _knows(channel.receive().get("body"), token):
                 channel.set_timeout(None)
                 return channel
         except ConnectionLost as error:
             _log.info("a stranger at the debugger's door: %s", error)
         channel.close()
+
+
+def _knows(body: Any, token: str) -> bool:
+    said = body.get("clientAccessToken") if isinstance(body, dict) else None
+    # Text that is not all ASCII cannot be compared.
+    return isinstance(said, str) and secrets.compare_digest(said.encode("utf-8", "replace"), token.encode())
 
 
 def _detach() -> None:

@@ -13,12 +13,15 @@ from rpyc_kernel.worker import debug_server
 TIMEOUT_S = 30.0
 
 
-def knock(address, token):
-    """Connect as debugpy does, and say what one knows; returns the channel."""
-    channel = DebugChannel(socket.create_connection(address, TIMEOUT_S))
+def knock(address, body):
+    """Connect as debugpy does, and say what one knows, or bytes of any kind; returns the channel."""
+    sock = socket.create_connection(address, TIMEOUT_S)
+    channel = DebugChannel(sock)
     assert channel.receive()["command"] == "pydevdAuthorize"
-    body = {} if token is None else {"clientAccessToken": token}
-    channel.send({"type": "response", "seq": 1, "request_seq": 1, "body": body})
+    if isinstance(body, bytes):
+        sock.sendall(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+    else:
+        channel.send({"type": "response", "seq": 1, "request_seq": 1, "body": body})
     return channel
 
 
@@ -38,7 +41,7 @@ class FakeDebugger:
         self.address = (host, port)
 
         def connect():
-            for said in (*self._before, client_access_token):
+            for said in (*self._before, {"clientAccessToken": client_access_token}):
                 self.channels.append(knock(self.address, said))
 
         self.thread = threading.Thread(target=connect)
@@ -63,16 +66,21 @@ def attach(monkeypatch):
         channel.close()
 
 
-@pytest.mark.parametrize("said", ["wrong", "", None], ids=["wrong", "empty", "nothing"])
-def test_the_debugger_talks_only_to_who_knows_its_token(attach, said):
-    debugger = FakeDebugger(before=[said])
+@pytest.mark.parametrize("token", ["wrong", "", "fälsch", "\ud800", None, 5, ["no", "text"]], ids=ascii)
+def test_the_debugger_talks_only_to_who_knows_its_token(attach, token):
+    debugger = FakeDebugger(before=[{"clientAccessToken": token}])
     taken = attach(debugger)
     taken.send({"seq": 2})
     assert debugger.channels[-1].receive() == {"seq": 2}
 
 
-def test_a_stranger_who_says_nothing_of_sense_keeps_nobody_out(attach):
-    debugger = FakeDebugger(before=[["no", "text"]])
+@pytest.mark.parametrize(
+    "said",
+    [{}, None, [], "text", 5, b"", b"null", b"no message", b"\xff", b"[" * 100_000],
+    ids=lambda said: repr(said)[:12],
+)
+def test_a_stranger_who_says_nothing_of_sense_keeps_nobody_out(attach, said):
+    debugger = FakeDebugger(before=[said])
     taken = attach(debugger)
     debugger.channels[-1].send({"seq": 3})
     assert taken.receive() == {"seq": 3}

@@ -449,6 +449,10 @@ class Connection(protocol.Connection):
     def _check_attr(self, obj: Any, name: str, perm: str) -> str:
         if perm == "allow_getattr" and not self._config["allow_safe_attrs"] and plain_objects.allows(obj, name):
             return name
+        if plain_objects.is_inside_of_a_frame(obj, name):
+            raise NotPlain(
+                "a frame of a kernel is not copied by the way; pull() it by its name, or call pandas in the kernel"
+            )
         try:
             return str(super()._check_attr(obj, name, perm))
         except AttributeError:

@@ -57,6 +57,11 @@ def _is_container_of_another(obj: Any, kind: type) -> bool:
     return issubclass(kind, BaseNetref) and object.__getattribute__(obj, "____id_pack__")[0] in _CONTAINER_NAMES
 
 
+def is_inside_of_a_frame(obj: Any, name: str) -> bool:
+    """Whether it is what pandas takes out of a frame or series of its own; of a proxy that leads it astray."""
+    return name == "_mgr" and type(obj).__module__.split(".")[0] == "pandas"
+
+
 def describe_refusal(obj: Any, name: str) -> str:
     """What to tell a peer that may not get this attribute of an object."""
     kind = obj if isinstance(obj, type) else type(obj)

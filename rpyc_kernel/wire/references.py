@@ -14,7 +14,7 @@ from typing import Any, Final
 from rpyc.core import brine, consts, netref
 
 from rpyc_kernel.errors import NotPlain
-from rpyc_kernel.wire import messages
+from rpyc_kernel.wire import comparison, messages
 from rpyc_kernel.wire.exports import Exports
 from rpyc_kernel.wire.identities import IDENTITIES
 from rpyc_kernel.wire.inspection import LASTING, list_methods_of
@@ -22,6 +22,9 @@ from rpyc_kernel.wire.messages import IdPack, Package
 from rpyc_kernel.wire.proxies import Proxies, ProxyRef
 
 _MAX_REMEMBERED_CLASSES: Final = 1000
+_PROTOCOLS: Final = frozenset({"__array_ufunc__", "__array_function__", "__array_wrap__", "__array_finalize__"})
+"""By which arrays take part in numpy's functions. Called from afar with netrefs they fail, in ways that say nothing;
+without them numpy asks for a method of the function's name, or for an array."""
 
 
 class UnopenedRef(weakref.ref[Any]):
@@ -165,6 +168,24 @@ def _explain_array(stock_array: Callable[..., Any]) -> Callable[..., Any]:
     return __array__
 
 
+def _refuse_unknown(operator: str) -> Callable[..., Any]:
+    stock = getattr(netref.BaseNetref, operator)
+
+    def compare(proxy: Any, other: Any) -> Any:
+        answer = stock(proxy, other)
+        if answer is NotImplemented:
+            comparison.refuse_unknown(proxy, other, operator)
+        return answer
+
+    return compare
+
+
+_COMPARISONS: Final = {
+    "__hash__": netref.BaseNetref.__hash__,  # which Python else takes from a class that compares
+    **{operator: _refuse_unknown(operator) for operator in ("__eq__", "__ne__")},
+}
+
+
 def _without_finalizer(stock_class: Any) -> Any:
     """The class without anything to do when one of its netrefs is collected.
 
@@ -173,9 +194,11 @@ def _without_finalizer(stock_class: Any) -> Any:
     """
     # A copy, because some stock classes are shared by all connections. `object.__init__` does nothing, and does it in
     # C, where an interrupt cannot surface and get lost.
-    members = {**stock_class.__dict__, "__del__": object.__init__}
+    members = {**stock_class.__dict__, **_COMPARISONS, "__del__": object.__init__}
     if "__array__" in members:
         members["__array__"] = _explain_array(members["__array__"])
+        for name in _PROTOCOLS.intersection(members):
+            del members[name]
     return type(stock_class)(stock_class.__name__, stock_class.__bases__, members)
 
 

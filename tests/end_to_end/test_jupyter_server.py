@@ -40,7 +40,11 @@ class Server:
         ]
         with (folder / "server.log").open("wb") as log:
             self._process = subprocess.Popen([*command, *settings], stdout=log, stderr=log, cwd=ROOT)
-        wait_until(self._answers, PATIENCE_S, "the server")
+        try:
+            wait_until(self._answers, PATIENCE_S, "the server")
+        except BaseException:
+            self._end()
+            raise
 
     def _answers(self) -> bool:
         try:
@@ -67,8 +71,13 @@ class Server:
 
     def close(self) -> None:
         """End it, and the kernels it started."""
-        for kernel in self.ask("GET", "/api/kernels"):
-            self.ask("DELETE", f"/api/kernels/{kernel['id']}")
+        try:
+            for kernel in self.ask("GET", "/api/kernels"):
+                self.ask("DELETE", f"/api/kernels/{kernel['id']}")
+        finally:
+            self._end()
+
+    def _end(self) -> None:
         self._process.terminate()
         self._process.wait(PATIENCE_S)
 

@@ -1,16 +1,40 @@
 """An object compares itself with what the other side holds as if both were on one side."""
 
+import collections
+import datetime
+import decimal
+import enum
+import importlib
+import pathlib
+import re
+import types
+
 import pytest
 
 from rpyc_kernel.wire import comparison
 from tests.wire.peers import our_pair
+
+MODULES = [
+    "array",
+    "collections",
+    "datetime",
+    "decimal",
+    "enum",
+    "fractions",
+    "ipaddress",
+    "pathlib",
+    "re",
+    "types",
+    "uuid",
+]
+OWN = {name: importlib.import_module(name) for name in MODULES}
 
 
 @pytest.fixture(scope="module")
 def root():
     with our_pair() as (client, _):
         client.root.execute(
-            "import collections\n"
+            f"import {', '.join(MODULES)}\n"
             "numbers, table, few, fixed = [3, 1, 2], {'a': [1]}, {1, 2}, frozenset({1})\n"
             "nested, raw, ordered = [[1], {2: (3, [4])}], bytearray(b'ab'), collections.OrderedDict(a=[1])\n"
         )
@@ -32,6 +56,83 @@ SAME = {
 def test_a_proxy_equals_what_its_object_equals(root, name):
     proxy, own = root.eval(name), SAME[name]
     assert (proxy == own, own == proxy, proxy != own) == (True, True, False)
+
+
+VALUES = [
+    "datetime.date(2026, 1, 2)",
+    "datetime.datetime(2026, 1, 2, 3, 4, 5, 6)",
+    "datetime.datetime(2026, 1, 2, tzinfo=datetime.timezone.utc)",
+    "datetime.time(1, 2, 3)",
+    "datetime.timedelta(-1, 2, 3)",
+    "datetime.timedelta(0)",
+    "decimal.Decimal('1.10')",
+    "fractions.Fraction(1, 3)",
+    "uuid.UUID(int=5)",
+    "ipaddress.ip_address('::1')",
+    "ipaddress.ip_network('10.0.0.0/8')",
+    "range(1, 9, 2)",
+    "collections.deque([1, [2]])",
+    "collections.Counter('aab')",
+    "collections.defaultdict(int, a=1)",
+    "collections.OrderedDict(a=1, b=2)",
+    "array.array('d', [1, 2])",
+    "{'a': 1}.keys()",
+    "{'a': [1]}.items()",
+    "[datetime.date(2026, 1, 2), {'due': decimal.Decimal(1)}]",
+]
+
+
+@pytest.mark.parametrize("code", VALUES)
+def test_equal_values_are_equal_from_either_side(root, code):
+    proxy, own, other = root.eval(code), eval(code, {**OWN}), datetime.date(2000, 1, 1)
+    assert (proxy == own, own == proxy, proxy != own, own != proxy) == (True, True, False, False)
+    assert (proxy == other, other == proxy, proxy != other, other != proxy) == (False, False, True, True)
+
+
+def test_values_are_ordered_across_the_sides(root):
+    due = root.eval("datetime.date(2026, 1, 2)")
+    assert datetime.date(2026, 1, 1) < due < datetime.date(2026, 1, 3)
+    assert root.eval("decimal.Decimal('1.1')") > decimal.Decimal(1)
+    assert datetime.timedelta(1) <= root.eval("datetime.timedelta(days=1)")
+    assert datetime.date(2026, 1, 2) in root.eval("[datetime.date(2026, 1, 2)]")
+
+
+def test_a_path_equals_one_of_the_other_side(root):
+    # The other way round the standard library asks the proxy for what it holds, and takes it for another path.
+    assert root.eval("pathlib.Path('/a/b')") == pathlib.Path("/a/b")
+    assert root.eval("pathlib.Path('/a/b')") != pathlib.Path("/a/c")
+    assert root.eval("pathlib.PurePosixPath('a')") == pathlib.PurePosixPath("a")
+
+
+class Colour(enum.Enum):
+    RED = 1
+
+
+Point = collections.namedtuple("Point", "x y")
+
+
+def test_two_values_that_do_not_know_each_other_are_not_silently_different(root):
+    root.execute("Point = collections.namedtuple('Point', 'x y', module='tests.wire.test_comparison')")
+    root.execute("Colour = enum.Enum('Colour', 'RED', module='tests.wire.test_comparison')")
+    pairs = {
+        "Point(1, 2)": Point(1, 2),
+        "Colour.RED": Colour.RED,
+        "re.compile('a')": re.compile("a"),
+        "types.SimpleNamespace(a=1)": types.SimpleNamespace(a=1),
+        "datetime.timezone.utc": datetime.timezone.utc,
+    }
+    for code, own in pairs.items():
+        proxy = root.eval(code)
+        for ask in (lambda p=proxy, o=own: p == o, lambda p=proxy, o=own: o == p, lambda p=proxy, o=own: p != o):
+            with pytest.raises(TypeError, match=r"cannot be compared .* pull\(\) a copy"):
+                ask()
+        assert proxy == proxy  # which the other side knows
+        assert proxy != 5
+
+
+def test_what_is_compared_by_identity_differs_without_a_word(root):
+    assert root.eval("object()") != object()
+    assert root.eval("re.compile") != re.compile
 
 
 OTHERS = {

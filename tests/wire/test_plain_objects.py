@@ -139,6 +139,34 @@ def test_an_array_says_how_to_copy_it(pair):
         pair[0].root.getmodule("numpy").array(numpy.arange(3))
 
 
+def test_what_numpy_makes_of_an_array_is_right_or_says_how_to_copy_it(pair):
+    numpy = pytest.importorskip("numpy")
+    numbers = pair[0].root.getmodule("numpy").arange(3)
+    assert (numpy.sum(numbers), numpy.mean(numbers)) == (3, 1.0)
+    for ask_numpy in (
+        lambda: numpy.sqrt(numbers),
+        lambda: numpy.arange(3) + numbers,
+        lambda: numpy.concatenate([numbers, numbers]),
+        lambda: numpy.arange(3) == numbers,
+    ):
+        with pytest.raises(NotPlain, match=r"pull\(\) it by its name"):
+            ask_numpy()
+    with pytest.raises(Exception, match=r"push\(\) a copy"):
+        numbers + numpy.arange(3)
+
+
+def test_a_frame_says_how_to_copy_it(pair):
+    pandas = pytest.importorskip("pandas")
+    frame = pair[0].root.getmodule("pandas").DataFrame({"a": [1]})
+    for ask_pandas in (
+        lambda: pandas.DataFrame(frame),
+        lambda: pandas.Series(frame["a"]),
+        lambda: pandas.concat([frame, frame]),
+    ):
+        with pytest.raises(Exception, match=r"pull\(\) it by its name"):
+            ask_pandas()
+
+
 def test_what_a_client_handed_over_is_not_pickled_for_its_peer(pair):
     with pytest.raises(Exception, match="gives no pickle of what it handed over"):
         ask(pair, "lambda it: __import__('pickle').dumps(it)", [1])

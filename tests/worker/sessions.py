@@ -35,13 +35,14 @@ class Session:
         )
         self._executions = 0
 
-    def run(self, code, form=None):
-        """Run code, a coroutine to its end; returns the outcome."""
+    def run(self, code, form=None, *, is_input=True):
+        """Run code, a coroutine to its end; returns the outcome. What is no input is counted and kept nowhere."""
         self._executions += 1
         token = current_execution.set(self._executions)
         begin_execution(self._executions, is_main=True)
         try:
-            outcome = self.engine.run(self._executions, textwrap.dedent(code), form, self._executions)
+            count = self._executions if is_input else None
+            outcome = self.engine.run(self._executions, textwrap.dedent(code), form, count)
             return outcome if isinstance(outcome, str) else asyncio.run(as_coroutine(outcome))
         finally:
             current_execution.reset(token)

@@ -101,6 +101,21 @@ def test_a_value_of_the_users_called_underscore_stays_the_users(session):
     assert session.result("_")["literal"] == "'mine'"
 
 
+def test_what_is_no_input_leaves_the_last_values_alone(session):
+    session.run("'one'")
+    assert session.run("'two'", is_input=False) == Outcome.OK
+    assert session.last(Kind.RESULT)["literal"] == "'two'"
+    session.engine.call(9, lambda: "three")
+    assert session.result("_, dict(Out)")["data"]["text/plain"] == "('one', {1: 'one'})"
+
+
+def test_what_is_no_input_is_none_of_the_last_inputs(ipython):
+    ipython.run("'one'")
+    ipython.run("'two'", is_input=False)
+    ipython.run("'three'")
+    assert eval(ipython.result("_ii, _i, *filter(None, In[:-1])")["literal"]) == ("'one'", "'three'") * 2
+
+
 def test_a_namespace_without_its_builtins_still_shows_values(session):
     session.run("__builtins__ = {}")
     assert session.run("1") == Outcome.OK

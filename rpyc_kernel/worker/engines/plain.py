@@ -142,7 +142,8 @@ class PlainEngine:
         """Publish the value of a last expression, and keep it for whoever asks."""
         if value is None:
             return
-        builtins._ = value  # type: ignore[attr-defined]
+        if self.values.count_of(execution) is not None:
+            builtins._ = value  # type: ignore[attr-defined]
         self._show(execution, value, make_bundle)
 
     def _show(self, execution: int, value: Any, make: Callable[[Any], Bundle]) -> None:

@@ -93,6 +93,7 @@ def main(arguments: list[str]) -> None:
         debugger,
     )
     interrupts.install(output.ring.words, loop.loop, current_execution)
+    leaving.offer(loop.leave)
 
     def forget_kernel() -> None:
         for stream in streams:

@@ -119,5 +119,26 @@ class Messages:
         told = {"msg_id": f"{MESSAGE_OF}{current_execution.get()}", "msg_type": "execute_request"}
         return {"header": told, "parent_header": {}, "metadata": {}, "content": {}}
 
+    def set_parent(self, ident: Any, parent: dict[str, Any], channel: str = "shell") -> None:
+        """Have what this thread or task shows from now on belong to an execution, while that runs.
+
+        Args:
+            ident: a client of Jupyter, of which nothing is known here.
+            parent: what `get_parent` has returned in the execution, or the header of that.
+            channel: what the message has come by.
+
+        Raises:
+            ValueError: it names no execution.
+        """
+        header = parent.get("header", parent)
+        name = str(header.get("msg_id"))
+        number = name.removeprefix(MESSAGE_OF)
+        if number == name or not number.isdecimal():
+            raise ValueError(
+                "output can be given to an execution by the parent that 'get_ipython().kernel.get_parent()' returns "
+                f"in it, not to the message {header.get('msg_id')!r}"
+            )
+        current_execution.set(int(number))
+
 
 _MESSAGES = Messages()

@@ -7,11 +7,24 @@ import contextlib
 import os
 import sys
 import threading as shared  # with user code
+from collections.abc import Callable
 
 from rpyc_kernel.system.originals import threading
 from rpyc_kernel.system.threads import make_thread
 
 _PATIENCE_S = 0.5
+_begin: list[Callable[[], None]] = []
+
+
+def offer(begin: Callable[[], None]) -> None:
+    """Say what has the worker leave."""
+    _begin[:] = [begin]
+
+
+def ask() -> None:
+    """Have the worker leave, on any thread, as soon as what runs on the main lane lets its loop go on."""
+    for begin in _begin:
+        begin()
 
 
 def leave(patience_s: float = _PATIENCE_S) -> None:

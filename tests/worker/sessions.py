@@ -141,6 +141,10 @@ def start_session(engine, monkeypatch, **options):
 
 def end_shell():
     from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Application
+
+    if "kernel" in vars(Application):
+        del Application.kernel
 
     shell = InteractiveShell.instance()
     shell.restore_sys_module_state()

@@ -18,6 +18,7 @@ from rpyc_kernel.core.contract import MAX_PLAIN_REPR, Kind, Outcome, Space
 from rpyc_kernel.core.form import Form
 from rpyc_kernel.core.looking import Definition
 from rpyc_kernel.settings import CONNECTION_FILE_VARIABLE, Face
+from rpyc_kernel.worker import leaving
 from rpyc_kernel.worker.capture import begin_execution, current_execution, end_execution
 from rpyc_kernel.worker.engines.choice import choose_engine
 from rpyc_kernel.worker.engines.plain import PlainEngine
@@ -1355,6 +1356,137 @@ def test_in_a_notebook_code_cannot_send_what_only_the_kernel_sends(open_ipython)
     notebook = open_ipython(face=Face.NOTEBOOK)
     notebook.run(SENDING)
     assert "not 'status'" in notebook.error("send('status', execution_state='idle')")["evalue"]
+
+
+@pytest.fixture
+def asked_to_leave(monkeypatch):
+    """What has asked the worker to leave, which this process is not."""
+    asked = []
+    monkeypatch.setattr(leaving, "_begin", [lambda: asked.append("leave")])
+    return asked
+
+
+@pytest.mark.parametrize("way", ["get_ipython()", "__import__('traitlets').config.Application.instance()"])
+def test_in_a_notebook_code_can_end_its_process(open_ipython, asked_to_leave, monkeypatch, way):
+    from traitlets.config import Application
+
+    monkeypatch.setattr(Application, "_instance", None)
+    notebook = open_ipython(face=Face.NOTEBOOK)
+    told = notebook.result(f"{way}.kernel.do_shutdown(True)")["data"]["text/plain"]
+    assert eval(told) == {"status": "ok", "restart": True}
+    assert asked_to_leave == ["leave"]
+
+
+def test_in_a_notebook_a_thread_can_show_something_in_a_cell_of_its_choice(open_ipython):
+    notebook = open_ipython(face=Face.NOTEBOOK)
+    for execution in (1, 50):
+        begin_execution(execution, is_main=False)
+    try:
+        notebook.run("parent = get_ipython().kernel.get_parent()")
+        begin_execution(1, is_main=False)
+        for way in (
+            "kernel.set_parent(None, parent)",
+            "set_parent(parent)",
+            "display_pub.set_parent(parent['header'])",
+        ):
+            notebook.run(f"get_ipython().{way}; display('here'); told = get_ipython().kernel._parent_header")
+            kind, execution, _ = notebook.events[-1]
+            assert (kind, execution) == (Kind.DISPLAY, 1)
+            assert notebook.engine.namespace["told"] == notebook.engine.namespace["parent"]
+    finally:
+        for execution in (1, 50):
+            end_execution(execution)
+
+
+def test_in_a_notebook_output_cannot_be_given_to_a_message_that_is_no_execution(open_ipython):
+    notebook = open_ipython(face=Face.NOTEBOOK)
+    told = notebook.error("get_ipython().kernel.set_parent([b'x'], {'header': {'msg_id': 'abc'}})")["evalue"]
+    assert "'get_ipython().kernel.get_parent()' returns" in told
+    assert "not to the message 'abc'" in told
+
+
+def test_in_a_notebook_what_the_kernel_has_not_is_said_with_what_it_has(open_ipython):
+    notebook = open_ipython(face=Face.NOTEBOOK)
+    assert notebook.result("hasattr(get_ipython().kernel, 'shell_stream')")["literal"] == "False"
+    told = notebook.error("get_ipython().kernel.shell_stream")["evalue"]
+    assert told.startswith("this kernel has no 'shell_stream': Jupyter's sockets and loops are in another process")
+    assert "do_shutdown, eventloop, execution_count, get_parent, getpass" in told
+
+
+def test_in_a_notebook_the_kernel_tells_of_itself(open_ipython):
+    notebook = open_ipython(face=Face.NOTEBOOK)
+    told = notebook.result(
+        "k = get_ipython().kernel; k.execution_count, k.language_info['name'], k.user_module.__name__"
+    )
+    assert told["literal"] == "(2, 'python', '__main__')"
+    assert notebook.result("k.parent.kernel is k")["literal"] == "True"
+
+
+HOOK = """\
+pub = get_ipython().display_pub
+seen = []
+def hook(message):
+    seen.append((message["msg_type"], message["content"].get("data")))
+    return None if len(seen) == 3 else message
+pub.register_hook(hook)
+"""
+
+
+def test_in_a_notebook_a_hook_sees_what_is_displayed_and_may_keep_it_back(open_ipython):
+    notebook = open_ipython(face=Face.NOTEBOOK)
+    notebook.run(HOOK)
+    notebook.run("handle = display(1, display_id='x'); handle.update(2); display('kept back')")
+    one, two = notebook.shown(Kind.DISPLAY)
+    assert (one["data"], one["display_id"], one["is_update"]) == ({"text/plain": "1"}, "x", False)
+    assert (two["data"], two["display_id"], two["is_update"]) == ({"text/plain": "2"}, "x", True)
+    notebook.run("from IPython.display import clear_output; clear_output(wait=True)")
+    assert notebook.last(Kind.CLEAR_OUTPUT) == {"wait": True}
+    assert [kind for kind, _ in notebook.engine.namespace["seen"]] == [
+        "display_data",
+        "update_display_data",
+        "display_data",
+        "clear_output",
+    ]
+    assert notebook.result("pub.unregister_hook(hook), pub.unregister_hook(hook)")["literal"] == "(True, False)"
+    notebook.run("display(4)")
+    assert notebook.last(Kind.DISPLAY)["data"] == {"text/plain": "4"}
+    assert len(notebook.engine.namespace["seen"]) == 4
+
+
+def test_in_a_notebook_what_a_hook_has_kept_back_can_be_sent_changed(open_ipython):
+    notebook = open_ipython(face=Face.NOTEBOOK)
+    notebook.run(
+        """
+        pub = get_ipython().display_pub
+        def hook(message):
+            message["content"]["data"]["text/plain"] += "!"
+            pub.session.send(pub.pub_socket, message)
+        pub.register_hook(hook)
+        display(1)
+        """
+    )
+    assert [shown["data"] for shown in notebook.shown(Kind.DISPLAY)] == [{"text/plain": "1!"}]
+
+
+def test_in_a_notebook_a_hook_sees_what_its_own_thread_displays(open_ipython):
+    notebook = open_ipython(face=Face.NOTEBOOK)
+    notebook.run(HOOK)
+    notebook.run(
+        "import threading\nthread = threading.Thread(target=display, args=(1,))\nthread.start(); thread.join()"
+    )
+    assert notebook.engine.namespace["seen"] == []
+
+
+def test_in_a_notebook_code_can_ask_the_page_for_what_it_does_behind_an_answer(open_ipython):
+    notebook = open_ipython(face=Face.NOTEBOOK)
+    notebook.run("write = get_ipython().payload_manager.write_payload")
+    notebook.run("write({'source': 'set_next_input', 'text': 'x', 'replace': True})")
+    assert notebook.last(Kind.NEXT_INPUT) == {"text": "x", "replace": True}
+    notebook.run("write({'source': 'set_next_input', 'text': 'y'}, single=False)")
+    assert notebook.last(Kind.NEXT_INPUT) == {"text": "y", "replace": False, "is_further": True}
+    notebook.run("write({'source': 'page', 'data': {'text/plain': 'help'}, 'start': 0})")
+    assert notebook.last(Kind.PAGE)["data"] == {"text/plain": "help"}
+    assert "not 'edit_magic'" in notebook.error("write({'source': 'edit_magic', 'filename': 'x'})")["evalue"]
 
 
 def test_in_a_notebook_cells_have_the_files_that_profilers_and_caches_know(open_ipython):

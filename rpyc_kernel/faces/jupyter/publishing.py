@@ -223,12 +223,15 @@ class Publisher:
         self._add_payload(event, {"source": "page", "data": data, "start": 0})
 
     def _take_next_input(self, event: Event) -> None:
-        self._add_payload(event, {"source": "set_next_input", "text": event.text, "replace": event.replace})
+        payload = {"source": "set_next_input", "text": event.text, "replace": event.replace}
+        self._add_payload(event, payload, is_further=bool(event.payload.get("is_further")))
 
-    def _add_payload(self, event: Event, payload: dict[str, Any]) -> None:
+    def _add_payload(self, event: Event, payload: dict[str, Any], *, is_further: bool = False) -> None:
         cell = self._cells.unfinished.get(event.execution or 0)
         if cell is not None:
-            cell.payload[payload["source"]] = payload  # as IPython has it: the last one counts
+            # As IPython has it: the last one of a source counts, unless it is to stand beside the others.
+            place = f"{payload['source']} {event.seq}" if is_further else payload["source"]
+            cell.payload[place] = payload
 
     def _take_comm(self, event: Event) -> None:
         content = {"comm_id": event.comm_id, "data": self._name_messages(event.data)}

@@ -66,9 +66,10 @@ class Displays:
                 cleaned["text/plain"] = _COLOUR.sub("", coloured)
             self._emit(Kind.PAGE, printing_execution(), {"data": cleaned, "rich": coloured})
 
-    def propose(self, text: str, replace: bool = False) -> None:
-        """Propose what to run next."""
-        self._emit(Kind.NEXT_INPUT, printing_execution(), {"text": str(text), "replace": bool(replace)})
+    def propose(self, text: str, replace: bool = False, *, is_further: bool = False) -> None:
+        """Propose what to run next, instead of what was proposed before or beside it."""
+        beside = {"is_further": True} if is_further else {}
+        self._emit(Kind.NEXT_INPUT, printing_execution(), {"text": str(text), "replace": bool(replace), **beside})
 
     # ------------------------------------------------------------------ what user code calls
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import getpass
+import platform
 import sys
 import uuid
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from rpyc_kernel.worker import imports
+from traitlets.config import Application
+
+from rpyc_kernel.system.originals import threading
+from rpyc_kernel.worker import imports, leaving
 from rpyc_kernel.worker.comms import Messages
+from rpyc_kernel.worker.engines.bundles import clean_bundle
 from rpyc_kernel.worker.engines.displays import Displays
+from rpyc_kernel.worker.engines.shell_parts import Publisher
+from rpyc_kernel.worker.interrupts import runs_user_code
 
 
 class Session:
@@ -23,13 +32,40 @@ class Session:
         self.session = uuid.uuid4().hex  # as some want a name for the kernel's life
         self._displays = displays
 
+    def msg(
+        self,
+        msg_type: str,
+        content: dict[str, Any] | None = None,
+        parent: dict[str, Any] | None = None,
+        header: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Make a message, for `send`."""
+        told = header or {"msg_id": uuid.uuid4().hex, "msg_type": msg_type, "session": self.session}
+        belongs_to = parent or {}
+        return {
+            "header": told,
+            "msg_id": told["msg_id"],
+            "msg_type": told["msg_type"],
+            "parent_header": belongs_to.get("header", belongs_to),
+            "content": content or {},
+            "metadata": metadata or {},
+        }
+
     def send(self, stream: Any, msg_or_type: Any, content: dict[str, Any] | None = None, *_: Any, **__: Any) -> None:
         """Show what the message says, under the execution that calls.
+
+        Args:
+            stream: a socket, which there is none of here.
+            msg_or_type: a message, or its type.
+            content: of the message, if that is not given itself.
 
         Raises:
             NotImplementedError: it is of a kind that shows nothing, which only the kernel itself sends.
         """
         told = content or {}
+        if isinstance(msg_or_type, dict):
+            msg_or_type, told = msg_or_type["header"]["msg_type"], msg_or_type["content"]
         data, metadata = told.get("data"), told.get("metadata")
         display_id = (told.get("transient") or {}).get("display_id")
         match msg_or_type:
@@ -47,6 +83,80 @@ class Session:
                     "code can send display_data, update_display_data, execute_result, clear_output and stream through "
                     f"this kernel, not {msg_or_type!r}"
                 )
+
+
+class Hooked(Publisher):
+    """Publishes what `display` shows, having shown it to hooks, each of its own thread."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._of_thread = threading.local()
+
+    @property
+    def session(self) -> Session:
+        """Sends what hooks have kept back."""
+        return self.shell.kernel.session  # type: ignore[no-any-return]
+
+    @property
+    def pub_socket(self) -> Any:
+        """What code hands to `Session.send`."""
+        return self.shell.kernel.iopub_socket
+
+    @property
+    def _hooks(self) -> list[Callable[[dict[str, Any]], dict[str, Any] | None]]:
+        if not hasattr(self._of_thread, "hooks"):
+            self._of_thread.hooks = []
+        return self._of_thread.hooks  # type: ignore[no-any-return]
+
+    def register_hook(self, hook: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
+        """Have a function see each message of this thread before it is sent.
+
+        Args:
+            hook: takes a message, and returns what is to be sent in its place; None if nothing is.
+        """
+        self._hooks.append(hook)
+
+    def unregister_hook(self, hook: Callable[[dict[str, Any]], dict[str, Any] | None]) -> bool:
+        """Have it see none any more; False if it was not registered."""
+        try:
+            self._hooks.remove(hook)
+        except ValueError:
+            return False
+        return True
+
+    def publish(
+        self, data: Any, metadata: Any = None, *rest: Any, transient: Any = None, update: bool = False, **others: Any
+    ) -> None:
+        """Show a MIME bundle."""
+        if not self._hooks:
+            super().publish(data, metadata, *rest, transient=transient, update=update, **others)
+            return
+        cleaned, about = clean_bundle(data, metadata)
+        if cleaned or not data:
+            kind = "update_display_data" if update else "display_data"
+            self._send(kind, {"data": cleaned, "metadata": about, "transient": transient or {}})
+
+    def clear_output(self, wait: bool = False) -> None:
+        """Clear what was shown."""
+        self._send("clear_output", {"wait": wait})
+
+    @runs_user_code
+    def _send(self, kind: str, content: dict[str, Any]) -> None:
+        message: dict[str, Any] | None = self.session.msg(kind, content, parent=self.parent_header)
+        for hook in [*self._hooks]:
+            message = hook(message)  # type: ignore[arg-type] # it is none that is used up
+            if message is None:
+                return
+        self.session.send(self.pub_socket, message)
+
+    @property
+    def parent_header(self) -> dict[str, Any]:
+        """The header of the message to which what is shown now belongs."""
+        return self.shell.kernel.get_parent()["header"]  # type: ignore[no-any-return]
+
+    def set_parent(self, parent: dict[str, Any]) -> None:
+        """Have what is shown from now on belong to an execution; see `Messages.set_parent`."""
+        self.shell.kernel.set_parent(None, parent)
 
 
 class NotebookKernel(Messages):
@@ -69,6 +179,64 @@ class NotebookKernel(Messages):
         """Send a message under the execution that calls; see `Session.send`."""
         self.session.send(stream, msg_or_type, content)
 
+    def do_shutdown(self, restart: bool) -> dict[str, Any]:
+        """End the process, as soon as what runs has ended; the kernel goes on with a new one in either case."""
+        leaving.ask()
+        return {"status": "ok", "restart": restart}
+
+    def raw_input(self, prompt: Any = "") -> str:
+        """Ask the client for a line."""
+        return input(prompt)
+
+    def getpass(self, prompt: str = "", stream: Any = None, **_: Any) -> str:
+        """Ask the client for what is not to be shown."""
+        return getpass.getpass(prompt)
+
+    def __getattr__(self, name: str) -> Any:
+        """Say of what ipykernel's kernel has besides that it is not here, and what is."""
+        raise AttributeError(
+            f"this kernel has no {name!r}: Jupyter's sockets and loops are in another process than your code; it has "
+            + ", ".join(known for known in dir(self) if not known.startswith("_") and known != name),
+            name=name,
+            obj=self,
+        )
+
+    @property
+    def _parent_header(self) -> dict[str, Any]:
+        return self.get_parent()  # many ask for it by the name that it had before it got a function
+
+    @property
+    def parent(self) -> Any:
+        """The application of ipykernel, as far as it can tell of this kernel."""
+        try:
+            from ipykernel.kernelapp import IPKernelApp
+        except ImportError as error:
+            raise AttributeError(str(error)) from None
+        return IPKernelApp.instance()
+
+    @property
+    def execution_count(self) -> int:
+        """How many inputs there were, and one."""
+        return self.shell.execution_count  # type: ignore[no-any-return]
+
+    @property
+    def language_info(self) -> dict[str, Any]:
+        """What kind of notebook it is."""
+        return {
+            "name": "python",
+            "version": platform.python_version(),
+            "mimetype": "text/x-python",
+            "codemirror_mode": {"name": "ipython", "version": sys.version_info.major},
+            "pygments_lexer": "ipython3",
+            "nbconvert_exporter": "python",
+            "file_extension": ".py",
+        }
+
+    @property
+    def user_module(self) -> Any:
+        """The module of all clients' names."""
+        return self.shell.user_module
+
     @property
     def user_ns(self) -> dict[str, Any]:
         """The namespace of all clients."""
@@ -85,6 +253,8 @@ class NotebookKernel(Messages):
 def offer_application(shell: Any, connection_file: str) -> None:
     """Have `ipykernel.get_connection_file` and the like find what they ask: by it code learns which notebook it is in.
 
+    Notebooks end themselves by ``IPython.Application.instance().kernel.do_shutdown(True)``.
+
     Args:
         shell: IPython's shell.
         connection_file: Jupyter's, "" if there is none.
@@ -95,4 +265,5 @@ def offer_application(shell: Any, connection_file: str) -> None:
         kind: Any = module.IPKernelApp
         kind._instance = kind(connection_file=connection_file, kernel=shell.kernel, shell=shell)
 
+    Application.kernel = shell.kernel  # type: ignore[attr-defined]
     imports.after({"ipykernel.kernelapp": install})

@@ -27,8 +27,8 @@ from rpyc_kernel.settings import CONNECTION_FILE_VARIABLE, Face
 from rpyc_kernel.worker.engines import commands, magics, profile, zmqshell
 from rpyc_kernel.worker.engines.displays import Displays
 from rpyc_kernel.worker.engines.failures import describe_error, is_group, is_of_debugger, without_our_frames
-from rpyc_kernel.worker.engines.notebook_kernel import NotebookKernel, offer_application
-from rpyc_kernel.worker.engines.shell_parts import Compiler, Formatter, History, Hook, Publisher
+from rpyc_kernel.worker.engines.notebook_kernel import Hooked, NotebookKernel, offer_application
+from rpyc_kernel.worker.engines.shell_parts import Compiler, Formatter, History, Hook, Payloads, Publisher
 from rpyc_kernel.worker.engines.sources import Sources
 from rpyc_kernel.worker.engines.values import Values
 
@@ -259,7 +259,24 @@ class ZMQInteractiveShell(Shell):
     @property
     def parent_header(self) -> dict[str, Any]:
         """The message to which what is shown now belongs."""
+        return self.get_parent()
+
+    @parent_header.setter
+    def parent_header(self, parent: dict[str, Any]) -> None:
+        self.set_parent(parent)
+
+    def get_parent(self) -> dict[str, Any]:
+        """The message to which what is shown now belongs."""
         return self.kernel.get_parent()  # type: ignore[no-any-return]
+
+    def set_parent(self, parent: dict[str, Any]) -> None:
+        """Have what is shown from now on belong to an execution; see `Messages.set_parent`."""
+        self.kernel.set_parent(None, parent)
+
+    def init_payload(self) -> None:
+        """Pass on what code asks of the page."""
+        self.payload_manager = Payloads(parent=self)
+        self.configurables.append(self.payload_manager)
 
     def init_environment(self) -> None:
         """The same, and that a notebook shows colours."""
@@ -304,7 +321,7 @@ def make_shell(
         user_ns=vars(module),
         cache_size=max(values.limit, 3),
         displayhook_class=Hook,
-        display_pub_class=Publisher,
+        display_pub_class=Hooked if face == Face.NOTEBOOK else Publisher,
         compiler_class=Compiler,
         **options,
     )

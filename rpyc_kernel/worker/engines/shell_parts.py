@@ -13,6 +13,7 @@ from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
 from IPython.core.formatters import DisplayFormatter
 from IPython.core.history import HistoryManager
+from IPython.core.payload import PayloadManager
 
 from rpyc_kernel.core.form import Form
 from rpyc_kernel.system.originals import threading
@@ -162,6 +163,33 @@ class Publisher(DisplayPublisher):
     def clear_output(self, wait: bool = False) -> None:
         """Clear what was shown."""
         self.shell.displays.clear(wait)
+
+
+class Payloads(PayloadManager):
+    """What code asks of the page behind its answer."""
+
+    def write_payload(self, data: dict[str, Any], single: bool = True) -> None:
+        """Ask the page to show a text beside the notebook, or to propose what to run next.
+
+        Args:
+            data: what is asked, by its ``source``.
+            single: whether it takes the place of what was asked before of the same source.
+
+        Raises:
+            NotImplementedError: the kernel passes nothing else on.
+        """
+        if not isinstance(data, dict):
+            raise TypeError(f"each payload must be a dict, not {type(data).__name__}")
+        match data.get("source"):
+            case "set_next_input":
+                self.parent.displays.propose(data["text"], data.get("replace", False), is_further=not single)
+            case "page":
+                self.parent.displays.page(data["data"])
+            case source:
+                raise NotImplementedError(
+                    f"payloads can be of the sources 'set_next_input' and 'page', not {source!r}; 'display' shows "
+                    "something to all clients, and a comm sends it to a page"
+                )
 
 
 class Formatter(DisplayFormatter):

@@ -135,6 +135,15 @@ def test_the_last_proposed_input_counts() -> None:
     assert proposed["text"] == "three"
 
 
+def test_inputs_that_are_proposed_beside_each_other_are_all_proposed() -> None:
+    setting = Setting()
+    setting.begin()
+    for text in ("one", "two"):
+        setting.tell("next_input", text=text, replace=False, is_further=True)
+    setting.tell("finished", outcome="ok", reason=None)
+    assert [proposed["text"] for proposed in setting.channels.replies[0]["payload"]] == ["one", "two"]
+
+
 def test_a_request_is_busy_once_whatever_is_asked_meanwhile() -> None:
     setting = Setting()
     setting.begin()

@@ -976,6 +976,16 @@ def test_help_is_a_page_without_colours(ipython):
     assert "\x1b" not in page["data"]["text/plain"]
 
 
+@pytest.mark.parametrize(
+    ("code", "said"), [("%time", "Time execution"), ("%%timeit", "Time execution"), ("%cd", "Change")]
+)
+def test_a_magic_is_described_before_its_first_use(ipython, code, said):
+    about = HelpReader(ipython.engine.namespace, StaticReader(ipython.engine.namespace), "ipython").inspect(code, 3)
+    assert (about.name, about.type) == (code, "magic")
+    assert said in about.doc
+    assert "magics" in about.file
+
+
 def test_a_magic_may_propose_what_to_run_next(ipython, tmp_path):
     (tmp_path / "snippet.py").write_text("y = 2\n")
     ipython.run(f"%load {tmp_path}/snippet.py")
@@ -1506,7 +1516,7 @@ def test_what_all_clients_read_of_a_notebooks_cells_has_their_counts(open_ipytho
     wrong = notebook.error("x = = 1")
     assert "ipython-input" not in wrong["traceback"] + wrong["evalue"]
     assert "<In 3>" in wrong["traceback"]
-    found = HelpReader(notebook.engine.namespace, StaticReader(notebook.engine.namespace))
+    found = HelpReader(notebook.engine.namespace, StaticReader(notebook.engine.namespace), "ipython")
     assert found.find_definition("f", None) == Definition("f", "<In 1>", 1)
     inspected = found.inspect("f", None)
     assert (inspected.file, inspected.source) == ("<In 1>", "def f(x):\n    return 1 / x\n")

@@ -11,7 +11,7 @@ import types
 from typing import Any
 
 from rpyc_kernel.core.looking import MAX_MATCHES, Completion, Completions
-from rpyc_kernel.worker.looking import magics
+from rpyc_kernel.worker.looking import magics, symbols
 from rpyc_kernel.worker.looking.files import list_files
 from rpyc_kernel.worker.looking.paths import PATH, find
 from rpyc_kernel.worker.looking.reading import MISSING, is_foreign, is_name, is_of, kind_of, list_attributes
@@ -53,9 +53,12 @@ class Completer:
     def complete(self, code: str, cursor: int) -> Completions:
         """Return what could stand at ``cursor``."""
         line = code[:cursor].rpartition("\n")[2][-_MAX_LINE:]
-        if self._engine == magics.ENGINE and (found := magics.complete(line)) is not None:
-            prefix, items = found
-            return answer(items, prefix, cursor)
+        if self._engine == magics.ENGINE:
+            if (found := magics.complete(line)) is not None:
+                prefix, items = found
+                return answer(items, prefix, cursor)
+            if (written := symbols.complete(line, cursor)) is not None:
+                return written
         if quoted := _open_text(line):
             return self._complete_text(line, quoted, cursor)
         prefix = _last(_WORD_END, line)

@@ -11,6 +11,7 @@ from typing import Any
 
 from rpyc_kernel.core.looking import Definition, Inspection
 from rpyc_kernel.worker.engines.sources import INPUTS, name_inputs
+from rpyc_kernel.worker.looking import magics
 from rpyc_kernel.worker.looking.documentation import MAX_TEXT, read_doc
 from rpyc_kernel.worker.looking.paths import PATH, find
 from rpyc_kernel.worker.looking.reading import (
@@ -38,14 +39,19 @@ class HelpReader:
     Args:
         namespace: the live namespace.
         static: reads what is not live.
+        engine: the name of the engine, which may know more than Python.
     """
 
-    def __init__(self, namespace: dict[str, Any], static: StaticReader) -> None:
+    def __init__(self, namespace: dict[str, Any], static: StaticReader, engine: str) -> None:
         self._namespace = namespace
         self._static = static
+        self._engine = engine
 
     def inspect(self, code: str, cursor: int | None) -> Inspection:
         """Return what is known of a path or, if there is a cursor, of what stands at it in code."""
+        magic = magics.find(code, cursor) if self._engine == magics.ENGINE else None
+        if magic is not None and magic[0].startswith("%"):
+            return _describe_magic(*magic)
         path = code.strip() if cursor is None else find_path(code, cursor)
         value = find(self._namespace, path)
         if value is MISSING and cursor is not None and (call := find_call(code, cursor)):
@@ -53,7 +59,7 @@ class HelpReader:
         if value is not MISSING:
             return _describe(path, value)
         promised = None if cursor is None else self._static.read(code, cursor, _read_help)
-        return promised or Inspection(path)
+        return promised or (Inspection(path) if magic is None else _describe_magic(*magic))
 
     def find_definition(self, code: str, cursor: int | None) -> Definition | None:
         """Return where a path or what stands at the cursor is defined."""
@@ -101,6 +107,13 @@ def _describe(path: str, value: Any) -> Inspection:
         _read_source(file, line) if type(value) is not types.ModuleType else "",
         name_inputs(file),
         line,
+    )
+
+
+def _describe_magic(name: str, function: Any) -> Inspection:
+    file, line = find_place(function)
+    return Inspection(
+        name, True, "magic", doc=read_doc(function), source=_read_source(file, line), file=name_inputs(file), line=line
     )
 
 

@@ -28,7 +28,7 @@ def build_answers(engine: Engine, first_names: frozenset[str]) -> dict[str, Call
     """
     namespace = engine.namespace
     static = StaticReader(namespace)
-    help_reader = HelpReader(namespace, static)
+    help_reader = HelpReader(namespace, static, engine.name)
     variables = Variables(namespace, first_names)
     answers: dict[str, Callable[..., Any]] = {
         "complete": partial(_complete, Completer(namespace, static, engine.name)),

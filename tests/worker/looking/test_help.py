@@ -43,7 +43,7 @@ table, derived = Table(), Derived()
 
 @pytest.fixture
 def reader(namespace, static):
-    return HelpReader(namespace, static)
+    return HelpReader(namespace, static, "plain")
 
 
 @pytest.fixture

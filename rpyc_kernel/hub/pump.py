@@ -26,6 +26,8 @@ BATCH_BYTES = 512 * 1024
 _LINGER_MS = 2
 _SLEEP_MS = 1000
 _PAUSE_S = 0.1
+_LAST_ATTEMPTS = 10
+"""How often something may fail once the worker is gone."""
 _PIPE_BYTES = 1024 * 1024
 _STREAM_NAMES = {ring.STDOUT: "stdout", ring.STDERR: "stderr"}
 
@@ -122,13 +124,16 @@ class Pump:
         poll = select.poll()
         for descriptor in (self._run_socket.fileno(), self._wake_in, *self._pipes):
             poll.register(descriptor, select.POLLIN)
-        is_over = False
+        is_over, attempts = False, _LAST_ATTEMPTS
         while not is_over:
             try:
                 is_over = self._pass_on(poll)
             except Exception:  # noqa: BLE001 - without a reader the ring would fill, and user code stop for good
                 _log.exception("some output could not be passed on")
-                is_over = self._stop.wait(_PAUSE_S)
+                # What failed is behind us most often, and what is left after it is still to be read.
+                if self._stop.wait(_PAUSE_S):
+                    attempts -= 1
+                    is_over = not attempts
 
     def _pass_on(self, poll: select.poll) -> bool:
         """Pass on what is there, or wait for more; whether all is done."""

@@ -410,6 +410,39 @@ def test_one_delivery_that_fails_does_not_end_the_pump(rig, caplog):
     wait_until(lambda: rig.reports == [printed("y", 2)])
 
 
+@pytest.mark.parametrize("failures", [1, pump._LAST_ATTEMPTS - 1])
+def test_a_delivery_that_fails_at_the_end_costs_nothing_but_what_it_held(rig, caplog, monkeypatch, failures):
+    monkeypatch.setattr(pump, "BATCH_BYTES", 1)
+    fails = iter(range(failures))
+
+    def fail_some(reports, position):
+        if next(fails, None) is not None:
+            raise LookupError("of this delivery")
+        rig._deliver(reports, position)
+
+    rig.pump._deliver = fail_some
+    for number in range(failures):
+        rig.writer.put(STDOUT, number + 1, b"x")
+    os.write(rig.out, b"of a child")
+    os.write(rig.err, b"its error")
+    rig.pump._stop.set()  # the worker's end was seen before anything was read
+    rig.pump.start()
+    assert finish(rig) == [printed("of a child"), printed("its error", name="stderr")]
+    assert caplog.text.count("could not be passed on") == failures
+
+
+def test_a_hub_that_can_deliver_nothing_more_ends_all_the_same(rig, caplog):
+    def fail(is_cut_off):
+        rig.pump._next_tick = 0.0
+        raise LookupError("of every round")
+
+    rig.pump._tick = fail
+    rig.pump._stop.set()
+    rig.pump.start()
+    finish(rig)
+    assert caplog.text.count("could not be passed on") == pump._LAST_ATTEMPTS
+
+
 def test_finishing_reads_everything_that_is_there(rig):
     rig.pump.start()
     for _ in range(1000):

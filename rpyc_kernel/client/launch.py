@@ -169,6 +169,9 @@ def launch(
             environment=places,
             pass_descriptors=(write_end,),
         )
+    except BaseException:
+        os.close(read_end)
+        raise
     finally:
         os.close(write_end)
     try:

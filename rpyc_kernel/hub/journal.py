@@ -13,6 +13,7 @@ of power can take the last moments, but never damages what was there.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
 import threading
@@ -269,8 +270,7 @@ class Journal:
             written = self._unsaved[0][0] - 1 if self._unsaved else self._last
         self.append(told)
         self.publish()
-        copy = salvage.salvage(self._path, self._store.read, written)
-        with self._append_lock:
+        with contextlib.closing(salvage.salvage(self._path, self._store.read, written)) as copy, self._append_lock:
             with self._lock:
                 held = [(*event, None, None) for event in self._tail.events]
             copy.replace([*held, *self._unsaved])

@@ -34,16 +34,12 @@ class WorkerProcess:
     def __init__(self, folder: RuntimeFolder, hub_settings: HubSettings, settings: WorkerSettings) -> None:
         self._settings = settings
         with contextlib.ExitStack() as on_failure, contextlib.ExitStack() as child_only:
+            # Only the worker may keep the listener and its ends of the pipes, or its death would go unnoticed.
             listener = child_only.enter_context(listen(folder.worker_socket, _BACKLOG))
-            standard_input, self._input = os.pipe()
-            out, standard_output = os.pipe()
-            err, standard_error = os.pipe()
+            standard_input, self._input = _make_pipe(child_only, on_failure)
+            out, standard_output = _make_pipe(on_failure, child_only)
+            err, standard_error = _make_pipe(on_failure, child_only)
             self.read_ends = (out, err)
-            for descriptor in (self._input, out, err):
-                on_failure.callback(os.close, descriptor)
-            # Only the worker may keep the listener and these ends, or its death would go unnoticed.
-            for descriptor in (standard_input, standard_output, standard_error):
-                child_only.callback(os.close, descriptor)
             self.child = processes.spawn_module(
                 "rpyc_kernel.worker",
                 [str(folder.path), str(listener.fileno()), str(out), str(err), hub_settings.engine],
@@ -86,3 +82,11 @@ class WorkerProcess:
         """Close the hub's copies of the read ends; the worker sends others with its greeting."""
         for descriptor in self.read_ends:
             os.close(descriptor)
+
+
+def _make_pipe(reading: contextlib.ExitStack, writing: contextlib.ExitStack) -> tuple[int, int]:
+    """Make a pipe whose ends are closed with these."""
+    read_end, write_end = os.pipe()
+    reading.callback(os.close, read_end)
+    writing.callback(os.close, write_end)
+    return read_end, write_end

@@ -1,5 +1,6 @@
 """Ending the worker of a kernel that has lost its hub: whatever its hub, or the next one, does at that moment."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from rpyc_kernel.client import launch
+from rpyc_kernel.system import processes
 from rpyc_kernel.system.processes import birth_of
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.wire.connection_file import ConnectionFile
@@ -49,6 +51,27 @@ def test_a_worker_without_a_hub_is_ended_and_nothing_is_left(
     assert worker.wait(PATIENCE_S) == -9
     assert not folder.path.exists()
     assert not launch.stop_orphan("demo")
+
+
+def test_where_no_hub_can_be_started_nothing_stays_open(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    make = os.pipe
+
+    def make_and_note() -> tuple[int, int]:
+        made.extend(make())
+        return made[0], made[1]
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("no more processes")
+
+    with monkeypatch.context() as context, pytest.raises(OSError, match="no more processes"):
+        context.setattr(os, "pipe", make_and_note)
+        context.setattr(processes, "spawn_module", fail)
+        launch.start("demo", engine="plain")
+    assert len(made) == 2
+    for descriptor in made:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)
 
 
 def test_a_worker_with_a_hub_is_left_alone(folder: RuntimeFolder, worker: subprocess.Popen[bytes]) -> None:

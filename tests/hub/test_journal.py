@@ -25,6 +25,7 @@ from rpyc_kernel.core.actions import Record
 from rpyc_kernel.core.contract import Kind, Scope, encode_events
 from rpyc_kernel.errors import ConnectionLost, RequestError
 from rpyc_kernel.hub import journal as journal_module
+from rpyc_kernel.hub import salvage
 from rpyc_kernel.hub import store as store_module
 from rpyc_kernel.hub import upkeep as upkeep_module
 from rpyc_kernel.hub.journal import Journal
@@ -768,6 +769,24 @@ def test_what_others_do_to_the_file_is_told_and_what_can_be_read_goes_on(tmp_pat
             assert list(file_of(tmp_path).parent.glob("journal.damaged-*.sqlite"))
     with open_journal(tmp_path) as journal:
         assert journal.last == 503
+
+
+def test_a_copy_that_cannot_be_completed_is_closed_and_made_again(tmp_path, monkeypatch):
+    copies = []
+    copy = salvage.salvage
+
+    def copy_onto_full_disk(*what):
+        copies.append(copy(*what))
+        if len(copies) == 1:
+            monkeypatch.setattr(copies[0], "write_cursors", mock.Mock(side_effect=sqlite3.OperationalError("full")))
+        return copies[-1]
+
+    monkeypatch.setattr(salvage, "salvage", copy_onto_full_disk)
+    with open_journal(tmp_path) as journal:
+        fill(journal, 10)
+        file_of(tmp_path).unlink()
+        wait_for_recovery(journal, 10)
+        assert [store.is_closed for store in copies] == [True, True]
 
 
 def test_a_journal_that_others_read_and_write_soundly_stays_where_it_is(tmp_path):

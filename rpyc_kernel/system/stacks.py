@@ -57,6 +57,7 @@ class Stacks:
         self._askers: list[_Asker] = []
         self._thread: threading.Thread | None = None
         self._asked_at: float | None = None
+        self._start = 0  # of what was not read yet, in the file
         self._is_closed = False
 
     def ask(self, timeout_s: float) -> Future[str]:
@@ -107,8 +108,8 @@ class Stacks:
         sharing: list[_Asker] = []
         before = b""
         began = time.monotonic()
-        if self._asked_at is None and _FAULT not in self._read():
-            os.ftruncate(self._file, 0)  # what an earlier hub asked for
+        if self._asked_at is None and _FAULT not in (text := self._read()):
+            self._take_out(text)  # what an earlier hub asked for
         while True:
             with self._lock:
                 asking = list(self._askers)
@@ -144,7 +145,7 @@ class Stacks:
     def _finish(self, sharing: list[_Asker], text: bytes) -> None:
         """Give the dump to those who share it, and take it out of the file."""
         self._asked_at = None
-        os.ftruncate(self._file, 0)
+        self._take_out(text)
         for asker in sharing:
             if not asker.answer.done():  # its time may have been up before
                 self._forget(asker)
@@ -166,7 +167,7 @@ class Stacks:
             )
         if late and text:  # it will not be finished
             self._asked_at = None
-            os.ftruncate(self._file, 0)
+            self._take_out(text)
 
     def _forget(self, asker: _Asker) -> None:
         with self._lock:
@@ -174,6 +175,13 @@ class Stacks:
 
     def _read(self) -> bytes:
         try:
-            return os.pread(self._file, _MAX_BYTES, 0)
+            return os.pread(self._file, _MAX_BYTES, self._start)
         except OSError:
             return b""
+
+    def _take_out(self, text: bytes) -> None:
+        try:
+            os.ftruncate(self._file, 0)
+            self._start = 0
+        except OSError:  # the folder's file system fails: it is passed over instead
+            self._start += len(text)

@@ -61,6 +61,19 @@ def test_stacks_come_while_a_c_call_holds_the_interpreter_lock(standing):
         assert stack.count("in stand_here") == 1
 
 
+def test_stacks_come_from_a_file_of_which_nothing_can_be_taken_out(standing, monkeypatch):
+    def fail(*_):
+        raise OSError("stale file handle")
+
+    _, asked, file = standing
+    monkeypatch.setattr(os, "ftruncate", fail)
+    dumps = [asked.ask(PATIENCE_S).result(PATIENCE_S) for _ in range(3)]
+    assert [(dump.count("in stand_here"), "earlier" in dump) for dump in dumps] == [(1, False)] * 3
+    monkeypatch.undo()
+    assert asked.ask(PATIENCE_S).result(PATIENCE_S).count("in stand_here") == 1
+    assert file.stat().st_size == 0
+
+
 def test_many_who_ask_at_once_get_one_dump_each_and_the_file_is_empty_again(standing):
     _, asked, file = standing
     answers = [asked.ask(PATIENCE_S) for _ in range(60)]

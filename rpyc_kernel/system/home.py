@@ -39,10 +39,23 @@ class Home(KernelFolder):
     def last_seen(self) -> float | None:
         """When the kernel last wrote something here, seconds since the epoch; None if it never did."""
         times = []
-        for path in (self.journal, self.path / f"{_JOURNAL}-wal", self.connection_file):
+        for path in (self.journal, self._log_ahead, self.connection_file):
             with contextlib.suppress(OSError):
                 times.append(path.stat().st_mtime)
         return max(times, default=None)
+
+    @property
+    def has_unmerged(self) -> bool:
+        """Whether the journal's end stands beside it, where a hub that was killed left it."""
+        try:
+            return self._log_ahead.stat().st_size > 0
+        except OSError:
+            return False
+
+    @property
+    def _log_ahead(self) -> Path:
+        """SQLite's write-ahead log, which a hub merges into the journal when it ends."""
+        return self.path / f"{_JOURNAL}-wal"
 
     @property
     def journal_bytes(self) -> int:

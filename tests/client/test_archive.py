@@ -8,8 +8,8 @@ from contextlib import closing
 
 import pytest
 
-from rpyc_kernel.client.archive import Archive, forget, has_archive, stopped_kernels
-from rpyc_kernel.client.stopped import recall_stopped
+from rpyc_kernel.client import archive
+from rpyc_kernel.client.archive import Archive, forget, has_archive, recall_stopped, stopped_kernels
 from rpyc_kernel.core.actions import Record
 from rpyc_kernel.core.contract import JOURNAL_VERSION, Kind
 from rpyc_kernel.errors import BadName, KernelExists, NoSuchKernel, RequestError
@@ -69,10 +69,32 @@ def test_what_a_killed_hub_wrote_last_is_read_as_well(folders):
         "from rpyc_kernel.core.actions import Record\n"
         "journal = Journal(Path(sys.argv[1]), max_memory_bytes=10, max_unsaved_bytes=10)\n"
         "journal.append([Record('stream', 1, 'a', {'name': 'stdout', 'text': 'last words'})])\n"
+        "journal.append([Record('queued', 1, 'a', {'code': 'x = 1', 'name': 'ann', 'call': None})])\n"
         "os._exit(0)"
     )
     subprocess.run([sys.executable, "-c", code, str(home.journal)], check=True)
-    assert [event.text for event in Archive("demo").events()] == ["last words"]
+    assert [event.text for event in Archive("demo").events() if event.kind == Kind.STREAM] == ["last words"]
+    assert [past.code for past in recall_stopped((), limit=5)] == ["x = 1"]
+
+
+def test_reading_a_journal_leaves_nothing_beside_it(home):
+    before = sorted(home.path.iterdir())
+    assert len(list(Archive("demo").events())) == 3
+    assert len(recall_stopped((), limit=5)) == 2
+    assert sorted(home.path.iterdir()) == before
+
+
+def test_the_newest_inputs_are_called_back_whatever_is_broken_among_them(home):
+    with closing(sqlite3.connect(home.journal)) as journal:
+        journal.execute("UPDATE events SET payload = '{' WHERE seq = 2")
+        journal.commit()
+    assert [past.code for past in recall_stopped((), limit=1)] == ["x = 1"]
+
+
+def test_a_journal_that_takes_too_long_is_not_called_back(home, monkeypatch):
+    monkeypatch.setattr(archive, "_PATIENCE_S", -1.0)
+    monkeypatch.setattr(archive, "_STEPS", 1)
+    assert recall_stopped((), limit=5) == []
 
 
 def test_what_no_kernel_made_takes_no_kernel_from_the_list(home, folders):
@@ -81,7 +103,9 @@ def test_what_no_kernel_made_takes_no_kernel_from_the_list(home, folders):
         (folders.state / name / "journal.sqlite").write_text("mine")
     (folders.state / "link").symlink_to(folders.state / "-x")
     (folders.state / "file").write_text("mine")
+    (folders.state / "alias").symlink_to(home.path)
     assert [kernel.name for kernel in stopped_kernels()] == ["demo"]
+    assert [past.code for past in recall_stopped((), limit=5)] == ["x = 1", "y = 2"]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 import rpyc_kernel
 from rpyc_kernel.client import stopped
-from rpyc_kernel.client.stopped import recall_stopped
+from rpyc_kernel.client.archive import recall_stopped
 from tests.end_to_end.commands import run_command
 from tests.end_to_end.consoles import open_console
 from tests.end_to_end.terminals import CTRL_C, PATIENCE_S, OpenTerminal

@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 
 from rpyc_kernel.client import launch
+from rpyc_kernel.client.archive import recall_stopped
 from rpyc_kernel.client.kernel import KernelClient, Past
-from rpyc_kernel.client.stopped import recall_stopped
 from rpyc_kernel.errors import KernelError
 
 _MAX_OWN = 500

@@ -7,10 +7,11 @@ however late. Tests of the giving up run the program itself, or say in the envir
 import os
 import sys
 from importlib import import_module
+from inspect import unwrap
 
 PATIENCE_S = float(os.environ.get("TESTS_PATIENCE_S", "60"))
 STACK_S = 30.0  # the most that a hub waits for a stack
-LIMITS = {"rpyc_kernel.client.launch": "_START_TIMEOUT_S", "rpyc_kernel.client.stopped": "_PATIENCE_S"}
+LIMITS = {"rpyc_kernel.client.launch": "_START_TIMEOUT_S", "rpyc_kernel.client.archive": "_PATIENCE_S"}
 CONSOLES_LIMITS = {
     "rpyc_kernel.cli.talking": "_START_TIMEOUT_S",
     "rpyc_kernel.faces.console.completion": "_TIMEOUT_S",
@@ -28,9 +29,9 @@ def be_patient(*, as_console: bool) -> None:
     from rpyc_kernel.client.looking import Looking
 
     for function in (launch.start, launch.connect, *vars(KernelClient).values(), *vars(Looking).values()):
-        defaults = getattr(function, "__kwdefaults__", None) or {}
+        defaults = getattr(unwrap(function), "__kwdefaults__", None) or {}
         defaults.update({name: PATIENCE_S for name in ("timeout", "wait") if isinstance(defaults.get(name), float)})
-    KernelClient.stack.__kwdefaults__["timeout"] = STACK_S
+    unwrap(KernelClient.stack).__kwdefaults__["timeout"] = STACK_S
     for module, name in {**LIMITS, **(CONSOLES_LIMITS if as_console else {})}.items():
         found = import_module(module)
         assert isinstance(getattr(found, name), float)

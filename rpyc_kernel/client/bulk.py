@@ -39,10 +39,10 @@ class Bulk:
         self._busy: set[BulkSocket] = set()
         self._is_closed = False
 
-    def push(self, values: dict[str, Any], timeout_s: float | None, progress: Progress | None) -> None:
+    def push(self, values: dict[Any, Any], timeout_s: float | None, progress: Progress | None) -> None:
         """Set variables."""
         for name in values:
-            if not name.isidentifier():
+            if not (isinstance(name, str) and name.isidentifier()):
                 raise RequestError(f"{name!r} cannot be the name of a variable")
         parcel = pack_named(values)
         with self._connection(timeout_s) as connection:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from rpyc_kernel.client.answers import read_literal
+from rpyc_kernel.client.arguments import check_arguments
 from rpyc_kernel.core.contract import Event, Kind, Outcome
 from rpyc_kernel.errors import (
     ExecutionDropped,
@@ -123,9 +125,9 @@ class Execution(CallFuture):
         """
         if timeout is None:
             return self.value
-        deadline = time.monotonic() + timeout
+        begun = time.monotonic()
         super().result(timeout)
-        return self._get_value(max(_LEAST_S, deadline - time.monotonic()))
+        return self._get_value(max(_LEAST_S, timeout - (time.monotonic() - begun)))
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self._wait_async().__await__()
@@ -142,6 +144,7 @@ class Execution(CallFuture):
             super().result(0)
         return await asyncio.get_running_loop().run_in_executor(None, lambda: self.value)
 
+    @check_arguments
     def events(self, *, since: int = 0, timeout: float | None = None) -> Iterator[Event]:
         """Yield the events of this execution, from the first to the last, as they come.
 
@@ -154,13 +157,14 @@ class Execution(CallFuture):
             ConnectionLost: the connection is gone.
         """
         position = 0
+        limit_s = None if timeout is None else min(timeout, threading.TIMEOUT_MAX)
 
         def has_news() -> bool:
             return len(self._events) > position or self.done()
 
         while True:
             with self._changed:
-                if not self._changed.wait_for(has_news, timeout):
+                if not self._changed.wait_for(has_news, limit_s):
                     raise TimeoutError(f"execution {self.id} produced nothing for {timeout} s")
                 fresh = self._events[position:]
             yield from (event for event in fresh if event.seq > since)

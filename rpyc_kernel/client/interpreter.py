@@ -23,7 +23,7 @@ print(" ".join(name for name in {(*_NEEDED, _IPYTHON)!r} if importlib.util.find_
 """
 
 
-def find_interpreter(python: str | None, engine: str) -> str:
+def find_interpreter(python: str | os.PathLike[str] | None, engine: str) -> str:
     """Return the path of a worker's interpreter.
 
     Args:

@@ -16,6 +16,7 @@ from typing import Any
 
 from rpyc_kernel.client import answers
 from rpyc_kernel.client.address import Address
+from rpyc_kernel.client.arguments import check_methods
 from rpyc_kernel.client.bulk import Bulk
 from rpyc_kernel.client.commands import Commands
 from rpyc_kernel.client.execution import Execution
@@ -34,6 +35,7 @@ from rpyc_kernel.client.looking import Looking
 from rpyc_kernel.client.namespace import Namespace
 from rpyc_kernel.core.contract import Event, Force, Kind, Lane, Role, Space, State, freeze
 from rpyc_kernel.core.form import Form
+from rpyc_kernel.core.seconds import LONGEST_S
 from rpyc_kernel.core.texts import require_encodable
 from rpyc_kernel.errors import (
     BadCode,
@@ -42,7 +44,6 @@ from rpyc_kernel.errors import (
     ConnectionLost,
     KernelDied,
     NotRunning,
-    RequestError,
     WorkerBusy,
 )
 from rpyc_kernel.settings import ClientSettings
@@ -95,6 +96,7 @@ class Past:
     code: str
 
 
+@check_methods
 class KernelClient(Looking):
     """A client of a kernel. Leaving it, by `close` or ``with``, leaves the kernel running.
 
@@ -129,8 +131,8 @@ class KernelClient(Looking):
         silence: float = 20.0,
     ) -> None:
         self._address = address
-        self._timeout_s = timeout
-        self._settings = ClientSettings(timeout, silence)
+        self._timeout_s = timeout = min(timeout, LONGEST_S)
+        self._settings = ClientSettings(timeout, min(silence, LONGEST_S))
         self._readers: set[Commands] = set()
         identity = Identity(session or "", name or "", role)
         # Both serve all calls; who joins is told to everybody.
@@ -230,8 +232,6 @@ class KernelClient(Looking):
             namespace: ``current`` for the one all clients share, ``fresh`` for one that goes with the program.
             stop_on_error: if the program fails, abort what this session queued behind it.
         """
-        if isinstance(args, str):
-            raise RequestError("args must be a list of str, one for each argument")
         file = os.fspath(path) if isinstance(path, os.PathLike) else path
         form = Form(file, arguments=tuple(args), cwd=cwd, namespace=namespace)
         return self._submit(f"# run {shlex.join([file, *args])}", stop_on_error, Lane.MAIN, None, form)
@@ -689,6 +689,4 @@ class KernelClient(Looking):
 
 
 def _require_code(code: str) -> None:
-    if not isinstance(code, str):
-        raise RequestError(f"code must be str, not {type(code).__name__}")
     require_encodable(code, "the code", BadCode)

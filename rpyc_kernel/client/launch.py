@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rpyc_kernel.client.address import resolve
+from rpyc_kernel.client.arguments import check_arguments
 from rpyc_kernel.client.interpreter import find_interpreter
 from rpyc_kernel.client.whereabouts import Whereabouts, find, find_all
 from rpyc_kernel.core.contract import Role
@@ -66,12 +67,13 @@ class KernelInfo:
     port: int
 
 
+@check_arguments
 def start(
     name: str = "default",
     *,
     engine: str = "auto",
-    python: str | None = None,
-    cwd: str | None = None,
+    python: str | os.PathLike[str] | None = None,
+    cwd: str | os.PathLike[str] | None = None,
     env: dict[str, str] | None = None,
     listen: str | None = None,
     switch_interval: float = DEFAULT_SWITCH_INTERVAL_S,
@@ -125,8 +127,8 @@ def launch(
     name: str,
     *,
     engine: str,
-    python: str | None,
-    cwd: str | None,
+    python: str | os.PathLike[str] | None,
+    cwd: str | os.PathLike[str] | None,
     env: dict[str, str] | None,
     listen: str | None,
     switch_interval: float,
@@ -184,6 +186,7 @@ def launch(
         raise from_name(answer["error"], answer["message"])
 
 
+@check_arguments
 def connect(
     target: str | os.PathLike[str] = "default",
     *,

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from rpyc_kernel.client.answers import read_json
+from rpyc_kernel.client.arguments import check_methods
 from rpyc_kernel.client.commands import Commands
 from rpyc_kernel.client.literals import write_literal
 from rpyc_kernel.core.looking import (
@@ -36,6 +37,7 @@ def _read_definition(told: dict[str, Any] | None) -> Definition | None:
     return None if told is None else read_found(Definition, told)
 
 
+@check_methods
 class Looking:
     """The part of a client that looks into the worker.
 

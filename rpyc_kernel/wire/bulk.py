@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Any, Final
 
+from rpyc_kernel.core.seconds import LONGEST_S
 from rpyc_kernel.errors import CallTimeout, ConnectionLost, RequestError
 from rpyc_kernel.system import shared_memory
 from rpyc_kernel.system.descriptors import receive_with_descriptors, send_with_descriptors
@@ -111,7 +112,7 @@ class BulkSocket:
 
     def set_timeout(self, timeout_s: float | None) -> None:
         """How long to wait for the next byte, None for ever."""
-        self._sock.settimeout(timeout_s)
+        self._sock.settimeout(None if timeout_s is None else min(timeout_s, LONGEST_S))
 
     # ------------------------------------------------------------------ sending
 

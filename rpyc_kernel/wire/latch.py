@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
+from rpyc_kernel.core.seconds import read_seconds
 from rpyc_kernel.system.originals import threading
 
 if FutureTimeoutError is TimeoutError:
@@ -113,6 +114,8 @@ class CallFuture(Future[Any], metaclass=_ListingUse):
         return [*dir(type(self)), *vars(self)]
 
     def _wait(self, timeout: float | None) -> None:
+        if timeout is not None:
+            timeout = read_seconds(timeout, "timeout", may_be_past=True)  # as futures have it
         if not self._completed.wait(timeout):
             raise NotDone(f"not done within {timeout:g} s; it goes on")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import inspect
 import re
 from pathlib import Path
 
@@ -29,7 +30,7 @@ class _Checker(doctest.OutputChecker):
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Raises what the pages leave at its default, and a slow machine may exceed."""
     methods = [*vars(KernelClient).values(), *vars(Looking).values()]
-    for function in (rpyc_kernel.start, rpyc_kernel.connect, *methods):
+    for function in map(inspect.unwrap, (rpyc_kernel.start, rpyc_kernel.connect, *methods)):
         for name in {"timeout", "wait"} & (getattr(function, "__kwdefaults__", None) or {}).keys():
             if isinstance(function.__kwdefaults__[name], float):
                 monkeypatch.setitem(function.__kwdefaults__, name, _PATIENCE_S)

@@ -1,4 +1,5 @@
 import concurrent.futures
+import inspect
 import itertools
 import os
 import signal
@@ -218,7 +219,9 @@ def test_interrupts_of_one_execution_never_hit_the_ones_beside_it_200_times(kern
 def test_code_that_ignores_the_interrupt_is_reported_with_its_stack_to_everybody(
     kernel: KernelClient, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setitem(KernelClient.stack.__kwdefaults__, "timeout", 30.0)  # how long `interrupt` waits for it
+    monkeypatch.setitem(
+        inspect.unwrap(KernelClient.stack).__kwdefaults__, "timeout", 30.0
+    )  # how long `interrupt` waits for it
     bob = connect(name="bob")
     kernel.execute("released = False")
     run = kernel.submit(DEAF)

@@ -1,0 +1,33 @@
+"""Limits of time that callers give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rpyc_kernel.errors import RequestError
+
+LONGEST_S = 2_000_000.0
+"""The longest that the system can wait for a socket is 2**31 milliseconds. Nobody sees the end of this, either."""
+
+
+def read_seconds(value: Any, what: str, *, may_be_past: bool = False) -> float:
+    """Return a limit of time as a number.
+
+    Args:
+        value: what the caller gave.
+        what: what the caller calls it.
+        may_be_past: whether less than nothing is as good as nothing.
+
+    Raises:
+        RequestError: it is no number, or none that can be waited for.
+    """
+    try:
+        seconds = value if type(value) is float else float(value) if hasattr(value, "__float__") else float("nan")
+    except (TypeError, ValueError, OverflowError):  # such as an array of several, or an int of 400 digits
+        seconds = float("nan")
+    if seconds >= 0:
+        return seconds
+    if may_be_past and seconds < 0:
+        return 0.0
+    shown = repr(value) if type(value) in (int, float, str) and len(str(value)) < 80 else type(value).__name__
+    raise RequestError(f"{what} must be a number of seconds, 0 or more, not {shown}")

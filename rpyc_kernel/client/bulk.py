@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from rpyc_kernel.client.address import Address
-from rpyc_kernel.errors import ExecutionError, RequestError, from_name
+from rpyc_kernel.errors import ConnectionLost, ExecutionError, RequestError, from_name
 from rpyc_kernel.wire import handshake
 from rpyc_kernel.wire.bulk import BulkSocket, Message, Progress
 from rpyc_kernel.wire.handshake import Identity
@@ -90,7 +90,8 @@ class Bulk:
             connection.set_timeout(timeout_s)
             yield connection
         except BaseException:
-            self._busy.discard(connection)
+            with self._lock:
+                self._busy.discard(connection)
             connection.close()
             raise
         with self._lock:
@@ -100,6 +101,7 @@ class Bulk:
 
     def _take(self, timeout_s: float) -> BulkSocket:
         with self._lock:
+            self._require_open()
             while self._idle:
                 connection = self._idle.pop()
                 if not connection.is_stale:  # its worker may have been replaced
@@ -108,10 +110,19 @@ class Bulk:
                 connection.close()
         sock, _ = self._address.enter(handshake.BULK, self._identity(), timeout_s)
         connection = BulkSocket(sock)
-        connection.meet(self._hub_pid)
-        with self._lock:
-            self._busy.add(connection)
+        try:
+            connection.meet(self._hub_pid)
+            with self._lock:
+                self._require_open()  # as it was before the handshake
+                self._busy.add(connection)
+        except BaseException:
+            connection.close()
+            raise
         return connection
+
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise ConnectionLost("this client is closed")
 
 
 def _raise_error(answer: Message) -> None:

@@ -214,12 +214,7 @@ class Debugging:
     def _listen(self, channel: DebugChannel) -> None:
         try:
             while True:
-                message = channel.receive()
-                if message.get("type") == "response":
-                    self._complete(message.get("request_seq", 0), message)
-                else:
-                    self._note(message)
-                    self._publish(message)
+                self._hear(channel.receive())
         except KernelError as error:
             _log.info("the debugger has ended: %s", error)
         finally:
@@ -227,10 +222,22 @@ class Debugging:
                 self._publish({"type": "event", "seq": next(self._numbers), "event": "terminated", "body": {}})
             channel.close()
 
+    def _hear(self, message: Message) -> None:
+        try:
+            if message.get("type") == "response":
+                self._complete(message.get("request_seq", 0), message)
+            else:
+                self._note(message)
+                self._publish(message)
+        except Exception:  # noqa: BLE001 - whatever a debugger says, what it says next is heard
+            _log.exception("a message of the debugger's cannot be passed on")
+
     def _note(self, event: Message) -> None:
         body = event.get("body") or {}
         if event.get("event") == "stopped":
-            self._stopped.add(int(body["threadId"]))
+            thread = body.get("threadId")  # which is not said where all have been stopped at once
+            if isinstance(thread, int):
+                self._stopped.add(thread)
         elif event.get("event") == "continued":
             self._stopped = set() if body.get("allThreadsContinued") else self._stopped - {body.get("threadId")}
 

@@ -130,6 +130,8 @@ class _SlowHub:
 
     def __init__(self, folder: Path, stage: str) -> None:
         self._hold, self._held, self._gate = (folder / name for name in ("hold", "held", "gate"))
+        self._opened: int | None = None
+        os.mkfifo(self._gate)
         (folder / "sitecustomize.py").write_text(
             _HOLD_UP.format(stage, *map(str, (self._hold, self._held, self._gate)))
         )
@@ -141,11 +143,17 @@ class _SlowHub:
         wait_until(self._held.exists, PATIENCE_S, "the next hub")
 
     def let_go(self) -> None:
-        self._gate.touch()
+        if self._opened is None:
+            self._opened = os.open(self._gate, os.O_RDWR)  # both ends, so that it waits for nobody
+
+    def close(self) -> None:
+        self.let_go()
+        assert self._opened is not None
+        os.close(self._opened)
 
 
 _HOLD_UP = """
-import os, sys, time
+import os, sys
 class HoldUp:
     def find_spec(name, path, target=None):
         if name == {!r} and "rpyc_kernel.hub" in sys.orig_argv:
@@ -153,8 +161,7 @@ class HoldUp:
                 os.rename({!r}, {!r})
             except FileNotFoundError:
                 return
-            while not os.path.exists({!r}):
-                time.sleep(0.01)
+            open({!r}).close()  # the gate: as soon as somebody has opened its other end
 sys.meta_path.insert(0, HoldUp)
 """
 
@@ -168,7 +175,7 @@ def slow_hub(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(root)]))
     hub = _SlowHub(folder, request.param)
     yield hub
-    hub.let_go()
+    hub.close()
 
 
 def _open_and_lose(open_notebook: Open, slow_hub: _SlowHub) -> Notebook:

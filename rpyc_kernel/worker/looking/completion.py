@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import types
+from collections.abc import Callable
 from typing import Any
 
 from rpyc_kernel.core.looking import MAX_MATCHES, Completion, Completions
@@ -56,7 +57,7 @@ class Completer:
         if self._engine == magics.ENGINE:
             if (found := magics.complete(line)) is not None:
                 prefix, items = found
-                return answer(items, prefix, cursor)
+                return answer(items, prefix, cursor, fits=_fits_magic)
             if (written := symbols.complete(line, cursor)) is not None:
                 return written
         if quoted := _open_text(line):
@@ -173,17 +174,29 @@ def _list_words(code: str, cursor: int, line: str) -> list[Completion]:
 _KINDS = {"statement": "instance", "namespace": "module"}
 
 
-def answer(items: list[Completion], prefix: str, cursor: int, *, is_whole: bool = True) -> Completions:
-    """The items that begin with ``prefix``, which ends at ``cursor``, in order."""
-    fitting = {item.text: item for item in items if _fits(item.text, prefix)}
-    ordered = sorted(fitting.values(), key=lambda item: (item.text.startswith("_"), item.text))
-    chosen = tuple(ordered[:MAX_MATCHES])
-    return Completions(cursor - len(prefix), cursor, chosen, is_whole and len(ordered) == len(chosen))
-
-
 def _fits(name: Any, prefix: str) -> bool:
     """Whether it is a name that begins so; those that begin with an underscore are offered on request only."""
     return is_name(name) and name.startswith(prefix) and bool(prefix or not name.startswith("_"))
+
+
+def _fits_magic(name: Any, prefix: str) -> bool:
+    """The same, where one ``%`` may stand for the two of a magic of cells."""
+    return _fits(name, prefix) or (prefix.startswith("%") and _fits(name, f"%{prefix}"))
+
+
+def answer(
+    items: list[Completion],
+    prefix: str,
+    cursor: int,
+    *,
+    is_whole: bool = True,
+    fits: Callable[[str, str], bool] = _fits,
+) -> Completions:
+    """The items that begin with ``prefix``, which ends at ``cursor``, in order."""
+    fitting = {item.text: item for item in items if fits(item.text, prefix)}
+    ordered = sorted(fitting.values(), key=lambda item: (item.text.startswith("_"), item.text))
+    chosen = tuple(ordered[:MAX_MATCHES])
+    return Completions(cursor - len(prefix), cursor, chosen, is_whole and len(ordered) == len(chosen))
 
 
 def _open_text(line: str) -> str:

@@ -3,6 +3,7 @@
 import pytest
 
 from rpyc_kernel.core.looking import Inspection
+from rpyc_kernel.worker.looking.completion import Completer
 from rpyc_kernel.worker.looking.help import HelpReader
 
 
@@ -20,6 +21,9 @@ class FakeShell:
     @staticmethod
     def bash(line, cell):
         """Run a script."""
+
+    def lsmagic(self):
+        return self.magics
 
     @property
     def magics(self):
@@ -63,6 +67,15 @@ def test_a_name_of_the_users_is_no_magic_unless_it_is_called_one(reader, namespa
 @pytest.mark.parametrize(("code", "cursor"), [("%nothing", 4), ("1 %time", 5), ("%time absent", 10)])
 def test_what_is_no_magic_is_described_as_ever(reader, code, cursor):
     assert not reader.inspect(code, cursor)
+
+
+@pytest.mark.parametrize(
+    ("code", "texts"),
+    [("%ti", ("%%time", "%time")), ("%%ti", ("%%time",)), ("%ba", ("%%bash",)), ("%", ("%%bash", "%%time", "%time"))],
+)
+def test_magics_of_cells_are_found_by_one_percent_sign_too(namespace, monkeypatch, code, texts):
+    monkeypatch.setattr("rpyc_kernel.worker.looking.magics.find_shell", FakeShell)
+    assert Completer(namespace, None, "ipython").complete(code, len(code)).matches == texts
 
 
 def test_other_engines_have_no_magics(namespace, static, monkeypatch):

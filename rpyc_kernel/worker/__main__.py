@@ -37,6 +37,7 @@ from rpyc_kernel.worker.looking.desk import Desk
 from rpyc_kernel.worker.main_loop import MainLoop, Output
 from rpyc_kernel.worker.order import Order
 from rpyc_kernel.worker.prompts import Prompts
+from rpyc_kernel.worker.staged import Staged
 
 
 def main(arguments: list[str]) -> None:
@@ -81,7 +82,7 @@ def main(arguments: list[str]) -> None:
         interrupts,
     )
     prompts.install()
-    objects = _Objects(engine)
+    staged = Staged()
     comms = Comms(output.emit)
     comms.install()
     debugger = DebugServer(folder.cells, interrupts)
@@ -89,7 +90,7 @@ def main(arguments: list[str]) -> None:
         engine,
         output,
         interrupts,
-        lambda token: comms.find_call(token) or objects.take_call(token),
+        lambda token: comms.find_call(token) or staged.take(token),
         debugger,
     )
     interrupts.install(output.ring.words, loop.loop, current_execution)
@@ -111,13 +112,17 @@ def main(arguments: list[str]) -> None:
             "answer": prompts.answer,
             "run_side": loop.start_side,
             "interrupt_side": loop.interrupt_side,
-            "drop_call": objects.drop_call,
+            "drop_call": staged.drop,
             "tell_unfinished": loop.tell_unfinished,
             "leave": loop.leave,
         },
         desk=_prepare_desk(engine),
         take_run=loop.take_hub,
-        take_clients={"objects": objects.connect, "bulk": _Bulk(engine).connect, "debugger": debugger.connect},
+        take_clients={
+            "objects": _prepare_objects(engine, staged).connect,
+            "bulk": _prepare_bulk(engine).connect,
+            "debugger": debugger.connect,
+        },
     )
     # What `-m` put first is the runtime folder. User code looks where it is, as at any prompt.
     private = os.path.realpath(folder.path)
@@ -201,42 +206,11 @@ def _replace_streams(output: Output, interrupts: Interrupts, order: Order) -> tu
     return streams
 
 
-class _Objects:
-    """The objects channel, made when the first client asks for it: RPyC takes a tenth of a second to import."""
+class _Channel:
+    """Serves a channel by what is made when the first client asks for it: RPyC takes a tenth of a second to import."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._lock = threading.Lock()
-        self._connections: Any = None
-        self._staged: Any = None
-
-    def connect(self, sock: socket.socket) -> None:
-        """Serve a client whose socket the hub handed over."""
-        with self._lock, imports.for_kernel():
-            if self._connections is None:
-                from rpyc_kernel.worker.objects import ObjectConnections, Staged
-
-                self._staged = Staged()
-                self._connections = ObjectConnections(self._engine.namespace, self._engine.values, self._staged)
-        self._connections.add(sock)
-
-    def take_call(self, token: str) -> Any:
-        """Find a staged call."""
-        if self._staged is None:
-            raise LookupError(f"no call {token!r} is staged; its worker may be gone")
-        return self._staged.take(token)
-
-    def drop_call(self, token: str) -> None:
-        """Forget a staged call."""
-        if self._staged is not None:
-            self._staged.drop(token)
-
-
-class _Bulk:
-    """The bulk channel, loaded when the first client asks for it."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
         self._lock = threading.Lock()
         self._connections: Any = None
 
@@ -244,10 +218,26 @@ class _Bulk:
         """Serve a client whose socket the hub handed over."""
         with self._lock, imports.for_kernel():
             if self._connections is None:
-                from rpyc_kernel.worker.bulk import BulkConnections
-
-                self._connections = BulkConnections(self._engine.namespace)
+                self._connections = self._make()
         self._connections.add(sock)
+
+
+def _prepare_objects(engine: Engine, staged: Staged) -> _Channel:
+    def make() -> Any:
+        from rpyc_kernel.worker.objects import ObjectConnections
+
+        return ObjectConnections(engine.namespace, engine.values, staged)
+
+    return _Channel(make)
+
+
+def _prepare_bulk(engine: Engine) -> _Channel:
+    def make() -> Any:
+        from rpyc_kernel.worker.bulk import BulkConnections
+
+        return BulkConnections(engine.namespace)
+
+    return _Channel(make)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,8 @@ class Control:
         methods: what a hub may call, by name.
         desk: answers all other questions.
         take_run: receives the run connection.
-        take_clients: serve a client's socket, by the name of its channel; who raises has not kept it.
+        take_clients: serve a client's socket, by the name of its channel, on a thread of its own; who raises has not
+            kept it.
     """
 
     def __init__(
@@ -181,7 +182,7 @@ class Control:
             reply(False, error)
 
     def _let_in(self, channel: str, descriptor: int) -> None:
-        """Serve a client, or tell it why not: it waits, and the hub has handed it over and does not hear of it."""
+        """Serve a client on a thread of its own: it may have to wait for an import that user code holds up."""
         try:
             sock = socket.socket(fileno=descriptor)
         except Exception:  # of an audit hook of user code, say
@@ -189,11 +190,24 @@ class Control:
             raise
         try:
             sock = forks.keep_from_children(sock)
+            make_thread(self._serve_client, channel, (channel, sock)).start()
+        except Exception as error:  # noqa: BLE001 - as below
+            _turn_away(channel, sock, error)
+
+    def _serve_client(self, channel: str, sock: socket.socket) -> None:
+        try:
             self._take_clients[channel](sock)
-        except Exception as error:
-            # User code has taken RPyC away, or every descriptor or thread, or something that the kernel needs.
-            refuse(sock, f"the worker cannot serve this connection: {describe_briefly(error)}")
-            raise
+        except Exception as error:  # noqa: BLE001 - the top of a thread; the client is told
+            _turn_away(channel, sock, error)
+
+
+def _turn_away(channel: str, sock: socket.socket, error: Exception) -> None:
+    """Tell a client why it is not served: it waits, and the hub has handed it over and does not hear of it.
+
+    User code has taken RPyC away, or every descriptor or thread, or something that the kernel needs.
+    """
+    _log.warning("a client of channel %s cannot be served: %s", channel, type_name(error))
+    refuse(sock, f"the worker cannot serve this connection: {describe_briefly(error)}")
 
 
 def _reply_to(sock: socket.socket, sending: threading.Lock, number: int) -> Reply:

@@ -17,7 +17,6 @@ from typing import Any
 
 from rpyc_kernel.errors import ConnectionLost, RequestError
 from rpyc_kernel.system.originals import logging, socket, threading, time
-from rpyc_kernel.system.threads import make_thread
 from rpyc_kernel.wire.debug_channel import DebugChannel
 from rpyc_kernel.worker import forks, imports
 from rpyc_kernel.worker.debug_session import DebugSession
@@ -66,10 +65,8 @@ class DebugServer:
             self._is_traced = False
 
     def connect(self, sock: socket.socket) -> None:
-        """Serve a client whose socket the hub handed over."""
-        make_thread(self._serve, "debugger", (DebugChannel(sock),)).start()
-
-    def _serve(self, client: DebugChannel) -> None:
+        """Serve a client whose socket the hub handed over, until it leaves."""
+        client = DebugChannel(sock)
         try:
             with self._claim():
                 self._debug(client)

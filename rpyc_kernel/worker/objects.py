@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import importlib
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 from rpyc_kernel.errors import NotAvailable
@@ -13,6 +12,7 @@ from rpyc_kernel.system.originals import logging, socket, threading
 from rpyc_kernel.wire.connection import WORKER_CONFIG, Connection, Patience, connect_peer
 from rpyc_kernel.wire.service import Service
 from rpyc_kernel.worker.engines.values import Values
+from rpyc_kernel.worker.staged import Staged
 
 _log = logging.getLogger(__name__)
 _PATIENCE = Patience(
@@ -72,35 +72,6 @@ class ObjectsService(Service):
     def stage(self, function: Any, arguments: tuple[Any, ...], keywords: tuple[tuple[str, Any], ...]) -> str:
         """Keep a call for the main thread; the token goes through the queue."""
         return self._staged.add(functools.partial(function, *arguments, **dict(keywords)))
-
-
-class Staged:
-    """Calls that were handed in over an objects connection and wait for their turn in the queue."""
-
-    def __init__(self) -> None:
-        self._calls: dict[str, Callable[[], Any]] = {}
-        self._numbers = itertools.count(1)
-
-    def add(self, call: Callable[[], Any]) -> str:
-        """Keep a call; returns its token."""
-        token = f"call-{next(self._numbers)}"
-        self._calls[token] = call
-        return token
-
-    def take(self, token: str) -> Callable[[], Any]:
-        """Hand a call out, once.
-
-        Raises:
-            NotAvailable: there is none of that token.
-        """
-        try:
-            return self._calls.pop(token)
-        except KeyError:
-            raise NotAvailable(f"no call {token!r} is staged; its worker may be gone") from None
-
-    def drop(self, token: str) -> None:
-        """Forget a call that will not be made, if it is still there."""
-        self._calls.pop(token, None)
 
 
 class ObjectConnections:

@@ -107,7 +107,7 @@ SWALLOW = """
 import asyncio
 while True:
     try:
-        print("waits")
+        asyncio.get_running_loop().call_soon(print, "waits")  # once it does
         await asyncio.sleep(600)
     except asyncio.CancelledError:
         pass

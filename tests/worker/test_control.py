@@ -9,6 +9,7 @@ import pytest
 from rpyc_kernel.errors import RequestError
 from rpyc_kernel.system import frames
 from rpyc_kernel.system.runtime_folder import RuntimeFolder, listen
+from rpyc_kernel.system.threads import KernelThread
 from rpyc_kernel.worker.control import Control, _reply_to
 from tests.worker.looking.hostile import touch
 
@@ -53,14 +54,45 @@ kept = []
 def test_a_client_that_cannot_be_served_is_told_why(control):
     control._take_clients["objects"] = keep_and_fail
     near, far = socket.socketpair()
-    answers = []
     with near:
         near.settimeout(30)
-        control._handle("objects", [], Reader(far), lambda *answer: answers.append(answer))
+        control._handle("objects", [], Reader(far), lambda succeeded, answer: None)
         told = near.makefile("rb").read()
     kept.clear()
     assert told.endswith(b"the worker cannot serve this connection: RuntimeError: can't start new thread")
-    assert [succeeded for succeeded, _ in answers] == [False]
+
+
+def test_a_client_for_which_there_is_no_thread_is_told_so(control, monkeypatch):
+    def fail(thread):
+        raise RuntimeError("can't start new thread")
+
+    control._take_clients["objects"] = keep_and_fail
+    monkeypatch.setattr(KernelThread, "start", fail)
+    near, far = socket.socketpair()
+    with near:
+        near.settimeout(30)
+        control._handle("objects", [], Reader(far), lambda succeeded, answer: None)
+        assert near.makefile("rb").read().endswith(b": RuntimeError: can't start new thread")
+
+
+def test_a_client_that_waits_for_what_serves_it_keeps_nobody_else_waiting(control):
+    may_go_on = threading.Event()
+    near, far = socket.socketpair()
+
+    def import_and_serve(sock):
+        with sock:
+            sock.sendall(b"served" if may_go_on.wait(30) else b"too late")
+
+    control._take_clients["objects"] = import_and_serve
+    control._methods["interrupt_side"] = lambda execution: True
+    answers = []
+    with near:
+        near.settimeout(60)
+        control._handle("objects", [], Reader(far), lambda *answer: answers.append(answer))
+        control._handle("interrupt_side", [3], None, lambda *answer: answers.append(answer))
+        may_go_on.set()
+        assert near.makefile("rb").read() == b"served"
+    assert answers == [(True, None), (True, True)]
 
 
 # Where hubs find the worker

@@ -1,0 +1,38 @@
+"""Calls that clients have handed in and that wait for their turn in the queue, to be made on the main thread."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+from rpyc_kernel.errors import NotAvailable
+
+
+class Staged:
+    """Calls that were handed in over an objects connection and wait for their turn in the queue."""
+
+    def __init__(self) -> None:
+        self._calls: dict[str, Callable[[], Any]] = {}
+        self._numbers = itertools.count(1)
+
+    def add(self, call: Callable[[], Any]) -> str:
+        """Keep a call; returns its token."""
+        token = f"call-{next(self._numbers)}"
+        self._calls[token] = call
+        return token
+
+    def take(self, token: str) -> Callable[[], Any]:
+        """Hand a call out, once.
+
+        Raises:
+            NotAvailable: there is none of that token.
+        """
+        try:
+            return self._calls.pop(token)
+        except KeyError:
+            raise NotAvailable(f"no call {token!r} is staged; its worker may be gone") from None
+
+    def drop(self, token: str) -> None:
+        """Forget a call that will not be made, if it is still there."""
+        self._calls.pop(token, None)

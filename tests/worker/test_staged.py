@@ -1,0 +1,24 @@
+"""Calls that wait for their turn: each is made once, and one that is not there is said not to be."""
+
+import pytest
+
+from rpyc_kernel.errors import NotAvailable
+from rpyc_kernel.worker.staged import Staged
+
+
+def test_a_call_is_handed_out_once():
+    staged = Staged()
+    tokens = [staged.add(call) for call in (list, dict)]
+    assert [staged.take(token) for token in tokens] == [list, dict]
+    for token in tokens:
+        with pytest.raises(NotAvailable, match=f"no call '{token}' is staged; its worker may be gone"):
+            staged.take(token)
+
+
+def test_a_call_of_a_worker_before_and_one_that_was_dropped_are_not_there():
+    staged = Staged()
+    staged.drop(staged.add(list))
+    staged.drop("call-9")
+    for token in ("call-1", "call-9"):
+        with pytest.raises(NotAvailable):
+            staged.take(token)

@@ -3,7 +3,7 @@
 import pytest
 
 import rpyc_kernel
-from rpyc_kernel.client import stopped
+from rpyc_kernel.client import archive
 from rpyc_kernel.client.archive import recall_stopped
 from tests.end_to_end.commands import run_command
 from tests.end_to_end.consoles import open_console
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*forkpty.*:DeprecationWarning")
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has every journal read, however slowly."""
-    monkeypatch.setattr(stopped, "_PATIENCE_S", PATIENCE_S)
+    monkeypatch.setattr(archive, "_PATIENCE_S", PATIENCE_S)
 
 
 def leave_kernel(name: str, *codes: str) -> None:

@@ -144,12 +144,13 @@ class KernelClient(Looking):
             self.name: str = hello["kernel"]
             self.last_seen: int | None = hello["cursor"]
             self.came_first: bool = hello["came_first"]
+            vouch = partial(self._commands.start, "hello")
+            self._live = LiveObjects(address, lambda: self._identity, self._settings, vouch)
+            self._bulk = Bulk(address, lambda: self._identity, hello["hub_pid"], timeout)
+            self._feed = Feed(self._open_events)
         except BaseException:
             self._commands.close()
             raise
-        self._live = LiveObjects(address, lambda: self._identity, self._settings, lambda: self._commands.start("hello"))
-        self._bulk = Bulk(address, lambda: self._identity, hello["hub_pid"], timeout)
-        self._feed = Feed(self._open_events)
 
     def __enter__(self) -> KernelClient:
         return self

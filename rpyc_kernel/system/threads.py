@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 import threading as shared
-from collections.abc import Callable
+from _thread import start_new_thread
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rpyc_kernel.system.originals import threading
+
+_START_S = 10.0
+"""No thread takes as long to start; but nothing may wait for ever on the way out."""
 
 
 class KernelThread(*dict.fromkeys((threading.Thread, shared.Thread))):  # type: ignore[misc]
@@ -38,6 +42,51 @@ def make_thread(target: Callable[..., Any], name: str, arguments: tuple[Any, ...
     thread.pydev_do_not_trace = True  # type: ignore[attr-defined]
     thread.is_pydev_daemon_thread = True  # type: ignore[attr-defined]
     return thread
+
+
+def start_threads(*threads: threading.Thread) -> None:
+    """Start threads so that Ctrl-C, wherever it comes, is a KeyboardInterrupt, and never leaves them half started.
+
+    `Thread.start` waits for the new thread in code written in Python, where an interrupt of the main thread turns into
+    a RuntimeError about a lock. So a thread that no interrupt reaches starts the others, and one C call starts that.
+
+    Raises:
+        RuntimeError: there is no room for them all.
+    """
+    if threading.get_ident() != threading.main_thread().ident:
+        _start(threads)
+        return
+    is_over = threading.Lock()
+    is_over.acquire()
+    outcome: list[BaseException | None] = []
+
+    def start() -> None:
+        try:
+            _start(threads)
+        except BaseException as error:  # noqa: BLE001 - raised below
+            outcome.append(error)
+        else:
+            outcome.append(None)
+        finally:
+            is_over.release()
+
+    try:
+        start_new_thread(start, ())
+        is_over.acquire()
+    except RuntimeError:
+        raise
+    except BaseException:  # Ctrl-C; who is told of it has to find the threads as they will be
+        if not outcome:
+            is_over.acquire(timeout=_START_S)
+        raise
+    (error,) = outcome
+    if error is not None:
+        raise error
+
+
+def _start(threads: Sequence[threading.Thread]) -> None:
+    for thread in threads:
+        thread.start()
 
 
 def follow_tracers() -> None:

@@ -29,7 +29,7 @@ from rpyc.core import consts, protocol
 
 from rpyc_kernel.errors import ConnectionLost, NotPlain
 from rpyc_kernel.system.originals import logging, socket, threading, time
-from rpyc_kernel.system.threads import make_thread
+from rpyc_kernel.system.threads import make_thread, start_threads
 from rpyc_kernel.wire import comparison, messages, plain_objects, remote_errors
 from rpyc_kernel.wire.channel import DEFAULT_MAX_FRAME_BYTES, Channel, FrameTooLarge
 from rpyc_kernel.wire.configuration import CLIENT_CONFIG, WORKER_CONFIG
@@ -130,8 +130,7 @@ class Connection(protocol.Connection):
     def start(self) -> None:
         """Start the threads and let the service greet the peer; raises what its ``on_connect`` raises."""
         try:
-            for thread in self._own_threads:
-                thread.start()
+            start_threads(*self._own_threads)
             self._welcome.wait()
         except BaseException:
             self.close()

@@ -11,6 +11,7 @@ from rpyc.core import Channel, consts
 
 from rpyc_kernel.errors import CallTimeout, ConnectionLost
 from rpyc_kernel.wire import messages, reading
+from rpyc_kernel.wire.connection import CLIENT_CONFIG, connect_peer
 from rpyc_kernel.wire.reply import Reply
 from tests.support.waiting import wait_until
 from tests.wire.interrupts import MAY_BE_SWALLOWED, interrupt_at, interrupt_everywhere
@@ -456,6 +457,27 @@ def test_ctrl_c_anywhere_in_a_call_by_value_leaves_the_stream_in_step():
             assert client.call("next", place).result(DEADLINE_S) == place + 1
         assert place > 20
         wait_until(lambda: not client._pending)
+
+
+@MAY_BE_SWALLOWED
+def test_ctrl_c_anywhere_in_opening_is_what_its_user_sees_and_leaves_no_thread():
+    before = set(threading.enumerate())
+    opened = []
+
+    def open_it(near):
+        opened.append(connect_peer(near, rpyc.VoidService, name="opening", config=CLIENT_CONFIG))
+
+    for place in itertools.count(1):
+        near, far = socket_pair()
+        with closing_all(near, far):
+            was_hit = interrupt_at(place, lambda near=near: open_it(near))
+            for connection in opened:
+                connection.close()
+            opened.clear()
+        wait_until(lambda: set(threading.enumerate()) <= before)
+        if not was_hit:
+            break
+    assert place > 20
 
 
 @MAY_BE_SWALLOWED

@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 
 from rpyc_kernel.core.contract import Event
+from rpyc_kernel.system.threads import start_threads
 
 _MAX_UNTAKEN = 2000
 _JOIN_S = 1.0
@@ -32,7 +33,7 @@ class Following:
         self._error: Exception | None = None
         self._is_closed = False
         self._thread = threading.Thread(target=self._follow, name="console-following", daemon=True)
-        self._thread.start()
+        start_threads(self._thread)
 
     async def batches(self) -> AsyncIterator[list[Event]]:
         """Yield what has come since the last time, until the events end.

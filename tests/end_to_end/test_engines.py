@@ -23,6 +23,7 @@ from rpyc_kernel.core.contract import Kind, Outcome
 from tests.end_to_end.clients import PATIENCE_S, ROOT, Connect
 from tests.end_to_end.kernels import SharedKernel, open_kernel
 from tests.support.folders import Folders
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.shares_kernel
 
@@ -421,3 +422,11 @@ def test_plots_are_shown_inline(ipython: KernelClient):
     shown = run(ipython, "%matplotlib inline\nimport matplotlib.pyplot as plt\nplt.plot([1, 2]);")
     (plot,) = payloads(shown, Kind.DISPLAY)
     assert base64.b64decode(plot["data"]["image/png"]).startswith(b"\x89PNG")
+
+
+@pytest.mark.own_kernel
+def test_code_in_a_notebook_ends_its_process_and_the_kernel_goes_on(folders: Folders):
+    for kernel in start("ipython", face="notebook"):
+        run(kernel, "kept = 1; get_ipython().kernel.do_shutdown(True)")  # which raises no error
+        wait_until(lambda kernel=kernel: kernel.status()["generation"] == 2, PATIENCE_S, what="the next process")
+        assert run(kernel, "'kept' in vars()").value is False

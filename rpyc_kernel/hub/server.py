@@ -46,6 +46,8 @@ _CLOSING_S = 2.0
 _HEARING_S = 1.0
 _LOOK_AGAIN_S = 0.005
 _WORKER_START_S = 20.0
+_MAX_LATE = 32
+"""How many may wait at once for a worker that is starting, to ask it something."""
 _PASSED_ON = {handshake.OBJECTS: "objects", handshake.BULK: "bulk", handshake.DEBUGGER: "debugger"}
 
 
@@ -70,7 +72,7 @@ class Server:
         self._key = key
         self._settings = settings
         self._hub: Hub | None = None
-        self._later = ThreadPoolExecutor(4, thread_name_prefix="hub-later")
+        self._later = ThreadPoolExecutor(_MAX_LATE, thread_name_prefix="hub-later")
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._open: dict[socket.socket, threading.Thread] = {}

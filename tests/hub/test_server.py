@@ -6,6 +6,7 @@ import json
 import logging
 import socket
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,20 @@ def test_who_cannot_be_passed_to_the_worker_is_told_why(open_doors, channel, why
     told = sock.makefile("rb").read()
     assert told.startswith(MARK)
     assert told.endswith(f"the kernel cannot pass this connection to its worker: {why}".encode())
+
+
+def test_many_who_ask_a_worker_that_is_starting_keep_nobody_else_who_asks_it_waiting(open_doors):
+    doors = open_doors()
+    all_wait = threading.Barrier(16)
+
+    def wait_for_worker(timeout_s):
+        if timeout_s:
+            all_wait.wait(PATIENCE_S)
+
+    doors.kernel.worker.wait_for_worker = wait_for_worker
+    client = doors.come_in(doors.knock())
+    asked = [client.call("cwd") for _ in range(all_wait.parties)]
+    assert [answer.result(PATIENCE_S) for answer in asked] == ["null"] * all_wait.parties
 
 
 @pytest.mark.parametrize("limit", [64, 256, 1024, 100_000])

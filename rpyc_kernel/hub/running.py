@@ -18,10 +18,13 @@ from rpyc_kernel.hub.place import Place
 from rpyc_kernel.hub.server import Server
 from rpyc_kernel.hub.worker_process import WorkerProcess
 from rpyc_kernel.settings import HubSettings, WorkerSettings
+from rpyc_kernel.system.heaps import share_heaps
 from rpyc_kernel.system.processes import birth_of
 from rpyc_kernel.wire.connection_file import ConnectionFile
 
 _log = logging.getLogger(__name__)
+_HEAPS = 2
+"""Threads of a hub seldom allocate at the same time, as one at a time holds the interpreter's lock."""
 
 
 def run(
@@ -32,6 +35,7 @@ def run(
     ready: Callable[[], bool],
 ) -> None:
     """Run the hub of a place; ``ready`` is called when clients can connect, and says whether somebody hears."""
+    share_heaps(_HEAPS)
     stopping = threading.Event()
     folder, earlier = place.folder, place.earlier
     # A client that was connected to the hub before must find the same door again.

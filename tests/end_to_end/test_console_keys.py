@@ -93,17 +93,6 @@ def test_ctrl_d_while_own_code_runs_neither_leaves_nor_harms(bob: Terminal):
     prove_well(bob)
 
 
-def test_ctrl_d_while_others_code_runs_leaves_it_running(bob: Terminal, open_terminal: OpenTerminal):
-    alice = open_console(open_terminal, "alice")
-    alice.enter(WAIT)
-    wait_until_running(2)
-    bob.wait_for(r"^\[alice\] In \[2\]")
-    bob.wait_for_prompt()
-    bob.type(CTRL_D)
-    assert bob.wait_for_end() == 0
-    assert read_status()["running"]["execution"] == 2
-
-
 def wait_for_second_job(terminal: Terminal) -> None:
     """Have two jobs, and wait for the one that is queued."""
     terminal.enter(f"{WAIT};")
@@ -177,7 +166,7 @@ def test_who_presses_ctrl_c_again_and_again_stops_own_code(bob: Terminal):
     prove_well(bob)
 
 
-def test_ctrl_c_at_the_offer_does_not_stop_others_code(bob: Terminal, open_terminal: OpenTerminal):
+def test_neither_ctrl_c_at_the_offer_nor_leaving_stops_others_code(bob: Terminal, open_terminal: OpenTerminal):
     alice = open_console(open_terminal, "alice")
     alice.enter(WAIT)
     wait_until_running(2)
@@ -187,6 +176,9 @@ def test_ctrl_c_at_the_offer_does_not_stop_others_code(bob: Terminal, open_termi
     bob.wait_for(r"^interrupt execution 2 of alice .*\[y/N\]$")
     bob.type(CTRL_C)
     bob.wait_for_prompt()
+    assert read_status()["running"]["execution"] == 2
+    bob.type(CTRL_D)
+    assert bob.wait_for_end() == 0
     assert read_status()["running"]["execution"] == 2
     open_gate()
     alice.wait_for("^True$")

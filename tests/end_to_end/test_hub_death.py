@@ -350,21 +350,26 @@ def follow_to_the_stop(start: Start) -> list[Event]:
 # Hub and worker die
 
 
-def test_what_the_worker_printed_before_both_were_killed_is_recorded_by_the_next_hub(start: Start):
-    kernel = start()
-    kernel.execute(PREPARE + "; printed = threading.Event(); kept = 1", timeout=PATIENCE_S)
-    run = kernel.submit(f"gate.wait()\n{print_lines(0, 5000)}\nprinted.set()\nthreading.Event().wait()")
-    queued = kernel.submit("'kept' in globals()")
+def start_again_after_both_were_killed(start: Start, kernel: KernelClient, event: str) -> KernelClient:
+    """Open the gate, and kill worker and hub when the code has set the event, while the hub sees nothing of it."""
     status = kernel.status()
     objects = reach_worker(kernel)
     # A stopped hub reads nothing: what is printed now is in the ring alone.
     os.kill(status["hub_pid"], signal.SIGSTOP)
     objects.root.eval("gate.set()")
-    assert objects.root.eval(f"printed.wait({PATIENCE_S})")
+    assert objects.root.eval(f"{event}.wait({PATIENCE_S})")
     kill(status["worker_pid"])
     kill(status["hub_pid"])
     wait_until_free()
+    return start()
+
+
+def test_what_the_worker_printed_before_both_were_killed_is_recorded_by_the_next_hub(start: Start):
     kernel = start()
+    kernel.execute(PREPARE + "; printed = threading.Event(); kept = 1", timeout=PATIENCE_S)
+    run = kernel.submit(f"gate.wait()\n{print_lines(0, 5000)}\nprinted.set()\nthreading.Event().wait()")
+    queued = kernel.submit("'kept' in globals()")
+    kernel = start_again_after_both_were_killed(start, kernel, "printed")
     assert read_output(kernel, run.id) == number_lines(0, 5000)
     assert kernel.execute("'kept' in globals()", timeout=PATIENCE_S).value is False
     events = list(kernel.events(follow=False))
@@ -382,15 +387,7 @@ def test_code_that_had_ended_before_both_were_killed_is_not_lost(start: Start):
     kernel.execute(PREPARE + "; import asyncio; over = threading.Event()", timeout=PATIENCE_S)
     # What is called soon is called when the execution is through.
     run = kernel.submit("gate.wait()\nasyncio.get_running_loop().call_soon(over.set)\nprint('done')\n6 * 7")
-    status = kernel.status()
-    objects = reach_worker(kernel)
-    os.kill(status["hub_pid"], signal.SIGSTOP)
-    objects.root.eval("gate.set()")
-    assert objects.root.eval(f"over.wait({PATIENCE_S})")
-    kill(status["worker_pid"])
-    kill(status["hub_pid"])
-    wait_until_free()
-    kernel = start()
+    kernel = start_again_after_both_were_killed(start, kernel, "over")
     finished = next(e for e in kernel.events(since=0) if e.kind == Kind.FINISHED and e.execution == run.id)
     assert finished.outcome == Outcome.OK
     result = next(e for e in kernel.events(since=0) if e.kind == Kind.RESULT and e.execution == run.id)

@@ -29,8 +29,7 @@ from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Force
 from rpyc_kernel.errors import NotRunning
 from rpyc_kernel.faces.console.control_characters import tame
-
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from rpyc_kernel.system.processes import ENDING_SIGNALS
 
 
 class Exec(JsonCommand):
@@ -115,7 +114,7 @@ class Run(StartingCommand, JsonCommand):
         def remember(number: int, _: FrameType | None) -> None:
             received.append(number)
 
-        deferred = [number for number in _ENDING if signal.getsignal(number) != signal.SIG_IGN]
+        deferred = [number for number in ENDING_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
         before = {number: signal.signal(number, remember) for number in deferred}
         try:
             kernel = self.start(f"run-{os.getpid()}-{secrets.token_hex(3)}", is_private=True)

@@ -311,8 +311,10 @@ class KernelClient(Looking):
             timeout: in seconds, None for the client's own; what takes longer belongs into the queue.
 
         Raises:
+            BadCode: it has characters no encoding can carry.
             WorkerBusy: no answer came in time; the evaluation may go on.
         """
+        _require_code(expression)
         return self._live.ask(None, "eval", expression, timeout_s=timeout)
 
     def call(self, function: Any, *args: Any, **kwargs: Any) -> Any:

@@ -18,6 +18,9 @@ from rpyc_kernel.system.originals import select, threading, time
 INTERRUPT_SIGNAL: int = signal.SIGRTMIN + 6 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR1
 """Says that the hub wants an execution interrupted. Not SIGINT: that one is the user's own, as in any program."""
 
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ask a command to end: Ctrl-C, whoever stops it, a terminal that is closed."""
+
 NUDGE_SIGNAL: int = signal.SIGURG
 """Does nothing but end a wait, after which Python runs the handlers of signals that came before."""
 

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 import rpyc_kernel
-from rpyc_kernel import Execution, KernelClient, RequestError
+from rpyc_kernel import BadCode, Execution, KernelClient, RequestError
 from rpyc_kernel.client.arguments import check_arguments, check_methods
 from rpyc_kernel.client.bulk import Bulk
 from rpyc_kernel.wire.latch import CallFuture
@@ -137,6 +137,12 @@ def test_what_is_pushed_must_be_a_mapping_of_names():
         make_kernel().push(["x"])
     with pytest.raises(RequestError, match="1 cannot be the name of a variable"):
         Bulk(Untouched(), Untouched(), 1, 1.0).push({1: 2}, None, None)
+
+
+def test_what_no_encoding_can_carry_is_refused_as_code():
+    for run in ("eval", "execute", "submit"):
+        with pytest.raises(BadCode, match="the code has a lone surrogate at character 0"):
+            call(KernelClient, run, **{"expression" if run == "eval" else "code": "\ud800"})
 
 
 def test_what_stands_for_a_number_is_taken_for_it():

@@ -50,8 +50,8 @@ MUTANTS = (
     Mutant(
         promise="a kernel that runs is not among the stopped",
         file="client/archive.py",
-        before="(place := find(path.name)).has_hub or place.has_worker",
-        after="not find(path.name)",
+        before="(place := find(name)).has_hub or place.has_worker",
+        after="not find(name)",
         tests=("client/test_archive.py::test_a_kernel_that_runs_is_not_among_the_stopped_and_is_not_forgotten",),
     ),
     Mutant(

@@ -21,9 +21,9 @@ from rpyc_kernel.wire.refusal import refuse
 _log = logging.getLogger(__name__)
 _SENT_AT_ONCE_CHARS = 16_000
 _MAX_PENDING = 64
-_MAX_UNSENT = 32
+_MAX_WAITING = 64
+"""How many clients the hub holds the sockets of until the worker has taken them."""
 _DESCRIPTORS = 4
-_GONE = "the worker of this kernel has just ended; try again when the next one is up"
 
 
 class WorkerLink:
@@ -67,6 +67,7 @@ class WorkerLink:
         self._closing = threading.Lock()
         self._numbers = itertools.count(1)
         self._pending: dict[int, Future[Any]] = {}
+        self._waiting: set[socket.socket] = set()
         self._is_lost = False
         self._threads = (
             threading.Thread(target=self._receive, name="worker-control", daemon=True),
@@ -96,13 +97,18 @@ class WorkerLink:
         if len(self._pending) >= _MAX_PENDING:
             future.set_exception(WorkerBusy(f"{_MAX_PENDING} questions to the worker wait already; it does not answer"))
             return future
+        self._ask(method, arguments, future)
+        return future
+
+    def _ask(
+        self, method: str, arguments: tuple[Any, ...], answer: Future[Any], client: socket.socket | None = None
+    ) -> None:
         number = next(self._numbers)
         data = frames.encode([number, method, arguments])
-        self._pending[number] = future
-        self._send(data)
+        self._pending[number] = answer
+        self._send(data, client)
         if self._is_lost:
             self._fail_all()
-        return future
 
     def notify(self, method: str, *arguments: Any) -> None:
         """Tell the worker's control thread something, without an answer."""
@@ -111,15 +117,27 @@ class WorkerLink:
     def hand_over(self, channel: str, client: socket.socket) -> None:
         """Have the worker serve a client; the caller closes its own socket.
 
+        Where it turns out later that the worker cannot, the client is told.
+
         Raises:
             WorkerBusy: it does not take what came before.
-            KernelDied: it is gone. Where that is found out later, the client hears of it as well.
             OSError: there are no descriptors left.
         """
-        if self._outgoing.qsize() > _MAX_UNSENT:
+        if len(self._waiting) >= _MAX_WAITING:
             raise WorkerBusy("the worker takes no connections at the moment: it is stopped by the system, or stuck")
-        if not self._send(frames.encode([0, channel, ()]), client):
-            raise KernelDied(_GONE)
+        kept = client.dup()
+        self._waiting.add(kept)
+        answer: Future[Any] = Future()
+        answer.add_done_callback(lambda done: self._let_go(kept, done.exception()))
+        self._ask(channel, (), answer, kept)
+
+    def _let_go(self, client: socket.socket, error: BaseException | None) -> None:
+        """Close the hub's own of a client's sockets, which the worker has taken, or tell the client why not."""
+        self._waiting.discard(client)
+        if error is None:
+            client.close()
+        else:
+            refuse(client, f"the worker cannot serve this connection: {error}")
 
     def close(self) -> None:
         """Close both sockets and join the threads."""
@@ -143,17 +161,11 @@ class WorkerLink:
         for descriptor in self._reader.descriptors:
             os.close(descriptor)
 
-    def _send(self, data: bytes, client: socket.socket | None = None) -> bool:
-        """Leave a message to the sender: a worker that does not read must not stop the hub with it.
-
-        Returns:
-            whether there is still somebody to send it to.
-        """
+    def _send(self, data: bytes, client: socket.socket | None = None) -> None:
+        """Leave a message to the sender: a worker that does not read must not stop the hub with it."""
         with self._closing:
             if not self._is_lost:
-                # The sender's own: the caller may close what it has.
-                self._outgoing.put((data, None if client is None else client.dup()))
-            return not self._is_lost
+                self._outgoing.put((data, client))
 
     def _transmit(self) -> None:
         while (item := self._outgoing.get()) is not None:
@@ -163,11 +175,6 @@ class WorkerLink:
             except OSError:
                 self._is_lost = True
                 self._fail_all()
-                if client is not None:
-                    refuse(client, _GONE)
-            finally:
-                if client is not None:
-                    client.close()
 
     def _receive(self) -> None:
         try:

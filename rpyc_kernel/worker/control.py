@@ -174,6 +174,8 @@ class Control:
             return
         try:
             if method in self._take_clients:
+                if not reader.descriptors:
+                    raise WorkerBusy("its process has as many files open as it may")
                 self._let_in(method, reader.descriptors.pop(0))
                 reply(True, None)
             else:

@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from rpyc_kernel.core.contract import RELEASE, WORKER_VERSION
-from rpyc_kernel.errors import KernelDied
+from rpyc_kernel.errors import WorkerBusy
+from rpyc_kernel.hub import worker_link
 from rpyc_kernel.hub.worker_link import WorkerLink
 from rpyc_kernel.system import frames
 from rpyc_kernel.system.runtime_folder import listen
@@ -51,32 +52,58 @@ def hand_over(link, far):
     far.close()  # as the hub does
 
 
+def take(link):
+    """As the worker, take what is handed over: the message, and the socket."""
+    reader = frames.FrameReader(link.worker)
+    reader.receive()  # the name of the connection
+    message = reader.receive()
+    return message, socket.socket(fileno=reader.descriptors.pop())
+
+
 def test_a_client_is_the_workers_once_it_is_handed_over(link, client):
     near, far = client
     hand_over(link, far)
-    reader = frames.FrameReader(link.worker)
-    reader.receive()  # the name of the connection
-    assert reader.receive() == [0, "objects", []]
-    (descriptor,) = reader.descriptors
-    with socket.socket(fileno=descriptor) as served:
+    (number, *message), served = take(link)
+    assert message == ["objects", []]
+    frames.send(link.worker, [number, True, None])
+    with served:
         served.sendall(b"hello")
         assert near.recv(5) == b"hello"
+    assert near.recv(1) == b""  # nobody else holds it
 
 
-def test_who_waits_to_be_handed_over_to_a_worker_that_ends_is_told_so(link, client, monkeypatch):
+def test_a_client_whom_the_worker_does_not_take_is_told_why(link, client):
     near, far = client
-
-    def fail(*_):
-        raise BrokenPipeError
-
-    monkeypatch.setattr(frames, "send_encoded", fail)
     hand_over(link, far)
-    assert near.makefile("rb").read().endswith(b"has just ended; try again when the next one is up")
+    (number, *_), served = take(link)
+    served.close()
+    frames.send(link.worker, [number, False, ("WorkerBusy", "too many open files")])
+    assert near.makefile("rb").read().endswith(b"the worker cannot serve this connection: too many open files")
 
 
-def test_nobody_is_handed_over_to_a_worker_that_has_ended(link, client):
+def test_no_more_clients_wait_for_a_worker_that_takes_none_than_may_be(link, client, monkeypatch):
     _, far = client
+    monkeypatch.setattr(worker_link, "_MAX_WAITING", 1)
+    link.hand_over("objects", far)
+    with pytest.raises(WorkerBusy, match="takes no connections at the moment"):
+        link.hand_over("objects", far)
+    (number, *_), served = take(link)
+    served.close()
+    frames.send(link.worker, [number, True, None])
+    wait_until(lambda: not link._waiting, PATIENCE_S)
+    hand_over(link, far)
+
+
+def test_a_client_who_is_on_the_way_to_a_worker_that_ends_is_told_so(link, client):
+    near, far = client
+    hand_over(link, far)
+    link.worker.shutdown(socket.SHUT_RDWR)
+    assert near.makefile("rb").read().endswith(b"the worker ended before it answered")
+
+
+def test_who_is_to_be_handed_over_to_a_worker_that_has_ended_is_told_so(link, client):
+    near, far = client
     link.worker.shutdown(socket.SHUT_RDWR)
     wait_until(lambda: link._is_lost, PATIENCE_S)
-    with pytest.raises(KernelDied, match="has just ended"):
-        hand_over(link, far)
+    hand_over(link, far)
+    assert near.makefile("rb").read().endswith(b"the worker ended before it answered")

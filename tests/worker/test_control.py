@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from rpyc_kernel.errors import RequestError
+from rpyc_kernel.errors import RequestError, WorkerBusy
 from rpyc_kernel.system import frames
 from rpyc_kernel.system.runtime_folder import RuntimeFolder, listen
 from rpyc_kernel.system.threads import KernelThread
@@ -73,6 +73,15 @@ def test_a_client_for_which_there_is_no_thread_is_told_so(control, monkeypatch):
         near.settimeout(30)
         control._handle("objects", [], Reader(far), lambda succeeded, answer: None)
         assert near.makefile("rb").read().endswith(b": RuntimeError: can't start new thread")
+
+
+def test_the_hub_is_told_of_a_client_whose_socket_did_not_arrive(control):
+    control._take_clients["objects"] = keep_and_fail
+    answers = []
+    control._handle("objects", [], frames.FrameReader(None), lambda *answer: answers.append(answer))
+    ((succeeded, error),) = answers
+    assert (succeeded, type(error)) == (False, WorkerBusy)
+    assert "as many files open as it may" in str(error)
 
 
 def test_a_client_that_waits_for_what_serves_it_keeps_nobody_else_waiting(control):

@@ -146,7 +146,7 @@ class Log(PastCommand):
 
     def _replay(self, name: str, renderer: Renderer) -> int:
         """Show the recording as it looked on a console then."""
-        if self.speed <= 0 or self.is_following:
+        if not self.speed > 0 or self.is_following:  # also NaN
             raise UsageError(
                 "a replay needs a speed above 0, and ends with what has happened by now; leave out --follow"
             )

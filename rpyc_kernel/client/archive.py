@@ -75,7 +75,7 @@ class Archive:
         Raises:
             RequestError: the journal cannot be read.
         """
-        return self._read("WHERE seq > ? ORDER BY seq", since)
+        return self._read("WHERE seq > ? ORDER BY seq", max(0, min(since, _BEYOND)))
 
     def _read(self, condition: str, edge: int) -> Iterator[Event]:
         """Yield the events that a condition selects, which goes on from the edge that the last one makes."""

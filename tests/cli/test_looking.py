@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from rpyc_kernel.cli.application import USAGE
 from rpyc_kernel.cli.looking import _moment_of, pace
 from rpyc_kernel.cli.program import run
 from rpyc_kernel.client.archive import Archive
@@ -101,3 +102,11 @@ def test_a_limit_that_is_none_is_said(stopped: list[float], capsys: pytest.Captu
 def test_a_kernel_that_never_was_has_no_history(folders: Folders, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["rpyc-kernel", "history", "demo"]) == 3
     assert "'demo'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("speed", ["0", "-1", "nan"])
+def test_a_replay_at_a_speed_that_is_none_is_refused(
+    folders: Folders, speed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["rpyc-kernel", "log", "demo", "--replay", f"--speed={speed}"]) == USAGE
+    assert "a replay needs a speed above 0" in capsys.readouterr().err

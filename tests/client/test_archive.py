@@ -44,6 +44,11 @@ def test_what_happened_in_a_stopped_kernel_can_be_read(home):
     assert [event.text for event in Archive("demo").events(since=2)] == ["hello\n"]
 
 
+@pytest.mark.parametrize(("since", "left"), [(-(10**30), 3), (10**30, 0)])
+def test_it_can_be_read_from_any_number_on(home, since, left):
+    assert len(list(Archive("demo").events(since=since))) == left
+
+
 def test_its_inputs_can_be_searched(home):
     assert [past.code for past in Archive("demo").history()] == ["x = 1", "y = 2"]
     assert [(past.code, past.execution, past.name) for past in Archive("demo").history("y")] == [("y = 2", 2, "ann")]

@@ -32,7 +32,7 @@ def _read_index(value: Any, what: str) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        raise _refuse(value, what, "a whole number") from None
+        raise _refuse(value, what, "int") from None
 
 
 def _expect(wanted: str, is_right: Callable[[Any], bool]) -> _Read:

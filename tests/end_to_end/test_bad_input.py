@@ -195,7 +195,7 @@ BAD_ARGUMENTS = {
     "code that is no text": (lambda kernel: kernel.submit(b"1"), "code must be str, not bytes"),
     "a number that is text": (lambda kernel: kernel.cancel("1"), "execution must be int, not str"),
     "an answer that is no text": (lambda kernel: kernel.answer_input(1), "text must be str, not int"),
-    "an object": (lambda kernel: kernel.cancel(object()), "an argument of 'cancel' cannot be passed by value"),
+    "an object": (lambda kernel: kernel.cancel(object()), "execution must be int, not object"),
 }
 
 

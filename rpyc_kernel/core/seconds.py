@@ -29,5 +29,14 @@ def read_seconds(value: Any, what: str, *, may_be_past: bool = False) -> float:
         return seconds
     if may_be_past and seconds < 0:
         return 0.0
-    shown = repr(value) if type(value) in (int, float, str) and len(str(value)) < 80 else type(value).__name__
-    raise RequestError(f"{what} must be a number of seconds, 0 or more, not {shown}")
+    raise RequestError(f"{what} must be a number of seconds, 0 or more, not {_show(value)}")
+
+
+def _show(value: Any) -> str:
+    """A short and harmless value itself, else its type."""
+    is_short = (
+        type(value) is float
+        or (type(value) is int and value.bit_length() <= 64)  # Python refuses to write out very long ones
+        or (type(value) is str and len(value) <= 40)
+    )
+    return repr(value) if is_short else type(value).__name__

@@ -570,7 +570,7 @@ def test_the_switch_interval_is_a_setting(folders):
 @pytest.mark.own_kernel
 @pytest.mark.parametrize("interval", [0, -1, 1e-9, 5, float("nan")])
 def test_a_switch_interval_that_makes_no_sense_is_refused(folders, interval):
-    with pytest.raises(RequestError, match="makes no sense; choose one between|must be a number of seconds, 0 or more"):
+    with pytest.raises(RequestError, match=r"makes no sense; choose|must be a number of seconds"):
         rpyc_kernel.start("other", switch_interval=interval)
     assert rpyc_kernel.kernels() == []
 

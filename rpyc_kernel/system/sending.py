@@ -6,6 +6,7 @@ and then it would end the worker whenever a client leaves in the middle of an an
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Final
 
@@ -14,6 +15,14 @@ from rpyc_kernel.system.originals import socket
 QUIETLY: Final[int] = getattr(socket, "MSG_NOSIGNAL", 0)
 """To be passed with whatever is sent."""
 _SO_NOSIGPIPE: Final = 0x1022  # of macOS, which has no such flag; `socket` does not name it
+
+
+def silence_thread() -> None:
+    """Have nothing that this thread sends, nor what the threads that it starts send from now on, end the process.
+
+    For libraries' sockets; an error comes in place of the signal, as ever.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
 
 
 def silence(sock: socket.socket) -> None:

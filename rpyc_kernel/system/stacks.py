@@ -162,7 +162,8 @@ class Stacks:
                 continue
             asker.answer.set_exception(
                 WorkerBusy(
-                    f"no stack came within {asker.timeout_s:g} s: the system has stopped the worker, or keeps it"
+                    f"no stack came within {asker.timeout_s:g} s: the system has stopped the worker, or keeps it, or "
+                    f"its code has put something in place of what answers signal {int(STACK_SIGNAL)}"
                 )
             )
         if late and text:  # it will not be finished

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import enum
 import importlib
+import operator as operators
 import re
 from array import array
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
+from collections.abc import Sized
+from datetime import tzinfo
 from typing import Any, Final
 
 from rpyc.core.netref import BaseNetref
@@ -28,14 +31,18 @@ def compare(obj: Any, other: Any, operator: str) -> Any:
 
     Raises:
         ValueError: The other has too many items, or too deep within each other, to be copied for that.
+        TypeError: The other has items that are found by their hash, and that only its side knows.
     """
-    method = getattr(type(obj), operator)
-    name = _name_of(other)
-    if name in _VALUES:  # before anybody is asked: some take the netref for one of their own, and look into it
-        return method(obj, _read(other, name))
-    answer = method(obj, other)
-    if answer is NotImplemented and name in _COPIERS:
-        return method(obj, _copy(other, [_MAX_ITEMS], _MAX_DEPTH))
+    ask = _OPERATORS.get(operator)
+    name = "" if ask is None else _name_of(other)
+    if ask is not None and name in _VALUES:
+        # Before anybody is asked: some take the netref for one of their own, and look into it.
+        return ask(obj, _read(other, name))
+    answer = getattr(type(obj), operator)(obj, other)
+    if answer is NotImplemented and ask is not None and name in _COPIERS:
+        if operator in _EQUALITY and _length(obj) not in (None, len(other)):
+            return operator == "__ne__"
+        return ask(obj, _Copying().copy(other))
     return answer
 
 
@@ -48,15 +55,24 @@ def refuse_unknown(proxy: Any, own: Any, operator: str) -> None:
         operator: the name of the method, ``__eq__`` or ``__ne__``.
 
     Raises:
-        TypeError: Both are of one class that compares by value, and the other cannot tell either.
+        TypeError: This one's class compares by value, the other's is the same or one that it is made from, and it
+            cannot tell either.
     """
     kind: Any = type(own)
-    has_value = kind.__eq__ is not object.__eq__ or isinstance(own, enum.Enum)  # which would be the very same one
-    if has_value and _name_of(proxy) == _full_name(kind) and getattr(kind, operator)(own, proxy) is NotImplemented:
+    name = _name_of(proxy)
+    # What is compared by identity differs, but for what would be the very same object on one side.
+    has_value = kind.__eq__ is not object.__eq__ or isinstance(own, (enum.Enum, tzinfo))
+    if not (name and has_value and any(name == _full_name(base) for base in kind.__mro__[:-1])):
+        return
+    if getattr(kind, operator)(own, proxy) is NotImplemented:
         raise TypeError(
-            f"a {_full_name(kind)} of the kernel cannot be compared with one of a client; pull() a copy, compare what "
+            f"a {_full_name(kind)} cannot be compared with a {name} of the other side: pull() a copy, compare what "
             "they hold, or compare them in the kernel"
         )
+
+
+def _length(obj: Any) -> int | None:
+    return len(obj) if isinstance(obj, Sized) else None
 
 
 def _name_of(thing: Any) -> str:
@@ -71,26 +87,55 @@ def _full_name(kind: type) -> str:
     return f"{kind.__module__}.{kind.__name__}"
 
 
-def _copy(thing: Any, left: list[int], depth: int) -> Any:
-    if type(thing) is tuple:  # whose items came by reference
-        return tuple([_copy(item, left, depth - 1) for item in thing])
-    name = _name_of(thing)
-    if name in _VALUES:
-        return _read(thing, name)
-    copier = _COPIERS.get(name)
-    if copier is None:
-        return thing
-    if copier is range:
-        return range(thing.start, thing.stop, thing.step)
-    items = []
-    if depth <= 0:
-        raise ValueError(f"it is nested more than {_MAX_DEPTH} levels deep; pull() a copy to compare it")
-    for item in buffiter(thing.items() if name in _MAPPINGS else thing, _AT_ONCE):
-        left[0] -= 1
-        if left[0] < 0:
-            raise ValueError(f"it has more than {_MAX_ITEMS} items; pull() a copy to compare it")
-        items.append(_copy(item, left, depth - 1))
-    return array(str(thing.typecode), items) if copier is array else copier(items)
+class _Copying:
+    """Makes of what the other side holds the same on this side, each container once."""
+
+    def __init__(self) -> None:
+        self._left = _MAX_ITEMS
+        self._made: dict[Any, Any] = {}
+
+    def copy(self, thing: Any, depth: int = _MAX_DEPTH) -> Any:
+        """The same of this side; what is no plain container or value stays what it is."""
+        if type(thing) is tuple:  # whose items came by reference
+            return tuple([self.copy(item, depth - 1) for item in thing])
+        name = _name_of(thing)
+        if name in _VALUES:
+            return _read(thing, name)
+        if name not in _COPIERS:
+            return thing
+        which = object.__getattribute__(thing, "____id_pack__")
+        if which not in self._made:
+            self._made[which] = self._copy(thing, name, depth)
+        return self._made[which]
+
+    def _copy(self, thing: Any, name: str, depth: int) -> Any:
+        copier = _COPIERS[name]
+        if copier is range:
+            return range(thing.start, thing.stop, thing.step)
+        if copier is memoryview:
+            return memoryview(thing.tobytes()) if (thing.format, thing.ndim) == ("B", 1) else thing
+        if depth <= 0:
+            raise ValueError(f"it is nested more than {_MAX_DEPTH} levels deep; pull() a copy to compare it")
+        items = []
+        is_mapping = name in _MAPPINGS
+        for item in buffiter(thing.items() if is_mapping else thing, _AT_ONCE):
+            self._left -= 1
+            if self._left < 0:
+                raise ValueError(f"it has more than {_MAX_ITEMS} items; pull() a copy to compare it")
+            items.append(self.copy(item, depth - 1))
+        if name in _HASHED:
+            _require_known([key for key, _ in items] if is_mapping else items)
+        return array(str(thing.typecode), items) if copier is array else copier(items)
+
+
+def _require_known(keys: list[Any]) -> None:
+    """Refuse keys of the other side: their hashes are of that process, so that none would be found here."""
+    for key in keys:
+        for part in key if type(key) is tuple else (key,):
+            if name := _name_of(part):
+                raise TypeError(
+                    f"it holds keys of {name}, which only their own side finds; pull() a copy to compare it"
+                )
 
 
 def _read(thing: Any, name: str) -> Any:
@@ -104,13 +149,21 @@ def _read(thing: Any, name: str) -> Any:
     return make(str(thing))
 
 
-_MAPPINGS: Final = frozenset({"builtins.dict", "collections.OrderedDict", "collections.defaultdict"})
+_EQUALITY: Final = ("__eq__", "__ne__")
+_OPERATORS: Final[dict[str, Any]] = {
+    f"__{name}__": getattr(operators, name) for name in ("eq", "ne", "lt", "le", "gt", "ge")
+}
+_MAPPINGS: Final = frozenset(
+    {"builtins.dict", "collections.Counter", "collections.OrderedDict", "collections.defaultdict"}
+)
+_HASHED: Final = _MAPPINGS | {"builtins.set", "builtins.frozenset", "builtins.dict_keys"}
 _COPIERS: Final[dict[str, Any]] = {
-    **{f"builtins.{kind.__name__}": kind for kind in (list, tuple, set, frozenset, dict, bytearray, range)},
+    **{f"builtins.{kind.__name__}": kind for kind in (list, tuple, set, frozenset, dict, bytearray, memoryview, range)},
     "builtins.dict_keys": lambda items: dict.fromkeys(items).keys(),
     "builtins.dict_items": lambda items: dict(items).items(),
     "collections.OrderedDict": OrderedDict,
     "collections.defaultdict": dict,
+    "collections.Counter": lambda items: Counter(dict(items)),
     "collections.deque": deque,
     "array.array": array,
 }

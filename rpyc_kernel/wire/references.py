@@ -7,6 +7,7 @@ does neither.
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable
 from typing import Any, Final
@@ -168,6 +169,19 @@ def _explain_array(stock_array: Callable[..., Any]) -> Callable[..., Any]:
     return __array__
 
 
+def _reduce(proxy: Any, protocol: Any) -> Any:
+    """What is pickled of a proxy: a pickle that the peer makes, to be opened by who has asked for it, as RPyC has it.
+
+    Who copies something has not asked for that, and may not know that there is a proxy in it.
+    """
+    if sys._getframe(1).f_globals.get("__name__") == "copy":
+        name = object.__getattribute__(proxy, "____id_pack__")[0]
+        raise NotPlain(
+            f"the proxy of a {name} is not copied by the way: pull() a copy by its name, or copy it in the kernel"
+        )
+    return netref.BaseNetref.__reduce_ex__(proxy, protocol)
+
+
 def _refuse_unknown(operator: str) -> Callable[..., Any]:
     stock = getattr(netref.BaseNetref, operator)
 
@@ -194,7 +208,12 @@ def _without_finalizer(stock_class: Any) -> Any:
     """
     # A copy, because some stock classes are shared by all connections. `object.__init__` does nothing, and does it in
     # C, where an interrupt cannot surface and get lost.
-    members = {**stock_class.__dict__, **_COMPARISONS, "__del__": object.__init__}
+    members = {
+        **stock_class.__dict__,
+        **_COMPARISONS,
+        "__reduce_ex__": _reduce,
+        "__del__": object.__init__,
+    }
     if "__array__" in members:
         members["__array__"] = _explain_array(members["__array__"])
         for name in _PROTOCOLS.intersection(members):

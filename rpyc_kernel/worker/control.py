@@ -180,30 +180,30 @@ class Control:
                 reply(True, None)
             else:
                 reply(True, self._methods[method](*arguments))
-        except Exception as error:  # noqa: BLE001 - the thread must go on; the hub is told
+        except BaseException as error:  # noqa: BLE001 - the thread must go on, whatever user code raises in it
             reply(False, error)
 
     def _let_in(self, channel: str, descriptor: int) -> None:
         """Serve a client on a thread of its own: it may have to wait for an import that user code holds up."""
         try:
             sock = socket.socket(fileno=descriptor)
-        except Exception:  # of an audit hook of user code, say
+        except BaseException:  # of an audit hook of user code, say
             os.close(descriptor)
             raise
         try:
             sock = forks.keep_from_children(sock)
             make_thread(self._serve_client, channel, (channel, sock)).start()
-        except Exception as error:  # noqa: BLE001 - as below
+        except BaseException as error:  # noqa: BLE001 - as below
             _turn_away(channel, sock, error)
 
     def _serve_client(self, channel: str, sock: socket.socket) -> None:
         try:
             self._take_clients[channel](sock)
-        except Exception as error:  # noqa: BLE001 - the top of a thread; the client is told
+        except BaseException as error:  # noqa: BLE001 - the top of a thread; the client is told
             _turn_away(channel, sock, error)
 
 
-def _turn_away(channel: str, sock: socket.socket, error: Exception) -> None:
+def _turn_away(channel: str, sock: socket.socket, error: BaseException) -> None:
     """Tell a client why it is not served: it waits, and the hub has handed it over and does not hear of it.
 
     User code has taken RPyC away, or every descriptor or thread, or something that the kernel needs.

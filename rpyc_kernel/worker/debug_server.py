@@ -17,8 +17,10 @@ from typing import Any
 
 from rpyc_kernel.errors import ConnectionLost, RequestError
 from rpyc_kernel.system.originals import logging, socket, threading, time
+from rpyc_kernel.system.sending import silence_thread
 from rpyc_kernel.wire.debug_channel import DebugChannel
 from rpyc_kernel.worker import forks, imports
+from rpyc_kernel.worker.control import describe_briefly
 from rpyc_kernel.worker.debug_session import DebugSession
 from rpyc_kernel.worker.interrupts import Interrupts, keep_out
 
@@ -66,6 +68,7 @@ class DebugServer:
 
     def connect(self, sock: socket.socket) -> None:
         """Serve a client whose socket the hub handed over, until it leaves."""
+        silence_thread()  # and those that debugpy starts: it writes on when its other end is closed
         client = DebugChannel(sock)
         try:
             with self._claim():
@@ -75,10 +78,10 @@ class DebugServer:
                 client.send({"ready": False, "message": str(error)})
         except ConnectionLost as error:
             _log.info("the debugger's client is gone: %s", error)
-        except Exception as error:  # noqa: BLE001 - the top of a thread
+        except BaseException as error:  # noqa: BLE001 - the top of a thread, in which user code may raise anything
             _log.exception("the debugger failed")
-            with contextlib.suppress(ConnectionLost):
-                client.send({"ready": False, "message": f"debugpy cannot be started: {error}"})
+            with contextlib.suppress(Exception):  # nobody is there, or user code has taken away what it takes
+                client.send({"ready": False, "message": f"debugpy cannot be started: {describe_briefly(error)}"})
         finally:
             client.close()
 

@@ -130,6 +130,9 @@ HOMONYMS = {
     # Kinds of Jupyter's messages, which code in a notebook sends.
     "clear_output": {"worker/engines/notebook_kernel.py"},
     "stream": {"worker/engines/notebook_kernel.py"},
+    # What code in a notebook gets of its kernel, and gives to IPython's payloads.
+    "ok": {"worker/engines/notebook_kernel.py"},
+    "page": {"worker/engines/shell_parts.py"},
 }
 OTHER_LANGUAGES = ("cli", "faces")
 """What speaks to people, and in other protocols, where the same words mean what they mean there."""

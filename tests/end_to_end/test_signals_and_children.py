@@ -257,6 +257,17 @@ def test_code_that_resets_all_signals_costs_nobody_the_kernel(folders: Folders, 
         kernel.shutdown(timeout=PATIENCE_S)
 
 
+def test_a_debugger_that_leaves_costs_nobody_the_kernel_where_code_ends_programs_of_broken_pipes(folders: Folders):
+    pytest.importorskip("debugpy")
+    with rpyc_kernel.start("demo", engine="plain", timeout=PATIENCE_S) as kernel:
+        kernel.execute("import signal; signal.signal(signal.SIGPIPE, signal.SIG_DFL)")
+        for _ in range(2):  # the second comes in when the first is cleared away
+            kernel.open_debugger().close()
+        assert kernel.eval("signal.getsignal(signal.SIGPIPE) == signal.SIG_DFL") is True
+        assert kernel.status()["generation"] == 1
+        kernel.shutdown(timeout=PATIENCE_S)
+
+
 def test_a_kernel_that_nohup_has_started_is_like_any_other(folders: Folders):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

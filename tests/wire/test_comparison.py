@@ -5,9 +5,11 @@ import datetime
 import decimal
 import enum
 import importlib
+import operator
 import pathlib
 import re
 import types
+import zoneinfo
 
 import pytest
 
@@ -26,6 +28,7 @@ MODULES = [
     "re",
     "types",
     "uuid",
+    "zoneinfo",
 ]
 OWN = {name: importlib.import_module(name) for name in MODULES}
 
@@ -104,6 +107,48 @@ def test_a_path_equals_one_of_the_other_side(root):
     assert root.eval("pathlib.PurePosixPath('a')") == pathlib.PurePosixPath("a")
 
 
+def test_what_is_alike_and_not_equal_differs_as_it_does_on_one_side(root):
+    # A datetime is a date, and is asked first: as one it would be equal.
+    assert root.eval("datetime.date(2026, 1, 2)") != datetime.datetime(2026, 1, 2, 12)
+    assert root.eval("datetime.datetime(2026, 1, 2)") != datetime.date(2026, 1, 2)
+    with pytest.raises(TypeError):
+        root.eval("datetime.date(2026, 1, 2)") < datetime.datetime(2026, 1, 2, 12)  # noqa: B015 - what raises
+    assert root.eval("[1]") != collections.deque([1])
+    assert root.eval("fractions.Fraction(1, 2)") == decimal.Decimal("0.5").as_integer_ratio()[0] / 2
+
+
+def test_containers_of_unlike_classes_are_equal_where_they_are_on_one_side(root):
+    assert root.eval("{'a': 1}") == collections.Counter("a")
+    assert root.eval("collections.Counter('a')") == {"a": 1}
+    assert root.eval("{'a', 'b'}") == {"a": 1, "b": 2}.keys()
+    assert root.eval("bytearray(b'ab')") == memoryview(b"ab")
+    assert root.eval("{1}") == frozenset({1})
+
+
+class Row(list):
+    """What its author has made of a list; nothing is known of it."""
+
+
+class Day(datetime.date):
+    """The same of a date."""
+
+
+def test_values_of_classes_of_ones_own_are_not_silently_different(root):
+    for code, own in {"[1, 2]": Row([1, 2]), "datetime.date(2026, 1, 2)": Day(2026, 1, 2)}.items():
+        proxy = root.eval(code)
+        for left, right in ((proxy, own), (own, proxy)):
+            with pytest.raises(TypeError, match=r"of the other side: pull\(\) a copy"):
+                left == right  # noqa: B015 - what raises
+
+
+def test_keys_that_only_their_own_side_can_find_are_not_silently_different(root):
+    root.execute("Colour = enum.Enum('Colour', 'RED', module='tests.wire.test_comparison')")
+    for code, own in {"{Colour.RED: 1}": {Colour.RED: 1}, "{(1, Colour.RED)}": {(1, Colour.RED)}}.items():
+        with pytest.raises(TypeError, match=r"keys of tests.wire.test_comparison.Colour"):
+            root.eval(code) == own  # noqa: B015 - what raises
+        assert root.eval(code) != {}
+
+
 class Colour(enum.Enum):
     RED = 1
 
@@ -120,12 +165,14 @@ def test_two_values_that_do_not_know_each_other_are_not_silently_different(root)
         "re.compile('a')": re.compile("a"),
         "types.SimpleNamespace(a=1)": types.SimpleNamespace(a=1),
         "datetime.timezone.utc": datetime.timezone.utc,
+        "zoneinfo.ZoneInfo('UTC')": zoneinfo.ZoneInfo("UTC"),
     }
     for code, own in pairs.items():
         proxy = root.eval(code)
-        for ask in (lambda p=proxy, o=own: p == o, lambda p=proxy, o=own: o == p, lambda p=proxy, o=own: p != o):
-            with pytest.raises(TypeError, match=r"cannot be compared .* pull\(\) a copy"):
-                ask()
+        for compare in (operator.eq, operator.ne):
+            for left, right in ((proxy, own), (own, proxy)):
+                with pytest.raises(TypeError, match=r"cannot be compared .* pull\(\) a copy"):
+                    compare(left, right)
         assert proxy == proxy  # which the other side knows
         assert proxy != 5
 
@@ -170,7 +217,16 @@ def test_what_is_too_large_or_too_deep_is_not_copied(root, monkeypatch):
     endless = []
     endless.append(endless)
     with pytest.raises(ValueError, match="nested more than"):
-        root.eval("numbers") == endless  # noqa: B015 - what raises
+        root.eval("[5]") == endless  # noqa: B015 - what raises
     monkeypatch.setattr(comparison, "_MAX_ITEMS", 5)
     with pytest.raises(ValueError, match="more than 5 items"):
-        root.eval("numbers") == [0] * 6  # noqa: B015 - what raises
+        root.eval("[1] * 6") == [0] * 6  # noqa: B015 - what raises
+    assert root.eval("[1] * 6") != [0] * 7  # as it is seen without a copy
+
+
+def test_what_is_contained_often_is_copied_once(root, monkeypatch):
+    doubled = [0]
+    for _ in range(40):
+        doubled = [doubled, doubled]
+    monkeypatch.setattr(comparison, "_MAX_ITEMS", 200)
+    assert root.eval("[0, 0]") != doubled

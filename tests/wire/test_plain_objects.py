@@ -1,5 +1,6 @@
 """What a client hands over works as what it is, or not at all."""
 
+import copy
 from array import array
 from collections import Counter, OrderedDict, UserDict, defaultdict, deque
 from decimal import Decimal
@@ -165,6 +166,26 @@ def test_a_frame_says_how_to_copy_it(pair):
     ):
         with pytest.raises(Exception, match=r"pull\(\) it by its name"):
             ask_pandas()
+
+
+struck = []
+
+
+def strike():
+    struck.append(True)
+
+
+@pytest.mark.parametrize("copying", [copy.copy, copy.deepcopy, lambda it: copy.deepcopy([it])])
+def test_copying_a_proxy_runs_nothing_that_the_peer_has_chosen(pair, copying):
+    root, here = pair[0].root, __name__
+    root.execute(f"import {here}\nclass Evil:\n    def __reduce__(self): return {here}.strike, ()\nevil = Evil()")
+    struck.clear()
+    for code in ("evil", "[1]", "object()"):
+        with pytest.raises(NotPlain, match=r"pull\(\) a copy"):
+            copying(root.eval(code))
+    assert not struck
+    root.execute("import collections")
+    assert list(copy.copy(root.eval("collections.deque([1])"))) == [1]  # which its own class does, on its side
 
 
 def test_what_a_client_handed_over_is_not_pickled_for_its_peer(pair):

@@ -62,6 +62,24 @@ def test_a_client_that_cannot_be_served_is_told_why(control):
     assert told.endswith(b"the worker cannot serve this connection: RuntimeError: can't start new thread")
 
 
+@pytest.mark.parametrize("error", [SystemExit("by a hook"), KeyboardInterrupt("by a hook")], ids=type)
+def test_whatever_user_code_raises_where_a_client_is_let_in_the_client_is_told_and_the_thread_goes_on(control, error):
+    def fail(_):
+        raise error
+
+    control._take_clients["objects"] = fail
+    near, far = socket.socketpair()
+    with near:
+        near.settimeout(30)
+        control._handle("objects", [], Reader(far), lambda succeeded, answer: None)
+        assert near.makefile("rb").read().endswith(f": {type(error).__name__}: by a hook".encode())
+
+    answers = []
+    control._methods["leave"] = lambda: fail(None)
+    control._handle("leave", [], Reader(far), lambda *answer: answers.append(answer))
+    assert answers == [(False, error)]
+
+
 def test_a_client_for_which_there_is_no_thread_is_told_so(control, monkeypatch):
     def fail(thread):
         raise RuntimeError("can't start new thread")

@@ -100,3 +100,23 @@ def test_a_debugger_of_user_code_is_left_alone(attach):
     with pytest.raises(RequestError, match="a debugger of its own"):
         attach(debugger)
     assert debugger.address is None
+
+
+@pytest.mark.parametrize("error", [OSError("no room"), SystemExit("by a hook")], ids=type)
+def test_whatever_keeps_the_debugger_from_starting_is_told(monkeypatch, error):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(debug_server, "_attach", fail)
+    server = debug_server.DebugServer("", types.SimpleNamespace(let_go=None))
+    near, far = socket.socketpair()
+    near.settimeout(TIMEOUT_S)
+    with near:
+        serving = threading.Thread(target=server.connect, args=(far,))
+        serving.start()
+        answer = DebugChannel(near).receive()
+        serving.join(TIMEOUT_S)
+    assert answer == {
+        "ready": False,
+        "message": f"debugpy cannot be started: {type(error).__name__}: {error}",
+    }

@@ -24,6 +24,7 @@ from tests.end_to_end.consoles import (
 )
 from tests.end_to_end.terminals import CTRL_C, CTRL_D, ENTER, PATIENCE_S, TAB, OpenTerminal, Terminal
 from tests.support.folders import Folders
+from tests.support.processes import suspend
 from tests.support.waiting import wait_until
 
 # forkpty() is safe here: what it starts is replaced by the command at once.
@@ -748,7 +749,7 @@ def test_a_hub_that_is_there_and_does_not_answer_is_told_and_waited_for(gated: N
     try:
         assert run_command("start", "demo").returncode == 0
         hub = read_status()["hub_pid"]
-        os.kill(hub, signal.SIGSTOP)
+        suspend(hub)
     finally:
         os.kill(bob.child.pid, signal.SIGCONT)
     bob.wait_for("^the kernel is there and does not answer: ")
@@ -763,7 +764,7 @@ def test_a_hub_that_is_there_and_does_not_answer_is_told_and_waited_for(gated: N
 def test_a_hub_that_stops_answering_is_told(gated: None, open_terminal: OpenTerminal):
     bob = open_console(open_terminal, "bob", TESTS_PATIENCE_S="3")
     hub = read_status()["hub_pid"]
-    os.kill(hub, signal.SIGSTOP)
+    suspend(hub)
     try:
         bob.enter("6 * 7")
         bob.wait_for("^the kernel is there and does not answer: ")

@@ -15,7 +15,7 @@ from rpyc_kernel.core.contract import Kind, Lane, Outcome
 from rpyc_kernel.system import ring
 from tests.end_to_end.health import DEADLINE_S, goes_on  # noqa: F401 - a fixture
 from tests.support.folders import Folders
-from tests.support.processes import HAS_PROC
+from tests.support.processes import HAS_PROC, suspend
 from tests.support.waiting import wait_until
 
 pytestmark = [
@@ -70,9 +70,8 @@ class Scribbler:
         execution = self._kernel.submit(code, lane=lane)
         wait_until(lambda: execution.stdout == "before\n", DEADLINE_S)
         last = b'["finished",' if code == END else b"in danger 199"
-        os.kill(self._hub, signal.SIGSTOP)
+        suspend(self._hub)
         try:
-            wait_until(self._is_hub_stopped, DEADLINE_S, "the hub to stop")
             (self._folder / "print").touch()
             with self._ring.open("r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
                 wait_until(lambda: last in memory[find_unread(memory)], DEADLINE_S, "the worker to write")
@@ -83,13 +82,6 @@ class Scribbler:
         finally:
             os.kill(self._hub, signal.SIGCONT)
         return execution
-
-    def _is_hub_stopped(self) -> bool:
-        threads = Path(f"/proc/{self._hub}/task").iterdir()
-        try:
-            return all((thread / "stat").read_text().rpartition(")")[2].split()[0] == "T" for thread in threads)
-        except OSError:  # one ended meanwhile
-            return False
 
     def go_on(self) -> None:
         (self._folder / "go on").touch()

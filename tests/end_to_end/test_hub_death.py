@@ -19,6 +19,7 @@ from rpyc_kernel.hub.server import _HEARING_S as HEARING_S
 from rpyc_kernel.system import processes
 from tests.end_to_end.clients import PATIENCE_S
 from tests.support.folders import Folders
+from tests.support.processes import suspend
 from tests.support.waiting import wait_until
 
 PREPARE = "import threading; gate = threading.Event()"
@@ -355,7 +356,7 @@ def start_again_after_both_were_killed(start: Start, kernel: KernelClient, event
     status = kernel.status()
     objects = reach_worker(kernel)
     # A stopped hub reads nothing: what is printed now is in the ring alone.
-    os.kill(status["hub_pid"], signal.SIGSTOP)
+    suspend(status["hub_pid"])
     objects.root.eval("gate.set()")
     assert objects.root.eval(f"{event}.wait({PATIENCE_S})")
     kill(status["worker_pid"])

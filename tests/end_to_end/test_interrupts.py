@@ -1,8 +1,6 @@
 import concurrent.futures
 import inspect
 import itertools
-import os
-import signal
 import threading
 
 import pytest
@@ -12,6 +10,7 @@ from rpyc_kernel.client.address import Address
 from rpyc_kernel.core.contract import Kind, Outcome
 from rpyc_kernel.system.processes import INTERRUPT_SIGNAL
 from tests.end_to_end.clients import PATIENCE_S, Connect
+from tests.support.processes import suspend
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.shares_kernel
@@ -278,7 +277,7 @@ def test_terminating_code_that_ignores_sigterm_too_gives_a_new_generation(kernel
 def test_a_worker_that_the_system_has_stopped_is_told_apart_and_can_be_terminated(kernel: KernelClient):
     run = kernel.submit(ENDLESS["a spinning loop"])
     wait_for_output(run)
-    os.kill(kernel.status()["worker_pid"], signal.SIGSTOP)
+    suspend(kernel.status()["worker_pid"])
     assert run.interrupt(wait=0.5) == Interruption("unanswered", run.id)
     assert run.interrupt(force="terminate", wait=PATIENCE_S).status == "stopped"
     assert isinstance(run.exception(PATIENCE_S), KernelDied)

@@ -20,7 +20,7 @@ from tests.end_to_end.notebooks import (
     text_of,
 )
 from tests.support.folders import Folders
-from tests.support.processes import HAS_PROC
+from tests.support.processes import HAS_PROC, suspend
 from tests.support.waiting import wait_until
 
 _MANY = 5000
@@ -246,7 +246,7 @@ def test_a_restart_gives_a_new_namespace_when_the_hub_hears_of_the_next_bridge_f
     take_reply(notebook.client, notebook.client.execute("x = 1"))
     [found] = rpyc_kernel.kernels()
     doors = str(folders.runtime / found.name / "hub.sock")
-    os.kill(found.hub_pid, signal.SIGSTOP)
+    suspend(found.hub_pid)
     before = Path("/proc/net/unix").read_text().count(doors)
     notebook.manager.restart_kernel(now=True)
     wait_until(lambda: Path("/proc/net/unix").read_text().count(doors) > before, PATIENCE_S, "the next bridge")

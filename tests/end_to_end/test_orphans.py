@@ -8,6 +8,7 @@ import rpyc_kernel
 from rpyc_kernel import KernelClient
 from rpyc_kernel.client import launch
 from tests.end_to_end.clients import PATIENCE_S
+from tests.support.processes import suspend
 from tests.support.waiting import wait_until
 
 
@@ -15,7 +16,7 @@ def test_a_worker_that_is_being_taken_up_can_still_be_found(kernel: KernelClient
     kernel.execute("1", timeout=PATIENCE_S)
     status = kernel.status()
     worker = status["worker_pid"]
-    os.kill(worker, signal.SIGSTOP)  # so that it does not greet the next hub
+    suspend(worker)  # so that it does not greet the next hub
     os.kill(status["hub_pid"], signal.SIGKILL)
     wait_until(lambda: rpyc_kernel.kernels()[0].state == "orphaned", PATIENCE_S, "the end of the hub")
     started: list[KernelClient] = []

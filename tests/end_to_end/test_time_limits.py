@@ -5,6 +5,7 @@ import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
@@ -12,6 +13,7 @@ import rpyc_kernel
 from rpyc_kernel import CallTimeout, ConnectionFailed, WorkerBusy
 from tests.end_to_end.clients import PATIENCE_S
 from tests.support.forwarders import forwarding
+from tests.support.processes import suspend
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.shares_kernel
@@ -38,11 +40,8 @@ def stopped_hub(kernel):
     with rpyc_kernel.connect(kernel.name, timeout=LIMIT_S, silence=LIMIT_S) as client:
         pid = client.status()["hub_pid"]
 
-        def block():
-            os.kill(pid, signal.SIGSTOP)
-
         try:
-            yield client, block
+            yield client, partial(suspend, pid)
         finally:
             os.kill(pid, signal.SIGCONT)
 
@@ -95,6 +94,11 @@ def ask_all(client, run, calls):
             client.close()
 
 
+def find_others(raised):
+    """What is no error of a connection or of a limit of time."""
+    return {name: error for name, error in raised.items() if not isinstance(error, (ConnectionFailed, TimeoutError))}
+
+
 def test_no_call_waits_for_a_hub_that_is_stopped(kernel):
     kernel.execute("ready = 1; import threading; gate = threading.Event()")
     with stopped_hub(kernel) as (client, block):
@@ -102,7 +106,7 @@ def test_no_call_waits_for_a_hub_that_is_stopped(kernel):
         assert next(run.events()).kind == "queued"
         block()
         raised = ask_all(client, run, CALLS)
-    assert [name for name, error in raised.items() if not isinstance(error, (ConnectionFailed, TimeoutError))] == []
+    assert find_others(raised) == {}
     assert "the hub is stopped" in str(raised["result"])
     kernel.eval("gate.set")()
     assert kernel.execute("ready").value == 1  # who had more patience goes on
@@ -126,7 +130,7 @@ def test_no_call_waits_for_a_way_that_is_blocked(kernel):
         assert next(run.events()).kind == "queued"
         block()
         raised = ask_all(client, run, {**CALLS, **WORKERS})
-    assert [name for name, error in raised.items() if not isinstance(error, (ConnectionFailed, TimeoutError))] == []
+    assert find_others(raised) == {}
     kernel.eval("gate.set")()
 
 

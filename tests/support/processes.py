@@ -4,9 +4,12 @@ Read from /proc where there is one, else asked of `ps`.
 """
 
 import os
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.support.waiting import wait_until
 
 PROC = Path("/proc")
 HAS_PROC = (PROC / "self" / "stat").exists()
@@ -57,6 +60,23 @@ def read_command(pid: int) -> str:
 def was_started_with(pid: int, name: str, value: str) -> bool:
     """Whether the environment variable had this value when the process began. Without /proc nobody knows."""
     return HAS_PROC and f"{name}={value}" in _read_strings(pid, "environ")
+
+
+def suspend(pid: int) -> None:
+    """Stop a process, and wait until it has stopped: before one of its threads takes the signal, all of them go on."""
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: _is_suspended(pid), what=f"process {pid} to stop")
+
+
+def _is_suspended(pid: int) -> bool:
+    if not HAS_PROC:
+        state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout
+        return state.startswith("T")
+    try:
+        threads = list((PROC / str(pid) / "task").iterdir())
+        return all((thread / "stat").read_text().rpartition(")")[2].split()[0] == "T" for thread in threads)
+    except OSError:  # one has just ended
+        return False
 
 
 def _has_children() -> bool:

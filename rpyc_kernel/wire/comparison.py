@@ -33,14 +33,13 @@ def compare(obj: Any, other: Any, operator: str) -> Any:
         ValueError: The other has too many items, or too deep within each other, to be copied for that.
         TypeError: The other has items that are found by their hash, and that only its side knows.
     """
-    ask = _OPERATORS.get(operator)
-    name = "" if ask is None else _name_of(other)
-    if ask is not None and name in _VALUES:
-        # Before anybody is asked: some take the netref for one of their own, and look into it.
+    ask: Any = _OPERATORS.get(operator)
+    name = _name_of(other) if ask else ""
+    if name in _VALUES:  # before anybody is asked: some take the netref for one of their own, and look into it
         return ask(obj, _read(other, name))
     answer = getattr(type(obj), operator)(obj, other)
-    if answer is NotImplemented and ask is not None and name in _COPIERS:
-        if operator in _EQUALITY and _length(obj) not in (None, len(other)):
+    if answer is NotImplemented and name in _COPIERS:
+        if operator in _EQUALITY and isinstance(obj, Sized) and len(obj) != len(other):
             return operator == "__ne__"
         return ask(obj, _Copying().copy(other))
     return answer
@@ -69,10 +68,6 @@ def refuse_unknown(proxy: Any, own: Any, operator: str) -> None:
             f"a {_full_name(kind)} cannot be compared with a {name} of the other side: pull() a copy, compare what "
             "they hold, or compare them in the kernel"
         )
-
-
-def _length(obj: Any) -> int | None:
-    return len(obj) if isinstance(obj, Sized) else None
 
 
 def _name_of(thing: Any) -> str:
@@ -117,14 +112,13 @@ class _Copying:
         if depth <= 0:
             raise ValueError(f"it is nested more than {_MAX_DEPTH} levels deep; pull() a copy to compare it")
         items = []
-        is_mapping = name in _MAPPINGS
-        for item in buffiter(thing.items() if is_mapping else thing, _AT_ONCE):
+        for item in buffiter(thing.items() if name in _MAPPINGS else thing, _AT_ONCE):
             self._left -= 1
             if self._left < 0:
                 raise ValueError(f"it has more than {_MAX_ITEMS} items; pull() a copy to compare it")
             items.append(self.copy(item, depth - 1))
         if name in _HASHED:
-            _require_known([key for key, _ in items] if is_mapping else items)
+            _require_known(items if name in _SETS else [key for key, _ in items])
         return array(str(thing.typecode), items) if copier is array else copier(items)
 
 
@@ -156,7 +150,8 @@ _OPERATORS: Final[dict[str, Any]] = {
 _MAPPINGS: Final = frozenset(
     {"builtins.dict", "collections.Counter", "collections.OrderedDict", "collections.defaultdict"}
 )
-_HASHED: Final = _MAPPINGS | {"builtins.set", "builtins.frozenset", "builtins.dict_keys"}
+_SETS: Final = frozenset({"builtins.set", "builtins.frozenset", "builtins.dict_keys"})
+_HASHED: Final = _MAPPINGS | _SETS | {"builtins.dict_items"}
 _COPIERS: Final[dict[str, Any]] = {
     **{f"builtins.{kind.__name__}": kind for kind in (list, tuple, set, frozenset, dict, bytearray, memoryview, range)},
     "builtins.dict_keys": lambda items: dict.fromkeys(items).keys(),

@@ -15,13 +15,10 @@ from rpyc_kernel.core.contract import Kind, Lane, Outcome
 from rpyc_kernel.system import ring
 from tests.end_to_end.health import DEADLINE_S, goes_on  # noqa: F401 - a fixture
 from tests.support.folders import Folders
-from tests.support.processes import HAS_PROC, suspend
+from tests.support.processes import suspend
 from tests.support.waiting import wait_until
 
-pytestmark = [
-    pytest.mark.skipif(not HAS_PROC, reason="whether a process has stopped is read from /proc"),
-    pytest.mark.usefixtures("goes_on"),
-]
+pytestmark = pytest.mark.usefixtures("goes_on")
 
 PREPARE = """
 import pathlib, threading

@@ -114,7 +114,6 @@ def test_what_is_alike_and_not_equal_differs_as_it_does_on_one_side(root):
     with pytest.raises(TypeError):
         root.eval("datetime.date(2026, 1, 2)") < datetime.datetime(2026, 1, 2, 12)  # noqa: B015 - what raises
     assert root.eval("[1]") != collections.deque([1])
-    assert root.eval("fractions.Fraction(1, 2)") == decimal.Decimal("0.5").as_integer_ratio()[0] / 2
 
 
 def test_containers_of_unlike_classes_are_equal_where_they_are_on_one_side(root):
@@ -143,10 +142,14 @@ def test_values_of_classes_of_ones_own_are_not_silently_different(root):
 
 def test_keys_that_only_their_own_side_can_find_are_not_silently_different(root):
     root.execute("Colour = enum.Enum('Colour', 'RED', module='tests.wire.test_comparison')")
-    for code, own in {"{Colour.RED: 1}": {Colour.RED: 1}, "{(1, Colour.RED)}": {(1, Colour.RED)}}.items():
+    for code, own in {
+        "{Colour.RED: 1}": {Colour.RED: 1},
+        "{(1, Colour.RED)}": {(1, Colour.RED)},
+        "{Colour.RED: 1}.items()": {Colour.RED: 1}.items(),
+    }.items():
         with pytest.raises(TypeError, match=r"keys of tests.wire.test_comparison.Colour"):
             root.eval(code) == own  # noqa: B015 - what raises
-        assert root.eval(code) != {}
+        assert root.eval(code) != {}  # as it is seen without a key
 
 
 class Colour(enum.Enum):

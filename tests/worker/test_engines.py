@@ -1,6 +1,7 @@
 """Both engines: what code does, what it shows, and what it says when it fails."""
 
 import asyncio
+import gc
 import importlib.metadata
 import importlib.util
 import json
@@ -12,6 +13,7 @@ import sys
 import textwrap
 import threading
 
+import executing
 import pytest
 
 from rpyc_kernel.core.contract import MAX_PLAIN_REPR, Kind, Outcome, Space
@@ -22,6 +24,7 @@ from rpyc_kernel.worker import leaving
 from rpyc_kernel.worker.capture import begin_execution, current_execution, end_execution
 from rpyc_kernel.worker.engines.choice import choose_engine
 from rpyc_kernel.worker.engines.plain import PlainEngine
+from rpyc_kernel.worker.engines.sources import INPUTS
 from rpyc_kernel.worker.interrupts import _is_in_user_code
 from rpyc_kernel.worker.looking.help import HelpReader
 from rpyc_kernel.worker.looking.static import StaticReader
@@ -1143,6 +1146,38 @@ def test_a_value_that_was_shown_can_be_freed(ipython, free):
     ipython.run("None")
     assert ipython.result("import gc, sys; gc.collect(); sys.freed")["data"]["text/plain"] == "[1]"
     del sys.freed
+
+
+@pytest.mark.parametrize("code", ["1/0", "def f(): 1/0\nf()", "raise KeyboardInterrupt", "get_ipython().run_cell('1/0')"])
+def test_what_a_traceback_has_parsed_of_an_input_is_free_when_it_is_shown(ipython, code):
+    ipython.run(code)
+    assert not [name for name in _names_of_parsed() if name.startswith(INPUTS)]
+
+
+def test_what_a_traceback_has_parsed_of_a_cell_is_free_when_it_is_shown(ipython, tmp_path):
+    file = tmp_path / "cells.py"
+    file.write_text("# %%\n")
+    ipython.run("1/0", Form(str(file), 2))
+    assert str(file) not in _names_of_parsed()
+
+
+def test_what_a_traceback_has_parsed_of_a_library_stays_for_the_next_one(ipython):
+    ipython.run("import json\njson.loads('?')")
+    assert json.__file__ in _names_of_parsed()
+
+
+def _names_of_parsed():
+    gc.collect()
+    return [found.filename for found in gc.get_objects() if isinstance(found, executing.Source)]
+
+
+def test_code_that_inputs_run_by_the_shell_is_forgotten_like_inputs(ipython, monkeypatch):
+    monkeypatch.setattr("rpyc_kernel.worker.engines.sources._KEPT", 3)
+    monkeypatch.setattr("rpyc_kernel.worker.engines.shell_parts._KEPT_INPUTS", 3)
+    for number in range(5):
+        ipython.run(f"get_ipython().run_cell('x = {number}')")
+    assert len([name for name in linecache.cache if name.startswith("<ipython-input-")]) == 2  # of the last three
+    assert len(ipython.engine._shell.compile._filename_map) == 3
 
 
 def test_a_semicolon_hides_the_value(ipython):

@@ -160,6 +160,8 @@ class Shell(InteractiveShell):
             if self.told is error:
                 raise
             self._showtraceback(type(error), error, None)
+        finally:
+            self.sources.free_parsed()
 
     def showsyntaxerror(self, filename: Any = None, running_compiled_code: bool = False) -> None:
         """Show what the compiler refused."""

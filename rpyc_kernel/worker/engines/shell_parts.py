@@ -29,10 +29,10 @@ class Compiler(CachingCompiler):
 
     _code: str | None = None
     _form = Form("<In 0>")
-    _sources: Sources
 
     def __init__(self) -> None:
         super().__init__()
+        self._sources = Sources()  # of what runs before the first input
         # With this flag, code that is not finished would only be called that, and not told what it lacks.
         self.flags &= ~getattr(codeop, "PyCF_ALLOW_INCOMPLETE_INPUT", 0)
 
@@ -48,15 +48,17 @@ class Compiler(CachingCompiler):
 
     def cache(self, transformed_code: str, number: int = 0, raw_code: str | None = None) -> str:
         """Remember the lines of code under its name; returns the name."""
-        if raw_code is None or raw_code != self._code:
-            return str(super().cache(transformed_code, number, raw_code))
-        self._sources.remember(self._form.file, raw_code, self._form.first_line)
-        if self._form.is_input:
-            self._filename_map[self._form.file] = number  # tracebacks call it `Cell In[number]`
-            self._filename_map.pop(
-                next(iter(self._filename_map)) if len(self._filename_map) > _KEPT_INPUTS else "", None
-            )
-        return self._form.file
+        if raw_code is not None and raw_code == self._code:
+            name = self._form.file
+            self._sources.remember(name, raw_code, self._form.first_line)
+            if self._form.is_input:
+                self._filename_map[name] = number  # tracebacks call it `Cell In[number]`
+        else:
+            name = str(super().cache(transformed_code, number, raw_code))
+            self._sources.keep(name)
+        while len(self._filename_map) > _KEPT_INPUTS:
+            del self._filename_map[next(iter(self._filename_map))]
+        return name
 
     def ast_parse(self, source: str, filename: str = "<unknown>", symbol: str = "exec") -> Any:
         """Parse code so that its lines have the numbers of the file."""

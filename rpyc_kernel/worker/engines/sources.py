@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import linecache
 import re
+import sys
 from collections import OrderedDict
+from typing import Any
 
 _KEPT = 1000
 _OF_IPYTHON = re.compile(r"<ipython-input-(\d+)-[0-9a-f]{6,}>")
@@ -39,6 +41,10 @@ class Sources:
             fresh[-1] += "\n"  # as `linecache` has it for files: who prints lines counts on it
         lines[begin : begin + len(fresh)] = fresh
         linecache.cache[filename] = (sum(map(len, lines)), None, lines, filename)
+        self.keep(filename)
+
+    def keep(self, filename: str) -> None:
+        """Count one among the last, whose lines are there already."""
         self._names[filename] = None
         self._names.move_to_end(filename)
         while len(self._names) > _KEPT:
@@ -48,3 +54,28 @@ class Sources:
         """Let the lines be read from the disk again."""
         self._names.pop(filename, None)
         linecache.cache.pop(filename, None)
+
+    def free_parsed(self) -> None:
+        """Let go of what IPython's tracebacks have parsed of inputs.
+
+        They keep it for ever, by name and lines, and each input has a name of its own. What they have parsed of files
+        stays: it is as much as there are files, and the next traceback would wait for it.
+        """
+        if "stack_data" not in sys.modules:
+            return
+        import executing
+        import stack_data
+
+        def is_of_input(filename: str) -> bool:
+            return filename in self._names or filename.startswith("<")
+
+        kept: Any = vars(stack_data.Source)
+        for key in list(parsed := kept.get("__source_cache_with_lines", {})):
+            if is_of_input(key[0]):
+                parsed.pop(key, None)
+        for key in list(found := kept.get("__executing_cache", {})):
+            if is_of_input(key[0].co_filename):
+                found.pop(key, None)
+        # These are made again in no time of what stays.
+        executing.Source.statements_at_line.cache_clear()
+        executing.executing.statement_containing_node.cache_clear()

@@ -17,7 +17,7 @@ from rpyc_kernel.core.contract import Kind, Outcome
 _TIMEOUT_S = 60.0
 _PROCESSES = ("worker", "hub", "client")
 _GROWTH_MB = 2.0
-"""By how much a process may grow when the same is done again: what is kept of each of 300 inputs, if it is 7 KB, is more.
+"""By how much a process may grow when the same is done again, such as by 7 KB for each of 300 inputs.
 
 The first time fills what has a limit, such as the last events, inputs and their sources; the second finds it full.
 """

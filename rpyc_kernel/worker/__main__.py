@@ -32,6 +32,7 @@ from rpyc_kernel.worker.control import Control
 from rpyc_kernel.worker.debug_server import DebugServer
 from rpyc_kernel.worker.engines import Engine
 from rpyc_kernel.worker.engines.choice import choose_engine
+from rpyc_kernel.worker.handlers import Handlers
 from rpyc_kernel.worker.interrupts import Interrupts
 from rpyc_kernel.worker.looking.desk import Desk
 from rpyc_kernel.worker.main_loop import MainLoop, Output
@@ -94,6 +95,7 @@ def main(arguments: list[str]) -> None:
         debugger,
     )
     interrupts.install(output.ring.words, loop.loop, current_execution)
+    Handlers(loop.loop, loop.survive).install()
     leaving.offer(loop.leave)
 
     def forget_kernel() -> None:

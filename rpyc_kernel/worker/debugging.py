@@ -14,7 +14,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from rpyc_kernel.worker.capture import asking_execution
-from rpyc_kernel.worker.user_frames import enters_user_code, is_entrance, is_hidden, is_within_user_code
+from rpyc_kernel.worker.user_frames import enters_user_code, first_of_users, is_hidden, is_within_user_code
 
 _standing: dict[int, Any] = {}
 """The debugger at its prompt, by the execution that it holds."""
@@ -62,7 +62,7 @@ def _fit(base: Any) -> Any:
             """Return the stack without the kernel's frames, and the place in it."""
             stack, index = super().get_stack(f, t)
             chosen = stack[index][0] if stack else None
-            begin = next((number for number, (frame, _) in enumerate(stack) if is_entrance(frame)), 0)
+            begin = first_of_users([frame for frame, _ in stack])
             kept = [entry for entry in stack[begin:] if not is_hidden(entry[0].f_code.co_filename)]
             frames = [frame for frame, _ in kept]
             return (kept, frames.index(chosen) if chosen in frames else len(kept) - 1) if kept else (stack, index)

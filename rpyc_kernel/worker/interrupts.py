@@ -22,7 +22,6 @@ import asyncio
 import contextlib
 import ctypes
 import os
-import selectors
 import signal
 from collections.abc import Callable
 from types import CodeType, FrameType
@@ -39,6 +38,7 @@ from rpyc_kernel.system.ring import (
     WORD_SPARED,
     WORDS,
 )
+from rpyc_kernel.worker.user_frames import LOOPS
 
 if TYPE_CHECKING:
     from contextvars import ContextVar
@@ -47,16 +47,14 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # The rest of the package is a library to user code: a call to an object in a client waits in `wire`, and may be
 # interrupted there.
 _OURS = tuple(os.path.join(_PACKAGE, folder, "") for folder in ("worker", "system"))
-# An exception in the event loop, which also works within the context of a task, would lose the task's next step.
-_LOOPS = (os.path.dirname(asyncio.__file__) + os.sep, selectors.__file__)
 _runs_user_code: set[CodeType] = set()
 _may_interrupt: set[CodeType] = set()
 _passed_over: set[str] = set()
 _kept_out: tuple[str, ...] = ()
 _EXPRESSION = "<string>"
 _REPEAT_AFTER_S = 0.002
-_handler_of, _set_handler = _signal.getsignal, _signal.signal  # user code may patch `signal`
-_start_new_thread = _thread.start_new_thread  # a debugger puts another in its place, which shows it the thread
+handler_of, set_handler = _signal.getsignal, _signal.signal  # user code may patch `signal`
+start_new_thread = _thread.start_new_thread  # a debugger puts another in its place, which shows it the thread
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -110,8 +108,8 @@ class Interrupts:
 
     def _take_over(self) -> None:
         for number, handler in ((INTERRUPT_SIGNAL, self._handle_aimed), (NUDGE_SIGNAL, _ignore)):
-            if _handler_of(number) != handler:
-                _set_handler(number, handler)
+            if handler_of(number) != handler:
+                set_handler(number, handler)
 
     def become_child(self) -> None:
         """In a forked child: nobody aims at it, so SIGINT is what it is to any program, unless user code took it."""
@@ -200,7 +198,7 @@ class Interrupts:
             assert self._loop is not None
             self._take()
             self._loop.call_soon_threadsafe(self._cancel, execution)
-        elif _is_in_user_code(frame):
+        elif is_in_user_code(frame):
             self._take()
             raise KeyboardInterrupt
         else:
@@ -210,7 +208,7 @@ class Interrupts:
         self.is_pending = True
         with contextlib.suppress(RuntimeError):  # no more threads: then `check` alone
             # Not `threading`, whose locks the interrupted code may hold.
-            _start_new_thread(self._repeat, ())
+            start_new_thread(self._repeat, ())
 
     def _repeat(self) -> None:
         time.sleep(_REPEAT_AFTER_S)
@@ -233,7 +231,7 @@ class Interrupts:
         return True
 
 
-def _is_in_user_code(frame: FrameType | None) -> bool:
+def is_in_user_code(frame: FrameType | None) -> bool:
     """Whether an exception raised in this frame surfaces in user code, and nowhere before."""
     has_user_frame = False
     called = ""
@@ -245,7 +243,8 @@ def _is_in_user_code(frame: FrameType | None) -> bool:
             return has_user_frame and code in _runs_user_code
         if code.co_filename.startswith(_kept_out):
             return called == _EXPRESSION
-        if code.co_filename not in _passed_over and not code.co_filename.startswith(_LOOPS):
+        # In the loop, which also works within the context of a task, an exception would lose the task's next step.
+        if code.co_filename not in _passed_over and not code.co_filename.startswith(LOOPS):
             has_user_frame = True
         called = code.co_filename
         frame = frame.f_back
@@ -261,7 +260,7 @@ def without_loop(error: BaseException) -> BaseException:
 
 
 def _is_loops(code: CodeType) -> bool:
-    return code.co_filename.startswith((*_OURS, *_LOOPS))
+    return code.co_filename.startswith((*_OURS, *LOOPS))
 
 
 def _do_nothing() -> None:

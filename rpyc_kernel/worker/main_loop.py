@@ -148,7 +148,7 @@ class MainLoop:
                 self._failures += failing.is_error(error)
                 if self._failures > failing.ATTEMPTS:
                     failing.end_worker(error)
-                failing.insist(self._survive, error, show=_pass_over)
+                failing.insist(self.survive, error, show=_pass_over)
 
     def _keep_listening(self) -> None:
         """Put back what user code may have taken out of the loop, which is its own as well."""
@@ -167,7 +167,7 @@ class MainLoop:
             return False
         return True
 
-    def _survive(self, error: BaseException) -> None:
+    def survive(self, error: BaseException) -> None:
         """Go on after an exception that ended the loop: the kernel is not one callback's to end."""
         self.loop.call_soon(self._go_on)
         if isinstance(error, OSError) and not self._can_listen:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import selectors
 from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any, TypeVar
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+LOOPS = (os.path.dirname(asyncio.__file__) + os.sep, selectors.__file__)
+"""What the names of the event loop's files begin with."""
 _hidden: tuple[str, ...] = (_PACKAGE,)
 _entrances: set[CodeType] = set()
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -36,15 +40,38 @@ def is_entrance(frame: FrameType) -> bool:
 
 
 def is_within_user_code(frame: FrameType) -> bool:
-    """Whether the frame is the user's, or one to which the user's code led without one of ours between."""
+    """Whether the frame is the user's, or one to which the user's code led without one of ours between.
+
+    What the event loop has called, such as a task of the user's, is the user's, too; the loop is ours.
+    """
+    is_called_by_loop = has_user_frame = False
     caller: FrameType | None = frame
     while caller is not None:
         if is_hidden(caller.f_code.co_filename):
-            return caller is not frame and is_entrance(caller)
+            return is_called_by_loop or (caller is not frame and is_entrance(caller))
         if is_entrance(caller):
             return True
+        if is_of_loop(caller):
+            is_called_by_loop |= has_user_frame
+        else:
+            has_user_frame = True
         caller = caller.f_back
     return True
+
+
+def is_of_loop(frame: FrameType) -> bool:
+    """Whether the frame is the event loop's."""
+    return frame.f_code.co_filename.startswith(LOOPS)
+
+
+def first_of_users(frames: list[FrameType]) -> int:
+    """At which place of a stack, the outermost frame first, the user's begin: behind ours, and those of our loop."""
+    entrance = next((place for place, frame in enumerate(frames) if is_entrance(frame)), None)
+    if entrance is not None:
+        return entrance
+    hidden = [is_hidden(frame.f_code.co_filename) for frame in frames]
+    first = hidden.index(True) if True in hidden else 0
+    return next((n for n in range(first, len(frames)) if not hidden[n] and not is_of_loop(frames[n])), first)
 
 
 def is_ours(filename: str) -> bool:

@@ -184,6 +184,21 @@ def test_an_exception_while_nothing_runs_is_shown_and_the_kernel_stays(kernel: K
     assert kernel.execute("kept", timeout=PATIENCE_S).value == "the namespace"
 
 
+def test_handlers_that_raise_strike_user_code_only(kernel: KernelClient):
+    kernel.execute(
+        "kept = 'the namespace'\nclass Late(Exception): pass\ndef strike(number, frame): raise Late\n"
+        "_ = signal.signal(signal.SIGALRM, strike), signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)",
+        timeout=PATIENCE_S,
+    )
+    runs = [kernel.submit("sum(range(20_000)); 6 * 7") for _ in range(100)]
+    raised = [run.exception(PATIENCE_S) for run in runs]
+    assert {getattr(error, "ename", None) for error in raised} <= {None, "Late"}
+    stopping = None
+    while stopping is None or stopping.exception(PATIENCE_S) is not None:
+        stopping = kernel.submit("_ = signal.setitimer(signal.ITIMER_REAL, 0)")
+    assert kernel.execute("kept", timeout=PATIENCE_S).value == "the namespace"
+
+
 # ---------------------------------------------------------------------- children, and the end of the worker
 
 BACKGROUND = """

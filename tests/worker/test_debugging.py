@@ -70,6 +70,31 @@ def test_a_debugger_does_not_step_out_of_the_users_code(debugged, capsys, comman
     assert set(places) == {"<In 1>"}
 
 
+TASKS = """
+import asyncio, pdb
+async def task(number):
+    await asyncio.sleep(0)
+    pdb.Pdb().set_trace()
+    return number
+"""
+
+
+def test_a_debugger_stops_in_the_task_that_asks_for_it(debugged, capsys):
+    assert debugged.run(f"{TASKS}print(await asyncio.gather(task(1), task(2)))", *["w", "p number", "c"] * 2) == "ok"
+    shown = capsys.readouterr().out
+    assert re.findall(r"> (.*?)\(\d+\)(.*?)\(\)", shown) == [("<In 1>", "task")] * 4
+    assert re.findall(r"^\d$", shown, re.MULTILINE) == ["1", "2"]
+    assert set(re.findall(r"^  (.*?)\(\d+\)", shown, re.MULTILINE)) == set()  # nobody has called it but the loop
+    assert "[1, 2]" in shown
+
+
+def test_a_debugger_steps_from_a_task_into_no_frame_of_the_loop(debugged, capsys):
+    assert debugged.run(f"{TASKS}print(await asyncio.create_task(task(1)) + 6)", *["n"] * 9) == "ok"
+    shown = capsys.readouterr().out
+    assert {file for file, _ in re.findall(r"> (.*?)\(\d+\)(.*?)\(\)", shown)} == {"<In 1>"}
+    assert "7\n" in shown
+
+
 @pytest.mark.parametrize("ending", ["q", KeyboardInterrupt])
 def test_who_leaves_the_prompt_sees_the_users_frames_only(debugged, ending):
     outcome = debugged.run("def f():\n    import pdb; pdb.Pdb().set_trace()\n    return 1\nf()", ending)

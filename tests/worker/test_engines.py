@@ -12,6 +12,7 @@ import shutil
 import sys
 import textwrap
 import threading
+import weakref
 
 import executing
 import pytest
@@ -25,7 +26,7 @@ from rpyc_kernel.worker.capture import begin_execution, current_execution, end_e
 from rpyc_kernel.worker.engines.choice import choose_engine
 from rpyc_kernel.worker.engines.plain import PlainEngine
 from rpyc_kernel.worker.engines.sources import INPUTS
-from rpyc_kernel.worker.interrupts import _is_in_user_code
+from rpyc_kernel.worker.interrupts import is_in_user_code
 from rpyc_kernel.worker.looking.help import HelpReader
 from rpyc_kernel.worker.looking.static import StaticReader
 from tests.worker.sessions import as_coroutine
@@ -525,7 +526,7 @@ def test_this_packages_own_imports_from_the_future_do_not_hold_for_user_code(ses
 
 def test_user_code_may_be_interrupted_and_the_engine_may_not(session):
     """Whether an interrupt may strike is decided by the frames above the user's."""
-    session.engine.namespace["may_strike"] = lambda: _is_in_user_code(sys._getframe(1))
+    session.engine.namespace["may_strike"] = lambda: is_in_user_code(sys._getframe(1))
     assert session.result("may_strike()")["literal"] == "True"
     assert session.result("class R:\n    def __repr__(self): return str(may_strike())\nR()")["data"] == {
         "text/plain": "True"
@@ -1148,7 +1149,9 @@ def test_a_value_that_was_shown_can_be_freed(ipython, free):
     del sys.freed
 
 
-@pytest.mark.parametrize("code", ["1/0", "def f(): 1/0\nf()", "raise KeyboardInterrupt", "get_ipython().run_cell('1/0')"])
+@pytest.mark.parametrize(
+    "code", ["1/0", "def f(): 1/0\nf()", "raise KeyboardInterrupt", "get_ipython().run_cell('1/0')"]
+)
 def test_what_a_traceback_has_parsed_of_an_input_is_free_when_it_is_shown(ipython, code):
     ipython.run(code)
     assert not [name for name in _names_of_parsed() if name.startswith(INPUTS)]
@@ -1178,6 +1181,19 @@ def test_code_that_inputs_run_by_the_shell_is_forgotten_like_inputs(ipython, mon
         ipython.run(f"get_ipython().run_cell('x = {number}')")
     assert len([name for name in linecache.cache if name.startswith("<ipython-input-")]) == 2  # of the last three
     assert len(ipython.engine._shell.compile._filename_map) == 3
+
+
+def test_what_a_call_has_returned_can_be_freed(ipython):
+    ipython.run("class Big: pass")
+    value = ipython.engine.namespace["Big"]()
+    freed = weakref.ref(value)
+    ipython.engine.show(0, value)  # of an execution that is no input
+    del value
+    gc.collect()
+    assert freed() is not None
+    ipython.run("%reset -f")
+    gc.collect()
+    assert freed() is None
 
 
 def test_a_semicolon_hides_the_value(ipython):
@@ -1250,12 +1266,12 @@ def test_a_side_lane_knows_magics_and_shows_values(ipython):
 
 
 def test_the_shells_machinery_may_not_be_interrupted_and_what_it_runs_may(ipython):
-    ipython.engine.namespace["may_strike"] = lambda: _is_in_user_code(sys._getframe(1))
+    ipython.engine.namespace["may_strike"] = lambda: is_in_user_code(sys._getframe(1))
     ipython.run("%time struck = may_strike()")
     assert ipython.engine.namespace["struck"]
     seen = []
     shell = ipython.result("get_ipython()") and ipython.engine._shell
-    shell.events.register("pre_run_cell", lambda _: seen.append(_is_in_user_code(sys._getframe(1))))
+    shell.events.register("pre_run_cell", lambda _: seen.append(is_in_user_code(sys._getframe(1))))
     ipython.run("pass")
     assert seen == [False]
 

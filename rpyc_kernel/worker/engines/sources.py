@@ -69,7 +69,7 @@ class Sources:
         def is_of_input(filename: str) -> bool:
             return filename in self._names or filename.startswith("<")
 
-        kept: Any = vars(stack_data.Source)
+        kept: Any = vars(stack_data.Source)  # type: ignore[attr-defined] # derived from that of `executing`
         for key in list(parsed := kept.get("__source_cache_with_lines", {})):
             if is_of_input(key[0]):
                 parsed.pop(key, None)

@@ -31,6 +31,11 @@ class Values(dict[int, Any]):
         for forgotten in _trim(self, self.limit):
             self.forgotten(forgotten)
 
+    def clear(self) -> None:
+        """Let all of them go, also those of calls, which nobody can name."""
+        super().clear()
+        self._of_calls.clear()
+
     def expect(self, execution: int, count: int) -> None:
         """This execution is the input of this count."""
         self._counts[execution] = count

@@ -215,9 +215,11 @@ def connect(
         NoSuchKernel: there is none.
         ConnectionFailed: or one of its kinds, such as `AuthenticationFailed`.
     """
+    address = resolve(
+        target, key
+    )  # first: who looks whether there is a kernel, and starts it if not, has a start to do
     from rpyc_kernel.client.kernel import KernelClient  # see `_CLIENT`
 
-    address = resolve(target, key)
     return KernelClient(
         address,
         session=session,

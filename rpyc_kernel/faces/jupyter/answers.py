@@ -5,33 +5,28 @@ from __future__ import annotations
 import os
 import platform
 import socket
-import threading
-import time
 from contextlib import suppress
 from typing import Any
 
 import rpyc_kernel
 from rpyc_kernel.client.kernel import KernelClient
-from rpyc_kernel.core.contract import State
 from rpyc_kernel.errors import KernelError
 from rpyc_kernel.faces.jupyter.messages import PROTOCOL
 
 _LIKE_IPYKERNEL = "7.4.0"
-_WORKER_START_S = 30.0
-_LOOK_AGAIN_S = 0.1
 _FEATURES = ["kernel subshells"]
 
 Content = dict[str, Any]
 
 
-def describe_kernel(kernel: KernelClient, *, is_own: bool) -> Content:
+def describe_kernel(name: str, status: Content, *, is_own: bool) -> Content:
     """Answer ``kernel_info_request``.
 
     Args:
-        kernel: the kernel.
+        name: the kernel's.
+        status: how it stands.
         is_own: whether it is the notebook's own, and ends with it.
     """
-    status = ask_status(kernel)
     version = status["python"] or platform.python_version()
     is_ipython = status["engine"] == "ipython"
     return {
@@ -49,24 +44,11 @@ def describe_kernel(kernel: KernelClient, *, is_own: bool) -> Content:
             "codemirror_mode": {"name": "ipython" if is_ipython else "python", "version": 3},
             "nbconvert_exporter": "python",
         },
-        "banner": f"Python {version} in {'its own' if is_own else 'the shared'} kernel {kernel.name!r}",
+        "banner": f"Python {version} in {'its own' if is_own else 'the shared'} kernel {name!r}",
         "help_links": [{"text": "Python Reference", "url": f"https://docs.python.org/{version.rpartition('.')[0]}"}],
         "debugger": bool(status["debugger"]),
         "supported_features": [*_FEATURES, "debugger"] if status["debugger"] else _FEATURES,
     }
-
-
-def ask_status(kernel: KernelClient) -> Content:
-    """The kernel's status, with what only the worker knows, which may be starting."""
-    deadline = time.monotonic() + _WORKER_START_S
-    pause = threading.Event()
-    while True:
-        status = kernel.status()
-        if status["engine"] or status["state"] != State.STARTING or time.monotonic() >= deadline:
-            return status
-        with suppress(KernelError):
-            kernel.is_complete("")  # waits for it, but not long
-        pause.wait(_LOOK_AGAIN_S)
 
 
 def describe_error(kind: str, error: Exception) -> Content:

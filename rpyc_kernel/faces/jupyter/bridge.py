@@ -34,6 +34,7 @@ from rpyc_kernel.faces.jupyter.parent import Parent
 from rpyc_kernel.faces.jupyter.prompts import Prompts
 from rpyc_kernel.faces.jupyter.publishing import Publisher
 from rpyc_kernel.faces.jupyter.seat import Seat
+from rpyc_kernel.faces.jupyter.standing import Standing
 from rpyc_kernel.faces.jupyter.subshells import Subshells
 from rpyc_kernel.faces.jupyter.turns import Turns
 
@@ -79,7 +80,8 @@ class Bridge:
         self._askers = ThreadPoolExecutor(_THREADS, "jupyter-questions")
         self._controllers = ThreadPoolExecutor(_THREADS, "jupyter-control")
         self._held_interrupts: list[tuple[float, Callable[[], None]]] = []
-        self._debugging = Debugging(lambda: seat.kernel, self._publish_debug_event)
+        self._standing = Standing()
+        self._debugging = Debugging(lambda: seat.kernel, self._standing.ask, self._publish_debug_event)
         self._handlers = self._make_handlers()
 
     def _make_handlers(self) -> dict[str, Callable[[Request], None]]:
@@ -89,7 +91,7 @@ class Bridge:
             "is_complete_request": questions.is_complete,
             "history_request": questions.history,
             "comm_info_request": questions.list_comms,
-            "kernel_info_request": lambda kernel, _: answers.describe_kernel(kernel, is_own=self._seat.is_owner),
+            "kernel_info_request": self._describe_kernel,
         }
         controls: dict[str, Question] = {
             "usage_request": lambda kernel, _: answers.measure_usage(kernel),
@@ -175,8 +177,12 @@ class Bridge:
                 self._prompts.add(event)
             elif event.kind == Kind.INPUT_ANSWERED:
                 self._prompts.remove(event)
-            elif event.kind == Kind.WORKER_DIED and self._end is None:
-                _log.warning("the worker of generation %d has ended: %s", event.generation, event.reason)
+            elif event.kind == Kind.WORKER_STARTED:
+                self._standing.note_change()
+            elif event.kind == Kind.WORKER_DIED:
+                self._standing.note_change()
+                if self._end is None:
+                    _log.warning("the worker of generation %d has ended: %s", event.generation, event.reason)
 
     def _post(self, work: Callable[[], None]) -> None:
         """Have something done on the bridge's thread."""
@@ -228,6 +234,9 @@ class Bridge:
             self._reply(request, answers.describe_error(request.kind, error))
         else:
             self._publisher.publish_state("idle", request.header)
+
+    def _describe_kernel(self, kernel: KernelClient, _: dict[str, Any]) -> dict[str, Any]:
+        return answers.describe_kernel(kernel.name, self._standing.ask(kernel), is_own=self._seat.is_owner)
 
     def _delete_subshell(self, request: Request) -> dict[str, Any]:
         self._subshells.delete(request.content["subshell_id"])
@@ -343,6 +352,7 @@ class Bridge:
     def _lose(self, following: Following) -> None:
         """The kernel has stopped, or its hub is gone: answer everybody who waits."""
         reason = "it was stopped" if following.error is None else str(following.error)
+        self._standing.note_change()  # who waits for a worker finds out that there is no hub
         self._prompts.forget()
         lost = [*self._cells.unfinished.values(), *self._members.pending]
         self._members.forget_pending()
@@ -386,6 +396,7 @@ class Bridge:
         self._debugging.close()
         self._members.close()
         self._seat.close()
+        self._standing.note_change()  # the process ends only when the last question has its answer, if only an error
         if self._following is not None:
             self._following.close()
         for pool in (self._askers, self._controllers):

@@ -19,7 +19,6 @@ from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.cell_files import HASH_METHOD, HASH_SEED, SUFFIX, name_cell
 from rpyc_kernel.errors import KernelError
 from rpyc_kernel.faces.jupyter import debug_views
-from rpyc_kernel.faces.jupyter.answers import ask_status
 from rpyc_kernel.faces.jupyter.debug_views import Views
 from rpyc_kernel.wire.debug_channel import DebugChannel
 
@@ -35,11 +34,18 @@ class Debugging:
 
     Args:
         kernel: the kernel.
+        ask_status: asks how it stands when its worker is up.
         publish: called with each event of the debugger, on any thread.
     """
 
-    def __init__(self, kernel: Callable[[], KernelClient], publish: Callable[[Message], None]) -> None:
+    def __init__(
+        self,
+        kernel: Callable[[], KernelClient],
+        ask_status: Callable[[KernelClient], dict[str, Any]],
+        publish: Callable[[Message], None],
+    ) -> None:
         self._kernel = kernel
+        self._ask_status = ask_status
         self._publish = publish
         self._pool = ThreadPoolExecutor(1, "jupyter-debugger")
         self._lock = threading.Lock()
@@ -162,11 +168,12 @@ class Debugging:
     # ------------------------------------------------------------------ what Jupyter adds
 
     def _tell_state(self, _: Message) -> Message:
+        cells = self._cells if self._channel is not None else str(self._ask_status(self._kernel())["debugger"])
         return _succeed(
             isStarted=self._channel is not None,
             hashMethod=HASH_METHOD,
             hashSeed=HASH_SEED,
-            tmpFilePrefix=self._cells if self._channel is not None else str(ask_status(self._kernel())["debugger"]),
+            tmpFilePrefix=cells,
             tmpFileSuffix=SUFFIX,
             breakpoints=[
                 {"source": path, "breakpoints": [*places]} for path, places in [*self._breakpoints.items()] if places

@@ -57,7 +57,7 @@ class Setting:
         self.published: Queue[dict[str, Any]] = Queue()
         kernel = FakeKernel()
         self.channel = kernel.channel
-        self.debugging = Debugging(lambda: kernel, self.published.put)  # type: ignore[arg-type, return-value]
+        self.debugging = Debugging(lambda: kernel, lambda _: kernel.status(), self.published.put)  # type: ignore[arg-type, return-value]
         self.ask("initialize")
 
     def ask(self, command: str) -> dict[str, Any]:

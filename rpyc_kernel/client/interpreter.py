@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 import subprocess
 import sys
 
@@ -37,6 +36,8 @@ def find_interpreter(python: str | os.PathLike[str] | None, engine: str) -> str:
         missing = [_IPYTHON] if engine == "ipython" and importlib.util.find_spec(_IPYTHON) is None else []
         _require(missing, sys.executable)
         return sys.executable
+    import shutil  # here, because it brings all of Python's compression, and few starts name an interpreter
+
     path = shutil.which(os.path.expanduser(python))
     if path is None:
         raise RequestError(f"there is no interpreter {python!r} to run; name the file, as in --python .venv/bin/python")

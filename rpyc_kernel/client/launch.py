@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import select
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,8 +136,12 @@ def launch(
     profile: bool,
     face: str,
     is_private: bool,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> None:
-    """Start a hub, and return when clients can connect to it."""
+    """Start a hub, and return when clients can connect to it.
+
+    ``meanwhile`` is called while it starts. If that fails, nobody waits for the hub any more, and a private one ends.
+    """
     if engine not in ENGINES:
         raise RequestError(f"there is no engine {engine!r}; choose 'auto', 'plain' or 'ipython'")
     if cwd is not None and not os.path.isdir(cwd):
@@ -177,6 +182,7 @@ def launch(
     finally:
         os.close(write_end)
     try:
+        meanwhile()
         importlib.import_module(_CLIENT)
         answer = _read_answer(read_end, name, place.log_file)
     finally:

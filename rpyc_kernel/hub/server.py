@@ -16,7 +16,6 @@ import selectors
 import socket
 import threading
 import time
-import uuid
 import weakref
 from collections import Counter
 from collections.abc import Callable
@@ -251,7 +250,7 @@ class Server:
         try:
             if sock.family != socket.AF_UNIX:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            new_session = uuid.uuid4().hex[:12]
+            new_session = os.urandom(6).hex()
             welcome = handshake.greet_client(
                 sock, self._key, new_session, self._settings.handshake_timeout_s, self._say_whether_full
             )

@@ -7,7 +7,7 @@ No call blocks on user code. Those that ask the worker's control thread answer l
 from __future__ import annotations
 
 import os
-import platform
+import sys
 import time
 from concurrent.futures import Executor, Future
 from typing import Any
@@ -61,7 +61,7 @@ class HubService(Questions):
                 "kernel": self._name,
                 "protocol": PROTOCOL_VERSION,
                 "hub_pid": os.getpid(),
-                "hub_python": platform.python_version(),
+                "hub_python": sys.version.split()[0],
                 "generation": self._hub.look(lambda state: state.generation),
             }
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import resource  # noqa: F401 - `os.wait4` imports it when called: too late where there is no descriptor left
 import signal
@@ -190,10 +189,13 @@ def _search_table(pid: int) -> list[int]:
     return found
 
 
-def _ask_libproc(pid: int) -> list[int]:
-    numbers = (ctypes.c_int * _MAX_CHILDREN)()
-    count = ctypes.CDLL(None).proc_listchildpids(pid, numbers, ctypes.sizeof(numbers))
-    return list(numbers[: max(0, count)])
+if sys.platform == "darwin":
+    import ctypes
+
+    def _ask_libproc(pid: int) -> list[int]:
+        numbers = (ctypes.c_int * _MAX_CHILDREN)()
+        count = ctypes.CDLL(None).proc_listchildpids(pid, numbers, ctypes.sizeof(numbers))
+        return list(numbers[: max(0, count)])
 
 
 def program_of(pid: int) -> str:

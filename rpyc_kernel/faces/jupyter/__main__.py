@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import shlex
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rpyc_kernel.errors import KernelError
 from rpyc_kernel.faces.jupyter.connection_info import ConnectionInfo
-from rpyc_kernel.faces.jupyter.extra import needing_extra
+from rpyc_kernel.faces.jupyter.extra import needing_extra, require
 from rpyc_kernel.faces.jupyter.parent import Parent
 from rpyc_kernel.faces.jupyter.seat import Seat
 
+if TYPE_CHECKING:
+    from rpyc_kernel.faces.jupyter.channels import Channels
+
 _log = logging.getLogger("rpyc_kernel.jupyter")
 _PATIENCE_S = 30.0
+_WIDTH = 100
 _OF_HISTORY = "--HistoryManager."
 """What nbclient tells every kernel, so that it keeps no history: one of a notebook's own keeps none in any case."""
 
@@ -24,7 +30,11 @@ _OF_HISTORY = "--HistoryManager."
 def main(arguments: list[str]) -> int:
     """Run a bridge to its exit status; what keeps it from running is one line on standard error."""
     parser = argparse.ArgumentParser(
-        prog="python -m rpyc_kernel.faces.jupyter", description=__doc__, allow_abbrev=False
+        prog="python -m rpyc_kernel.faces.jupyter",
+        description=__doc__,
+        allow_abbrev=False,
+        # To find out how wide the terminal is, argparse would load all of Python's compression, at every start.
+        formatter_class=functools.partial(argparse.HelpFormatter, width=_WIDTH),
     )
     parser.add_argument("-f", dest="file", type=Path, required=True, help="the connection file")
     parser.add_argument("--attach", metavar="NAME", help="a running kernel to join, instead of one for this file alone")
@@ -42,14 +52,25 @@ def main(arguments: list[str]) -> int:
         _log.warning("nothing is known of these arguments, and they are passed over: %s", shlex.join(unknown))
     parent = Parent()
     try:
-        with needing_extra():
-            from rpyc_kernel.faces.jupyter.channels import Channels
-        # First of all: the ports are free only until somebody takes them.
-        channels = Channels(ConnectionInfo.read(options.file))
+        require("zmq")  # without it, a kernel would be started in vain
+        info = ConnectionInfo.read(options.file)
         with ExitStack() as closing:
-            closing.callback(channels.close)
-            seat = Seat.attach(options.attach) if options.attach else Seat.start(options.file)
-            # Imported only now: the worker does its own importing meanwhile.
+
+            @functools.cache
+            def open_channels() -> Channels:
+                """Before all else, as the ports are free only until somebody takes them; a hub that starts does not."""
+                with needing_extra():
+                    from rpyc_kernel.faces.jupyter.channels import Channels
+                channels = Channels(info)
+                closing.callback(channels.close)
+                return channels
+
+            if options.attach:
+                open_channels()
+                seat = Seat.attach(options.attach)
+            else:  # hub and worker take longest: they are started as soon as can be, and the rest is done meanwhile
+                seat = Seat.start(options.file, open_channels)
+            channels = open_channels()
             from rpyc_kernel.faces.jupyter.bridge import Bridge
 
             bridge = Bridge(channels, seat, parent, options.patience)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import platform
 import socket
+import sys
 from contextlib import suppress
 from typing import Any
 
@@ -27,7 +27,7 @@ def describe_kernel(name: str, status: Content, *, is_own: bool) -> Content:
         status: how it stands.
         is_own: whether it is the notebook's own, and ends with it.
     """
-    version = status["python"] or platform.python_version()
+    version = status["python"] or sys.version.split()[0]
     is_ipython = status["engine"] == "ipython"
     return {
         "status": "ok",

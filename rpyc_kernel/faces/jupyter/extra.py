@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 from rpyc_kernel.errors import RequestError
 
@@ -22,7 +23,21 @@ def needing_extra() -> Iterator[None]:
         package = (error.name or "").partition(".")[0]
         if package in ("", __name__.partition(".")[0]):
             raise  # a fault of ours
-        raise RequestError(
-            f"{sys.executable} has no {package}, which the Jupyter face needs; install it there: "
-            f"{sys.executable} -m pip install 'rpyc-kernel[jupyter]'"
-        ) from None
+        raise _lack(package) from None
+
+
+def require(package: str) -> None:
+    """Find out early whether a package is there, without loading it.
+
+    Raises:
+        RequestError: it is not installed; the message is the same.
+    """
+    if find_spec(package) is None:
+        raise _lack(package)
+
+
+def _lack(package: str) -> RequestError:
+    return RequestError(
+        f"{sys.executable} has no {package}, which the Jupyter face needs; install it there: "
+        f"{sys.executable} -m pip install 'rpyc-kernel[jupyter]'"
+    )

@@ -14,7 +14,6 @@ import itertools
 import json
 import math
 import os
-import uuid
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,7 +65,7 @@ class Messages:
         if not scheme.startswith(_SCHEME) or hash_name not in hashlib.algorithms_available:
             raise RequestError(f"messages cannot be signed by {scheme!r}; use 'hmac-sha256'")
         self._auth = hmac.new(key, digestmod=hash_name) if key else None
-        self._session = uuid.uuid4().hex
+        self._session = os.urandom(16).hex()
         self._numbers = itertools.count(1)
         self._seen: OrderedDict[bytes, None] = OrderedDict()
 

@@ -7,7 +7,6 @@ import os
 import re
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 from rpyc_kernel.client import launch
 from rpyc_kernel.core.contract import State
 from rpyc_kernel.errors import ConnectionFailed, KernelError, KernelExists, NoSuchKernel
-from rpyc_kernel.settings import CONNECTION_FILE_VARIABLE, Face
+from rpyc_kernel.settings import CONNECTION_FILE_VARIABLE, DEFAULT_SWITCH_INTERVAL_S, Face
 
 if TYPE_CHECKING:
     from rpyc_kernel.client.kernel import KernelClient
@@ -64,17 +63,18 @@ class Seat:
         return cls(connect(), connect, target, is_owner=False)
 
     @classmethod
-    def start(cls, file: Path) -> Seat:
+    def start(cls, file: Path, meanwhile: Callable[[], object]) -> Seat:
         """Start a kernel that ends with its last client; it may be there still, if it had other clients.
 
         Args:
             file: Jupyter's connection file, which names it.
+            meanwhile: called while its hub starts; if it fails, the kernel ends, too.
 
         Raises:
             KernelError: it cannot be started.
         """
         name = name_after(file)
-        return cls(_start_anew(name, file), lambda: _take_up(name, file), name, is_owner=True)
+        return cls(_start_anew(name, file, meanwhile), lambda: _take_up(name, file), name, is_owner=True)
 
     def come_back(self, patience_s: float, leaving: threading.Event) -> bool:
         """Look for the next hub of a kernel that has lost its own; a bridge that owns the kernel starts one.
@@ -138,14 +138,14 @@ class Seat:
         self.kernel.close()
 
 
-def _start_anew(name: str, file: Path) -> KernelClient:
+def _start_anew(name: str, file: Path, meanwhile: Callable[[], object]) -> KernelClient:
     """Start a kernel, or join the one that has other clients."""
     deadline = time.monotonic() + _CLEARING_S
     pause = threading.Event()
     while True:
         try:
             if _end_remains(name):
-                return _start(name, file)
+                return _start(name, file, meanwhile)
             return _join(name)
         except (KernelExists, NoSuchKernel, ConnectionFailed):  # the hub of an earlier bridge is just coming or going
             if time.monotonic() >= deadline:
@@ -175,16 +175,21 @@ def _take_up(name: str, file: Path) -> KernelClient:
         return _join(name)
 
 
-def _start(name: str, file: Path) -> KernelClient:
-    return launch.start(
+def _start(name: str, file: Path, meanwhile: Callable[[], object] = lambda: None) -> KernelClient:
+    launch.launch(
         name,
+        engine="auto",
+        python=None,
+        cwd=None,
+        listen=None,
+        switch_interval=DEFAULT_SWITCH_INTERVAL_S,
+        profile=True,
         env={CONNECTION_FILE_VARIABLE: os.path.abspath(file)},
         face=Face.NOTEBOOK,
-        client_name="jupyter",
-        session=_new_session(),
         is_private=True,
-        timeout=_TIMEOUT_S,
+        meanwhile=meanwhile,
     )
+    return _join(name)
 
 
 def _join(name: str) -> KernelClient:
@@ -192,7 +197,7 @@ def _join(name: str) -> KernelClient:
 
 
 def _new_session() -> str:
-    return f"{_OWN}{uuid.uuid4().hex[:12]}"
+    return f"{_OWN}{os.urandom(6).hex()}"
 
 
 def _has_others(kernel: KernelClient) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import os
 from collections import deque
 from collections.abc import Callable
 
@@ -27,7 +27,7 @@ class Subshells:
 
     def create(self) -> str:
         """Make one; returns its id."""
-        name = uuid.uuid4().hex
+        name = os.urandom(16).hex()
         self._waiting[name] = deque()
         return name
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import getpass
-import platform
+import os
 import sys
-import uuid
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -29,7 +28,7 @@ class Session:
     """
 
     def __init__(self, displays: Displays) -> None:
-        self.session = uuid.uuid4().hex  # as some want a name for the kernel's life
+        self.session = os.urandom(16).hex()  # as some want a name for the kernel's life
         self._displays = displays
 
     def msg(
@@ -41,7 +40,7 @@ class Session:
         metadata: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Make a message, for `send`."""
-        told = header or {"msg_id": uuid.uuid4().hex, "msg_type": msg_type, "session": self.session}
+        told = header or {"msg_id": os.urandom(16).hex(), "msg_type": msg_type, "session": self.session}
         belongs_to = parent or {}
         return {
             "header": told,
@@ -224,7 +223,7 @@ class NotebookKernel(Messages):
         """What kind of notebook it is."""
         return {
             "name": "python",
-            "version": platform.python_version(),
+            "version": sys.version.split()[0],
             "mimetype": "text/x-python",
             "codemirror_mode": {"name": "ipython", "version": sys.version_info.major},
             "pygments_lexer": "ipython3",

@@ -1,0 +1,115 @@
+"""What the processes of a kernel load before they are of use: who opens a notebook waits for all of it.
+
+Each list names what has been loaded there or might easily be, and is not needed: a module that comes back takes time
+of every start. What a start needs, or what the packages that it needs bring themselves, does not stand here.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.folders import Folders
+
+PATIENCE_S = 60.0
+_TELL = (
+    "import json, os, sys\ndef tell(*_, **__):\n    print(json.dumps([*sys.modules]), flush=True)\n    os._exit(0)\n"
+)
+_AT_NEXT_PROCESS = "from rpyc_kernel.system import processes\nprocesses.spawn_module = tell\n"
+
+# Nobody's at the start: terminals, tests, networks, and what describes modules and systems.
+_NEVER = {
+    "IPython.terminal",
+    "curses",
+    "debugpy",
+    "doctest",
+    "email",
+    "http",
+    "importlib.abc",
+    "importlib.metadata",
+    "jedi",
+    "jupyter_client",
+    "matplotlib",
+    "multiprocessing",
+    "numpy",
+    "pandas",
+    "parso",
+    "platformdirs",
+    "plumbum",
+    "prompt_toolkit",
+    "psutil",
+    "setuptools",
+    "tempfile",
+    "tornado",
+    "unittest",
+    "urllib.request",
+    "uuid",
+    "xml",
+    "zmq.asyncio",
+}
+_RUNS_NO_CODE = {"IPython", "asyncio", "pdb", "pygments", "readline", "traitlets"}
+_WAITS_FOR_NOTHING_ELSE = {
+    *(
+        "rpyc",
+        "rpyc_kernel.client.kernel",
+        "rpyc_kernel.core.events",
+        "rpyc_kernel.core.looking",
+        "sqlite3",
+        "ssl",
+        "zmq",
+    ),
+    *("concurrent.futures", "ctypes", "datetime", "pickle", "platform", "secrets", "shutil"),
+}
+
+
+def _list_loaded(code: str, *arguments: str) -> set[str]:
+    """The modules that code has loaded when it calls ``tell``."""
+    command = [sys.executable, "-c", _TELL + code, *arguments]
+    told = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=PATIENCE_S, cwd="/")
+    return set(json.loads(told.stdout))
+
+
+@pytest.fixture(autouse=True)
+def package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the package found from elsewhere, too."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[1]))
+
+
+def test_a_bridge_starts_its_hub_before_it_loads_what_it_speaks_with(folders: Folders, tmp_path: Path) -> None:
+    file = tmp_path / "kernel-1.json"
+    ports = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
+    file.write_text(json.dumps(dict.fromkeys(ports, 1)))
+    main = "from rpyc_kernel.faces.jupyter.__main__ import main\nmain(['-f', sys.argv[1]])"
+    loaded = _list_loaded(_AT_NEXT_PROCESS + main, str(file))
+    assert "rpyc_kernel.client.launch" in loaded
+    assert loaded & (_NEVER | _RUNS_NO_CODE | _WAITS_FOR_NOTHING_ELSE) == set()
+
+
+def test_a_bridge_loads_nothing_that_it_does_not_need() -> None:
+    loaded = _list_loaded("import rpyc_kernel.faces.jupyter.channels, rpyc_kernel.faces.jupyter.bridge\ntell()")
+    assert loaded & (_NEVER | _RUNS_NO_CODE) == set()  # ZeroMQ itself brings `platform`
+
+
+def test_a_hub_starts_its_worker_before_it_loads_what_it_works_with(folders: Folders) -> None:
+    main = "from rpyc_kernel.hub.__main__ import main\nmain(['demo', sys.argv[1]])"
+    loaded = _list_loaded(_AT_NEXT_PROCESS + main, json.dumps({"hub": {"is_private": True}}))
+    assert "rpyc_kernel.hub.worker_process" in loaded
+    assert loaded & (_NEVER | _RUNS_NO_CODE | _WAITS_FOR_NOTHING_ELSE) == set()
+
+
+def test_a_hub_loads_nothing_that_it_does_not_need() -> None:
+    loaded = _list_loaded("import rpyc_kernel.hub.__main__, rpyc_kernel.hub.running\ntell()")
+    assert loaded & (_NEVER | _RUNS_NO_CODE | {"platform"}) == set()
+
+
+@pytest.mark.parametrize("engine", ["plain", "ipython"])
+def test_a_worker_loads_nothing_that_it_does_not_need(engine: str) -> None:
+    start = f"import rpyc_kernel.worker.__main__ as worker\nworker.choose_engine({engine!r})\ntell()"
+    loaded = _list_loaded(start)
+    others = {"platform", "rpyc", "zmq", "rpyc_kernel.core.looking", "rpyc_kernel.worker.looking.questions"}
+    of_ipython = {"IPython", "pygments", "sqlite3", "traitlets"} if engine == "plain" else set()
+    assert loaded & (_NEVER | others | of_ipython) == set()

@@ -20,7 +20,7 @@ from typing import Any
 
 from rpyc_kernel.system.originals import threading, time
 from rpyc_kernel.worker import forks
-from rpyc_kernel.worker.interrupts import handler_of, is_in_user_code, runs_user_code, start_new_thread
+from rpyc_kernel.worker.interrupts import handler_of, is_in_user_code, runs_user_code, send_to_thread, start_new_thread
 from rpyc_kernel.worker.user_frames import is_ours
 
 _REPEAT_AFTER_S = 0.002
@@ -72,7 +72,7 @@ class Handlers:
         time.sleep(_REPEAT_AFTER_S)
         ident = threading.main_thread().ident
         if ident is not None and self._take(number):
-            signal.pthread_kill(ident, number)
+            send_to_thread(ident, number)
 
     @runs_user_code
     def _take_turn(self, number: int) -> None:

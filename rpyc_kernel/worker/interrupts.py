@@ -53,7 +53,9 @@ _passed_over: set[str] = set()
 _kept_out: tuple[str, ...] = ()
 _EXPRESSION = "<string>"
 _REPEAT_AFTER_S = 0.002
-handler_of, set_handler = _signal.getsignal, _signal.signal  # user code may patch `signal`
+# User code may patch `signal`.
+handler_of, set_handler, send_to_thread = _signal.getsignal, _signal.signal, _signal.pthread_kill
+_raise_signal, _raise_interrupt = _signal.raise_signal, _signal.default_int_handler
 start_new_thread = _thread.start_new_thread  # a debugger puts another in its place, which shows it the thread
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -103,7 +105,7 @@ class Interrupts:
     def install(self, words: Any, loop: asyncio.AbstractEventLoop, current: ContextVar[int]) -> None:
         """Take over the signals, in the main thread."""
         self._words, self._loop, self._current = words, loop, current
-        signal.signal(signal.SIGINT, self._handle_own)
+        set_handler(signal.SIGINT, self._handle_own)
         self._take_over()
 
     def _take_over(self) -> None:
@@ -116,10 +118,10 @@ class Interrupts:
         self.is_pending = False
         self._execution, self._task = 0, None
         self._words = [0] * WORDS
-        if signal.getsignal(signal.SIGINT) == self._handle_own:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if handler_of(signal.SIGINT) == self._handle_own:
+            set_handler(signal.SIGINT, _raise_interrupt)
         for number in (INTERRUPT_SIGNAL, NUDGE_SIGNAL):
-            signal.signal(number, signal.SIG_DFL)
+            set_handler(number, signal.SIG_DFL)
 
     def begin(self, execution: int) -> None:
         """From now on ``execution`` is what runs on the main thread."""
@@ -181,7 +183,7 @@ class Interrupts:
         if self._execution and self._words[WORD_INTERRUPT] == self._execution:
             if self._is_taken_over() and not self._words[WORD_FORCE]:
                 self._take()
-                signal.raise_signal(signal.SIGINT)
+                _raise_signal(signal.SIGINT)
                 return
             self.was_cancelled |= bool(self._words[WORD_FORCE])
             self._strike(frame)
@@ -190,7 +192,8 @@ class Interrupts:
 
     def _is_taken_over(self) -> bool:
         # The system's default is no handler: whoever wants Ctrl-C to end the program does not want the kernel ended.
-        return signal.getsignal(signal.SIGINT) not in (self._handle_own, signal.default_int_handler, signal.SIG_DFL)
+        found = handler_of(signal.SIGINT)
+        return getattr(found, "handler", found) not in (self._handle_own, _raise_interrupt, signal.SIG_DFL)
 
     def _strike(self, frame: FrameType | None) -> None:
         execution = self._execution
@@ -215,7 +218,7 @@ class Interrupts:
         ident = threading.main_thread().ident
         if self.is_pending and ident is not None:
             self.let_go()
-            signal.pthread_kill(ident, INTERRUPT_SIGNAL)
+            send_to_thread(ident, INTERRUPT_SIGNAL)
 
     def _take(self) -> None:
         self.is_pending = False

@@ -12,6 +12,7 @@ import shutil
 import sys
 import textwrap
 import threading
+import traceback
 import weakref
 
 import executing
@@ -376,6 +377,16 @@ def test_a_hostile_exception_is_reported_like_any_other(session, body):
     for text in (error["evalue"], error["traceback"], *error["notes"]):
         text.encode()
     assert session.result("1")["literal"] == "1"
+
+
+def test_an_error_keeps_its_message_where_user_code_has_broken_how_errors_are_written(session, monkeypatch):
+    def refuse(*_, **__):
+        raise ValueError("broken")
+
+    monkeypatch.setattr(traceback, "TracebackException", refuse)
+    error = session.error("1 / 0")
+    assert (error["ename"], error["evalue"]) == ("ZeroDivisionError", "division by zero")
+    assert error["traceback"] == "ZeroDivisionError: division by zero <ValueError while formatting it>\n"
 
 
 @pytest.mark.parametrize("place", ["__cause__", "__context__"])

@@ -94,6 +94,14 @@ def test_a_handler_of_user_code_hears_of_the_hubs_interrupt(interrupts):
     assert heard == [signal.SIGINT]
 
 
+def test_an_interrupt_strikes_though_user_code_has_replaced_what_the_module_of_signals_holds(interrupts, monkeypatch):
+    interrupts.begin(1)
+    with monkeypatch.context() as patch:
+        for name in ("signal", "getsignal", "default_int_handler", "pthread_kill", "raise_signal"):
+            patch.setattr(signal, name, None)
+        assert is_struck(lambda: os.kill(os.getpid(), aim(interrupts, 1) and INTERRUPT_SIGNAL))
+
+
 @pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_DFL], ids=["Python's", "the system's"])
 def test_an_interrupt_of_the_hub_still_raises_where_a_default_was_put_back(interrupts, handler):
     """Programs with windows are told to do the latter, for Ctrl-C to end them."""

@@ -35,8 +35,9 @@ def describe_error(error: BaseException, has_frames: bool = True) -> dict[str, A
         return _describe(error, has_frames)
     except BaseException as failure:  # noqa: BLE001 - a hostile exception object must not take the engine down
         name = type(error).__name__
-        evalue = f"<{type(failure).__name__} while formatting it>"
-        return {"ename": name, "evalue": evalue, "traceback": f"{name}: {evalue}\n", "notes": [], "chain": []}
+        why = f"<{type(failure).__name__} while formatting it>"
+        evalue = fit(text_of(error)) or why
+        return {"ename": name, "evalue": evalue, "traceback": f"{name}: {evalue} {why}\n", "notes": [], "chain": []}
 
 
 def keep_for_debugger(error: BaseException) -> None:

@@ -121,7 +121,7 @@ class Interrupts:
         if handler_of(signal.SIGINT) == self._handle_own:
             set_handler(signal.SIGINT, _raise_interrupt)
         for number in (INTERRUPT_SIGNAL, NUDGE_SIGNAL):
-            set_handler(number, signal.SIG_DFL)
+            set_handler(number, _signal.SIG_DFL)  # the number, as C takes no name for it
 
     def begin(self, execution: int) -> None:
         """From now on ``execution`` is what runs on the main thread."""

@@ -32,6 +32,9 @@ class Face:
 CONNECTION_FILE_VARIABLE = "RPYC_KERNEL_CONNECTION_FILE"
 """Tells the worker of a notebook's kernel which connection file Jupyter has for it."""
 
+SETTINGS_VARIABLE = "RPYC_KERNEL_HUB_SETTINGS"
+"""Tells a hub its settings, of which a user's environment is one: everybody on the machine can read a command line."""
+
 FACES = (Face.TERMINAL, Face.NOTEBOOK)
 
 

@@ -11,7 +11,7 @@ from plumbum.cli.switches import MissingArgument, SwitchError
 
 from rpyc_kernel.client import launch
 from rpyc_kernel.client.kernel import KernelClient
-from rpyc_kernel.errors import RequestError
+from rpyc_kernel.errors import ConnectionFailed, RequestError
 from rpyc_kernel.settings import DEFAULT_SWITCH_INTERVAL_S, ENGINES
 
 DEFAULT_NAME = "default"
@@ -100,9 +100,20 @@ class Command(Application):
         known = self._switches_by_name.get(argument.lstrip("-"))
         return known is not None and known.argtype is not None
 
-    def connect(self, target: str, *, joins: bool = True) -> KernelClient:
-        """Connect to the kernel the user named."""
-        return launch.connect(target, joins=joins)
+    def connect(self, target: str, *, joins: bool = True, insists: bool = False) -> KernelClient:
+        """Connect to the kernel the user named.
+
+        Args:
+            target: which one.
+            joins: whether others are told.
+            insists: come in without being announced where there is no room for one more who is.
+        """
+        try:
+            return launch.connect(target, joins=joins)
+        except ConnectionFailed as error:
+            if not insists or type(error) is not ConnectionFailed:
+                raise
+            return launch.connect(target, joins=False)
 
 
 Command.unbind_switches("--help-all", "--version", "-v", "--completions")

@@ -91,7 +91,7 @@ class Restart(JsonCommand):
 
     def main(self, name: str = DEFAULT_NAME) -> int:
         """Restart it."""
-        with self.connect(name) as kernel:
+        with self.connect(name, insists=True) as kernel:
             generation = kernel.restart()
         self.tell({"generation": generation}, [f"kernel {name!r} has a new namespace: generation {generation}"])
         return OK
@@ -105,7 +105,7 @@ class Stop(Command):
         if launch.stop_orphan(name):
             print(f"kernel {name!r} had lost its hub; its worker is stopped")
             return OK
-        with self.connect(name) as kernel:
+        with self.connect(name, insists=True) as kernel:
             kernel.shutdown()
         print(f"kernel {name!r} is stopped")
         return OK

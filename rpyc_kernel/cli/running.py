@@ -142,7 +142,7 @@ class Interrupt(JsonCommand):
     def main(self, name: str = DEFAULT_NAME, execution: str = "") -> int:
         """Interrupt it."""
         number = parse_execution(execution) if execution else None
-        with self.connect(name) as kernel:
+        with self.connect(name, insists=True) as kernel:
             result = kernel.interrupt(number, force=str(self.force))
             if result.status == "not-running" and number is not None:
                 _refuse_queued(kernel, number)
@@ -165,7 +165,7 @@ class Cancel(JsonCommand):
     def main(self, name: str, execution: str) -> int:
         """Cancel it."""
         number = parse_execution(execution)
-        with self.connect(name) as kernel:
+        with self.connect(name, insists=True) as kernel:
             kernel.cancel(number)
         self.tell({"execution": number}, [f"execution {number} is cancelled"])
         return OK

@@ -21,6 +21,7 @@ from rpyc_kernel.errors import CallTimeout, KernelError, KernelExists, RequestEr
 from rpyc_kernel.settings import (
     DEFAULT_SWITCH_INTERVAL_S,
     ENGINES,
+    SETTINGS_VARIABLE,
     Face,
     Folders,
     HubSettings,
@@ -171,9 +172,9 @@ def launch(
         options = {"hub": asdict(hub), "worker": asdict(worker), "ready": write_end}
         child = processes.spawn_module(
             "rpyc_kernel.hub",
-            [name, json.dumps(options)],
+            [name],
             cwd=str(place.path),
-            environment=places,
+            environment={**places, SETTINGS_VARIABLE: json.dumps(options)},
             pass_descriptors=(write_end,),
         )
     except BaseException:

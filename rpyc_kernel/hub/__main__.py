@@ -1,8 +1,8 @@
-"""Start a hub: ``python -m rpyc_kernel.hub NAME [SETTINGS]``; usually `rpyc_kernel.start` does it.
+"""Start a hub: ``python -m rpyc_kernel.hub NAME``; usually `rpyc_kernel.start` does it.
 
-``SETTINGS`` is JSON: ``{"hub": {...}, "worker": {...}, "ready": DESCRIPTOR}``. What is written to the descriptor is the
-answer to whoever started the hub: ``{}`` when clients can connect, ``{"error": class, "message": text}`` when it
-cannot run.
+The environment may hold its settings as JSON (see `SETTINGS_VARIABLE`): ``{"hub": {...}, "worker": {...}, "ready":
+DESCRIPTOR}``. What is written to the descriptor is the answer to whoever started the hub: ``{}`` when clients can
+connect, ``{"error": class, "message": text}`` when it cannot run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rpyc_kernel.hub import failing
 from rpyc_kernel.hub.log import write_log
 from rpyc_kernel.hub.place import take_place
 from rpyc_kernel.hub.worker_process import WorkerProcess
-from rpyc_kernel.settings import Folders, HubSettings, WorkerSettings, check_name
+from rpyc_kernel.settings import SETTINGS_VARIABLE, Folders, HubSettings, WorkerSettings, check_name
 from rpyc_kernel.system import processes
 
 _log = logging.getLogger("rpyc_kernel.hub")
@@ -28,7 +28,7 @@ _log = logging.getLogger("rpyc_kernel.hub")
 def main(arguments: list[str]) -> int:
     """Run a hub until its kernel is stopped; returns the exit status."""
     name = arguments[0] if arguments else "default"
-    options: dict[str, Any] = json.loads(arguments[1]) if len(arguments) > 1 else {}
+    options: dict[str, Any] = json.loads(os.environ.pop(SETTINGS_VARIABLE, "{}"))
     starter = _Starter(options.get("ready"))
     if starter.waits:
         processes.detach()

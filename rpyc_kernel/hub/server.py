@@ -40,6 +40,8 @@ _OWN_DESCRIPTORS = 96
 """What the hub needs for itself: journal, worker, the next worker, log, and the sockets on their way to the worker."""
 _SESSION_BYTES = 128 * 1024 * 1024
 """How much all large messages of a session's connections may take while they come in; the largest may have half."""
+_KEPT_PLACES = 8
+"""For further channels of those who are inside, and for who only looks, interrupts or stops: new clients get none."""
 _BACKLOG = 128
 _CLOSING_S = 2.0
 _HEARING_S = 1.0
@@ -83,6 +85,7 @@ class Server:
         room = max(max_descriptors() - _OWN_DESCRIPTORS, 16)
         self._max_strangers = min(settings.max_strangers, room // 8)
         self._max_proven = min(settings.max_connections, room - 2 * self._max_strangers)
+        self._max_when_new = self._max_proven - min(_KEPT_PLACES, self._max_proven // 4)
         self._wake_in, self._wake_out = os.pipe()
         os.set_blocking(self._wake_out, False)
         self._folder = folder
@@ -267,7 +270,7 @@ class Server:
     def _serve_stock(self, sock: socket.socket) -> None:
         """Serve a stock RPyC client: who can open the socket is the user."""
         self._prove(sock)
-        reason = self._say_whether_full()
+        reason = self._say_whether_full(handshake.COMMANDS)
         if reason:
             raise ConnectionFailed(reason)
         number = next(self._numbers)
@@ -282,10 +285,10 @@ class Server:
                 with contextlib.suppress(BlockingIOError):  # it will wake all the same
                     os.write(self._wake_out, b".")
 
-    def _say_whether_full(self) -> str:
+    def _say_whether_full(self, channel: int) -> str:
         with self._lock:
             count = len(self._open) - self._strangers.total()
-        if count < self._max_proven:
+        if count < (self._max_when_new if channel == handshake.COMMANDS else self._max_proven):
             return ""
         return f"kernel {self._name!r} has {count} connections, as many as it can; close some, and try again"
 

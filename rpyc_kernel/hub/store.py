@@ -21,6 +21,7 @@ from rpyc_kernel.errors import RequestError
 from rpyc_kernel.hub.recovery import CONCERNING, TELLING, Recovery
 from rpyc_kernel.hub.rows import IS_WHOLE, check_row
 from rpyc_kernel.system.home import check_journal_version
+from rpyc_kernel.system.kernel_folder import make_folders
 
 _OPENING_S = 5.0
 _PATIENCE_MS = 50
@@ -71,7 +72,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.is_closed = False
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folders(path.parent)
         with contextlib.ExitStack() as opened:
             self.writer = self._connect(opened)
             version = int(self.writer.execute("PRAGMA user_version").fetchone()[0])

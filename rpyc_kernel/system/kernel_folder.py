@@ -25,6 +25,19 @@ _MOST_NAMED = 3
 _PASSED_OVER = (".DS_Store", "._*", ".nfs*", ".fuse_hidden*")
 
 
+def make_folders(path: Path) -> None:
+    """Make a folder, and those above it that are missing, for this user alone, whatever the umask allows.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if not path.is_dir():
+        make_folders(path.parent)
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+            path.chmod(0o700)  # the umask may have taken even this
+
+
 class KernelFolder:
     """A folder with a lock, a connection file and a log. Nobody but their owner can enter it.
 
@@ -65,7 +78,7 @@ class KernelFolder:
             RequestError: it cannot be made, or is not this kernel's to use.
         """
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folders(self.path.parent)
             try:
                 self.path.mkdir(mode=0o700)
             except FileExistsError:

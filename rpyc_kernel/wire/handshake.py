@@ -162,7 +162,7 @@ def greet_hub(sock: socket.socket, key: bytes, channel: int, identity: Identity,
 
 
 def greet_client(
-    sock: socket.socket, key: bytes, new_session: str, timeout_s: float, refusal: Callable[[], str] = str
+    sock: socket.socket, key: bytes, new_session: str, timeout_s: float, refusal: Callable[[int], str] = lambda _: ""
 ) -> Welcome:
     """Do the hub's half.
 
@@ -171,7 +171,7 @@ def greet_client(
         key: the shared secret.
         new_session: the id for a client that has none.
         timeout_s: the deadline for the whole conversation.
-        refusal: says why not even one who has the key is let in, "" if all are.
+        refusal: says of a channel why not even one who has the key is let in, "" if all are.
 
     Raises:
         ConnectionFailed: or one of its kinds; the socket is of no more use.
@@ -197,7 +197,7 @@ def greet_client(
     said_name = told.get("name", "")[:_MAX_NAME]
     name = "".join(char if char.isprintable() else "?" for char in said_name)  # others' terminals show it
     identity = Identity(told.get("session") or new_session, name, told.get("role", Role.USER))
-    reason = refusal()
+    reason = refusal(channel)
     problem = ConnectionFailed(reason) if reason else _problem_with(channel, identity)
     if problem is not None:
         _send_verdict(sock, _REFUSED, {"class": type(problem).__name__, "message": str(problem)}, deadline)

@@ -1,7 +1,9 @@
 import pytest
 from plumbum import cli
 
+from rpyc_kernel.cli import application
 from rpyc_kernel.cli.application import Command, UsageError, parse_execution
+from rpyc_kernel.errors import AuthenticationFailed, ConnectionFailed
 
 
 class Probe(Command):
@@ -49,3 +51,32 @@ def test_the_number_of_an_execution_is_one():
     assert parse_execution("12") == 12
     with pytest.raises(UsageError, match="'x' is not the number"):
         parse_execution("x")
+
+
+@pytest.mark.parametrize("insists", [False, True])
+def test_who_insists_comes_in_unannounced_where_there_is_no_room(monkeypatch: pytest.MonkeyPatch, insists: bool):
+    def connect(target: str, *, joins: bool) -> str:
+        if joins:
+            raise ConnectionFailed("as many as it can")
+        return target
+
+    monkeypatch.setattr(application.launch, "connect", connect)
+    probe = Probe("probe")
+    if insists:
+        assert probe.connect("demo", insists=True) == "demo"  # type: ignore[comparison-overlap]
+    else:
+        with pytest.raises(ConnectionFailed, match="as many"):
+            probe.connect("demo")
+
+
+def test_who_is_refused_for_another_reason_is_told_at_once(monkeypatch: pytest.MonkeyPatch):
+    asked = []
+
+    def connect(target: str, *, joins: bool) -> None:
+        asked.append(joins)
+        raise AuthenticationFailed("the hub refused the key")
+
+    monkeypatch.setattr(application.launch, "connect", connect)
+    with pytest.raises(AuthenticationFailed):
+        Probe("probe").connect("demo", insists=True)
+    assert asked == [True]

@@ -74,6 +74,22 @@ def test_where_no_hub_can_be_started_nothing_stays_open(folders: Folders, monkey
             os.fstat(descriptor)
 
 
+def test_no_secret_of_the_environment_is_in_a_command_line_which_all_can_read(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spawned: list[tuple[object, ...]] = []
+
+    def note(*arguments: object, **_: object) -> None:
+        spawned.append(arguments)
+        raise OSError("enough")
+
+    monkeypatch.setattr(processes, "spawn_module", note)
+    with pytest.raises(OSError, match="enough"):
+        launch.start("demo", engine="plain", env={"TOKEN": "known to nobody"})
+    assert spawned
+    assert "known to nobody" not in repr(spawned)
+
+
 def test_a_worker_with_a_hub_is_left_alone(folder: RuntimeFolder, worker: subprocess.Popen[bytes]) -> None:
     folder.lock()
     assert not launch.stop_orphan("demo")

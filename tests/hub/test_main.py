@@ -8,6 +8,7 @@ import pytest
 
 from rpyc_kernel.hub import __main__ as main_module
 from rpyc_kernel.hub import running
+from rpyc_kernel.settings import SETTINGS_VARIABLE
 
 WORKER = 4711
 
@@ -26,7 +27,10 @@ def start(folders, monkeypatch):
         umask = os.umask(0)
         read_end, write_end = os.pipe()
         try:
-            status = main_module.main(["demo", json.dumps({"hub": {"is_private": True}, "ready": write_end})])
+            told = {"hub": {"is_private": True}, "ready": write_end}
+            monkeypatch.setenv(SETTINGS_VARIABLE, json.dumps(told))
+            status = main_module.main(["demo"])
+            assert SETTINGS_VARIABLE not in os.environ  # or each worker and what it starts would have it
             return status, killed, json.loads(os.read(read_end, 65536))
         finally:
             os.umask(umask)

@@ -48,8 +48,8 @@ class Doors:
         sock.connect(self.path if is_local else ("127.0.0.1", self.server.port))
         return sock
 
-    def come_in(self, sock):
-        handshake.greet_hub(sock, KEY, handshake.COMMANDS, Identity("a", "alice"), PATIENCE_S)
+    def come_in(self, sock, channel=handshake.COMMANDS):
+        handshake.greet_hub(sock, KEY, channel, Identity("a", "alice"), PATIENCE_S)
         return self.opened.enter_context(our_client(sock))
 
     def close(self):
@@ -112,6 +112,18 @@ def test_more_clients_than_may_be_are_refused_with_the_reason(open_doors):
     first.close()
     wait_until(lambda: len(doors.server._open) == 1, PATIENCE_S)
     assert is_busy(doors.come_in(doors.knock())) == "idle"
+
+
+def test_where_new_clients_find_no_room_those_inside_open_channels_and_others_look_and_stop_the_kernel(open_doors):
+    doors = open_doors(max_connections=8)
+    for _ in range(6):
+        doors.come_in(doors.knock(is_local=True))
+    with pytest.raises(ConnectionFailed, match="has 6 connections, as many as it can"):
+        doors.come_in(doors.knock())
+    for _ in range(2):
+        assert is_busy(doors.come_in(doors.knock(), handshake.EVENTS)) == "idle"
+    with pytest.raises(ConnectionFailed, match="has 8 connections, as many as it can"):
+        doors.come_in(doors.knock(), handshake.EVENTS)
 
 
 @pytest.mark.parametrize("channel", [handshake.OBJECTS, handshake.BULK, handshake.DEBUGGER])

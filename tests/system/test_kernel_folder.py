@@ -132,6 +132,17 @@ def test_the_folder_is_private_whatever_the_umask(folder, umask):
     assert mode_of(folder.path) == 0o700
 
 
+@pytest.mark.parametrize("umask", [0, 0o777])
+def test_the_folders_above_it_that_are_made_too_are_private(tmp_path, umask):
+    home = Home(tmp_path / "local" / "state" / "demo")
+    old = os.umask(umask)
+    try:
+        home.create()
+    finally:
+        os.umask(old)
+    assert [mode_of(path) for path in (tmp_path / "local", tmp_path / "local" / "state")] == [0o700] * 2
+
+
 def test_files_that_others_could_read_are_closed(folder):
     folder.create()
     for name in ("journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm", "hub.log", "kernel.json"):

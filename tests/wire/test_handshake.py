@@ -247,7 +247,8 @@ def test_something_that_is_no_hub_is_recognised():
 
 def test_a_client_that_is_not_let_in_by_a_full_hub_knows_why():
     with pair() as (client, hub):
-        hubs = in_thread(greet_client, hub, KEY, "new-session", TIMEOUT_S, lambda: "there is no room; close some")
+        refusals = {COMMANDS: "there is no room; close some"}
+        hubs = in_thread(greet_client, hub, KEY, "new-session", TIMEOUT_S, refusals.__getitem__)
         clients = in_thread(greet_hub, client, KEY, COMMANDS, Identity(), TIMEOUT_S)
         fails(clients, ConnectionFailed, "there is no room; close some")
         fails(hubs, ConnectionFailed, "there is no room")

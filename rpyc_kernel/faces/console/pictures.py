@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rpyc_kernel.system.kernel_folder import make_folders
+
 _ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/gif": "gif"}
 _MAX_DRAWN_BYTES = 4_000_000
 _MAX_SIXEL_SIDE = 800
@@ -75,7 +77,7 @@ class Pictures:
 
     def _keep(self, picture: bytes, name: str) -> str | None:
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folders(self._folder)
             path = self._folder / name
             path.write_bytes(picture)
         except OSError as error:

@@ -23,6 +23,7 @@ from rpyc_kernel.wire.messages import IdPack, Package
 from rpyc_kernel.wire.proxies import Proxies, ProxyRef
 
 _MAX_REMEMBERED_CLASSES: Final = 1000
+_OBTAINS: Final = "rpyc.utils.classic"
 _PROTOCOLS: Final = frozenset({"__array_ufunc__", "__array_function__", "__array_wrap__", "__array_finalize__"})
 """By which arrays take part in numpy's functions. Called from afar with netrefs they fail, in ways that say nothing;
 without them numpy asks for a method of the function's name, or for an array."""
@@ -170,11 +171,12 @@ def _explain_array(stock_array: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _reduce(proxy: Any, protocol: Any) -> Any:
-    """What is pickled of a proxy: a pickle that the peer makes, to be opened by who has asked for it, as RPyC has it.
+    """What is pickled of a proxy: for RPyC's own `obtain`, a pickle that the peer makes, and whose code that one runs.
 
-    Who copies something has not asked for that, and may not know that there is a proxy in it.
+    Who copies something, or hands it to another process, has not asked for that, and may not know of the proxy in it.
     """
-    if sys._getframe(1).f_globals.get("__name__") == "copy":
+    may_open = object.__getattribute__(proxy, "____conn__")._config["allow_pickle"]
+    if not may_open and sys._getframe(1).f_globals.get("__name__") != _OBTAINS:
         name = object.__getattribute__(proxy, "____id_pack__")[0]
         raise NotPlain(
             f"the proxy of a {name} is not copied by the way: pull() a copy by its name, or copy it in the kernel"

@@ -1,12 +1,15 @@
 """What a client hands over works as what it is, or not at all."""
 
 import copy
+import multiprocessing.reduction
+import pickle
 from array import array
 from collections import Counter, OrderedDict, UserDict, defaultdict, deque
 from decimal import Decimal
 
 import pytest
 import rpyc
+from rpyc.utils.classic import obtain
 
 from rpyc_kernel.errors import NotPlain
 from rpyc_kernel.wire import plain_objects
@@ -175,7 +178,17 @@ def strike():
     struck.append(True)
 
 
-@pytest.mark.parametrize("copying", [copy.copy, copy.deepcopy, lambda it: copy.deepcopy([it])])
+@pytest.mark.parametrize(
+    "copying",
+    [
+        copy.copy,
+        copy.deepcopy,
+        lambda it: copy.deepcopy([it]),
+        lambda it: pickle.loads(pickle.dumps(it)),
+        lambda it: pickle.loads(pickle.dumps({"in": [it]}, protocol=2)),
+        lambda it: pickle.loads(multiprocessing.reduction.ForkingPickler.dumps(it)),
+    ],
+)
 def test_copying_a_proxy_runs_nothing_that_the_peer_has_chosen(pair, copying):
     root, here = pair[0].root, __name__
     root.execute(f"import {here}\nclass Evil:\n    def __reduce__(self): return {here}.strike, ()\nevil = Evil()")
@@ -184,6 +197,7 @@ def test_copying_a_proxy_runs_nothing_that_the_peer_has_chosen(pair, copying):
         with pytest.raises(NotPlain, match=r"pull\(\) a copy"):
             copying(root.eval(code))
     assert not struck
+    assert obtain(root.eval("[1]")) == [1]  # RPyC's own way, which says that it opens a pickle
     root.execute("import collections")
     assert list(copy.copy(root.eval("collections.deque([1])"))) == [1]  # which its own class does, on its side
 

@@ -129,6 +129,11 @@ class KernelState:
         self._death_reason = ""
         self._had_worker = False
 
+    @property
+    def last_execution(self) -> int:
+        """The highest number that an execution was given."""
+        return self._last_execution
+
     # ------------------------------------------------------------------ participants
 
     def handle_session_joined(self, joined: events.SessionJoined) -> Decision:
@@ -390,6 +395,10 @@ class KernelState:
         return Decision(None, [KillWorker(shutdown.reason)])
 
     # ------------------------------------------------------------------ a new hub for an old kernel
+
+    def go_on_behind(self, execution: int) -> None:
+        """Give the next execution a number above this one, of which the journal knows nothing."""
+        self._last_execution = max(self._last_execution, execution)
 
     def restore(self, restored: events.Restored) -> None:
         """Take over what the journal knows of an earlier hub: numbers, queue, prompts, sessions."""

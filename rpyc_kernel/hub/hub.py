@@ -109,6 +109,9 @@ class Hub:
         restored = self.journal.restored()
         self._state.restore(restored)
         adopted = self.supervisor.adopt(self.journal.ring_position)
+        event, execution = self.supervisor.read_noted(adopted.generation if adopted else restored.generation)
+        self.journal.go_on_behind(event)
+        self._state.go_on_behind(execution)
         self.post([Record(Kind.HUB_STARTED, None, None, _describe_hub())])
         if adopted is None:
             self.supervisor.salvage(restored.generation, self.journal.ring_position(restored.generation))
@@ -191,6 +194,8 @@ class Hub:
         else:
             self.journal.append(records, progress.generation, progress.position)
             progress.ring.release(progress.position)
+        if self.journal.trouble is not None:
+            self.supervisor.note_numbers(self.journal.last, self._state.last_execution)
         for item in batch:
             if not isinstance(item, (Record, _Progress)):
                 try:

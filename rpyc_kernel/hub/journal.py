@@ -145,6 +145,11 @@ class Journal:
         """The number of the newest event, 0 if there is none."""
         return self._last
 
+    def go_on_behind(self, number: int) -> None:
+        """Give the next event a number above this one, which clients know although it was never written."""
+        with self._append_lock, self._lock:
+            self._last = max(self._last, number)
+
     @property
     def trouble(self) -> str | None:
         """Why the file cannot be written at the moment; None if it can."""

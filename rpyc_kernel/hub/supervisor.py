@@ -146,6 +146,19 @@ class Supervisor:
         os.close(link.ring_descriptor)
         self._stacks = Stacks(self._pid, link.stacks_descriptor)
 
+    def note_numbers(self, event: int, execution: int) -> None:
+        """Keep for the next hub which numbers were given out; this one cannot write them down."""
+        reader = self._ring
+        if reader is not None:
+            reader.words[ring.WORD_EVENT], reader.words[ring.WORD_EXECUTION] = event, execution
+
+    def read_noted(self, generation: int) -> tuple[int, int]:
+        """The numbers that the hub before has noted with its last worker: of an event, and of an execution."""
+        try:
+            return ring.read_noted(self._folder.ring(generation))
+        except (OSError, ValueError):
+            return 0, 0
+
     def salvage(self, generation: int, position: int) -> None:
         """Deliver what a worker that died without a hub had produced."""
         path = self._folder.ring(generation)

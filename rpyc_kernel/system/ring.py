@@ -43,11 +43,12 @@ MAGIC = 0x52504B52494E4731
 WORD_MAGIC, WORD_CAPACITY, WORD_HEAD, WORD_TAIL, WORD_READER, WORD_INTERRUPT = range(6)
 # Beside the ring, what hub and worker tell each other without waiting: whether an interrupt passes over handlers of
 # user code; what runs; how many children of the worker were there before, and their process numbers behind it. The last
-# word: how many side lanes run.
+# words: the highest numbers of an event and of an execution that the hub has given out and cannot write down, for the
+# next one; how many side lanes run.
 WORDS = HEADER_BYTES // 8
 WORD_FORCE, WORD_RUNNING, WORD_SPARED = range(6, 9)
-WORD_SIDES = WORDS - 1
-MAX_SPARED = WORD_SIDES - WORD_SPARED - 1
+WORD_EVENT, WORD_EXECUTION, WORD_SIDES = range(WORDS - 3, WORDS)
+MAX_SPARED = WORD_EVENT - WORD_SPARED - 1
 
 AWAKE, LINGERING, ASLEEP = range(3)
 PAD, STDOUT, STDERR, RECORD, SPILLED = range(5)
@@ -89,6 +90,20 @@ def create(path: Path, capacity: int) -> None:
             words.release()
     finally:
         os.close(fd)
+
+
+def read_noted(path: Path) -> tuple[int, int]:
+    """The numbers that a hub has noted in a ring: of an event, and of an execution.
+
+    Raises:
+        OSError: it is not there.
+        ValueError: it is no ring.
+    """
+    mapping = _Mapping(path)
+    try:
+        return mapping.words[WORD_EVENT], mapping.words[WORD_EXECUTION]
+    finally:
+        mapping.close()
 
 
 def _reserve(fd: int, size: int) -> None:

@@ -179,6 +179,28 @@ def test_what_ended_while_the_disk_was_full_has_ended_for_the_next_hub_too(kerne
         assert again.execute("gate.is_set()", timeout=DEADLINE_S).value is True
 
 
+@pytest.mark.parametrize("lives", [True, False], ids=["its worker lives", "its worker dies, too"])
+def test_no_number_is_given_twice_though_the_disk_was_full_when_the_hub_was_killed(kernel, folders, lives):
+    kernel.execute("import threading; gate = threading.Event()", timeout=DEADLINE_S)
+    with full_disk(kernel):
+        running, queued = kernel.submit("gate.wait()"), kernel.submit("'mine'")
+        next(event for event in queued.events(timeout=DEADLINE_S) if event.kind == Kind.QUEUED)
+        last = kernel.status()["last"]
+        status = kernel.status()
+        os.kill(status["hub_pid"], signal.SIGKILL)
+        if not lives:
+            os.kill(status["worker_pid"], signal.SIGKILL)
+        wait_until(lambda: kernel.is_closed, DEADLINE_S, "the hub to be gone")
+        wait_until(lambda: not any(info.state == "running" for info in rpyc_kernel.kernels()), DEADLINE_S, "the lock")
+    with rpyc_kernel.start("demo", timeout=DEADLINE_S) as again:
+        assert next(iter(again.events(since=last))).seq > last
+        other = again.submit("'other'")
+        assert other.id > queued.id > running.id
+        assert next(event for event in other.events(timeout=DEADLINE_S) if event.kind == Kind.QUEUED).seq > last
+        with pytest.raises(rpyc_kernel.KernelError):
+            again.execution(queued.id).result(timeout=DEADLINE_S)
+
+
 def test_a_worker_can_be_replaced_after_the_disk_was_full(kernel, folders):
     with full_disk(kernel):
         print_lines(kernel, 0, 1000)

@@ -222,9 +222,7 @@ def connect(
         NoSuchKernel: there is none.
         ConnectionFailed: or one of its kinds, such as `AuthenticationFailed`.
     """
-    address = resolve(
-        target, key
-    )  # first: who looks whether there is a kernel, and starts it if not, has a start to do
+    address = resolve(target, key)  # first: who finds that there is no kernel may be about to start one
     from rpyc_kernel.client.kernel import KernelClient  # see `_CLIENT`
 
     return KernelClient(

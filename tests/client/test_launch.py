@@ -4,11 +4,12 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from rpyc_kernel.client import launch
+from rpyc_kernel.errors import RequestError
 from rpyc_kernel.system import processes
 from rpyc_kernel.system.processes import birth_of
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
@@ -72,6 +73,63 @@ def test_where_no_hub_can_be_started_nothing_stays_open(folders: Folders, monkey
     for descriptor in made:
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(descriptor)
+
+
+class FakeHub:
+    """The process of a hub that is starting.
+
+    Attributes:
+        answer: where it tells whoever has started it.
+    """
+
+    answer = -1
+
+    def spawn(self, *_: object, pass_descriptors: tuple[int, ...], **__: object) -> "FakeHub":
+        self.answer = os.dup(pass_descriptors[0])
+        return self
+
+    def wait(self) -> None:
+        pass
+
+
+def _launch(meanwhile: Callable[[], object]) -> None:
+    launch.launch(
+        "demo",
+        engine="plain",
+        python=None,
+        cwd=None,
+        env=None,
+        listen=None,
+        switch_interval=0.001,
+        profile=False,
+        face="terminal",
+        is_private=True,
+        meanwhile=meanwhile,
+    )
+
+
+def test_a_hub_starts_while_its_starter_does_something_else(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = FakeHub()
+    monkeypatch.setattr(processes, "spawn_module", hub.spawn)
+
+    def come_up() -> None:
+        os.write(hub.answer, b"{}")
+        os.close(hub.answer)
+
+    _launch(come_up)  # or whoever waits for the hub first would wait for it in vain
+
+
+def test_a_hub_learns_that_its_starter_has_failed_meanwhile(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = FakeHub()
+    monkeypatch.setattr(processes, "spawn_module", hub.spawn)
+
+    def fail() -> None:
+        raise RequestError("cannot listen")
+
+    with pytest.raises(RequestError, match="cannot listen"):
+        _launch(fail)
+    with os.fdopen(hub.answer, "wb", buffering=0) as answer, pytest.raises(BrokenPipeError):
+        answer.write(b"{}")
 
 
 def test_no_secret_of_the_environment_is_in_a_command_line_which_all_can_read(

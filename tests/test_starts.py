@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from rpyc_kernel.settings import SETTINGS_VARIABLE
 from tests.support.folders import Folders
 
 PATIENCE_S = 60.0
@@ -94,9 +95,11 @@ def test_a_bridge_loads_nothing_that_it_does_not_need() -> None:
     assert loaded & (_NEVER | _RUNS_NO_CODE) == set()  # ZeroMQ itself brings `platform`
 
 
-def test_a_hub_starts_its_worker_before_it_loads_what_it_works_with(folders: Folders) -> None:
-    main = "from rpyc_kernel.hub.__main__ import main\nmain(['demo', sys.argv[1]])"
-    loaded = _list_loaded(_AT_NEXT_PROCESS + main, json.dumps({"hub": {"is_private": True}}))
+def test_a_hub_starts_its_worker_before_it_loads_what_it_works_with(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SETTINGS_VARIABLE, json.dumps({"hub": {"is_private": True}}))
+    loaded = _list_loaded(_AT_NEXT_PROCESS + "from rpyc_kernel.hub.__main__ import main\nmain(['demo'])")
     assert "rpyc_kernel.hub.worker_process" in loaded
     assert loaded & (_NEVER | _RUNS_NO_CODE | _WAITS_FOR_NOTHING_ELSE) == set()
 

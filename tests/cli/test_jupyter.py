@@ -1,5 +1,6 @@
 """Kernelspecs by command: what is removed is what was installed, and what nobody can join is said to be so."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,19 @@ def test_what_is_for_all_users_is_removed_by_saying_so(place: Path, monkeypatch:
     capsys.readouterr()
     assert call("uninstall") == 2
     assert capsys.readouterr().err.endswith(f"but one in {place / 'machine/kernels'}: --system removes it\n")
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [("demo", "Demo"), ("a.b", "A.b"), ("/x/ü.json", "/x/é.json"), ("tcp://127.0.0.1:1", "tcp://127.0.0.1-1")],
+)
+def test_each_kernel_has_a_spec_of_its_own(place: Path, targets: tuple[str, str]):
+    for target in targets:
+        call("install", "--attach", target)
+    contents = [json.loads(path.read_text())["argv"][-1] for path in place.rglob("kernel.json")]
+    assert sorted(contents) == sorted(targets)
+    assert call("uninstall", "--attach", targets[0]) == 0
+    assert len(specs(place)) == 1
 
 
 def test_a_spec_that_is_nowhere_cannot_be_removed(place: Path, capsys: pytest.CaptureFixture[str]):

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from contextlib import closing
@@ -37,13 +38,15 @@ def test_specs_are_installed_listed_and_removed(data: Path) -> None:
     assert _run("install").returncode == 0
     assert _run("install", "--attach", "Demo").returncode == 0
     listed = json.loads(_run("list", "--json").stdout)
-    assert {(spec["name"], spec["attach"]) for spec in listed} >= {("rpyc_kernel", None), ("rpyc_kernel-demo", "Demo")}
-    content = json.loads((data / "kernels" / "rpyc_kernel-demo" / "kernel.json").read_text())
+    assert ("rpyc_kernel", None) in {(spec["name"], spec["attach"]) for spec in listed}
+    (name,) = (spec["name"] for spec in listed if spec["attach"] == "Demo")
+    assert re.fullmatch("rpyc_kernel-demo-[0-9a-f]{6}", name)
+    content = json.loads((data / "kernels" / name / "kernel.json").read_text())
     assert content["argv"][-2:] == ["--attach", "Demo"]
-    icons = sorted(path.name for path in (data / "kernels" / "rpyc_kernel-demo").glob("logo-*"))
+    icons = sorted(path.name for path in (data / "kernels" / name).glob("logo-*"))
     assert icons == ["logo-32x32.png", "logo-64x64.png", "logo-svg.svg"]
     assert _run("uninstall", "--attach", "Demo").returncode == 0
-    assert not (data / "kernels" / "rpyc_kernel-demo").exists()
+    assert not (data / "kernels" / name).exists()
     assert _run("uninstall", "--attach", "Demo").returncode == 2
 
 

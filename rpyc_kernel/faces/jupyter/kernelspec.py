@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -23,6 +24,7 @@ from rpyc_kernel.settings import check_name
 
 NAME = "rpyc_kernel"
 _MODULE = "rpyc_kernel.faces.jupyter"
+_MARK_CHARS = 6
 _IN_ENVIRONMENT = ("share", "jupyter", "kernels")
 ICONS = Path(__file__).with_name("icons")
 """A folder with what launchers show for our kernels."""
@@ -75,8 +77,15 @@ def make_spec(attach: str | None = None, python: str = sys.executable) -> dict[s
 
 
 def name_for(attach: str | None) -> str:
-    """What Jupyter is to call the spec: its names are lower-case letters, digits, ``-``, ``_`` and ``.``."""
-    return NAME if attach is None else f"{NAME}-{re.sub(r'[^a-z0-9._-]', '-', attach.lower())}"
+    """What Jupyter is to call the spec: its names are lower-case letters, digits, ``-``, ``_`` and ``.``.
+
+    A kernel that is called otherwise gets a mark of its own, or another's kernelspec might go by the same name.
+    """
+    if attach is None:
+        return NAME
+    name = re.sub(r"[^a-z0-9._-]", "-", attach.lower())
+    mark = "" if name == attach else f"-{hashlib.sha256(attach.encode()).hexdigest()[:_MARK_CHARS]}"
+    return f"{NAME}-{name}{mark}"
 
 
 def install(attach: str | None = None, *, user: bool = True, prefix: str | None = None) -> str:

@@ -52,6 +52,9 @@ def set_apart() -> None:
         take()
         modules.update(shared)
     globals().update(own)
+    # A thread asks while it is made what ends it loudly, which fails where user code has taken `sys.excepthook` away.
+    invoke = vars(own["threading"])["_make_invoke_excepthook"]()
+    vars(own["threading"])["_make_invoke_excepthook"] = lambda: invoke
 
 
 def _home(name: str) -> str:

@@ -16,7 +16,7 @@ from rpyc_kernel.system.originals import select
 END_OF_FILE = b"\x04"
 INTERRUPT = b"\x03"
 
-_ROWS, _COLUMNS = 24, 80
+_SIZE = struct.pack("HHHH", 24, 80, 0, 0)  # rows and columns; user code may put something in place of `pack`
 _MAX_BYTES = 65536
 # A session's leader gets the terminal that it opens first. It is opened by a shell, because in a process with threads
 # nothing but a new program may run between fork and exec.
@@ -36,7 +36,7 @@ class Terminal:
     def __init__(self, words: Sequence[str]) -> None:
         self._master, slave = os.openpty()
         try:
-            fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, _COLUMNS, 0, 0))
+            fcntl.ioctl(slave, termios.TIOCSWINSZ, _SIZE)
             attributes = termios.tcgetattr(slave)
             attributes[1] &= ~termios.ONLCR  # lines end as in all other output
             termios.tcsetattr(slave, termios.TCSANOW, attributes)

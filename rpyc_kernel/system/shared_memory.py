@@ -11,15 +11,16 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-import struct
 import sys
 from collections.abc import Iterable
+from struct import Struct
 from typing import Any
 
 from rpyc_kernel.system.originals import socket
 
 IS_AVAILABLE = hasattr(os, "memfd_create") and hasattr(fcntl, "F_ADD_SEALS")
 _SEALS = (fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL) if IS_AVAILABLE else 0
+_CREDENTIALS = Struct("3i")
 _MAX_WRITE_BYTES = 64 * 1024 * 1024
 
 
@@ -27,7 +28,7 @@ def peer_pid(sock: socket.socket) -> int | None:
     """The process at the other end of a unix socket, whoever passes bytes on in between; None for other sockets."""
     if not IS_AVAILABLE or sock.family != socket.AF_UNIX:
         return None
-    return int(struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0])
+    return int(_CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))[0])
 
 
 def create(chunks: Iterable[memoryview]) -> int:

@@ -20,9 +20,9 @@ connection, or a thread.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from os import getpid  # not what user code may put in its place
+from types import FunctionType, MappingProxyType
 from typing import Any, Final
 
 from rpyc.core import consts, protocol
@@ -50,6 +50,11 @@ __all__ = ["CLIENT_CONFIG", "WORKER_CONFIG", "Connection", "Patience", "connect_
 
 _log = logging.getLogger(__name__)
 
+_INIT: Final = protocol.Connection.__init__
+_begin: Final = FunctionType(
+    _INIT.__code__, {**vars(protocol), "Condition": threading.Condition}, "begin", _INIT.__defaults__, _INIT.__closure__
+)
+"""How a stock connection begins, with a condition that does not ask a lock of user code's for more than it has."""
 _FLUSH_S: Final = 0.25
 _JOIN_S: Final = 2.0
 _CLOSE: Final = (consts.HANDLE_CLOSE, (consts.LABEL_VALUE, ()))
@@ -97,7 +102,7 @@ class Connection(protocol.Connection):
     _local_objects: Any
 
     def __init__(self, root: Any, channel: Channel, config: Mapping[str, Any] = MappingProxyType({})) -> None:
-        super().__init__(root, channel, {**config, "bind_threads": False})
+        _begin(self, root, channel, {**config, "bind_threads": False})
         self.name = str(self._config["connid"])
         self._outbox = Outbox(channel, bury=self._bury)
         self.references = References(self, self._inspect, self._give_back, self._outbox.leave)
@@ -113,7 +118,7 @@ class Connection(protocol.Connection):
         self._over = Latch()
         self._welcome = Latch()
         self._welcome_error: BaseException | None = None
-        self._pid = os.getpid()
+        self._pid = getpid()
         self._given_back = Reply(self)
         self._given_back(False, None)
         self._server = self._make_thread("requests", self._jobs.run)
@@ -145,7 +150,7 @@ class Connection(protocol.Connection):
         What is queued is sent if the peer takes it at once, requests not yet begun are dropped, and everything still
         awaited fails with ``ConnectionLost``. May be called from anywhere, any number of times.
         """
-        if os.getpid() != self._pid:
+        if getpid() != self._pid:
             self._abandon()
             return
         if not self._is_closing:
@@ -320,7 +325,7 @@ class Connection(protocol.Connection):
 
     def _send_request(self, seq: int, frame: bytes, pending: Reply | ValueCall) -> None:
         self._channel.check_size(frame)
-        if os.getpid() != self._pid:
+        if getpid() != self._pid:
             raise ConnectionLost(f"the connection {self.name!r} belongs to process {self._pid}, not to this fork of it")
         self._pending.add(seq, pending)
         try:
@@ -507,5 +512,5 @@ class Connection(protocol.Connection):
         self.references.bury(ref)
 
     def _give_back(self, id_pack: IdPack, count: int) -> None:
-        if not self._closed and os.getpid() == self._pid:
+        if not self._closed and getpid() == self._pid:
             self._outbox.put_uncounted(messages.deletion(self._get_seq_id(), id_pack, count))

@@ -6,8 +6,8 @@ thread, which most often is the same.
 
 from __future__ import annotations
 
-import os
 from functools import partial
+from os import getpid  # not what user code may put in its place
 from typing import Any
 
 from rpyc.core import consts, protocol
@@ -48,7 +48,7 @@ class RequestServer:
         self._jobs = jobs
         self._outbox = outbox
         self._channel = channel
-        self._pid = os.getpid()
+        self._pid = getpid()
         self._is_stopped = False
 
     def stop(self) -> None:
@@ -111,7 +111,7 @@ class RequestServer:
 
         The other threads of the connection are not there: nobody would send an answer, nor read the next request.
         """
-        if os.getpid() == self._pid:
+        if getpid() == self._pid:
             return False
         self._jobs.finish()
         return True

@@ -6,11 +6,13 @@ The rest comes on standard input when the hub knows it: ``{"generation": …, "s
 from __future__ import annotations
 
 import faulthandler
+import importlib
 import io
 import os
 import signal
 import sys
 from collections.abc import Callable
+from os import getpid  # not what user code may put in its place
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +135,7 @@ def main(arguments: list[str]) -> None:
     sys.path[:] = ["", *path]
     sys.argv = [""]
     control.start()
+    _load_the_rest()
     loop.run()
     leaving.leave()
 
@@ -142,7 +145,7 @@ def _greeting(generation: int, loop: MainLoop, engine: str, debugger: str) -> di
         "version": WORKER_VERSION,
         "release": RELEASE,
         "generation": generation,
-        "pid": os.getpid(),
+        "pid": getpid(),
         "python": sys.version.split()[0],
         "engine": engine,
         "received": loop.received,
@@ -208,8 +211,18 @@ def _replace_streams(output: Output, interrupts: Interrupts, order: Order) -> tu
     return streams
 
 
+def _load_the_rest() -> None:
+    """Load what serves clients, while the first of them hears that there is a worker.
+
+    Before user code runs, because that may take away what an import, or what is imported, needs.
+    """
+    with imports.for_kernel():
+        importlib.import_module("rpyc_kernel.worker.bulk")
+        importlib.import_module("rpyc_kernel.worker.objects")
+
+
 class _Channel:
-    """Serves a channel by what is made when the first client asks for it: RPyC takes a tenth of a second to import."""
+    """Serves a channel by what is made when the first client asks for it, so that there is a worker soon."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make

@@ -24,6 +24,7 @@ import ctypes
 import os
 import signal
 from collections.abc import Callable
+from os import getpid  # not what user code may put in its place
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -128,7 +129,7 @@ class Interrupts:
         self.is_pending = self.was_cancelled = self.insists = False
         self._take_over()  # code that resets all signals means its own
         # What was started before is in the background: the hub leaves it alone when it interrupts this execution.
-        spared = children_of(os.getpid())[:MAX_SPARED] if has_children() else []
+        spared = children_of(getpid())[:MAX_SPARED] if has_children() else []
         self._words[WORD_SPARED] = len(spared)
         for place, pid in enumerate(spared, WORD_SPARED + 1):
             self._words[place] = pid

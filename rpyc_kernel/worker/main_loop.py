@@ -11,11 +11,11 @@ import contextlib
 import contextvars
 import ctypes
 import itertools
-import os
 import signal
 import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
+from os import getpid  # not what user code may put in its place
 from typing import Any
 
 from rpyc_kernel.core.contract import UNFINISHED, Kind, Lane, Outcome
@@ -421,7 +421,7 @@ class MainLoop:
             if runner is None or runner.ident is None or not runner.is_alive():
                 return False
             # Before the code starts others in answer to the exception.
-            children = processes.foreground_of(os.getpid(), thread=runner.native_id)
+            children = processes.foreground_of(getpid(), thread=runner.native_id)
             self._interrupts.raise_in_thread(runner.ident)
         for child in children:
             processes.kill(child, signal.SIGINT)
@@ -453,6 +453,8 @@ class MainLoop:
                     self._sides.pop(execution, None)
         except KeyboardInterrupt:
             pass  # it came when there was no user code to take it
+        except Exception as error:  # noqa: BLE001 - what user code has put in our way, such as a profiler that raises
+            outcomes.append(error)
 
     @failing.vital
     def _finish_side(

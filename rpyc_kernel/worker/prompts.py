@@ -11,9 +11,9 @@ import contextlib
 import getpass
 import io
 import itertools
-import os
 import sys
 from collections.abc import Callable
+from os import getpid  # not what user code may put in its place
 from typing import Any, NamedTuple
 
 from rpyc_kernel.system.originals import queue, threading
@@ -48,7 +48,7 @@ class Prompts:
         self._ask = ask
         self._withdraw = withdraw
         self._interrupts = interrupts
-        self._pid = os.getpid()
+        self._pid = getpid()
         self._tokens = itertools.count(1)
         self._waiting: dict[int, queue.SimpleQueue[_Answer]] = {}
 

@@ -36,6 +36,23 @@ for module, names in (
 json.encoder.JSONEncoder.encode = json.decoder.JSONDecoder.decode = refuse
 table = {"rows": 3}
 """
+TAKE_AWAY = """
+import collections, os, re, select, struct, sys
+
+def refuse(*_, **__):
+    raise RuntimeError("taken away")
+
+collections.deque = struct.Struct = struct.pack = struct.unpack = os.getpid = refuse
+for name in ("select", "poll", "epoll"):
+    if hasattr(select, name):
+        delattr(select, name)
+sys.meta_path.clear()
+sys.path_hooks.clear()
+sys.excepthook = None
+if "IPython" not in sys.modules:  # which compiles patterns as it goes
+    re.compile = refuse
+table = {"rows": 3}
+"""
 LOGS = """
 import contextlib, io, logging, sys, warnings
 for handler in list(logging.root.handlers):
@@ -150,3 +167,17 @@ def test_a_tracer_that_raises_costs_what_it_traces_and_nothing_else(shared: Kern
         assert other.eval("f()") == 7
     assert "f" in [variable.name for variable in shared.variables()]
     assert shared.submit(f"{where}(None); f()").result(PATIENCE_S) == 7
+
+
+@pytest.mark.parametrize("engine", ["plain", "ipython"])
+def test_live_objects_work_though_user_code_has_first_taken_away_what_importing_them_needs(folders, engine):
+    if engine == "ipython":
+        pytest.importorskip("IPython")
+    with rpyc_kernel.start("bare", engine=engine, timeout=PATIENCE_S) as kernel:
+        kernel.submit(TAKE_AWAY).result(PATIENCE_S)
+        assert kernel.eval("len(table)") == 1
+        assert kernel.namespace["table"]["rows"] == 3
+        assert kernel.submit("len(table)", lane="side").result(PATIENCE_S) == 1
+        kernel.push(more=[1, 2])
+        assert kernel.pull("more") == [1, 2]
+        assert kernel.execute("6 * 7", timeout=PATIENCE_S).value == 42

@@ -14,7 +14,7 @@ from rpyc_kernel.core.contract import Kind, Outcome
 from rpyc_kernel.system import frames, ring
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.system.threads import KernelThread
-from rpyc_kernel.worker import failing, forks
+from rpyc_kernel.worker import failing, forks, main_loop
 from rpyc_kernel.worker.capture import Stream, current_execution
 from rpyc_kernel.worker.debug_server import DebugServer
 from rpyc_kernel.worker.interrupts import Interrupts
@@ -147,6 +147,21 @@ def test_an_interrupted_side_lane_is_said_to_be_interrupted(worker):
     worker.loop.start_side(1, "", None)
     worker.wait_for_end(1)
     assert worker.output.finished == [(1, Outcome.INTERRUPTED)]
+
+
+def test_a_side_lane_that_a_hook_of_user_code_keeps_from_starting_says_why(worker, monkeypatch):
+    def fail():
+        raise ValueError("the hook's own")
+
+    told = []
+    emit = worker.output.emit
+    monkeypatch.setattr(main_loop, "follow_tracers", fail)
+    monkeypatch.setattr(worker.output, "emit", lambda *event: (told.append(event), emit(*event)))
+    worker.loop.start_side(1, "code", None)
+    worker.wait_for_end(1)
+    assert worker.engine.runs == []
+    assert worker.output.finished == [(1, Outcome.ERROR)]
+    assert [payload["evalue"] for kind, _, payload in told if kind == Kind.ERROR] == ["the hook's own"]
 
 
 def test_a_side_lane_that_has_ended_is_not_interrupted(worker):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import keyword
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -42,7 +43,7 @@ class Bulk:
     def push(self, values: dict[Any, Any], timeout_s: float | None, progress: Progress | None) -> None:
         """Set variables."""
         for name in values:
-            if not (isinstance(name, str) and name.isidentifier()):
+            if not (isinstance(name, str) and name.isidentifier()) or keyword.iskeyword(name):
                 raise RequestError(f"{name!r} cannot be the name of a variable")
         parcel = pack_named(values)
         with self._connection(timeout_s) as connection:

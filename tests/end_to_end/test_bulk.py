@@ -202,7 +202,8 @@ def test_a_unix_socket_that_is_passed_on_carries_large_values_too(prepared, fold
 
 
 @pytest.mark.parametrize(
-    ("values", "message"), [({"f": lambda: 0}, "f: a function cannot"), ({"1x": 1}, "cannot be the name")]
+    ("values", "message"),
+    [({"f": lambda: 0}, "f: a function cannot"), ({"1x": 1}, "cannot be the name"), ({"if": 1}, "cannot be the name")],
 )
 def test_what_cannot_be_pushed_is_an_error_and_changes_nothing(prepared, values, message):
     with pytest.raises(RequestError, match=message):

@@ -1617,6 +1617,16 @@ def test_the_users_profile_is_read_and_its_startup_files_run(open_ipython, tmp_p
     assert session.run("%who_ls") == Outcome.OK
 
 
+def test_the_users_profile_says_how_many_values_are_kept(open_ipython, tmp_path):
+    write_profile(tmp_path)
+    with (tmp_path / "ipython" / "profile_default" / "ipython_config.py").open("a") as file:
+        file.write("c.InteractiveShell.cache_size = 5\n")
+    session = open_ipython(profile=True)
+    for number in range(8):
+        session.run(str(number))
+    assert session.result("len(Out), '_3' in globals(), '_4' in globals()")["literal"] == "(5, False, True)"
+
+
 def test_a_profile_for_notebooks_counts_in_notebooks(open_ipython, tmp_path):
     write_profile(tmp_path)
     session = open_ipython(profile=True, face=Face.NOTEBOOK)

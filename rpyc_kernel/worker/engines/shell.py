@@ -36,6 +36,7 @@ Tell = Callable[[BaseException, "list[str] | None", bool], None]
 """Shows an exception: itself, the parts in which IPython puts it if it does, and whether its frames are of interest."""
 
 _LOOPS = (None, "inline", "asyncio")
+_FEWEST_VALUES = 3
 _IN_MEMORY = ":memory:"
 """Where IPython is to look for its history's file: there is none."""
 # Nobody can turn the pages of a program that runs in a cell.
@@ -317,11 +318,14 @@ def make_shell(
     if face == Face.NOTEBOOK:
         config.setdefault("IPKernelApp", Config())
         config.IPKernelApp.update(name="rpyc_kernel", connection_file=connection_file)
+    wanted = config.get("InteractiveShell", {}).get("cache_size")
+    if isinstance(wanted, int) and wanted >= _FEWEST_VALUES:  # with fewer, IPython keeps none; clients ask for theirs
+        values.limit = wanted
     shell: Shell = kind.instance(
         config=config,
         user_module=module,
         user_ns=vars(module),
-        cache_size=max(values.limit, 3),
+        cache_size=max(values.limit, _FEWEST_VALUES),
         displayhook_class=Hook,
         display_pub_class=Hooked if face == Face.NOTEBOOK else Publisher,
         compiler_class=Compiler,

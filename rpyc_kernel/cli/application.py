@@ -158,7 +158,7 @@ class StartingCommand(Command):
     has_no_profile = cli.Flag("--no-profile", help="leave PYTHONSTARTUP and IPython's profile unread")
     listen = cli.SwitchAttr("--listen", str, help="where to listen; 127.0.0.1 if not given", argname="HOST[:PORT]")
 
-    def start(self, name: str, *, is_private: bool = False) -> KernelClient:
+    def start(self, name: str, *, is_private: bool = False, standard_input: int | None = None) -> KernelClient:
         """Start a kernel as the switches say."""
         for variable in self.variables:
             if "=" not in variable:
@@ -173,6 +173,7 @@ class StartingCommand(Command):
             switch_interval=self.switch_interval,
             profile=self.DEFAULT_PROFILE and not self.has_no_profile,
             is_private=is_private,
+            standard_input=standard_input,
         )
 
 

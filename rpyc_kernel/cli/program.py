@@ -105,6 +105,7 @@ for _name, _command in _COMMANDS.items():
 
 def run(arguments: list[str]) -> int:
     """Run a command line to its exit status; whatever goes wrong becomes a line on standard error."""
+    _open_missing_streams()
     try:
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -127,6 +128,13 @@ def run(arguments: list[str]) -> int:
         print("this should not happen; 'python -X dev -m rpyc_kernel' shows where it did", file=sys.stderr)
         return RAISED
     return status
+
+
+def _open_missing_streams() -> None:
+    """Put nothing where whoever started this has closed a standard stream, or something else would get its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - as long as the process
 
 
 def _give_up_output(status: int) -> int:

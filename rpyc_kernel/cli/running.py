@@ -29,6 +29,7 @@ from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Force
 from rpyc_kernel.errors import NotRunning
 from rpyc_kernel.faces.console.control_characters import tame
+from rpyc_kernel.system.descriptors import take_away
 from rpyc_kernel.system.processes import ENDING_SIGNALS
 
 
@@ -95,11 +96,13 @@ class Run(StartingCommand, JsonCommand):
                 return show.run(source)
         preparation = _prepare_program(file, arguments) if file != "-" or arguments else ""
         can_be_read_again = is_application or (file != "-" and os.path.isfile(file))  # a pipe cannot
-        with self._start_private() as kernel:
+        # The program reads by itself what changes on its way through prompts. A terminal asks for it.
+        is_handed_on = has_input and sys.stdin is not None and not sys.stdin.isatty()
+        with self._start_private(sys.stdin.fileno() if is_handed_on else None) as kernel:
             program = ShowProgram(
                 kernel,
                 preparation,
-                has_input=has_input,
+                has_input=has_input and not is_handed_on,
                 as_json=self.as_json,
                 file=shown,
                 program=(os.path.abspath(file) if self.cwd else file, *arguments) if can_be_read_again else (),
@@ -107,8 +110,11 @@ class Run(StartingCommand, JsonCommand):
             return program.run(source)
 
     @contextlib.contextmanager
-    def _start_private(self) -> Iterator[KernelClient]:
-        """Start a kernel that ends with this process. A signal meanwhile waits until the kernel can notice our end."""
+    def _start_private(self, standard_input: int | None) -> Iterator[KernelClient]:
+        """Start a kernel that ends with this process. A signal meanwhile waits until the kernel can notice our end.
+
+        Standard input becomes the kernel's: who writes to it shall see when the program reads no more.
+        """
         received: list[int] = []
 
         def remember(number: int, _: FrameType | None) -> None:
@@ -117,7 +123,10 @@ class Run(StartingCommand, JsonCommand):
         deferred = [number for number in ENDING_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
         before = {number: signal.signal(number, remember) for number in deferred}
         try:
-            kernel = self.start(f"run-{os.getpid()}-{secrets.token_hex(3)}", is_private=True)
+            name = f"run-{os.getpid()}-{secrets.token_hex(3)}"
+            kernel = self.start(name, is_private=True, standard_input=standard_input)
+            if standard_input is not None:
+                os.close(take_away(standard_input))
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)

@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import select
+import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -84,6 +85,7 @@ def start(
     session: str | None = None,
     client_name: str | None = None,
     is_private: bool = False,
+    standard_input: int | None = None,
     timeout: float = 10.0,
 ) -> KernelClient:
     """Start a kernel and connect to it. If its hub is gone but its worker lives, the worker is taken up again.
@@ -103,6 +105,8 @@ def start(
         session: the session to continue.
         client_name: how to be shown to others, None for the user's name.
         is_private: keep no journal, and end with the last client.
+        standard_input: a descriptor that a private kernel's first worker gets for its standard input, to read from it
+            by itself; None to have `input`, `sys.stdin` and `getpass` ask the clients.
         timeout: of the connection's calls, in seconds.
 
     Raises:
@@ -121,6 +125,7 @@ def start(
         profile=profile,
         face=face,
         is_private=is_private,
+        standard_input=standard_input,
     )
     return connect(name, session=session, name=client_name, timeout=timeout)
 
@@ -137,6 +142,7 @@ def launch(
     profile: bool,
     face: str,
     is_private: bool,
+    standard_input: int | None = None,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> None:
     """Start a hub, and return when clients can connect to it.
@@ -152,6 +158,8 @@ def launch(
             f"a switch interval of {switch_interval:g} s makes no sense; choose one between "
             f"{_MIN_SWITCH_INTERVAL_S:g} and {_MAX_SWITCH_INTERVAL_S:g} s"
         )
+    if standard_input is not None and not is_private:
+        raise RequestError("a kernel that outlives its starter asks its clients; only a private one has standard input")
     host, port = _parse_listen(listen) if listen else ("" if is_private else _LOCAL, 0)
     interpreter = find_interpreter(python, engine)
     hub = HubSettings(host=host, port=port, engine=engine, python=interpreter, is_private=is_private)
@@ -169,12 +177,14 @@ def launch(
     places = {"RPYC_KERNEL_RUNTIME_DIR": str(folders.runtime), "RPYC_KERNEL_STATE_DIR": str(folders.state)}
     read_end, write_end = os.pipe()
     try:
-        options = {"hub": asdict(hub), "worker": asdict(worker), "ready": write_end}
+        has_input = standard_input is not None
+        options = {"hub": asdict(hub), "worker": asdict(worker), "ready": write_end, "has_input": has_input}
         child = processes.spawn_module(
             "rpyc_kernel.hub",
             [name],
             cwd=str(place.path),
             environment={**places, SETTINGS_VARIABLE: json.dumps(options)},
+            stdin=subprocess.DEVNULL if standard_input is None else standard_input,
             pass_descriptors=(write_end,),
         )
     except BaseException:

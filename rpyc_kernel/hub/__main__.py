@@ -1,8 +1,9 @@
 """Start a hub: ``python -m rpyc_kernel.hub NAME``; usually `rpyc_kernel.start` does it.
 
 The environment may hold its settings as JSON (see `SETTINGS_VARIABLE`): ``{"hub": {...}, "worker": {...}, "ready":
-DESCRIPTOR}``. What is written to the descriptor is the answer to whoever started the hub: ``{}`` when clients can
-connect, ``{"error": class, "message": text}`` when it cannot run.
+DESCRIPTOR, "has_input": true}``. What is written to the descriptor is the answer to whoever started the hub: ``{}``
+when clients can connect, ``{"error": class, "message": text}`` when it cannot run. With ``has_input`` the standard
+input is the worker's.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from rpyc_kernel.hub.place import take_place
 from rpyc_kernel.hub.worker_process import WorkerProcess
 from rpyc_kernel.settings import SETTINGS_VARIABLE, Folders, HubSettings, WorkerSettings, check_name
 from rpyc_kernel.system import processes
+from rpyc_kernel.system.descriptors import take_away
 
 _log = logging.getLogger("rpyc_kernel.hub")
 
@@ -46,7 +48,9 @@ def main(arguments: list[str]) -> int:
     failing.watch_threads()
     spare = None
     try:
-        spare = None if place.has_worker else WorkerProcess(place.folder, hub_settings, worker_settings)
+        if not place.has_worker:
+            given = take_away(0) if options.get("has_input") else None
+            spare = WorkerProcess(place.folder, hub_settings, worker_settings, given)
         # Imported only now: the worker's process does its own importing meanwhile.
         from rpyc_kernel.hub.running import run
 

@@ -26,30 +26,40 @@ class WorkerProcess:
         folder: the kernel's runtime folder.
         hub_settings: which interpreter.
         settings: of the worker.
+        standard_input: a descriptor for user code to read from, which is closed here; None if it asks clients.
 
     Raises:
         OSError: it cannot be started.
     """
 
-    def __init__(self, folder: RuntimeFolder, hub_settings: HubSettings, settings: WorkerSettings) -> None:
+    def __init__(
+        self,
+        folder: RuntimeFolder,
+        hub_settings: HubSettings,
+        settings: WorkerSettings,
+        standard_input: int | None = None,
+    ) -> None:
         self._settings = settings
+        given = () if standard_input is None else (standard_input,)
         with contextlib.ExitStack() as on_failure, contextlib.ExitStack() as child_only:
+            for descriptor in given:  # who writes to a pipe shall see that the worker reads no more
+                child_only.callback(os.close, descriptor)
             # Only the worker may keep the listener and its ends of the pipes, or its death would go unnoticed.
             listener = child_only.enter_context(listen(folder.worker_socket, _BACKLOG))
-            standard_input, self._input = _make_pipe(child_only, on_failure)
+            settings_input, self._input = _make_pipe(child_only, on_failure)
             out, standard_output = _make_pipe(on_failure, child_only)
             err, standard_error = _make_pipe(on_failure, child_only)
             self.read_ends = (out, err)
             self.child = processes.spawn_module(
                 "rpyc_kernel.worker",
-                [str(folder.path), str(listener.fileno()), str(out), str(err), hub_settings.engine],
+                [str(folder.path), str(listener.fileno()), str(out), str(err), hub_settings.engine, *map(str, given)],
                 python=hub_settings.python,
                 cwd=str(folder.path),
                 environment=settings.environment,
-                stdin=standard_input,
+                stdin=settings_input,
                 stdout=standard_output,
                 stderr=standard_error,
-                pass_descriptors=(listener.fileno(), out, err),
+                pass_descriptors=(listener.fileno(), out, err, *given),
                 umask=settings.umask,
             )
             on_failure.pop_all()

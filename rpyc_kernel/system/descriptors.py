@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import fcntl
 import os
 import resource
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ from rpyc_kernel.system.originals import socket
 from rpyc_kernel.system.sending import QUIETLY
 
 _MANY = 1_000_000
+_FIRST_DESCRIPTOR = 3  # behind those of the standard streams
 _DESCRIPTOR_BYTES = array.array("i").itemsize
 _CLOSE_IN_CHILDREN = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
@@ -19,6 +21,15 @@ def max_descriptors() -> int:
     """The limit of this process, a million where there is none."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _MANY if soft == resource.RLIM_INFINITY else min(soft, _MANY)
+
+
+def take_away(descriptor: int) -> int:
+    """Return another number for what a descriptor is, where from now on nothing is found."""
+    taken = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _FIRST_DESCRIPTOR)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, descriptor)
+    os.close(nothing)
+    return taken
 
 
 def send_with_descriptors(sock: socket.socket, data: bytes, descriptors: Iterable[int]) -> int:

@@ -1,6 +1,7 @@
-"""Start a worker: ``python -m rpyc_kernel.worker FOLDER LISTENER OUT ERR ENGINE``; only a hub does this.
+"""Start a worker: ``python -m rpyc_kernel.worker FOLDER LISTENER OUT ERR ENGINE [INPUT]``; only a hub does this.
 
-The rest comes on standard input when the hub knows it: ``{"generation": …, "settings": {…}}``.
+The rest comes on standard input when the hub knows it: ``{"generation": …, "settings": {…}}``. What user code is to
+find there instead may come as a further descriptor.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ if __name__ == "__main__":  # before the imports below, which take from there wh
 from rpyc_kernel.core.contract import RELEASE, WORKER_VERSION, Kind
 from rpyc_kernel.settings import WorkerSettings
 from rpyc_kernel.system import ring
+from rpyc_kernel.system.descriptors import take_away
 from rpyc_kernel.system.originals import json, logging, socket, threading
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.system.stacks import STACK_SIGNAL
@@ -47,6 +49,7 @@ def main(arguments: list[str]) -> None:
     """Build the worker's parts, in the order in which they need each other, and run it."""
     folder = RuntimeFolder(Path(arguments[0]))
     listener, *read_ends = (int(argument) for argument in arguments[1:4])
+    given = int(arguments[5]) if len(arguments) > 5 else None
     for descriptor in (listener, *read_ends):
         os.set_inheritable(descriptor, False)
     engine_class = choose_engine(arguments[4])  # while the hub finds out what to tell
@@ -58,7 +61,7 @@ def main(arguments: list[str]) -> None:
             "there"
         )
     generation, settings = int(told["generation"]), WorkerSettings(**told["settings"])
-    _leave_standard_input()
+    _leave_standard_input(given)
     # Should nohup have started all this, its children would outlive it, which only those are to that ask for it.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.chdir(settings.cwd)
@@ -84,7 +87,8 @@ def main(arguments: list[str]) -> None:
         lambda token, execution: output.emit(Kind.INPUT_ANSWERED, execution, {"token": token}),
         interrupts,
     )
-    prompts.install()
+    if given is None:
+        prompts.install()
     staged = Staged()
     comms = Comms(output.emit)
     comms.install()
@@ -168,11 +172,19 @@ def _prepare_desk(engine: Engine) -> Desk:
     return Desk(build)
 
 
-def _leave_standard_input() -> None:
-    """Descriptor 0 has said what it had to; children of user code shall find nothing there."""
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
+def _leave_standard_input(given: int | None) -> None:
+    """Descriptor 0 has said what it had to; user code and its children find there what is given, or nothing."""
+    os.close(take_away(0))
+    if given is None:
+        return
+    os.dup2(given, 0)
+    os.close(given)
+    # Anew, as Python's own has found out about another descriptor whether it can seek; the rest is as Python makes it.
+    made = sys.stdin
+    binary = open(0, "rb", closefd=False)  # noqa: SIM115 - lives as long as the process
+    binary.raw.name = "<stdin>"  # type: ignore[attr-defined]
+    sys.stdin = sys.__stdin__ = io.TextIOWrapper(binary, made.encoding, made.errors, newline="\n")  # type: ignore[misc]
+    sys.stdin.mode = "r"  # type: ignore[misc]
 
 
 def _report_faults(path: Path) -> int:

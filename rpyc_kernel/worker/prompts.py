@@ -77,7 +77,7 @@ class Prompts:
         if answer.is_refused:
             raise _make_refusal("getpass" if password else "raw_input")
         if answer.text is None:
-            raise EOFError("end of input")
+            raise EOFError("EOF when reading a line")
         return answer.text
 
     @may_interrupt

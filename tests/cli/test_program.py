@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -180,5 +181,17 @@ def test_a_signal_that_comes_while_a_programs_kernel_starts_is_not_lost(
     monkeypatch.setattr(running.Run, "start", start_slowly)
     monkeypatch.setattr(running, "ShowProgram", lambda *_, **__: pytest.fail("the program has run"))
     (tmp_path / "program.py").write_text("")
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
     assert call("run", str(tmp_path / "program.py")) == 130
     assert steps == ["started", "ended"]
+
+
+def test_in_place_of_a_standard_stream_that_is_closed_nothing_is_found(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    for name in ("stdin", "stdout"):
+        monkeypatch.setattr(sys, name, None)
+    assert call("--version") == 0
+    with sys.stdin, sys.stdout:
+        assert sys.stdin.read() == ""
+    assert capsys.readouterr() == ("", "")

@@ -194,3 +194,8 @@ def test_a_worker_can_be_ended_whatever_its_hub_is_about_to_do(
     assert not launch.kill_worker("demo")
     assert folder.connection_file.exists()
     folder.unlock()
+
+
+def test_only_a_private_kernel_takes_standard_input_over(folders: Folders) -> None:
+    with pytest.raises(RequestError, match="asks its clients"):
+        launch.start("demo", standard_input=0)

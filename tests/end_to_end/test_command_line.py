@@ -247,7 +247,7 @@ def test_exec_reads_code_from_standard_input(demo: None, arguments: list[str]):
 def test_code_from_standard_input_has_no_input_left(demo: None):
     result = run_command("exec", "demo", "-", input_text="input('name? ')\n")
     assert result.returncode == 1
-    assert result.stderr.endswith("EOFError: end of input\n")
+    assert result.stderr.endswith("EOFError: EOF when reading a line\n")
 
 
 def test_the_code_is_answered_from_standard_input(demo: None):
@@ -257,7 +257,7 @@ def test_the_code_is_answered_from_standard_input(demo: None):
 
 def test_the_end_of_standard_input_is_the_end_of_file_of_the_code(demo: None):
     result = run_command("exec", "demo", "[input(), input()]", input_text="1\n")
-    assert result.stderr.endswith("EOFError: end of input\n")
+    assert result.stderr.endswith("EOFError: EOF when reading a line\n")
 
 
 def test_a_file_answers_as_a_pipe_does(demo: None, tmp_path: Path):

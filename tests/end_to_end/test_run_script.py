@@ -1,6 +1,7 @@
 """A program in a kernel of its own: what `scripts/run` does with standard input, and ``rpyc-kernel run``."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -112,7 +113,7 @@ def test_what_is_no_text_passes_through_byte_for_byte(how: str):
 def test_standard_input_that_was_the_program_is_at_its_end():
     status, out, err = run_program("print('asking')\ninput()\n")
     assert (status, out) == (1, "asking\n")
-    assert err.endswith("EOFError: end of input\n")
+    assert err.endswith("EOFError: EOF when reading a line\n")
 
 
 def test_text_in_any_language_passes_through():
@@ -285,9 +286,53 @@ def test_a_file_may_say_its_encoding(tmp_path: Path):
     assert run_program("", str(tmp_path / "program.py")) == (0, "größer\n", "")
 
 
-def test_a_program_from_a_file_reads_standard_input(tmp_path: Path):
-    (tmp_path / "program.py").write_text("import sys\nprint(input())\nprint(sys.stdin.read())\n")
-    assert run_program("first\nsecond\nthird\n", str(tmp_path / "program.py")) == (0, "first\nsecond\nthird\n\n", "")
+def run_with_bytes(program: Path, data: bytes) -> subprocess.CompletedProcess[bytes]:
+    """Run a program from a file that finds these bytes in its standard input."""
+    return subprocess.run([*COMMAND, "run", str(program)], input=data, capture_output=True, timeout=PATIENCE_S)
+
+
+def test_a_program_from_a_file_reads_standard_input_as_it_is(tmp_path: Path):
+    (tmp_path / "program.py").write_text(
+        "import sys\nprint(ascii([input(), input('? '), sys.stdin.read()]))\n"
+        "print(sys.stdin is sys.__stdin__, sys.stdin.name, sys.stdin.mode, sys.stdin.fileno())\ninput()\n"
+    )
+    result = run_with_bytes(tmp_path / "program.py", "dos\r\ngrün\n".encode() + b"\xff\nlast")
+    expected = "? ['dos\\r', 'gr\\xfcn', '\\udcff\\nlast']\nTrue <stdin> r 0\n"
+    assert (result.returncode, result.stdout.decode()) == (1, expected)
+    assert result.stderr.endswith(b"EOFError: EOF when reading a line\n")
+
+
+def test_the_children_of_a_program_read_its_standard_input(tmp_path: Path):
+    (tmp_path / "program.py").write_text(
+        "import os, subprocess, sys\nos.write(1, os.read(0, 6))\nsubprocess.run(['cat'], stdin=sys.stdin)\n"
+    )
+    data = b"\x00\r\n\xff\n" * 3
+    result = run_with_bytes(tmp_path / "program.py", data)
+    assert (result.returncode, result.stdout, result.stderr) == (0, data, b"")
+
+
+def test_a_program_that_waits_for_standard_input_can_be_interrupted_and_who_writes_sees_that_it_reads_no_more(
+    tmp_path: Path,
+):
+    (tmp_path / "program.py").write_text(
+        "import os, sys\nprint('begun', flush=True)\ntry: input()\nexcept KeyboardInterrupt: os.close(0)\n"
+        "print('closed', flush=True)\nsys.exit(5)\n"
+    )
+    read_end, write_end = os.pipe()
+    try:
+        with subprocess.Popen(
+            [*COMMAND, "run", str(tmp_path / "program.py")], stdin=read_end, stdout=subprocess.PIPE
+        ) as command:
+            assert command.stdout is not None
+            os.close(read_end)
+            assert command.stdout.readline() == b"begun\n"
+            command.send_signal(signal.SIGINT)
+            assert command.stdout.readline() == b"closed\n"
+            with pytest.raises(BrokenPipeError):
+                os.write(write_end, b"x")
+        assert command.returncode == 5
+    finally:
+        os.close(write_end)
 
 
 def test_a_program_can_run_in_a_kernel_that_is_there(tmp_path: Path):

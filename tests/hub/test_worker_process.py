@@ -38,6 +38,6 @@ def test_of_a_worker_for_which_there_are_too_few_pipes_none_stays_open(folders, 
         context.setattr(os, "pipe", make_some)
         context.setattr(processes, "spawn_module", fail)
         with pytest.raises(OSError, match="too many open files"):
-            WorkerProcess(folder, HubSettings(), WorkerSettings())
+            WorkerProcess(folder, HubSettings(), WorkerSettings(), given := os.open(os.devnull, os.O_RDONLY))
     assert len(made) == 2 * count
-    assert not [descriptor for descriptor in made if is_open(descriptor)]
+    assert not [descriptor for descriptor in (*made, given) if is_open(descriptor)]

@@ -55,7 +55,7 @@ class Exec(JsonCommand):
     def main(self, name: str, *code: str) -> int:
         """Run the code."""
         from_input = code in ((), ("-",))
-        source = _read_standard_input() if from_input else "\n".join(code)
+        source = _decode(_read_standard_input(), "standard input") if from_input else "\n".join(code)
         with self.connect(name) as kernel:
             if self.is_detached:
                 execution = kernel.submit(source)
@@ -85,8 +85,11 @@ class Run(StartingCommand, JsonCommand):
 
     def main(self, file: str = "-", *arguments: str) -> int:
         """Run the program."""
-        is_application = file != "-" and not self.kernel_name and (os.path.isdir(file) or zipfile.is_zipfile(file))
-        source = "" if is_application else _read_standard_input() if file == "-" else _read_file(file)
+        has_own_kernel = file != "-" and not self.kernel_name
+        is_application = has_own_kernel and (os.path.isdir(file) or zipfile.is_zipfile(file))
+        is_read_by_worker = is_application or (has_own_kernel and os.path.isfile(file))  # a pipe cannot be
+        content = b"" if is_application else _read_standard_input() if file == "-" else _read_file(file)
+        source = "" if is_read_by_worker else _decode(content, "standard input" if file == "-" else file)
         has_input, shown = file != "-", None if file == "-" else file
         if self.kernel_name:
             if arguments:
@@ -95,7 +98,6 @@ class Run(StartingCommand, JsonCommand):
                 show = Show(kernel, shows_values=False, has_input=has_input, as_json=self.as_json, file=shown)
                 return show.run(source)
         preparation = _prepare_program(file, arguments) if file != "-" or arguments else ""
-        can_be_read_again = is_application or (file != "-" and os.path.isfile(file))  # a pipe cannot
         # The program reads by itself what changes on its way through prompts. A terminal asks for it.
         is_handed_on = has_input and sys.stdin is not None and not sys.stdin.isatty()
         with self._start_private(sys.stdin.fileno() if is_handed_on else None) as kernel:
@@ -105,7 +107,7 @@ class Run(StartingCommand, JsonCommand):
                 has_input=has_input and not is_handed_on,
                 as_json=self.as_json,
                 file=shown,
-                program=(os.path.abspath(file) if self.cwd else file, *arguments) if can_be_read_again else (),
+                program=(os.path.abspath(file) if self.cwd else file, *arguments) if is_read_by_worker else (),
             )
             return program.run(source)
 
@@ -187,16 +189,16 @@ def _refuse_queued(kernel: KernelClient, number: int) -> None:
         raise NotRunning(f"execution {number} is queued, not running; {how}")
 
 
-def _read_standard_input() -> str:
+def _read_standard_input() -> bytes:
     if sys.stdin.isatty():
         print("reading code from the terminal; Ctrl-D ends it", file=sys.stderr)
-    return _decode(sys.stdin.buffer.read(), "standard input")
+    return sys.stdin.buffer.read()
 
 
-def _read_file(file: str) -> str:
+def _read_file(file: str) -> bytes:
     try:
         with open(file, "rb") as opened:
-            return _decode(opened.read(), file)
+            return opened.read()
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error}") from None
 
@@ -215,5 +217,6 @@ def _prepare_program(file: str, arguments: tuple[str, ...]) -> str:
     lines = [f"__import__('sys').argv[:] = {[file, *arguments]!r}"]
     if file != "-":
         path = os.path.abspath(file)
-        lines += [f"__import__('sys').path[0] = {os.path.dirname(path)!r}", f"__file__ = {path!r}"]
+        folder = os.path.dirname(os.path.realpath(path))
+        lines += [f"__import__('sys').path[0] = {folder!r}", f"__file__ = {path!r}"]
     return "\n".join(lines)

@@ -85,6 +85,7 @@ class Stream(io.TextIOBase):
         order: Order = NO_ORDER,
     ) -> None:
         self.name = name
+        self.mode = "w"
         self._order = order
         self._kind = kind
         self._descriptor = descriptor
@@ -189,17 +190,46 @@ class Stream(io.TextIOBase):
         """False: there may be many terminals, or none."""
         return False
 
-    def reconfigure(self, *, errors: str | None = None, **_: Any) -> None:
-        """Change what becomes of text that cannot be encoded; the rest of what `io.TextIOWrapper` accepts is fixed."""
+    def reconfigure(
+        self,
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        line_buffering: bool | None = None,
+        write_through: bool | None = None,
+    ) -> None:
+        """Change what becomes of text that cannot be encoded; the rest of what `io.TextIOWrapper` accepts is fixed.
+
+        Raises:
+            UnsupportedOperation: the text would have to be written otherwise, for all who share the stream.
+        """
+        if newline not in (None, "", "\n"):
+            raise io.UnsupportedOperation(f"a kernel's {self.name} has the line ends that are written to it")
+        check_utf_8(self.name, encoding)
         if errors is not None:
             codecs.lookup_error(errors)
             self._errors = errors
+
+    def detach(self) -> Any:
+        """The binary face, to be wrapped anew; the stream belongs to the kernel, and stays of use."""
+        return self.buffer
 
     def close(self) -> None:
         """Do nothing: the stream belongs to the kernel."""
 
     def __del__(self) -> None:
         """Do nothing: there is nothing to close."""
+
+
+def check_utf_8(name: str, encoding: str | None) -> None:
+    """Refuse to give one of a kernel's streams another encoding, and say what does."""
+    if encoding is not None and codecs.lookup(encoding).name != "utf-8":
+        stream = f"sys.{name.strip('<>')}"
+        raise io.UnsupportedOperation(
+            f"the encoding of a kernel's {name} is UTF-8; put another stream in its place: "
+            f"{stream} = io.TextIOWrapper({stream}.buffer, {encoding!r})"
+        )
 
 
 class _BinaryFace(io.RawIOBase):

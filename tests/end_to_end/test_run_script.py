@@ -2,6 +2,7 @@
 
 import json
 import os
+import py_compile
 import signal
 import subprocess
 import sys
@@ -120,11 +121,12 @@ def test_text_in_any_language_passes_through():
     assert run_program("print('größer ≥ 大')\n") == (0, "größer ≥ 大\n", "")
 
 
-def test_what_is_no_text_is_refused(tmp_path: Path):
-    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
-    status, out, err = run_program("", str(tmp_path / "binary"))
-    assert (status, out) == (2, "")
-    assert "cannot be read" in err
+def test_a_file_that_is_no_text_is_a_syntax_error(tmp_path: Path):
+    (tmp_path / "program.py").write_bytes(b"print('\xe9')\n")
+    status, out, err = run_program("", str(tmp_path / "program.py"))
+    assert (status, out) == (1, "")
+    assert f'  File "{tmp_path / "program.py"}", line 1\n' in err
+    assert "\nSyntaxError: " in err
 
 
 def test_programs_at_the_same_time_do_not_meet(start_command: StartCommand):
@@ -246,6 +248,17 @@ def test_a_file_has_its_arguments_its_name_and_its_neighbours(tmp_path: Path):
     status, out, err = run_program("", str(program), "one", "--two", "-3", "-")
     expected = f"{[str(program), 'one', '--two', '-3', '-']} {program} __main__ 42\n"
     assert (status, out, err) == (0, expected, "")
+
+
+def test_a_compiled_program_behind_a_link_has_its_neighbours(tmp_path: Path):
+    folder = tmp_path / "real"
+    folder.mkdir()
+    (folder / "neighbour.py").write_text("answer = 42\n")
+    (folder / "program.py").write_text("import sys, neighbour\nprint(__file__, sys.path[0], neighbour.answer)\n")
+    py_compile.compile(str(folder / "program.py"), str(folder / "program.pyc"))
+    link = tmp_path / "link.pyc"
+    link.symlink_to("real/program.pyc")
+    assert run_program("", str(link)) == (0, f"{link} {folder} 42\n", "")
 
 
 def test_a_program_from_standard_input_has_arguments_too():

@@ -138,9 +138,36 @@ def test_a_stream_looks_like_a_text_file_that_is_no_terminal(stream):
     assert not stream.readable()
     assert not stream.isatty()
     assert stream.line_buffering
-    stream.reconfigure(encoding="latin-1", line_buffering=True)
+    assert stream.mode == "w"
+    stream.reconfigure(encoding="UTF8", newline="", line_buffering=True)
     with pytest.raises(io.UnsupportedOperation):
         stream.read()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "told"),
+    [
+        (
+            {"encoding": "latin-1"},
+            io.UnsupportedOperation,
+            r"sys.stdout = io.TextIOWrapper\(sys.stdout.buffer, 'latin-1'\)",
+        ),
+        ({"newline": "\r\n"}, io.UnsupportedOperation, "line ends"),
+        ({"encoding": "nonsense"}, LookupError, "nonsense"),
+        ({"nonsense": 1}, TypeError, "nonsense"),
+    ],
+)
+def test_what_a_stream_cannot_be_is_refused_and_not_forgotten(stream, options, error, told):
+    with pytest.raises(error, match=told):
+        stream.reconfigure(errors="strict", **options)
+    assert stream.errors == "backslashreplace"
+
+
+def test_what_is_detached_from_a_stream_can_be_wrapped_anew(stream, ring):
+    with io.TextIOWrapper(stream.detach(), "latin-1") as wrapped:
+        wrapped.write("ä")
+    stream.write("b")
+    assert ring.data == b"\xe4b"
 
 
 def test_closing_a_stream_changes_nothing(stream, ring):

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import linecache
 import os
+import py_compile
 import re
 import shutil
 import sys
@@ -806,6 +807,25 @@ def test_a_program_runs_where_it_is_told(session, program, tmp_path):
     assert path == str(tmp_path)
 
 
+def test_a_program_behind_a_link_finds_what_stands_beside_it(session, program, tmp_path):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "link.py").symlink_to("../program.py")
+    assert program(LOOK_AROUND, file=folder / "link.py") == Outcome.OK
+    _, _, file, _, path, _ = session.engine.namespace["seen"]
+    assert (file, path) == (str(folder / "link.py"), str(tmp_path))
+
+
+def test_a_compiled_program_runs(session, tmp_path):
+    (tmp_path / "program.py").write_text("seen = __file__, __cached__, __package__")
+    compiled = py_compile.compile(str(tmp_path / "program.py"), str(tmp_path / "program.pyc"))
+    assert session.run_file(compiled) == Outcome.OK
+    assert session.engine.namespace["seen"] == (compiled, None, None)
+    (tmp_path / "program.pyc").write_bytes(b"of another Python")
+    assert session.run_file(compiled) == Outcome.ERROR
+    assert session.last(Kind.ERROR)["evalue"].startswith("bad magic number")
+
+
 def test_a_program_uses_the_shared_namespace(session, program):
     session.run("shared = 20")
     assert program("shared += 1\nnew = shared * 2\n") == Outcome.OK
@@ -907,6 +927,15 @@ def test_a_program_that_is_no_python_is_an_error(session, tmp_path, content):
     assert "programs.py" not in session.last(Kind.ERROR)["traceback"]
 
 
+def test_null_bytes_in_a_program_are_told_with_their_line(session, tmp_path):
+    (tmp_path / "bad.py").write_bytes(b"x = 1\ny = 2\0\nz = 3\n")
+    assert session.run_file(tmp_path / "bad.py") == Outcome.ERROR
+    expected = (
+        f'  File "{tmp_path / "bad.py"}", line 2\n    y = 2\nSyntaxError: source code cannot contain null bytes\n'
+    )
+    assert session.last(Kind.ERROR)["traceback"] == expected
+
+
 def test_a_program_in_another_encoding_runs(session, tmp_path):
     (tmp_path / "latin.py").write_bytes("# coding: latin-1\nword = 'ä'\n".encode("latin-1"))
     assert session.run_file(tmp_path / "latin.py") == Outcome.OK
@@ -919,13 +948,14 @@ def test_a_folder_and_an_archive_are_programs_by_their_main_module(session, tmp_
     folder = tmp_path / "application"
     folder.mkdir()
     (folder / "beside.py").write_text("word = 'found'")
-    (folder / "__main__.py").write_text("import sys, beside\nseen = beside.word, __file__, sys.argv, sys.path[0]")
+    look = "seen = beside.word, __file__, sys.argv, sys.path[0], __package__"
+    (folder / "__main__.py").write_text(f"import sys, beside\n{look}")
     path = shutil.make_archive(str(folder), "zip", folder) if is_zipped else str(folder)
     before = list(sys.path)
     assert session.run_file(path, "a") == Outcome.OK
     sys.modules.pop("beside")
     main = os.path.join(path, "__main__.py")
-    assert session.engine.namespace["seen"] == ("found", main, [path, "a"], path)
+    assert session.engine.namespace["seen"] == ("found", main, [path, "a"], path, "")
     assert sys.path == before
     assert session.run_file(str(tmp_path)) == Outcome.ERROR
     assert "can't find '__main__' module" in session.last(Kind.ERROR)["evalue"]
@@ -947,6 +977,18 @@ def test_a_program_that_fails_calls_its_own_hook(session, program, monkeypatch):
         hook = "sys.excepthook = lambda kind, error, trace: calls.append(kind.__name__)\n"
         assert program(f"import sys\nfrom __main__ import calls\n{hook}{failure}") == Outcome.ERROR
         assert calls == seen
+
+
+def test_a_hook_that_fails_is_told_before_the_error_that_it_was_to_show(session, program, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    code = "import sys\ndef hook(*_): raise OSError('full')\nsys.excepthook = hook\n1 / 0"
+    assert program(code) == Outcome.ERROR
+    told = capsys.readouterr().err
+    assert told.startswith("Error in sys.excepthook:\nTraceback (most recent call last):\n  File ")
+    assert told.endswith("\nOSError: full\n\nOriginal exception was:\n")
+    assert "ZeroDivisionError" not in told
+    assert session.last(Kind.ERROR)["ename"] == "ZeroDivisionError"
+    assert session.last(Kind.ERROR)["rich"] != []
 
 
 # What is told of incomplete code

@@ -188,7 +188,11 @@ def test_standard_input_gives_bytes_too(desk):
 
 def test_standard_input_has_the_descriptor_that_children_inherit(desk):
     stdin = StandardInput(desk.prompts)
-    assert stdin.fileno() == stdin.buffer.fileno() == 0
+    assert stdin.fileno() == stdin.detach().fileno() == 0
+    assert stdin.mode == "r"
+    stdin.reconfigure(encoding="utf-8", errors="replace")
+    with pytest.raises(io.UnsupportedOperation, match=r"sys\.stdin\.buffer, 'latin-1'"):
+        stdin.reconfigure(encoding="latin-1")
     stdin.close()
     assert not stdin.closed
 

@@ -240,11 +240,11 @@ class PlainEngine:
         try:
             with programs.surroundings(form) as path:
                 self._sources.forget(path)
-                code = programs.read(path)
+                program = programs.read(path)
                 is_compiled = True
-                with programs.namespace_of(form, code.co_filename, self.namespace) as namespace:
+                with programs.namespace_of(form, program.file, self.namespace, program.package) as namespace:
                     try:
-                        self._execute(code, namespace)
+                        self._execute(program.code, namespace)
                     except BaseException as error:
                         is_shown = programs.call_hook(error)
                         raise

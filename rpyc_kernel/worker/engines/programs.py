@@ -9,12 +9,13 @@ import pkgutil
 import sys
 import zipfile
 from collections.abc import Iterator
-from importlib.machinery import SourceFileLoader
+from importlib.machinery import SourceFileLoader, SourcelessFileLoader
 from types import CodeType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 from rpyc_kernel.core.contract import Space
 from rpyc_kernel.core.form import Form
+from rpyc_kernel.worker.engines.failures import describe_error
 from rpyc_kernel.worker.interrupts import runs_user_code
 
 _MISSING: Any = object()
@@ -40,7 +41,7 @@ def surroundings(form: Form) -> Iterator[str]:
             os.chdir(os.path.expanduser(form.cwd))
         path = os.path.abspath(os.path.expanduser(form.file))
         sys.argv = [form.file, *(form.arguments or ())]
-        entry = path if _is_application(path) else os.path.dirname(path)
+        entry = path if _is_application(path) else os.path.dirname(os.path.realpath(path))
         sys.path.insert(0, entry)
         with _outside_the_loop():
             yield path
@@ -56,18 +57,42 @@ def surroundings(form: Form) -> Iterator[str]:
             setattr(sys, name, value)
 
 
-def read(path: str) -> CodeType:
-    """Compile a program: a file, or the ``__main__`` of a folder or a zip archive."""
+class Program(NamedTuple):
+    """What is to run: code, the file that it is from, and the package that it is in."""
+
+    code: CodeType
+    file: str
+    package: str | None = None
+
+
+def read(path: str) -> Program:
+    """Compile a program: a file, or the ``__main__`` of a folder or a zip archive.
+
+    Raises:
+        ImportError: there is no such module, or the file was compiled by another Python.
+    """
+    if path.endswith(".pyc"):
+        return Program(cast("CodeType", SourcelessFileLoader("__main__", path).get_code("__main__")), path)
     if not _is_application(path):
         with open(path, "rb") as file:
-            return compile(file.read(), path, "exec", dont_inherit=True)
+            source = file.read()
+        _refuse_null_bytes(source, path)
+        return Program(compile(source, path, "exec", dont_inherit=True), path)
     finder: Any = pkgutil.get_importer(path)
     spec = finder.find_spec("__main__")
     code = None if spec is None else spec.loader.get_code("__main__")
     if code is None:
         raise ImportError(f"can't find '__main__' module in {path!r}")  # as `python` says it
-    found: CodeType = code
-    return found
+    return Program(code, code.co_filename, "")
+
+
+def _refuse_null_bytes(source: bytes, path: str) -> None:
+    """Say as `python` where they are: the compiler does not, and raises a ValueError before Python 3.12."""
+    before, found, _ = source.partition(b"\0")
+    if found:
+        *lines, line = before.split(b"\n")
+        where = (path, len(lines) + 1, None, line.decode("utf-8", "replace"))
+        raise SyntaxError("source code cannot contain null bytes", where)
 
 
 @runs_user_code
@@ -76,7 +101,13 @@ def call_hook(error: BaseException) -> bool:
     hook = sys.excepthook
     if hook is sys.__excepthook__ or issubclass(type(error), SystemExit):
         return False
-    hook(type(error), error, error.__traceback__)
+    try:
+        hook(type(error), error, error.__traceback__)
+    except Exception as failed:  # noqa: BLE001 - whatever user code raises; what ends a program passes
+        failed.__context__ = None
+        told = describe_error(failed)["traceback"]
+        sys.stderr.write(f"Error in sys.excepthook:\n{told}\nOriginal exception was:\n")
+        return False
     return True
 
 
@@ -85,10 +116,11 @@ def _is_application(path: str) -> bool:
 
 
 @contextlib.contextmanager
-def namespace_of(form: Form, path: str, shared: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def namespace_of(form: Form, path: str, shared: dict[str, Any], package: str | None = None) -> Iterator[dict[str, Any]]:
     """Yield the namespace that a program runs in; as long as it runs, it is the module ``__main__``."""
     if form.namespace == Space.CURRENT:
-        own = {"__file__": path, "__doc__": None}  # programs show their own `__doc__` as help
+        # Programs show their own `__doc__` as help.
+        own: dict[str, Any] = {"__file__": path, "__cached__": None, "__doc__": None, "__package__": package}
         before = {name: shared.get(name, _MISSING) for name in own}
         shared.update(own)
         try:
@@ -102,6 +134,7 @@ def namespace_of(form: Form, path: str, shared: dict[str, Any]) -> Iterator[dict
         return
     module, main = ModuleType("__main__"), sys.modules["__main__"]
     vars(module).update(__builtins__=sys.modules["builtins"], __file__=path, __cached__=None, __annotations__={})
+    module.__package__ = package
     module.__loader__ = SourceFileLoader("__main__", path)
     sys.modules["__main__"] = module
     try:

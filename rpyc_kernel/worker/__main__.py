@@ -101,7 +101,7 @@ def main(arguments: list[str]) -> None:
         debugger,
     )
     interrupts.install(output.ring.words, loop.loop, current_execution)
-    Handlers(loop.loop, loop.survive).install()
+    Handlers(loop.loop, loop.survive).install(interrupts)
     leaving.offer(loop.leave)
 
     def forget_kernel() -> None:

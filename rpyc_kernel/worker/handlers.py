@@ -3,14 +3,13 @@
 Python runs a handler in the main thread, between any two bytecodes. One that raises, as those for time limits do, would
 strike whatever of the kernel's is on top of the stack, and an execution or the whole worker would be lost. So the
 handler that the system knows is one of ours, which calls the user's at once where its exception surfaces in user code.
-Elsewhere it asks for a turn of the loop, which comes first while nothing runs, and has the signal come again, which
-comes first while code runs.
+Elsewhere it asks for a turn of the loop, which comes first while nothing runs, and for a nudge in a moment, which comes
+first while code runs. (The same signal again might find a handler no longer, and end the process.)
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import signal
 import sys
@@ -19,11 +18,19 @@ from types import FrameType
 from typing import Any
 
 from rpyc_kernel.system.originals import threading, time
+from rpyc_kernel.system.processes import NUDGE_SIGNAL
 from rpyc_kernel.worker import forks
-from rpyc_kernel.worker.interrupts import handler_of, is_in_user_code, runs_user_code, send_to_thread, start_new_thread
+from rpyc_kernel.worker.interrupts import (
+    Interrupts,
+    handler_of,
+    is_in_user_code,
+    runs_user_code,
+    send_to_thread,
+    start_new_thread,
+)
 from rpyc_kernel.worker.user_frames import is_ours
 
-_REPEAT_AFTER_S = 0.002
+_NUDGE_AFTER_S = 0.002
 
 
 class Handlers:
@@ -38,10 +45,10 @@ class Handlers:
         self._loop = loop
         self._survive = survive
         self._put_off: set[int] = set()
-        self._with_turn: set[int] = set()
+        self._has_turn = self._will_be_nudged = False
 
-    def install(self) -> None:
-        """Become what `signal.signal` and `signal.getsignal` are."""
+    def install(self, interrupts: Interrupts) -> None:
+        """Become what `signal.signal` and `signal.getsignal` are, and hear of the kernel's own signal."""
         known_signal, known_getsignal = signal.signal, signal.getsignal
 
         @functools.wraps(known_signal)
@@ -54,44 +61,60 @@ class Handlers:
             return _unwrap(known_getsignal(signalnum))
 
         signal.signal, signal.getsignal = set_guarded, get_unwrapped
+        interrupts.nudged = self._be_nudged
 
     def guard(self, handler: Callable[[int, FrameType | None], Any]) -> Guarded:
         """A handler for the system, which calls the user's when it may run."""
         return Guarded(handler, self._put_off_until_it_may)
 
     def _put_off_until_it_may(self, number: int) -> None:
-        if number not in self._put_off:
-            self._put_off.add(number)
-            with contextlib.suppress(RuntimeError):  # no more threads: then the turn alone
-                start_new_thread(self._repeat, (number,))  # not `threading`, whose locks the code on top may hold
-        if number not in self._with_turn:
-            self._with_turn.add(number)
-            self._loop.call_soon_threadsafe(self._take_turn, number)
+        self._put_off.add(number)
+        if not self._has_turn:
+            self._has_turn = True
+            self._loop.call_soon_threadsafe(self._take_turn)
+        self._ask_for_nudge()
 
-    def _repeat(self, number: int) -> None:
-        time.sleep(_REPEAT_AFTER_S)
+    def _ask_for_nudge(self) -> None:
+        if not self._will_be_nudged:
+            self._will_be_nudged = True
+            try:
+                start_new_thread(self._nudge_soon, ())  # not `threading`, whose locks the code on top may hold
+            except RuntimeError:  # no more threads: then the turn alone
+                self._will_be_nudged = False
+
+    def _nudge_soon(self) -> None:
+        time.sleep(_NUDGE_AFTER_S)
         ident = threading.main_thread().ident
-        if ident is not None and self._take(number):
-            send_to_thread(ident, number)
+        self._will_be_nudged = False
+        if self._put_off and ident is not None:
+            send_to_thread(ident, NUDGE_SIGNAL)
+
+    def _be_nudged(self, frame: FrameType | None) -> None:
+        """A moment has passed; or the hub has sent the same."""
+        if not self._put_off:
+            return
+        if is_in_user_code(frame):
+            self._run(frame)
+        else:
+            self._ask_for_nudge()
 
     @runs_user_code
-    def _take_turn(self, number: int) -> None:
-        self._with_turn.discard(number)
-        guarded = handler_of(number)
-        if not isinstance(guarded, Guarded) or not self._take(number):  # it is user code's no longer; or it came again
-            return
+    def _take_turn(self) -> None:
+        self._has_turn = False
         try:
-            guarded.handler(number, sys._getframe())
+            self._run(sys._getframe())
         except BaseException as error:  # noqa: BLE001 - whatever it is
             self._survive(error)
+        if self._put_off:  # others, behind the one that has raised
+            self._put_off_until_it_may(self._put_off.pop())
 
-    def _take(self, number: int) -> bool:
-        """Whether it is still put off, which only one is told."""
-        try:
-            self._put_off.remove(number)
-        except KeyError:
-            return False
-        return True
+    @runs_user_code
+    def _run(self, frame: FrameType | None) -> None:
+        for number in (*self._put_off,):
+            self._put_off.discard(number)
+            found = handler_of(number)
+            if isinstance(found, Guarded):  # else user code has taken it back meanwhile
+                found.handler(number, frame)
 
 
 class Guarded:

@@ -90,6 +90,7 @@ class Interrupts:
     Attributes:
         was_cancelled: an interrupt has cancelled the task of what runs.
         insists: the next cancellation of its task is to arrive as KeyboardInterrupt.
+        nudged: called by the handler of the signal that does nothing, with the frame that it has found.
         let_go: called on another thread as long as an interrupt waits for what holds user code up, such as a debugger.
     """
 
@@ -97,6 +98,7 @@ class Interrupts:
         self.is_pending = False
         self.was_cancelled = self.insists = False
         self.let_go: Callable[[], None] = _do_nothing
+        self.nudged: Callable[[FrameType | None], None] = _pass
         self._words: Any = [0] * WORDS
         self._execution = 0
         self._task: asyncio.Task[Any] | None = None
@@ -110,7 +112,7 @@ class Interrupts:
         self._take_over()
 
     def _take_over(self) -> None:
-        for number, handler in ((INTERRUPT_SIGNAL, self._handle_aimed), (NUDGE_SIGNAL, _ignore)):
+        for number, handler in ((INTERRUPT_SIGNAL, self._handle_aimed), (NUDGE_SIGNAL, self._handle_nudge)):
             if handler_of(number) != handler:
                 set_handler(number, handler)
 
@@ -190,6 +192,9 @@ class Interrupts:
             self._strike(frame)
         elif self.is_pending:
             self._strike(frame)
+
+    def _handle_nudge(self, _number: int, frame: FrameType | None) -> None:
+        self.nudged(frame)
 
     def _is_taken_over(self) -> bool:
         # The system's default is no handler: whoever wants Ctrl-C to end the program does not want the kernel ended.
@@ -271,5 +276,5 @@ def _do_nothing() -> None:
     pass
 
 
-def _ignore(_number: int, _frame: FrameType | None) -> None:
+def _pass(_frame: FrameType | None) -> None:
     pass

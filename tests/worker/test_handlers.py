@@ -1,4 +1,4 @@
-"""When a user's handler runs: at once in user code, else in a turn of the loop or when the signal comes again."""
+"""When a user's handler runs: at once in user code, else in a turn of the loop, or a moment later."""
 
 import asyncio
 import os
@@ -6,13 +6,17 @@ import signal
 
 import pytest
 
+from rpyc_kernel.system.processes import INTERRUPT_SIGNAL, NUDGE_SIGNAL
+from rpyc_kernel.system.ring import WORDS
 from rpyc_kernel.worker import handlers as own
+from rpyc_kernel.worker.capture import current_execution
 from rpyc_kernel.worker.handlers import Guarded, Handlers
-from rpyc_kernel.worker.interrupts import Interrupts, handler_of, runs_user_code
+from rpyc_kernel.worker.interrupts import Interrupts, handler_of, runs_user_code, set_handler
 from tests.support.waiting import wait_until
 
 PATIENCE_S = 20.0
 NUMBER = signal.SIGWINCH  # which does nothing by itself, and nobody else sends
+OTHER = signal.SIGCHLD
 
 
 class Late(Exception):
@@ -27,7 +31,9 @@ class Bench:
         self.loop = asyncio.new_event_loop()
         monkeypatch.setattr(signal, "signal", signal.signal)  # to have them put back
         monkeypatch.setattr(signal, "getsignal", signal.getsignal)
-        Handlers(self.loop, self.survived.append).install()
+        self.interrupts = Interrupts()
+        self.interrupts.install([0] * WORDS, self.loop, current_execution)
+        Handlers(self.loop, self.survived.append).install(self.interrupts)
 
     def raise_late(self, number, frame):
         self.calls.append((number, frame.f_code.co_name))
@@ -40,10 +46,12 @@ class Bench:
 
 @pytest.fixture
 def bench(monkeypatch):
-    before = handler_of(NUMBER)
+    numbers = (NUMBER, OTHER, signal.SIGINT, INTERRUPT_SIGNAL, NUDGE_SIGNAL)
+    before = {number: handler_of(number) for number in numbers}
     bench = Bench(monkeypatch)
     yield bench
-    signal.signal(NUMBER, before)
+    for number, handler in before.items():
+        set_handler(number, handler)
     bench.loop.close()
 
 
@@ -66,7 +74,7 @@ def test_in_user_code_it_runs_at_once(bench):
 
 
 def test_in_the_kernels_own_code_it_waits_for_a_turn_of_the_loop(bench, monkeypatch):
-    monkeypatch.setattr(own, "_REPEAT_AFTER_S", PATIENCE_S)  # the signal does not come again
+    monkeypatch.setattr(own, "_NUDGE_AFTER_S", PATIENCE_S)  # and for nothing else
     signal.signal(NUMBER, bench.raise_late)
     in_the_kernel("send(number); send(number)", send=signal.raise_signal, number=NUMBER)
     assert bench.calls == []
@@ -89,11 +97,25 @@ def wait_for_it():
     wait_until(lambda: False, PATIENCE_S, "the signal")
 
 
-def test_a_handler_that_was_taken_back_meanwhile_does_not_run(bench, monkeypatch):
-    monkeypatch.setattr(own, "_REPEAT_AFTER_S", PATIENCE_S)
+def test_all_that_were_put_off_run_though_one_of_them_raises(bench, monkeypatch):
+    monkeypatch.setattr(own, "_NUDGE_AFTER_S", PATIENCE_S)
+    numbers = {NUMBER, OTHER}
+    for number in numbers:
+        signal.signal(number, bench.raise_late)
+    in_the_kernel("[send(number) for number in numbers]", send=signal.raise_signal, numbers=numbers)
+    assert bench.calls == []
+    bench.turn()
+    bench.turn()
+    assert {number for number, _ in bench.calls} == numbers
+    assert len(bench.survived) == 2
+
+
+@pytest.mark.parametrize("after_s", [0.0, PATIENCE_S], ids=["nudged", "in its turn"])
+def test_a_handler_that_was_taken_back_meanwhile_does_not_run(bench, monkeypatch, after_s):
+    monkeypatch.setattr(own, "_NUDGE_AFTER_S", after_s)
     signal.signal(NUMBER, bench.raise_late)
     in_the_kernel("send(number)", send=signal.raise_signal, number=NUMBER)
-    signal.signal(NUMBER, signal.SIG_IGN)
+    signal.signal(NUMBER, signal.SIG_DFL)
     bench.turn()
     assert (bench.calls, bench.survived) == ([], [])
 

@@ -19,10 +19,7 @@ from rpyc_kernel.faces.console.following import Following
 from rpyc_kernel.faces.console.standard_input import StandardInput
 from rpyc_kernel.system.processes import exit_status
 
-_JOIN_THREADS = (
-    "[thread.join() for thread in __import__('threading').enumerate()"
-    " if not thread.daemon and thread is not __import__('threading').main_thread()]"
-)
+_END = "__import__('rpyc_kernel.worker.leaving', fromlist=['leaving']).end_program()"
 
 _SIGNALLED = 128
 """What a shell adds to the number of the signal that has killed a program."""
@@ -275,7 +272,7 @@ class ShowProgram(Show):
         if event.kind != Kind.FINISHED or event.execution != self._execution:
             return
         if event.execution == self._program and event.outcome in (Outcome.OK, Outcome.ERROR):
-            self._execution = await asyncio.to_thread(self.kernel.enqueue, _JOIN_THREADS)
+            self._execution = await asyncio.to_thread(self.kernel.enqueue, _END)
             self._ours.add(self._execution)
             return
         if event.outcome == Outcome.INTERRUPTED:

@@ -139,9 +139,12 @@ def test_programs_at_the_same_time_do_not_meet(start_command: StartCommand):
 # ---------------------------------------------------------------------- the end of a program
 
 
-def test_its_threads_and_last_functions_have_their_say():
+@pytest.mark.parametrize("engine", ["plain", "ipython"])
+def test_its_threads_and_last_functions_have_their_say(engine: str):
     source = """\
-import atexit, threading
+import atexit, concurrent.futures, threading
+pool = concurrent.futures.ThreadPoolExecutor()  # which ends its idle threads only when everything ends
+pool.submit(int)
 gate = threading.Event()
 def work():
     gate.wait(60)
@@ -151,7 +154,7 @@ atexit.register(print, 'last words')
 print('main')
 threading.Timer(1.0, gate.set).start()  # longer than a kernel that is stopped waits for threads
 """
-    assert run_program(source) == (0, "main\nthread\nlast words\n", "")
+    assert run_program(source, "--engine", engine, "-") == (0, "main\nthread\nlast words\n", "")
 
 
 def test_an_error_does_not_cut_off_its_threads():
@@ -171,6 +174,7 @@ threading.Timer(1.0, gate.set).start()
     ("code", "status", "said"),
     [
         ("os._exit(5)", 5, ""),
+        ("import atexit; atexit.register(os._exit, 4)", 4, ""),
         ("os.kill(os.getpid(), signal.SIGKILL)", 137, "is lost: killed by SIGKILL\n"),
         ("os.kill(os.getpid(), signal.SIGTERM)", 143, "is lost: killed by SIGTERM\n"),
         ("os.abort()", 134, "is lost: killed by SIGABRT\n"),
@@ -328,7 +332,7 @@ def test_a_program_that_waits_for_standard_input_can_be_interrupted_and_who_writ
     tmp_path: Path,
 ):
     (tmp_path / "program.py").write_text(
-        "import os, sys\nprint('begun', flush=True)\ntry: input()\nexcept KeyboardInterrupt: os.close(0)\n"
+        "import os, sys\ntry: input(print('begun', flush=True) or '')\nexcept KeyboardInterrupt: os.close(0)\n"
         "print('closed', flush=True)\nsys.exit(5)\n"
     )
     read_end, write_end = os.pipe()

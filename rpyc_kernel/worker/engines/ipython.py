@@ -23,7 +23,7 @@ from rpyc_kernel.core.contract import Outcome
 from rpyc_kernel.core.form import Form
 from rpyc_kernel.settings import Face
 from rpyc_kernel.system.originals import threading
-from rpyc_kernel.worker import forks
+from rpyc_kernel.worker import forks, leaving
 from rpyc_kernel.worker.capture import printing_execution
 from rpyc_kernel.worker.engines import Emit
 from rpyc_kernel.worker.engines.bundles import Bundle, clean_bundle
@@ -74,6 +74,7 @@ class IPythonEngine(PlainEngine):
         self._shell = make_shell(
             self._module, self._displays, self._sources, self.values, self._show_error, face=face, reads=profile
         )
+        leaving.keep_for_last(self._shell.atexit_operations)
         self.values.forgotten = self._forget
         self._is_notebook = face == Face.NOTEBOOK
         self._transformers = inputtransformer2.TransformerManager()  # for threads other than the main one

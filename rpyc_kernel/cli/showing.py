@@ -271,7 +271,7 @@ class ShowProgram(Show):
             await super().take(event)
         if event.kind != Kind.FINISHED or event.execution != self._execution:
             return
-        if event.execution == self._program and event.outcome in (Outcome.OK, Outcome.ERROR):
+        if event.execution == self._program and event.outcome in (Outcome.OK, Outcome.ERROR, Outcome.INTERRUPTED):
             self._execution = await asyncio.to_thread(self.kernel.enqueue, _END)
             self._ours.add(self._execution)
             return

@@ -195,15 +195,21 @@ def test_a_program_that_forks_ends_once_and_with_its_own_status(tmp_path: Path, 
     assert run_program("", "--engine", engine, str(tmp_path / "program.py")) == (4, "child 7\n", "")
 
 
-def test_ctrl_c_interrupts_the_program_and_ends_its_kernel(
+def test_ctrl_c_interrupts_the_program_and_its_end_ends_its_kernel(
     folders: Folders, tmp_path: Path, open_terminal: OpenTerminal
 ):
-    (tmp_path / "program.py").write_text(BLOCK)
+    (tmp_path / "program.py").write_text(
+        "import threading\ngate = threading.Event()\n"
+        "threading.Thread(target=lambda: (gate.wait(60), print('thread'))).start()\n"
+        f"try:\n    {BLOCK.splitlines()[0]}\n    {BLOCK.splitlines()[1]}\n"
+        "finally:\n    threading.Timer(1.0, gate.set).start()  # longer than a kernel that is stopped waits\n"
+    )
     terminal = open_terminal("run", str(tmp_path / "program.py"))
     terminal.wait_for("^begun")
     terminal.type(CTRL_C)
     assert terminal.wait_for_end() == 130
     terminal.wait_for("^KeyboardInterrupt")
+    terminal.wait_for("^thread")
     wait_until(lambda: not has_processes(folders), PATIENCE_S, "the end of its processes")
 
 

@@ -39,10 +39,20 @@ MUTANTS = (
         tests=("end_to_end/test_run_script.py::test_what_is_no_text_passes_through_byte_for_byte",),
     ),
     Mutant(
+        promise="who writes to a program sees that it reads no more",
+        file="cli/running.py",
+        before="os.close(take_away(standard_input))",
+        after="pass",
+        tests=(
+            "end_to_end/test_run_script.py::test_a_program_that_waits_for_standard_input_can_be_interrupted_and_who_writes"
+            "_sees_that_it_reads_no_more",
+        ),
+    ),
+    Mutant(
         promise="a program's last thread has its say",
         file="cli/showing.py",
-        before="if event.execution == self._program and event.outcome in (Outcome.OK, Outcome.ERROR):",
-        after="if False:",
+        before="if event.execution == self._program and event.outcome in",
+        after="if event.outcome in () and event.outcome in",
         tests=(
             "end_to_end/test_run_script.py::test_its_threads_and_last_functions_have_their_say",
             "end_to_end/test_run_script.py::test_an_error_does_not_cut_off_its_threads",

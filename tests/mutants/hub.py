@@ -98,7 +98,7 @@ MUTANTS = (
     Mutant(
         promise="clients are no more than may be",
         file="hub/server.py",
-        before="if count < self._max_proven:",
+        before="if count < (self._max_when_new if channel == handshake.COMMANDS else self._max_proven):",
         after="if True:",
         tests=("hub/test_server.py::test_more_clients_than_may_be_are_refused_with_the_reason",),
     ),
@@ -164,5 +164,24 @@ MUTANTS = (
         before="isinstance(code, str) and pattern in code and",
         after="isinstance(code, str) and",
         tests=("hub/test_journal.py::test_a_pattern_that_stands_in_a_name_only_is_not_found",),
+    ),
+    Mutant(
+        promise="those who are inside find places where new clients find none",
+        file="hub/server.py",
+        before="(self._max_when_new if channel == handshake.COMMANDS else self._max_proven)",
+        after="self._max_when_new",
+        tests=(
+            "hub/test_server.py::test_where_new_clients_find_no_room_those_inside_open_channels_and_others_look_and_stop"
+            "_the_kernel",
+        ),
+    ),
+    Mutant(
+        promise="no number is given twice though the disk was full",
+        file="hub/hub.py",
+        before="if self.journal.trouble is not None:",
+        after="if False:",
+        tests=(
+            "end_to_end/test_full_disk.py::test_no_number_is_given_twice_though_the_disk_was_full_when_the_hub_was_killed",
+        ),
     ),
 )

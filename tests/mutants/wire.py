@@ -157,4 +157,11 @@ MUTANTS = (
         after="except Exception as error:  # noqa: BLE001 - whatever a handler raises",
         tests=("wire/test_connection_faults.py::test_whatever_a_served_call_raises_goes_to_the_caller",),
     ),
+    Mutant(
+        promise="nothing but RPyC's own way opens a pickle of a kernel's in a client",
+        file="wire/references.py",
+        before='if not may_open and sys._getframe(1).f_globals.get("__name__") != _OBTAINS:',
+        after='if sys._getframe(1).f_globals.get("__name__") == "copy":',
+        tests=("wire/test_plain_objects.py::test_copying_a_proxy_runs_nothing_that_the_peer_has_chosen",),
+    ),
 )

@@ -93,7 +93,7 @@ MUTANTS = (
     Mutant(
         promise="a nudge ends a wait in C",
         file="worker/interrupts.py",
-        before="(NUDGE_SIGNAL, _ignore)",
+        before="(NUDGE_SIGNAL, self._handle_nudge)",
         after="(NUDGE_SIGNAL, signal.SIG_IGN)",
         tests=(f"{_STRIKE}test_a_nudge_reaches_python_and_raises_nothing",),
     ),
@@ -283,5 +283,50 @@ MUTANTS = (
         before="manager.register_target(_ALL_WIDGETS, _answer_without_widgets)",
         after="manager.register_target(_ALL_WIDGETS, lambda opened, _: None)",
         tests=("worker/test_comms.py::test_a_page_that_asks_for_widgets_where_there_are_none_is_answered",),
+    ),
+    Mutant(
+        promise="a handler of user code never strikes the kernel's own",
+        file="worker/handlers.py",
+        before="if forks.is_child() or is_in_user_code(frame):",
+        after="if True:",
+        tests=("worker/test_handlers.py::test_in_the_kernels_own_code_it_waits_for_a_turn_of_the_loop",),
+    ),
+    Mutant(
+        promise="a handler that was put off strikes the user code that goes on",
+        file="worker/handlers.py",
+        before="self._ask_for_nudge()\n\n    def _ask",
+        after="pass\n\n    def _ask",
+        tests=("worker/test_handlers.py::test_behind_the_kernels_own_code_it_strikes_the_user_code_that_goes_on",),
+    ),
+    Mutant(
+        promise="a handler that was taken back does not run",
+        file="worker/handlers.py",
+        before="if isinstance(found, Guarded):  # else",
+        after="if True:  # else",
+        tests=("worker/test_handlers.py::test_a_handler_that_was_taken_back_meanwhile_does_not_run",),
+    ),
+    Mutant(
+        promise="an input that fails keeps nothing of its traceback",
+        file="worker/engines/shell.py",
+        before="self.sources.free_parsed()",
+        after="pass",
+        tests=("worker/test_engines.py::test_what_a_traceback_has_parsed_of_an_input_is_free_when_it_is_shown",),
+    ),
+    Mutant(
+        promise="a debugger stops in the task that asks for it",
+        file="worker/user_frames.py",
+        before="is_called_by_loop |= has_user_frame",
+        after="pass",
+        tests=("worker/test_debugging.py::test_a_debugger_stops_in_the_task_that_asks_for_it",),
+    ),
+    Mutant(
+        promise="what serves clients is loaded before user code runs",
+        file="worker/__main__.py",
+        before="    _load_the_rest()\n    loop.run()",
+        after="    loop.run()",
+        tests=(
+            "end_to_end/test_user_process.py::test_live_objects_work_though_user_code_has_first_taken_away_what_importing"
+            "_them_needs",
+        ),
     ),
 )

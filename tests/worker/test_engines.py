@@ -1262,6 +1262,10 @@ def test_inputs_are_numbered_like_executions_and_forgotten(ipython, monkeypatch)
         ipython.run(f"x = {number}")
     assert ipython.result("In[12], In[15], _i, len(In)")["data"]["text/plain"] == ("('', 'x = 15', 'x = 15', 17)")
     assert ipython.result("_i15, '_i13' in globals()")["literal"] == "('x = 15', False)"
+    assert (
+        ipython.result("'_i17' in get_ipython().user_ns_hidden, '_i13' in get_ipython().user_ns_hidden")["literal"]
+        == "(True, False)"
+    )
 
 
 def test_the_last_inputs_are_found_by_what_is_in_them(ipython, capsys, monkeypatch):

@@ -88,7 +88,8 @@ class History(HistoryManager):
         getattr(self, "exceptions", {}).pop(line_num - _KEPT_INPUTS, None)  # IPython 8 keeps none
         names = dict(zip(("_i", "_ii", "_iii"), self._last, strict=True))
         self.shell.push({**names, f"_i{line_num}": raw}, interactive=False)
-        self.shell.user_ns.pop(f"_i{line_num - _KEPT_INPUTS}", None)
+        for namespace in (self.shell.user_ns, self.shell.user_ns_hidden):
+            namespace.pop(f"_i{line_num - _KEPT_INPUTS}", None)
         self._last = [raw, *self._last[:2]]
 
     # IPython looks for these in its database, which is not there.

@@ -88,8 +88,14 @@ class Run(StartingCommand, JsonCommand):
         has_own_kernel = file != "-" and not self.kernel_name
         is_application = has_own_kernel and (os.path.isdir(file) or zipfile.is_zipfile(file))
         is_read_by_worker = is_application or (has_own_kernel and os.path.isfile(file))  # a pipe cannot be
-        content = b"" if is_application else _read_standard_input() if file == "-" else _read_file(file)
-        source = "" if is_read_by_worker else _decode(content, "standard input" if file == "-" else file)
+        source = ""
+        if file == "-":
+            source = _decode(_read_standard_input(), "standard input")
+        elif not is_application:
+            content = _read_file(
+                file, 0 if is_read_by_worker else -1
+            )  # of what the worker reads, only whether it can be
+            source = _decode(content, file)
         has_input, shown = file != "-", None if file == "-" else file
         if self.kernel_name:
             if arguments:
@@ -195,10 +201,10 @@ def _read_standard_input() -> bytes:
     return sys.stdin.buffer.read()
 
 
-def _read_file(file: str) -> bytes:
+def _read_file(file: str, size: int) -> bytes:
     try:
         with open(file, "rb") as opened:
-            return opened.read()
+            return opened.read(size)
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error}") from None
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from rpyc_kernel.core import events
 from rpyc_kernel.core.actions import RunCode
-from rpyc_kernel.core.contract import Force, Lane
+from rpyc_kernel.core.contract import MAX_NUMBER, Force, Lane
 from rpyc_kernel.errors import KernelDied, WorkerBusy
 from rpyc_kernel.hub.pump import BATCH_BYTES, Pump, Report, read_reports
 from rpyc_kernel.hub.worker_link import WorkerLink
@@ -153,11 +153,16 @@ class Supervisor:
             reader.words[ring.WORD_EVENT], reader.words[ring.WORD_EXECUTION] = event, execution
 
     def read_noted(self, generation: int) -> tuple[int, int]:
-        """The numbers that the hub before has noted with its last worker: of an event, and of an execution."""
-        try:
-            return ring.read_noted(self._folder.ring(generation))
+        """The numbers that the hub before has noted with its last worker: of an event, and of an execution.
+
+        One that no hub can have given out was written by user code, which shares the map.
+        """
+        try:  # of a worker that lives by its descriptor: the folder may have vanished
+            words = ring.look(self._folder.ring(generation)) if self._ring is None else self._ring.words
         except (OSError, ValueError):
             return 0, 0
+        event, execution = words[ring.WORD_EVENT], words[ring.WORD_EXECUTION]
+        return (event, execution) if max(event, execution) < MAX_NUMBER else (0, 0)
 
     def salvage(self, generation: int, position: int) -> None:
         """Deliver what a worker that died without a hub had produced."""

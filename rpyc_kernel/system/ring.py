@@ -92,8 +92,8 @@ def create(path: Path, capacity: int) -> None:
         os.close(fd)
 
 
-def read_noted(path: Path) -> tuple[int, int]:
-    """The numbers that a hub has noted in a ring: of an event, and of an execution.
+def look(path: Path) -> list[int]:
+    """The words of a ring that nobody reads any more.
 
     Raises:
         OSError: it is not there.
@@ -101,7 +101,7 @@ def read_noted(path: Path) -> tuple[int, int]:
     """
     mapping = _Mapping(path)
     try:
-        return mapping.words[WORD_EVENT], mapping.words[WORD_EXECUTION]
+        return mapping.words.tolist()
     finally:
         mapping.close()
 

@@ -22,6 +22,7 @@ from rpyc_kernel.system.originals import threading, time
 from rpyc_kernel.system.ring import RingWriter
 from rpyc_kernel.worker.interrupts import Interrupts
 from rpyc_kernel.worker.order import NO_ORDER, Order
+from rpyc_kernel.worker.text_streams import KernelText
 from rpyc_kernel.worker.user_frames import enters_user_code
 
 _now = time.monotonic
@@ -63,7 +64,7 @@ def end_execution(execution: int) -> None:
         _main_lane[0] = 0
 
 
-class Stream(io.TextIOBase):
+class Stream(KernelText):
     """``sys.stdout`` or ``sys.stderr`` of user code: unbuffered, and safe from any thread.
 
     Args:
@@ -84,6 +85,7 @@ class Stream(io.TextIOBase):
         interrupts: Interrupts,
         order: Order = NO_ORDER,
     ) -> None:
+        super().__init__("backslashreplace")
         self.name = name
         self.mode = "w"
         self._order = order
@@ -94,7 +96,6 @@ class Stream(io.TextIOBase):
         self._max_bytes = ring.max_data_bytes
         self._interrupts = interrupts
         self._binary_face = _BinaryFace(self)
-        self._errors = "backslashreplace"
         self._half, self._half_of = b"", 0  # of a character that was written as bytes, and who has written it
         self._joining = threading.RLock()  # a handler of a signal that comes in its middle may write, too
 
@@ -164,16 +165,6 @@ class Stream(io.TextIOBase):
         return self._binary_face
 
     @property
-    def encoding(self) -> str:  # type: ignore[override]
-        """Always UTF-8."""
-        return "utf-8"
-
-    @property
-    def errors(self) -> str:  # type: ignore[override]
-        """What cannot be encoded is shown escaped, unless user code wants it otherwise."""
-        return self._errors
-
-    @property
     def line_buffering(self) -> bool:
         """True: nothing is ever held back."""
         return True
@@ -186,50 +177,8 @@ class Stream(io.TextIOBase):
         """True."""
         return True
 
-    def isatty(self) -> bool:
-        """False: there may be many terminals, or none."""
-        return False
-
-    def reconfigure(
-        self,
-        *,
-        encoding: str | None = None,
-        errors: str | None = None,
-        newline: str | None = None,
-        line_buffering: bool | None = None,
-        write_through: bool | None = None,
-    ) -> None:
-        """Change what becomes of text that cannot be encoded; the rest of what `io.TextIOWrapper` accepts is fixed.
-
-        Raises:
-            UnsupportedOperation: the text would have to be written otherwise, for all who share the stream.
-        """
-        if newline not in (None, "", "\n"):
-            raise io.UnsupportedOperation(f"a kernel's {self.name} has the line ends that are written to it")
-        check_utf_8(self.name, encoding)
-        if errors is not None:
-            codecs.lookup_error(errors)
-            self._errors = errors
-
-    def detach(self) -> Any:
-        """The binary face, to be wrapped anew; the stream belongs to the kernel, and stays of use."""
-        return self.buffer
-
-    def close(self) -> None:
-        """Do nothing: the stream belongs to the kernel."""
-
     def __del__(self) -> None:
         """Do nothing: there is nothing to close."""
-
-
-def check_utf_8(name: str, encoding: str | None) -> None:
-    """Refuse to give one of a kernel's streams another encoding, and say what does."""
-    if encoding is not None and codecs.lookup(encoding).name != "utf-8":
-        stream = f"sys.{name.strip('<>')}"
-        raise io.UnsupportedOperation(
-            f"the encoding of a kernel's {name} is UTF-8; put another stream in its place: "
-            f"{stream} = io.TextIOWrapper({stream}.buffer, {encoding!r})"
-        )
 
 
 class _BinaryFace(io.RawIOBase):

@@ -23,7 +23,7 @@ EXIT_STATUS = 70
 """What a worker that failed exits with: EX_SOFTWARE of sysexits.h."""
 
 ATTEMPTS = 3
-"""How often something is tried: a handler of a signal, which is the user's, may raise in its middle."""
+"""How often something is tried: user code may raise in its middle, by a tracer or an asynchronous exception."""
 
 Anything, _Error = BaseException, Exception
 _write, _exit, _open, _fstat = os.write, os._exit, os.open, os.fstat

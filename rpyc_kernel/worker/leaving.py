@@ -47,9 +47,11 @@ def end_program() -> None:
     _join_threads()
     for function in _last:
         atexit.unregister(function)
-    atexit._run_exitfuncs()
-    for function in _last:
-        atexit.register(function)
+    try:
+        atexit._run_exitfuncs()
+    finally:
+        for function in _last:
+            atexit.register(function)
 
 
 @runs_user_code

@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 
 from rpyc_kernel.system.originals import queue, threading
 from rpyc_kernel.worker import forks
-from rpyc_kernel.worker.capture import asking_execution, check_utf_8
+from rpyc_kernel.worker.capture import asking_execution
 from rpyc_kernel.worker.interrupts import Interrupts, may_interrupt, runs_user_code
+from rpyc_kernel.worker.text_streams import KernelText
 
 _LOOK_UP_S = 0.2
 
@@ -126,14 +127,14 @@ def _make_refusal(asked: str) -> Exception:
     return kind(f"{asked} was called, but this frontend does not support input requests.")
 
 
-class StandardInput(io.TextIOBase):
+class StandardInput(KernelText):
     """``sys.stdin`` of user code: each line is asked for, with an empty prompt."""
 
     name = "<stdin>"
     mode = "r"
-    errors = "strict"
 
     def __init__(self, prompts: Prompts) -> None:
+        super().__init__("strict")
         self._prompts = prompts
         self.buffer = io.BufferedReader(_BinaryInput(self))
         self._lock = threading.Lock()
@@ -164,38 +165,6 @@ class StandardInput(io.TextIOBase):
     def fileno(self) -> int:
         """The descriptor for child processes, which find nothing there."""
         return 0
-
-    def isatty(self) -> bool:
-        """False: there may be many terminals, or none."""
-        return False
-
-    def reconfigure(
-        self,
-        *,
-        encoding: str | None = None,
-        errors: str | None = None,
-        newline: str | None = None,
-        line_buffering: bool | None = None,
-        write_through: bool | None = None,
-    ) -> None:
-        """Do nothing, as answers are text already.
-
-        Raises:
-            UnsupportedOperation: they would have to be other text.
-        """
-        check_utf_8(self.name, encoding)
-
-    def detach(self) -> Any:
-        """The bytes, to be wrapped anew; the stream belongs to the kernel, and stays of use."""
-        return self.buffer
-
-    def close(self) -> None:
-        """Do nothing: the stream belongs to the kernel."""
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        """Always UTF-8."""
-        return "utf-8"
 
 
 class _BinaryInput(io.RawIOBase):

@@ -131,6 +131,14 @@ def test_the_kernel_says_nothing_in_the_users_log(shared: KernelClient):
 # What user code patches
 
 
+def assert_its_objects_are_served(kernel: KernelClient) -> None:
+    """``table`` is there, for live objects, a side lane and a copy."""
+    assert kernel.eval("len(table)") == 1
+    assert kernel.namespace["table"]["rows"] == 3
+    assert kernel.submit("len(table)", lane="side").result(PATIENCE_S) == 1
+    assert kernel.pull("table") == {"rows": 3}
+
+
 @pytest.mark.parametrize("engine", ["plain", "ipython"])
 def test_a_kernel_goes_on_when_user_code_has_patched_the_standard_library(folders, engine):
     if engine == "ipython":
@@ -138,13 +146,10 @@ def test_a_kernel_goes_on_when_user_code_has_patched_the_standard_library(folder
     with rpyc_kernel.start("patched", engine=engine, timeout=PATIENCE_S) as kernel:
         kernel.submit(PATCH).result(PATIENCE_S)
         assert read(kernel, "print('on')") == ("on\n", "")
-        assert kernel.eval("len(table)") == 1
-        assert kernel.namespace["table"]["rows"] == 3
+        assert_its_objects_are_served(kernel)
         assert [item.text for item in kernel.complete("table.item").items] == ["items"]
         assert kernel.inspect("table").found
         assert [variable.name for variable in kernel.variables() if variable.name == "table"] == ["table"]
-        assert kernel.submit("len(table)", lane="side").result(PATIENCE_S) == 1
-        assert kernel.pull("table") == {"rows": 3}
         with rpyc_kernel.connect("patched", timeout=PATIENCE_S) as other:
             assert other.eval("table['rows']") == 3
         spinning = kernel.submit("print('spins', flush=True)\nwhile True: pass")
@@ -175,9 +180,7 @@ def test_live_objects_work_though_user_code_has_first_taken_away_what_importing_
         pytest.importorskip("IPython")
     with rpyc_kernel.start("bare", engine=engine, timeout=PATIENCE_S) as kernel:
         kernel.submit(TAKE_AWAY).result(PATIENCE_S)
-        assert kernel.eval("len(table)") == 1
-        assert kernel.namespace["table"]["rows"] == 3
-        assert kernel.submit("len(table)", lane="side").result(PATIENCE_S) == 1
+        assert_its_objects_are_served(kernel)
         kernel.push(more=[1, 2])
         assert kernel.pull("more") == [1, 2]
         assert kernel.execute("6 * 7", timeout=PATIENCE_S).value == 42

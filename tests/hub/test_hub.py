@@ -10,14 +10,14 @@ import pytest
 
 from rpyc_kernel.core import events
 from rpyc_kernel.core.actions import Record
-from rpyc_kernel.core.contract import UNFINISHED, Kind
+from rpyc_kernel.core.contract import MAX_NUMBER, UNFINISHED, Kind
 from rpyc_kernel.errors import NoSuchExecution
 from rpyc_kernel.hub import failing
 from rpyc_kernel.hub.hub import Hub
 from rpyc_kernel.hub.journal import Journal
 from rpyc_kernel.hub.supervisor import Supervisor
 from rpyc_kernel.settings import HubSettings, WorkerSettings
-from rpyc_kernel.system import processes
+from rpyc_kernel.system import processes, ring
 from rpyc_kernel.system.ring import WORD_INTERRUPT, WORD_RUNNING, WORD_SIDES, WORDS
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from tests.hub.kernels import FakeKernel
@@ -210,6 +210,23 @@ def test_a_child_that_was_started_just_when_the_interrupt_came_hears_of_it_by_th
     told = {5001: "/bin/sleep", 5002: "/bin/sh"}  # the second one has begun another program since
     Supervisor.nudge(SimpleNamespace(_ring=SimpleNamespace(words=words), _pid=4711, _told=told), 2)
     assert sent == [(4711, processes.NUDGE_SIGNAL), (5002, signal.SIGINT), (5003, signal.SIGINT)]
+
+
+@pytest.mark.parametrize(("noted", "read"), [((84, 5), (84, 5)), ((84, MAX_NUMBER), (0, 0)), ((2**64 - 1, 5), (0, 0))])
+@pytest.mark.parametrize("lives", [True, False])
+def test_what_the_hub_before_has_noted_is_read_unless_nobody_can_have_given_out_such_numbers(
+    folders, noted, read, lives
+):
+    folder = RuntimeFolder(folders.runtime / "demo")
+    folder.create()
+    ring.create(folder.ring(3), 4096)
+    earlier = ring.RingReader(folder.ring(3))
+    Supervisor.note_numbers(SimpleNamespace(_ring=earlier), *noted)
+    if lives:
+        folder.ring(3).unlink()  # as a login manager does; the worker has handed its descriptor on
+    assert Supervisor.read_noted(SimpleNamespace(_ring=earlier if lives else None, _folder=folder), 3) == read
+    assert Supervisor.read_noted(SimpleNamespace(_ring=None, _folder=folder), 4) == (0, 0)  # it has had no such worker
+    earlier.close()
 
 
 @pytest.mark.parametrize("word", [WORD_RUNNING, WORD_SIDES])

@@ -26,6 +26,7 @@ from rpyc_kernel.settings import CONNECTION_FILE_VARIABLE, Face
 from rpyc_kernel.worker import leaving
 from rpyc_kernel.worker.capture import begin_execution, current_execution, end_execution
 from rpyc_kernel.worker.engines.choice import choose_engine
+from rpyc_kernel.worker.engines.failures import describe_error
 from rpyc_kernel.worker.engines.plain import PlainEngine
 from rpyc_kernel.worker.engines.sources import INPUTS
 from rpyc_kernel.worker.interrupts import is_in_user_code
@@ -388,6 +389,19 @@ def test_an_error_keeps_its_message_where_user_code_has_broken_how_errors_are_wr
     error = session.error("1 / 0")
     assert (error["ename"], error["evalue"]) == ("ZeroDivisionError", "division by zero")
     assert error["traceback"] == "ZeroDivisionError: division by zero <ValueError while formatting it>\n"
+
+
+def test_an_error_whose_description_was_interrupted_is_not_asked_for_its_message_again(session, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    session.run("asked = []\nclass Slow(Exception):\n    def __str__(self): return asked.append(1) or 'text'")
+    with monkeypatch.context() as patch:
+        patch.setattr(traceback, "TracebackException", interrupt)
+        error = describe_error(session.engine.namespace["Slow"]())
+    why = "<KeyboardInterrupt while formatting it>"
+    assert (error["evalue"], error["traceback"]) == (why, f"Slow: {why}\n")
+    assert session.engine.namespace["asked"] == []
 
 
 @pytest.mark.parametrize("place", ["__cause__", "__context__"])

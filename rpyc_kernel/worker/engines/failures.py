@@ -36,8 +36,10 @@ def describe_error(error: BaseException, has_frames: bool = True) -> dict[str, A
     except BaseException as failure:  # noqa: BLE001 - a hostile exception object must not take the engine down
         name = type(error).__name__
         why = f"<{type(failure).__name__} while formatting it>"
-        evalue = fit(text_of(error)) or why
-        return {"ename": name, "evalue": evalue, "traceback": f"{name}: {evalue} {why}\n", "notes": [], "chain": []}
+        # Not after an interrupt: it may have been the message that took for ever.
+        text = fit(text_of(error)) if issubclass(type(failure), Exception) else ""
+        told = f"{name}: {text} {why}\n" if text else f"{name}: {why}\n"
+        return {"ename": name, "evalue": text or why, "traceback": told, "notes": [], "chain": []}
 
 
 def keep_for_debugger(error: BaseException) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 from rpyc_kernel.client.address import Address
 from rpyc_kernel.errors import ConnectionLost, ExecutionError, RequestError, from_name
 from rpyc_kernel.wire import handshake
-from rpyc_kernel.wire.bulk import BulkSocket, Message, Progress
+from rpyc_kernel.wire.bulk.codec import pack_named
+from rpyc_kernel.wire.bulk.socket import BulkSocket, Message, Progress
 from rpyc_kernel.wire.handshake import Identity
-from rpyc_kernel.wire.parcels import pack_named
 
 
 class Bulk:

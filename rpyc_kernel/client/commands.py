@@ -11,9 +11,9 @@ from rpyc_kernel.client.address import Address
 from rpyc_kernel.client.answers import read_hello
 from rpyc_kernel.errors import CallTimeout, ConnectionLost, KernelError, RequestError, from_name
 from rpyc_kernel.settings import ClientSettings
-from rpyc_kernel.wire.connection import CLIENT_CONFIG, Connection, Patience, connect_peer
 from rpyc_kernel.wire.handshake import Identity
-from rpyc_kernel.wire.service import VoidService
+from rpyc_kernel.wire.netrefs.connection import CLIENT_CONFIG, Connection, Patience, connect_peer
+from rpyc_kernel.wire.netrefs.service import VoidService
 
 _OUR_ERRORS = "rpyc_kernel.errors."
 

@@ -18,7 +18,7 @@ from rpyc_kernel.errors import (
     KernelError,
     NotQueued,
 )
-from rpyc_kernel.wire.latch import CallFuture, GuardedCondition
+from rpyc_kernel.system.futures import CallFuture, GuardedCondition
 
 if TYPE_CHECKING:
     from rpyc_kernel.client.kernel import Interruption, KernelClient

@@ -47,11 +47,11 @@ from rpyc_kernel.errors import (
     WorkerBusy,
 )
 from rpyc_kernel.settings import ClientSettings
+from rpyc_kernel.system.futures import CallFuture
 from rpyc_kernel.wire import handshake
-from rpyc_kernel.wire.classic import WorkerConnection, begin_call, require_remote
-from rpyc_kernel.wire.debug_channel import DebugChannel
+from rpyc_kernel.wire.debug_adapter import DebugChannel
 from rpyc_kernel.wire.handshake import Identity
-from rpyc_kernel.wire.latch import CallFuture
+from rpyc_kernel.wire.netrefs.classic import WorkerConnection, begin_call, require_remote
 
 _DEBUGGER_START_S = 30.0
 _QUEUE_PAGE = 1000

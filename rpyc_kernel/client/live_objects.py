@@ -13,9 +13,9 @@ from rpyc_kernel.client.commands import SILENCE_ADVICE, own_error
 from rpyc_kernel.errors import CallTimeout, WorkerBusy
 from rpyc_kernel.settings import ClientSettings
 from rpyc_kernel.wire import handshake
-from rpyc_kernel.wire.classic import WorkerConnection, connect_worker
-from rpyc_kernel.wire.connection import Patience
 from rpyc_kernel.wire.handshake import Identity
+from rpyc_kernel.wire.netrefs.classic import WorkerConnection, connect_worker
+from rpyc_kernel.wire.netrefs.connection import Patience
 
 
 class LiveObjects:

@@ -33,7 +33,7 @@ from rpyc_kernel.system.runtime_folder import RuntimeFolder, listen
 from rpyc_kernel.wire import handshake
 from rpyc_kernel.wire.budget import Budget
 from rpyc_kernel.wire.refusal import refuse
-from rpyc_kernel.wire.value_server import serve_values
+from rpyc_kernel.wire.values.server import serve_values
 
 _log = logging.getLogger(__name__)
 _OWN_DESCRIPTORS = 96

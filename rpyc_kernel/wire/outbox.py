@@ -19,9 +19,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from rpyc_kernel.errors import CallTimeout, ConnectionLost
+from rpyc_kernel.system.futures import Latch
 from rpyc_kernel.system.originals import queue, threading
 from rpyc_kernel.wire.channel import Channel
-from rpyc_kernel.wire.latch import Latch
 
 LIMIT_BYTES: Final = 16 * 1024 * 1024
 _JOINED_BYTES: Final = 64 * 1024

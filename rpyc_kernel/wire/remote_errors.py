@@ -18,7 +18,7 @@ from typing import Any, Final
 from rpyc.core import brine, consts, vinegar
 
 from rpyc_kernel.wire import messages
-from rpyc_kernel.wire.references import is_netref
+from rpyc_kernel.wire.netrefs.references import is_netref
 
 _MAX_DEPTH: Final = 12  # of causes, contexts and groups within each other
 _MAX_TEXT: Final = 64 * 1024

@@ -18,7 +18,7 @@ from typing import Any
 from rpyc_kernel.errors import ConnectionLost, RequestError
 from rpyc_kernel.system.originals import logging, socket, threading, time
 from rpyc_kernel.system.sending import silence_thread
-from rpyc_kernel.wire.debug_channel import DebugChannel
+from rpyc_kernel.wire.debug_adapter import DebugChannel
 from rpyc_kernel.worker import forks, imports
 from rpyc_kernel.worker.control import describe_briefly
 from rpyc_kernel.worker.debug_session import DebugSession

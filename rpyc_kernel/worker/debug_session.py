@@ -16,7 +16,7 @@ from rpyc_kernel.core.cell_files import name_cell
 from rpyc_kernel.errors import ConnectionLost
 from rpyc_kernel.system.originals import logging, threading
 from rpyc_kernel.system.threads import make_thread
-from rpyc_kernel.wire.debug_channel import DebugChannel, Message
+from rpyc_kernel.wire.debug_adapter import DebugChannel, Message
 from rpyc_kernel.worker.user_frames import hidden
 
 _log = logging.getLogger(__name__)

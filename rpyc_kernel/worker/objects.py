@@ -9,8 +9,8 @@ from typing import Any
 
 from rpyc_kernel.errors import NotAvailable
 from rpyc_kernel.system.originals import logging, socket, threading
-from rpyc_kernel.wire.connection import WORKER_CONFIG, Connection, Patience, connect_peer
-from rpyc_kernel.wire.service import Service
+from rpyc_kernel.wire.netrefs.connection import WORKER_CONFIG, Connection, Patience, connect_peer
+from rpyc_kernel.wire.netrefs.service import Service
 from rpyc_kernel.worker.engines.values import Values
 from rpyc_kernel.worker.staged import Staged
 

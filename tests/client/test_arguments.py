@@ -11,7 +11,7 @@ import rpyc_kernel
 from rpyc_kernel import BadCode, Execution, KernelClient, RequestError
 from rpyc_kernel.client.arguments import check_arguments, check_methods
 from rpyc_kernel.client.bulk import Bulk
-from rpyc_kernel.wire.latch import CallFuture
+from rpyc_kernel.system.futures import CallFuture
 
 NO_LIMITS = [math.nan, -1, -0.5, "5", b"5", [], 10**400]
 

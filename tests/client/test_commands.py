@@ -4,7 +4,7 @@ import pytest
 
 from rpyc_kernel.client.commands import Commands
 from rpyc_kernel.errors import CallTimeout, KernelError
-from rpyc_kernel.wire.latch import CallFuture, NotDone
+from rpyc_kernel.system.futures import CallFuture, NotDone
 
 
 class Late(CallFuture):

@@ -12,7 +12,7 @@ from rpyc_kernel.client.address import Address
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.errors import KernelError
 from rpyc_kernel.wire import handshake
-from rpyc_kernel.wire.value_server import serve_values
+from rpyc_kernel.wire.values.server import serve_values
 
 KEY = b"k" * 32
 DEADLINE_S = 30.0

@@ -95,7 +95,7 @@ AT_START = {"hub/__main__.py": {"main"}}
     [
         *(path.relative_to(SOURCES).as_posix() for path in (SOURCES / "hub").glob("*.py")),
         *(path.relative_to(SOURCES).as_posix() for path in (SOURCES / "core").glob("*.py")),
-        *("system/processes.py", "system/frames.py", "system/ring.py", "wire/value_server.py", "wire/channel.py"),
+        *("system/processes.py", "system/frames.py", "system/ring.py", "wire/values/server.py", "wire/channel.py"),
     ],
 )
 def test_nothing_is_imported_when_there_may_be_no_descriptor_left(file):

@@ -9,10 +9,10 @@ import pytest
 
 from rpyc_kernel.errors import ConnectionLost
 from rpyc_kernel.system import frames
-from rpyc_kernel.wire.bulk import BulkSocket
+from rpyc_kernel.wire.bulk.codec import pack
+from rpyc_kernel.wire.bulk.socket import BulkSocket
 from rpyc_kernel.wire.channel import Channel
-from rpyc_kernel.wire.debug_channel import DebugChannel
-from rpyc_kernel.wire.parcels import pack
+from rpyc_kernel.wire.debug_adapter import DebugChannel
 from rpyc_kernel.wire.refusal import refuse
 from rpyc_kernel.worker import forks
 

@@ -12,8 +12,8 @@ import rpyc
 from rpyc.core.channel import Channel as StockChannel
 from rpyc.core.stream import SocketStream
 
-from rpyc_kernel.wire.connection import CLIENT_CONFIG, WORKER_CONFIG, Connection, connect_peer
-from rpyc_kernel.wire.value_server import serve_values
+from rpyc_kernel.wire.netrefs.connection import CLIENT_CONFIG, WORKER_CONFIG, Connection, connect_peer
+from rpyc_kernel.wire.values.server import serve_values
 
 DEADLINE_S = 30.0
 """How long a test waits for what should be there in milliseconds."""

@@ -3,9 +3,9 @@
 import pytest
 
 from rpyc_kernel.errors import ConnectionLost
-from rpyc_kernel.wire.bulk import BulkSocket
+from rpyc_kernel.wire.bulk.socket import BulkSocket
 from rpyc_kernel.wire.channel import Channel, FrameTooLarge
-from rpyc_kernel.wire.debug_channel import DebugChannel
+from rpyc_kernel.wire.debug_adapter import DebugChannel
 from rpyc_kernel.wire.refusal import MARK, refuse
 from tests.wire.peers import socket_pair
 

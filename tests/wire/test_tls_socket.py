@@ -7,9 +7,9 @@ import rpyc
 
 from rpyc_kernel.errors import ConnectionLost
 from rpyc_kernel.wire.channel import Channel
-from rpyc_kernel.wire.connection import CLIENT_CONFIG, WORKER_CONFIG, connect_peer
+from rpyc_kernel.wire.netrefs.connection import CLIENT_CONFIG, WORKER_CONFIG, connect_peer
 from rpyc_kernel.wire.outbox import Outbox
-from rpyc_kernel.wire.value_server import serve_values
+from rpyc_kernel.wire.values.server import serve_values
 from tests.wire.peers import DEADLINE_S, Serving, socket_pair
 from tests.wire.stages import closing_all, wait_until_blocked
 

@@ -7,7 +7,7 @@ import types
 import pytest
 
 from rpyc_kernel.errors import RequestError
-from rpyc_kernel.wire.debug_channel import DebugChannel
+from rpyc_kernel.wire.debug_adapter import DebugChannel
 from rpyc_kernel.worker import debug_server
 
 TIMEOUT_S = 30.0

@@ -20,7 +20,7 @@ from rpyc_kernel.core.cell_files import HASH_METHOD, HASH_SEED, SUFFIX, name_cel
 from rpyc_kernel.errors import KernelError
 from rpyc_kernel.faces.jupyter import debug_views
 from rpyc_kernel.faces.jupyter.debug_views import Views
-from rpyc_kernel.wire.debug_channel import DebugChannel
+from rpyc_kernel.wire.debug_adapter import DebugChannel
 
 _log = logging.getLogger(__name__)
 _ANSWER_S = 15.0

@@ -28,8 +28,9 @@ from rpyc_kernel.system import shared_memory
 from rpyc_kernel.system.descriptors import receive_with_descriptors, send_with_descriptors
 from rpyc_kernel.system.originals import json, select, socket
 from rpyc_kernel.system.sending import QUIETLY
-from rpyc_kernel.wire import parcels, refusal
-from rpyc_kernel.wire.parcels import Buffer, Parcel, Tree
+from rpyc_kernel.wire import refusal
+from rpyc_kernel.wire.bulk import codec
+from rpyc_kernel.wire.bulk.codec import Buffer, Parcel, Tree
 from rpyc_kernel.wire.sockets import prepare_socket
 
 Progress = Callable[[int, int], None]
@@ -52,7 +53,7 @@ class Message:
 
     Attributes:
         head: the fields, without the value.
-        tree: the value's tree, see `parcels`.
+        tree: the value's tree, see `codec`.
         buffers: its buffers.
     """
 
@@ -61,8 +62,8 @@ class Message:
     buffers: list[Any]
 
     def open(self, *, allow_pickle: bool) -> Any:
-        """The value; see `parcels.unpack`."""
-        return parcels.unpack(self.tree, self.buffers, allow_pickle=allow_pickle)
+        """The value; see `codec.unpack`."""
+        return codec.unpack(self.tree, self.buffers, allow_pickle=allow_pickle)
 
 
 @dataclass(frozen=True)
@@ -206,7 +207,7 @@ class BulkSocket:
             total = _sum_lengths(lengths)
             require_at_most(max_bytes, total + max(0, length - _FREE_HEAD_BYTES))
             counter = _Counter(total, progress)
-            immutable = parcels.find_bytes(tree)
+            immutable = codec.find_bytes(tree)
             buffers: list[Any] = []
             for number, (count, may_be_shared) in enumerate(lengths):
                 receive = self._receive_shared if may_be_shared else self._receive_buffer
@@ -295,7 +296,7 @@ class _ProgressError(Exception):
 
 def _encode(head: dict[str, Any]) -> bytes:
     body = json.dumps(head, separators=(",", ":")).encode()
-    if len(body) > _MAX_HEAD_BYTES or len(head["buffers"]) > parcels.MAX_BUFFERS:
+    if len(body) > _MAX_HEAD_BYTES or len(head["buffers"]) > codec.MAX_BUFFERS:
         raise RequestError("the value has too many parts; take fewer at a time, or put its numbers into an array")
     return body
 

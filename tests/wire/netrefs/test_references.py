@@ -12,11 +12,11 @@ from rpyc.core import consts, netref
 from rpyc.lib import get_id_pack, get_methods
 
 from rpyc_kernel.wire import messages
-from rpyc_kernel.wire.exports import Exports
-from rpyc_kernel.wire.identities import Identities
-from rpyc_kernel.wire.inspection import LASTING, list_methods
-from rpyc_kernel.wire.proxies import Proxies
-from rpyc_kernel.wire.references import References
+from rpyc_kernel.wire.netrefs.exports import Exports
+from rpyc_kernel.wire.netrefs.identities import Identities
+from rpyc_kernel.wire.netrefs.method_names import LASTING, list_methods
+from rpyc_kernel.wire.netrefs.proxies import Proxies
+from rpyc_kernel.wire.netrefs.references import References
 from tests.support.waiting import wait_until
 from tests.wire.peers import Serving, our_pair
 from tests.wire.services import Workshop

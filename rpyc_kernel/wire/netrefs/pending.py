@@ -9,9 +9,9 @@ from typing import Any
 from rpyc.core import consts
 
 from rpyc_kernel.system.originals import logging
-from rpyc_kernel.wire.references import References
-from rpyc_kernel.wire.reply import Reply
-from rpyc_kernel.wire.value_call import ValueCall
+from rpyc_kernel.wire.netrefs.references import References
+from rpyc_kernel.wire.netrefs.replies import Reply
+from rpyc_kernel.wire.values.call import ValueCall
 
 _log = logging.getLogger(__name__)
 

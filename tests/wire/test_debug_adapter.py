@@ -3,7 +3,7 @@ import socket
 import pytest
 
 from rpyc_kernel.errors import ConnectionLost, RequestError
-from rpyc_kernel.wire.debug_channel import DebugChannel
+from rpyc_kernel.wire.debug_adapter import DebugChannel
 
 
 @pytest.fixture

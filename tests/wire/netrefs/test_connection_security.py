@@ -11,7 +11,7 @@ from rpyc.utils.classic import obtain
 
 from rpyc_kernel.errors import ConnectionLost
 from rpyc_kernel.wire.channel import Channel
-from rpyc_kernel.wire.connection import CLIENT_CONFIG, WORKER_CONFIG
+from rpyc_kernel.wire.netrefs.connection import CLIENT_CONFIG, WORKER_CONFIG
 from tests.support.waiting import wait_until
 from tests.wire.peers import (
     Serving,

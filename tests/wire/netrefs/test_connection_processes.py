@@ -57,7 +57,7 @@ def test_a_forked_child_can_neither_use_nor_end_its_parents_connection():
 ENDING = """
 import socket, sys
 import rpyc
-from rpyc_kernel.wire.connection import CLIENT_CONFIG, WORKER_CONFIG, connect_peer
+from rpyc_kernel.wire.netrefs.connection import CLIENT_CONFIG, WORKER_CONFIG, connect_peer
 
 near, far = socket.socketpair()
 server = connect_peer(far, rpyc.SlaveService, name="server", config=WORKER_CONFIG)

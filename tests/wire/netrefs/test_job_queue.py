@@ -3,9 +3,9 @@ import threading
 import pytest
 
 from rpyc_kernel.errors import ConnectionLost
-from rpyc_kernel.wire import job_queue
-from rpyc_kernel.wire.job_queue import JobQueue
-from rpyc_kernel.wire.latch import Latch
+from rpyc_kernel.system.futures import Latch
+from rpyc_kernel.wire.netrefs import job_queue
+from rpyc_kernel.wire.netrefs.job_queue import JobQueue
 from tests.wire.peers import DEADLINE_S, Serving
 from tests.wire.stages import wait_until_blocked
 

@@ -13,7 +13,7 @@ import zoneinfo
 
 import pytest
 
-from rpyc_kernel.wire import comparison
+from rpyc_kernel.wire.netrefs import comparison
 from tests.wire.peers import our_pair
 
 MODULES = [
@@ -141,13 +141,13 @@ def test_values_of_classes_of_ones_own_are_not_silently_different(root):
 
 
 def test_keys_that_only_their_own_side_can_find_are_not_silently_different(root):
-    root.execute("Colour = enum.Enum('Colour', 'RED', module='tests.wire.test_comparison')")
+    root.execute("Colour = enum.Enum('Colour', 'RED', module='tests.wire.netrefs.test_comparison')")
     for code, own in {
         "{Colour.RED: 1}": {Colour.RED: 1},
         "{(1, Colour.RED)}": {(1, Colour.RED)},
         "{Colour.RED: 1}.items()": {Colour.RED: 1}.items(),
     }.items():
-        with pytest.raises(TypeError, match=r"keys of tests.wire.test_comparison.Colour"):
+        with pytest.raises(TypeError, match=r"keys of tests.wire.netrefs.test_comparison.Colour"):
             root.eval(code) == own  # noqa: B015 - what raises
         assert root.eval(code) != {}  # as it is seen without a key
 
@@ -160,8 +160,8 @@ Point = collections.namedtuple("Point", "x y")
 
 
 def test_two_values_that_do_not_know_each_other_are_not_silently_different(root):
-    root.execute("Point = collections.namedtuple('Point', 'x y', module='tests.wire.test_comparison')")
-    root.execute("Colour = enum.Enum('Colour', 'RED', module='tests.wire.test_comparison')")
+    root.execute("Point = collections.namedtuple('Point', 'x y', module='tests.wire.netrefs.test_comparison')")
+    root.execute("Colour = enum.Enum('Colour', 'RED', module='tests.wire.netrefs.test_comparison')")
     pairs = {
         "Point(1, 2)": Point(1, 2),
         "Colour.RED": Colour.RED,

@@ -16,10 +16,10 @@ from rpyc_kernel.errors import ConnectionLost
 from rpyc_kernel.system.originals import logging
 from rpyc_kernel.wire import messages, remote_errors
 from rpyc_kernel.wire.channel import Channel
-from rpyc_kernel.wire.job_queue import JobQueue
 from rpyc_kernel.wire.messages import IdPack, Package
+from rpyc_kernel.wire.netrefs.job_queue import JobQueue
+from rpyc_kernel.wire.netrefs.references import References, is_netref
 from rpyc_kernel.wire.outbox import Outbox
-from rpyc_kernel.wire.references import References, is_netref
 
 _log = logging.getLogger(__name__)
 

@@ -10,9 +10,10 @@ import rpyc
 from rpyc.core import Channel, consts
 
 from rpyc_kernel.errors import CallTimeout, ConnectionLost
-from rpyc_kernel.wire import messages, reading
-from rpyc_kernel.wire.connection import CLIENT_CONFIG, connect_peer
-from rpyc_kernel.wire.reply import Reply
+from rpyc_kernel.wire import messages
+from rpyc_kernel.wire.netrefs import reading
+from rpyc_kernel.wire.netrefs.connection import CLIENT_CONFIG, connect_peer
+from rpyc_kernel.wire.netrefs.replies import Reply
 from tests.support.waiting import wait_until
 from tests.wire.interrupts import MAY_BE_SWALLOWED, interrupt_at, interrupt_everywhere
 from tests.wire.peers import (

@@ -16,13 +16,13 @@ import pyarrow
 import pytest
 
 from rpyc_kernel.errors import NotPlain, RequestError
-from rpyc_kernel.wire import parcels
-from rpyc_kernel.wire.parcels import pack, unpack
+from rpyc_kernel.wire.bulk import codec
+from rpyc_kernel.wire.bulk.codec import pack, unpack
 
 
 def carry(parcel):
     """What the wire does: the tree through JSON, each buffer into memory of the receiver's own."""
-    immutable = parcels.find_bytes(parcel.tree)
+    immutable = codec.find_bytes(parcel.tree)
     buffers = []
     for number, buffer in enumerate(parcel.buffers):
         data = b"".join(buffer.chunks())
@@ -323,12 +323,12 @@ def test_what_cannot_be_pickled_is_an_error_that_says_why(value, message):
 
 def test_of_several_values_the_error_names_the_one_at_fault():
     with pytest.raises(RequestError, match=r"^second: a function cannot be pickled"):
-        parcels.pack_named({"first": 1, "second": lambda: 0})
+        codec.pack_named({"first": 1, "second": lambda: 0})
 
 
 def test_of_several_values_only_what_is_not_plain_is_pickled():
     values = {"a": numpy.arange(3), "b": fractions.Fraction(1, 3), "c": b"abc"}
-    parcel = parcels.pack_named(values)
+    parcel = codec.pack_named(values)
     assert [tree["k"] for _, tree in parcel.tree["v"]] == ["array", "pickle", "bytes"]
     tree, buffers = carry(parcel)
     arrived = unpack(tree, buffers, allow_pickle=True)

@@ -28,23 +28,24 @@ from typing import Any, Final
 from rpyc.core import consts, protocol
 
 from rpyc_kernel.errors import ConnectionLost, NotPlain
+from rpyc_kernel.system.futures import CallFuture, Latch
 from rpyc_kernel.system.originals import logging, socket, threading, time
 from rpyc_kernel.system.threads import make_thread, start_threads
-from rpyc_kernel.wire import comparison, messages, plain_objects, remote_errors
+from rpyc_kernel.wire import messages, remote_errors
 from rpyc_kernel.wire.channel import DEFAULT_MAX_FRAME_BYTES, Channel, FrameTooLarge
-from rpyc_kernel.wire.configuration import CLIENT_CONFIG, WORKER_CONFIG
-from rpyc_kernel.wire.exports import find_exported
-from rpyc_kernel.wire.heartbeat import Heartbeat, Patience
-from rpyc_kernel.wire.inspection import LASTING, list_methods
-from rpyc_kernel.wire.job_queue import JobQueue
-from rpyc_kernel.wire.latch import CallFuture, Latch
 from rpyc_kernel.wire.messages import IdPack, Package
+from rpyc_kernel.wire.netrefs import comparison, plain_objects
+from rpyc_kernel.wire.netrefs.configuration import CLIENT_CONFIG, WORKER_CONFIG
+from rpyc_kernel.wire.netrefs.exports import find_exported
+from rpyc_kernel.wire.netrefs.heartbeat import Heartbeat, Patience
+from rpyc_kernel.wire.netrefs.job_queue import JobQueue
+from rpyc_kernel.wire.netrefs.method_names import LASTING, list_methods
+from rpyc_kernel.wire.netrefs.pending import PendingRequests
+from rpyc_kernel.wire.netrefs.references import References, is_netref
+from rpyc_kernel.wire.netrefs.replies import Reply
+from rpyc_kernel.wire.netrefs.requests import RequestServer
 from rpyc_kernel.wire.outbox import Outbox
-from rpyc_kernel.wire.pending import PendingRequests
-from rpyc_kernel.wire.references import References, is_netref
-from rpyc_kernel.wire.reply import Reply
-from rpyc_kernel.wire.request_server import RequestServer
-from rpyc_kernel.wire.value_call import CallEncoder, ValueCall
+from rpyc_kernel.wire.values.call import CallEncoder, ValueCall
 
 __all__ = ["CLIENT_CONFIG", "WORKER_CONFIG", "Connection", "Patience", "connect_peer"]
 

@@ -6,9 +6,9 @@ from queue import SimpleQueue
 
 import pytest
 
-from rpyc_kernel.wire import reading
-from rpyc_kernel.wire.job_queue import JobQueue
-from rpyc_kernel.wire.latch import Latch
+from rpyc_kernel.system.futures import Latch
+from rpyc_kernel.wire.netrefs import reading
+from rpyc_kernel.wire.netrefs.job_queue import JobQueue
 from tests.support.waiting import wait_until
 from tests.wire.peers import DEADLINE_S, Serving
 from tests.wire.services import Gate

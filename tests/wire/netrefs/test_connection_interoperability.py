@@ -7,7 +7,7 @@ import rpyc
 from rpyc.utils.classic import deliver, obtain
 from rpyc.utils.helpers import buffiter
 
-from rpyc_kernel.wire.connection import CLIENT_CONFIG, WORKER_CONFIG, connect_peer
+from rpyc_kernel.wire.netrefs.connection import CLIENT_CONFIG, WORKER_CONFIG, connect_peer
 from tests.wire.peers import (
     DEADLINE_S,
     Serving,

@@ -11,8 +11,8 @@ import rpyc
 from rpyc.core import consts, vinegar
 
 from rpyc_kernel.errors import CallTimeout, ConnectionLost
-from rpyc_kernel.wire.connection import CLIENT_CONFIG, WORKER_CONFIG
-from rpyc_kernel.wire.connection import connect_peer as connect
+from rpyc_kernel.wire.netrefs.connection import CLIENT_CONFIG, WORKER_CONFIG
+from rpyc_kernel.wire.netrefs.connection import connect_peer as connect
 from tests.support.waiting import wait_until
 from tests.wire.peers import (
     DEADLINE_S,

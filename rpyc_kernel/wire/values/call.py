@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from rpyc.core import brine, consts
 
+from rpyc_kernel.system.futures import CallFuture, begin_completing
 from rpyc_kernel.system.originals import logging
 from rpyc_kernel.wire import remote_errors
-from rpyc_kernel.wire.latch import CallFuture, begin_completing
 from rpyc_kernel.wire.messages import IdPack
 
 _log = logging.getLogger(__name__)

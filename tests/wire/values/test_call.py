@@ -3,7 +3,7 @@ from rpyc.core import brine, consts
 
 from rpyc_kernel.errors import ConnectionLost
 from rpyc_kernel.wire.channel import FrameTooLarge
-from rpyc_kernel.wire.value_call import CallEncoder, ValueCall
+from rpyc_kernel.wire.values.call import CallEncoder, ValueCall
 from tests.support.waiting import wait_until
 from tests.wire.peers import DEADLINE_S, our_client, our_server, socket_pair, stock_server, value_server
 from tests.wire.services import Workshop

@@ -8,7 +8,7 @@ from rpyc.core import brine, consts, netref, vinegar
 from rpyc_kernel.errors import ConnectionLost
 from rpyc_kernel.wire.channel import Channel
 from rpyc_kernel.wire.remote_errors import LostRemoteError
-from rpyc_kernel.wire.value_server import serve_values
+from rpyc_kernel.wire.values.server import serve_values
 from tests.support.waiting import wait_until
 from tests.wire.peers import DEADLINE_S, Serving, our_client, socket_pair, stock_client, value_server
 from tests.wire.stages import closing_all, wait_until_blocked

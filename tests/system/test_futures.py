@@ -4,7 +4,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 
 import pytest
 
-from rpyc_kernel.wire.latch import CallFuture, Latch, begin_completing
+from rpyc_kernel.system.futures import CallFuture, Latch, begin_completing
 from tests.wire.interrupts import interrupt_at, interrupt_everywhere
 from tests.wire.peers import DEADLINE_S, Serving
 

@@ -13,8 +13,8 @@ import pytest
 
 from rpyc_kernel.errors import CallTimeout, ConnectionLost, NotPlain, RequestError
 from rpyc_kernel.system import shared_memory
-from rpyc_kernel.wire.bulk import BulkSocket
-from rpyc_kernel.wire.parcels import pack
+from rpyc_kernel.wire.bulk.codec import pack
+from rpyc_kernel.wire.bulk.socket import BulkSocket
 
 DEADLINE_S = 30.0
 LARGE = numpy.arange(3_000_000.0)

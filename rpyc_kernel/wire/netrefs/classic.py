@@ -11,15 +11,15 @@ from rpyc.core.service import ModuleNamespace
 from rpyc.utils.classic import teleport_function
 
 from rpyc_kernel.errors import RequestError
+from rpyc_kernel.system.futures import CallFuture, begin_completing
 from rpyc_kernel.system.originals import socket
 from rpyc_kernel.wire.channel import Channel
-from rpyc_kernel.wire.configuration import CLIENT_CONFIG
-from rpyc_kernel.wire.connection import Connection
-from rpyc_kernel.wire.heartbeat import Patience
-from rpyc_kernel.wire.latch import CallFuture, begin_completing
-from rpyc_kernel.wire.references import is_netref
-from rpyc_kernel.wire.reply import Reply
-from rpyc_kernel.wire.service import VoidService
+from rpyc_kernel.wire.netrefs.configuration import CLIENT_CONFIG
+from rpyc_kernel.wire.netrefs.connection import Connection
+from rpyc_kernel.wire.netrefs.heartbeat import Patience
+from rpyc_kernel.wire.netrefs.references import is_netref
+from rpyc_kernel.wire.netrefs.replies import Reply
+from rpyc_kernel.wire.netrefs.service import VoidService
 
 
 def connect_worker(sock: socket.socket, *, name: str, patience: Patience | None = None) -> WorkerConnection:

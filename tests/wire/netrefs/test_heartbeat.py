@@ -9,8 +9,8 @@ from rpyc.core import consts
 
 from rpyc_kernel.errors import ConnectionLost
 from rpyc_kernel.wire.channel import Channel
-from rpyc_kernel.wire.connection import Connection
-from rpyc_kernel.wire.heartbeat import _BEATS, Heartbeat, Patience
+from rpyc_kernel.wire.netrefs.connection import Connection
+from rpyc_kernel.wire.netrefs.heartbeat import _BEATS, Heartbeat, Patience
 from tests.support.waiting import wait_until
 from tests.wire.peers import our_client, our_server, socket_pair
 from tests.wire.services import Gate, Workshop
@@ -102,7 +102,7 @@ def test_who_cannot_vouch_saves_nobody(vouch):
 
 def test_a_process_that_was_stopped_itself_counts_one_beat(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("rpyc_kernel.wire.heartbeat.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("rpyc_kernel.wire.netrefs.heartbeat.time.monotonic", lambda: now[0])
     watched = Watched()
     watched.life = 1
     for moment in (200.0, 400.0, 100_000.0, 100_001.0, 100_002.0):

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Final
 
 from rpyc_kernel.errors import ConnectionLost
+from rpyc_kernel.system.futures import Latch
 from rpyc_kernel.system.originals import logging, queue, threading, time
-from rpyc_kernel.wire.latch import Latch
-from rpyc_kernel.wire.reading import Reading
+from rpyc_kernel.wire.netrefs.reading import Reading
 
 _log = logging.getLogger(__name__)
 

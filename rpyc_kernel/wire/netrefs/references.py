@@ -15,12 +15,13 @@ from typing import Any, Final
 from rpyc.core import brine, consts, netref
 
 from rpyc_kernel.errors import NotPlain
-from rpyc_kernel.wire import comparison, messages
-from rpyc_kernel.wire.exports import Exports
-from rpyc_kernel.wire.identities import IDENTITIES
-from rpyc_kernel.wire.inspection import LASTING, list_methods_of
+from rpyc_kernel.wire import messages
 from rpyc_kernel.wire.messages import IdPack, Package
-from rpyc_kernel.wire.proxies import Proxies, ProxyRef
+from rpyc_kernel.wire.netrefs import comparison
+from rpyc_kernel.wire.netrefs.exports import Exports
+from rpyc_kernel.wire.netrefs.identities import IDENTITIES
+from rpyc_kernel.wire.netrefs.method_names import LASTING, list_methods_of
+from rpyc_kernel.wire.netrefs.proxies import Proxies, ProxyRef
 
 _MAX_REMEMBERED_CLASSES: Final = 1000
 _OBTAINS: Final = "rpyc.utils.classic"

@@ -12,7 +12,7 @@ import rpyc
 from rpyc.utils.classic import obtain
 
 from rpyc_kernel.errors import NotPlain
-from rpyc_kernel.wire import plain_objects
+from rpyc_kernel.wire.netrefs import plain_objects
 from tests.wire.peers import our_pair
 
 

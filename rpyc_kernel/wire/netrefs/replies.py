@@ -13,13 +13,13 @@ from rpyc.core import consts
 from rpyc.core.async_ import AsyncResult
 
 from rpyc_kernel.errors import CallTimeout
+from rpyc_kernel.system.futures import Latch
 from rpyc_kernel.system.originals import logging, threading
 from rpyc_kernel.wire import remote_errors
-from rpyc_kernel.wire.latch import Latch
-from rpyc_kernel.wire.references import UnopenedRef
+from rpyc_kernel.wire.netrefs.references import UnopenedRef
 
 if TYPE_CHECKING:
-    from rpyc_kernel.wire.connection import Connection
+    from rpyc_kernel.wire.netrefs.connection import Connection
 
 _log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Looking into a kernel beside ipykernel: at rest in turns, and while a cell spins, where only one of them answers."""
+"""Introspection beside ipykernel: at rest in turns, and while a cell spins, where only one of them answers."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def main(rounds: int) -> list[str]:
     print(f"\nPython {platform.python_version()}, ipykernel {ipykernel.__version__}, {rounds} rounds")
     with own_folders():
         for engine in ("plain", "ipython"):
-            kernel, peer = rpyc_kernel.start("looking", engine=engine), Peer()
+            kernel, peer = rpyc_kernel.start("introspection", engine=engine), Peer()
             try:
                 kernel.execute(_SETUP)
                 peer.execute(_SETUP)

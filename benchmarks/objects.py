@@ -121,7 +121,7 @@ def _print_calls(
     return missed
 
 
-# ------------------------------------------------------------------ the price of looking in
+# ------------------------------------------------------------------ the price of introspection
 
 
 def _report_switch_intervals() -> None:

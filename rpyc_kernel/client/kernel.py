@@ -30,8 +30,8 @@ from rpyc_kernel.client.feed import (
     follow_to_end,
     read_events,
 )
+from rpyc_kernel.client.introspection import Introspection
 from rpyc_kernel.client.live_objects import LiveObjects
-from rpyc_kernel.client.looking import Looking
 from rpyc_kernel.client.namespace import Namespace
 from rpyc_kernel.core.contract import Event, Force, Kind, Lane, Role, Space, State, freeze
 from rpyc_kernel.core.form import Form
@@ -97,7 +97,7 @@ class Past:
 
 
 @check_methods
-class KernelClient(Looking):
+class KernelClient(Introspection):
     """A client of a kernel. Leaving it, by `close` or ``with``, leaves the kernel running.
 
     No thread of the caller touches a socket, so Ctrl-C at any moment leaves the connection usable. Every call waits

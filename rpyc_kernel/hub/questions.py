@@ -1,7 +1,7 @@
 """What a client may ask of the worker's namespace, by value; the worker answers beside the code that runs.
 
 All are immediate: nothing is queued, and nobody is told. Each answer is one JSON text, which the worker wrote; what its
-fields mean stands in `core.looking`.
+fields mean stands in `core.introspection`.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ from rpyc_kernel.worker.engines import Engine
 from rpyc_kernel.worker.engines.choice import choose_engine
 from rpyc_kernel.worker.handlers import Handlers
 from rpyc_kernel.worker.interrupts import Interrupts
-from rpyc_kernel.worker.looking.desk import Desk
+from rpyc_kernel.worker.introspection.desk import Desk
 from rpyc_kernel.worker.main_loop import MainLoop, Output
 from rpyc_kernel.worker.order import Order
 from rpyc_kernel.worker.prompts import Prompts
@@ -165,7 +165,7 @@ def _prepare_desk(engine: Engine) -> Desk:
 
     @imports.for_kernel()
     def build() -> dict[str, Callable[..., str]]:
-        from rpyc_kernel.worker.looking.questions import build_answers
+        from rpyc_kernel.worker.introspection.questions import build_answers
 
         return build_answers(engine, first_names)
 

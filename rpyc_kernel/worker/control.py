@@ -23,8 +23,8 @@ from rpyc_kernel.system.runtime_folder import RuntimeFolder, listen
 from rpyc_kernel.system.threads import make_thread
 from rpyc_kernel.wire.refusal import refuse
 from rpyc_kernel.worker import failing, forks
-from rpyc_kernel.worker.looking.desk import Desk, Reply
-from rpyc_kernel.worker.looking.reading import is_trusted, type_name
+from rpyc_kernel.worker.introspection.desk import Desk, Reply
+from rpyc_kernel.worker.introspection.reading import is_trusted, type_name
 
 _log = logging.getLogger(__name__)
 _GREETING_S = 5.0

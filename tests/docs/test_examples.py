@@ -11,7 +11,7 @@ import pytest
 
 import rpyc_kernel
 from rpyc_kernel import KernelClient
-from rpyc_kernel.client.looking import Looking
+from rpyc_kernel.client.introspection import Introspection
 
 _ROOT = Path(__file__).parents[2]
 _PAGES = [page for page in (_ROOT / "README.md", *sorted((_ROOT / "docs").glob("*.md"))) if ">>> " in page.read_text()]
@@ -29,7 +29,7 @@ class _Checker(doctest.OutputChecker):
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Raises what the pages leave at its default, and a slow machine may exceed."""
-    methods = [*vars(KernelClient).values(), *vars(Looking).values()]
+    methods = [*vars(KernelClient).values(), *vars(Introspection).values()]
     for function in map(inspect.unwrap, (rpyc_kernel.start, rpyc_kernel.connect, *methods)):
         for name in {"timeout", "wait"} & (getattr(function, "__kwdefaults__", None) or {}).keys():
             if isinstance(function.__kwdefaults__[name], float):

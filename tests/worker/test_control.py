@@ -11,7 +11,7 @@ from rpyc_kernel.system import frames
 from rpyc_kernel.system.runtime_folder import RuntimeFolder, listen
 from rpyc_kernel.system.threads import KernelThread
 from rpyc_kernel.worker.control import Control, _reply_to
-from tests.worker.looking.hostile import touch
+from tests.worker.introspection.hostile import touch
 
 Strange = type("Strange", (BaseException,), {"__str__": touch, "__repr__": touch})
 

@@ -21,7 +21,7 @@ import pytest
 
 from rpyc_kernel.core.contract import MAX_PLAIN_REPR, Kind, Outcome, Space
 from rpyc_kernel.core.form import Form
-from rpyc_kernel.core.looking import Definition
+from rpyc_kernel.core.introspection import Definition
 from rpyc_kernel.settings import CONNECTION_FILE_VARIABLE, Face
 from rpyc_kernel.worker import leaving
 from rpyc_kernel.worker.capture import begin_execution, current_execution, end_execution
@@ -30,8 +30,8 @@ from rpyc_kernel.worker.engines.failures import describe_error
 from rpyc_kernel.worker.engines.plain import PlainEngine
 from rpyc_kernel.worker.engines.sources import INPUTS
 from rpyc_kernel.worker.interrupts import is_in_user_code
-from rpyc_kernel.worker.looking.help import HelpReader
-from rpyc_kernel.worker.looking.static import StaticReader
+from rpyc_kernel.worker.introspection.help import HelpReader
+from rpyc_kernel.worker.introspection.static import StaticReader
 from tests.worker.sessions import as_coroutine
 
 IPYTHON = tuple(map(int, importlib.metadata.version("ipython").split(".")[:2]))

@@ -8,7 +8,7 @@ import zoneinfo
 import pytest
 
 from rpyc_kernel.worker.previews import preview
-from tests.worker.looking.hostile import Trap, make_netref, touch
+from tests.worker.introspection.hostile import Trap, make_netref, touch
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from rpyc_kernel.client.kernel import KernelClient
-from rpyc_kernel.core.looking import MAX_MATCHES, Completions
+from rpyc_kernel.core.introspection import MAX_MATCHES, Completions
 from rpyc_kernel.errors import KernelError
 
 _TIMEOUT_S = 2.0

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Event, Kind
-from rpyc_kernel.core.looking import Completeness
+from rpyc_kernel.core.introspection import Completeness
 from rpyc_kernel.errors import ConnectionFailed, KernelError, NoSuchKernel
 from rpyc_kernel.faces import LEAVING
 from rpyc_kernel.faces.console.bar import Bar

@@ -10,7 +10,7 @@ from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 
 from rpyc_kernel.client.kernel import KernelClient
-from rpyc_kernel.core.looking import Inspection, Signature
+from rpyc_kernel.core.introspection import Inspection, Signature
 from rpyc_kernel.errors import KernelError
 from rpyc_kernel.faces.console.control_characters import tame_line
 

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from rpyc_kernel.core.contract import State
-from rpyc_kernel.core.looking import Inspection, Variable
+from rpyc_kernel.core.introspection import Inspection, Variable
 from rpyc_kernel.faces.console.control_characters import tame_line
 from rpyc_kernel.faces.console.render import first_line
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import RICH_VIEW
-from rpyc_kernel.core.looking import Variable
+from rpyc_kernel.core.introspection import Variable
 
 _FIRST_REFERENCE = 1_000_000_000
 """The debugger's own numbers for variables are small, and no number may be over 31 bits long."""

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from rpyc_kernel.client.kernel import KernelClient, Past
-from rpyc_kernel.core.looking import Completeness, Inspection
+from rpyc_kernel.core.introspection import Completeness, Inspection
 from rpyc_kernel.errors import WorkerBusy
 
 Content = dict[str, Any]

@@ -10,7 +10,7 @@ from rpyc_kernel.core.form import Form
 from rpyc_kernel.worker.engines.values import Values
 
 if TYPE_CHECKING:  # it costs a start some milliseconds, and is needed when somebody asks
-    from rpyc_kernel.core.looking import CodeState
+    from rpyc_kernel.core.introspection import CodeState
 
 Emit = Callable[[str, int, dict[str, Any]], None]
 """Publishes an event: kind, execution, payload."""

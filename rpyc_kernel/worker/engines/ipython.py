@@ -34,7 +34,7 @@ from rpyc_kernel.worker.interrupts import Interrupts, pass_over, runs_user_code
 from rpyc_kernel.worker.user_frames import enters_user_code, hide
 
 if TYPE_CHECKING:
-    from rpyc_kernel.core.looking import CodeState
+    from rpyc_kernel.core.introspection import CodeState
 
 _IPYTHON = os.path.dirname(IPython.__file__) + os.sep
 # An interrupt in the middle of these waits until user code is on top again: it would leave the shell in disorder.
@@ -103,7 +103,7 @@ class IPythonEngine(PlainEngine):
 
     def is_complete(self, code: str) -> CodeState:
         """Say whether code could run as it is; see `Engine.is_complete`."""
-        from rpyc_kernel.core.looking import CodeState, Completeness
+        from rpyc_kernel.core.introspection import CodeState, Completeness
 
         if "\0" in code:  # the tokenizer of Python 3.12 and later takes it for an end that is missing
             return CodeState(Completeness.INVALID)

@@ -31,7 +31,7 @@ from rpyc_kernel.worker.interrupts import Interrupts, runs_user_code
 from rpyc_kernel.worker.user_frames import enters_user_code
 
 if TYPE_CHECKING:
-    from rpyc_kernel.core.looking import CodeState
+    from rpyc_kernel.core.introspection import CodeState
 
 _FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _FUTURE_MASK = functools.reduce(
@@ -132,7 +132,7 @@ class PlainEngine:
 
     def is_complete(self, code: str) -> CodeState:
         """Say whether code could run as it is; see `Engine.is_complete`."""
-        from rpyc_kernel.worker.looking.completeness import judge
+        from rpyc_kernel.worker.introspection.completeness import judge
 
         return judge(code)
 

@@ -25,10 +25,10 @@ CONSOLES_LIMITS = {
 def be_patient(*, as_console: bool) -> None:
     """Raise what the program leaves at its default."""
     from rpyc_kernel.client import launch
+    from rpyc_kernel.client.introspection import Introspection
     from rpyc_kernel.client.kernel import KernelClient
-    from rpyc_kernel.client.looking import Looking
 
-    for function in (launch.start, launch.connect, *vars(KernelClient).values(), *vars(Looking).values()):
+    for function in (launch.start, launch.connect, *vars(KernelClient).values(), *vars(Introspection).values()):
         defaults = getattr(unwrap(function), "__kwdefaults__", None) or {}
         defaults.update({name: PATIENCE_S for name in ("timeout", "wait") if isinstance(defaults.get(name), float)})
     unwrap(KernelClient.stack).__kwdefaults__["timeout"] = STACK_S

@@ -9,7 +9,7 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from rpyc_kernel.core.looking import Completion, Completions
+from rpyc_kernel.core.introspection import Completion, Completions
 from rpyc_kernel.errors import WorkerBusy
 from rpyc_kernel.faces.console.completion import KernelCompleter
 

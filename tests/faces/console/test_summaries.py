@@ -1,6 +1,6 @@
 import pytest
 
-from rpyc_kernel.core.looking import Inspection, Variable
+from rpyc_kernel.core.introspection import Inspection, Variable
 from rpyc_kernel.faces.console import summaries
 from tests.faces.console.events import ALICE, make_item, make_status
 

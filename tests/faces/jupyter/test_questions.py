@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rpyc_kernel.core.looking import Completion, Completions
+from rpyc_kernel.core.introspection import Completion, Completions
 from rpyc_kernel.faces.jupyter import questions
 
 LATE = Completions(2, 3, (Completion("upper", "function"),))

@@ -16,7 +16,7 @@ from rpyc_kernel.client.archive import Archive, has_archive
 from rpyc_kernel.client.kernel import KernelClient, Past
 from rpyc_kernel.core.contract import Event
 from rpyc_kernel.errors import NoSuchKernel
-from rpyc_kernel.faces.console.control_characters import is_colourful, tame, tame_line
+from rpyc_kernel.faces.console.control_characters import is_colourful, sanitize, sanitize_line
 from rpyc_kernel.faces.console.render import Renderer
 from rpyc_kernel.faces.console.summaries import summarise_status, summarise_variables
 
@@ -60,7 +60,7 @@ class Stack(JsonCommand):
         """Ask for the stacks."""
         with self.connect(name, joins=False) as kernel:
             stack = kernel.stack()
-        self.tell({"stack": stack}, [tame(stack).rstrip()])
+        self.tell({"stack": stack}, [sanitize(stack).rstrip()])
         return OK
 
 
@@ -178,7 +178,9 @@ def _describe(event: Event, renderer: Renderer) -> str:
 
 def _describe_input(past: Past) -> str:
     """The lines of an input, the first with its number, its time and its author."""
-    return _with_head(f"[{past.execution}] {_moment_of(past.time)} {tame_line(past.name)}: ", tame(past.code).rstrip())
+    return _with_head(
+        f"[{past.execution}] {_moment_of(past.time)} {sanitize_line(past.name)}: ", sanitize(past.code).rstrip()
+    )
 
 
 def _moment_of(seconds: float) -> str:

@@ -12,7 +12,7 @@ from rpyc_kernel.client.archive import forget, stopped_kernels
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Kind, State
 from rpyc_kernel.errors import KernelDied
-from rpyc_kernel.faces.console.control_characters import tame_line
+from rpyc_kernel.faces.console.control_characters import sanitize_line
 from rpyc_kernel.faces.console.summaries import format_bytes, format_time
 
 _YES = ("y", "yes")
@@ -129,5 +129,5 @@ def _wait_for_worker(kernel: KernelClient) -> None:
                     break
     if status["state"] == State.DEAD:
         kernel.shutdown()
-        told = tame_line(reason.strip().rpartition("\n")[2])
+        told = sanitize_line(reason.strip().rpartition("\n")[2])
         raise KernelDied(f"the worker cannot be started, so kernel {kernel.name!r} was stopped again: {told}")

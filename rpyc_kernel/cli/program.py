@@ -10,11 +10,11 @@ from plumbum import cli
 
 from rpyc_kernel import __version__
 from rpyc_kernel.cli.application import INTERRUPTED, NO_KERNEL, RAISED, USAGE, Application, OutputClosed, UsageError
+from rpyc_kernel.cli.console import Console
+from rpyc_kernel.cli.execute import Cancel, Exec, Interrupt, Run
 from rpyc_kernel.cli.introspection import History, Log, Stack, Status, Vars
 from rpyc_kernel.cli.jupyter import Jupyter
 from rpyc_kernel.cli.lifecycle import Forget, List, Restart, Start, Stop
-from rpyc_kernel.cli.running import Cancel, Exec, Interrupt, Run
-from rpyc_kernel.cli.talking import Console
 from rpyc_kernel.cli.transfer import Pull, Push
 from rpyc_kernel.errors import ConnectionFailed, KernelError, NoSuchKernel, RequestError
 

@@ -14,8 +14,8 @@ from concurrent.futures import Future
 from typing import Any
 
 from rpyc_kernel.client import answers
-from rpyc_kernel.client.commands import Commands
 from rpyc_kernel.client.execution import Execution
+from rpyc_kernel.client.hub_connection import HubConnection
 from rpyc_kernel.core.contract import Event, Kind, Outcome, Scope
 from rpyc_kernel.errors import ConnectionLost
 
@@ -25,7 +25,7 @@ _MARGIN_S = 40.0
 
 
 def read_events(
-    commands: Commands, cursor: int, *, wait_s: float, margin_s: float = _MARGIN_S, acknowledge: bool = False
+    commands: HubConnection, cursor: int, *, wait_s: float, margin_s: float = _MARGIN_S, acknowledge: bool = False
 ) -> tuple[int, list[Event]]:
     """Read once from a cursor; returns the cursor to go on with, and the events.
 
@@ -37,7 +37,7 @@ def read_events(
     return told
 
 
-def follow_events(commands: Commands, cursor: int, *, acknowledge: bool) -> Iterator[Event]:
+def follow_events(commands: HubConnection, cursor: int, *, acknowledge: bool) -> Iterator[Event]:
     """Yield events after ``cursor`` without end, until the kernel stops or the connection is lost."""
     past = int(commands.hello()["last"])  # a stop up to here was one of an earlier life
     while True:
@@ -49,7 +49,7 @@ def follow_events(commands: Commands, cursor: int, *, acknowledge: bool) -> Iter
             return
 
 
-def follow_execution(commands: Commands, execution: int, cursor: int, *, waits: bool) -> Iterator[Event]:
+def follow_execution(commands: HubConnection, execution: int, cursor: int, *, waits: bool) -> Iterator[Event]:
     """Yield the events of one execution after ``cursor`` up to its end, or without waiting up to now."""
     cursor = max(cursor, commands.call("find", execution, read=answers.read_number) - 1)
     wait_s = _WAIT_S if waits else 0.0
@@ -61,7 +61,7 @@ def follow_execution(commands: Commands, execution: int, cursor: int, *, waits: 
 
 
 def follow_once(
-    commands: Commands,
+    commands: HubConnection,
     execution: int,
     cursor: int,
     *,
@@ -87,7 +87,12 @@ def follow_once(
 
 
 def follow_to_end(
-    commands: Commands, execution: Execution, call: Future[Any], told: Callable[[int], None], *, eager: bool = False
+    commands: HubConnection,
+    execution: Execution,
+    call: Future[Any],
+    told: Callable[[int], None],
+    *,
+    eager: bool = False,
 ) -> None:
     """Complete an execution from the answer of `run` or `follow`, and of as many `follow` after it as it takes.
 
@@ -144,7 +149,7 @@ class Watch:
 
     def __init__(
         self,
-        commands: Commands,
+        commands: HubConnection,
         cursor: int,
         take: Callable[[list[Event]], None],
         ended: Callable[[Exception | None], None],
@@ -193,10 +198,10 @@ class Feed:
         open_reader: opens an events connection; the feed owns it.
     """
 
-    def __init__(self, open_reader: Callable[[], Commands]) -> None:
+    def __init__(self, open_reader: Callable[[], HubConnection]) -> None:
         self._open_reader = open_reader
         self._opening = threading.Lock()
-        self._reader: Commands | None = None
+        self._reader: HubConnection | None = None
         self._lock = threading.Lock()
         self._cursor = 0
         self._chain: object = None  # of answers that each ask for the next; None while it rests
@@ -239,7 +244,7 @@ class Feed:
             if self._reader is not None:
                 self._reader.close()
 
-    def _connect(self) -> Commands:
+    def _connect(self) -> HubConnection:
         with self._opening:
             if self._is_closed:
                 raise ConnectionLost("this client is closed")
@@ -253,7 +258,7 @@ class Feed:
                 self._reader = reader
             return self._reader
 
-    def _adopt(self, submission: object, execution: Execution | None, reader: Commands) -> None:
+    def _adopt(self, submission: object, execution: Execution | None, reader: HubConnection) -> None:
         finish = None
         with self._lock:
             self._expected.discard(submission)
@@ -270,7 +275,7 @@ class Feed:
         elif execution is not None:
             self._read_on(reader)
 
-    def _read_on(self, reader: Commands) -> None:
+    def _read_on(self, reader: HubConnection) -> None:
         """Begin to read, if that does not go on already."""
         chain = None
         try:
@@ -287,7 +292,7 @@ class Feed:
 
     # ------------------------------------------------------------------ on the thread that reads
 
-    def _ask(self, reader: Commands, chain: object) -> None:
+    def _ask(self, reader: HubConnection, chain: object) -> None:
         try:
             reading = reader.start("read", self._cursor, _BATCH, _WAIT_S, Scope.SESSION)
         except Exception as error:  # noqa: BLE001 - whatever it is, the waiters must hear of it
@@ -295,7 +300,7 @@ class Feed:
         else:
             reading.add_done_callback(lambda reading: self._hear(reader, chain, reading))
 
-    def _hear(self, reader: Commands, chain: object, reading: Future[Any]) -> None:
+    def _hear(self, reader: HubConnection, chain: object, reading: Future[Any]) -> None:
         if self._chain is not chain:
             return
         try:

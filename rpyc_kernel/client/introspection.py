@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from rpyc_kernel.client.answers import read_json
 from rpyc_kernel.client.arguments import check_methods
-from rpyc_kernel.client.commands import Commands
+from rpyc_kernel.client.hub_connection import HubConnection
 from rpyc_kernel.client.literals import write_literal
 from rpyc_kernel.core.introspection import (
     Cells,
@@ -48,7 +48,7 @@ class Introspection:
     A *path* leads to a value, as ``servers[0]['name'].port``; `variables` and `children` give the path of each value.
     """
 
-    _commands: Commands
+    _commands: HubConnection
 
     # ------------------------------------------------------------------ code
 

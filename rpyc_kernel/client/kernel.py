@@ -18,7 +18,6 @@ from rpyc_kernel.client import answers
 from rpyc_kernel.client.address import Address
 from rpyc_kernel.client.arguments import check_methods
 from rpyc_kernel.client.bulk import Bulk
-from rpyc_kernel.client.commands import Commands
 from rpyc_kernel.client.execution import Execution
 from rpyc_kernel.client.feed import (
     FOLLOW_S,
@@ -30,6 +29,7 @@ from rpyc_kernel.client.feed import (
     follow_to_end,
     read_events,
 )
+from rpyc_kernel.client.hub_connection import HubConnection
 from rpyc_kernel.client.introspection import Introspection
 from rpyc_kernel.client.live_objects import LiveObjects
 from rpyc_kernel.client.namespace import Namespace
@@ -133,11 +133,11 @@ class KernelClient(Introspection):
         self._address = address
         self._timeout_s = timeout = min(timeout, LONGEST_S)
         self._settings = ClientSettings(timeout, min(silence, LONGEST_S))
-        self._readers: set[Commands] = set()
+        self._readers: set[HubConnection] = set()
         identity = Identity(session or "", name or "", role)
         # Both serve all calls; who joins is told to everybody.
         channel = handshake.COMMANDS if joins else handshake.EVENTS
-        self._commands = Commands(address, channel, identity, self._settings, "rpyc_kernel-commands")
+        self._commands = HubConnection(address, channel, identity, self._settings, "rpyc_kernel-commands")
         try:
             self._identity = self._commands.identity
             hello = self._commands.hello()
@@ -522,10 +522,10 @@ class KernelClient(Introspection):
         )
         return found
 
-    def _open_events(self, timeout_s: float = math.inf) -> Commands:
+    def _open_events(self, timeout_s: float = math.inf) -> HubConnection:
         """Open a connection to read events by, for whoever has this much time."""
         settings = replace(self._settings, timeout_s=min(timeout_s, self._settings.timeout_s))
-        return Commands(self._address, handshake.EVENTS, self._identity, settings, "rpyc_kernel-events")
+        return HubConnection(self._address, handshake.EVENTS, self._identity, settings, "rpyc_kernel-events")
 
     # ------------------------------------------------------------------ stopping things
 

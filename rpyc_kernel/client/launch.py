@@ -306,7 +306,7 @@ def _end_worker(place: Whereabouts) -> bool:
     if place.file is None or place.file.worker_pid is None or not place.has_worker:
         return False
     processes.kill(place.file.worker_pid)
-    processes.Stranger(place.file.worker_pid).wait()
+    processes.AdoptedProcess(place.file.worker_pid).wait()
     return True
 
 

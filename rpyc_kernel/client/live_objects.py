@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from rpyc_kernel.client.address import Address
-from rpyc_kernel.client.commands import SILENCE_ADVICE, own_error
+from rpyc_kernel.client.hub_connection import SILENCE_ADVICE, own_error
 from rpyc_kernel.errors import CallTimeout, WorkerBusy
 from rpyc_kernel.settings import ClientSettings
 from rpyc_kernel.wire import handshake

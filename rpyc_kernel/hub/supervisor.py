@@ -187,7 +187,7 @@ class Supervisor:
         assert self._link is not None
         assert self._ring is not None
         assert self._pid is not None
-        child = processes.Stranger(self._pid)
+        child = processes.AdoptedProcess(self._pid)
         pump = self._pump(self._link, self._ring, self._generation)
         pump.start()
         self._thread = threading.Thread(
@@ -269,7 +269,7 @@ class Supervisor:
 
     # ------------------------------------------------------------------ the end
 
-    def _see_out(self, child: processes.Child | processes.Stranger, pump: Pump) -> None:
+    def _see_out(self, child: processes.Child | processes.AdoptedProcess, pump: Pump) -> None:
         ending = child.wait()
         processes.end_group(child.pid)  # which the worker was the leader of
         pump.finish()

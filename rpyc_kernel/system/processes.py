@@ -247,7 +247,7 @@ class Child:
         return Ending(describe_exit(code), usage.ru_maxrss * unit, code)
 
 
-class Stranger:
+class AdoptedProcess:
     """A process some earlier hub started: its end can be seen, its exit status cannot."""
 
     def __init__(self, pid: int) -> None:

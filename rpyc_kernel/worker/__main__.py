@@ -38,11 +38,11 @@ from rpyc_kernel.worker.engines import Engine
 from rpyc_kernel.worker.engines.choice import choose_engine
 from rpyc_kernel.worker.handlers import Handlers
 from rpyc_kernel.worker.interrupts import Interrupts
-from rpyc_kernel.worker.introspection.desk import Desk
-from rpyc_kernel.worker.main_loop import MainLoop, Output
+from rpyc_kernel.worker.introspection.answer_pool import AnswerPool
+from rpyc_kernel.worker.main_loop import EventSink, MainLoop
 from rpyc_kernel.worker.order import Order
 from rpyc_kernel.worker.prompts import Prompts
-from rpyc_kernel.worker.staged import Staged
+from rpyc_kernel.worker.staged_calls import StagedCalls
 
 
 def main(arguments: list[str]) -> None:
@@ -74,7 +74,7 @@ def main(arguments: list[str]) -> None:
 
     interrupts = Interrupts()
     order = Order(tuple(read_ends))
-    output = Output(folder, generation, interrupts, order)
+    output = EventSink(folder, generation, interrupts, order)
     streams = output.streams = _replace_streams(output, interrupts, order)
     printing.install(interrupts)
     debugging.install()
@@ -89,7 +89,7 @@ def main(arguments: list[str]) -> None:
     )
     if given is None:
         prompts.install()
-    staged = Staged()
+    staged = StagedCalls()
     comms = Comms(output.emit)
     comms.install()
     debugger = DebugServer(folder.cells, interrupts)
@@ -124,7 +124,7 @@ def main(arguments: list[str]) -> None:
             "tell_unfinished": loop.tell_unfinished,
             "leave": loop.leave,
         },
-        desk=_prepare_desk(engine),
+        answer_pool=_prepare_answer_pool(engine),
         take_run=loop.take_hub,
         take_clients={
             "objects": _prepare_objects(engine, staged).connect,
@@ -159,17 +159,17 @@ def _greeting(generation: int, loop: MainLoop, engine: str, debugger: str) -> di
     }
 
 
-def _prepare_desk(engine: Engine) -> Desk:
-    """A desk for questions about the namespace, which loads what answers them when the first one comes."""
+def _prepare_answer_pool(engine: Engine) -> AnswerPool:
+    """Threads for questions about the namespace, which load what answers them when the first one comes."""
     first_names = frozenset(engine.namespace)
 
     @imports.for_kernel()
     def build() -> dict[str, Callable[..., str]]:
-        from rpyc_kernel.worker.introspection.questions import build_answers
+        from rpyc_kernel.worker.introspection.answers import build_answers
 
         return build_answers(engine, first_names)
 
-    return Desk(build)
+    return AnswerPool(build)
 
 
 def _leave_standard_input(given: int | None) -> None:
@@ -211,7 +211,7 @@ def _log_end_of_thread(ended: threading.ExceptHookArgs) -> None:
     logging.critical("a thread of the kernel has failed: %s", name, exc_info=told)  # type: ignore[arg-type]
 
 
-def _replace_streams(output: Output, interrupts: Interrupts, order: Order) -> tuple[Stream, ...]:
+def _replace_streams(output: EventSink, interrupts: Interrupts, order: Order) -> tuple[Stream, ...]:
     for number, name in ((1, "__stdout__"), (2, "__stderr__")):
         raw = open(number, "wb", buffering=0, closefd=False)  # noqa: SIM115 - lives as long as the process
         setattr(sys, name, io.TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True))
@@ -249,7 +249,7 @@ class _Channel:
         self._connections.add(sock)
 
 
-def _prepare_objects(engine: Engine, staged: Staged) -> _Channel:
+def _prepare_objects(engine: Engine, staged: StagedCalls) -> _Channel:
     def make() -> Any:
         from rpyc_kernel.worker.objects import ObjectConnections
 

@@ -1,6 +1,6 @@
 """The thread that always answers: it lets a hub in, and does what must work while user code runs.
 
-What looks at the namespace may take a while, and is answered at a desk of its own.
+What looks at the namespace may take a while, and is answered by threads of their own.
 
 The worker listens on a socket in the kernel's private folder. A hub connects twice: its *control* connection is served
 here, its *run* connection goes to the main thread. When a hub is gone, the next one is let in the same way.
@@ -23,8 +23,8 @@ from rpyc_kernel.system.runtime_folder import RuntimeFolder, listen
 from rpyc_kernel.system.threads import make_thread
 from rpyc_kernel.wire.refusal import refuse
 from rpyc_kernel.worker import failing, forks
-from rpyc_kernel.worker.introspection.desk import Desk, Reply
-from rpyc_kernel.worker.introspection.reading import is_trusted, type_name
+from rpyc_kernel.worker.introspection.answer_pool import AnswerPool, Reply
+from rpyc_kernel.worker.introspection.static_access import is_trusted, type_name
 
 _log = logging.getLogger(__name__)
 _GREETING_S = 5.0
@@ -44,7 +44,7 @@ class Control:
         descriptors: what a hub gets with the greeting: the read ends of standard output and error, the
             ring and the file with stacks.
         methods: what a hub may call, by name.
-        desk: answers all other questions.
+        answer_pool: answers all other questions.
         take_run: receives the run connection.
         take_clients: serve a client's socket, by the name of its channel, on a thread of its own; who raises has not
             kept it.
@@ -57,14 +57,14 @@ class Control:
         greeting: Callable[[], dict[str, Any]],
         descriptors: tuple[int, ...],
         methods: dict[str, Method],
-        desk: Desk,
+        answer_pool: AnswerPool,
         take_run: Callable[[socket.socket], None],
         take_clients: dict[str, Callable[[socket.socket], None]],
     ) -> None:
         self._greeting = greeting
         self._descriptors = descriptors
         self._methods = {**methods, "listen": self._listen_in}
-        self._desk = desk
+        self._answer_pool = answer_pool
         self._take_run = take_run
         self._take_clients = take_clients
         self._listener = listener
@@ -170,7 +170,7 @@ class Control:
 
     def _handle(self, method: str, arguments: list[Any], reader: frames.FrameReader, reply: Reply) -> None:
         if method not in self._take_clients and method not in self._methods:
-            self._desk.ask(method, arguments, reply)
+            self._answer_pool.ask(method, arguments, reply)
             return
         try:
             if method in self._take_clients:

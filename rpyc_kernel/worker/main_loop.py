@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 _libc = ctypes.CDLL(None)
 
 
-class Output:
+class EventSink:
     """Publishes events into the ring, and wakes the hub.
 
     Attributes:
@@ -104,7 +104,7 @@ class MainLoop:
     """
 
     def __init__(
-        self, engine: Engine, output: Output, interrupts: Interrupts, take_call: Any, debugger: DebugServer
+        self, engine: Engine, output: EventSink, interrupts: Interrupts, take_call: Any, debugger: DebugServer
     ) -> None:
         self.loop = asyncio.new_event_loop()
         self._engine = engine

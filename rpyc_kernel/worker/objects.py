@@ -12,7 +12,7 @@ from rpyc_kernel.system.originals import logging, socket, threading
 from rpyc_kernel.wire.netrefs.connection import WORKER_CONFIG, Connection, Patience, connect_peer
 from rpyc_kernel.wire.netrefs.service import Service
 from rpyc_kernel.worker.engines.values import Values
-from rpyc_kernel.worker.staged import Staged
+from rpyc_kernel.worker.staged_calls import StagedCalls
 
 _log = logging.getLogger(__name__)
 _PATIENCE = Patience(
@@ -32,7 +32,7 @@ class ObjectsService(Service):
 
     ALIASES = ("kernel",)  # type: ignore[assignment] # RPyC types its own empty tuple
 
-    def __init__(self, namespace: dict[str, Any], values: Values, staged: Staged) -> None:
+    def __init__(self, namespace: dict[str, Any], values: Values, staged: StagedCalls) -> None:
         self.namespace = namespace
         self._values = values
         self._staged = staged
@@ -77,7 +77,7 @@ class ObjectsService(Service):
 class ObjectConnections:
     """All objects connections of this worker."""
 
-    def __init__(self, namespace: dict[str, Any], values: Values, staged: Staged) -> None:
+    def __init__(self, namespace: dict[str, Any], values: Values, staged: StagedCalls) -> None:
         self._parts = (namespace, values, staged)
         self._numbers = itertools.count(1)
         self._open: set[Connection] = set()

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from rpyc_kernel.cli import program, running
+from rpyc_kernel.cli import execute, program
 from rpyc_kernel.cli.program import run
 from rpyc_kernel.errors import AuthenticationFailed, ConnectionLost, KernelDied, KernelError, NotQueued, WorkerBusy
 from tests.support.folders import Folders
@@ -178,8 +178,8 @@ def test_a_signal_that_comes_while_a_programs_kernel_starts_is_not_lost(
         signal.raise_signal(signal.SIGINT)
         return start()
 
-    monkeypatch.setattr(running.Run, "start", start_slowly)
-    monkeypatch.setattr(running, "ShowProgram", lambda *_, **__: pytest.fail("the program has run"))
+    monkeypatch.setattr(execute.Run, "start", start_slowly)
+    monkeypatch.setattr(execute, "ShowProgram", lambda *_, **__: pytest.fail("the program has run"))
     (tmp_path / "program.py").write_text("")
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
     assert call("run", str(tmp_path / "program.py")) == 130

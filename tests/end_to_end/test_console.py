@@ -57,7 +57,7 @@ def test_consoles_that_start_the_same_kernel_at_once_both_get_in(folders: Folder
     def present() -> list[str]:
         return sorted(session["name"] for session in read_status()["sessions"] if session["connections"])
 
-    wait_until(lambda: present() == ["bob", "bob-2"], PATIENCE_S, "each to have a seat")
+    wait_until(lambda: present() == ["bob", "bob-2"], PATIENCE_S, "each to have a session")
 
 
 def test_who_comes_in_is_told_that_the_worker_is_dead_and_can_restart_it(

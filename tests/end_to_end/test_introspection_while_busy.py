@@ -256,7 +256,7 @@ def test_a_finalizer_that_never_ends_holds_up_nobody_else(kernel):
 @pytest.mark.own_kernel
 def test_what_looks_in_is_loaded_when_somebody_looks_in(kernel):
     kernel.execute("import sys", timeout=DEADLINE_S)
-    loaded = "tuple({'rpyc_kernel.core.introspection', 'rpyc_kernel.worker.introspection.questions'} & {*sys.modules})"
+    loaded = "tuple({'rpyc_kernel.core.introspection', 'rpyc_kernel.worker.introspection.answers'} & {*sys.modules})"
     assert kernel.eval(loaded) == ()
     assert [variable.name for variable in kernel.variables(timeout=DEADLINE_S)] == ["sys"]
     assert len(kernel.eval(loaded)) == 2

@@ -40,7 +40,7 @@ MUTANTS = (
     ),
     Mutant(
         promise="who writes to a program sees that it reads no more",
-        file="cli/running.py",
+        file="cli/execute.py",
         before="os.close(take_away(standard_input))",
         after="pass",
         tests=(
@@ -81,28 +81,28 @@ MUTANTS = (
     ),
     Mutant(
         promise="code is read with the encoding that it names",
-        file="cli/running.py",
+        file="cli/execute.py",
         before="io.TextIOWrapper(io.BytesIO(content), encoding)",
         after='io.TextIOWrapper(io.BytesIO(content), "utf-8")',
         tests=("end_to_end/test_command_line_shell.py::test_a_script_says_how_it_is_encoded",),
     ),
     Mutant(
         promise="what is queued is not interrupted, and how to take it back is said",
-        file="cli/running.py",
+        file="cli/execute.py",
         before="if kernel.is_queued(number):",
         after="if False:",
         tests=("end_to_end/test_command_line.py::test_interrupting_what_is_queued_is_refused_with_advice",),
     ),
     Mutant(
         promise="what follows a program's name is the program's",
-        file="cli/running.py",
+        file="cli/execute.py",
         before="WORDS_BEFORE_REST = 1",
         after="WORDS_BEFORE_REST = None",
         tests=("end_to_end/test_run_script.py::test_a_file_has_its_arguments_its_name_and_its_neighbours",),
     ),
     Mutant(
         promise="a signal that comes while a program's kernel starts is not lost",
-        file="cli/running.py",
+        file="cli/execute.py",
         before="signal.raise_signal(received[0])",
         after="pass",
         tests=("cli/test_program.py::test_a_signal_that_comes_while_a_programs_kernel_starts_is_not_lost",),

@@ -106,9 +106,9 @@ MUTANTS = (
     ),
     Mutant(
         promise="what a finished execution still prints keeps its parent",
-        file="faces/jupyter/cells.py",
+        file="faces/jupyter/executions.py",
         before="self._headers.get(execution, self.last_header)",
         after="self.last_header",
-        tests=("faces/jupyter/test_cells.py::test_what_a_finished_execution_still_prints_keeps_its_parent",),
+        tests=("faces/jupyter/test_executions.py::test_what_a_finished_execution_still_prints_keeps_its_parent",),
     ),
 )

@@ -258,17 +258,17 @@ MUTANTS = (
     ),
     Mutant(
         promise="questions that do not come back hold up nobody",
-        file="worker/introspection/desk.py",
+        file="worker/introspection/answer_pool.py",
         before="_MAX_THREADS = 4",
         after="_MAX_THREADS = 1",
-        tests=("worker/introspection/test_desk.py::test_questions_that_do_not_come_back_hold_up_nobody",),
+        tests=("worker/introspection/test_answer_pool.py::test_questions_that_do_not_come_back_hold_up_nobody",),
     ),
     Mutant(
         promise="a failure to answer one question ends no thread",
-        file="worker/introspection/desk.py",
+        file="worker/introspection/answer_pool.py",
         before="except BaseException as error:  # noqa: BLE001 - the thread must go on",
         after="except Exception as error:  # noqa: BLE001 - the thread must go on",
-        tests=("worker/introspection/test_desk.py::test_what_ends_threads_ends_none_here",),
+        tests=("worker/introspection/test_answer_pool.py::test_what_ends_threads_ends_none_here",),
     ),
     Mutant(
         promise="an event that is too large to travel is cut",

@@ -10,8 +10,8 @@ import threading
 import pytest
 
 from rpyc_kernel.system.processes import (
+    AdoptedProcess,
     Child,
-    Stranger,
     children_of,
     describe_exit,
     foreground_of,
@@ -72,7 +72,7 @@ def test_a_child_tells_how_it_ended_and_what_it_held(code, reason):
 
 def test_of_a_stranger_only_the_end_is_known(child):
     endings = []
-    thread = threading.Thread(target=lambda: endings.append(Stranger(child.pid).wait()))
+    thread = threading.Thread(target=lambda: endings.append(AdoptedProcess(child.pid).wait()))
     thread.start()
     assert not endings
     child.kill()
@@ -82,7 +82,7 @@ def test_of_a_stranger_only_the_end_is_known(child):
 
 
 def test_a_stranger_that_is_gone_has_ended():
-    assert "how is unknown" in Stranger(NOBODY).wait().reason
+    assert "how is unknown" in AdoptedProcess(NOBODY).wait().reason
 
 
 # Whether a process lives

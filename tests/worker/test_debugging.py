@@ -11,7 +11,7 @@ import pytest
 from rpyc_kernel.core.contract import Kind, Outcome
 from rpyc_kernel.worker import debugging, user_frames
 from rpyc_kernel.worker.capture import current_execution
-from rpyc_kernel.worker.introspection.answering import complete_answer
+from rpyc_kernel.worker.introspection.prompt_completion import complete_answer
 
 
 class Debugged:

@@ -31,7 +31,7 @@ from rpyc_kernel.worker.engines.plain import PlainEngine
 from rpyc_kernel.worker.engines.sources import INPUTS
 from rpyc_kernel.worker.interrupts import is_in_user_code
 from rpyc_kernel.worker.introspection.help import HelpReader
-from rpyc_kernel.worker.introspection.static import StaticReader
+from rpyc_kernel.worker.introspection.source_analysis import SourceAnalyzer
 from tests.worker.sessions import as_coroutine
 
 IPYTHON = tuple(map(int, importlib.metadata.version("ipython").split(".")[:2]))
@@ -1051,7 +1051,7 @@ def test_help_is_a_page_without_colours(ipython):
     ("code", "said"), [("%time", "Time execution"), ("%%timeit", "Time execution"), ("%cd", "Change")]
 )
 def test_a_magic_is_described_before_its_first_use(ipython, code, said):
-    about = HelpReader(ipython.engine.namespace, StaticReader(ipython.engine.namespace), "ipython").inspect(code, 3)
+    about = HelpReader(ipython.engine.namespace, SourceAnalyzer(ipython.engine.namespace), "ipython").inspect(code, 3)
     assert (about.name, about.type) == (code, "magic")
     assert said in about.doc
     assert "magics" in about.file
@@ -1639,7 +1639,7 @@ def test_what_all_clients_read_of_a_notebooks_cells_has_their_counts(open_ipytho
     wrong = notebook.error("x = = 1")
     assert "ipython-input" not in wrong["traceback"] + wrong["evalue"]
     assert "<In 3>" in wrong["traceback"]
-    found = HelpReader(notebook.engine.namespace, StaticReader(notebook.engine.namespace), "ipython")
+    found = HelpReader(notebook.engine.namespace, SourceAnalyzer(notebook.engine.namespace), "ipython")
     assert found.find_definition("f", None) == Definition("f", "<In 1>", 1)
     inspected = found.inspect("f", None)
     assert (inspected.file, inspected.source) == ("<In 1>", "def f(x):\n    return 1 / x\n")

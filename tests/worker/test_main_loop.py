@@ -18,7 +18,7 @@ from rpyc_kernel.worker import failing, forks, main_loop
 from rpyc_kernel.worker.capture import Stream, current_execution
 from rpyc_kernel.worker.debug_server import DebugServer
 from rpyc_kernel.worker.interrupts import Interrupts
-from rpyc_kernel.worker.main_loop import MainLoop, Output
+from rpyc_kernel.worker.main_loop import EventSink, MainLoop
 from tests.support.waiting import wait_until
 
 
@@ -217,7 +217,7 @@ def output(tmp_path):
     """What a worker publishes by, and the hub's end of it."""
     folder = RuntimeFolder(tmp_path)
     ring.create(folder.ring(1), 16 * 4096)
-    output = Output(folder, 1, Interrupts())
+    output = EventSink(folder, 1, Interrupts())
     reader = ring.RingReader(folder.ring(1))
     yield output, reader
     output.ring.close()

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rpyc_kernel.core.contract import Force
-from rpyc_kernel.faces.console.control_characters import tame, tame_line
+from rpyc_kernel.faces.console.control_characters import sanitize, sanitize_line
 from rpyc_kernel.faces.console.render import first_line
 from rpyc_kernel.faces.console.summaries import (
     format_duration,
@@ -47,7 +47,7 @@ Ctrl-Z stops this console until the shell's fg; the code goes on.
 _QUESTION = re.compile(r"(\?\??)?\s*([^\W\d][\w.]*)\s*(\?\??)?")
 
 
-class Commands:
+class ConsoleCommands:
     """Obeys what is meant for the console and not for the kernel.
 
     Args:
@@ -105,7 +105,7 @@ class Commands:
 
     async def _explain(self, name: str, *, with_source: bool) -> None:
         found = await self._console.ask_kernel(self._console.kernel.inspect, name)
-        lines = [tame(line) for line in summarise_inspection(found, with_source=with_source)]
+        lines = [sanitize(line) for line in summarise_inspection(found, with_source=with_source)]
         await self._console.page("\n".join(lines) + "\n")
 
     async def _show_jobs(self, _: list[str]) -> None:
@@ -121,12 +121,12 @@ class Commands:
         sessions = await self._console.ask_kernel(self._console.kernel.sessions)
         own = self._console.kernel.session
         present = [session for session in sessions if session["connections"]]
-        self._say_lines([tame(session["name"]) + (" (you)" if session["id"] == own else "") for session in present])
+        self._say_lines([sanitize(session["name"]) + (" (you)" if session["id"] == own else "") for session in present])
 
     async def _show_history(self, arguments: list[str]) -> None:
         search = partial(self._console.kernel.history, " ".join(arguments), limit=_MAX_HISTORY)
         found = await self._console.ask_kernel(search)
-        lines = [f"[{past.execution}] {tame_line(past.name)}: {first_line(past.code)}" for past in found]
+        lines = [f"[{past.execution}] {sanitize_line(past.name)}: {first_line(past.code)}" for past in found]
         self._say_lines(lines or ["nothing of that kind was run here"])
 
     async def _show_variables(self, _: list[str]) -> None:
@@ -137,7 +137,7 @@ class Commands:
         self._say_lines(summarise_status(await self._console.ask_kernel(self._console.kernel.status)))
 
     async def _show_stack(self, _: list[str]) -> None:
-        self._console.say(tame(await self._console.ask_kernel(self._console.kernel.stack)).rstrip())
+        self._console.say(sanitize(await self._console.ask_kernel(self._console.kernel.stack)).rstrip())
 
     def _say_lines(self, lines: list[str]) -> None:
         self._console.say("\n".join(lines))

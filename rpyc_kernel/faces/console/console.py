@@ -21,21 +21,20 @@ from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.core.introspection import Completeness
 from rpyc_kernel.errors import ConnectionFailed, KernelError, NoSuchKernel
 from rpyc_kernel.faces import LEAVING
-from rpyc_kernel.faces.console.bar import Bar
-from rpyc_kernel.faces.console.commands import Commands
-from rpyc_kernel.faces.console.control_characters import is_colourful, tame
+from rpyc_kernel.faces.console.commands import ConsoleCommands
+from rpyc_kernel.faces.console.control_characters import is_colourful, sanitize
 from rpyc_kernel.faces.console.following import Following
 from rpyc_kernel.faces.console.foreground import Foreground
 from rpyc_kernel.faces.console.interrupting import Interrupting
 from rpyc_kernel.faces.console.jobs import Jobs
-from rpyc_kernel.faces.console.output import Output, find_superseded
-from rpyc_kernel.faces.console.past import recall
+from rpyc_kernel.faces.console.output import Transcript, find_superseded
 from rpyc_kernel.faces.console.pictures import pictures_of_terminal
 from rpyc_kernel.faces.console.pipe import Pipe
+from rpyc_kernel.faces.console.recalled_history import recall
 from rpyc_kernel.faces.console.reconnecting import Reconnecting, describe_loss
 from rpyc_kernel.faces.console.render import Renderer, first_line, join_numbers
 from rpyc_kernel.faces.console.screen import Interrupted, Screen, Withdrawn
-from rpyc_kernel.faces.console.seat import is_seat
+from rpyc_kernel.faces.console.session_slot import is_session_slot
 from rpyc_kernel.faces.console.source import (
     ends_in_semicolon,
     find_indent_here,
@@ -44,6 +43,7 @@ from rpyc_kernel.faces.console.source import (
     is_leaving,
     is_one_line_command,
 )
+from rpyc_kernel.faces.console.status_bar import StatusBar
 from rpyc_kernel.faces.console.summaries import summarise_trouble
 from rpyc_kernel.settings import Folders
 from rpyc_kernel.system.home import Home
@@ -83,18 +83,21 @@ class Console:
         self.kernel = kernel
         self.reconnecting = Reconnecting(self, reconnect)
         self._replays = replays
-        self.bar = Bar(is_observer=is_observer)
+        self.bar = StatusBar(is_observer=is_observer)
         self.jobs = Jobs(kernel.session)
         self.screen: Screen
-        self.output: Output
+        self.output: Transcript
         self._said = said
         pictures = pictures_of_terminal(Home(Folders.from_environment().state / kernel.name).pictures)
         self.renderer = Renderer(
-            kernel.session, is_colourful=is_colourful(sys.stdout), shows_visit=is_seat, show_picture=pictures.show
+            kernel.session,
+            is_colourful=is_colourful(sys.stdout),
+            shows_visit=is_session_slot,
+            show_picture=pictures.show,
         )
         self.foreground = Foreground(self)
         self.interrupting = Interrupting(self)
-        self._commands = Commands(self)
+        self._commands = ConsoleCommands(self)
         self._submitting: asyncio.Lock
         self._paging = asyncio.Lock()
         self._changed: asyncio.Future[None]
@@ -126,7 +129,7 @@ class Console:
         self._submitting = asyncio.Lock()
         self._changed = loop.create_future()
         self.screen = self._make_screen()
-        self.output = Output(self.screen, self.renderer)
+        self.output = Transcript(self.screen, self.renderer)
         if self.screen.is_interactive:
             self.say(self._said)
             self._tell_state(status)
@@ -255,7 +258,7 @@ class Console:
             self.output.take(event)
         self.foreground.withdraw_question(event)
         if event.kind == Kind.NEXT_INPUT and self.renderer.is_waited_for_here(event):
-            self.screen.propose(tame(event.text))
+            self.screen.propose(sanitize(event.text))
 
     async def _talk(self) -> str:
         while True:
@@ -407,7 +410,7 @@ class Console:
 
     def complain(self, text: str) -> None:
         """Show what went wrong."""
-        text = tame(text)
+        text = sanitize(text)
         if self.screen.is_interactive:
             self.say(f"\x1b[31m{text}\x1b[0m" if self.screen.is_colourful else text)
         else:

@@ -24,13 +24,13 @@ def is_colourful(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def tame(text: str, *, keep_colours: bool = False) -> str:
+def sanitize(text: str, *, keep_colours: bool = False) -> str:
     """Take out all control characters but line ends, carriage returns, tabs and, if wished, colours."""
     if not keep_colours:
         return _SEQUENCE.sub("", text)
     return _SEQUENCE.sub(lambda found: found.group("colour") or "", text)
 
 
-def tame_line(text: str) -> str:
+def sanitize_line(text: str) -> str:
     """The same for what has to stay on one line, such as a name."""
-    return " ".join(tame(text).split())
+    return " ".join(sanitize(text).split())

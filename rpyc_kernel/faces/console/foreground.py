@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.errors import KernelError, RequestError
-from rpyc_kernel.faces.console.control_characters import tame_line
+from rpyc_kernel.faces.console.control_characters import sanitize_line
 from rpyc_kernel.faces.console.screen import Interrupted, Withdrawn
 from rpyc_kernel.faces.console.summaries import is_waiting, summarise_place
 
@@ -117,5 +117,5 @@ class Foreground:
             return
         self._asked = None
         by = event.payload.get("by") if event.kind == Kind.INPUT_ANSWERED else None
-        self._withdrawn_because = f"[answered by {tame_line(by)}]" if by else "[no longer asked]"
+        self._withdrawn_because = f"[answered by {sanitize_line(by)}]" if by else "[no longer asked]"
         self._console.screen.withdraw()

@@ -12,7 +12,7 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.introspection import Inspection, Signature
 from rpyc_kernel.errors import KernelError
-from rpyc_kernel.faces.console.control_characters import tame_line
+from rpyc_kernel.faces.console.control_characters import sanitize_line
 
 _TIMEOUT_S = 1.0
 _MAX_ASKED_CHARS = 100_000
@@ -76,9 +76,9 @@ def _describe(found: Inspection) -> StyleAndTextTuples:
 
 def _write_signature(signature: Signature) -> StyleAndTextTuples:
     """The signature, with the parameter that the cursor is in made to stand out."""
-    text = tame_line(signature.text)
+    text = sanitize_line(signature.text)
     active = signature.parameters[signature.active].text if signature.active is not None else ""
-    place = re.search(rf"(?<![\w.]){re.escape(tame_line(active))}(?!\w)", text) if active else None
+    place = re.search(rf"(?<![\w.]){re.escape(sanitize_line(active))}(?!\w)", text) if active else None
     if place is None:
         return [("", _join(signature.name + text, signature.doc))]
     return [
@@ -89,5 +89,5 @@ def _write_signature(signature: Signature) -> StyleAndTextTuples:
 
 
 def _join(what: str, doc: str) -> str:
-    first = tame_line(doc.strip().partition("\n")[0])
-    return tame_line(what) + (f"  {first}" if first else "")
+    first = sanitize_line(doc.strip().partition("\n")[0])
+    return sanitize_line(what) + (f"  {first}" if first else "")

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rpyc_kernel.core.contract import Force
-from rpyc_kernel.faces.console.control_characters import tame_line
+from rpyc_kernel.faces.console.control_characters import sanitize_line
 from rpyc_kernel.faces.console.jobs import Job
 from rpyc_kernel.faces.console.render import first_line
 from rpyc_kernel.faces.console.screen import Interrupted
@@ -41,7 +41,7 @@ class Interrupting:
         if target is not None:
             await self._offer(target.number, f"interrupt execution {target.number}?", is_likely=True)
         elif running is not None:
-            whose, code = tame_line(running["name"]), first_line(running["code"])
+            whose, code = sanitize_line(running["name"]), first_line(running["code"])
             question = f"interrupt execution {running['execution']} of {whose} ({code})?"
             await self._offer(running["execution"], question, is_likely=False)
         else:

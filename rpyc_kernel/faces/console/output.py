@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rpyc_kernel.core.contract import Event, Kind
-from rpyc_kernel.faces.console.measuring import count_rows, cut_rows, settle
 from rpyc_kernel.faces.console.render import Renderer
 from rpyc_kernel.faces.console.screen import Screen
+from rpyc_kernel.faces.console.text_width import count_rows, cut_rows, settle
 
 _OUTPUT = frozenset({Kind.STREAM, Kind.DISPLAY, Kind.RESULT, Kind.ERROR})
 _MAX_KEPT_CHARS, _MAX_CHANGING_CHARS = 20_000, 200_000
@@ -48,7 +48,7 @@ class _Piece:
         self.text = done + newline + settle(rest + text)
 
 
-class Output:
+class Transcript:
     """Shows events on a screen.
 
     Args:

@@ -19,7 +19,7 @@ from pygments.formatters.terminal import TerminalFormatter
 from pygments.lexers.python import PythonLexer, PythonTracebackLexer
 
 from rpyc_kernel.core.contract import COMM_CALL, Event, Kind, MissingField, Outcome
-from rpyc_kernel.faces.console.control_characters import tame, tame_line
+from rpyc_kernel.faces.console.control_characters import sanitize, sanitize_line
 
 _KEPT_OWNERS = 2000
 _MAX_SHOWN_CHARS = 100_000
@@ -75,7 +75,7 @@ class Renderer:
 
     def begin(self, status: dict[str, Any]) -> None:
         """Know who is there and what they run, from before the first event to come."""
-        self._names.update((session["id"], tame_line(session["name"])) for session in status["sessions"])
+        self._names.update((session["id"], sanitize_line(session["name"])) for session in status["sessions"])
         running = [status["running"]] if status["running"] else []
         for item in [*running, *status["side"], *status["queue"]]:
             self._remember(item["execution"], item["session"], item["code"], item.get("count"))
@@ -114,7 +114,7 @@ class Renderer:
         try:
             text = self.describe(event)
         except MissingField as error:  # it takes no other away
-            text = self._paint(f"event {event.seq} cannot be shown: {tame_line(str(error))}\n", _RED)
+            text = self._paint(f"event {event.seq} cannot be shown: {sanitize_line(str(error))}\n", _RED)
         if text and self.is_mid_line:
             self.line_was_ended()
             return "\n" + text
@@ -122,7 +122,7 @@ class Renderer:
 
     def _continue_stream(self, event: Event) -> str:
         key = event.execution or 0
-        text = tame(event.text, keep_colours=self._is_colourful)
+        text = sanitize(event.text, keep_colours=self._is_colourful)
         if not text:
             return ""
         start = ""
@@ -167,9 +167,9 @@ class Renderer:
             case Kind.NEXT_INPUT if self.is_waited_for_here(event):
                 return ""  # it stands at the next prompt
             case Kind.NEXT_INPUT:
-                return self._mark(self._tag(event), self._highlight(tame(event.text), _CODE))
+                return self._mark(self._tag(event), self._highlight(sanitize(event.text), _CODE))
             case Kind.ERROR:
-                return self._mark(self._tag(event), self._highlight(tame(event.traceback), _TRACEBACK))
+                return self._mark(self._tag(event), self._highlight(sanitize(event.traceback), _TRACEBACK))
             case Kind.INPUT_REQUESTED:
                 return self._describe_question(event)
             case Kind.INTERRUPT_REQUESTED:
@@ -177,7 +177,7 @@ class Renderer:
             case Kind.INTERRUPT_UNANSWERED:
                 return self._paint(
                     f"execution {event.execution} goes on in spite of the interrupt; it is here:\n", _RED
-                ) + (_end_line(tame(event.stack)))
+                ) + (_end_line(sanitize(event.stack)))
             case Kind.FINISHED:
                 return self._describe_end(event)
             case _:
@@ -187,7 +187,7 @@ class Renderer:
         assert event.execution is not None
         self._remember(event.execution, event.session, event.code)
         if event.session:
-            self._names[event.session] = tame_line(event.name)
+            self._names[event.session] = sanitize_line(event.name)
         call = event.payload.get("call")
         is_message = call.startswith(COMM_CALL) if call is not None else event.payload.get("is_input") is False
         if is_message and not self._shows_messages:
@@ -196,7 +196,7 @@ class Renderer:
             self._queued[event.execution] = event
             if event.session == self._session:
                 # Typed into another terminal that shares the session, or here before the user came back.
-                name = tame_line(event.name)
+                name = sanitize_line(event.name)
                 self._labels[event.execution] = name if event.seq <= self.past else f"{name} elsewhere"
 
     def _describe_input(self, event: Event) -> str:
@@ -205,8 +205,8 @@ class Renderer:
         queued = self._queued.pop(event.execution or 0, None)
         if queued is None:
             return ""
-        first, *others = self._highlight(tame(queued.code.strip("\n")), _CODE).rstrip("\n").split("\n")
-        label = "" if count is None else f"In [{tame_line(str(count))}]: "
+        first, *others = self._highlight(sanitize(queued.code.strip("\n")), _CODE).rstrip("\n").split("\n")
+        label = "" if count is None else f"In [{sanitize_line(str(count))}]: "
         return self._mark(self._tag(queued), "\n".join([f"{label}{first}", *(_CONTINUED + line for line in others)]))
 
     def _describe_value(self, event: Event) -> str:
@@ -224,7 +224,7 @@ class Renderer:
         if not isinstance(data, dict):
             return f"<a display that is no mime bundle: {type(data).__name__}>"
         plain = data.get("text/plain")
-        shown = self._shorten(plain) if isinstance(plain, str) else f"<{tame_line(', '.join(map(str, data)))}>"
+        shown = self._shorten(plain) if isinstance(plain, str) else f"<{sanitize_line(', '.join(map(str, data)))}>"
         picture = self._show_picture(data, name)
         return shown if picture is None else f"{shown}\n{picture}"
 
@@ -233,15 +233,15 @@ class Renderer:
         plain = event.data.get("text/plain") if event.kind == Kind.PAGE and isinstance(event.data, dict) else None
         if not isinstance(plain, str) or not self.is_waited_for_here(event):
             return ""
-        return _end_line(tame(plain, keep_colours=self._is_colourful))
+        return _end_line(sanitize(plain, keep_colours=self._is_colourful))
 
     def _shorten(self, text: str) -> str:
-        kept = tame(text[:_MAX_SHOWN_CHARS], keep_colours=self._is_colourful)
+        kept = sanitize(text[:_MAX_SHOWN_CHARS], keep_colours=self._is_colourful)
         left_out = len(text) - _MAX_SHOWN_CHARS
         return f"{kept}\n<and {left_out} more characters>" if left_out > 0 else kept
 
     def _describe_question(self, event: Event) -> str:
-        prompt = tame_line(event.prompt)
+        prompt = sanitize_line(event.prompt)
         if event.execution is not None and event.execution == self.foreground:
             return ""
         number = event.execution
@@ -249,7 +249,7 @@ class Renderer:
         return self._tag(event) + self._paint(f"waits for input: {prompt} ({how if number else '%answer'})\n", _YELLOW)
 
     def _describe_interrupt(self, event: Event) -> str:
-        by = tame_line(event.by or "")
+        by = sanitize_line(event.by or "")
         if by == self._names.get(self._session):
             return ""
         return self._paint(f"[{by} interrupts execution {event.execution}]\n", _FAINT)
@@ -267,7 +267,7 @@ class Renderer:
         self._labels.pop(number or 0, None)
         if event.outcome in (Outcome.LOST, Outcome.CANCELLED, Outcome.ABORTED):
             which = f"execution {number}" + (f" ({code})" if code else "")
-            return self._paint(f"{which} is {event.outcome}: {tame_line(event.reason or '')}\n", _YELLOW)
+            return self._paint(f"{which} is {event.outcome}: {sanitize_line(event.reason or '')}\n", _YELLOW)
         if is_here and tag:
             duration = "" if event.duration_s is None else f" after {event.duration_s:.1f} s"
             return tag + self._paint(f"finished: {event.outcome}{duration}\n", _FAINT)
@@ -276,25 +276,25 @@ class Renderer:
     def _describe_kernel(self, event: Event) -> str:
         match event.kind:
             case Kind.CLIENT_JOINED | Kind.CLIENT_LEFT if event.session != self._session:
-                name = tame_line(event.name)
+                name = sanitize_line(event.name)
                 self._names[event.session or ""] = name
                 what = "joined" if event.kind == Kind.CLIENT_JOINED else "left"
                 return self._paint(f"[{name} {what}]\n", _FAINT) if self._shows_visit(event.session) else ""
             case Kind.WORKER_DIED:
                 memory = event.peak_memory_bytes or event.memory_bytes
                 held = f", having held up to {memory / 1e6:.0f} MB" if memory else ""
-                told = f"the worker of generation {event.generation} ended: {tame_line(event.reason)}{held}\n"
-                return self._paint(told, _RED) + (_end_line(tame(event.stack)) if event.stack else "")
+                told = f"the worker of generation {event.generation} ended: {sanitize_line(event.reason)}{held}\n"
+                return self._paint(told, _RED) + (_end_line(sanitize(event.stack)) if event.stack else "")
             case Kind.WORKER_STARTED if event.adopted:
                 return self._paint(f"[the worker of generation {event.generation} was taken up again]\n", _FAINT)
             case Kind.WORKER_STARTED if event.generation > 1:
                 return self._paint(f"generation {event.generation}: a new, empty namespace\n", _YELLOW)
             case Kind.RESTART_REQUESTED:
-                return self._paint(f"[{tame_line(event.by)} restarts the kernel]\n", _FAINT)
+                return self._paint(f"[{sanitize_line(event.by)} restarts the kernel]\n", _FAINT)
             case Kind.JOURNAL_TROUBLE | Kind.JOURNAL_RECOVERED:
-                return self._paint(f"{tame_line(event.message)}\n", _YELLOW)
+                return self._paint(f"{sanitize_line(event.message)}\n", _YELLOW)
             case Kind.HUB_STOPPED:
-                return self._paint(f"the kernel has stopped: {tame_line(event.reason)}\n", _YELLOW)
+                return self._paint(f"the kernel has stopped: {sanitize_line(event.reason)}\n", _YELLOW)
             case _:
                 return ""
 
@@ -345,7 +345,7 @@ class Renderer:
 
 def first_line(code: str) -> str:
     """The beginning of some code, to be recognised by."""
-    line = tame_line(code.strip().partition("\n")[0])
+    line = sanitize_line(code.strip().partition("\n")[0])
     return line if len(line) <= 60 else line[:57] + "..."
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from rpyc_kernel.core.contract import State
 from rpyc_kernel.core.introspection import Inspection, Variable
-from rpyc_kernel.faces.console.control_characters import tame_line
+from rpyc_kernel.faces.console.control_characters import sanitize_line
 from rpyc_kernel.faces.console.render import first_line
 
 _PREVIEW_CHARS = 60
@@ -28,14 +28,14 @@ def summarise_status(status: dict[str, Any]) -> list[str]:
     lines += [f"queued     {_describe(item)}" for item in status["queue"]]
     more = status["queue_length"] - len(status["queue"])
     lines += [f"queued     {more:,} more"] if more > 0 else []
-    names = {session["id"]: tame_line(session["name"]) for session in status["sessions"]}
+    names = {session["id"]: sanitize_line(session["name"]) for session in status["sessions"]}
     for prompt in status["prompts"]:
         asked = names.get(prompt["session"], "nobody")
         lines.append(f"asking     execution {prompt['execution']} waits for input from {asked}")
     present = [names[session["id"]] for session in status["sessions"] if session["connections"]]
     lines.append(f"present    {', '.join(present) or 'nobody'}")
     if status["journal"]:
-        lines.append(f"trouble    {tame_line(status['journal'])}")
+        lines.append(f"trouble    {sanitize_line(status['journal'])}")
     return lines
 
 
@@ -70,7 +70,7 @@ def summarise_place(status: dict[str, Any], number: int) -> str:
 
 def summarise_variables(variables: list[Variable]) -> list[str]:
     """Name, type, size and beginning of each variable, in columns."""
-    rows = [(tame_line(v.name), tame_line(v.type), _size_of(v), tame_line(v.preview)) for v in variables]
+    rows = [(sanitize_line(v.name), sanitize_line(v.type), _size_of(v), sanitize_line(v.preview)) for v in variables]
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
     return [
         "  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[3][:_PREVIEW_CHARS]])
@@ -105,7 +105,7 @@ def format_time(seconds: float) -> str:
 
 
 def _describe(item: dict[str, Any]) -> str:
-    return f"[{item['execution']}] of {tame_line(item['name'])} ({first_line(item['code'])})"
+    return f"[{item['execution']}] of {sanitize_line(item['name'])} ({first_line(item['code'])})"
 
 
 def _size_of(variable: Variable) -> str:

@@ -23,15 +23,15 @@ from prompt_toolkit.output.color_depth import ColorDepth
 from prompt_toolkit.output.vt100 import Vt100_Output
 from pygments.lexers.python import PythonLexer
 
-from rpyc_kernel.faces.console.bar import Bar
 from rpyc_kernel.faces.console.completion import KernelCompleter
-from rpyc_kernel.faces.console.control_characters import tame
+from rpyc_kernel.faces.console.control_characters import sanitize
 from rpyc_kernel.faces.console.hints import Hints
 from rpyc_kernel.faces.console.keys import make_code_keys, make_common_keys
-from rpyc_kernel.faces.console.measuring import count_rows, width_of
 from rpyc_kernel.faces.console.pager import find_pager, read_in_pager, was_interrupted, was_read
 from rpyc_kernel.faces.console.screen import Interrupted, Withdrawn
-from rpyc_kernel.faces.console.sight import Sight, Size
+from rpyc_kernel.faces.console.status_bar import StatusBar
+from rpyc_kernel.faces.console.text_width import count_rows, width_of
+from rpyc_kernel.faces.console.visible_text import Size, VisibleText
 from rpyc_kernel.system.suspending import Suspending
 from rpyc_kernel.system.terminal_modes import read_modes, set_modes
 
@@ -68,7 +68,7 @@ class Terminal:
         find_indent: Callable[[str], str | None],
         completer: KernelCompleter,
         hints: Hints,
-        bar: Bar,
+        bar: StatusBar,
         *,
         past: Sequence[str],
         is_colourful: bool,
@@ -80,7 +80,7 @@ class Terminal:
         self._bar = bar
         self._proposed = ""
         self._unfinished = ""
-        self._sight = Sight()
+        self._visible = VisibleText()
         self._prompt_rows = _PROMPT_ROWS
         self._modes: list[Any] | None = None
         self._leaving: Awaitable[None] | None = None
@@ -138,7 +138,7 @@ class Terminal:
         """See `Screen`."""
         if not text:
             return
-        self._sight.add(text, self._size)
+        self._visible.add(text, self._size)
         if not self.is_reading:
             self._put(text)
             self._unfinished = (self._unfinished + text).rpartition("\n")[2][-_MAX_UNFINISHED_CHARS:]
@@ -147,7 +147,7 @@ class Terminal:
         last_column = rest.rpartition("\r")[2]
         if len(last_column) > _MAX_UNFINISHED_CHARS:
             done, newline, last_column = done + newline + last_column, "\n", ""
-            self._sight.add("\n", self._size)
+            self._visible.add("\n", self._size)
         self._unfinished = last_column
         if newline:
             self._put_above(done + newline)
@@ -159,14 +159,14 @@ class Terminal:
         if old == new:
             return True
         rows, columns = self._size
-        if not self._sight.has(old, (rows, columns)):
+        if not self._visible.has(old, (rows, columns)):
             return False
         # Above a prompt, which has the unfinished line in it, or behind that line.
         standing = "".join(old.rpartition("\n")[:2]) if self.is_reading else old
         upwards = count_rows(standing, columns)
         if upwards + (self._prompt_rows if self.is_reading else 1) > rows:
             return False
-        self._sight.replace(old, new)
+        self._visible.replace(old, new)
         erase = f"\r\x1b[{upwards}A\x1b[J" if upwards else "\r\x1b[J"
         done, newline, rest = new.rpartition("\n")
         self._unfinished = rest[-_MAX_UNFINISHED_CHARS:]
@@ -185,7 +185,7 @@ class Terminal:
     async def page(self, text: str) -> bool:
         """See `Screen`."""
         status = await read_in_pager(find_pager(os.environ), text)
-        self._sight.forget()
+        self._visible.forget()
         if was_interrupted(status):
             self._put("\n")
         return was_read(status)
@@ -194,7 +194,7 @@ class Terminal:
         """See `Screen`."""
         if self._unfinished and not self.is_reading:
             self._put("\n")
-            self._sight.add("\n", self._size)
+            self._visible.add("\n", self._size)
         self._unfinished = ""
 
     def _put(self, text: str) -> None:
@@ -249,7 +249,7 @@ class Terminal:
         """See `Screen`."""
         completes = not is_password and execution is not None
         self._asker.completer = self._completer.for_answers(execution or 0) if completes else None
-        self._question = tame(self._take_back_line() + question, keep_colours=self.is_colourful)
+        self._question = sanitize(self._take_back_line() + question, keep_colours=self.is_colourful)
         self._asker.is_password = is_password
         return (await self._read(self._asker)).partition("\n")[0]
 
@@ -260,7 +260,7 @@ class Terminal:
             return await session.prompt_async(default=proposed, set_exception_handler=False, handle_sigint=False)
         finally:
             self._active = None
-            self._sight.forget()
+            self._visible.forget()
             self._prompt_rows = _PROMPT_ROWS
             self._unfinished = ""  # what was left of it stands above the line that was typed
 
@@ -269,7 +269,7 @@ class Terminal:
         line, self._unfinished = self._unfinished.rpartition("\r")[2], ""
         if not line:
             return ""
-        self._sight.forget()
+        self._visible.forget()
         if width_of(line) >= self._asker.app.output.get_size().columns:
             self._put("\n")
             return ""
@@ -299,11 +299,11 @@ class Terminal:
 
     def _be_away(self, stop: Callable[[], None]) -> None:
         stop()
-        self._sight.forget()  # a shell has written
+        self._visible.forget()  # a shell has written
 
     def _take_terminal(self) -> None:
         """Have the terminal as it was before somebody stopped this process without asking."""
-        self._sight.forget()
+        self._visible.forget()
         if self._active is not None and self.is_reading and self._modes is not None:
             set_modes(sys.stdin.fileno(), self._modes)
             self._active.app.renderer.reset()

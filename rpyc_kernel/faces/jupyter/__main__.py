@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rpyc_kernel.errors import KernelError
+from rpyc_kernel.faces.jupyter.attachment import Attachment
 from rpyc_kernel.faces.jupyter.connection_info import ConnectionInfo
 from rpyc_kernel.faces.jupyter.extra import needing_extra, require
 from rpyc_kernel.faces.jupyter.parent import Parent
-from rpyc_kernel.faces.jupyter.seat import Seat
 
 if TYPE_CHECKING:
     from rpyc_kernel.faces.jupyter.channels import Channels
@@ -67,13 +67,13 @@ def main(arguments: list[str]) -> int:
 
             if options.attach:
                 open_channels()
-                seat = Seat.attach(options.attach)
+                attachment = Attachment.attach(options.attach)
             else:  # hub and worker take longest: they are started as soon as can be, and the rest is done meanwhile
-                seat = Seat.start(options.file, open_channels)
+                attachment = Attachment.start(options.file, open_channels)
             channels = open_channels()
             from rpyc_kernel.faces.jupyter.bridge import Bridge
 
-            bridge = Bridge(channels, seat, parent, options.patience)
+            bridge = Bridge(channels, attachment, parent, options.patience)
             closing.pop_all()
             return bridge.run()
     except KernelError as error:

@@ -24,17 +24,17 @@ from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import COMM_CALL, Event, Kind, Lane, Outcome
 from rpyc_kernel.errors import KernelError, RequestError
 from rpyc_kernel.faces import LEAVING
-from rpyc_kernel.faces.jupyter import answers, questions
-from rpyc_kernel.faces.jupyter.cells import Cell, Cells
+from rpyc_kernel.faces.jupyter import answers, requests
+from rpyc_kernel.faces.jupyter.attachment import Attachment
 from rpyc_kernel.faces.jupyter.channels import Channels, Request
+from rpyc_kernel.faces.jupyter.client_sessions import ClientSessions
 from rpyc_kernel.faces.jupyter.debugging import Debugging
+from rpyc_kernel.faces.jupyter.executions import BridgedExecution, BridgedExecutions
 from rpyc_kernel.faces.jupyter.following import Following
-from rpyc_kernel.faces.jupyter.members import Members
 from rpyc_kernel.faces.jupyter.parent import Parent
-from rpyc_kernel.faces.jupyter.prompts import Prompts
+from rpyc_kernel.faces.jupyter.prompts import InputRequests
 from rpyc_kernel.faces.jupyter.publishing import Publisher
-from rpyc_kernel.faces.jupyter.seat import Seat
-from rpyc_kernel.faces.jupyter.standing import Standing
+from rpyc_kernel.faces.jupyter.readiness import Readiness
 from rpyc_kernel.faces.jupyter.subshells import Subshells
 from rpyc_kernel.faces.jupyter.turns import Turns
 
@@ -52,27 +52,29 @@ class Bridge:
 
     Args:
         channels: where Jupyter's messages come from and go to; closed in the end.
-        seat: the kernel, and whether it goes with this bridge.
+        attachment: the kernel, and whether it goes with this bridge.
         parent: whose end is the bridge's, too.
         patience_s: for how many seconds to look for a kernel whose hub was lost.
     """
 
-    def __init__(self, channels: Channels, seat: Seat, parent: Parent, patience_s: float) -> None:
+    def __init__(self, channels: Channels, attachment: Attachment, parent: Parent, patience_s: float) -> None:
         self._patience_s = patience_s
         self._posted: deque[Callable[[], None]] = deque()
         self._end: str | None = None
         self._status = 0
         self._is_leaving = threading.Event()
-        self._cells = Cells()
+        self._cells = BridgedExecutions()
         self._turns = Turns()
         self._channels = channels
-        self._seat = seat
-        self._members = Members(seat.join, self._refuse)
-        self._publisher = Publisher(self._channels, self._cells, self._members.claim, self._evaluate, self._finish)
+        self._attachment = attachment
+        self._client_sessions = ClientSessions(attachment.join, self._refuse)
+        self._publisher = Publisher(
+            self._channels, self._cells, self._client_sessions.claim, self._evaluate, self._finish
+        )
         channels.welcome = self._publisher.welcome
-        self._prompts = Prompts(self._channels, self._cells, self._answer_prompt)
+        self._prompts = InputRequests(self._channels, self._cells, self._answer_prompt)
         self._subshells = Subshells(
-            lambda cell: self._members.hand_in(cell, lane=Lane.SIDE),
+            lambda cell: self._client_sessions.hand_in(cell, lane=Lane.SIDE),
             lambda cell: self._publisher.end(cell, Outcome.ABORTED),
         )
         self._parent = parent
@@ -80,17 +82,17 @@ class Bridge:
         self._askers = ThreadPoolExecutor(_THREADS, "jupyter-questions")
         self._controllers = ThreadPoolExecutor(_THREADS, "jupyter-control")
         self._held_interrupts: list[tuple[float, Callable[[], None]]] = []
-        self._standing = Standing()
-        self._debugging = Debugging(lambda: seat.kernel, self._standing.ask, self._publish_debug_event)
+        self._readiness = Readiness()
+        self._debugging = Debugging(lambda: attachment.kernel, self._readiness.ask, self._publish_debug_event)
         self._handlers = self._make_handlers()
 
     def _make_handlers(self) -> dict[str, Callable[[Request], None]]:
         asked: dict[str, Question] = {
-            "complete_request": questions.complete,
-            "inspect_request": questions.inspect,
-            "is_complete_request": questions.is_complete,
-            "history_request": questions.history,
-            "comm_info_request": questions.list_comms,
+            "complete_request": requests.complete,
+            "inspect_request": requests.inspect,
+            "is_complete_request": requests.is_complete,
+            "history_request": requests.history,
+            "comm_info_request": requests.list_comms,
             "kernel_info_request": self._describe_kernel,
         }
         controls: dict[str, Question] = {
@@ -122,7 +124,7 @@ class Bridge:
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: self._leave("a signal"))
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # who presses Ctrl-C in a terminal means the server or console
-        self._following: Following | None = self._follow(answers.find_beginning(self._seat.kernel))
+        self._following: Following | None = self._follow(answers.find_beginning(self._attachment.kernel))
         self._channels.publish("status", {"execution_state": "starting"}, None)
         try:
             while self._end is None:
@@ -142,7 +144,7 @@ class Bridge:
         return self._status
 
     def _follow(self, since: int) -> Following:
-        return Following(self._seat.kernel, since, self._channels.wake)
+        return Following(self._attachment.kernel, since, self._channels.wake)
 
     def _look_for_events(self) -> None:
         following = self._following
@@ -178,9 +180,9 @@ class Bridge:
             elif event.kind == Kind.INPUT_ANSWERED:
                 self._prompts.remove(event)
             elif event.kind == Kind.WORKER_STARTED:
-                self._standing.note_change()
+                self._readiness.note_change()
             elif event.kind == Kind.WORKER_DIED:
-                self._standing.note_change()
+                self._readiness.note_change()
                 if self._end is None:
                     _log.warning("the worker of generation %d has ended: %s", event.generation, event.reason)
 
@@ -209,7 +211,7 @@ class Bridge:
 
         def handle(request: Request) -> None:
             self._publisher.publish_state("busy", request.header)
-            asked = pool.submit(question, self._seat.kernel, request.content)
+            asked = pool.submit(question, self._attachment.kernel, request.content)
             asked.add_done_callback(lambda done: self._post(lambda: self._answer(request, done)))
 
         return handle
@@ -236,7 +238,7 @@ class Bridge:
             self._publisher.publish_state("idle", request.header)
 
     def _describe_kernel(self, kernel: KernelClient, _: dict[str, Any]) -> dict[str, Any]:
-        return answers.describe_kernel(kernel.name, self._standing.ask(kernel), is_own=self._seat.is_owner)
+        return answers.describe_kernel(kernel.name, self._readiness.ask(kernel), is_own=self._attachment.is_owner)
 
     def _delete_subshell(self, request: Request) -> dict[str, Any]:
         self._subshells.delete(request.content["subshell_id"])
@@ -246,13 +248,13 @@ class Bridge:
 
     def _execute(self, request: Request) -> None:
         code = request.content["code"]
-        cell = Cell(request.header, code, request, file=self._debugging.file_of(str(code)))
+        cell = BridgedExecution(request.header, code, request, file=self._debugging.file_of(str(code)))
         if str(code).strip() in LEAVING:  # it is the client who leaves: nothing runs, and its window or terminal closes
             cell.code, cell.payload["ask_exit"] = "", {"source": "ask_exit", "keepkernel": False}
         subshell = request.header.get("subshell_id")
         if subshell is None:
-            is_next = not (self._cells.unfinished or self._members.pending)
-            self._members.hand_in(cell)
+            is_next = not (self._cells.unfinished or self._client_sessions.pending)
+            self._client_sessions.hand_in(cell)
             if is_next:  # said while the kernel works, and not when its events come and somebody waits for the reply
                 self._publisher.begin(cell)
         else:
@@ -266,29 +268,29 @@ class Bridge:
             "metadata": request.metadata,
             "buffers": [b64encode(buffer).decode() for buffer in request.buffers],
         }
-        cell = Cell(request.header, f"# {request.kind} {request.content['comm_id']}", request, is_call=True)
-        self._members.hand_in(cell, call=COMM_CALL + json.dumps(told))
+        cell = BridgedExecution(request.header, f"# {request.kind} {request.content['comm_id']}", request, is_call=True)
+        self._client_sessions.hand_in(cell, call=COMM_CALL + json.dumps(told))
 
-    def _refuse(self, cell: Cell, error: Exception) -> None:
+    def _refuse(self, cell: BridgedExecution, error: Exception) -> None:
         self._post(lambda: self._drop(cell, error))
 
-    def _drop(self, cell: Cell, error: Exception) -> None:
-        if self._members.drop(cell):
+    def _drop(self, cell: BridgedExecution, error: Exception) -> None:
+        if self._client_sessions.drop(cell):
             assert cell.request is not None
             self._subshells.finish(cell, Outcome.ERROR)
             self._fail(cell.request, error)
 
-    def _finish(self, cell: Cell, outcome: str) -> None:
+    def _finish(self, cell: BridgedExecution, outcome: str) -> None:
         self._subshells.finish(cell, outcome)
 
-    def _evaluate(self, cell: Cell, then: Callable[[dict[str, Any]], None]) -> None:
-        asked = self._askers.submit(questions.evaluate, self._seat.kernel, cell.expressions)
+    def _evaluate(self, cell: BridgedExecution, then: Callable[[dict[str, Any]], None]) -> None:
+        asked = self._askers.submit(requests.evaluate, self._attachment.kernel, cell.expressions)
         asked.add_done_callback(lambda done: self._post(lambda: then({} if done.exception() else done.result())))
 
     def _answer_prompt(self, execution: int, text: str | None, is_refused: bool = False) -> None:
         def answer() -> None:
             try:
-                self._seat.kernel.answer_input(text, execution, is_refused=is_refused)
+                self._attachment.kernel.answer_input(text, execution, is_refused=is_refused)
             except KernelError as error:
                 _log.info("an answer came too late: %s", error)
 
@@ -313,7 +315,7 @@ class Bridge:
         targets = beside if subshell is not None else [None, *beside]
 
         ask = self._asker(lambda kernel, _: answers.interrupt(kernel, targets), self._controllers)
-        if self._seat.is_owner:
+        if self._attachment.is_owner:
             ask(request)
         else:
             # Managers interrupt what they are about to shut down. A notebook that is closed is nothing to others.
@@ -331,10 +333,10 @@ class Bridge:
     def _shut_down(self, request: Request) -> None:
         restart = bool(request.content.get("restart", False))
         content = {"status": "ok", "restart": restart}
-        kernel = self._seat.kernel
+        kernel = self._attachment.kernel
         if restart:
             with suppress(KernelError):  # then it cannot be restarted either
-                kernel = self._members.of(request).kernel  # others are told who it was
+                kernel = self._client_sessions.of(request).kernel  # others are told who it was
         if restart and not self._parent.is_known:
             # Nobody would start this process again, so it stays.
             self._asker(lambda *_: (kernel.restart(), content)[1], self._controllers)(request)
@@ -342,7 +344,7 @@ class Bridge:
         self._answerer(lambda _: content)(request)
         self._channels.publish("shutdown_reply", content, request.header)
         self._leave("it was asked to")
-        self._seat.leave(restart=restart, by=kernel)
+        self._attachment.leave(restart=restart, by=kernel)
 
     def _leave(self, reason: str) -> None:
         self._end = reason
@@ -352,10 +354,10 @@ class Bridge:
     def _lose(self, following: Following) -> None:
         """The kernel has stopped, or its hub is gone: answer everybody who waits."""
         reason = "it was stopped" if following.error is None else str(following.error)
-        self._standing.note_change()  # who waits for a worker finds out that there is no hub
+        self._readiness.note_change()  # who waits for a worker finds out that there is no hub
         self._prompts.forget()
-        lost = [*self._cells.unfinished.values(), *self._members.pending]
-        self._members.forget_pending()
+        lost = [*self._cells.unfinished.values(), *self._client_sessions.pending]
+        self._client_sessions.forget_pending()
         for cell in lost:
             self._publisher.lose(cell, reason)
         self._cells.keep_lost(lost)
@@ -370,9 +372,9 @@ class Bridge:
 
     def _come_back(self, reason: str, cursor: int) -> None:
         """Look for the kernel's next hub, off the bridge's thread."""
-        while self._seat.come_back(self._patience_s, self._is_leaving):
+        while self._attachment.come_back(self._patience_s, self._is_leaving):
             with suppress(KernelError):  # lost again
-                kernel = self._seat.kernel
+                kernel = self._attachment.kernel
                 unfinished = answers.list_unfinished(kernel)
                 following = self._follow(answers.find_place(kernel, cursor))
                 self._post(partial(self._go_on, following, unfinished))
@@ -394,9 +396,9 @@ class Bridge:
     def _close(self) -> None:
         _log.info("leaving: %s", self._end)
         self._debugging.close()
-        self._members.close()
-        self._seat.close()
-        self._standing.note_change()  # the process ends only when the last question has its answer, if only an error
+        self._client_sessions.close()
+        self._attachment.close()
+        self._readiness.note_change()  # the process ends only when the last question has its answer, if only an error
         if self._following is not None:
             self._following.close()
         for pool in (self._askers, self._controllers):

@@ -1,4 +1,4 @@
-"""Prompts of user code: asked of the client whose code it is, and of another when that one is gone."""
+"""InputRequests of user code: asked of the client whose code it is, and of another when that one is gone."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rpyc_kernel.core.contract import Event
-from rpyc_kernel.faces.jupyter.cells import Cell, Cells
 from rpyc_kernel.faces.jupyter.channels import Channels, Request
+from rpyc_kernel.faces.jupyter.executions import BridgedExecution, BridgedExecutions
 
 _END_OF_FILE = "\x04"
 """What clients send for it, as a terminal does."""
@@ -30,10 +30,10 @@ class Prompt:
     execution: int
     text: str
     password: bool
-    asked: Cell | None = None
+    asked: BridgedExecution | None = None
 
 
-class Prompts:
+class InputRequests:
     """The prompts of this bridge's clients. All others are of no concern here: their faces see to them.
 
     Args:
@@ -42,7 +42,9 @@ class Prompts:
         answer: passes an answer on, and whether it is that nobody can be asked; None is end-of-file.
     """
 
-    def __init__(self, channels: Channels, cells: Cells, answer: Callable[[int, str | None, bool], None]) -> None:
+    def __init__(
+        self, channels: Channels, cells: BridgedExecutions, answer: Callable[[int, str | None, bool], None]
+    ) -> None:
         self._channels = channels
         self._cells = cells
         self._answer = answer
@@ -82,17 +84,17 @@ class Prompts:
             if prompt.asked is None or not self._is_there(prompt.asked):
                 prompt.asked = next((cell for cell in self._candidates(prompt) if self._ask(prompt, cell)), None)
 
-    def _candidates(self, prompt: Prompt) -> list[Cell]:
+    def _candidates(self, prompt: Prompt) -> list[BridgedExecution]:
         """Whose code waits, then those who wait behind it: their cells are where they can be asked."""
         cells = [cell for cell in self._cells.unfinished.values() if cell.request is not None and cell.may_ask]
         return sorted(cells, key=lambda cell: cell.number != prompt.execution)
 
-    def _ask(self, prompt: Prompt, cell: Cell) -> bool:
+    def _ask(self, prompt: Prompt, cell: BridgedExecution) -> bool:
         if not self._is_there(cell):
             return False
         assert cell.request is not None
         content = {"prompt": prompt.text, "password": prompt.password}
         return self._channels.send("stdin", "input_request", content, cell.header, cell.request.identity)
 
-    def _is_there(self, cell: Cell) -> bool:
+    def _is_there(self, cell: BridgedExecution) -> bool:
         return cell.request is not None and self._channels.is_there(cell.request.identity)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from rpyc_kernel.core.contract import MESSAGE_OF, Event, Kind, Outcome
-from rpyc_kernel.faces.jupyter.cells import Cell, Cells, format_time, make_header
 from rpyc_kernel.faces.jupyter.channels import Channels, Header
+from rpyc_kernel.faces.jupyter.executions import BridgedExecution, BridgedExecutions, format_time, make_header
 from rpyc_kernel.faces.jupyter.lines import Lines
 
 _log = logging.getLogger(__name__)
@@ -32,10 +32,10 @@ class Publisher:
     def __init__(
         self,
         channels: Channels,
-        cells: Cells,
-        claim: Callable[[str | None], Cell | None],
-        evaluate: Callable[[Cell, Callable[[dict[str, Any]], None]], None],
-        finished: Callable[[Cell, str], None],
+        cells: BridgedExecutions,
+        claim: Callable[[str | None], BridgedExecution | None],
+        evaluate: Callable[[BridgedExecution, Callable[[dict[str, Any]], None]], None],
+        finished: Callable[[BridgedExecution, str], None],
     ) -> None:
         self._channels = channels
         self._cells = cells
@@ -114,7 +114,7 @@ class Publisher:
         assert event.execution is not None
         # An earlier hub may have told of it, and been lost: then it is nobody's request any more, but shows as before.
         header = self._cells.known_header(event.execution) or make_header(event)
-        cell = self._claim(event.session) or Cell(header, event.code, is_call=event.call is not None)
+        cell = self._claim(event.session) or BridgedExecution(header, event.code, is_call=event.call is not None)
         self._cells.add(cell, event.execution)
 
     def _take_started(self, event: Event) -> None:
@@ -131,12 +131,12 @@ class Publisher:
             self._publish(cell, "execute_input", {"code": cell.code, "execution_count": cell.count})
             self._tell_news(cell)
 
-    def begin(self, cell: Cell) -> None:
+    def begin(self, cell: BridgedExecution) -> None:
         """Say that the kernel is busy with a cell."""
         cell.has_begun = True
         self._publish(cell, "status", {"execution_state": "busy"})
 
-    def _tell_news(self, cell: Cell) -> None:
+    def _tell_news(self, cell: BridgedExecution) -> None:
         """Tell a client what has become of its variables, where it will see it: no page shows what has no cell."""
         session = str(cell.header.get("session"))
         if session in self._untold:
@@ -154,14 +154,14 @@ class Publisher:
         else:
             self.end(cell, event.outcome)
 
-    def lose(self, cell: Cell, reason: str | None) -> None:
+    def lose(self, cell: BridgedExecution, reason: str | None) -> None:
         """A cell has gone down with the kernel, or its hub."""
         self._lines.end(cell.number)
         cell.error = _describe_death(reason)
         self._publish(cell, "error", cell.error)
         self.end(cell, Outcome.LOST)
 
-    def end(self, cell: Cell, outcome: str) -> None:
+    def end(self, cell: BridgedExecution, outcome: str) -> None:
         """A cell has ended: answer it."""
         self._cells.unfinished.pop(cell.number, None)
         if outcome == Outcome.OK and cell.expressions:
@@ -170,7 +170,7 @@ class Publisher:
             self._answer(cell, outcome, {})
         self._finished(cell, outcome)
 
-    def _answer(self, cell: Cell, outcome: str, values: dict[str, Any]) -> None:
+    def _answer(self, cell: BridgedExecution, outcome: str, values: dict[str, Any]) -> None:
         if cell.request is not None and not cell.is_call:
             content, metadata = _make_reply(cell, outcome, values)
             self._channels.reply(cell.request, content, metadata)
@@ -184,7 +184,7 @@ class Publisher:
             cell.remember(kind, content)
         self._channels.publish(kind, content, self._cells.header_of(execution))
 
-    def _publish(self, cell: Cell, kind: str, content: dict[str, Any]) -> None:
+    def _publish(self, cell: BridgedExecution, kind: str, content: dict[str, Any]) -> None:
         self._channels.publish(kind, content, cell.header)
 
     def _show_text(self, execution: int | None, name: str, text: str) -> None:
@@ -302,7 +302,7 @@ def _describe_death(reason: str | None) -> dict[str, Any]:
     return {"ename": _DIED, "evalue": text, "traceback": [f"{_DIED}: {text}"]}
 
 
-def _make_reply(cell: Cell, outcome: str, values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _make_reply(cell: BridgedExecution, outcome: str, values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The content of the reply to a cell, and its metadata."""
     if outcome in (Outcome.CANCELLED, Outcome.ABORTED):
         return {"status": "aborted"}, {"status": "aborted"}  # no number: notebooks would show it for one that has run

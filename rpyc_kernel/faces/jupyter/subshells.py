@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from rpyc_kernel.core.contract import Outcome
 from rpyc_kernel.errors import RequestError
-from rpyc_kernel.faces.jupyter.cells import Cell
+from rpyc_kernel.faces.jupyter.executions import BridgedExecution
 
 
 class Subshells:
@@ -19,11 +19,11 @@ class Subshells:
         abort: answers a cell that will not run.
     """
 
-    def __init__(self, run: Callable[[Cell], None], abort: Callable[[Cell], None]) -> None:
+    def __init__(self, run: Callable[[BridgedExecution], None], abort: Callable[[BridgedExecution], None]) -> None:
         self._run = run
         self._abort = abort
-        self._waiting: dict[str, deque[Cell]] = {}
-        self._running: dict[str, Cell] = {}
+        self._waiting: dict[str, deque[BridgedExecution]] = {}
+        self._running: dict[str, BridgedExecution] = {}
 
     def create(self) -> str:
         """Make one; returns its id."""
@@ -45,7 +45,7 @@ class Subshells:
         for cell in self._waiting.pop(name):
             self._abort(cell)
 
-    def add(self, name: str, cell: Cell) -> None:
+    def add(self, name: str, cell: BridgedExecution) -> None:
         """Run a cell in its turn.
 
         Raises:
@@ -55,7 +55,7 @@ class Subshells:
         self._waiting[name].append(cell)
         self._advance(name)
 
-    def finish(self, cell: Cell, outcome: str) -> None:
+    def finish(self, cell: BridgedExecution, outcome: str) -> None:
         """A cell of any kind has ended; an error aborts what its client has queued behind it in the same subshell."""
         name = next((name for name, running in self._running.items() if running is cell), None)
         if name is None:

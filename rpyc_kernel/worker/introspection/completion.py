@@ -15,9 +15,9 @@ from rpyc_kernel.core.introspection import MAX_MATCHES, Completion, Completions
 from rpyc_kernel.worker.introspection import magics, symbols
 from rpyc_kernel.worker.introspection.files import list_files
 from rpyc_kernel.worker.introspection.paths import PATH, find
-from rpyc_kernel.worker.introspection.reading import MISSING, is_foreign, is_name, is_of, kind_of, list_attributes
 from rpyc_kernel.worker.introspection.signatures import TOKEN, find_call, live_signature
-from rpyc_kernel.worker.introspection.static import StaticReader
+from rpyc_kernel.worker.introspection.source_analysis import SourceAnalyzer
+from rpyc_kernel.worker.introspection.static_access import MISSING, is_foreign, is_name, is_of, kind_of, list_attributes
 
 _MAX_LINE = 1000
 _MAX_KEYS = 10_000
@@ -46,7 +46,7 @@ class Completer:
         engine: the name of the engine, which may know more than Python.
     """
 
-    def __init__(self, namespace: dict[str, Any], static: StaticReader | None, engine: str) -> None:
+    def __init__(self, namespace: dict[str, Any], static: SourceAnalyzer | None, engine: str) -> None:
         self._namespace = namespace
         self._static = static
         self._engine = engine

@@ -14,7 +14,9 @@ from rpyc_kernel.worker.engines.sources import INPUTS, name_inputs
 from rpyc_kernel.worker.introspection import magics
 from rpyc_kernel.worker.introspection.documentation import MAX_TEXT, read_doc
 from rpyc_kernel.worker.introspection.paths import PATH, find
-from rpyc_kernel.worker.introspection.reading import (
+from rpyc_kernel.worker.introspection.signatures import find_call, live_signature
+from rpyc_kernel.worker.introspection.source_analysis import SourceAnalyzer
+from rpyc_kernel.worker.introspection.static_access import (
     MISSING,
     class_dict,
     clean,
@@ -24,8 +26,6 @@ from rpyc_kernel.worker.introspection.reading import (
     read_attribute,
     type_name,
 )
-from rpyc_kernel.worker.introspection.signatures import find_call, live_signature
-from rpyc_kernel.worker.introspection.static import StaticReader
 from rpyc_kernel.worker.previews import preview
 
 _BEFORE = re.compile(rf"(?<!\w){PATH}(?:\.\w*)?\Z")
@@ -42,7 +42,7 @@ class HelpReader:
         engine: the name of the engine, which may know more than Python.
     """
 
-    def __init__(self, namespace: dict[str, Any], static: StaticReader, engine: str) -> None:
+    def __init__(self, namespace: dict[str, Any], static: SourceAnalyzer, engine: str) -> None:
         self._namespace = namespace
         self._static = static
         self._engine = engine

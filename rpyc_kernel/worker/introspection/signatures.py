@@ -14,7 +14,8 @@ from typing import Any
 from rpyc_kernel.core.introspection import Parameter, Signature
 from rpyc_kernel.worker.introspection.documentation import read_doc
 from rpyc_kernel.worker.introspection.paths import PATH, find
-from rpyc_kernel.worker.introspection.reading import (
+from rpyc_kernel.worker.introspection.source_analysis import SourceAnalyzer
+from rpyc_kernel.worker.introspection.static_access import (
     MISSING,
     clean,
     find_in_lineage,
@@ -24,7 +25,6 @@ from rpyc_kernel.worker.introspection.reading import (
     own_dict,
     read_attribute,
 )
-from rpyc_kernel.worker.introspection.static import StaticReader
 from rpyc_kernel.worker.previews import preview
 
 _MAX_LOOK_BACK = 5000
@@ -83,7 +83,7 @@ class SignatureReader:
         static: reads what is not live.
     """
 
-    def __init__(self, namespace: dict[str, Any], static: StaticReader) -> None:
+    def __init__(self, namespace: dict[str, Any], static: SourceAnalyzer) -> None:
         self._namespace = namespace
         self._static = static
 

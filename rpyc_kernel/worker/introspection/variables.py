@@ -13,9 +13,8 @@ from typing import Any
 
 from rpyc_kernel.core.introspection import MAX_PAGE, Page, Variable
 from rpyc_kernel.errors import NotAvailable, RequestError
-from rpyc_kernel.worker.introspection.cells import has_cells
 from rpyc_kernel.worker.introspection.paths import MAX_SKIPPED, attribute_step, item_step, place_step, resolve
-from rpyc_kernel.worker.introspection.reading import (
+from rpyc_kernel.worker.introspection.static_access import (
     MISSING,
     class_dict,
     is_class,
@@ -28,6 +27,7 @@ from rpyc_kernel.worker.introspection.reading import (
     read_attribute,
     type_name,
 )
+from rpyc_kernel.worker.introspection.table_cells import has_cells
 from rpyc_kernel.worker.previews import has_known_dtype, preview
 
 _SIZED = (str, bytes, bytearray, list, tuple, dict, set, frozenset, range, deque)

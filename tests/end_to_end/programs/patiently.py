@@ -13,11 +13,11 @@ PATIENCE_S = float(os.environ.get("TESTS_PATIENCE_S", "60"))
 STACK_S = 30.0  # the most that a hub waits for a stack
 LIMITS = {"rpyc_kernel.client.launch": "_START_TIMEOUT_S", "rpyc_kernel.client.archive": "_PATIENCE_S"}
 CONSOLES_LIMITS = {
-    "rpyc_kernel.cli.talking": "_START_TIMEOUT_S",
+    "rpyc_kernel.cli.console": "_START_TIMEOUT_S",
     "rpyc_kernel.faces.console.completion": "_TIMEOUT_S",
     "rpyc_kernel.faces.console.console": "_COMPLETENESS_TIMEOUT_S",
     "rpyc_kernel.faces.console.hints": "_TIMEOUT_S",
-    "rpyc_kernel.faces.console.past": "_TIMEOUT_S",
+    "rpyc_kernel.faces.console.recalled_history": "_TIMEOUT_S",
 }
 """Apart, because their modules take a while to load."""
 

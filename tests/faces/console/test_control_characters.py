@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpyc_kernel.faces.console.control_characters import is_colourful, tame, tame_line
+from rpyc_kernel.faces.console.control_characters import is_colourful, sanitize, sanitize_line
 
 ATTACKS = {
     "clearing the screen": "\x1b[2J",
@@ -30,36 +30,36 @@ ATTACKS = {
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
 @pytest.mark.parametrize("keep_colours", [True, False])
 def test_what_a_terminal_would_obey_is_taken_out_and_the_text_around_it_stays(attack: str, keep_colours: bool):
-    assert tame(f"before{attack}|after\nnext", keep_colours=keep_colours) == "before|after\nnext"
+    assert sanitize(f"before{attack}|after\nnext", keep_colours=keep_colours) == "before|after\nnext"
 
 
 def test_colours_stay_where_they_are_wanted():
-    assert tame("\x1b[1;31mred\x1b[0m", keep_colours=True) == "\x1b[1;31mred\x1b[0m"
-    assert tame("\x1b[1;31mred\x1b[0m") == "red"
+    assert sanitize("\x1b[1;31mred\x1b[0m", keep_colours=True) == "\x1b[1;31mred\x1b[0m"
+    assert sanitize("\x1b[1;31mred\x1b[0m") == "red"
 
 
 def test_a_string_that_never_ends_swallows_nothing_but_its_beginning():
-    assert tame("\x1b]0;first\nsecond\n") == "0;first\nsecond\n"
+    assert sanitize("\x1b]0;first\nsecond\n") == "0;first\nsecond\n"
 
 
 def test_a_lone_escape_is_taken_out():
-    assert tame("before\x1b\nafter\x1b") == "before\nafter"
+    assert sanitize("before\x1b\nafter\x1b") == "before\nafter"
 
 
 def test_line_ends_tabs_and_carriage_returns_stay():
-    assert tame("10%\r20%\tdone\r\n") == "10%\r20%\tdone\r\n"
+    assert sanitize("10%\r20%\tdone\r\n") == "10%\r20%\tdone\r\n"
 
 
 def test_a_name_stays_on_one_line():
-    assert tame_line("al\x1b[2Jice\r\n>>> rm") == "alice >>> rm"
+    assert sanitize_line("al\x1b[2Jice\r\n>>> rm") == "alice >>> rm"
 
 
 @given(st.text(alphabet=st.sampled_from("\x1b[]();0123456789?mJHPX^_\\\x07\x9b\x9c ab\n")))
 def test_no_escape_survives_but_those_of_colours(text: str):
-    tamed = tame(text, keep_colours=True)
+    tamed = sanitize(text, keep_colours=True)
     assert all(piece.lstrip("0123456789;:").startswith("m") for piece in tamed.split("\x1b[")[1:])
     assert tamed.count("\x1b") == tamed.count("\x1b[")
-    assert not set(tame(text)) & {"\x1b", "\x07", "\x9b", "\x9c"}
+    assert not set(sanitize(text)) & {"\x1b", "\x07", "\x9b", "\x9c"}
 
 
 class Terminal(io.StringIO):

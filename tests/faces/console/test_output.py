@@ -1,7 +1,7 @@
 from rpyc_kernel.core.contract import Event, Kind
-from rpyc_kernel.faces.console.measuring import count_rows
-from rpyc_kernel.faces.console.output import Output, find_superseded
+from rpyc_kernel.faces.console.output import Transcript, find_superseded
 from rpyc_kernel.faces.console.render import Renderer
+from rpyc_kernel.faces.console.text_width import count_rows
 from tests.faces.console.events import ALICE, ME, make_event, make_status
 
 ROWS, COLUMNS = 10, 40
@@ -35,7 +35,7 @@ class Paper:
 
 
 class Show:
-    """An `Output` on paper, and events that are handed to it as they are made."""
+    """An `Transcript` on paper, and events that are handed to it as they are made."""
 
     def __init__(self, room: tuple[int, int] | None = (ROWS, COLUMNS)) -> None:
         renderer = Renderer(ME, is_colourful=False)
@@ -44,7 +44,7 @@ class Show:
         renderer.adopt(5)
         renderer.foreground = 4
         self.paper = Paper(room)
-        self.output = Output(self.paper, renderer)  # type: ignore[arg-type]
+        self.output = Transcript(self.paper, renderer)  # type: ignore[arg-type]
         self._seq = 0
 
     @property

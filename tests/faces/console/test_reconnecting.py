@@ -10,7 +10,7 @@ from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.errors import ConnectionLost
 from rpyc_kernel.faces.console import reconnecting
 from rpyc_kernel.faces.console.console import Console
-from rpyc_kernel.faces.console.output import Output
+from rpyc_kernel.faces.console.output import Transcript
 from tests.faces.console.events import ALICE, ME, make_event, make_status
 from tests.faces.console.screens import QuietScreen
 from tests.support.folders import Folders
@@ -53,7 +53,7 @@ def show(*connections: Kernel) -> list[str]:
         left = iter(others)
         console = Console(first, "", lambda: next(left))
         console.screen = screen = QuietScreen()
-        console.output = Output(screen, console.renderer)
+        console.output = Transcript(screen, console.renderer)
         console._submitting = asyncio.Lock()
         console._changed = asyncio.get_running_loop().create_future()
         console._follow()

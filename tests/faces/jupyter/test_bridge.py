@@ -11,7 +11,7 @@ import pytest
 
 from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.errors import ConnectionLost
-from rpyc_kernel.faces.jupyter import standing
+from rpyc_kernel.faces.jupyter import readiness
 from rpyc_kernel.faces.jupyter.bridge import Bridge
 from rpyc_kernel.faces.jupyter.channels import Request
 
@@ -53,8 +53,8 @@ class FakeKernel:
         self.is_closed = True
 
 
-class FakeSeat:
-    """A seat in this kernel."""
+class FakeAttachment:
+    """An attachment to this kernel."""
 
     is_owner = True
 
@@ -102,7 +102,7 @@ class FakeChannels:
 @pytest.fixture(autouse=True)
 def nothing_but_events(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have no question give up by itself, and leave the signals of this process as they are."""
-    monkeypatch.setattr(standing, "_WORKER_START_S", 3600.0)
+    monkeypatch.setattr(readiness, "_WORKER_START_S", 3600.0)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
 
 
@@ -110,12 +110,12 @@ class Setting:
     """A bridge of these, whose kernel has been asked for its status by a client before it had a worker."""
 
     def __init__(self, then: Callable[[Setting], None]) -> None:
-        self.seat, self.parent = FakeSeat(), FakeParent()
+        self.attachment, self.parent = FakeAttachment(), FakeParent()
         self.channels = FakeChannels(self._play(then))
-        self.bridge = Bridge(self.channels, self.seat, self.parent, 1.0)  # type: ignore[arg-type] # as much as is used
+        self.bridge = Bridge(self.channels, self.attachment, self.parent, 1.0)  # type: ignore[arg-type] # as much as is used
 
     def _play(self, then: Callable[[Setting], None]) -> Iterator[list[Request]]:
-        kernel = self.seat.kernel
+        kernel = self.attachment.kernel
         while kernel.asked.acquire(blocking=False):  # by the bridge itself, as it began
             pass
         yield [Request("shell", [b""], {"msg_type": "kernel_info_request", "session": "c", "msg_id": "1"}, {})]
@@ -140,7 +140,7 @@ def _tell(kernel: FakeKernel, kind: str, state: str, engine: str) -> None:
     [(Kind.WORKER_STARTED, "idle", "ipython"), (Kind.WORKER_DIED, "dead", "")],
 )
 def test_who_asks_before_there_is_a_worker_is_answered_by_its_event(kind: str, state: str, engine: str) -> None:
-    setting = Setting(lambda setting: _tell(setting.seat.kernel, kind, state, engine))
+    setting = Setting(lambda setting: _tell(setting.attachment.kernel, kind, state, engine))
     assert setting.bridge.run() == 0
     [(asked, told)] = setting.channels.replies
     assert (asked, told["status"]) == ("kernel_info_request", "ok")
@@ -153,5 +153,5 @@ def test_a_bridge_that_leaves_waits_for_no_worker() -> None:
 
     setting = Setting(leave)
     assert setting.bridge.run() == 0
-    assert setting.seat.kernel.asked.acquire(timeout=PATIENCE_S)  # whoever waited has found the kernel closed
+    assert setting.attachment.kernel.asked.acquire(timeout=PATIENCE_S)  # whoever waited has found the kernel closed
     assert setting.channels.replies == []

@@ -12,8 +12,8 @@ import pytest
 
 from rpyc_kernel.errors import KernelError
 from rpyc_kernel.faces.jupyter.__main__ import main
+from rpyc_kernel.faces.jupyter.attachment import Attachment
 from rpyc_kernel.faces.jupyter.channels import Channels
-from rpyc_kernel.faces.jupyter.seat import Seat
 from tests.support.ports import find_port
 
 CHANNELS = ("shell", "iopub", "stdin", "hb", "control")
@@ -45,13 +45,13 @@ def test_the_ports_are_bound_while_the_hub_starts_and_free_when_it_does_not(
     opened = []
     taken = []
 
-    def start(_: Path, meanwhile: Callable[[], Any]) -> Seat:
+    def start(_: Path, meanwhile: Callable[[], Any]) -> Attachment:
         taken.append(_are_taken(ports))
         opened.extend([meanwhile(), meanwhile()])  # the next hub may be on the way
         taken.append(_are_taken(ports))
         raise KernelError("the hub of kernel 'jupyter-1' ended before it was ready")
 
-    monkeypatch.setattr(Seat, "start", start)
+    monkeypatch.setattr(Attachment, "start", start)
     assert main(["-f", file]) == 1
     assert capsys.readouterr().err == "rpyc_kernel jupyter: the hub of kernel 'jupyter-1' ended before it was ready\n"
     assert taken == [{False}, {True}]
@@ -65,11 +65,11 @@ def test_the_ports_are_bound_before_a_running_kernel_is_joined(
 ) -> None:
     taken = []
 
-    def attach(target: str) -> Seat:
+    def attach(target: str) -> Attachment:
         taken.append(_are_taken(ports))
         raise KernelError(f"there is no kernel {target!r}")
 
-    monkeypatch.setattr(Seat, "attach", attach)
+    monkeypatch.setattr(Attachment, "attach", attach)
     assert main(["-f", file, "--attach", "demo"]) == 1
     assert capsys.readouterr().err == "rpyc_kernel jupyter: there is no kernel 'demo'\n"
     assert taken == [{True}]
@@ -79,7 +79,7 @@ def test_the_ports_are_bound_before_a_running_kernel_is_joined(
 def test_a_port_that_is_taken_is_said_and_gives_up_the_start(
     file: str, ports: dict[str, int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(Seat, "start", lambda _, meanwhile: meanwhile())
+    monkeypatch.setattr(Attachment, "start", lambda _, meanwhile: meanwhile())
     with socket.create_server(("127.0.0.1", ports["iopub_port"])):
         assert main(["-f", file]) == 1
     assert f":{ports['iopub_port']} for iopub" in capsys.readouterr().err

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from rpyc_kernel.core.contract import MESSAGE_OF, Event
-from rpyc_kernel.faces.jupyter.cells import Cell, Cells
 from rpyc_kernel.faces.jupyter.channels import Request
+from rpyc_kernel.faces.jupyter.executions import BridgedExecution, BridgedExecutions
 from rpyc_kernel.faces.jupyter.publishing import Publisher
 
 
@@ -37,9 +37,9 @@ class Setting:
     def __init__(self, **content: Any) -> None:
         self.channels = FakeChannels()
         header = {"msg_id": "m", "session": "s", "msg_type": "execute_request"}
-        cell = Cell(header, "x", Request("shell", [b"c"], header, {"code": "x", **content}))
+        cell = BridgedExecution(header, "x", Request("shell", [b"c"], header, {"code": "x", **content}))
         pending = [cell]
-        self.cells = Cells()
+        self.cells = BridgedExecutions()
         self.publisher = Publisher(
             self.channels,  # type: ignore[arg-type] # as much of it as is used
             self.cells,
@@ -177,7 +177,7 @@ def test_those_whose_variables_are_gone_are_told_once_with_their_next_cell() -> 
     assert "restarting" not in states  # notebooks say then that it appears to have died
     header = {"msg_id": "n", "session": "s"}
     for number in (2, 3):
-        setting.cells.add(Cell(header, "x"), number)
+        setting.cells.add(BridgedExecution(header, "x"), number)
         setting.tell("started", number)
     texts = [content["text"] for kind, content, _ in setting.channels.published if kind == "stream"]
     assert texts == ["[Ann has restarted the kernel; its variables are gone]\n"]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rpyc_kernel.worker.introspection.static import StaticReader
+from rpyc_kernel.worker.introspection.source_analysis import SourceAnalyzer
 
 PATIENCE_S = 60.0
 
@@ -17,8 +17,8 @@ def namespace() -> dict[str, Any]:
 
 
 @pytest.fixture
-def static(namespace: dict[str, Any]) -> Iterator[StaticReader]:
+def static(namespace: dict[str, Any]) -> Iterator[SourceAnalyzer]:
     """What jedi finds; how it is cut off has tests of its own."""
-    reader = StaticReader(namespace, PATIENCE_S)
+    reader = SourceAnalyzer(namespace, PATIENCE_S)
     yield reader
     reader.close()

@@ -10,7 +10,7 @@ import pytest
 
 from rpyc_kernel.core.introspection import Completion
 from rpyc_kernel.worker.introspection.completion import Completer
-from rpyc_kernel.worker.introspection.static import StaticReader
+from rpyc_kernel.worker.introspection.source_analysis import SourceAnalyzer
 from tests.worker.introspection.hostile import Descriptor, Trap, make_netref, touch
 
 
@@ -269,7 +269,7 @@ def test_local_names_come_from_the_source_beside_what_is_live(completer, namespa
 
 
 def test_words_of_the_code_stand_in_for_what_there_is_no_time_to_read(namespace):
-    reader = StaticReader(namespace, budget_s=0)
+    reader = SourceAnalyzer(namespace, budget_s=0)
     found = complete(Completer(namespace, reader, "plain"), "def f(alpha):\n    'alphabet'  # alpine\n    return al")
     reader.close()
     assert Completion("alpha", "instance", "static") in found.items

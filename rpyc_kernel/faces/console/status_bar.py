@@ -6,12 +6,12 @@ import time
 from typing import Any
 
 from rpyc_kernel.core.contract import State
-from rpyc_kernel.faces.console.control_characters import tame_line
+from rpyc_kernel.faces.console.control_characters import sanitize_line
 
 _MAX_NAMES = 5
 
 
-class Bar:
+class StatusBar:
     """What the line says. It shows moments, not durations, so that it changes only when something happens.
 
     Attributes:
@@ -37,7 +37,7 @@ class Bar:
         """The line; "" before anything is known."""
         if self._status is None:
             return ""
-        parts = [tame_line(self._status["kernel"]), f"generation {self._status['generation']}"]
+        parts = [sanitize_line(self._status["kernel"]), f"generation {self._status['generation']}"]
         if self._is_observer:
             parts.append("read-only")
         if not self.is_connected:
@@ -57,10 +57,10 @@ def _describe_state(status: dict[str, Any]) -> str:
     since = time.strftime("%H:%M:%S", time.localtime(status["busy_since"] or status["time"]))
     asks = any(prompt["execution"] == running["execution"] for prompt in status["prompts"])
     what = "asking" if asks else "busy"
-    return f"{what} since {since}: [{running['execution']}] of {tame_line(running['name'])}"
+    return f"{what} since {since}: [{running['execution']}] of {sanitize_line(running['name'])}"
 
 
 def _describe_present(sessions: list[dict[str, Any]]) -> str:
-    names = [tame_line(session["name"]) for session in sessions if session["connections"]]
+    names = [sanitize_line(session["name"]) for session in sessions if session["connections"]]
     more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
     return ", ".join(names[:_MAX_NAMES]) + more

@@ -9,7 +9,7 @@ from typing import Any
 from rpyc_kernel.errors import NotAvailable
 
 
-class Staged:
+class StagedCalls:
     """Calls that were handed in over an objects connection and wait for their turn in the queue."""
 
     def __init__(self) -> None:

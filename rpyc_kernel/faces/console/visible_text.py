@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rpyc_kernel.faces.console.measuring import can_measure, settle
+from rpyc_kernel.faces.console.text_width import can_measure, settle
 
 _MAX_CHARS = 40_000
 
@@ -10,7 +10,7 @@ Size = tuple[int, int]
 """Rows and columns."""
 
 
-class Sight:
+class VisibleText:
     """The lower end of the output: from the last prompt on, or since the window has had this size.
 
     Attributes:

@@ -24,7 +24,7 @@ SILENCE_ADVICE = (
 """What to say of a kernel that was silent for too long."""
 
 
-class Commands:
+class HubConnection:
     """One proven connection to a hub, for calls by value.
 
     Args:

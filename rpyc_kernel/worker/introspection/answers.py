@@ -10,12 +10,12 @@ from rpyc_kernel.core.introspection import Completions, encode_found
 from rpyc_kernel.system.originals import json
 from rpyc_kernel.worker.engines import Engine
 from rpyc_kernel.worker.introspection import surroundings
-from rpyc_kernel.worker.introspection.answering import complete_answer
-from rpyc_kernel.worker.introspection.cells import read_cells
 from rpyc_kernel.worker.introspection.completion import Completer
 from rpyc_kernel.worker.introspection.help import HelpReader
+from rpyc_kernel.worker.introspection.prompt_completion import complete_answer
 from rpyc_kernel.worker.introspection.signatures import SignatureReader
-from rpyc_kernel.worker.introspection.static import StaticReader
+from rpyc_kernel.worker.introspection.source_analysis import SourceAnalyzer
+from rpyc_kernel.worker.introspection.table_cells import read_cells
 from rpyc_kernel.worker.introspection.variables import Variables
 
 
@@ -27,7 +27,7 @@ def build_answers(engine: Engine, first_names: frozenset[str]) -> dict[str, Call
         first_names: what stood in it before any user code.
     """
     namespace = engine.namespace
-    static = StaticReader(namespace)
+    static = SourceAnalyzer(namespace)
     help_reader = HelpReader(namespace, static, engine.name)
     variables = Variables(namespace, first_names)
     answers: dict[str, Callable[..., Any]] = {

@@ -28,7 +28,7 @@ from rpyc_kernel.cli.showing import Show, ShowProgram
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Force
 from rpyc_kernel.errors import NotRunning
-from rpyc_kernel.faces.console.control_characters import tame
+from rpyc_kernel.faces.console.control_characters import sanitize
 from rpyc_kernel.system.descriptors import take_away
 from rpyc_kernel.system.processes import ENDING_SIGNALS
 
@@ -167,7 +167,7 @@ class Interrupt(JsonCommand):
             "stopped": f"execution {result.execution} was interrupted",
             "not-running": "nothing is running" if number is None else f"execution {number} is not running",
             "unanswered": f"execution {result.execution} goes on; try --force exception, or terminate. It is here:\n"
-            + tame(result.stack).rstrip(),
+            + sanitize(result.stack).rstrip(),
         }
         answer = {"status": result.status, "execution": result.execution, "stack": result.stack}
         self.tell(answer, [lines[result.status]])

@@ -21,7 +21,7 @@ Message = tuple[str, dict[str, Any]]
 
 
 @dataclass
-class Cell:
+class BridgedExecution:
     """One execution, from the moment it is handed in.
 
     Attributes:
@@ -105,15 +105,15 @@ class Cell:
         yield from join_streams(self.shown)
 
 
-class Cells:
+class BridgedExecutions:
     """The executions of a kernel as messages of Jupyter: those that are not finished, and the parents of the last."""
 
     def __init__(self) -> None:
-        self.unfinished: dict[int, Cell] = {}
+        self.unfinished: dict[int, BridgedExecution] = {}
         self._headers: OrderedDict[int, Header] = OrderedDict()
         self.last_header: Header | None = None
 
-    def add(self, cell: Cell, number: int) -> None:
+    def add(self, cell: BridgedExecution, number: int) -> None:
         """An execution has got its number."""
         cell.number = number
         self.unfinished[number] = cell
@@ -121,14 +121,14 @@ class Cells:
         while len(self._headers) > _KEPT_HEADERS:
             self._headers.popitem(last=False)
 
-    def keep_lost(self, cells: list[Cell]) -> None:
+    def keep_lost(self, cells: list[BridgedExecution]) -> None:
         """These have been answered, since the kernel's hub was lost; the worker may run them all the same."""
         for cell in cells:
             cell.request = None
             if cell.number:
                 self.unfinished[cell.number] = cell
 
-    def keep_only(self, numbers: set[int]) -> list[Cell]:
+    def keep_only(self, numbers: set[int]) -> list[BridgedExecution]:
         """Forget what the kernel does not run any more; returns what it does, and has begun."""
         self.unfinished = {number: cell for number, cell in self.unfinished.items() if number in numbers}
         return [cell for cell in self.unfinished.values() if cell.has_begun]

@@ -15,7 +15,7 @@ from rpyc_kernel.client.address import resolve
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Role
 from rpyc_kernel.errors import KernelError, KernelExists, NoSuchKernel
-from rpyc_kernel.faces.console.seat import take_seat
+from rpyc_kernel.faces.console.session_slot import take_session_slot
 
 _START_TIMEOUT_S = 30.0
 _TERMINATED = 143
@@ -83,7 +83,7 @@ class Console(StartingCommand):
 
     def _join(self, name: str) -> KernelClient:
         if sys.stdin.isatty() and sys.stdout.isatty():
-            return take_seat(name, session=self.session, name=self.shown_name, role=self._role)
+            return take_session_slot(name, session=self.session, name=self.shown_name, role=self._role)
         return launch.connect(name, session=self.session, name=self.shown_name, role=self._role)
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rpyc_kernel.errors import RequestError
-from rpyc_kernel.worker.introspection import questions
+from rpyc_kernel.worker.introspection import answers
 from rpyc_kernel.worker.introspection.completeness import judge
 from tests.worker.introspection.hostile import Trap, make_netref
 
@@ -35,14 +35,14 @@ class Nothing:
 
 @pytest.fixture(params=["plain", "ipython"])
 def ask(request, monkeypatch):
-    monkeypatch.setattr(questions, "StaticReader", Nothing)
+    monkeypatch.setattr(answers, "SourceAnalyzer", Nothing)
     namespace = {
         "value": [{"k": Trap()}], "trap": Trap(), "theirs": make_netref(), "os": os, "f": functools.partial(print),
     }  # fmt: skip
-    answers = questions.build_answers(
+    known = answers.build_answers(
         SimpleNamespace(name=request.param, namespace=namespace, is_complete=judge), frozenset()
     )
-    return lambda name, *arguments: json.loads(answers[name](*arguments))
+    return lambda name, *arguments: json.loads(known[name](*arguments))
 
 
 @pytest.mark.parametrize("name", ["complete", "signatures", "inspect", "definition"])
@@ -117,5 +117,5 @@ def test_every_question_is_asked_by_the_hub_and_every_one_the_hub_asks_is_answer
     from rpyc_kernel.hub.questions import Questions
 
     asked = {name.removeprefix("exposed_") for name in vars(Questions) if name.startswith("exposed_")}
-    answers = questions.build_answers(SimpleNamespace(name="plain", namespace={}, is_complete=judge), frozenset())
-    assert asked == set(answers)
+    known = answers.build_answers(SimpleNamespace(name="plain", namespace={}, is_complete=judge), frozenset())
+    assert asked == set(known)

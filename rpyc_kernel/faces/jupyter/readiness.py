@@ -12,7 +12,7 @@ from rpyc_kernel.core.contract import State
 _WORKER_START_S = 30.0
 
 
-class Standing:
+class Readiness:
     """Asks for the kernel's status, and waits while that cannot be whole."""
 
     def __init__(self) -> None:

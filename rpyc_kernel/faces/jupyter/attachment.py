@@ -29,7 +29,7 @@ _OWN = "own-"
 """What the sessions begin with of a bridge that owns its kernel: also those of an earlier one are no others."""
 
 
-class Seat:
+class Attachment:
     """A kernel that the bridge serves.
 
     Args:
@@ -50,8 +50,8 @@ class Seat:
         self._lock = threading.Lock()
 
     @classmethod
-    def attach(cls, target: str) -> Seat:
-        """Take a seat in a running kernel.
+    def attach(cls, target: str) -> Attachment:
+        """Attach to a running kernel.
 
         Raises:
             NoSuchKernel: there is none.
@@ -63,7 +63,7 @@ class Seat:
         return cls(connect(), connect, target, is_owner=False)
 
     @classmethod
-    def start(cls, file: Path, meanwhile: Callable[[], object]) -> Seat:
+    def start(cls, file: Path, meanwhile: Callable[[], object]) -> Attachment:
         """Start a kernel that ends with its last client; it may be there still, if it had other clients.
 
         Args:

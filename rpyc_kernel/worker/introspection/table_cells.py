@@ -9,7 +9,7 @@ from typing import Any
 from rpyc_kernel.core.introspection import MAX_CELLS, Cells
 from rpyc_kernel.errors import NotAvailable, RequestError
 from rpyc_kernel.worker.introspection.paths import MAX_SKIPPED, resolve
-from rpyc_kernel.worker.introspection.reading import is_of
+from rpyc_kernel.worker.introspection.static_access import is_of
 from rpyc_kernel.worker.previews import preview
 
 _MAX_CELL_CHARS = 200

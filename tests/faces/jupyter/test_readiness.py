@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rpyc_kernel.errors import ConnectionLost
-from rpyc_kernel.faces.jupyter.standing import Standing
+from rpyc_kernel.faces.jupyter.readiness import Readiness
 
 PATIENCE_S = 30.0
 STARTING = {"state": "starting", "engine": ""}
@@ -47,12 +47,12 @@ def ask() -> Any:
 
 @pytest.mark.parametrize("status", [UP, DEAD])
 def test_what_is_known_is_told_at_once(status: dict[str, Any]) -> None:
-    assert Standing().ask(FakeKernel(status)) == status  # type: ignore[arg-type] # as much of it as is used
+    assert Readiness().ask(FakeKernel(status)) == status  # type: ignore[arg-type] # as much of it as is used
 
 
 @pytest.mark.parametrize("then", [UP, DEAD])
 def test_a_change_ends_the_waiting_for_a_worker(ask: Callable[..., Future[Any]], then: dict[str, Any]) -> None:
-    standing, kernel = Standing(), FakeKernel(STARTING, then)
+    standing, kernel = Readiness(), FakeKernel(STARTING, then)
     asked = ask(standing, kernel)
     assert kernel.asked.acquire(timeout=PATIENCE_S)
     standing.note_change()
@@ -60,13 +60,13 @@ def test_a_change_ends_the_waiting_for_a_worker(ask: Callable[..., Future[Any]],
 
 
 def test_a_change_that_comes_with_the_answer_is_not_missed(ask: Callable[..., Future[Any]]) -> None:
-    standing, kernel = Standing(), FakeKernel(STARTING, UP)
+    standing, kernel = Readiness(), FakeKernel(STARTING, UP)
     kernel.before_answering = standing.note_change
     assert ask(standing, kernel).result(PATIENCE_S) == UP
 
 
 def test_who_waits_goes_on_waiting_through_a_change_to_nothing(ask: Callable[..., Future[Any]]) -> None:
-    standing, kernel = Standing(), FakeKernel(STARTING, STARTING, UP)
+    standing, kernel = Readiness(), FakeKernel(STARTING, STARTING, UP)
     asked = ask(standing, kernel)
     for _ in range(2):
         assert kernel.asked.acquire(timeout=PATIENCE_S)
@@ -75,7 +75,7 @@ def test_who_waits_goes_on_waiting_through_a_change_to_nothing(ask: Callable[...
 
 
 def test_who_waits_learns_that_the_hub_is_gone(ask: Callable[..., Future[Any]]) -> None:
-    standing, kernel = Standing(), FakeKernel(STARTING, ConnectionLost("gone"))
+    standing, kernel = Readiness(), FakeKernel(STARTING, ConnectionLost("gone"))
     asked = ask(standing, kernel)
     assert kernel.asked.acquire(timeout=PATIENCE_S)
     standing.note_change()

@@ -3,16 +3,16 @@
 from typing import Any
 
 from rpyc_kernel.core.contract import Event
-from rpyc_kernel.faces.jupyter import cells
-from rpyc_kernel.faces.jupyter.cells import Cell, Cells, join_streams, make_header
+from rpyc_kernel.faces.jupyter import executions
+from rpyc_kernel.faces.jupyter.executions import BridgedExecution, BridgedExecutions, join_streams, make_header
 
 
 def _text(text: str, name: str = "stdout") -> tuple[str, dict[str, Any]]:
     return "stream", {"name": name, "text": text}
 
 
-def _cell() -> Cell:
-    return Cell({"msg_id": "a"}, "x", number=5, count=3)
+def _cell() -> BridgedExecution:
+    return BridgedExecution({"msg_id": "a"}, "x", number=5, count=3)
 
 
 def test_neighbouring_text_becomes_one_message() -> None:
@@ -43,7 +43,7 @@ def test_a_cell_without_output_clears_nothing() -> None:
 
 
 def test_the_first_part_is_dropped_when_it_is_too_much_and_this_is_said(monkeypatch: Any) -> None:
-    monkeypatch.setattr(cells, "_MAX_SHOWN_CHARS", 10)
+    monkeypatch.setattr(executions, "_MAX_SHOWN_CHARS", 10)
     cell = _cell()
     for piece in ("aaaa", "bbbb", "cccc"):
         cell.remember(*_text(piece))
@@ -53,10 +53,10 @@ def test_the_first_part_is_dropped_when_it_is_too_much_and_this_is_said(monkeypa
 
 
 def test_what_a_finished_execution_still_prints_keeps_its_parent() -> None:
-    known = Cells()
+    known = BridgedExecutions()
     known.add(_cell(), 3)
     known.unfinished.clear()
-    known.add(Cell({"msg_id": "b"}, "y"), 4)
+    known.add(BridgedExecution({"msg_id": "b"}, "y"), 4)
     assert known.header_of(3) == {"msg_id": "a"}
     assert known.header_of(None) == {"msg_id": "b"}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rpyc_kernel.client.commands import Commands
+from rpyc_kernel.client.hub_connection import HubConnection
 from rpyc_kernel.errors import CallTimeout, KernelError
 from rpyc_kernel.system.futures import CallFuture, NotDone
 
@@ -24,7 +24,7 @@ class Connection:
 
 
 def make_commands(future):
-    commands = object.__new__(Commands)
+    commands = object.__new__(HubConnection)
     commands._timeout_s, commands._shown, commands._connection = 10.0, "kernel 'demo'", Connection(future)
     return commands
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rpyc_kernel.core.introspection import Completion, Completions
-from rpyc_kernel.faces.jupyter import questions
+from rpyc_kernel.faces.jupyter import requests
 
 LATE = Completions(2, 3, (Completion("upper", "function"),))
 NOTHING_SO_FAR = Completions(2, 3, (), is_whole=False)
@@ -28,7 +28,7 @@ class FakeKernel:
 
 
 def complete(kernel: FakeKernel) -> Any:
-    return questions.complete(kernel, {"code": "x.u"})["matches"]  # type: ignore[arg-type] # as much as is asked
+    return requests.complete(kernel, {"code": "x.u"})["matches"]  # type: ignore[arg-type] # as much as is asked
 
 
 def test_a_completion_that_takes_its_time_is_waited_for() -> None:
@@ -36,7 +36,7 @@ def test_a_completion_that_takes_its_time_is_waited_for() -> None:
 
 
 def test_a_completion_that_never_comes_is_waited_for_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(questions, "_COMPLETE_S", 0.0)
+    monkeypatch.setattr(requests, "_COMPLETE_S", 0.0)
     assert complete(FakeKernel(NOTHING_SO_FAR)) == []
 
 
@@ -53,5 +53,5 @@ def test_what_is_known_is_answered_at_once(known: Completions) -> None:
 )
 def test_a_range_of_the_history_may_count_from_its_end(start: Any, stop: Any, numbers: list[int]) -> None:
     asked = {"hist_access_type": "range", "session": 0, "start": start, "stop": stop}
-    found = questions.history(FakeKernel(), asked)["history"]  # type: ignore[arg-type]
+    found = requests.history(FakeKernel(), asked)["history"]  # type: ignore[arg-type]
     assert [number for _, number, _ in found] == numbers

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from rpyc_kernel.client.commands import own_error
+from rpyc_kernel.client.hub_connection import own_error
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.client.launch import user_name
 from rpyc_kernel.core.contract import Lane
 from rpyc_kernel.errors import KernelError
-from rpyc_kernel.faces.jupyter.cells import Cell
 from rpyc_kernel.faces.jupyter.channels import Request
+from rpyc_kernel.faces.jupyter.executions import BridgedExecution
 
 _log = logging.getLogger(__name__)
 _MAX_MEMBERS = 32
@@ -25,7 +25,7 @@ def _name_of(request: Request) -> str:
     return str(request.header.get("username") or f"{user_name()} (jupyter)")
 
 
-class Member:
+class ClientSession:
     """One Jupyter client's place in the kernel.
 
     Attributes:
@@ -35,10 +35,10 @@ class Member:
 
     def __init__(self, kernel: KernelClient) -> None:
         self.kernel = kernel
-        self.pending: deque[Cell] = deque()
+        self.pending: deque[BridgedExecution] = deque()
 
 
-class Members:
+class ClientSessions:
     """All clients of this bridge that have run something.
 
     Args:
@@ -46,12 +46,14 @@ class Members:
         refused: told of a cell that the kernel did not take, and why; on any thread.
     """
 
-    def __init__(self, join: Callable[[str], KernelClient], refused: Callable[[Cell, Exception], None]) -> None:
+    def __init__(
+        self, join: Callable[[str], KernelClient], refused: Callable[[BridgedExecution, Exception], None]
+    ) -> None:
         self._join = join
         self._refused = refused
-        self._by_client: OrderedDict[str, Member] = OrderedDict()
+        self._by_client: OrderedDict[str, ClientSession] = OrderedDict()
 
-    def of(self, request: Request) -> Member:
+    def of(self, request: Request) -> ClientSession:
         """The place of the client that sent this; it joins if it has none.
 
         Raises:
@@ -60,12 +62,12 @@ class Members:
         member = self._by_client.get(request.session)
         if member is None or member.kernel.is_closed:
             self._leave_oldest()
-            member = Member(self._join(_name_of(request)))
+            member = ClientSession(self._join(_name_of(request)))
             self._by_client[request.session] = member
         self._by_client.move_to_end(request.session)
         return member
 
-    def hand_in(self, cell: Cell, *, lane: str = Lane.MAIN, call: str | None = None) -> None:
+    def hand_in(self, cell: BridgedExecution, *, lane: str = Lane.MAIN, call: str | None = None) -> None:
         """Queue a cell's code, or call, in the kernel; its number comes with the events."""
         assert cell.request is not None
         member = self.of(cell.request)
@@ -85,7 +87,7 @@ class Members:
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, its client gets to know
             self._refused(cell, error)
 
-    def drop(self, cell: Cell) -> bool:
+    def drop(self, cell: BridgedExecution) -> bool:
         """Forget a cell that was refused; False when it is known no longer."""
         for member in self._by_client.values():
             if cell in member.pending:
@@ -93,7 +95,7 @@ class Members:
                 return True
         return False
 
-    def claim(self, session: str | None) -> Cell | None:
+    def claim(self, session: str | None) -> BridgedExecution | None:
         """The cell whose code the kernel has queued under this session of its own, if it is one of ours."""
         for member in self._by_client.values():
             if member.kernel.session == session and member.pending:
@@ -101,7 +103,7 @@ class Members:
         return None
 
     @property
-    def pending(self) -> list[Cell]:
+    def pending(self) -> list[BridgedExecution]:
         """Everything handed in that has no number."""
         return [cell for member in self._by_client.values() for cell in member.pending]
 

@@ -21,7 +21,7 @@ Reply = Callable[[bool, Any], None]
 """Takes whether the question was answered, and the answer, or the error."""
 
 
-class Desk:
+class AnswerPool:
     """Answers questions by name.
 
     Args:

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from rpyc_kernel.worker.introspection.static import StaticReader
+from rpyc_kernel.worker.introspection.source_analysis import SourceAnalyzer
 from tests.support.waiting import wait_until
 from tests.worker.introspection.hostile import Trap, make_netref
 
@@ -15,7 +15,7 @@ DEADLINE_S = 30.0
 
 @pytest.fixture
 def impatient(namespace):
-    reader = StaticReader(namespace, budget_s=0.05)
+    reader = SourceAnalyzer(namespace, budget_s=0.05)
     yield reader
     reader.close()
 
@@ -98,7 +98,7 @@ def test_only_what_cannot_run_code_is_shared(namespace, static):
 def test_jedi_is_imported_when_it_is_needed_and_not_before():
     code = """
 import sys
-from rpyc_kernel.worker.introspection.questions import build_answers
+from rpyc_kernel.worker.introspection.answers import build_answers
 from types import SimpleNamespace
 answers = build_answers(SimpleNamespace(namespace={}, name="plain", is_complete=None), frozenset())
 answers["complete"]("pri", 3)

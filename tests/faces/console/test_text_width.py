@@ -1,7 +1,7 @@
 import pytest
 
-from rpyc_kernel.faces.console.measuring import can_measure, count_rows, cut_rows, settle
-from rpyc_kernel.faces.console.sight import Sight
+from rpyc_kernel.faces.console.text_width import can_measure, count_rows, cut_rows, settle
+from rpyc_kernel.faces.console.visible_text import VisibleText
 
 
 @pytest.mark.parametrize(
@@ -43,31 +43,31 @@ def test_a_picture_has_no_known_height():
 
 
 def test_what_stands_at_the_end_is_known_until_something_else_does():
-    sight = Sight()
-    sight.add("one\ntwo\n", (24, 80))
-    assert sight.has("two\n", (24, 80))
-    assert not sight.has("o\n", (24, 80))  # began in the middle of a line
-    assert not sight.has("one\n", (24, 80))
-    sight.replace("two\n", "three\n")
-    assert sight.has("one\nthree\n", (24, 80))
-    sight.forget()
-    assert not sight.has("three\n", (24, 80))
+    visible = VisibleText()
+    visible.add("one\ntwo\n", (24, 80))
+    assert visible.has("two\n", (24, 80))
+    assert not visible.has("o\n", (24, 80))  # began in the middle of a line
+    assert not visible.has("one\n", (24, 80))
+    visible.replace("two\n", "three\n")
+    assert visible.has("one\nthree\n", (24, 80))
+    visible.forget()
+    assert not visible.has("three\n", (24, 80))
 
 
 def test_after_a_change_of_the_size_only_what_comes_then_is_known():
-    sight = Sight()
-    sight.add("one\n", (24, 80))
-    assert not sight.has("one\n", (24, 100))
-    sight.add("two\n", (24, 100))
-    assert sight.has("two\n", (24, 100))
-    assert not sight.has("one\ntwo\n", (24, 100))
+    visible = VisibleText()
+    visible.add("one\n", (24, 80))
+    assert not visible.has("one\n", (24, 100))
+    visible.add("two\n", (24, 100))
+    assert visible.has("two\n", (24, 100))
+    assert not visible.has("one\ntwo\n", (24, 100))
 
 
 def test_of_much_output_only_the_end_is_known():
-    sight = Sight()
+    visible = VisibleText()
     for number in range(20_000):
-        sight.add(f"line {number}\n", (24, 80))
-    assert sight.has("line 19998\nline 19999\n", (24, 80))
-    assert len(sight.text) < 100_000
-    sight.add("x" * 200_000, (24, 80))
-    assert not sight.has("x" * 10, (24, 80))
+        visible.add(f"line {number}\n", (24, 80))
+    assert visible.has("line 19998\nline 19999\n", (24, 80))
+    assert len(visible.text) < 100_000
+    visible.add("x" * 200_000, (24, 80))
+    assert not visible.has("x" * 10, (24, 80))

@@ -3,11 +3,11 @@
 import pytest
 
 from rpyc_kernel.errors import NotAvailable
-from rpyc_kernel.worker.staged import Staged
+from rpyc_kernel.worker.staged_calls import StagedCalls
 
 
 def test_a_call_is_handed_out_once():
-    staged = Staged()
+    staged = StagedCalls()
     tokens = [staged.add(call) for call in (list, dict)]
     assert [staged.take(token) for token in tokens] == [list, dict]
     for token in tokens:
@@ -16,7 +16,7 @@ def test_a_call_is_handed_out_once():
 
 
 def test_a_call_of_a_worker_before_and_one_that_was_dropped_are_not_there():
-    staged = Staged()
+    staged = StagedCalls()
     staged.drop(staged.add(list))
     staged.drop("call-9")
     for token in ("call-1", "call-9"):

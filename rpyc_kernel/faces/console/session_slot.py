@@ -1,4 +1,4 @@
-"""Which session a console continues: the first of its user's that nobody sits in.
+"""Which session a console continues: the first of its user's that nobody holds.
 
 So whoever closes a terminal and opens another comes back as the same, with the jobs and from the very event that was
 seen last; and a second console beside the first is told apart by its name.
@@ -13,7 +13,7 @@ from rpyc_kernel.core.contract import Role
 _PREFIX = "console-"
 
 
-def take_seat(
+def take_session_slot(
     target: str, *, session: str | None = None, name: str | None = None, role: str = Role.USER
 ) -> KernelClient:
     """Connect a console to a running kernel.
@@ -33,15 +33,15 @@ def take_seat(
     number = 0
     while True:
         number = _find_free(target, name, number + 1)
-        seat = f"{_PREFIX}{name}-{number}"
+        slot = f"{_PREFIX}{name}-{number}"
         shown = name if number == 1 else f"{name}-{number}"
-        kernel = launch.connect(target, session=seat, name=shown, role=role)
+        kernel = launch.connect(target, session=slot, name=shown, role=role)
         if kernel.came_first:
             return kernel
         kernel.close()  # another console was opened at the same moment
 
 
-def is_seat(session: str | None) -> bool:
+def is_session_slot(session: str | None) -> bool:
     """Whether a session is that of a console, so that its coming and going concern people."""
     return bool(session) and str(session).startswith(_PREFIX)
 

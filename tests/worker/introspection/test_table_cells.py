@@ -4,7 +4,7 @@ import pytest
 
 from rpyc_kernel.core.introspection import MAX_CELLS
 from rpyc_kernel.errors import NotAvailable, RequestError
-from rpyc_kernel.worker.introspection.cells import has_cells, read_cells
+from rpyc_kernel.worker.introspection.table_cells import has_cells, read_cells
 from tests.worker.introspection.hostile import Trap, make_netref, touch
 
 

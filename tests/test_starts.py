@@ -119,7 +119,7 @@ def test_a_hub_starts_its_worker_before_it_loads_what_it_works_with(
 
 
 def test_a_hub_loads_nothing_that_it_does_not_need() -> None:
-    loaded = _list_loaded("import rpyc_kernel.hub.__main__, rpyc_kernel.hub.running\ntell()")
+    loaded = _list_loaded("import rpyc_kernel.hub.__main__, rpyc_kernel.hub.lifetime\ntell()")
     assert (loaded - _brought_by("rpyc")) & (_NEVER | _RUNS_NO_CODE) == set()
 
 

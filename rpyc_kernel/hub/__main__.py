@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
             given = take_away(0) if options.get("has_input") else None
             spare = WorkerProcess(place.folder, hub_settings, worker_settings, given)
         # Imported only now: the worker's process does its own importing meanwhile.
-        from rpyc_kernel.hub.running import run
+        from rpyc_kernel.hub.lifetime import run
 
         run(place, hub_settings, worker_settings, spare, lambda: starter.tell({}))
     except (KernelError, OSError) as error:

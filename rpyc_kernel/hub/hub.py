@@ -28,7 +28,7 @@ from rpyc_kernel.core.contract import PROTOCOL_VERSION, RELEASE, UNFINISHED, Kin
 from rpyc_kernel.core.kernel_state import Decision, KernelState
 from rpyc_kernel.errors import KernelError
 from rpyc_kernel.hub import failing
-from rpyc_kernel.hub.journal import Journal
+from rpyc_kernel.hub.journal.journal import Journal
 from rpyc_kernel.hub.pump import Report
 from rpyc_kernel.hub.supervisor import Supervisor
 from rpyc_kernel.hub.worker_process import WorkerProcess

@@ -11,7 +11,7 @@ from rpyc_kernel.cli.program import run
 from rpyc_kernel.client.archive import Archive
 from rpyc_kernel.core.actions import Record
 from rpyc_kernel.core.contract import Event, Kind
-from rpyc_kernel.hub.journal import Journal
+from rpyc_kernel.hub.journal.journal import Journal
 from rpyc_kernel.system.home import Home
 from tests.support.folders import Folders
 

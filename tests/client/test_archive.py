@@ -13,7 +13,7 @@ from rpyc_kernel.client.archive import Archive, forget, has_archive, recall_stop
 from rpyc_kernel.core.actions import Record
 from rpyc_kernel.core.contract import JOURNAL_VERSION, Kind
 from rpyc_kernel.errors import BadName, KernelExists, NoSuchKernel, RequestError
-from rpyc_kernel.hub.journal import Journal
+from rpyc_kernel.hub.journal.journal import Journal
 from rpyc_kernel.system.home import Home
 from rpyc_kernel.system.processes import birth_of
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
@@ -70,7 +70,7 @@ def test_what_a_killed_hub_wrote_last_is_read_as_well(folders):
     home = Home(folders.state / "demo")
     home.create()
     code = (
-        "import os, sys; from pathlib import Path; from rpyc_kernel.hub.journal import Journal\n"
+        "import os, sys; from pathlib import Path; from rpyc_kernel.hub.journal.journal import Journal\n"
         "from rpyc_kernel.core.actions import Record\n"
         "journal = Journal(Path(sys.argv[1]), max_memory_bytes=10, max_unsaved_bytes=10)\n"
         "journal.append([Record('stream', 1, 'a', {'name': 'stdout', 'text': 'last words'})])\n"

@@ -20,7 +20,7 @@ from rpyc_kernel.core.actions import (
 from rpyc_kernel.core.contract import Force, Kind, Lane, Outcome, Role, State
 from rpyc_kernel.core.kernel_state import KernelState
 from rpyc_kernel.errors import NoSuchExecution, NotAsked, NotPermitted, NotQueued, NotRunning, RequestError
-from rpyc_kernel.hub.recovery import Recovery
+from rpyc_kernel.hub.journal.recovery import Recovery
 
 USERS = ("a", "b")
 OBSERVER = "o"

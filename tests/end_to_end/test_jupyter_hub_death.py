@@ -166,7 +166,7 @@ sys.meta_path.insert(0, HoldUp)
 """
 
 
-@pytest.fixture(params=["rpyc_kernel.hub", "rpyc_kernel.hub.running"], ids=["before-it-locks", "after-it-locked"])
+@pytest.fixture(params=["rpyc_kernel.hub", "rpyc_kernel.hub.lifetime"], ids=["before-it-locks", "after-it-locked"])
 def slow_hub(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_SlowHub]:
     """Can hold up the start of a hub, before or after it has the kernel's lock."""
     folder = tmp_path / "slow"

@@ -7,7 +7,7 @@ from concurrent.futures import Executor, Future
 from rpyc_kernel.core import events
 from rpyc_kernel.core.contract import Outcome
 from rpyc_kernel.hub.hub import Hub
-from rpyc_kernel.hub.journal import Journal
+from rpyc_kernel.hub.journal.journal import Journal
 from rpyc_kernel.hub.service import HubService
 from rpyc_kernel.settings import HubSettings, WorkerSettings
 from rpyc_kernel.system import frames

@@ -14,7 +14,7 @@ from rpyc_kernel.core.contract import MAX_NUMBER, UNFINISHED, Kind
 from rpyc_kernel.errors import NoSuchExecution
 from rpyc_kernel.hub import failing
 from rpyc_kernel.hub.hub import Hub
-from rpyc_kernel.hub.journal import Journal
+from rpyc_kernel.hub.journal.journal import Journal
 from rpyc_kernel.hub.supervisor import Supervisor
 from rpyc_kernel.settings import HubSettings, WorkerSettings
 from rpyc_kernel.system import processes, ring

@@ -12,7 +12,7 @@ import pytest
 from rpyc_kernel.core.actions import Record
 from rpyc_kernel.core.contract import JOURNAL_VERSION, RELEASE, WORKER_VERSION, Kind
 from rpyc_kernel.errors import KernelDied, RequestError, VersionMismatch, WorkerBusy
-from rpyc_kernel.hub.journal import Journal
+from rpyc_kernel.hub.journal.journal import Journal
 from rpyc_kernel.hub.supervisor import Supervisor
 from rpyc_kernel.hub.worker_link import WorkerLink
 from rpyc_kernel.settings import HubSettings, WorkerSettings

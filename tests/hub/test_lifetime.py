@@ -7,8 +7,8 @@ from contextlib import closing
 import pytest
 
 from rpyc_kernel.core.contract import Kind
-from rpyc_kernel.hub import running
-from rpyc_kernel.hub.journal import Journal
+from rpyc_kernel.hub import lifetime
+from rpyc_kernel.hub.journal.journal import Journal
 from rpyc_kernel.hub.place import take_place
 from rpyc_kernel.settings import Folders, HubSettings, WorkerSettings
 from rpyc_kernel.system.home import Home
@@ -39,9 +39,9 @@ def test_a_kernel_whose_journal_cannot_be_read_stops_and_leaves_what_it_should(f
         signal.raise_signal(signal.SIGTERM)
         return True
 
-    monkeypatch.setattr(running, "Journal", open_journal)
+    monkeypatch.setattr(lifetime, "Journal", open_journal)
     place = take_place("demo", Folders(folders.runtime, folders.state), is_private=False)
-    running.run(place, HubSettings(host="", engine="plain"), WorkerSettings(), None, stop)
+    lifetime.run(place, HubSettings(host="", engine="plain"), WorkerSettings(), None, stop)
     place.folder.unlock()
     home = Home(folders.state / "demo")
     assert not home.has_hub

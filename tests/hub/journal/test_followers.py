@@ -4,7 +4,17 @@ import pytest
 
 from rpyc_kernel.core.actions import Record
 from rpyc_kernel.core.contract import Kind
-from tests.hub.test_journal import WAIT_S, append, finished, kinds, numbers, open_journal, printed, queued, started
+from tests.hub.journal.test_journal import (
+    WAIT_S,
+    append,
+    finished,
+    kinds,
+    numbers,
+    open_journal,
+    printed,
+    queued,
+    started,
+)
 
 
 @pytest.fixture(params=[1 << 24, 0], ids=["in memory", "on disk"])

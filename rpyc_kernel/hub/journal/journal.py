@@ -29,13 +29,13 @@ from rpyc_kernel.core.actions import Record
 from rpyc_kernel.core.contract import Kind, Scope, WireEvent
 from rpyc_kernel.core.form import form_of
 from rpyc_kernel.errors import ConnectionLost, RequestError
-from rpyc_kernel.hub import salvage
-from rpyc_kernel.hub.followers import Follower, Reading
-from rpyc_kernel.hub.reader_clock import ReaderClock
-from rpyc_kernel.hub.rows import lost
-from rpyc_kernel.hub.store import Row, Snapshot, Store, is_damage
-from rpyc_kernel.hub.tail import Tail, cost_of
-from rpyc_kernel.hub.upkeep import Upkeep
+from rpyc_kernel.hub.journal import salvage
+from rpyc_kernel.hub.journal.followers import Follower, Reading
+from rpyc_kernel.hub.journal.reader_clock import ReaderClock
+from rpyc_kernel.hub.journal.rows import lost
+from rpyc_kernel.hub.journal.store import Row, Snapshot, Store, is_damage
+from rpyc_kernel.hub.journal.tail import Tail, cost_of
+from rpyc_kernel.hub.journal.upkeep import Upkeep
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from rpyc_kernel.core.contract import Kind, Outcome, decode_events, encode_events
-from rpyc_kernel.hub.rows import check_row
+from rpyc_kernel.hub.journal.rows import check_row
 
 
 def read(

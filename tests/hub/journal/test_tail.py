@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from rpyc_kernel.hub.tail import Tail, cost_of
+from rpyc_kernel.hub.journal.tail import Tail, cost_of
 
 
 def make(first, count, chars=10):

@@ -12,7 +12,7 @@ from rpyc_kernel.core import events
 from rpyc_kernel.core.contract import encode_events
 from rpyc_kernel.errors import VersionMismatch, WorkerBusy
 from rpyc_kernel.hub.hub import Hub
-from rpyc_kernel.hub.journal import Journal
+from rpyc_kernel.hub.journal.journal import Journal
 from rpyc_kernel.hub.keeper import LOOK_S, Keeper
 from rpyc_kernel.hub.place import Place
 from rpyc_kernel.hub.server import Server

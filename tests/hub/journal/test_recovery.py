@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rpyc_kernel.core.contract import Kind
 from rpyc_kernel.core.payloads import load_payload
-from rpyc_kernel.hub.recovery import Recovery
+from rpyc_kernel.hub.journal.recovery import Recovery
 
 numbers, names = st.integers(1, 5), st.sampled_from(["a", "b", "c"])
 facts = st.one_of(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rpyc_kernel.core.contract import MAX_NUMBER, WireEvent
-from rpyc_kernel.hub.store import Row, Store, bear_damage, connect, index_of, log_of, read_events, size_of
+from rpyc_kernel.hub.journal.store import Row, Store, bear_damage, connect, index_of, log_of, read_events, size_of
 
 _log = logging.getLogger(__name__)
 _AT_ONCE = (1000, 100, 10, 1)

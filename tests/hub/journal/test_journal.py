@@ -24,13 +24,13 @@ from rpyc_kernel.client.answers import read_events
 from rpyc_kernel.core.actions import Record
 from rpyc_kernel.core.contract import Kind, Scope, encode_events
 from rpyc_kernel.errors import ConnectionLost, RequestError
-from rpyc_kernel.hub import journal as journal_module
-from rpyc_kernel.hub import salvage
-from rpyc_kernel.hub import store as store_module
-from rpyc_kernel.hub import upkeep as upkeep_module
-from rpyc_kernel.hub.journal import Journal
-from rpyc_kernel.hub.store import Store
-from rpyc_kernel.hub.tail import Tail
+from rpyc_kernel.hub.journal import journal as journal_module
+from rpyc_kernel.hub.journal import salvage
+from rpyc_kernel.hub.journal import store as store_module
+from rpyc_kernel.hub.journal import upkeep as upkeep_module
+from rpyc_kernel.hub.journal.journal import Journal
+from rpyc_kernel.hub.journal.store import Store
+from rpyc_kernel.hub.journal.tail import Tail
 from tests.support.waiting import wait_until
 
 PLENTY = 1 << 24
@@ -1171,7 +1171,7 @@ APPENDING = """
 import os, sys
 from pathlib import Path
 from rpyc_kernel.core.actions import Record
-from rpyc_kernel.hub.journal import Journal
+from rpyc_kernel.hub.journal.journal import Journal
 
 journal = Journal(Path(sys.argv[1]), max_memory_bytes=1000, max_unsaved_bytes=1000)
 for number in range(1, 1 << 30):

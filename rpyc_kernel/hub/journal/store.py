@@ -18,8 +18,8 @@ from rpyc_kernel.core.contract import JOURNAL_VERSION, MAX_NUMBER, Kind, WireEve
 from rpyc_kernel.core.form import was_input
 from rpyc_kernel.core.payloads import load_payload
 from rpyc_kernel.errors import RequestError
-from rpyc_kernel.hub.recovery import CONCERNING, TELLING, Recovery
-from rpyc_kernel.hub.rows import IS_WHOLE, check_row
+from rpyc_kernel.hub.journal.recovery import CONCERNING, TELLING, Recovery
+from rpyc_kernel.hub.journal.rows import IS_WHOLE, check_row
 from rpyc_kernel.system.home import check_journal_version
 from rpyc_kernel.system.kernel_folder import make_folders
 

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from rpyc_kernel.hub.store import connect, find_damage, index_of, log_of, size_of
+from rpyc_kernel.hub.journal.store import connect, find_damage, index_of, log_of, size_of
 
 _log = logging.getLogger(__name__)
 _LOOK_S = 0.5

@@ -1,0 +1,1 @@
+"""The record of a kernel's life: every event, numbered, on disk, readable from any point."""

@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 
 from benchmarks.jupyter_kernels import OURS, PEER, TIMEOUT_S, Kernel, own_folders, read_reply
+from benchmarks.measure import RECORD
 
 _PATIENCE_S = 5.0
 
@@ -397,6 +398,8 @@ def main(_rounds: int = 1, words: tuple[str, ...] = ()) -> list[str]:
             print(f"      {'+' if is_right else '-'} {who}: {seen}", flush=True)
             if kind == OURS and not is_right:
                 wrong.append(said)
+    figures = {"ours": float(score[OURS]), "peer": float(score[PEER])}
+    RECORD.add("situations of every day done right", "", figures, more_is_better=True)
     print(f"\nright: ours {score[OURS]} of {len(chosen)}, peer {score[PEER]} of {len(chosen)}")
     return wrong
 

@@ -44,6 +44,45 @@ class Comparison:
         return self.ours / self.peer if self.more_is_better else self.peer / self.ours
 
 
+@dataclass(frozen=True)
+class Figure:
+    """One measured line, as it goes into files and plots.
+
+    Attributes:
+        suite: the family it belongs to.
+        work: what was done.
+        unit: of all figures.
+        figures: the median of each side, by its name; ours is ``ours`` or begins so.
+        aim: what we want, in words.
+        more_is_better: for throughput.
+    """
+
+    suite: str
+    work: str
+    unit: str
+    figures: dict[str, float]
+    aim: str = ""
+    more_is_better: bool = False
+
+
+class Record:
+    """What a run has measured so far, in order; `suite` says for which family the next lines are."""
+
+    def __init__(self) -> None:
+        self.suite = ""
+        self.figures: list[Figure] = []
+
+    def add(
+        self, work: str, unit: str, figures: dict[str, float], *, aim: str = "", more_is_better: bool = False
+    ) -> None:
+        """Take in a line."""
+        self.figures.append(Figure(self.suite, work, unit, figures, aim, more_is_better))
+
+
+RECORD = Record()
+"""Of this run of the command."""
+
+
 def timed(work: Callable[[], object]) -> float:
     """Seconds that one piece of work takes."""
     begin = time.perf_counter()
@@ -84,6 +123,9 @@ def report(title: str, rows: list[Comparison]) -> list[str]:
     print(f"\n{title}\n")
     print(f"{'work':<44} {'ours':>10} {'peer':>10} {'unit':<6} {'ratio':>7}  {'middle half of ours':<20} aim")
     for row in rows:
+        RECORD.add(
+            row.work, row.unit, {"ours": row.ours, "peer": row.peer}, aim=row.aim, more_is_better=row.more_is_better
+        )
         spread = f"{row.spread[0]:.3g} – {row.spread[1]:.3g}"
         print(
             f"{row.work:<44} {row.ours:>10.3g} {row.peer:>10.3g} {row.unit:<6} {row.ratio:>6.1f}x  {spread:<20} "

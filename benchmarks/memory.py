@@ -11,6 +11,7 @@ import psutil
 
 import rpyc_kernel
 from benchmarks.against_ipykernel import own_folders
+from benchmarks.measure import RECORD
 from rpyc_kernel import KernelClient
 from rpyc_kernel.core.contract import Kind, Outcome
 
@@ -102,6 +103,8 @@ def _measure(
     took = time.monotonic() - started
     name = work.__name__.replace("_", " ")
     columns = list(zip(_PROCESSES, zip(*looks, strict=True), strict=True))
+    for process, (_, _, after) in columns:
+        RECORD.add(f"{engine}, {name}, {2 * times} times: {process}", "MB", {"ours": after})
     figures = "".join(f"{' → '.join(f'{megabytes:.1f}' for megabytes in column):>25}" for _, column in columns)
     print(f"{engine:9}{name:16}{f'2x {times}':>8}{took:9.1f}  {figures}", flush=True)
     return [

@@ -32,3 +32,18 @@ def test_every_field_that_is_recorded_is_in_the_section_of_its_kind(kernel: Kern
     assert {kind for kind, _ in recorded} >= {"page", "next_input", "display", "clear_output", "input_answered"}
     assert {("stream", "raw"), ("error", "exit_code"), ("hub_started", "release")} <= recorded
     assert [(kind, name) for kind, name in sorted(recorded) if name not in fields[kind]] == []
+
+
+def test_every_field_of_a_status_is_on_its_page_and_no_other(kernel: KernelClient) -> None:
+    asking = kernel.submit("input()")
+    next(event for event in asking.events() if event.kind == "input_requested")
+    waiting = kernel.submit("pass")
+    status = kernel.status()
+    waiting.cancel()
+    asking.interrupt(wait=60)
+    named = {heading: list(rows_of(text)) for heading, text in sections_of(read_page("status.md")).items()}
+    assert sorted(named["Fields"]) == sorted(status)
+    executions = {tuple(status["running"]), *(tuple(item) for item in status["queue"])}
+    assert executions == {tuple(named["Executions"])}
+    assert {tuple(item) for item in status["prompts"]} == {tuple(named["Prompts"])}
+    assert {tuple(item) for item in status["sessions"]} == {tuple(named["Sessions"])}

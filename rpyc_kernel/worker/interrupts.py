@@ -45,9 +45,10 @@ if TYPE_CHECKING:
     from contextvars import ContextVar
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-# The rest of the package is a library to user code: a call to an object in a client waits in `wire`, and may be
-# interrupted there.
+# The rest of the package is a library to user code: a call to an object in a client waits in `wire`, by what it has
+# from `system.futures`, and may be interrupted there.
 _OURS = tuple(os.path.join(_PACKAGE, folder, "") for folder in ("worker", "system"))
+_WAITED_IN = os.path.join(_PACKAGE, "system", "futures.py")
 _runs_user_code: set[CodeType] = set()
 _may_interrupt: set[CodeType] = set()
 _passed_over: set[str] = set()
@@ -248,7 +249,7 @@ def is_in_user_code(frame: FrameType | None) -> bool:
         code = frame.f_code
         if code in _may_interrupt:
             return True
-        if code.co_filename.startswith(_OURS):
+        if _is_ours(code):
             return has_user_frame and code in _runs_user_code
         if code.co_filename.startswith(_kept_out):
             return called == _EXPRESSION
@@ -269,7 +270,11 @@ def without_loop(error: BaseException) -> BaseException:
 
 
 def _is_loops(code: CodeType) -> bool:
-    return code.co_filename.startswith((*_OURS, *LOOPS))
+    return _is_ours(code) or code.co_filename.startswith(LOOPS)
+
+
+def _is_ours(code: CodeType) -> bool:
+    return code.co_filename.startswith(_OURS) and code.co_filename != _WAITED_IN
 
 
 def _do_nothing() -> None:

@@ -2,7 +2,7 @@
 
 from tests.mutants import Mutant
 
-_BACK = "faces/console/test_reconnecting.py::"
+_BACK = "faces/console/test_kernel_link.py::"
 _TALK = "faces/console/test_conversation.py::"
 _RENDER = "faces/console/test_render.py::"
 
@@ -60,7 +60,7 @@ MUTANTS = (
     ),
     Mutant(
         promise="a console that comes back shows nothing twice",
-        file="faces/console/reconnecting.py",
+        file="faces/console/kernel_link.py",
         before="return min(last, seen)",
         after="return min(last, seen) - 1",
         tests=(f"{_BACK}test_after_a_loss_every_event_is_shown_once",),
@@ -74,14 +74,14 @@ MUTANTS = (
     ),
     Mutant(
         promise="a console that comes back passes over nothing",
-        file="faces/console/reconnecting.py",
+        file="faces/console/kernel_link.py",
         before="return min(last, seen)",
         after="return last",
         tests=(f"{_BACK}test_after_a_loss_every_event_is_shown_once",),
     ),
     Mutant(
         promise="a console goes on with a kernel whose numbers began anew",
-        file="faces/console/reconnecting.py",
+        file="faces/console/kernel_link.py",
         before="return min(last, seen)",
         after="return seen",
         tests=(f"{_BACK}test_of_a_kernel_that_began_anew_what_comes_from_now_on_is_shown",),

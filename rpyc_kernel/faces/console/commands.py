@@ -7,20 +7,21 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from rpyc_kernel.core.contract import Force
+from rpyc_kernel.faces.console.console_state import ConsoleState
 from rpyc_kernel.faces.console.control_characters import sanitize, sanitize_line
+from rpyc_kernel.faces.console.foreground import Foreground
+from rpyc_kernel.faces.console.interrupting import Interrupting
+from rpyc_kernel.faces.console.kernel_link import KernelLink
 from rpyc_kernel.faces.console.render import first_line
+from rpyc_kernel.faces.console.speaker import Speaker
 from rpyc_kernel.faces.console.summaries import (
     format_duration,
     summarise_inspection,
     summarise_status,
     summarise_variables,
 )
-
-if TYPE_CHECKING:
-    from rpyc_kernel.faces.console.console import Console
 
 _MAX_HISTORY = 50
 HELP = """\
@@ -51,11 +52,26 @@ class ConsoleCommands:
     """Obeys what is meant for the console and not for the kernel.
 
     Args:
-        console: whose commands they are.
+        link: leads to the kernel.
+        speaker: tells the user.
+        state: knows the user's jobs.
+        foreground: waits, and asks what code asks.
+        interrupting: stops executions.
     """
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(
+        self,
+        link: KernelLink,
+        speaker: Speaker,
+        state: ConsoleState,
+        foreground: Foreground,
+        interrupting: Interrupting,
+    ) -> None:
+        self._link = link
+        self._speaker = speaker
+        self._jobs = state.jobs
+        self._foreground = foreground
+        self._interrupting = interrupting
         self._by_name: dict[str, Callable[[list[str]], Awaitable[None]]] = {
             "%jobs": self._show_jobs,
             "%wait": self._wait,
@@ -95,22 +111,22 @@ class ConsoleCommands:
             return True
         return False
 
-    # ------------------------------------------------------------------ looking
+    # ------------------------------------------------------------------ introspection
 
     async def _help(self, arguments: list[str]) -> None:
         if arguments:
             await self._explain(arguments[0], with_source=False)
         else:
-            self._console.say(HELP.rstrip())
+            self._speaker.say(HELP.rstrip())
 
     async def _explain(self, name: str, *, with_source: bool) -> None:
-        found = await self._console.ask_kernel(self._console.kernel.inspect, name)
+        found = await self._link.ask(self._link.kernel.inspect, name)
         lines = [sanitize(line) for line in summarise_inspection(found, with_source=with_source)]
-        await self._console.page("\n".join(lines) + "\n")
+        await self._speaker.page("\n".join(lines) + "\n")
 
     async def _show_jobs(self, _: list[str]) -> None:
         lines = []
-        for job in self._console.jobs.list():
+        for job in self._jobs.list():
             state = "queued" if job.started is None else f"running for {format_duration(time.time() - job.started)}"
             if job.question is not None:
                 state = "waits for input"
@@ -118,63 +134,63 @@ class ConsoleCommands:
         self._say_lines(lines or ["nothing of yours is running or queued"])
 
     async def _show_sessions(self, _: list[str]) -> None:
-        sessions = await self._console.ask_kernel(self._console.kernel.sessions)
-        own = self._console.kernel.session
+        sessions = await self._link.ask(self._link.kernel.sessions)
+        own = self._link.kernel.session
         present = [session for session in sessions if session["connections"]]
         self._say_lines([sanitize(session["name"]) + (" (you)" if session["id"] == own else "") for session in present])
 
     async def _show_history(self, arguments: list[str]) -> None:
-        search = partial(self._console.kernel.history, " ".join(arguments), limit=_MAX_HISTORY)
-        found = await self._console.ask_kernel(search)
+        search = partial(self._link.kernel.history, " ".join(arguments), limit=_MAX_HISTORY)
+        found = await self._link.ask(search)
         lines = [f"[{past.execution}] {sanitize_line(past.name)}: {first_line(past.code)}" for past in found]
         self._say_lines(lines or ["nothing of that kind was run here"])
 
     async def _show_variables(self, _: list[str]) -> None:
-        variables = await self._console.ask_kernel(self._console.kernel.variables)
+        variables = await self._link.ask(self._link.kernel.variables)
         self._say_lines(summarise_variables(variables) or ["the namespace is empty"])
 
     async def _show_status(self, _: list[str]) -> None:
-        self._say_lines(summarise_status(await self._console.ask_kernel(self._console.kernel.status)))
+        self._say_lines(summarise_status(await self._link.ask(self._link.kernel.status)))
 
     async def _show_stack(self, _: list[str]) -> None:
-        self._console.say(sanitize(await self._console.ask_kernel(self._console.kernel.stack)).rstrip())
+        self._speaker.say(sanitize(await self._link.ask(self._link.kernel.stack)).rstrip())
 
     def _say_lines(self, lines: list[str]) -> None:
-        self._console.say("\n".join(lines))
+        self._speaker.say("\n".join(lines))
 
     # ------------------------------------------------------------------ acting
 
     async def _wait(self, arguments: list[str]) -> None:
-        jobs = self._console.jobs
+        jobs = self._jobs
         numbers = [_number(arguments[0])] if arguments else [job.number for job in jobs.list()]
         if not numbers:
-            self._console.say("nothing of yours is running or queued")
+            self._speaker.say("nothing of yours is running or queued")
         for number in numbers:
             if jobs.find(number) is not None:
-                if not await self._console.foreground.wait(number):
+                if not await self._foreground.wait(number):
                     return
             elif arguments:
-                self._console.say(f"execution {number} has finished, or is not yours; %jobs lists yours")
+                self._speaker.say(f"execution {number} has finished, or is not yours; %jobs lists yours")
 
     async def _cancel(self, arguments: list[str]) -> None:
-        await self._console.ask_kernel(self._console.kernel.cancel, _number(_first(arguments)))
+        await self._link.ask(self._link.kernel.cancel, _number(_first(arguments)))
 
     async def _interrupt(self, arguments: list[str]) -> None:
         force = Force.SIGNAL
         if arguments and arguments[-1] in (Force.SIGNAL, Force.EXCEPTION, Force.TERMINATE):
             force = arguments.pop()
-        await self._console.interrupting.interrupt(_number(arguments[0]) if arguments else None, force)
+        await self._interrupting.interrupt(_number(arguments[0]) if arguments else None, force)
 
     async def _answer(self, arguments: list[str]) -> None:
         number = _number(arguments[0]) if arguments else None
         if len(arguments) > 1:
-            await self._console.ask_kernel(self._console.kernel.answer_input, " ".join(arguments[1:]), number)
+            await self._link.ask(self._link.kernel.answer_input, " ".join(arguments[1:]), number)
         else:
-            await self._console.foreground.answer(number)
+            await self._foreground.answer(number)
 
     async def _restart(self, _: list[str]) -> None:
-        if await self._console.interrupting.confirm("restart with an empty namespace, for everybody?", is_likely=False):
-            await self._console.ask_kernel(partial(self._console.kernel.restart))
+        if await self._interrupting.confirm("restart with an empty namespace, for everybody?", is_likely=False):
+            await self._link.ask(partial(self._link.kernel.restart))
 
 
 def _first(arguments: list[str]) -> str:

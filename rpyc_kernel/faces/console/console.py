@@ -14,7 +14,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Event, Kind
@@ -22,16 +22,16 @@ from rpyc_kernel.core.introspection import Completeness
 from rpyc_kernel.errors import ConnectionFailed, KernelError, NoSuchKernel
 from rpyc_kernel.faces import LEAVING
 from rpyc_kernel.faces.console.commands import ConsoleCommands
+from rpyc_kernel.faces.console.console_state import ConsoleState, CtrlC
 from rpyc_kernel.faces.console.control_characters import is_colourful, sanitize
 from rpyc_kernel.faces.console.following import Following
 from rpyc_kernel.faces.console.foreground import Foreground
 from rpyc_kernel.faces.console.interrupting import Interrupting
-from rpyc_kernel.faces.console.jobs import Jobs
+from rpyc_kernel.faces.console.kernel_link import KernelLink, describe_loss
 from rpyc_kernel.faces.console.output import Transcript, find_superseded
 from rpyc_kernel.faces.console.pictures import pictures_of_terminal
 from rpyc_kernel.faces.console.pipe import Pipe
 from rpyc_kernel.faces.console.recalled_history import recall
-from rpyc_kernel.faces.console.reconnecting import Reconnecting, describe_loss
 from rpyc_kernel.faces.console.render import Renderer, first_line, join_numbers
 from rpyc_kernel.faces.console.screen import Interrupted, Screen, Withdrawn
 from rpyc_kernel.faces.console.session_slot import is_session_slot
@@ -48,7 +48,6 @@ from rpyc_kernel.faces.console.summaries import summarise_trouble
 from rpyc_kernel.settings import Folders
 from rpyc_kernel.system.home import Home
 
-_T = TypeVar("_T")
 _COMPLETENESS_TIMEOUT_S = 0.3
 _PAUSE_S = 0.03
 _ACKNOWLEDGE_S = 0.5
@@ -80,11 +79,10 @@ class Console:
         replays: bool = False,
         is_observer: bool = False,
     ) -> None:
-        self.kernel = kernel
-        self.reconnecting = Reconnecting(self, reconnect)
+        self._state = ConsoleState(kernel.session)
+        self._link = KernelLink(kernel, reconnect, self, self._state)
         self._replays = replays
-        self.bar = StatusBar(is_observer=is_observer)
-        self.jobs = Jobs(kernel.session)
+        self.bar = StatusBar(self._state, is_observer=is_observer)
         self.screen: Screen
         self.output: Transcript
         self._said = said
@@ -95,27 +93,30 @@ class Console:
             shows_visit=is_session_slot,
             show_picture=pictures.show,
         )
-        self.foreground = Foreground(self)
-        self.interrupting = Interrupting(self)
-        self._commands = ConsoleCommands(self)
+        self._interrupting = Interrupting(self._link, self, self._state)
+        self._foreground = Foreground(self._link, self, self._state, self.renderer, self._interrupting)
+        self._commands = ConsoleCommands(self._link, self, self._state, self._foreground, self._interrupting)
         self._submitting: asyncio.Lock
         self._paging = asyncio.Lock()
         self._changed: asyncio.Future[None]
         self._breakable: asyncio.Task[None] | None = None
-        self._was_interrupted = False
-        self._is_interrupt_due = False
         self._end = TERMINATED
         self._waited_for: int | None = None
         self._must_end: asyncio.Event
         self._following: Following
         self._seen = 0
 
+    @property
+    def kernel(self) -> KernelClient:
+        """The client that is connected, or was."""
+        return self._link.kernel
+
     def run(self) -> str:
         """Talk until the user leaves or the connection is gone; says which it was."""
         status = self.kernel.status()
         unfinished = {**status, "queue": self.kernel.queue()}
         self.renderer.begin(unfinished)
-        self.jobs.begin(unfinished)
+        self._state.jobs.begin(unfinished)
         return asyncio.run(self._run(status))
 
     # ------------------------------------------------------------------ the loop
@@ -216,7 +217,9 @@ class Console:
                     raise
                 async with self._paging:
                     pass  # not into what the user reads
-                self._seen = await self.reconnecting.come_back(error, self._seen)
+                self._link.lose(error)
+                await self.hang_up()
+                self._seen = await self._link.come_back(self._seen)
                 self._follow()
 
     async def _show_connected(self) -> None:
@@ -253,10 +256,10 @@ class Console:
             await asyncio.sleep(_BAR_S)
 
     def _take(self, event: Event, *, is_hidden: bool) -> None:
-        self.jobs.take(event)
+        self._state.jobs.take(event)
         if not is_hidden:
             self.output.take(event)
-        self.foreground.withdraw_question(event)
+        self._foreground.withdraw_question(event)
         if event.kind == Kind.NEXT_INPUT and self.renderer.is_waited_for_here(event):
             self.screen.propose(sanitize(event.text))
 
@@ -265,14 +268,14 @@ class Console:
             try:
                 if self.screen.is_interactive:
                     self.output.end_line()
-                self._is_interrupt_due = False
+                self._state.begin_line()
                 code = await self.screen.read_code()
             except EOFError:
                 return self._end_of_leaving()
             except Withdrawn:
                 return LOST
             except Interrupted:
-                await self._do(self.interrupting.offer())
+                await self._do(self._interrupting.offer())
                 continue
             finally:
                 if self.screen.is_interactive:
@@ -283,7 +286,7 @@ class Console:
                 await self._do(self._obey(code))
 
     def _end_of_leaving(self) -> str:
-        return LEFT if self.reconnecting.is_connected else LOST
+        return LEFT if self._state.is_connected else LOST
 
     async def _remember(self) -> None:
         """Tell the kernel how far this session has seen, so that it goes on from there whatever ends this process."""
@@ -299,51 +302,42 @@ class Console:
             await asyncio.to_thread(self.kernel.acknowledge, self._seen)
             if self._end == INTERRUPTED and self._waited_for is not None:
                 await asyncio.to_thread(partial(self.kernel.interrupt, self._waited_for, wait=0))
-        unfinished = [job.number for job in self.jobs.list()]
+        unfinished = [job.number for job in self._state.jobs.list()]
         if unfinished and self.screen.is_interactive:
             self.say(f"{join_numbers(unfinished)} {'goes' if len(unfinished) == 1 else 'go'} on without you")
 
     # ------------------------------------------------------------------ Ctrl-C
 
     def _interrupt(self) -> None:
-        if self._paging.locked():
-            pass  # it is meant for the pager, which has got it too
-        elif not self.screen.is_interactive:
+        meaning = self._state.interrupt(is_interactive=self.screen.is_interactive, is_reading=self.screen.is_reading)
+        if meaning is CtrlC.LEAVE:
             self._end = INTERRUPTED
-            self._must_end.set()  # there is nobody to ask what was meant
-        elif self.screen.is_reading:
+            self._must_end.set()
+        elif meaning is CtrlC.LINE:
             self.screen.interrupt()
-        elif self._breakable is not None:
-            self._was_interrupted = True
+        elif meaning is CtrlC.BREAK_OFF and self._breakable is not None:
             self._breakable.cancel()
-        else:
-            self._is_interrupt_due = True
-
-    def take_interrupt(self) -> bool:
-        """Whether it was a Ctrl-C that broke off what is done; whoever asks has dealt with it."""
-        was_interrupted, self._was_interrupted = self._was_interrupted, False
-        return was_interrupted
 
     async def _do(self, what: Any) -> None:
         """Do something that Ctrl-C may break off."""
-        if self._is_interrupt_due:  # it came between the Enter and this moment
+        if not self._state.begin_doing():
             what.close()
             self.say("taken back; the kernel was asked nothing")
             return
-        self._was_interrupted = False
         self._breakable = asyncio.ensure_future(self._guard(what))
         try:
             await self._breakable
         except asyncio.CancelledError:
-            if not self.take_interrupt():
+            if not self._state.take_interrupt():
                 raise
             self.skip_line()
             self.say(
                 "broken off; the kernel may still do what it was asked"
-                if self.reconnecting.is_connected
+                if self._state.is_connected
                 else "taken back; the kernel was asked nothing"
             )
         finally:
+            self._state.end_doing()
             self._breakable = None
 
     async def _guard(self, what: Any) -> None:
@@ -359,7 +353,7 @@ class Console:
     # ------------------------------------------------------------------ running code
 
     async def _obey(self, code: str) -> None:
-        await self.reconnecting.wait()
+        await self._link.wait()
         if await self._commands.obey(code.strip()):
             return
         if code[:1].isspace():
@@ -368,15 +362,15 @@ class Console:
         # To IPython the semicolon would mean that the value is to be hidden.
         source = code.rstrip()[:-1] if is_background else code.rstrip()
         async with self._submitting:
-            number = await self.ask_kernel(self.kernel.enqueue, source)
+            number = await self._link.ask(self.kernel.enqueue, source)
             self.renderer.adopt(number)
-            self.jobs.expect(number, source)
+            self._state.jobs.expect(number, source)
             if not is_background:
                 self.renderer.foreground = number
         if is_background:
             self.say(f"[{number}] goes on in the background; %jobs lists, %wait {number} waits")
         else:
-            await self.foreground.wait(number)
+            await self._foreground.wait(number)
 
     # ------------------------------------------------------------------ what its parts need
 
@@ -391,7 +385,11 @@ class Console:
         if self.screen.is_too_long(text):
             self.output.end_line()
             async with self._paging:
-                was_read = await self.screen.page(text)
+                self._state.is_paging = True
+                try:
+                    was_read = await self.screen.page(text)
+                finally:
+                    self._state.is_paging = False
         if not was_read:
             self.output.say(text.rstrip("\n"))
 
@@ -416,16 +414,23 @@ class Console:
         else:
             print(text, file=sys.stderr)
 
-    async def ask_kernel(self, function: Callable[..., _T], *arguments: Any) -> _T:
-        """Call what waits for the kernel, without holding up the screen."""
-        return await asyncio.to_thread(function, *arguments)
+    async def ask(self, question: str, *, is_password: bool = False, execution: int | None = None) -> str:
+        """Read one line, after a question; see `Screen.ask`."""
+        try:
+            return await self.screen.ask(question, is_password=is_password, execution=execution)
+        finally:
+            self.output.line_was_ended()
+
+    def withdraw_question(self) -> None:
+        """End `ask` by `Withdrawn`."""
+        self.screen.withdraw()
 
     def _tell_state(self, status: dict[str, Any]) -> None:
         running = status["running"]
         if running is None or running["session"] != self.kernel.session:
             for line in summarise_trouble(status):
                 self.say(line)
-        for job in self.jobs.list():
+        for job in self._state.jobs.list():
             state = "waits for input; %answer it" if job.question is not None else "goes on; %wait waits for it"
             self.say(f"[{job.number}] of yours {state}: {first_line(job.code)}")
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.errors import KernelError, RequestError
+from rpyc_kernel.faces.console.console_state import ConsoleState
 from rpyc_kernel.faces.console.control_characters import sanitize_line
+from rpyc_kernel.faces.console.interrupting import Interrupting
+from rpyc_kernel.faces.console.kernel_link import KernelLink
+from rpyc_kernel.faces.console.render import Renderer
 from rpyc_kernel.faces.console.screen import Interrupted, Withdrawn
+from rpyc_kernel.faces.console.speaker import Speaker
 from rpyc_kernel.faces.console.summaries import is_waiting, summarise_place
-
-if TYPE_CHECKING:
-    from rpyc_kernel.faces.console.console import Console
 
 _PATIENCE_S = 0.5
 
@@ -21,34 +22,49 @@ class Foreground:
     """Waits on behalf of a console.
 
     Args:
-        console: whose user waits.
+        link: leads to the kernel.
+        speaker: asks the user, and tells.
+        state: knows the user's jobs.
+        renderer: shows bare what is waited for.
+        interrupting: stops what the user wants stopped instead of answering.
     """
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(
+        self,
+        link: KernelLink,
+        speaker: Speaker,
+        state: ConsoleState,
+        renderer: Renderer,
+        interrupting: Interrupting,
+    ) -> None:
+        self._link = link
+        self._speaker = speaker
+        self._state = state
+        self._renderer = renderer
+        self._interrupting = interrupting
         self._asked: Event | None = None
         self._withdrawn_because = ""
 
     async def wait(self, number: int) -> bool:
         """Show an execution's output bare until it ends, and ask what it asks. False if Ctrl-C ended that."""
-        self._console.renderer.foreground = number
+        self._renderer.foreground = number
         explaining = asyncio.ensure_future(self._explain_delay(number))
         try:
-            while (job := self._console.jobs.find(number)) is not None:
+            while (job := self._state.jobs.find(number)) is not None:
                 if job.question is not None:
                     await self._ask_user(job.question)
                 else:
-                    await self._console.next_change()
+                    await self._speaker.next_change()
             return True
         except asyncio.CancelledError:
-            if not self._console.take_interrupt():
+            if not self._state.take_interrupt():
                 raise
-            self._console.skip_line()
-            self._console.say(f"execution {number} goes on in the background; Ctrl-C again offers to interrupt it")
+            self._speaker.skip_line()
+            self._speaker.say(f"execution {number} goes on in the background; Ctrl-C again offers to interrupt it")
             return False
         finally:
             explaining.cancel()
-            self._console.renderer.foreground = None
+            self._renderer.foreground = None
 
     async def _explain_delay(self, number: int) -> None:
         """If an execution does not start soon, say what it waits for."""
@@ -56,59 +72,55 @@ class Foreground:
         if not self._is_queued(number):
             return
         try:
-            status = await self._console.ask_kernel(self._console.kernel.status)
+            status = await self._link.ask(self._link.kernel.status)
         except KernelError:
             return  # whoever follows events will say so
         # It may have begun although the event of that is still on its way here.
         if self._is_queued(number) and is_waiting(status, number):
-            self._console.say(summarise_place(status, number))
+            self._speaker.say(summarise_place(status, number))
 
     def _is_queued(self, number: int) -> bool:
-        job = self._console.jobs.find(number)
+        job = self._state.jobs.find(number)
         return job is not None and job.started is None
 
     # ------------------------------------------------------------------ questions of the code
 
     async def answer(self, number: int | None) -> None:
         """Ask the user what an execution asks, and pass the answer on."""
-        job = self._console.jobs.find(number) if number is not None else None
-        waiting = [job] if job is not None else [job for job in self._console.jobs.list() if number is None]
+        job = self._state.jobs.find(number) if number is not None else None
+        waiting = [job] if job is not None else [job for job in self._state.jobs.list() if number is None]
         question = next((job.question for job in waiting if job.question is not None), None)
         if question is not None:
             await self._ask_user(question)
         else:
-            text = await self._console.screen.ask("answer: ")
-            await self._console.ask_kernel(self._console.kernel.answer_input, text, number)
+            text = await self._speaker.ask("answer: ")
+            await self._link.ask(self._link.kernel.answer_input, text, number)
 
     async def _ask_user(self, question: Event) -> None:
         text: str | None = None
         self._asked = question
         try:
-            text = await self._console.screen.ask(
-                question.prompt, is_password=question.password, execution=question.execution
-            )
+            text = await self._speaker.ask(question.prompt, is_password=question.password, execution=question.execution)
         except EOFError:
             pass
         except Interrupted:
             self._asked = None
-            await self._console.interrupting.interrupt(question.execution)
+            await self._interrupting.interrupt(question.execution)
         except Withdrawn:
-            self._console.say(self._withdrawn_because)
+            self._speaker.say(self._withdrawn_because)
             return
-        finally:
-            self._console.output.line_was_ended()
         if self._asked is not None:
             self._asked = None
             try:
-                await self._console.reconnecting.wait()
-                await self._console.ask_kernel(self._console.kernel.answer_input, text, question.execution)
+                await self._link.wait()
+                await self._link.ask(self._link.kernel.answer_input, text, question.execution)
             except RequestError as error:
-                self._console.complain(str(error))  # somebody else was faster
+                self._speaker.complain(str(error))  # somebody else was faster
         while self._is_open(question):
-            await self._console.next_change()
+            await self._speaker.next_change()
 
     def _is_open(self, question: Event) -> bool:
-        job = self._console.jobs.find(question.execution or 0)
+        job = self._state.jobs.find(question.execution or 0)
         return job is not None and job.question is question
 
     def withdraw_question(self, event: Event) -> None:
@@ -118,4 +130,4 @@ class Foreground:
         self._asked = None
         by = event.payload.get("by") if event.kind == Kind.INPUT_ANSWERED else None
         self._withdrawn_because = f"[answered by {sanitize_line(by)}]" if by else "[no longer asked]"
-        self._console.screen.withdraw()
+        self._speaker.withdraw_question()

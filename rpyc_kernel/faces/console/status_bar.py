@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from rpyc_kernel.core.contract import State
+from rpyc_kernel.faces.console.console_state import ConsoleState
 from rpyc_kernel.faces.console.control_characters import sanitize_line
 
 _MAX_NAMES = 5
@@ -15,15 +16,15 @@ class StatusBar:
     """What the line says. It shows moments, not durations, so that it changes only when something happens.
 
     Attributes:
-        is_connected: whether the kernel is in reach.
         is_completing: whether the user waits for what could stand at the cursor.
 
     Args:
+        state: knows whether the kernel is in reach.
         is_observer: whether the user only looks on.
     """
 
-    def __init__(self, *, is_observer: bool = False) -> None:
-        self.is_connected = True
+    def __init__(self, state: ConsoleState, *, is_observer: bool = False) -> None:
+        self._state = state
         self.is_completing = False
         self._is_observer = is_observer
         self._status: dict[str, Any] | None = None
@@ -40,7 +41,7 @@ class StatusBar:
         parts = [sanitize_line(self._status["kernel"]), f"generation {self._status['generation']}"]
         if self._is_observer:
             parts.append("read-only")
-        if not self.is_connected:
+        if not self._state.is_connected:
             return " | ".join([*parts, "connection lost, reconnecting"])
         if self.is_completing:
             parts.append("looking for completions …")

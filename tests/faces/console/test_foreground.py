@@ -7,31 +7,30 @@ import pytest
 
 from rpyc_kernel.core.contract import Kind
 from rpyc_kernel.faces.console import foreground
+from rpyc_kernel.faces.console.console_state import ConsoleState
 from rpyc_kernel.faces.console.foreground import Foreground
-from rpyc_kernel.faces.console.jobs import Jobs
 from tests.faces.console.events import ALICE, ME, make_event, make_item, make_status
 
 TIMEOUT_S = 30
 NUMBER = 4
 
 
-class Console:
-    """As much of one as a `Foreground` needs, on a kernel with a given status."""
+class Surroundings:
+    """What a `Foreground` needs, on a kernel with a given status."""
 
     def __init__(self, status: dict[str, Any]) -> None:
         self.said: list[str] = []
-        self.jobs = Jobs(ME)
-        self.renderer = SimpleNamespace(foreground=None)
+        self.state = ConsoleState(ME)
         self.kernel = SimpleNamespace(status=lambda: status)
         self._changed = asyncio.Event()
 
-    async def ask_kernel(self, function: Callable[[], Any]) -> Any:
+    async def ask(self, function: Callable[[], Any]) -> Any:
         # Whoever asked is back before the execution ends.
         asyncio.get_running_loop().call_soon(asyncio.get_running_loop().call_soon, self._finish)
         return function()
 
     def _finish(self) -> None:
-        self.jobs.take(make_event(Kind.FINISHED, NUMBER, outcome="ok"))
+        self.state.jobs.take(make_event(Kind.FINISHED, NUMBER, outcome="ok"))
         self._changed.set()
 
     async def next_change(self) -> None:
@@ -51,10 +50,11 @@ def hear_of_delay(status: dict[str, Any]) -> list[str]:
     """What is said of an execution of which no event has come yet."""
 
     async def run() -> list[str]:
-        console = Console(status)
-        console.jobs.expect(NUMBER, "work()")
-        await asyncio.wait_for(Foreground(console).wait(NUMBER), TIMEOUT_S)
-        return console.said
+        around: Any = Surroundings(status)
+        around.state.jobs.expect(NUMBER, "work()")
+        waiting = Foreground(around, around, around.state, SimpleNamespace(foreground=None), None)  # type: ignore[arg-type]
+        await asyncio.wait_for(waiting.wait(NUMBER), TIMEOUT_S)
+        return list(around.said)
 
     return asyncio.run(run())
 

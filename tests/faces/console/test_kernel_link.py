@@ -8,7 +8,7 @@ import pytest
 
 from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.errors import ConnectionLost
-from rpyc_kernel.faces.console import reconnecting
+from rpyc_kernel.faces.console import kernel_link
 from rpyc_kernel.faces.console.console import Console
 from rpyc_kernel.faces.console.output import Transcript
 from tests.faces.console.events import ALICE, ME, make_event, make_status
@@ -67,7 +67,7 @@ def show(*connections: Kernel) -> list[str]:
 @pytest.fixture(autouse=True)
 def haste(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves out the pauses."""
-    monkeypatch.setattr(reconnecting, "_PAUSE_S", 0)
+    monkeypatch.setattr(kernel_link, "_PAUSE_S", 0)
 
 
 def without_own_words(lines: list[str]) -> list[str]:

@@ -58,7 +58,7 @@ COMM_CALL: Final = "comm:"
 MESSAGE_OF: Final = "rpyc_kernel-execution-"
 """What stands before an execution's number where a widget names the message that the execution came by."""
 
-RICH_VIEW: Final = "__import__('rpyc_kernel.worker.rich_values', fromlist=['describe']).describe({})"
+RICH_VIEW: Final = "__import__('rpyc_kernel.worker.debugging.rich_values', fromlist=['describe']).describe({})"
 """What a worker evaluates for all that the value of an expression shows of itself: a MIME bundle as JSON."""
 
 UNFINISHED: Final = "unfinished"

@@ -29,11 +29,12 @@ from rpyc_kernel.system.descriptors import take_away
 from rpyc_kernel.system.originals import json, logging, socket, threading
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.system.stacks import STACK_SIGNAL
-from rpyc_kernel.worker import debugging, failing, forks, imports, leaving, printing
+from rpyc_kernel.worker import failing, forks, imports, leaving, printing
 from rpyc_kernel.worker.capture import Stream, current_execution, follow_threads
 from rpyc_kernel.worker.comms import Comms
 from rpyc_kernel.worker.control import Control
-from rpyc_kernel.worker.debug_server import DebugServer
+from rpyc_kernel.worker.debugging import interactive
+from rpyc_kernel.worker.debugging.server import DebugServer
 from rpyc_kernel.worker.engines import Engine
 from rpyc_kernel.worker.engines.choice import choose_engine
 from rpyc_kernel.worker.handlers import Handlers
@@ -77,7 +78,7 @@ def main(arguments: list[str]) -> None:
     output = EventSink(folder, generation, interrupts, order)
     streams = output.streams = _replace_streams(output, interrupts, order)
     printing.install(interrupts)
-    debugging.install()
+    interactive.install()
     follow_threads()
     engine = engine_class(output.emit, interrupts, settings.kept_values, profile=settings.profile, face=settings.face)
     prompts = Prompts(

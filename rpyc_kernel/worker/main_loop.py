@@ -25,9 +25,10 @@ from rpyc_kernel.system.originals import logging, socket, threading, time
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.system.sending import QUIETLY
 from rpyc_kernel.system.threads import KernelThread, follow_tracers, make_thread
-from rpyc_kernel.worker import debugging, failing, forks, payloads
+from rpyc_kernel.worker import failing, forks, payloads
 from rpyc_kernel.worker.capture import Stream, begin_execution, current_execution, end_execution
-from rpyc_kernel.worker.debug_server import DebugServer
+from rpyc_kernel.worker.debugging import interactive
+from rpyc_kernel.worker.debugging.server import DebugServer
 from rpyc_kernel.worker.engines import Engine
 from rpyc_kernel.worker.engines.failures import describe_error
 from rpyc_kernel.worker.interrupts import Interrupts, runs_user_code, without_loop
@@ -313,7 +314,7 @@ class MainLoop:
             return Outcome.ERROR
 
     def _finish(self, execution: int, outcome: str, started: float) -> None:
-        debugging.end()
+        interactive.end()
         self._debugger.end()
         self._interrupts.end()
         self._context.run(current_execution.set, 0)

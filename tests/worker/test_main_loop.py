@@ -16,7 +16,7 @@ from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.system.threads import KernelThread
 from rpyc_kernel.worker import failing, forks, main_loop
 from rpyc_kernel.worker.capture import Stream, current_execution
-from rpyc_kernel.worker.debug_server import DebugServer
+from rpyc_kernel.worker.debugging.server import DebugServer
 from rpyc_kernel.worker.interrupts import Interrupts
 from rpyc_kernel.worker.main_loop import EventSink, MainLoop
 from tests.support.waiting import wait_until

@@ -28,7 +28,7 @@ from rpyc_kernel.faces.jupyter import answers, requests
 from rpyc_kernel.faces.jupyter.attachment import Attachment
 from rpyc_kernel.faces.jupyter.channels import Channels, Request
 from rpyc_kernel.faces.jupyter.client_sessions import ClientSessions
-from rpyc_kernel.faces.jupyter.debugging import Debugging
+from rpyc_kernel.faces.jupyter.debugging.session import Debugging
 from rpyc_kernel.faces.jupyter.executions import BridgedExecution, BridgedExecutions
 from rpyc_kernel.faces.jupyter.following import Following
 from rpyc_kernel.faces.jupyter.parent import Parent

@@ -134,7 +134,7 @@ class Shell(InteractiveShell):
     @property
     def debugger_cls(self) -> Any:
         """IPython's debugger, fit for the kernel."""
-        from rpyc_kernel.worker.debugging import make_debugger
+        from rpyc_kernel.worker.debugging.interactive import make_debugger
 
         return make_debugger()
 

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from rpyc_kernel.core.introspection import Completion, Completions
-from rpyc_kernel.worker.debugging import find_standing
+from rpyc_kernel.worker.debugging.interactive import find_standing
 from rpyc_kernel.worker.introspection.completion import Completer, answer
 
 _COMMAND = re.compile(r"\s*([a-z]*)\Z")

@@ -8,7 +8,7 @@ import pytest
 
 from rpyc_kernel.errors import RequestError
 from rpyc_kernel.wire.debug_adapter import DebugChannel
-from rpyc_kernel.worker import debug_server
+from rpyc_kernel.worker.debugging import server as debug_server
 
 TIMEOUT_S = 30.0
 

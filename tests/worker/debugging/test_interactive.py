@@ -9,9 +9,11 @@ import sys
 import pytest
 
 from rpyc_kernel.core.contract import Kind, Outcome
-from rpyc_kernel.worker import debugging, user_frames
+from rpyc_kernel.worker import user_frames
 from rpyc_kernel.worker.capture import current_execution
+from rpyc_kernel.worker.debugging import interactive
 from rpyc_kernel.worker.introspection.prompt_completion import complete_answer
+from tests.worker import sessions
 
 
 class Debugged:
@@ -19,8 +21,8 @@ class Debugged:
 
     def __init__(self, session, monkeypatch):
         monkeypatch.setattr(pdb, "Pdb", pdb.Pdb)
-        debugging.install()
-        user_frames.hide(os.path.dirname(__file__))  # the tests stand for the kernel
+        interactive.install()
+        user_frames.hide(os.path.dirname(sessions.__file__))  # the tests stand for the kernel
         self.session = session
         self._monkeypatch = monkeypatch
         self.prompts = []
@@ -43,7 +45,7 @@ class Debugged:
         try:
             outcome = self.session.run(code)
         finally:
-            debugging.end()
+            interactive.end()
             sys.settrace(before)
         return outcome
 
@@ -57,9 +59,9 @@ def debugged(session, monkeypatch):
 @pytest.fixture
 def debugged_shell(ipython, monkeypatch):
     """The engine of IPython, with its debugger."""
-    debugging.make_debugger.cache_clear()
+    interactive.make_debugger.cache_clear()
     yield Debugged(ipython, monkeypatch)
-    debugging.make_debugger.cache_clear()
+    interactive.make_debugger.cache_clear()
 
 
 @pytest.mark.parametrize("commands", [("r", "r"), ("u", "u", "r", "n"), ("n", "n", "n"), ("r", "s", "s")])
@@ -180,4 +182,4 @@ def test_nothing_is_completed_where_no_debugger_asks(debugged):
     asking = Asking("he")
     debugged.run("here = 1\ninput()", asking)
     assert asking.matches("he") == []
-    assert debugging._standing == {}
+    assert interactive._standing == {}

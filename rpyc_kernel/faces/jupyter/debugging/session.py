@@ -18,8 +18,8 @@ from typing import Any
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.cell_files import HASH_METHOD, HASH_SEED, SUFFIX, name_cell
 from rpyc_kernel.errors import KernelError
-from rpyc_kernel.faces.jupyter import debug_views
-from rpyc_kernel.faces.jupyter.debug_views import Views
+from rpyc_kernel.faces.jupyter.debugging import views
+from rpyc_kernel.faces.jupyter.debugging.views import Views
 from rpyc_kernel.wire.debug_adapter import DebugChannel
 
 _log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class Debugging:
             "variables": self._list_children,
             "richInspectVariables": self._show_richly,
             "copyToGlobals": self._copy_to_globals,
-            "modules": lambda request: _succeed(**debug_views.list_modules(self._kernel(), _arguments(request))),
+            "modules": lambda request: _succeed(**views.list_modules(self._kernel(), _arguments(request))),
         }
 
     def file_of(self, code: str) -> str | None:
@@ -190,7 +190,7 @@ class Debugging:
         if found is not None:
             return _succeed(variables=found)
         told = self._forward(request)
-        return _then(told, debug_views.without_shell) if arguments["variablesReference"] in self._scopes else told
+        return _then(told, views.without_shell) if arguments["variablesReference"] in self._scopes else told
 
     def _list_scopes(self, request: Message) -> Message:
         told = self._forward(request).result(_ANSWER_S)
@@ -202,11 +202,11 @@ class Debugging:
         name, frame = str(arguments["variableName"]), arguments.get("frameId")
         if not name.isidentifier():
             return _succeed(data={}, metadata={})  # what debuggers sort variables into
-        expression = debug_views.rich_expression(name)
+        expression = views.rich_expression(name)
         if not self._stopped or frame is None:
-            return _succeed(**debug_views.read_rich(str(self._kernel().eval(expression))))
+            return _succeed(**views.read_rich(str(self._kernel().eval(expression))))
         told = self._ask("evaluate", {"expression": expression, "frameId": frame, "context": "clipboard"})
-        return _succeed(**debug_views.read_evaluated(told["body"]["result"])) if told["success"] else told
+        return _succeed(**views.read_evaluated(told["body"]["result"])) if told["success"] else told
 
     def _copy_to_globals(self, request: Message) -> Future[Message]:
         arguments = _arguments(request)

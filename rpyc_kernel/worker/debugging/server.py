@@ -21,7 +21,7 @@ from rpyc_kernel.system.sending import silence_thread
 from rpyc_kernel.wire.debug_adapter import DebugChannel
 from rpyc_kernel.worker import forks, imports
 from rpyc_kernel.worker.control import describe_briefly
-from rpyc_kernel.worker.debug_session import DebugSession
+from rpyc_kernel.worker.debugging.session import DebugSession
 from rpyc_kernel.worker.interrupts import Interrupts, keep_out
 
 _log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rpyc_kernel.errors import ConnectionLost
-from rpyc_kernel.faces.jupyter.debugging import Debugging
+from rpyc_kernel.faces.jupyter.debugging.session import Debugging
 
 PATIENCE_S = 30.0
 

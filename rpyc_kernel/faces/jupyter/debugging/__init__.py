@@ -1,0 +1,1 @@
+"""Debugging by Jupyter's messages: the Debug Adapter Protocol, and what Jupyter adds to it."""

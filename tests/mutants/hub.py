@@ -139,14 +139,14 @@ MUTANTS = (
     ),
     Mutant(
         promise="a follower of much output gets it in pieces",
-        file="hub/journal/followers.py",
+        file="hub/journal/readers.py",
         before="self._chars >= _FULL_CHARS or ",
         after="",
         tests=("hub/journal/test_journal.py::test_a_follower_of_much_output_gets_it_piece_by_piece",),
     ),
     Mutant(
         promise="a follower gets the events of its execution only",
-        file="hub/journal/followers.py",
+        file="hub/journal/readers.py",
         before="if event[3] == self.execution and event[0] > self.cursor:",
         after="if event[0] > self.cursor:",
         tests=("hub/journal/test_journal.py::test_a_follower_gets_all_of_an_execution_in_one_answer_when_it_ends",),

@@ -10,7 +10,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rpyc_kernel.core.contract import MAX_NUMBER, WireEvent
-from rpyc_kernel.hub.journal.store import Row, Store, bear_damage, connect, index_of, log_of, read_events, size_of
+from rpyc_kernel.hub.journal.store import (
+    Row,
+    Start,
+    Store,
+    bear_damage,
+    connect,
+    index_of,
+    is_damage,
+    log_of,
+    read_events,
+    size_of,
+)
 
 _log = logging.getLogger(__name__)
 _AT_ONCE = (1000, 100, 10, 1)
@@ -19,6 +30,40 @@ _LEAST_EVENT_BYTES = 16
 
 Read = Callable[[int, int, int], list[WireEvent]]
 """Reads events after a number: so many, or so many characters; raises what SQLite raises."""
+
+
+def open_or_salvage(path: Path) -> tuple[Store, Start, str]:
+    """Open a journal; of one that is damaged, what can be read of it, and what is to be told of that."""
+    complete_interrupted(path)
+    try:
+        return *_begin(path), ""
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+        _log.error("the journal %s is damaged: %s", path, error)
+        copy, last = salvage_unopened(path)
+        aside = install(copy, path)
+        store, start = _begin(path)
+        told = f"the journal {path} is damaged ({error}); what can be read of it is kept{_name_aside(aside)}"
+        return store, start._replace(last=max(start.last, last)), told
+
+
+def _begin(path: Path) -> tuple[Store, Start]:
+    store = Store(path)
+    try:
+        return store, store.read_start()
+    except BaseException:
+        store.close()
+        raise
+
+
+def tell_recovery(count: int, last: int, aside: Path | None) -> str:
+    """What is to be told of a new file with so many of so many events."""
+    return f"the journal is written again, with {count} of {last} events{_name_aside(aside)}"
+
+
+def _name_aside(aside: Path | None) -> str:
+    return "" if aside is None else f"; the file that was there is {aside.name} now"
 
 
 def new_path_of(path: Path) -> Path:

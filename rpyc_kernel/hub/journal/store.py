@@ -57,6 +57,15 @@ class Snapshot(NamedTuple):
     state: str
 
 
+class Start(NamedTuple):
+    """What a journal begins with: its last number, sessions' cursors, and what is unfinished."""
+
+    last: int
+    cursors: dict[str, int]
+    written_down: int
+    recovery: Recovery
+
+
 class Store:
     """An open journal.
 
@@ -177,13 +186,8 @@ class Store:
                     found[number] = payload
         return found
 
-    def read_cursors(self) -> dict[str, int]:
-        """How far sessions had dealt with events."""
-        with self._reader_lock, _whatever_text(self.reader):
-            return dict(self.reader.execute("SELECT session, cursor FROM cursors"))
-
-    def read_recovery(self) -> tuple[int, Recovery]:
-        """What is unfinished after all events, and up to which of them that is written down."""
+    def read_start(self) -> Start:
+        """How far sessions had dealt with events, what is unfinished, and up to which event that is written down."""
         with self._reader_lock, _whatever_text(self.reader):
             after, recovery = 0, Recovery()
             row = self.reader.execute("SELECT seq, state FROM recovery WHERE seq <= ?", (self.last,)).fetchone()
@@ -198,7 +202,12 @@ class Store:
             )
             with contextlib.closing(rows):
                 recovery.follow(rows, load_payload)
-        return after, recovery
+            cursors = dict(self.reader.execute("SELECT session, cursor FROM cursors"))
+        return Start(self.last, cursors, after, recovery)
+
+    def count(self) -> int:
+        """How many events there are."""
+        return int(self.writer.execute("SELECT count(*) FROM events").fetchone()[0])
 
 
 def connect(path: Path, timeout_s: float, *, creates: bool = False) -> sqlite3.Connection:

@@ -27,6 +27,7 @@ from rpyc_kernel.errors import ConnectionLost, RequestError
 from rpyc_kernel.hub.journal import journal as journal_module
 from rpyc_kernel.hub.journal import salvage
 from rpyc_kernel.hub.journal import store as store_module
+from rpyc_kernel.hub.journal import trouble as trouble_module
 from rpyc_kernel.hub.journal import upkeep as upkeep_module
 from rpyc_kernel.hub.journal.journal import Journal
 from rpyc_kernel.hub.journal.store import Store
@@ -266,7 +267,7 @@ def test_a_reader_is_answered_when_its_time_is_over(journal):
 def test_a_reader_that_heard_only_of_others_keeps_that_place_when_its_time_is_over(journal):
     reading = journal.read(0, 10, WAIT_S, Scope.SESSION, "a")
     append(journal, printed("theirs", 2, "b"))
-    journal._expire(time.monotonic() + WAIT_S)
+    journal._readers._expire(time.monotonic() + WAIT_S)
     assert reading.result(0) == (1, ())
 
 
@@ -278,7 +279,8 @@ def test_a_reader_whose_connection_has_gone_disturbs_nobody(journal):
 
 
 def test_what_comes_in_the_moment_a_reader_begins_to_wait_is_not_missed(journal):
-    look, times = journal._look, []
+    readers, times = journal._readers, []
+    look = readers._look
 
     def look_and_be_overtaken(reader):
         found = look(reader)
@@ -287,7 +289,7 @@ def test_what_comes_in_the_moment_a_reader_begins_to_wait_is_not_missed(journal)
             append(journal, printed("theirs", 2, "b") if len(times) == 1 else printed("mine", 1, "a"))
         return found
 
-    with mock.patch.object(journal, "_look", look_and_be_overtaken):
+    with mock.patch.object(readers, "_look", look_and_be_overtaken):
         reading = journal.read(0, 10, WAIT_S, Scope.SESSION, "a")
         assert texts(reading.result(WAIT_S)[1]) == ["mine"]
 
@@ -520,7 +522,7 @@ def test_a_session_that_comes_while_cursors_are_written_is_in_nobodys_way(journa
 
     journal.acknowledge(Looked("a"), 3)
     journal.save_cursors()
-    assert journal._store.read_cursors()["a"] == 3
+    assert journal._store.read_start().cursors["a"] == 3
 
 
 # Files that are none
@@ -1026,7 +1028,7 @@ class Refusing:
 def refusing(journal):
     """While this lasts nothing can be written; afterwards the next append tries again."""
     disk = Refusing(journal._store.writer)
-    with mock.patch.object(journal._store, "writer", disk), mock.patch.object(journal_module, "_RETRY_S", 0.0):
+    with mock.patch.object(journal._store, "writer", disk), mock.patch.object(trouble_module, "_RETRY_S", 0.0):
         yield disk
 
 
@@ -1079,7 +1081,7 @@ def test_a_second_trouble_is_told_again(tmp_path):
 
 def test_a_full_database_is_survived(tmp_path):
     """The real thing: SQLite itself says that there is no room."""
-    with open_journal(tmp_path) as journal, mock.patch.object(journal_module, "_RETRY_S", 0.0):
+    with open_journal(tmp_path) as journal, mock.patch.object(trouble_module, "_RETRY_S", 0.0):
         append(journal, printed("before"))
         pages = journal._store.writer.execute("PRAGMA page_count").fetchone()[0]
         journal._store.writer.execute(f"PRAGMA max_page_count={pages + 2}")
@@ -1103,7 +1105,7 @@ def test_the_position_in_the_ring_is_written_with_what_was_held(tmp_path):
 
 
 def test_a_full_disk_is_not_tried_with_every_event(journal, monkeypatch):
-    monkeypatch.setattr(journal_module, "_RETRY_S", 3600.0)
+    monkeypatch.setattr(trouble_module, "_RETRY_S", 3600.0)
     with mock.patch.object(journal._store, "writer", Refusing(journal._store.writer)) as disk:
         append(journal, printed())
         disk.is_full = False
@@ -1112,7 +1114,7 @@ def test_a_full_disk_is_not_tried_with_every_event(journal, monkeypatch):
 
 
 def test_a_clock_that_is_set_back_keeps_nothing_from_the_disk(journal, monkeypatch):
-    monkeypatch.setattr(journal_module, "_RETRY_S", 0.0)
+    monkeypatch.setattr(trouble_module, "_RETRY_S", 0.0)
     with mock.patch.object(journal._store, "writer", Refusing(journal._store.writer)) as disk:
         append(journal, printed())
         disk.is_full = False

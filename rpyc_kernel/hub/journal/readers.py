@@ -1,0 +1,303 @@
+"""Those who read events: they are answered at once, or wait until there is something for them or their time is over.
+
+A reader wants whatever is new. A follower wants the events of one execution, in one answer, when it has ended. Both
+wait without a thread: a future is left behind, and completed by the thread that commits, or when its time is over by
+this room's own.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from rpyc_kernel.core.contract import Kind, Scope, WireEvent
+from rpyc_kernel.errors import ConnectionLost, RequestError
+
+_MAX_FOLLOWED = 1000
+_FULL_CHARS = 1024 * 1024
+_QUIET_KINDS = frozenset({Kind.QUEUED, Kind.STARTED})
+_QUIET_S = 0.005
+_FEW_DEADLINES = 256
+
+Reading = tuple[int, tuple[WireEvent, ...]]
+"""What a reader gets: the cursor to go on with, and events."""
+
+
+class Source(Protocol):
+    """What readers look at."""
+
+    @property
+    def last(self) -> int:
+        """The number of the newest event."""
+
+    def after(self, cursor: int, limit: int) -> tuple[int, list[WireEvent]]:
+        """Events after a number, so many, or as many as an answer holds; and the number up to which they go.
+
+        Raises:
+            RequestError: they cannot be read now.
+        """
+
+
+@dataclass(eq=False)
+class _Reader:
+    """One who waits for events it has not seen."""
+
+    cursor: int
+    limit: int
+    scope: str = Scope.ALL
+    session: str = ""
+    deadline: float = 0.0
+    future: Future[Any] = field(default_factory=Future)
+
+    @property
+    def reading(self) -> Reading:
+        """The answer when its time is over."""
+        return self.cursor, ()
+
+
+@dataclass(eq=False)
+class _Follower:
+    """One who waits for the end of an execution, or if it is eager for the first event of it."""
+
+    execution: int
+    cursor: int
+    is_eager: bool
+    deadline: float
+    future: Future[Any] = field(default_factory=Future)
+    _events: list[WireEvent] = field(default_factory=list)
+    _chars: int = 0
+    _has_end: bool = False
+
+    def gather(self, events: Iterable[WireEvent]) -> None:
+        """Take in those that belong to the execution."""
+        for event in events:
+            if event[3] == self.execution and event[0] > self.cursor:
+                self.cursor = event[0]
+                self._events.append(event)
+                self._chars += len(event[5])
+                self._has_end = self._has_end or event[2] == Kind.FINISHED
+
+    @property
+    def is_satisfied(self) -> bool:
+        """Whether the end is there, or as much as one answer should hold, or anything for who is eager."""
+        return self._has_end or self._chars >= _FULL_CHARS or (self.is_eager and bool(self._events))
+
+    @property
+    def reading(self) -> Reading:
+        """The answer."""
+        return self.cursor, tuple(self._events)
+
+
+class Readers:
+    """All who read, and their clock.
+
+    Args:
+        source: what they look at.
+        present: makes of a cursor and events what they get.
+    """
+
+    def __init__(self, source: Source, present: Callable[[int, tuple[WireEvent, ...]], Any]) -> None:
+        self._source = source
+        self._present = present
+        self._told = source.last
+        self._is_quiet = True
+        self._is_closed = False
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._waiting: set[_Reader] = set()
+        self._followers: dict[int, list[_Follower]] = {}
+        self._satisfied: list[_Follower] = []
+        self._deadlines: list[tuple[float, int, _Reader | _Follower]] = []
+        self._max_deadlines = _FEW_DEADLINES
+        self._count = itertools.count()
+        self._publish_at: float | None = None
+        self._thread = threading.Thread(target=self._run, name="journal-readers", daemon=True)
+        self._thread.start()
+
+    # ------------------------------------------------------------------ asking
+
+    def read(self, cursor: int, limit: int, wait_s: float, scope: str, session: str) -> Any:
+        """Return events after ``cursor``; if there are none yet, a future of them."""
+        reader = _Reader(cursor, limit, scope, session, time.monotonic() + wait_s)
+        found = self._look(reader)
+        if found is not None:
+            return self._present(*found)
+        if wait_s <= 0 or self._is_closed:
+            return self._present(*reader.reading)
+        with self._lock:
+            self._waiting.add(reader)
+            self._set_clock(reader)
+            missed = reader.cursor < self._source.last or self._is_closed
+        if missed:
+            self.publish()
+        return reader.future
+
+    def follow(self, execution: int, cursor: int, wait_s: float, *, is_eager: bool) -> Any:
+        """Return the events of an execution after ``cursor`` when it has ended; until then, a future of them.
+
+        Raises:
+            ConnectionLost: nobody waits any more.
+        """
+        follower = _Follower(execution, cursor, is_eager, time.monotonic() + wait_s)
+        reader = _Reader(cursor, _MAX_FOLLOWED)
+        while not follower.is_satisfied:
+            found = self._look(reader)
+            if found is not None:
+                follower.gather(found[1])
+                continue
+            with self._lock:
+                if self._is_closed:
+                    raise ConnectionLost("the kernel has stopped")
+                if reader.cursor >= self._told:
+                    self._followers.setdefault(execution, []).append(follower)
+                    self._set_clock(follower)
+                    return follower.future
+        return self._present(*follower.reading)
+
+    def _set_clock(self, waiter: _Reader | _Follower) -> None:
+        """Have it answered when its time is over; with the lock."""
+        if len(self._deadlines) >= self._max_deadlines:  # most of those who wait are answered long before
+            self._deadlines = [entry for entry in self._deadlines if not entry[2].future.done()]
+            heapq.heapify(self._deadlines)
+            self._max_deadlines = 2 * len(self._deadlines) + _FEW_DEADLINES
+        entry = (waiter.deadline, next(self._count), waiter)
+        heapq.heappush(self._deadlines, entry)
+        if self._deadlines[0] is entry:
+            self._changed.notify()
+
+    # ------------------------------------------------------------------ telling
+
+    def tell(self, events: list[WireEvent]) -> None:
+        """These are in the source now, behind all that were told before; `publish` answers."""
+        self._is_quiet = all(event[2] in _QUIET_KINDS for event in events)
+        with self._lock:
+            self._told = events[-1][0]
+            if self._followers:
+                self._show_followers(events)
+            # What follows is most often there within a fraction of a millisecond, and saves every reader a wake-up.
+            if self._is_quiet and self._waiting and self._publish_at is None:
+                self._publish_at = time.monotonic() + _QUIET_S
+                self._changed.notify()
+
+    def _show_followers(self, events: list[WireEvent]) -> None:
+        for execution in {event[3] for event in events if event[3] in self._followers}:
+            waiting = self._followers.pop(execution or 0)
+            for follower in waiting:
+                follower.gather(events)
+            self._satisfied += [follower for follower in waiting if follower.is_satisfied]
+            still = [follower for follower in waiting if not follower.is_satisfied]
+            if still:
+                self._followers[execution or 0] = still
+
+    def publish(self, *, even_quiet: bool = True) -> None:
+        """Answer those for whom there is something new."""
+        if self._satisfied:
+            with self._lock:
+                satisfied, self._satisfied = self._satisfied, []
+            for follower in satisfied:
+                self._set(follower.future, *follower.reading)
+        if not self._waiting or (self._is_quiet and not even_quiet):
+            return
+        with self._lock:
+            ready = [reader for reader in self._waiting if reader.cursor < self._source.last or self._is_closed]
+            self._waiting.difference_update(ready)
+        for reader in ready:
+            self._answer(reader)
+
+    def _answer(self, reader: _Reader) -> None:
+        """Give a reader what it waits for, or let it wait on."""
+        try:
+            found = self._look(reader)
+        except RequestError as error:
+            if reader.future.set_running_or_notify_cancel():
+                reader.future.set_exception(error)
+            return
+        if found is None and not self._is_closed and not reader.future.cancelled():
+            with self._lock:
+                waits = time.monotonic() < reader.deadline  # else the clock has looked for it already
+                if waits:
+                    self._waiting.add(reader)
+                missed = reader.cursor < self._source.last
+            if waits:
+                if missed:
+                    self.publish()
+                return
+        self._set(reader.future, *(found or reader.reading))
+
+    def _look(self, reader: _Reader) -> Reading | None:
+        """What there is for a reader; None, with its cursor moved on, when nothing is."""
+        while reader.cursor < self._source.last:
+            reader.cursor, found = self._source.after(reader.cursor, reader.limit)
+            if reader.scope == Scope.SESSION:
+                found = [event for event in found if event[4] is None or event[4] == reader.session]
+            if found:
+                return reader.cursor, tuple(found)
+        return None
+
+    def _set(self, future: Future[Any], cursor: int, events: tuple[WireEvent, ...]) -> None:
+        """Answer a future, unless its connection has gone."""
+        if future.set_running_or_notify_cancel():
+            future.set_result(self._present(cursor, events))
+
+    # ------------------------------------------------------------------ the clock
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                if self._is_closed:
+                    return
+                now = time.monotonic()
+                due = [entry[0] for entry in self._deadlines[:1]]
+                due += [] if self._publish_at is None else [self._publish_at]
+                if not due or min(due) > now:
+                    self._changed.wait(min(due) - now if due else None)
+                    continue
+                publishes = self._publish_at is not None and self._publish_at <= now
+                if publishes:
+                    self._publish_at = None
+            if publishes:
+                self.publish()
+            self._expire(now)
+
+    def _expire(self, now: float) -> None:
+        """Answer those whose time is over with what there is."""
+        over: list[_Reader | _Follower] = []
+        with self._lock:
+            while self._deadlines and self._deadlines[0][0] <= now:
+                waiter = heapq.heappop(self._deadlines)[2]
+                if isinstance(waiter, _Follower):
+                    is_there = self._forget(waiter)
+                else:
+                    is_there = waiter in self._waiting
+                    self._waiting.discard(waiter)
+                over += [waiter] if is_there else []
+        for waiter in over:
+            self._set(waiter.future, *waiter.reading)
+
+    def _forget(self, follower: _Follower) -> bool:
+        """Let a follower go; whether it was waiting."""
+        waiting = self._followers.get(follower.execution, [])
+        if follower not in waiting:
+            return False
+        waiting.remove(follower)
+        if not waiting:
+            del self._followers[follower.execution]
+        return True
+
+    def close(self) -> None:
+        """Answer all who wait; nobody waits from now on."""
+        with self._changed:
+            self._is_closed = True
+            self._satisfied += [follower for waiting in self._followers.values() for follower in waiting]
+            self._followers.clear()
+            self._deadlines.clear()
+            self._changed.notify()
+        self.publish()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()

@@ -8,7 +8,8 @@ from typing import Any
 from rpyc_kernel.errors import ConnectionFailed, KernelError, RequestError
 from rpyc_kernel.system.originals import logging, socket, threading
 from rpyc_kernel.system.threads import make_thread
-from rpyc_kernel.wire.bulk.codec import Parcel, pack
+from rpyc_kernel.wire.bulk.codec import pack
+from rpyc_kernel.wire.bulk.parts import Parcel
 from rpyc_kernel.wire.bulk.socket import BulkSocket, Message, Outgoing, require_at_most
 from rpyc_kernel.worker.engines.failures import describe_error
 

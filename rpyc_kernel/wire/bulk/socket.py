@@ -30,7 +30,7 @@ from rpyc_kernel.system.originals import json, select, socket
 from rpyc_kernel.system.sending import QUIETLY
 from rpyc_kernel.wire import refusal
 from rpyc_kernel.wire.bulk import codec
-from rpyc_kernel.wire.bulk.codec import Buffer, Parcel, Tree
+from rpyc_kernel.wire.bulk.parts import Buffer, Parcel, Tree
 from rpyc_kernel.wire.sockets import prepare_socket
 
 Progress = Callable[[int, int], None]

@@ -1,0 +1,84 @@
+"""What a value is taken apart into, and what the codecs of its kinds have in common."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from rpyc_kernel.errors import RequestError
+
+Tree = Any
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Bytes to send.
+
+    Attributes:
+        length: how many there are.
+        chunks: gives them in order; may be asked again.
+    """
+
+    length: int
+    chunks: Callable[[], Iterable[memoryview]]
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A packed value."""
+
+    tree: Tree
+    buffers: list[Buffer]
+
+
+class NeedsPickle(Exception):
+    """This value can only be pickled."""
+
+
+class Packing(Protocol):
+    """A value that is being taken apart."""
+
+    def pack(self, value: Any, depth: int) -> Tree:
+        """Take a part of it apart that lies so deep."""
+
+    def add(self, buffer: Buffer) -> int:
+        """Send bytes beside the tree; returns the number by which the tree has them."""
+
+
+class Unpacking(Protocol):
+    """A value that is being put together."""
+
+    def unpack(self, tree: Tree) -> Any:
+        """Put a part of it together."""
+
+    def take(self, number: int) -> Any:
+        """The bytes of a number, once."""
+
+
+def buffer_of(view: memoryview) -> Buffer:
+    """Bytes that lie in memory."""
+    flat = view.cast("B")
+    return Buffer(flat.nbytes, lambda: (flat,))
+
+
+def find_library(name: str) -> Any:
+    """A library, None if it is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+def load_library(name: str, what: str) -> Any:
+    """A library that something needs.
+
+    Raises:
+        RequestError: it is not installed.
+    """
+    library = find_library(name)
+    if library is None:
+        package = name.partition(".")[0]
+        raise RequestError(f"{what} needs {package} on this side; install it with 'pip install {package}'")
+    return library

@@ -1,7 +1,7 @@
 """What can happen to a kernel: the facts that `KernelState` decides upon.
 
-Each is in the past tense and carries the time at which it happened, so that decisions need no clock. Each request
-carries the role of the connection that made it: a session has none, as connections of both roles may share it.
+Each is in the past tense and carries the time at which it happened, so that decisions need no clock. What is requested
+has been checked where it came in, and so has who may request it; see `core.commands`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,6 @@ class CodeSubmitted:
     lane: str = Lane.MAIN
     call: str | None = None
     form: Form | None = None
-    role: str = Role.USER
     is_input: bool = True
 
 
@@ -55,7 +54,6 @@ class CancelRequested:
 
     session: str
     execution: int
-    role: str = Role.USER
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,6 @@ class InterruptRequested:
     session: str
     execution: int | None
     force: str = Force.SIGNAL
-    role: str = Role.USER
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,6 @@ class InputAnswered:
     session: str
     text: str | None
     execution: int | None = None
-    role: str = Role.USER
     is_refused: bool = False
 
 
@@ -177,7 +173,6 @@ class RestartRequested:
     """A session wants a new namespace."""
 
     session: str
-    role: str = Role.USER
 
 
 @dataclass(frozen=True)
@@ -186,7 +181,6 @@ class ShutdownRequested:
 
     session: str | None
     reason: str
-    role: str = Role.USER
 
 
 @dataclass(frozen=True)

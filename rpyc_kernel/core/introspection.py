@@ -9,8 +9,6 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final, TypeVar
 
 MAX_MATCHES: Final = 500
-MAX_PAGE: Final = 1000
-"""The most variables or children in one answer."""
 MAX_CELLS: Final = 10_000
 """The most cells in one answer."""
 

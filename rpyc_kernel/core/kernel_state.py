@@ -35,31 +35,13 @@ from rpyc_kernel.core.actions import (
     StartWorker,
     StopHub,
 )
-from rpyc_kernel.core.contract import COMM_CALL, MAX_CODE_CHARS, Force, Kind, Lane, Outcome, Role, State
+from rpyc_kernel.core.contract import COMM_CALL, Force, Kind, Lane, Outcome, State
 from rpyc_kernel.core.form import Form, form_of, was_input
 from rpyc_kernel.core.sessions import Sessions
-from rpyc_kernel.core.texts import require_encodable
-from rpyc_kernel.errors import (
-    BadCode,
-    NoSuchExecution,
-    NotAsked,
-    NotPermitted,
-    NotQueued,
-    NotRunning,
-    RequestError,
-)
+from rpyc_kernel.errors import NoSuchExecution, NotAsked, NotQueued, NotRunning, RequestError
 
 _GONE = "the worker was gone when a new hub came"
 _SHOWN_QUEUED = 100
-
-_Request = (
-    events.CodeSubmitted
-    | events.CancelRequested
-    | events.InterruptRequested
-    | events.InputAnswered
-    | events.RestartRequested
-    | events.ShutdownRequested
-)
 
 MAX_FAILED_STARTS = 3
 """After so many workers in a row that died before they were ready, the hub stops trying and says so."""
@@ -164,10 +146,6 @@ class KernelState:
 
     def handle_code_submitted(self, submitted: events.CodeSubmitted) -> Decision:
         """Give the code a number and a place; the answer is the number."""
-        _require_user(submitted, self.sessions.name_of(submitted.session), "execute code")
-        require_code(submitted.code)
-        if submitted.lane not in (Lane.MAIN, Lane.SIDE):
-            raise RequestError(f"unknown lane {submitted.lane!r}; choose 'main' or 'side'")
         if submitted.lane == Lane.SIDE and submitted.form is not None and submitted.form.is_program:
             raise RequestError("a file runs on the main lane: arguments and working directory are the whole worker's")
         if self.lifecycle in (State.DEAD, State.STOPPING):
@@ -223,7 +201,6 @@ class KernelState:
 
     def handle_cancel_requested(self, cancel: events.CancelRequested) -> Decision:
         """Take one queued execution out; the answer is its number."""
-        _require_user(cancel, self.sessions.name_of(cancel.session), "cancel an execution")
         execution = self._find(cancel.execution)
         if execution is None:
             raise NotQueued(f"execution {cancel.execution} has finished already; there is nothing to cancel")
@@ -235,9 +212,6 @@ class KernelState:
 
     def handle_interrupt_requested(self, interrupt: events.InterruptRequested) -> Decision:
         """Interrupt exactly the execution that is named, or what runs; the answer is its number."""
-        _require_user(interrupt, self.sessions.name_of(interrupt.session), "interrupt")
-        if interrupt.force not in (Force.SIGNAL, Force.EXCEPTION, Force.TERMINATE):
-            raise RequestError(f"unknown force {interrupt.force!r}; choose 'signal', 'exception' or 'terminate'")
         target = self._running if interrupt.execution is None else interrupt.execution
         if target is None:
             raise NotRunning("nothing is running")
@@ -278,7 +252,6 @@ class KernelState:
 
     def handle_input_answered(self, answered: events.InputAnswered) -> Decision:
         """Pass one answer on; a second answer to the same prompt is an error. The text itself is not recorded."""
-        _require_user(answered, self.sessions.name_of(answered.session), "answer a prompt")
         number = answered.execution
         waiting = [prompt for prompt in self._prompts.values() if number in (None, prompt.execution)]  # oldest first
         if not waiting:
@@ -368,7 +341,6 @@ class KernelState:
 
     def handle_restart_requested(self, restart: events.RestartRequested) -> Decision:
         """Replace the worker; the answer is the generation to come, which runs what is submitted from now on."""
-        _require_user(restart, self.sessions.name_of(restart.session), "restart the kernel")
         if self.lifecycle == State.STOPPING:
             raise RequestError("the kernel is stopping; start it again instead of restarting it")
         by = self.sessions.name_of(restart.session)
@@ -384,7 +356,6 @@ class KernelState:
 
     def handle_shutdown_requested(self, shutdown: events.ShutdownRequested) -> Decision:
         """End the worker, then the hub."""
-        _require_user(shutdown, self.sessions.name_of(shutdown.session), "stop the kernel")
         if self.lifecycle == State.STOPPING:
             return Decision(None, [])
         has_worker = self.lifecycle != State.DEAD
@@ -604,22 +575,3 @@ class KernelState:
         self.generation += 1
         self._last_count = 0
         return [StartWorker(self.generation)]
-
-
-def _require_user(request: _Request, name: str, what: str) -> None:
-    if request.role != Role.USER:
-        raise NotPermitted(f"session {name!r} only observes; it cannot {what}")
-
-
-def require_code(code: str) -> None:
-    """Refuse what can be nobody's code.
-
-    Raises:
-        BadCode: it is too long, or cannot be encoded.
-    """
-    if len(code) > MAX_CODE_CHARS:
-        raise BadCode(
-            f"the code is {len(code):,} characters long and the limit is {MAX_CODE_CHARS:,}; "
-            "put it in a file the kernel can import, or push the data separately"
-        )
-    require_encodable(code, "the code", BadCode)

@@ -9,24 +9,57 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from typing import Any
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any, Final, TypeVar
 
 from rpyc_kernel.core import events
-from rpyc_kernel.core.contract import PROTOCOL_VERSION, Force, Lane, Role, Scope, freeze
+from rpyc_kernel.core.commands import COMMANDS, Command
+from rpyc_kernel.core.contract import PROTOCOL_VERSION, Role, freeze
 from rpyc_kernel.core.form import Form
-from rpyc_kernel.errors import NoSuchExecution, RequestError
-from rpyc_kernel.hub.arguments import Call, Code, FormPairs
+from rpyc_kernel.errors import NoSuchExecution, NotPermitted, WorkerBusy
 from rpyc_kernel.hub.hub import Hub
-from rpyc_kernel.hub.questions import Questions
 
-_MAX_WAIT_S = 60.0
-_MAX_EVENTS = 10_000
-_MAX_QUEUED = 1000
+_OFFERED: Final = "exposed_"
+_DONE_HERE: Final = "_do_"
+_WORKER_START_S = 4.0
+_Service = TypeVar("_Service", bound="type[HubService]")
 
 
-class HubService(Questions):
-    """One client's view of the hub.
+def _offer_commands(cls: _Service) -> _Service:
+    """Give a service what is exposed of it: each command of the table, which the class has a method for, or the worker.
+
+    Where the two are not about the same commands, the class does not come to be.
+    """
+    done_here = {name.removeprefix(_DONE_HERE) for name in vars(cls) if name.startswith(_DONE_HERE)}
+    expected = {name for name, command in COMMANDS.items() if not command.by_worker}
+    if done_here != expected:
+        raise TypeError(f"the hub's methods and the table of commands differ in {sorted(done_here ^ expected)}")
+    for name, command in COMMANDS.items():
+        setattr(cls, _OFFERED + name, _check_first(command, getattr(cls, _DONE_HERE + name, None)))
+    return cls
+
+
+def _check_first(command: Command[Any], method: Callable[..., Any] | None) -> Callable[..., Any]:
+    """What is exposed for a command: its checks, and behind them the hub's method, or without one the worker."""
+    name, bind, is_for_all = command.name, command.bind, not command.cannot
+
+    def check_and_call(self: HubService, /, *values: Any, **named: Any) -> Any:
+        if not (is_for_all or self.is_user):
+            raise self.refusal(command)
+        if method is None:
+            return self.ask_worker(name, bind(values, named))
+        return method(self, *bind(values, named))
+
+    check_and_call.__name__ = name
+    check_and_call.__doc__ = command.doc
+    return check_and_call
+
+
+@_offer_commands
+class HubService:
+    """One client's view of the hub: a method for every command of the table, which has checked what comes in.
 
     Args:
         hub: the kernel.
@@ -34,23 +67,26 @@ class HubService(Questions):
         name: the kernel's name.
         later: runs what takes a while off the connection's thread.
         came_first: nobody else had this session when this connection came.
-        role: what this connection may do.
+        role: what this connection may do, whatever others of its session may.
     """
 
     def __init__(
         self, hub: Hub, session: str, name: str, later: Executor, *, came_first: bool, role: str = Role.USER
     ) -> None:
-        super().__init__(hub, session, later, role)
+        self._hub = hub
+        self._session = session
         self._name = name
+        self._later = later
+        self._role = role
+        self.is_user = role == Role.USER
         # Who looks on has a place of its own, and moves nobody else's. No session's id has a line end in it.
-        self._reads_as = session if role == Role.USER else f"{session}\n{role}"
+        self._reads_as = session if self.is_user else f"{session}\n{role}"
         self._came_first = came_first
         self._read_up_to: int | None = None
 
     # ------------------------------------------------------------------ who and what
 
-    def exposed_hello(self) -> Any:
-        """Who the client is, where it left off, and what it talks to, as pairs of name and value."""
+    def _do_hello(self) -> Any:
         return freeze(
             {
                 "session": self._session,
@@ -66,8 +102,7 @@ class HubService(Questions):
             }
         )
 
-    def exposed_status(self) -> Any:
-        """A snapshot of the kernel as pairs of name and value; always answers."""
+    def _do_status(self) -> Any:
         status = self._hub.look(lambda state: state.status())
         return freeze(
             {
@@ -81,96 +116,54 @@ class HubService(Questions):
             }
         )
 
-    def exposed_queue(self, after: int = 0, count: int = 100) -> Any:
-        """The next in the queue whose numbers are higher than ``after``, each as pairs of name and value."""
-        return freeze(self._hub.look(lambda state: state.queue(after, max(0, min(count, _MAX_QUEUED)))))
+    def _do_queue(self, after: int, count: int) -> Any:
+        return freeze(self._hub.look(lambda state: state.queue(after, count)))
 
     # ------------------------------------------------------------------ executions
 
-    def exposed_execute(
-        self,
-        code: Code,
-        stop_on_error: bool = True,
-        lane: str = Lane.MAIN,
-        call: Call | None = None,
-        form: FormPairs = (),
-        is_input: bool = True,
+    def _do_execute(
+        self, code: str, stop_on_error: bool, lane: str, call: str | None, form: Form | None, is_input: bool
     ) -> int:
-        """Queue code; returns the number of the execution at once. ``form`` has pairs; see `core.form.Form`."""
-        told = Form.read(form)
-        submitted = events.CodeSubmitted(
-            self._session, code, time.time(), stop_on_error, lane, call, told, self._role, is_input
-        )
+        submitted = events.CodeSubmitted(self._session, code, time.time(), stop_on_error, lane, call, form, is_input)
         return int(self._hub.ask(lambda state: state.handle_code_submitted(submitted)))
 
-    def exposed_run(self, code: Code, stop_on_error: bool = True, wait_s: float = 20.0) -> Any:
-        """Queue code, and return all its events, which name its number, when it has finished; see `exposed_follow`."""
+    def _do_run(self, code: str, stop_on_error: bool, wait_s: float) -> Any:
         before = self._hub.journal.last
-        number = self.exposed_execute(code, stop_on_error)
-        return self.exposed_follow(number, before, wait_s)
+        submitted = events.CodeSubmitted(self._session, code, time.time(), stop_on_error)
+        number = int(self._hub.ask(lambda state: state.handle_code_submitted(submitted)))
+        return self._hub.journal.follow(number, before, wait_s, is_eager=False)
 
-    def exposed_follow(self, execution: int, cursor: int, wait_s: float = 20.0, is_eager: bool = False) -> Any:
-        """Return the events of one execution after ``cursor``, and the cursor to go on with.
+    def _do_follow(self, execution: int, cursor: int, wait_s: float, is_eager: bool) -> Any:
+        return self._hub.journal.follow(execution, self._within(cursor), wait_s, is_eager=is_eager)
 
-        Waits for its end, or if it is eager for anything at all, but no longer than ``wait_s``, and not for more than
-        fits into one answer.
-        """
-        cursor = self._check_cursor(cursor)
-        limit_s = max(0.0, min(wait_s, _MAX_WAIT_S))
-        return self._hub.journal.follow(execution, cursor, limit_s, is_eager=is_eager)
-
-    def exposed_find(self, execution: int) -> int:
-        """The number of an execution's first event."""
+    def _do_find(self, execution: int) -> int:
         found = self._hub.journal.find(execution)
         if found is None:
             raise NoSuchExecution(f"there is no execution {execution}, or the journal no longer has it")
         return found
 
-    def exposed_last_stack(self) -> str:
-        """The last Python stack of the last worker that died, "" if none could be had."""
+    def _do_last_stack(self) -> str:
         return self._hub.last_stack
 
-    def exposed_cancel(self, execution: int) -> int:
-        """Take a queued execution out of the queue."""
-        cancel = events.CancelRequested(self._session, execution, self._role)
+    def _do_cancel(self, execution: int) -> int:
+        cancel = events.CancelRequested(self._session, execution)
         return int(self._hub.ask(lambda state: state.handle_cancel_requested(cancel)))
 
-    def exposed_interrupt(self, execution: int | None = None, force: str = Force.SIGNAL) -> int:
-        """Interrupt one running execution, or (None) what runs on the main lane; returns its number."""
-        interrupt = events.InterruptRequested(self._session, execution, force, self._role)
+    def _do_interrupt(self, execution: int | None, force: str) -> int:
+        interrupt = events.InterruptRequested(self._session, execution, force)
         return int(self._hub.ask(lambda state: state.handle_interrupt_requested(interrupt)))
 
-    def exposed_answer_input(
-        self, text: str | None, execution: int | None = None, is_refused: bool = False
-    ) -> int | None:
-        """Answer a prompt; None is end-of-file, or a refusal. Returns the number of the execution that asked."""
-        answered = events.InputAnswered(self._session, text, execution, self._role, is_refused)
+    def _do_answer_input(self, text: str | None, execution: int | None, is_refused: bool) -> int | None:
+        answered = events.InputAnswered(self._session, text, execution, is_refused)
         answer: int | None = self._hub.ask(lambda state: state.handle_input_answered(answered))
         return answer
 
     # ------------------------------------------------------------------ events
 
-    def exposed_read(
-        self,
-        cursor: int,
-        limit: int = 1000,
-        wait_s: float = 0.0,
-        scope: str = Scope.ALL,
-        acknowledge: bool = False,
-    ) -> Any:
-        """Return the cursor to go on with and the events after ``cursor``; wait up to ``wait_s`` for the first.
-
-        The events are one JSON array, each ``[number, time, kind, execution, session, {fields}]``.
-
-        With ``acknowledge`` the hub remembers ``cursor`` as how far this session has dealt with events.
-        """
-        if scope not in (Scope.ALL, Scope.SESSION):
-            raise RequestError(f"unknown scope {scope!r}; choose 'all' or 'session'")
-        cursor = self._check_cursor(cursor)
+    def _do_read(self, cursor: int, limit: int, wait_s: float, scope: str, acknowledge: bool) -> Any:
+        cursor = self._within(cursor)
         if acknowledge:
             self._hub.journal.acknowledge(self._reads_as, cursor)
-        limit = max(1, min(limit, _MAX_EVENTS))
-        wait_s = max(0.0, min(wait_s, _MAX_WAIT_S))
         answer = self._hub.journal.read(cursor, limit, wait_s, scope, self._session)
         if isinstance(answer, Future):
             answer.add_done_callback(self._note_answer)
@@ -186,34 +179,65 @@ class HubService(Questions):
         """Whether this client has been told of an event, or does not read events."""
         return self._read_up_to is None or self._read_up_to >= seq
 
-    def exposed_acknowledge(self, cursor: int) -> None:
-        """Remember how far this session has dealt with events."""
-        self._hub.journal.acknowledge(self._reads_as, self._check_cursor(cursor))
+    def _do_acknowledge(self, cursor: int) -> None:
+        self._hub.journal.acknowledge(self._reads_as, self._within(cursor))
 
-    def exposed_history(self, pattern: str = "", limit: int = 1000) -> tuple[tuple[int, int, float, str, str], ...]:
-        """Return the newest inputs that contain ``pattern``: (seq, execution, time, author, code), oldest first."""
-        return self._hub.journal.history(pattern, max(1, min(limit, 100_000)))
+    def _do_history(self, pattern: str, limit: int) -> tuple[tuple[int, int, float, str, str], ...]:
+        return self._hub.journal.history(pattern, limit)
 
-    def _check_cursor(self, cursor: int) -> int:
+    def _within(self, cursor: int) -> int:
         """A cursor within the journal: no event has a number beyond, and SQLite takes none of any size."""
         return max(0, min(cursor, self._hub.journal.last))
 
     # ------------------------------------------------------------------ life
 
-    def exposed_restart(self) -> int:
-        """Replace the worker; returns the generation to come."""
-        restart = events.RestartRequested(self._session, self._role)
+    def _do_restart(self) -> int:
+        restart = events.RestartRequested(self._session)
         return int(self._hub.ask(lambda state: state.handle_restart_requested(restart)))
 
-    def exposed_shutdown(self) -> None:
-        """End worker and hub."""
-        name = self._hub.look(lambda state: state.sessions.name_of(self._session))
-        shutdown = events.ShutdownRequested(self._session, f"stopped by {name}", self._role)
+    def _do_shutdown(self) -> None:
+        shutdown = events.ShutdownRequested(self._session, f"stopped by {self._shown}")
         self._hub.ask(lambda state: state.handle_shutdown_requested(shutdown))
 
-    def exposed_stack(self, timeout_s: float = 2.0) -> Future[str]:
-        """Every thread's stack, innermost call first; also while a C call holds the interpreter lock."""
-        return self._hub.supervisor.ask_stack(max(0.1, min(timeout_s, 30.0)))
+    def _do_stack(self, timeout_s: float) -> Future[str]:
+        return self._hub.supervisor.ask_stack(timeout_s)
+
+    # ------------------------------------------------------------------ for all of them
+
+    def refusal(self, command: Command[Any]) -> NotPermitted:
+        """Say to whoever only observes that this command is not for observers."""
+        return NotPermitted(f"session {self._shown!r} only observes; it cannot {command.cannot}")
+
+    @property
+    def _shown(self) -> str:
+        return str(self._hub.look(lambda state: state.sessions.name_of(self._session)))
+
+    def ask_worker(self, name: str, arguments: list[Any]) -> Future[Any]:
+        """Have the worker answer a command, beside the code that it runs."""
+        supervisor = self._hub.supervisor
+        if not supervisor.wait_for_worker(0):
+            # Most often it is starting; nobody but the one who asks waits for that.
+            return self._later.submit(self._ask_late_worker, name, arguments)
+        answer: Future[Any] = Future()
+
+        def pass_on(done: Future[Any]) -> None:
+            if not answer.set_running_or_notify_cancel():
+                return
+            error = done.exception()
+            if error is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(done.result())
+
+        supervisor.request(name, *arguments).add_done_callback(pass_on)
+        return answer
+
+    def _ask_late_worker(self, name: str, arguments: list[Any]) -> Any:
+        self._hub.supervisor.wait_for_worker(_WORKER_START_S)
+        try:
+            return self._hub.supervisor.request(name, *arguments).result(_WORKER_START_S)
+        except FutureTimeoutError:
+            raise WorkerBusy(f"the worker has just started, and did not answer within {_WORKER_START_S:g} s") from None
 
 
 def join(hub: Hub, session: str, name: str, role: str = Role.USER) -> bool:

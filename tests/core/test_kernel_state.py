@@ -16,13 +16,11 @@ from rpyc_kernel.core.actions import (
     StartWorker,
     StopHub,
 )
-from rpyc_kernel.core.contract import FIELDS, MAX_CODE_CHARS, Force, Kind, Lane, Outcome, Role, State
+from rpyc_kernel.core.contract import FIELDS, Force, Kind, Lane, Outcome, Role, State
 from rpyc_kernel.core.kernel_state import MAX_FAILED_STARTS, KernelState
 from rpyc_kernel.errors import (
-    BadCode,
     NoSuchExecution,
     NotAsked,
-    NotPermitted,
     NotQueued,
     NotRunning,
     RequestError,
@@ -60,8 +58,8 @@ def ask(state, execution, token=7, prompt="? "):
     return state.handle_input_wanted(events.InputWanted(execution, token, prompt, False))
 
 
-def answer(state, text="yes", execution=None, session="a", role=Role.USER):
-    return state.handle_input_answered(events.InputAnswered(session, text, execution, role))
+def answer(state, text="yes", execution=None, session="a"):
+    return state.handle_input_answered(events.InputAnswered(session, text, execution))
 
 
 def die(state, reason="killed by SIGSEGV"):
@@ -178,27 +176,6 @@ def test_those_present_stand_first_among_the_sessions(state):
     sessions = state.status()["sessions"]
     assert [session["id"] for session in sessions] == ["b", "o", "a"]
     assert [session["connections"] for session in sessions] == [1, 1, 0]
-
-
-@pytest.mark.parametrize(
-    "request_as",
-    [
-        lambda state, role: submit(state, role=role),
-        lambda state, role: state.handle_cancel_requested(events.CancelRequested("a", 2, role)),
-        lambda state, role: state.handle_interrupt_requested(events.InterruptRequested("a", 1, role=role)),
-        lambda state, role: answer(state, role=role),
-        lambda state, role: state.handle_restart_requested(events.RestartRequested("a", role)),
-        lambda state, role: state.handle_shutdown_requested(events.ShutdownRequested("a", "stopped", role)),
-    ],
-    ids=["submit", "cancel", "interrupt", "answer", "restart", "shutdown"],
-)
-def test_an_observer_changes_nothing_also_under_the_session_of_a_user(state, request_as):
-    submit(state), submit(state), ask(state, 1)
-    before = state.status()
-    with pytest.raises(NotPermitted, match="session 'alice' only observes"):
-        request_as(state, Role.OBSERVER)
-    assert state.status() == before
-    assert request_as(state, Role.USER)
 
 
 def test_who_looks_on_under_the_session_of_a_user_takes_nothing_away(state):
@@ -359,22 +336,6 @@ def test_code_waits_for_the_worker():
     assert others(state.handle_worker_started(worker_started())) == [RunCode(1, "1", Lane.MAIN, None)]
 
 
-@pytest.mark.parametrize("code", ["x" * (MAX_CODE_CHARS + 1), "print('\ud800')"], ids=["too long", "surrogate"])
-def test_code_that_cannot_travel_gets_no_number(state, code):
-    with pytest.raises(BadCode, match=r"limit|lone surrogate at character 7"):
-        submit(state, code=code)
-    assert submit(state) == 1
-
-
-def test_the_longest_code_is_taken(state):
-    assert submit(state, code="x" * MAX_CODE_CHARS) == 1
-
-
-def test_an_unknown_lane_is_refused(state):
-    with pytest.raises(RequestError, match="choose 'main' or 'side'"):
-        submit(state, lane="overtaking")
-
-
 # Side lanes
 
 
@@ -502,12 +463,6 @@ def test_an_interrupt_hits_nothing_but_what_it_names(state, execution, error, me
 def test_an_idle_worker_is_not_interrupted(state):
     with pytest.raises(NotRunning, match="nothing is running"):
         interrupt(state)
-
-
-def test_an_unknown_force_is_refused(state):
-    submit(state)
-    with pytest.raises(RequestError, match="choose 'signal', 'exception' or 'terminate'"):
-        interrupt(state, force="gentle")
 
 
 def test_an_interrupted_execution_that_goes_on_is_shown_with_its_stack(state):

@@ -19,7 +19,7 @@ from rpyc_kernel.core.actions import (
 )
 from rpyc_kernel.core.contract import Force, Kind, Lane, Outcome, Role, State
 from rpyc_kernel.core.kernel_state import KernelState
-from rpyc_kernel.errors import NoSuchExecution, NotAsked, NotPermitted, NotQueued, NotRunning, RequestError
+from rpyc_kernel.errors import NoSuchExecution, NotAsked, NotQueued, NotRunning, RequestError
 from rpyc_kernel.hub.journal.recovery import Recovery
 
 USERS = ("a", "b")
@@ -207,18 +207,18 @@ class KernelLife(RuleBasedStateMachine):
         strange = (-1, 0, len(self.queued) + 1, *list(self.finished)[-2:])
         return data.draw(st.sampled_from((*known, *known, *strange)), label="execution")
 
-    @rule(submissions=st.lists(st.tuples(sessions, lanes, st.booleans(), roles), min_size=1, max_size=4))
+    @rule(submissions=st.lists(st.tuples(sessions, lanes, st.booleans()), min_size=1, max_size=4))
     def submit(self, submissions):
-        for session, lane, stop_on_error, role in submissions:
-            self.submit_one(session, lane, stop_on_error, role)
+        for session, lane, stop_on_error in submissions:
+            self.submit_one(session, lane, stop_on_error)
 
-    def submit_one(self, session, lane, stop_on_error, role):
+    def submit_one(self, session, lane, stop_on_error):
         number = len(self.queued) + 1
         self.owner[number], self.lane[number], self.stops_on_error[number] = session, lane, stop_on_error
-        submitted = events.CodeSubmitted(session, "1", self.time, stop_on_error, lane, role=role)
+        submitted = events.CodeSubmitted(session, "1", self.time, stop_on_error, lane)
         takes_code = self.state.lifecycle not in (State.DEAD, State.STOPPING)
-        decision = self.ask(lambda: self.state.handle_code_submitted(submitted), NotPermitted, RequestError)
-        assert (decision is not None) == (takes_code and role == Role.USER)
+        decision = self.ask(lambda: self.state.handle_code_submitted(submitted), RequestError)
+        assert (decision is not None) == takes_code
         assert decision is None or decision.answer == number
 
     @rule(session=users, data=st.data())

@@ -25,11 +25,11 @@ MUTANTS = (
         tests=("core/test_kernel_state.py::test_one_execution_runs_and_the_others_wait_in_order",),
     ),
     Mutant(
-        promise="an observer changes nothing",
-        file="core/kernel_state.py",
-        before="if request.role != Role.USER:",
-        after="if not request.role:",
-        tests=("core/test_kernel_state.py::test_an_observer_changes_nothing_also_under_the_session_of_a_user",),
+        promise="what is too long or too short a wait counts as the nearest",
+        file="core/commands.py",
+        before="max(least, min(read(value, what), most))",
+        after="min(read(value, what), most)",
+        tests=("core/test_commands.py::test_what_is_beyond_its_limits_counts_as_the_nearest",),
     ),
     Mutant(
         promise="an execution finishes once, and not before it has started",

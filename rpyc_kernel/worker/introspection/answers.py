@@ -1,11 +1,13 @@
-"""Every question about the namespace, by name: who answers it."""
+"""The commands that the worker answers, beside the code that it runs: who answers which."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
+from rpyc_kernel.core import commands
+from rpyc_kernel.core.commands import Command
 from rpyc_kernel.core.introspection import Completions, encode_found
 from rpyc_kernel.system.originals import json
 from rpyc_kernel.worker.engines import Engine
@@ -18,9 +20,11 @@ from rpyc_kernel.worker.introspection.source_analysis import SourceAnalyzer
 from rpyc_kernel.worker.introspection.table_cells import read_cells
 from rpyc_kernel.worker.introspection.variables import Variables
 
+_Found = TypeVar("_Found")
+
 
 def build_answers(engine: Engine, first_names: frozenset[str]) -> dict[str, Callable[..., str]]:
-    """Return what answers each question, as JSON.
+    """Return what answers each of those commands, as JSON; the hub has checked the arguments.
 
     Args:
         engine: has the live namespace.
@@ -30,33 +34,44 @@ def build_answers(engine: Engine, first_names: frozenset[str]) -> dict[str, Call
     static = SourceAnalyzer(namespace)
     help_reader = HelpReader(namespace, static, engine.name)
     variables = Variables(namespace, first_names)
-    answers: dict[str, Callable[..., Any]] = {
-        "complete": partial(_complete, Completer(namespace, static, engine.name)),
-        "signatures": SignatureReader(namespace, static).read,
-        "inspect": help_reader.inspect,
-        "definition": help_reader.find_definition,
-        "is_complete": engine.is_complete,
-        "variables": variables.list,
-        "children": variables.children,
-        "cells": lambda path, rows, columns: read_cells(namespace, path, rows, columns),
-        "set_variable": variables.set,
-        "delete_variable": variables.delete,
-        "rename_variable": variables.rename,
-        "cwd": surroundings.get_cwd,
-        "set_cwd": surroundings.set_cwd,
-        "environment": surroundings.get_environment,
-        "set_environment": surroundings.set_environment,
-        "module_path": surroundings.get_module_path,
-        "set_module_path": surroundings.set_module_path,
-        "python": lambda: surroundings.describe_python(engine.name),
-        "packages": surroundings.list_packages,
+    answers: dict[Command[Any], Callable[..., Any]] = {
+        commands.COMPLETE: partial(_complete, Completer(namespace, static, engine.name)),
+        commands.SIGNATURES: partial(_at_place, SignatureReader(namespace, static).read),
+        commands.INSPECT: partial(_at_place_or_path, help_reader.inspect),
+        commands.DEFINITION: partial(_at_place_or_path, help_reader.find_definition),
+        commands.IS_COMPLETE: engine.is_complete,
+        commands.VARIABLES: variables.list,
+        commands.CHILDREN: variables.children,
+        commands.CELLS: partial(read_cells, namespace),
+        commands.SET_VARIABLE: variables.set,
+        commands.DELETE_VARIABLE: variables.delete,
+        commands.RENAME_VARIABLE: variables.rename,
+        commands.CWD: surroundings.get_cwd,
+        commands.SET_CWD: surroundings.set_cwd,
+        commands.ENVIRONMENT: surroundings.get_environment,
+        commands.SET_ENVIRONMENT: surroundings.set_environment,
+        commands.MODULE_PATH: surroundings.get_module_path,
+        commands.SET_MODULE_PATH: surroundings.set_module_path,
+        commands.PYTHON: lambda: surroundings.describe_python(engine.name),
+        commands.PACKAGES: surroundings.list_packages,
     }
-    return {name: _encoded(answer) for name, answer in answers.items()}
+    return {command.name: partial(_answer_in_json, answer) for command, answer in answers.items()}
 
 
-def _complete(of_code: Completer, code: str, cursor: int, execution: int | None = None) -> Completions:
-    return of_code.complete(code, cursor) if execution is None else complete_answer(execution, code, cursor)
+def _complete(of_code: Completer, code: str, cursor: int | None, execution: int | None) -> Completions:
+    if execution is None:
+        return _at_place(of_code.complete, code, cursor)
+    return _at_place(partial(complete_answer, execution), code, cursor)
 
 
-def _encoded(answer: Callable[..., Any]) -> Callable[..., str]:
-    return lambda *arguments: encode_found(answer(*arguments), json.dumps)
+def _at_place(answer: Callable[[str, int], _Found], code: str, cursor: int | None) -> _Found:
+    """Answer for a place within the code; None is its end."""
+    return answer(code, len(code) if cursor is None else max(0, min(cursor, len(code))))
+
+
+def _at_place_or_path(answer: Callable[[str, int | None], _Found], code: str, cursor: int | None) -> _Found:
+    return answer(code, None) if cursor is None else _at_place(answer, code, cursor)
+
+
+def _answer_in_json(answer: Callable[..., Any], *arguments: Any) -> str:
+    return encode_found(answer(*arguments), json.dumps)

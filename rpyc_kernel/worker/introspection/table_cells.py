@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
@@ -24,14 +24,19 @@ def has_cells(value: Any) -> bool:
     return any(matches(value) for matches, _, _ in _READERS)
 
 
-def read_cells(namespace: dict[str, Any], path: str, rows: Sequence[int], columns: Sequence[int]) -> Cells:
-    """Return the cells of the value at a path, from the first of a range up to, and not with, its last."""
+def read_cells(
+    namespace: dict[str, Any], path: str, first_row: int, end_row: int, first_column: int, end_column: int
+) -> Cells:
+    """Return the cells of the value at a path, from the first row and column up to, and not with, the ends."""
     value = resolve(namespace, path)
     for matches, measure, read in _READERS:
         if matches(value):
             try:
                 row_count, column_count = measure(value)
-                row_range, column_range = _clip(rows, row_count), _clip(columns, column_count)
+                row_range, column_range = (
+                    _clip(first_row, end_row, row_count),
+                    _clip(first_column, end_column, column_count),
+                )
                 _require_few(row_range, column_range)
                 row_labels, column_labels, cells = read(value, row_range, column_range)
                 return Cells(
@@ -51,10 +56,9 @@ def read_cells(namespace: dict[str, Any], path: str, rows: Sequence[int], column
     raise RequestError(f"{path!r} is nothing that has rows")
 
 
-def _clip(wanted: Sequence[int], extent: int) -> _Range:
-    first, last = wanted
+def _clip(first: int, end: int, extent: int) -> _Range:
     begin = max(0, min(first, extent))
-    return begin, max(begin, min(last, extent))
+    return begin, max(begin, min(end, extent))
 
 
 def _require_few(rows: _Range, columns: _Range) -> None:

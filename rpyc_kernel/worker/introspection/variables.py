@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import keyword
 import types
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
-from rpyc_kernel.core.introspection import MAX_PAGE, Page, Variable
+from rpyc_kernel.core.introspection import Page, Variable
 from rpyc_kernel.errors import NotAvailable, RequestError
 from rpyc_kernel.worker.introspection.paths import MAX_SKIPPED, attribute_step, item_step, place_step, resolve
 from rpyc_kernel.worker.introspection.static_access import (
@@ -51,7 +50,7 @@ class Variables:
         self._namespace = namespace
         self._first_names = first_names
 
-    def list(self, start: int = 0, count: int = MAX_PAGE) -> list[Variable]:
+    def list(self, start: int, count: int) -> list[Variable]:
         """Return what the user defined, by name."""
         # Listed in one C call: user code may add some meanwhile.
         names = sorted(
@@ -59,21 +58,21 @@ class Variables:
             for name in [*self._namespace]
             if is_name(name) and name not in self._first_names and not name.startswith("_")
         )
-        chosen = names[_start(start) : _start(start) + _count(count)]
+        chosen = names[start : start + count]
         found = ((name, self._namespace.get(name, MISSING)) for name in chosen)
         return [describe(name, name, value) for name, value in found if value is not MISSING]
 
-    def children(self, path: str, start: int = 0, count: int = 100) -> Page:
+    def children(self, path: str, start: int, count: int) -> Page:
         """Return some children of the value at a path."""
         value = resolve(self._namespace, path)
         try:
-            total, children = _open(value, _start(start), _count(count))
+            total, children = _open(value, start, count)
             items = tuple(describe(name, path + step, child) for name, step, child in children)
         except RuntimeError:
             raise NotAvailable(f"{path!r} was changed while it was read; ask again") from None
         except OverflowError:
             raise NotAvailable(f"{path!r} is too long to be read page by page") from None
-        return Page(path, total, _start(start), items)
+        return Page(path, total, start, items)
 
     def set(self, name: str, literal: str) -> None:
         """Give a variable the value of a literal."""
@@ -102,8 +101,6 @@ class Variables:
         self._namespace[new_name] = value
 
     def _require_free(self, name: str) -> None:
-        if not name.isidentifier() or keyword.iskeyword(name):
-            raise RequestError(f"{name[:100]!r} cannot be the name of a variable")
         if name in self._first_names:
             raise RequestError(f"{name!r} belongs to the interpreter and stays as it is")
 
@@ -221,11 +218,3 @@ def _list_slots(value: Any) -> list[str]:
         for name, raw in class_dict(base).items()
         if type(raw) is types.MemberDescriptorType and not name.startswith("__")
     ]
-
-
-def _start(start: int) -> int:
-    return max(0, start)
-
-
-def _count(count: int) -> int:
-    return max(0, min(count, MAX_PAGE))

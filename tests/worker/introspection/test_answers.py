@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import inspect
 import json
 import os
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rpyc_kernel.core.commands import COMMANDS
 from rpyc_kernel.errors import RequestError
 from rpyc_kernel.worker.introspection import answers
 from rpyc_kernel.worker.introspection.completeness import judge
@@ -42,15 +44,20 @@ def ask(request, monkeypatch):
     known = answers.build_answers(
         SimpleNamespace(name=request.param, namespace=namespace, is_complete=judge), frozenset()
     )
-    return lambda name, *arguments: json.loads(known[name](*arguments))
+
+    def ask(name, *arguments):
+        left_out = [parameter.default for parameter in COMMANDS[name].parameters[len(arguments) :]]
+        return json.loads(known[name](*arguments, *left_out))
+
+    return ask
 
 
 @pytest.mark.parametrize("name", ["complete", "signatures", "inspect", "definition"])
 def test_any_code_has_an_answer_at_any_cursor(ask, name):
-    @given(codes, st.integers(0, 100))
+    @given(codes, st.integers(-1, 100) | st.just(2**100))
     def check(code, cursor):
-        cursor = min(cursor, len(code))
         found = ask(name, code, cursor)
+        cursor = max(0, min(cursor, len(code)))
         if name == "complete":
             assert 0 <= found["start"] <= found["end"] == cursor
             assert all(item["text"].startswith(code[found["start"] : cursor]) for item in found["items"])
@@ -68,7 +75,7 @@ def test_any_code_is_judged(ask):
 
 @pytest.mark.parametrize("name", ["children", "cells"])
 def test_any_path_has_an_answer_or_is_refused(ask, name):
-    arguments = (0, 10) if name == "children" else ((0, 10), (0, 10))
+    arguments = (0, 10) if name == "children" else (0, 10, 0, 10)
 
     @given(codes)
     def check(path):
@@ -113,9 +120,19 @@ def test_a_long_comment_is_judged(ask, end):
     assert ask("is_complete", f"def f():\n  {'#' * MANY}{end}") == {"status": "incomplete", "indent": "  "}
 
 
-def test_every_question_is_asked_by_the_hub_and_every_one_the_hub_asks_is_answered(ask):
-    from rpyc_kernel.hub.questions import Questions
+@pytest.mark.parametrize("name", ["complete", "signatures"])
+def test_where_no_place_is_named_the_end_is_meant(ask, name):
+    assert ask(name, "os.path.join(") == ask(name, "os.path.join(", 13) != ask(name, "os.path.join(", 2)
 
-    asked = {name.removeprefix("exposed_") for name in vars(Questions) if name.startswith("exposed_")}
+
+@pytest.mark.parametrize("name", ["inspect", "definition"])
+def test_where_no_place_is_named_a_path_is_meant(ask, name):
+    assert ask(name, "os.path.join") == ask(name, "x = os.path.join", 13) != ask(name, "x = os.path.join")
+
+
+def test_the_worker_answers_what_the_table_says_that_it_answers():
     known = answers.build_answers(SimpleNamespace(name="plain", namespace={}, is_complete=judge), frozenset())
-    assert asked == set(known)
+    assert set(known) == {name for name, command in COMMANDS.items() if command.by_worker}
+    for name, command in COMMANDS.items():
+        if command.by_worker:  # raises where it takes more or less than the table says
+            inspect.signature(known[name].args[0]).bind(*command.parameters)

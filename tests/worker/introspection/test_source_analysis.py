@@ -101,9 +101,9 @@ import sys
 from rpyc_kernel.worker.introspection.answers import build_answers
 from types import SimpleNamespace
 answers = build_answers(SimpleNamespace(namespace={}, name="plain", is_complete=None), frozenset())
-answers["complete"]("pri", 3)
+answers["complete"]("pri", 3, None)
 assert "jedi" not in sys.modules
-answers["complete"]("'text'.spl", 10)
+answers["complete"]("'text'.spl", 10, None)
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=DEADLINE_S)
 

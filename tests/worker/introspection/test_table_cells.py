@@ -9,7 +9,7 @@ from tests.worker.introspection.hostile import Trap, make_netref, touch
 
 
 def read(value, rows=(0, 50), columns=(0, 20), path="value"):
-    return read_cells({"value": value}, path, rows, columns)
+    return read_cells({"value": value}, path, *rows, *columns)
 
 
 def test_a_list_has_one_column():

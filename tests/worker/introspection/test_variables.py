@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpyc_kernel.core.introspection import MAX_PAGE, Variable, encode_found
+from rpyc_kernel.core.introspection import Variable, encode_found
 from rpyc_kernel.errors import NotAvailable, RequestError
 from rpyc_kernel.worker.introspection.paths import resolve
 from rpyc_kernel.worker.introspection.variables import Variables, describe
@@ -37,18 +37,16 @@ def children_of(value, start=0, count=100):
 
 def test_variables_are_what_the_user_defined(variables, namespace):
     namespace.update(b=[1, 2, 3], a="text", _hidden=1)
-    assert variables.list() == [
+    assert variables.list(0, 100) == [
         Variable("a", "a", "str", 4, preview="'text'"),
         Variable("b", "b", "list", 3, preview="[1, 2, 3]", has_children=True, has_cells=True),
     ]
 
 
 def test_the_list_can_be_read_in_parts(variables, namespace):
-    namespace.update({f"name{number:04}": number for number in range(MAX_PAGE + 5)})
-    assert len(variables.list(0, 10**9)) == MAX_PAGE
-    assert [each.preview for each in variables.list(1003, 2)] == ["1003", "1004"]
-    assert variables.list(-5, 1)[0].preview == "0"
-    assert variables.list(0, -1) == []
+    namespace.update({f"name{number:04}": number for number in range(1005)})
+    assert [each.preview for each in variables.list(1003, 1000)] == ["1003", "1004"]
+    assert variables.list(0, 0) == variables.list(2**62, 1000) == []
 
 
 def test_arrays_and_tables_are_described_by_shape_and_type():
@@ -81,7 +79,7 @@ def test_a_class_derived_from_an_array_is_not_trusted():
 
 def test_objects_are_listed_without_being_asked(variables, namespace):
     namespace.update(trap=Trap(), theirs=make_netref(), inside=[Trap(), make_netref()], keyed={"k": make_netref()})
-    listed = {about.name: about for about in variables.list()}
+    listed = {about.name: about for about in variables.list(0, 100)}
     assert (listed["theirs"].type, listed["theirs"].preview) == ("client object", "<an object in a client>")
     assert not listed["theirs"].has_children
     assert listed["trap"].preview.endswith("Trap object>")
@@ -98,12 +96,12 @@ def test_a_class_derived_from_a_container_is_read_as_what_it_is_derived_from():
 @pytest.mark.parametrize("stop", [10**20, 10**5000], ids=["long", "very long"])
 def test_a_value_that_cannot_be_measured_hides_no_other(variables, namespace, stop):
     namespace.update(a=range(stop), b=[range(stop)], c=1)
-    assert [about.name for about in variables.list()] == ["a", "b", "c"]
-    (inner,) = variables.children("b").items
+    assert [about.name for about in variables.list(0, 100)] == ["a", "b", "c"]
+    (inner,) = variables.children("b", 0, 100).items
     assert (inner.type, inner.size, inner.preview[:9]) == ("range", None, "range(0, ")
-    json.loads(encode_found(variables.list()))
+    json.loads(encode_found(variables.list(0, 100)))
     with pytest.raises(NotAvailable, match="too long"):
-        variables.children("a")
+        variables.children("a", 0, 100)
 
 
 def test_a_failure_to_look_into_one_value_hides_no_other(variables, namespace, monkeypatch):
@@ -113,7 +111,7 @@ def test_a_failure_to_look_into_one_value_hides_no_other(variables, namespace, m
     monkeypatch.setattr("rpyc_kernel.worker.introspection.variables.has_cells", fail)
     monkeypatch.setattr("rpyc_kernel.worker.previews._sketch_known", fail)
     namespace.update(odd=Trap(), even=1)
-    assert variables.list() == [
+    assert variables.list(0, 100) == [
         Variable("even", "even", "int", preview="1"),
         Variable("odd", "odd", "Trap", preview="<Trap object>"),
     ]
@@ -155,7 +153,7 @@ def test_children_come_page_by_page():
         ("[500]", "value[500]", "500"), ("[501]", "value[501]", "501"), ("[502]", "value[502]", "502"),
     ]  # fmt: skip
     assert children_of([1, 2], 5).items == ()
-    assert len(children_of(range(10**9), 0, 10**9).items) == MAX_PAGE
+    assert len(children_of(range(10**9), 0, 1000).items) == 1000
 
 
 def test_a_list_of_a_million_is_opened_at_its_end():
@@ -213,7 +211,7 @@ def test_what_contains_itself_can_be_opened_again_and_again(namespace):
     items.append(items)
     path = "value"
     for _ in range(20):
-        (child,) = Variables({"value": items}, frozenset()).children(path).items
+        (child,) = Variables({"value": items}, frozenset()).children(path, 0, 100).items
         path = child.path
     assert path == "value" + "[0]" * 20
 
@@ -229,7 +227,7 @@ keys = st.recursive(
 def test_the_path_of_every_child_leads_to_it_whatever_its_key(value):
     page = children_of({"inner": value})
     namespace = {"value": {"inner": value}}
-    page = Variables(namespace, frozenset()).children(page.items[0].path)
+    page = Variables(namespace, frozenset()).children(page.items[0].path, 0, 100)
     json.loads(encode_found(page))
     assert [resolve(namespace, item.path) for item in page.items] == list(value.values())
 
@@ -281,19 +279,19 @@ def test_what_has_no_positions_is_not_walked_through_for_ever():
 )
 def test_what_is_no_path_is_refused(path):
     with pytest.raises(RequestError):
-        Variables({"value": [1]}, frozenset()).children(path)
+        Variables({"value": [1]}, frozenset()).children(path, 0, 100)
 
 
 @pytest.mark.parametrize("path", ["absent", "value.absent", "value[7]", "value['x']", "value[@0:1]", "trap.a_property"])
 def test_a_path_to_nothing_says_so(path):
     with pytest.raises(NotAvailable, match="there is nothing at"):
-        Variables({"value": [1], "trap": Trap()}, frozenset()).children(path)
+        Variables({"value": [1], "trap": Trap()}, frozenset()).children(path, 0, 100)
 
 
 @pytest.mark.parametrize("path", [r"value.'\x'", r"value.'\u12'", r"value['\N{none}']"])
 def test_a_path_with_a_name_that_is_no_literal_leads_to_nothing(path):
     with pytest.raises(NotAvailable, match="there is nothing at"):
-        Variables({"value": types.SimpleNamespace()}, frozenset()).children(path)
+        Variables({"value": types.SimpleNamespace()}, frozenset()).children(path, 0, 100)
 
 
 def test_looking_for_a_key_adds_none():
@@ -327,8 +325,8 @@ def test_what_is_no_literal_is_refused(variables, namespace, literal):
     assert "x" not in namespace
 
 
-@pytest.mark.parametrize("name", ["", "1x", "a b", "for", "a.b", "__name__", "__builtins__"])
-def test_names_that_cannot_be_variables_are_refused(variables, namespace, name):
+@pytest.mark.parametrize("name", ["__name__", "__builtins__"])
+def test_what_belongs_to_the_interpreter_stays_as_it_is(variables, namespace, name):
     before = dict(namespace)
     namespace["x"] = 1
     for change in (
@@ -337,7 +335,7 @@ def test_names_that_cannot_be_variables_are_refused(variables, namespace, name):
         lambda: variables.rename("x", name),
         lambda: variables.rename(name, "y"),
     ):
-        with pytest.raises(RequestError):
+        with pytest.raises(RequestError, match="belongs to the interpreter"):
             change()
     assert namespace == {**before, "x": 1}
 

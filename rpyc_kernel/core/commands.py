@@ -1,0 +1,470 @@
+"""Every command that a client may give a hub, in one table: arguments, limits, answer, and who may.
+
+The hub's service and its checks are made of it, clients call by it and read answers by it, the worker's answers are
+held against it, and `docs/reference/commands.md` is written from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, TypeVar
+
+from rpyc_kernel.core import kinds, shapes
+from rpyc_kernel.core.contract import Force, Lane, Role, Scope
+from rpyc_kernel.core.kinds import Kind, Read
+from rpyc_kernel.core.shapes import Answer
+from rpyc_kernel.errors import (
+    BadCode,
+    KernelError,
+    NoSuchExecution,
+    NotAsked,
+    NotAvailable,
+    NotQueued,
+    NotRunning,
+    RequestError,
+    WorkerBusy,
+)
+
+_T_co = TypeVar("_T_co", covariant=True)
+REQUIRED: Final[Any] = object()
+"""Stands where a parameter has no default."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a command.
+
+    Attributes:
+        name: what it is called.
+        kind: what it takes.
+        doc: what it is for.
+        default: what it is where it is left out.
+        limits: the least and the most; what is beyond counts as the nearest of them.
+        choices: the only words that it takes.
+        may_be_none: whether None may stand there.
+    """
+
+    name: str
+    kind: Kind
+    doc: str
+    default: Any = REQUIRED
+    limits: tuple[float, float] | None = None
+    choices: tuple[str, ...] = ()
+    may_be_none: bool = False
+
+    @property
+    def read(self) -> Read:
+        """Reads what came over the wire."""
+        read = self.kind.read
+        if self.limits is not None:
+            read = _within(read, *self.limits)
+        if self.choices:
+            read = _one_of(read, self.choices)
+        return kinds.or_none(read) if self.may_be_none else read
+
+
+def _within(read: Read, least: float, most: float) -> Read:
+    kind = type(most)
+
+    def read_within(value: Any, what: str) -> Any:
+        if type(value) is kind and least <= value <= most:  # as nearly always, and on every road
+            return value
+        return max(least, min(read(value, what), most))
+
+    return read_within
+
+
+def _one_of(read: Read, choices: tuple[str, ...]) -> Read:
+    known = f"{', '.join(map(repr, choices[:-1]))} or {choices[-1]!r}"
+
+    def read_one(value: Any, what: str) -> Any:
+        if value in choices and type(value) is str:
+            return value
+        raise RequestError(f"unknown {what} {read(value, what)[:100]!r}; choose {known}")
+
+    return read_one
+
+
+@dataclass(frozen=True)
+class Command(Generic[_T_co]):
+    """One command.
+
+    Attributes:
+        name: what clients call.
+        doc: what it does.
+        answer: what comes back.
+        parameters: in order, those that are required first; each can be given by place or by name.
+        cannot: what an observer is told that it cannot do; "" where everybody may.
+        is_immediate: whether it is done beside the code that runs. The others queue code, or wait for events.
+        by_worker: whether the worker answers it, beside the code that runs, as one JSON text.
+        raises: the errors that are its own, beside what every call can meet.
+    """
+
+    name: str
+    doc: str
+    answer: Answer[_T_co]
+    parameters: tuple[Parameter, ...] = ()
+    cannot: str = ""
+    is_immediate: bool = True
+    by_worker: bool = False
+    raises: tuple[type[KernelError], ...] = ()
+    _reads: tuple[tuple[str, Read], ...] = field(init=False, repr=False, compare=False)
+    _defaults: list[Any] = field(init=False, repr=False, compare=False)
+    _needs: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        defaults = [each.default for each in self.parameters]
+        object.__setattr__(self, "_reads", tuple((each.name, each.read) for each in self.parameters))
+        object.__setattr__(self, "_defaults", defaults)
+        object.__setattr__(self, "_needs", defaults.count(REQUIRED))
+
+    @property
+    def role(self) -> str:
+        """The least that whoever calls must be."""
+        return Role.USER if self.cannot else Role.OBSERVER
+
+    def bind(self, values: Sequence[Any], named: Mapping[str, Any] | None = None) -> list[Any]:
+        """Return the arguments of a call in order, each as its parameter takes it, or its default.
+
+        Args:
+            values: what is given by place.
+            named: what is given by name.
+
+        Raises:
+            RequestError: they are not what the command takes.
+        """
+        if named:
+            values = self._place(values, named)
+        count = len(values)
+        if not self._needs <= count <= len(self._reads):
+            raise self._refusal(count, {})
+        if not count:
+            return self._defaults
+        bound = [read(value, name) for (name, read), value in zip(self._reads, values, strict=False)]
+        return bound if count == len(self._reads) else bound + self._defaults[count:]
+
+    def _place(self, values: Sequence[Any], named: Mapping[str, Any]) -> list[Any]:
+        """Put what is given by name to where it belongs."""
+        placed, left = list(values), len(named)
+        for (name, _), default in zip(self._reads[len(values) :], self._defaults[len(values) :], strict=True):
+            placed.append(named.get(name, default))
+            left -= name in named
+            if placed[-1] is REQUIRED:
+                raise self._refusal(len(values), named)
+            if not left:
+                return placed
+        raise self._refusal(len(values), named)
+
+    def _refusal(self, count: int, named: Mapping[str, Any]) -> RequestError:
+        """Say what is wrong with so many arguments by place, and these by name."""
+        names = [each.name for each in self.parameters]
+        if count <= len(names) and named.keys() <= set(names[count:]):
+            missing = next(each for each in self.parameters[count:] if each.name not in named)
+            return RequestError(f"{self.name} needs {missing.name}")
+        return RequestError(f"{self.name} takes {', '.join(names) or 'nothing'}, each once")
+
+
+# ------------------------------------------------------------------ parameters of several commands
+
+_FAR: Final = 2**62
+_MAX_PAGE: Final = 1000
+
+_CODE = Parameter("code", kinds.CODE, "the source")
+_STOP_ON_ERROR = Parameter(
+    "stop_on_error", kinds.BOOL, "if this code fails, abort what its session queued behind it", True
+)
+_EXECUTION = Parameter("execution", kinds.INT, "its number")
+_CURSOR = Parameter("cursor", kinds.INT, "an event's number; beyond either end of the journal counts as that end")
+_FOLLOWED_S = Parameter("wait_s", kinds.SECONDS, "for how long to wait", 20.0, limits=(0.0, 60.0))
+_IN_CODE = Parameter("cursor", kinds.INT, "where in the code, in characters; None is its end", None, may_be_none=True)
+_PATH_OR_CODE = Parameter("code", kinds.CODE, "a path; or with a cursor any code")
+_IN_ANY_CODE = Parameter("cursor", kinds.INT, "where in the code, in characters", None, may_be_none=True)
+_PATH = Parameter("path", kinds.TEXT, "what leads to the value, as `servers[0]['name'].port`")
+_START = Parameter("start", kinds.PLACE, "the first one", 0, limits=(0, _FAR))
+_COUNT = Parameter("count", kinds.PLACE, "how many", 100, limits=(0, _MAX_PAGE))
+_VARIABLE = Parameter("name", kinds.NAME, "the variable's")
+
+# ------------------------------------------------------------------ who and what
+
+HELLO: Final = Command("hello", "Who the client is, where it left off, and what it talks to.", shapes.HELLO)
+STATUS: Final = Command("status", "A snapshot of the kernel; always answered.", shapes.STATUS)
+QUEUE: Final = Command(
+    "queue",
+    "The next in the queue, in order.",
+    shapes.QUEUE,
+    (
+        Parameter("after", kinds.INT, "leave out the executions up to this number", 0),
+        Parameter("count", kinds.INT, "how many", 100, limits=(0, _MAX_PAGE)),
+    ),
+)
+
+# ------------------------------------------------------------------ executions
+
+EXECUTE: Final = Command(
+    "execute",
+    "Queue code, and answer with the number of its execution at once.",
+    shapes.NUMBER,
+    (
+        _CODE,
+        _STOP_ON_ERROR,
+        Parameter(
+            "lane",
+            kinds.TEXT,
+            "where to run: in turn on the main thread, or at once in a thread beside it",
+            Lane.MAIN,
+            choices=(Lane.MAIN, Lane.SIDE),
+        ),
+        Parameter("call", kinds.CALL, "what the worker is to call instead", None, may_be_none=True),
+        Parameter("form", kinds.FORM, "the file that the code is from, or the program to run instead", None),
+        Parameter("is_input", kinds.BOOL, "whether a person would call it an input; those are counted", True),
+    ),
+    cannot="execute code",
+    is_immediate=False,
+    raises=(BadCode,),
+)
+RUN: Final = Command(
+    "run",
+    "Queue code, and answer with all its events, which name its number, when it has finished; goes on as `follow`.",
+    shapes.EVENTS,
+    (_CODE, _STOP_ON_ERROR, _FOLLOWED_S),
+    cannot="execute code",
+    is_immediate=False,
+    raises=(BadCode,),
+)
+FOLLOW: Final = Command(
+    "follow",
+    "The events of one execution after a cursor. Waits for its end, or if it is eager for anything at all, but not for "
+    "more than fits into one answer.",
+    shapes.EVENTS,
+    (_EXECUTION, _CURSOR, _FOLLOWED_S, Parameter("is_eager", kinds.BOOL, "whether to answer with the first", False)),
+    is_immediate=False,
+)
+FIND: Final = Command(
+    "find", "The number of an execution's first event.", shapes.NUMBER, (_EXECUTION,), raises=(NoSuchExecution,)
+)
+LAST_STACK: Final = Command(
+    "last_stack", 'The last Python stack of the last worker that died, "" if none could be had.', shapes.TEXT
+)
+CANCEL: Final = Command(
+    "cancel",
+    "Take a queued execution out of the queue, and answer with its number.",
+    shapes.NUMBER,
+    (_EXECUTION,),
+    cannot="cancel an execution",
+    raises=(NoSuchExecution, NotQueued),
+)
+INTERRUPT: Final = Command(
+    "interrupt",
+    "Interrupt a running execution, and answer with its number.",
+    shapes.NUMBER,
+    (
+        Parameter("execution", kinds.INT, "its number; None is what runs on the main lane", None, may_be_none=True),
+        Parameter(
+            "force",
+            kinds.TEXT,
+            "the rung of the ladder: Ctrl-C, an exception in its thread, the worker's end",
+            Force.SIGNAL,
+            choices=(Force.SIGNAL, Force.EXCEPTION, Force.TERMINATE),
+        ),
+    ),
+    cannot="interrupt",
+    raises=(NoSuchExecution, NotRunning),
+)
+ANSWER_INPUT: Final = Command(
+    "answer_input",
+    "Answer a prompt, and answer with the number of the execution that asked.",
+    shapes.NUMBER_OR_NONE,
+    (
+        Parameter("text", kinds.TEXT, "the answer without a line end; None is end-of-file", may_be_none=True),
+        Parameter("execution", kinds.INT, "which one asks; None is the only one, or the first", None, may_be_none=True),
+        Parameter("is_refused", kinds.BOOL, "with None: nobody can be asked here", False),
+    ),
+    cannot="answer a prompt",
+    raises=(NotAsked,),
+)
+
+# ------------------------------------------------------------------ events
+
+READ: Final = Command(
+    "read",
+    "The events after a cursor; waits for the first.",
+    shapes.EVENTS,
+    (
+        _CURSOR,
+        Parameter("limit", kinds.INT, "how many events", 1000, limits=(1, 10_000)),
+        Parameter("wait_s", kinds.SECONDS, "for how long to wait", 0.0, limits=(0.0, 60.0)),
+        Parameter(
+            "scope",
+            kinds.TEXT,
+            "all, or those of its own session and of nobody",
+            Scope.ALL,
+            choices=(Scope.ALL, Scope.SESSION),
+        ),
+        Parameter("acknowledge", kinds.BOOL, "whether to remember the cursor, as `acknowledge` does", False),
+    ),
+    is_immediate=False,
+)
+ACKNOWLEDGE: Final = Command(
+    "acknowledge", "Remember how far this session has dealt with events.", shapes.NOTHING, (_CURSOR,)
+)
+HISTORY: Final = Command(
+    "history",
+    "The newest inputs, oldest first.",
+    shapes.INPUTS,
+    (
+        Parameter("pattern", kinds.TEXT, "what their code contains", ""),
+        Parameter("limit", kinds.INT, "how many", 1000, limits=(1, 100_000)),
+    ),
+)
+
+# ------------------------------------------------------------------ life
+
+RESTART: Final = Command(
+    "restart",
+    "Replace the worker, and answer with the generation to come.",
+    shapes.NUMBER,
+    cannot="restart the kernel",
+)
+SHUTDOWN: Final = Command("shutdown", "End worker and hub.", shapes.NOTHING, cannot="stop the kernel")
+STACK: Final = Command(
+    "stack",
+    "Every thread's stack, innermost call first; also while a C call holds the interpreter lock.",
+    shapes.TEXT,
+    (Parameter("timeout_s", kinds.SECONDS, "for how long to wait", 2.0, limits=(0.1, 30.0)),),
+    raises=(WorkerBusy,),
+)
+
+# ------------------------------------------------------------------ code
+
+COMPLETE: Final = Command(
+    "complete",
+    "What could stand at a place in code, or in what is typed at an execution's prompt.",
+    shapes.COMPLETIONS,
+    (_CODE, _IN_CODE, Parameter("execution", kinds.INT, "whose prompt it is", None, may_be_none=True)),
+    by_worker=True,
+)
+SIGNATURES: Final = Command(
+    "signatures",
+    "How what is called at a place in code wants to be called.",
+    shapes.SIGNATURES,
+    (_CODE, _IN_CODE),
+    by_worker=True,
+)
+INSPECT: Final = Command(
+    "inspect",
+    "What is known of a path, or of what stands at a place in code.",
+    shapes.INSPECTION,
+    (_PATH_OR_CODE, _IN_ANY_CODE),
+    by_worker=True,
+)
+DEFINITION: Final = Command(
+    "definition",
+    "Where a path, or what stands at a place in code, is defined.",
+    shapes.DEFINITION,
+    (_PATH_OR_CODE, _IN_ANY_CODE),
+    by_worker=True,
+)
+IS_COMPLETE: Final = Command(
+    "is_complete", "Whether code could run as it is.", shapes.CODE_STATE, (_CODE,), by_worker=True
+)
+
+# ------------------------------------------------------------------ variables
+
+VARIABLES: Final = Command(
+    "variables",
+    "What the user defined, by name.",
+    shapes.VARIABLES,
+    (_START, Parameter("count", kinds.PLACE, "how many", _MAX_PAGE, limits=(0, _MAX_PAGE))),
+    by_worker=True,
+)
+CHILDREN: Final = Command(
+    "children",
+    "What is in the value at a path.",
+    shapes.PAGE,
+    (_PATH, _START, _COUNT),
+    by_worker=True,
+    raises=(NotAvailable,),
+)
+CELLS: Final = Command(
+    "cells",
+    "A rectangle of the table at a path.",
+    shapes.CELLS,
+    (
+        _PATH,
+        Parameter("first_row", kinds.PLACE, "the first row", 0),
+        Parameter("end_row", kinds.PLACE, "the row after the last", 50),
+        Parameter("first_column", kinds.PLACE, "the first column", 0),
+        Parameter("end_column", kinds.PLACE, "the column after the last", 20),
+    ),
+    by_worker=True,
+    raises=(NotAvailable,),
+)
+SET_VARIABLE: Final = Command(
+    "set_variable",
+    "Give a variable the value of a literal.",
+    shapes.NOTHING,
+    (_VARIABLE, Parameter("literal", kinds.TEXT, "the value, as Python would write it")),
+    cannot="set a variable",
+    by_worker=True,
+)
+DELETE_VARIABLE: Final = Command(
+    "delete_variable",
+    "Take a variable away.",
+    shapes.NOTHING,
+    (_VARIABLE,),
+    cannot="delete a variable",
+    by_worker=True,
+    raises=(NotAvailable,),
+)
+RENAME_VARIABLE: Final = Command(
+    "rename_variable",
+    "Give a variable another name.",
+    shapes.NOTHING,
+    (_VARIABLE, Parameter("new_name", kinds.NAME, "which nothing has yet")),
+    cannot="rename a variable",
+    by_worker=True,
+    raises=(NotAvailable,),
+)
+
+# ------------------------------------------------------------------ surroundings
+
+CWD: Final = Command("cwd", "The worker's current folder.", shapes.TEXT, by_worker=True)
+SET_CWD: Final = Command(
+    "set_cwd",
+    "Go to another folder, and answer with its full path.",
+    shapes.TEXT,
+    (Parameter("folder", kinds.TEXT, "where to"),),
+    cannot="change the folder",
+    by_worker=True,
+)
+ENVIRONMENT: Final = Command("environment", "The worker's environment variables.", shapes.TEXTS_BY_NAME, by_worker=True)
+SET_ENVIRONMENT: Final = Command(
+    "set_environment",
+    "Set one environment variable, or take it away.",
+    shapes.NOTHING,
+    (
+        Parameter("name", kinds.TEXT, "the variable's"),
+        Parameter("value", kinds.TEXT, "None takes it away", may_be_none=True),
+    ),
+    cannot="change the environment",
+    by_worker=True,
+)
+MODULE_PATH: Final = Command("module_path", "The worker's `sys.path`.", shapes.TEXTS, by_worker=True)
+SET_MODULE_PATH: Final = Command(
+    "set_module_path",
+    "Replace the worker's `sys.path`.",
+    shapes.NOTHING,
+    (Parameter("entries", kinds.TEXTS, "the new ones"),),
+    cannot="change the module path",
+    by_worker=True,
+)
+PYTHON: Final = Command("python", "The worker's interpreter.", shapes.PYTHON, by_worker=True)
+PACKAGES: Final = Command(
+    "packages", "The distributions installed for the worker, by name.", shapes.PACKAGES, by_worker=True
+)
+
+COMMANDS: Final[dict[str, Command[Any]]] = {
+    each.name: each for each in tuple(globals().values()) if isinstance(each, Command)
+}
+"""All of them, by name."""

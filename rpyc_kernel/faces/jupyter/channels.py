@@ -30,6 +30,9 @@ _MAX_COPIED_BYTES = 65_536
 _MONITOR_EVENT = struct.Struct("=Hi")
 """What a socket says of its connections: event and descriptor. ZeroMQ's own reader would bring asyncio."""
 
+_send_frame: Callable[..., Any] = zmq.backend.Socket.send
+"""Without what pyzmq does in Python for each frame, which takes twice as long as the rest: a cell is some forty."""
+
 Header = dict[str, Any]
 
 
@@ -161,7 +164,9 @@ class Channels:
 
     def _read(self, name: str, channel: zmq.Socket[Any]) -> Request | None:
         """Read a message; what is no valid one is logged, and nothing else happens."""
-        frames = channel.recv_multipart(copy=False)
+        frames = [channel.recv(copy=False)]
+        while frames[-1].more:
+            frames.append(channel.recv(copy=False))
         try:
             read = self._messages.read([frame.bytes for frame in frames])
         except (ValueError, RecursionError) as error:  # anybody can send anything
@@ -253,8 +258,10 @@ class Channels:
         metadata: dict[str, Any] | None = None,
         buffers: Sequence[bytes] = (),
     ) -> None:
-        frames = [*identity, *self._messages.write(kind, content, parent, metadata), *buffers]
-        opened.send_multipart(frames, copy=max(map(len, frames)) < _MAX_COPIED_BYTES)
+        *frames, last = *identity, *self._messages.write(kind, content, parent, metadata), *buffers
+        for frame in frames:
+            _send_frame(opened, frame, zmq.SNDMORE, copy=len(frame) < _MAX_COPIED_BYTES)
+        _send_frame(opened, last, copy=len(last) < _MAX_COPIED_BYTES)
 
     @property
     def early(self) -> list[tuple[Any, ...]]:

@@ -25,6 +25,7 @@ PROTOCOL = "5.5"
 _DELIMITER = b"<IDS|MSG>"
 _SCHEME = "hmac-"
 _MAX_REMEMBERED = 65_536
+_EMPTY = b"{}"
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 Json = dict[str, Any]
@@ -65,8 +66,15 @@ class Messages:
         if not scheme.startswith(_SCHEME) or hash_name not in hashlib.algorithms_available:
             raise RequestError(f"messages cannot be signed by {scheme!r}; use 'hmac-sha256'")
         self._auth = hmac.new(key, digestmod=hash_name) if key else None
-        self._session = os.urandom(16).hex()
+        session = os.urandom(16).hex()
+        # All of a header but its number, type and date, in that order.
+        self._header = (
+            f'{{"msg_id": "{session}_{os.getpid()}_%d", "msg_type": %s, "date": "%s", "username": "kernel", '
+            f'"session": "{session}", "version": "{PROTOCOL}"}}'
+        )
         self._numbers = itertools.count(1)
+        self._parent: Json | None = None
+        self._packed_parent = _EMPTY
         self._seen: OrderedDict[bytes, None] = OrderedDict()
 
     def read(self, frames: Sequence[bytes]) -> Message:
@@ -80,24 +88,19 @@ class Messages:
         if len(parts) != 4:
             raise ValueError("it has too few parts")
         self._check(signature, parts)
-        header, parent, metadata, content = (json.loads(part) for part in parts)
-        if not all(isinstance(part, dict) for part in (header, parent, metadata, content)):
-            raise ValueError("one of its parts is no object")
+        # What it follows from itself is of no concern to a kernel.
+        header, metadata, content = (_unpack(part) for part in (parts[0], *parts[2:]))
         if not all(isinstance(header.get(name), str) for name in ("msg_id", "session", "msg_type")):
             raise ValueError("its header is none")
         return Message([*frames[:start]], header, metadata, content, [*frames[start + 6 :]])
 
     def write(self, kind: str, content: Json, parent: Json | None = None, metadata: Json | None = None) -> list[bytes]:
         """The frames of a new message, from the delimiter on and without buffers."""
-        header = {
-            "msg_id": f"{self._session}_{os.getpid()}_{next(self._numbers)}",
-            "msg_type": kind,
-            "username": "kernel",
-            "session": self._session,
-            "date": datetime.datetime.now(datetime.timezone.utc).isoformat(),
-            "version": PROTOCOL,
-        }
-        parts = [_pack(part) for part in (header, parent or {}, metadata or {}, content)]
+        if parent is not self._parent:  # most of what is written follows from the same message as what was before it
+            self._parent, self._packed_parent = parent, _pack(parent)
+        date = datetime.datetime.now(datetime.timezone.utc).isoformat()
+        header = self._header % (next(self._numbers), _encode(kind), date)
+        parts = [header.encode(), self._packed_parent, _pack(metadata), _pack(content)]
         return [_DELIMITER, self._sign(parts), *parts]
 
     def _check(self, signature: bytes, parts: list[bytes]) -> None:
@@ -116,13 +119,23 @@ class Messages:
         if self._auth is None:
             return b""
         signing = self._auth.copy()
-        for part in parts:
-            signing.update(part)
+        signing.update(b"".join(parts))
         return signing.hexdigest().encode()
 
 
-def _pack(content: Any) -> bytes:
+def _unpack(part: bytes) -> Json:
+    if part == _EMPTY:
+        return {}
+    read = json.loads(part.decode())
+    if not isinstance(read, dict):
+        raise ValueError("one of its parts is no object")
+    return read
+
+
+def _pack(content: Json | None) -> bytes:
     """Write JSON, whatever user code has put into what it shows."""
+    if not content:
+        return _EMPTY
     try:
         return _encode(content).encode()
     except ValueError:  # a number that is not finite, or text that no encoding can carry

@@ -39,6 +39,23 @@ def test_what_is_written_jupyter_reads() -> None:
     assert message["header"]["version"] == "5.5"
 
 
+def test_a_header_is_as_jupyters_own() -> None:
+    session, messages = _session(), Messages(_KEY, "hmac-sha256")
+    mine, next_one = (_session().deserialize(messages.write(kind, {})[1:])["header"] for kind in ("stream", 'q"\\'))
+    theirs = session.deserialize(session.serialize(session.msg("stream"))[1:], content=False)["header"]
+    assert {name: type(value) for name, value in mine.items()} == {name: type(value) for name, value in theirs.items()}
+    assert mine["msg_id"] != next_one["msg_id"]
+    assert mine["session"] == next_one["session"]
+    assert next_one["msg_type"] == 'q"\\'
+
+
+def test_what_follows_from_several_messages_in_turn_names_each() -> None:
+    messages, session = Messages(_KEY, "hmac-sha256"), _session()
+    parents: list[Any] = [{"msg_id": "a"}, {"msg_id": "b"}, None]
+    for parent in (*parents, *parents, parents[2], parents[0], dict(parents[0])):
+        assert session.deserialize(messages.write("stream", {}, parent)[1:])["parent_header"] == (parent or {})
+
+
 def test_a_message_is_read_once() -> None:
     messages, frames = Messages(_KEY, "hmac-sha256"), _frames(_session())
     messages.read(frames)

@@ -7,11 +7,12 @@ import math
 from typing import Any
 
 from rpyc_kernel.core.contract import TEXTS
+from rpyc_kernel.core.json_text import make_encoder
 
 MAX_DEPTH = 100
 """How deep a payload may be nested: readers give up at depths of their own, some soon after this."""
 
-_dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_dumps = make_encoder(json, allow_nan=False)
 
 
 def encode_payload(payload: dict[str, Any]) -> str:

@@ -49,7 +49,7 @@ class WorkerLink:
         with contextlib.ExitStack() as opened:
             self.run_socket = opened.enter_context(_connect(path, "run", timeout_s))
             self._control = opened.enter_context(_connect(path, "control", timeout_s))
-            self._reader = frames.FrameReader(self._control)
+            self._reader = frames.DescriptorReader(self._control)
             opened.callback(self._close_received)
             try:
                 self.greeting: dict[str, Any] = self._reader.receive()

@@ -5,10 +5,12 @@ JSON, because the worker runs anybody's code and the hub must never unpickle wha
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from struct import Struct
 from typing import Any
 
+from rpyc_kernel.core.json_text import make_encoder
 from rpyc_kernel.system.descriptors import receive_with_descriptors, send_with_descriptors
 from rpyc_kernel.system.originals import json, socket
 from rpyc_kernel.system.sending import QUIETLY
@@ -16,7 +18,9 @@ from rpyc_kernel.system.sending import QUIETLY
 _LENGTH = Struct("!I")
 _MAX_FRAME_BYTES = 256 * 1024 * 1024
 _MAX_DESCRIPTORS = 8
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+_READ_BYTES = 65536
+_encode = make_encoder(json)
+_decode = json.JSONDecoder().decode
 
 
 def send(sock: socket.socket, message: Any, descriptors: Iterable[int] = ()) -> None:
@@ -52,7 +56,6 @@ class FrameReader:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._buffer = bytearray()
-        self.descriptors: list[int] = []
 
     def receive(self) -> Any:
         """Wait for the next message of a blocking socket.
@@ -60,44 +63,33 @@ class FrameReader:
         Raises:
             EOFError: the other side is gone, or sends what is no message.
         """
-        while True:
-            message = self._take()
-            if message is not None:
-                return message[0]
+        while (message := self._take()) is None:
             self._fill()
+        return message[0]
 
     def receive_available(self) -> list[Any]:
-        """Return the messages that are there on a non-blocking socket, perhaps none.
+        """Return the messages that came on a non-blocking socket, perhaps none; perhaps there are more at once.
 
         Raises:
             EOFError: the other side is gone and everything it sent was returned before.
         """
-        gone: EOFError | None = None
-        try:
-            while True:
-                self._fill()
-        except BlockingIOError:
-            pass
-        except EOFError as error:
-            gone = error
-        messages = []
-        while (message := self._take()) is not None:
-            messages.append(message[0])
-        if gone and not messages:
-            raise gone
-        return messages
+        with contextlib.suppress(BlockingIOError):
+            self._fill()
+        return [message for (message,) in iter(self._take, None)]
 
     def _fill(self) -> None:
         try:
-            data, received, _ = receive_with_descriptors(self._sock, 65536, _MAX_DESCRIPTORS)
+            data = self._read()
         except BlockingIOError:
             raise
         except OSError as error:
             raise EOFError(str(error)) from error
-        self.descriptors += received
         if not data:
             raise EOFError("the other side closed the socket")
         self._buffer += data
+
+    def _read(self) -> bytes:
+        return self._sock.recv(_READ_BYTES)
 
     def _take(self) -> tuple[Any] | None:
         if len(self._buffer) < _LENGTH.size:
@@ -109,8 +101,25 @@ class FrameReader:
         if len(self._buffer) < end:
             return None
         try:
-            message = json.loads(bytes(self._buffer[_LENGTH.size : end]))
+            message = _decode(self._buffer[_LENGTH.size : end].decode())
         except (ValueError, RecursionError) as error:
             raise EOFError(f"a frame cannot be read: {error}") from None
         del self._buffer[:end]  # only now: whatever else was raised, it can be tried again
         return (message,)
+
+
+class DescriptorReader(FrameReader):
+    """The same where descriptors come with messages.
+
+    Attributes:
+        descriptors: that have come, for who reads the message that tells of them.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self.descriptors: list[int] = []
+
+    def _read(self) -> bytes:
+        data, received, _ = receive_with_descriptors(self._sock, _READ_BYTES, _MAX_DESCRIPTORS)
+        self.descriptors += received
+        return data

@@ -155,7 +155,7 @@ class Control:
     @failing.vital
     def _serve(self, sock: socket.socket) -> None:
         self._count_hubs(1)
-        reader = frames.FrameReader(sock)
+        reader = frames.DescriptorReader(sock)
         sending = threading.Lock()
         try:
             frames.send(sock, self._greeting(), self._descriptors)
@@ -168,7 +168,7 @@ class Control:
             sock.close()
             self._count_hubs(-1)
 
-    def _handle(self, method: str, arguments: list[Any], reader: frames.FrameReader, reply: Reply) -> None:
+    def _handle(self, method: str, arguments: list[Any], reader: frames.DescriptorReader, reply: Reply) -> None:
         if method not in self._take_clients and method not in self._methods:
             self._answer_pool.ask(method, arguments, reply)
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rpyc_kernel.core.json_text import make_encoder
 from rpyc_kernel.system.originals import json
 
 MAX_BYTES = 48 * 1024 * 1024
@@ -11,7 +12,7 @@ MAX_BYTES = 48 * 1024 * 1024
 
 _KEPT_CHARS = 100_000
 _TEXT = "text/plain"
-_dumps = json.JSONEncoder(separators=(",", ":"), default=str).encode
+_dumps = make_encoder(json, default=str)
 
 
 def encode(

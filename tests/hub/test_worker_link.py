@@ -54,7 +54,7 @@ def hand_over(link, far):
 
 def take(link):
     """As the worker, take what is handed over: the message, and the socket."""
-    reader = frames.FrameReader(link.worker)
+    reader = frames.DescriptorReader(link.worker)
     reader.receive()  # the name of the connection
     message = reader.receive()
     return message, socket.socket(fileno=reader.descriptors.pop())

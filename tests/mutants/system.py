@@ -120,8 +120,8 @@ MUTANTS = (
     Mutant(
         promise="what was sent before the end is taken before the end",
         file="system/frames.py",
-        before="if gone and not messages:",
-        after="if gone:",
+        before="return [message for (message,) in iter(self._take, None)]",
+        after="return [message[0] for message in (self._take(),) if message]",
         tests=("system/test_frames.py::test_what_was_sent_before_the_end_is_returned_before_the_end",),
     ),
     Mutant(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rpyc_kernel.system import frames
-from rpyc_kernel.system.frames import FrameReader
+from rpyc_kernel.system.frames import DescriptorReader, FrameReader
 
 messages = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=20),
@@ -84,7 +84,7 @@ def test_descriptors_come_with_their_message(pair):
     read_end, write_end = os.pipe()
     frames.send(ours, "here", [write_end])
     os.close(write_end)
-    reader = FrameReader(theirs)
+    reader = DescriptorReader(theirs)
     assert reader.receive() == "here"
     (received,) = reader.descriptors
     os.write(received, b"through it")
@@ -93,12 +93,22 @@ def test_descriptors_come_with_their_message(pair):
     os.close(read_end)
 
 
+def test_descriptors_that_nobody_asked_for_are_closed(pair):
+    ours, theirs = pair
+    read_end, write_end = os.pipe()
+    frames.send(ours, "here", [write_end])
+    os.close(write_end)
+    assert FrameReader(theirs).receive() == "here"
+    assert os.read(read_end, 100) == b""
+    os.close(read_end)
+
+
 def test_descriptors_come_with_a_message_larger_than_the_sockets_buffer(pair):
     ours, theirs = pair
     with open(os.devnull) as opened:
         thread = threading.Thread(target=frames.send, args=(ours, "x" * 2_000_000, [opened.fileno()]))
         thread.start()
-        reader = FrameReader(theirs)
+        reader = DescriptorReader(theirs)
         assert len(reader.receive()) == 2_000_000
         thread.join()
     (received,) = reader.descriptors
@@ -148,7 +158,7 @@ def test_what_is_no_message_ends_the_conversation(pair, data):
 def test_descriptors_that_are_received_are_not_inherited(pair):
     ours, theirs = pair
     frames.send(ours, "take this", (ours.fileno(),))
-    reader = FrameReader(theirs)
+    reader = DescriptorReader(theirs)
     assert reader.receive() == "take this"
     (descriptor,) = reader.descriptors
     try:

@@ -96,7 +96,7 @@ def test_a_client_for_which_there_is_no_thread_is_told_so(control, monkeypatch):
 def test_the_hub_is_told_of_a_client_whose_socket_did_not_arrive(control):
     control._take_clients["objects"] = keep_and_fail
     answers = []
-    control._handle("objects", [], frames.FrameReader(None), lambda *answer: answers.append(answer))
+    control._handle("objects", [], frames.DescriptorReader(None), lambda *answer: answers.append(answer))
     ((succeeded, error),) = answers
     assert (succeeded, type(error)) == (False, WorkerBusy)
     assert "as many files open as it may" in str(error)

@@ -1,0 +1,28 @@
+"""Short JSON texts, written again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+def make_encoder(
+    json: Any, *, default: Callable[[Any], Any] | None = None, allow_nan: bool = True
+) -> Callable[[Any], str]:
+    """Return what `json.JSONEncoder.encode` is with compact separators, in less than half of its time.
+
+    That makes an encoder in C for each text, which is most of the work where texts are short; this keeps one. It looks
+    for no circles: they end in a RecursionError.
+
+    Args:
+        json: the module to use: a worker has one of its own.
+        default: makes something else of what JSON has not.
+        allow_nan: whether to write numbers that JSON has not, instead of raising ValueError.
+    """
+    plain = json.JSONEncoder(separators=(",", ":"), default=default, allow_nan=allow_nan)
+    make = json.encoder.c_make_encoder
+    if make is None:  # not every Python has it
+        return plain.encode  # type: ignore[no-any-return]
+    encode = make(None, plain.default, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, allow_nan)
+    join = "".join
+    return lambda value: join(encode(value, 0))

@@ -97,14 +97,18 @@ class Pump:
         self._tick = tick
         self._spills: deque[tuple[int, Path]] = deque()
         self._pending: dict[int, int] = {}
-        self._lingers = False
-        self._is_cut_off = False
+        self._readable = set(descriptors)  # by the last look; before the first any pipe may be
+        self._has_rung = self._is_cut_off = False
         self._next_tick = 0.0
         self._stop = threading.Event()
         self._wake_in, self._wake_out = os.pipe()
         self._thread = threading.Thread(target=self._run, name=f"pump-{generation}", daemon=True)
-        for descriptor in self._pipes:
+        self._poll, self._poll_pipes = select.poll(), select.poll()
+        for descriptor in (run_socket.fileno(), self._wake_in, *descriptors):
+            self._poll.register(descriptor, select.POLLIN)
+        for descriptor in descriptors:
             os.set_blocking(descriptor, False)
+            self._poll_pipes.register(descriptor, select.POLLIN)
 
     def start(self) -> None:
         """Begin to read."""
@@ -121,13 +125,10 @@ class Pump:
     # ------------------------------------------------------------------ the thread
 
     def _run(self) -> None:
-        poll = select.poll()
-        for descriptor in (self._run_socket.fileno(), self._wake_in, *self._pipes):
-            poll.register(descriptor, select.POLLIN)
         is_over, attempts = False, _LAST_ATTEMPTS
         while not is_over:
             try:
-                is_over = self._pass_on(poll)
+                is_over = self._pass_on()
             except Exception:  # noqa: BLE001 - without a reader the ring would fill, and user code stop for good
                 _log.exception("some output could not be passed on")
                 # What failed is behind us most often, and what is left after it is still to be read.
@@ -135,29 +136,30 @@ class Pump:
                     attempts -= 1
                     is_over = not attempts
 
-    def _pass_on(self, poll: select.poll) -> bool:
-        """Pass on what is there, or wait for more; whether all is done."""
+    def _pass_on(self) -> bool:
+        """Pass on what is there, and wait for more; whether all is done."""
         stopping = self._stop.is_set()
         # What is in the pipes now was written before the ring is looked at. So what was printed before it is found in
         # the ring, and comes first; and who prints afterwards waits until the pipes are empty (see `worker.order`).
-        self._pending = {descriptor: pending_bytes(descriptor) for descriptor in self._pipes}
+        self._pending = {pipe: pending_bytes(pipe) for pipe in self._pipes if pipe in self._readable}
         frames = self._pass_on_ring()
         reports = [report for descriptor, count in self._pending.items() for report in self._drain(descriptor, count)]
         if reports:
             self._deliver(reports, self._ring.position)
-        self._wait(poll, bool(frames or reports))
-        self._lingers = bool(frames) and all(frame.kind < ring.RECORD for frame in frames)
-        if not self._lingers:
+        lingers = bool(frames) and all(frame.kind < ring.RECORD for frame in frames)
+        if not lingers:
             self._remove_spills(frames)
         if time.monotonic() >= self._next_tick:
             self._next_tick = time.monotonic() + 1
             self._tick(self._is_cut_off and not stopping)
-        if not stopping or frames:
-            return False
-        reports = self._drain_all(0)
-        if reports:
-            self._deliver(reports, self._ring.position)
-        return True
+        if not stopping:
+            self._wait(lingers)
+        elif not frames:
+            reports = self._drain_all(0)
+            if reports:
+                self._deliver(reports, self._ring.position)
+            return True
+        return False
 
     def _pass_on_ring(self) -> list[ring.Frame]:
         """Pass on what is in the ring now, in portions; returns it."""
@@ -171,27 +173,27 @@ class Pump:
                 break
         return frames
 
-    def _wait(self, poll: select.poll, was_something: bool) -> None:
-        """Sleep until there is something to read, unless there was."""
+    def _wait(self, lingers: bool) -> None:
+        """Sleep until there is something to read, and look where.
+
+        Streams that follow a stream are gathered for a moment: one commit and one wake-up of every reader then serve
+        many prints. The first piece after a pause goes out at once.
+        """
+        if self._has_rung:  # only now, when what it rang for is passed on
+            self._hear_bell()
         timeout_ms = 0
-        if not was_something and not self._stop.is_set():
-            # Streams that follow a stream are gathered for a moment: one commit and one wake-up of every reader then
-            # serve many prints. The first piece after a pause goes out at once.
-            state = ring.LINGERING if self._lingers else ring.ASLEEP
-            if self._ring.announce(state):
-                timeout_ms = _LINGER_MS if self._lingers else _SLEEP_MS
-        found = poll.poll(timeout_ms)
-        if timeout_ms:
-            self._ring.announce(ring.AWAKE)
+        if self._ring.announce(ring.LINGERING if lingers else ring.ASLEEP):
+            timeout_ms = _LINGER_MS if lingers else _SLEEP_MS
+        found = self._poll.poll(timeout_ms)
+        self._ring.announce(ring.AWAKE)
         ready = {descriptor for descriptor, events in found if events & select.POLLIN}
         for descriptor, _ in found:
             if descriptor not in ready:
                 # Nobody can write to it any more; poll would say so again and again.
-                poll.unregister(descriptor)
-        if self._run_socket.fileno() in ready:
-            self._hear_bell(poll)
+                self._poll.unregister(descriptor)
+        self._has_rung, self._readable = self._run_socket.fileno() in ready, ready
 
-    def _hear_bell(self, poll: select.poll) -> None:
+    def _hear_bell(self) -> None:
         try:
             gone = not self._run_socket.recv(4096, socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -201,7 +203,7 @@ class Pump:
         if gone:
             # The worker's end is closed: its death is seen and reported elsewhere, if it is one.
             self._is_cut_off = True
-            poll.unregister(self._run_socket.fileno())
+            self._poll.unregister(self._run_socket.fileno())
 
     def _read_ring(self) -> list[ring.Frame]:
         try:
@@ -228,8 +230,12 @@ class Pump:
         Half a character goes with it: what has ended will not finish it.
         """
         self._pending = {}
-        drained = [self._drain(descriptor, _PIPE_BYTES, execution, is_all=True) for descriptor in self._pipes]
-        return [report for reports in drained for report in reports]
+        readable = {descriptor for descriptor, events in self._poll_pipes.poll(0) if events & select.POLLIN}
+        reports: list[Report] = []
+        for descriptor, half in self._halves.items():
+            if half or descriptor in readable:
+                reports += self._drain(descriptor, _PIPE_BYTES, execution, is_all=True)
+        return reports
 
     def _drain(
         self, descriptor: int, max_bytes: int, execution: int | None = None, *, is_all: bool = False
@@ -237,14 +243,15 @@ class Pump:
         pieces = [self._halves[descriptor]]
         count = 0
         while count < max_bytes:
+            wanted = min(max_bytes - count, 65536)
             try:
-                data = os.read(descriptor, min(max_bytes - count, 65536))
+                data = os.read(descriptor, wanted)
             except OSError:  # there is no more, or nobody who could write
-                break
-            if not data:
                 break
             count += len(data)
             pieces.append(data)
+            if len(data) < wanted:
+                break
         written = b"".join(pieces)
         payload, used = read_written(self._pipes[descriptor], written, is_all=is_all)
         self._halves[descriptor] = written[used:]

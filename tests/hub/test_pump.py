@@ -461,3 +461,15 @@ def test_all_that_a_dead_worker_has_left_is_read_however_small_the_portions(rig,
     rig.pump.start()
     finish(rig)
     assert [execution or 0 for kind, execution, _ in rig.reports if kind == Kind.FINISHED] == [*range(2500)]
+
+
+def test_an_execution_costs_the_pump_no_look_into_empty_pipes(rig, monkeypatch):
+    looks = []
+    rig.pump.start()
+    wait_until(rig.is_asleep)
+    monkeypatch.setattr(pump, "pending_bytes", lambda pipe: looks.append(pipe) or 0)
+    rig.pump._drain = lambda pipe, *_, **__: looks.append(pipe) or []
+    for number in range(20):
+        rig.writer.put(RECORD, number + 1, record(*FINISHED))
+        wait_until(lambda expected=number + 1: len(rig.reports) == expected and rig.is_asleep())
+    assert looks == []

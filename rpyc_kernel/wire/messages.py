@@ -23,6 +23,11 @@ LABEL_HELD: Final = -1  # a local reference already resolved: the value is the o
 
 _KINDS: Final = frozenset({consts.MSG_REQUEST, consts.MSG_REPLY, consts.MSG_EXCEPTION})
 
+_REPLY: Final[bytes] = bytes((consts.MSG_REPLY,)) + brine.TAG_TUP2
+_LABELS: Final[dict[int, bytes]] = {
+    label: brine.TAG_TUP2 + brine.dump(label) for label in (consts.LABEL_VALUE, consts.LABEL_REMOTE_REF)
+}
+
 
 class UnreadableMessage(ValueError):
     """A message whose payload does not decode, though its kind and number do."""
@@ -37,6 +42,15 @@ def encode(kind: int, seq: int, payload: Any) -> bytes:
     """The data of a frame. Raises whatever brine raises for what it cannot carry."""
     data: bytes = brine.dump((seq, payload))
     return bytes((kind,)) + data
+
+
+def encode_reply(seq: int, label: int, value: Any) -> bytes:
+    """What `encode` makes of a reply, of which only the number and the value have to be looked at."""
+    parts = [_REPLY]
+    brine._dump(seq, parts)
+    parts.append(_LABELS[label])
+    brine._dump(value, parts)
+    return b"".join(parts)
 
 
 def decode(data: bytes | bytearray) -> tuple[int, int, Any]:

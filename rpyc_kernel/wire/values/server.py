@@ -7,13 +7,14 @@ client needs for ``conn.root.method(...)``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
+from io import BytesIO
 from types import MethodType
 from typing import Any, Final
 
-from rpyc.core import consts
+from rpyc.core import brine, consts
 
 from rpyc_kernel.errors import ConnectionLost
 from rpyc_kernel.system.originals import logging, socket, threading
@@ -23,12 +24,15 @@ from rpyc_kernel.wire.budget import Budget
 from rpyc_kernel.wire.channel import DEFAULT_MAX_FRAME_BYTES, Channel, FrameTooLarge
 from rpyc_kernel.wire.messages import IdPack
 from rpyc_kernel.wire.outbox import Outbox
+from rpyc_kernel.wire.values.call import CallEncoder
 
 _log = logging.getLogger(__name__)
 
 _PREFIX: Final = "exposed_"
 _METHOD_TYPE: Final = f"{MethodType.__module__}.{MethodType.__name__}"  # stock clients know this class without asking
 _ROOT_NUMBER: Final = 1
+_BEGIN: Final = bytes((consts.MSG_REQUEST,)) + brine.TAG_TUP2
+_NO_KEYWORDS: Final[bytes] = brine.dump((consts.LABEL_VALUE, ()))
 
 
 def serve_values(
@@ -79,6 +83,7 @@ class _ValueServer:
         }
         self._targets: dict[IdPack, Any] = {id_pack: _Method(member) for member, id_pack in self._method_ids.items()}
         self._targets[self._root_id] = _ROOT
+        self._calls = CallReader(self._root_id, self._names)
         self._handlers: dict[int, Callable[..., Any]] = {
             consts.HANDLE_PING: lambda data: data,
             consts.HANDLE_GETROOT: lambda: _ROOT,
@@ -117,6 +122,11 @@ class _ValueServer:
         self._join_flushers()
 
     def _serve_one(self, data: bytes | bytearray) -> bool:
+        call = self._calls.read(data)
+        if call is not None:
+            seq, method, args = call
+            self._answer(seq, self._call_attribute, (_ROOT, method, args))
+            return True
         try:
             kind, seq, payload = messages.decode(data)
         except messages.UnreadableMessage as error:
@@ -129,7 +139,16 @@ class _ValueServer:
             if handler == consts.HANDLE_CLOSE:
                 return False
             args = messages.build(messages.resolve(package, self._find_target), _refuse)
-            result = self._find_handler(handler)(*args)
+            handle = self._find_handler(handler)
+        except Exception as error:  # noqa: BLE001 - the peer's bytes can fail in any way
+            self._send(self._encode_error(seq, error))
+        else:
+            self._answer(seq, handle, args)
+        return True
+
+    def _answer(self, seq: int, handle: Callable[..., Any], args: Any) -> None:
+        try:
+            result = handle(*args)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
                 raise  # meant for this process
@@ -139,7 +158,6 @@ class _ValueServer:
                 self._answer_later(seq, result)
             else:
                 self._send(self._encode(seq, result))
-        return True
 
     def _answer_later(self, seq: int, future: Future[Any]) -> None:
         self._futures.add(future)
@@ -191,7 +209,7 @@ class _ValueServer:
 
     def _encode(self, seq: int, result: Any) -> bytes:
         try:
-            data = messages.encode(consts.MSG_REPLY, seq, self._box(result))
+            data = messages.encode_reply(seq, *self._box(result))
             self._channel.check_size(data)
         except Exception as error:  # noqa: BLE001 - brine fails in many ways; each is the caller's to hear of
             return self._encode_error(seq, error)
@@ -255,6 +273,41 @@ class _ValueServer:
         if operator not in ("__eq__", "__ne__"):
             raise TypeError(f"{operator!r} is not supported")
         return (target == other) is (operator == "__eq__")
+
+
+class CallReader:
+    """Knows the calls that a `CallEncoder` writes by their bytes: all is the same but the number and the arguments.
+
+    What is written otherwise, or makes no sense, is left to who reads any message.
+    """
+
+    def __init__(self, root_id: IdPack, methods: Iterable[str]) -> None:
+        encoder = CallEncoder(root_id)
+        # Without kind, tag and number in front, and without arguments and `_NO_KEYWORDS` behind.
+        behind = len(brine.dump(())) + len(_NO_KEYWORDS)
+        self._methods = {encoder.encode(0, method, ())[len(_BEGIN) + 1 : -behind]: method for method in methods}
+        self._lengths = sorted({len(known) for known in self._methods})
+
+    def read(self, data: bytes | bytearray) -> tuple[Any, str, Any] | None:
+        """The number, the method and the arguments of a call; None where it is not certain that it is one."""
+        if not (isinstance(data, bytes) and data.startswith(_BEGIN)):
+            return None
+        stream = BytesIO(data)
+        stream.seek(len(_BEGIN))
+        try:
+            seq = brine._load(stream)
+            start = stream.tell()
+            for length in self._lengths:
+                method = self._methods.get(data[start : start + length])
+                if method is not None:
+                    break
+            else:
+                return None
+            stream.seek(start + length)
+            args = brine._load(stream)
+        except Exception:  # noqa: BLE001 - the peer's bytes can fail in any way
+            return None
+        return (seq, method, args) if data.startswith(_NO_KEYWORDS, stream.tell()) else None
 
 
 class _Method:

@@ -3,12 +3,16 @@ from concurrent.futures import Future
 
 import pytest
 import rpyc
+from hypothesis import given
+from hypothesis import strategies as st
 from rpyc.core import brine, consts, netref, vinegar
 
 from rpyc_kernel.errors import ConnectionLost
+from rpyc_kernel.wire import messages
 from rpyc_kernel.wire.channel import Channel
 from rpyc_kernel.wire.remote_errors import LostRemoteError
-from rpyc_kernel.wire.values.server import serve_values
+from rpyc_kernel.wire.values.call import CallEncoder
+from rpyc_kernel.wire.values.server import CallReader, _ValueServer, serve_values
 from tests.support.waiting import wait_until
 from tests.wire.peers import DEADLINE_S, Serving, our_client, socket_pair, stock_client, value_server
 from tests.wire.stages import closing_all, wait_until_blocked
@@ -368,3 +372,83 @@ def call_message(seq, method, root, *args):
     package = ((consts.LABEL_LOCAL_REF, root), (value, method), (value, args))
     payload = (consts.HANDLE_CALLATTR, (consts.LABEL_TUPLE, package))
     return bytes((consts.MSG_REQUEST,)) + brine.dump((seq, payload))
+
+
+# ---- calls known by their bytes ----
+
+plain = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=9)
+    | st.binary(max_size=9),
+    lambda inner: st.lists(inner, max_size=4).map(tuple) | st.frozensets(inner, max_size=2),
+    max_leaves=6,
+)
+names = st.sampled_from(["echo", "fail", "list", "unspeakable", "stop", "version", "secret", "", "ä"]) | st.text(
+    max_size=9
+)
+calls = st.builds(
+    lambda seq, name, args: CallEncoder(ROOT).encode(seq, name, args),
+    st.integers(-(2**70), 2**70),
+    names,
+    st.lists(plain, max_size=4).map(tuple),
+)
+
+
+@st.composite
+def spoilt_calls(draw):
+    """A call that is cut, goes on, or has other bytes in it."""
+    data = bytearray(draw(calls))
+    for _ in range(draw(st.integers(0, 3))):
+        data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
+    return bytes(data[: draw(st.integers(0, len(data)))]) + draw(st.binary(max_size=5))
+
+
+class Sent(Channel):
+    """Takes what is sent, and what ends the serving."""
+
+    def __init__(self):
+        self.max_frame_bytes = 10_000
+        self.sends_atomically = False
+        self.compress = False
+
+    def transmit(self, data, sent):
+        self.sent = bytes(data)
+        sent.append(len(data))
+
+
+def answer_to(data, *, is_known):
+    """What is answered to a message, or what is raised."""
+    channel = Sent()
+    server = _ValueServer(Ledger(), channel, "values")
+    if not is_known:
+        server._calls = CallReader(ROOT, ())
+    try:
+        return server._serve_one(data), vars(channel).get("sent")
+    except ConnectionLost as error:
+        return str(error)
+
+
+@given(calls | spoilt_calls() | st.binary(max_size=40))
+def test_a_call_is_answered_the_same_whether_or_not_it_is_known_by_its_bytes(data):
+    assert answer_to(data, is_known=True) == answer_to(data, is_known=False)
+
+
+@given(st.integers(-(2**70), 2**70), st.lists(plain, max_size=4).map(tuple))
+def test_what_our_clients_write_is_known_by_its_bytes(seq, args):
+    reader = CallReader(ROOT, ["echo", "fail"])
+    assert reader.read(CallEncoder(ROOT).encode(seq, "echo", args)) == (seq, "echo", args)
+    assert reader.read(CallEncoder(ROOT).encode(seq, "version", args)) is None
+    assert reader.read(CallEncoder(("another", 1, 1)).encode(seq, "echo", args)) is None
+
+
+@pytest.mark.parametrize(
+    "value", [(), None, 7, "text", b"\0" * 300, (1, ("a", 2.5), "\u2028"), (10**300, "x" * 70_000)]
+)
+@pytest.mark.parametrize("seq", [0, 159, 160, -49, 10**30])
+def test_a_reply_is_written_as_brine_writes_it(seq, value):
+    assert messages.encode_reply(seq, consts.LABEL_VALUE, value) == messages.encode(
+        consts.MSG_REPLY, seq, (consts.LABEL_VALUE, value)
+    )

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
+from rpyc_kernel.core import introspection, shapes
+from rpyc_kernel.core.commands import Command
 from rpyc_kernel.core.contract import MAX_PLAIN_REPR, TEXTS, Event, Kind, decode_events
 
 _T = TypeVar("_T")
+
+
+@functools.cache
+def reader_of(command: Command[_T]) -> Callable[[Any], _T]:
+    """What reads the answers of a command, as the table says."""
+    read = _READS.get(command.answer) or functools.partial(_read_found, command.answer)
+    return (lambda answer: read(json.loads(_require(str, answer)))) if command.by_worker else read
 
 
 def read_pairs(answer: Any) -> dict[str, Any]:
@@ -28,7 +39,7 @@ def read_status(answer: Any) -> dict[str, Any]:
     return status
 
 
-def read_queue(answer: Any, *, after: int) -> list[dict[str, Any]]:
+def read_queue(answer: Any, *, after: int = 0) -> list[dict[str, Any]]:
     """A page of what waits for its turn, in order, beyond the execution ``after``."""
     page = [read_pairs(item) for item in answer]
     for item in page:
@@ -59,11 +70,6 @@ def read_text(answer: Any) -> str:
     return _require(str, answer)
 
 
-def read_json(answer: Any) -> Any:
-    """Whatever crossed as JSON."""
-    return json.loads(_require(str, answer))
-
-
 def read_events(answer: Any) -> tuple[int, list[Event]]:
     """The cursor to go on with, and events."""
     cursor, text = answer
@@ -73,11 +79,39 @@ def read_events(answer: Any) -> tuple[int, list[Event]]:
     return _require(int, cursor), events
 
 
+def read_inputs(answer: Any) -> list[tuple[int, int, float, str, str]]:
+    """Inputs of the past: number of the event, execution, time, author and code."""
+    return [
+        (_require(int, seq), _require(int, execution), float(time), _require(str, name), _require(str, code))
+        for seq, execution, time, name, code in answer
+    ]
+
+
 def read_literal(text: Any) -> Any:
     """The plain value that a result event carries."""
     if len(_require(str, text)) > MAX_PLAIN_REPR:
         raise ValueError("it is too long for the literal of a plain value")
     return ast.literal_eval(text)
+
+
+def _read_texts(answer: Any) -> list[str]:
+    return [_require(str, each) for each in answer]
+
+
+def _read_texts_by_name(answer: Any) -> dict[str, str]:
+    return {_require(str, name): _require(str, text) for name, text in answer}
+
+
+def _read_found(answer: shapes.Answer[Any], found: Any) -> Any:
+    """What `core.introspection` has a class for."""
+    kind = getattr(introspection, answer.name)
+    if answer.may_be_none and found is None:
+        return None
+    return (
+        [introspection.read_found(kind, each) for each in found]
+        if answer.is_list
+        else introspection.read_found(kind, found)
+    )
 
 
 def _check(event: Event) -> None:
@@ -100,3 +134,18 @@ def _require(kind: type[_T], value: Any) -> _T:
     if not isinstance(value, kind):
         raise TypeError(f"a {kind.__name__} was to come, not a {type(value).__name__}")
     return value
+
+
+_READS: Final[dict[shapes.Answer[Any], Callable[[Any], Any]]] = {
+    shapes.NOTHING: lambda answer: None,
+    shapes.NUMBER: read_number,
+    shapes.NUMBER_OR_NONE: lambda answer: None if answer is None else read_number(answer),
+    shapes.TEXT: read_text,
+    shapes.TEXTS: _read_texts,
+    shapes.TEXTS_BY_NAME: _read_texts_by_name,
+    shapes.HELLO: read_hello,
+    shapes.STATUS: read_status,
+    shapes.QUEUE: read_queue,
+    shapes.EVENTS: read_events,
+    shapes.INPUTS: read_inputs,
+}

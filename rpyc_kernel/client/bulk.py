@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import keyword
 import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from rpyc_kernel.client.address import Address
+from rpyc_kernel.core import kinds
 from rpyc_kernel.errors import ConnectionLost, ExecutionError, RequestError, from_name
 from rpyc_kernel.wire import handshake
 from rpyc_kernel.wire.bulk.codec import pack_named
@@ -43,8 +43,7 @@ class Bulk:
     def push(self, values: dict[Any, Any], timeout_s: float | None, progress: Progress | None) -> None:
         """Set variables."""
         for name in values:
-            if not (isinstance(name, str) and name.isidentifier()) or keyword.iskeyword(name):
-                raise RequestError(f"{name!r} cannot be the name of a variable")
+            kinds.NAME.take(name, "the name of a variable")
         parcel = pack_named(values)
         with self._connection(timeout_s) as connection:
             request = {"do": "push", "pid": os.getpid()}

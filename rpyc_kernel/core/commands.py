@@ -86,7 +86,7 @@ def _one_of(read: Read, choices: tuple[str, ...]) -> Read:
     return read_one
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Command(Generic[_T_co]):
     """One command.
 
@@ -109,9 +109,9 @@ class Command(Generic[_T_co]):
     is_immediate: bool = True
     by_worker: bool = False
     raises: tuple[type[KernelError], ...] = ()
-    _reads: tuple[tuple[str, Read], ...] = field(init=False, repr=False, compare=False)
-    _defaults: list[Any] = field(init=False, repr=False, compare=False)
-    _needs: int = field(init=False, repr=False, compare=False)
+    _reads: tuple[tuple[str, Read], ...] = field(init=False, repr=False)
+    _defaults: list[Any] = field(init=False, repr=False)
+    _needs: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         defaults = [each.default for each in self.parameters]

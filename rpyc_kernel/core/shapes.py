@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # a hub starts without the classes, which only workers and cl
 _T_co = TypeVar("_T_co", covariant=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Answer(Generic[_T_co]):
     """What comes back, and what a client makes of it.
 

@@ -154,6 +154,10 @@ class IPythonEngine(PlainEngine):
         return str(runner(running))
 
     def _awaits(self, code: str, transformed: str, failure: Any) -> bool:
+        if (
+            "await" not in transformed and "async" not in transformed
+        ):  # to find out otherwise is to compile it once more
+            return False
         try:
             return bool(
                 self._shell.should_run_async(code, transformed_cell=transformed, preprocessing_exc_tuple=failure)

@@ -60,11 +60,12 @@ class Shell(InteractiveShell):
     application: Any = None
     failed: BaseException | None = None
     told: BaseException | None = None
+    execution_count: Any  # IPython's
     _is_of_compiler = False
 
     def begin(self, count: int | None, code: str, form: Form, publish: Any) -> None:
         """Take up an input, or what is none."""
-        if count is not None:
+        if count is not None and self.execution_count != count:  # which tells all who observe it
             self.execution_count = count
         self.failed = self.told = None
         self.displayhook.publish, self.displayhook.is_counted = publish, count is not None

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from rpyc_kernel.client.kernel import Past
 from rpyc_kernel.client.whereabouts import find
-from rpyc_kernel.core.contract import Event, Kind
-from rpyc_kernel.core.form import was_input
-from rpyc_kernel.core.payloads import has_texts, load_payload
+from rpyc_kernel.core.contract import Event
 from rpyc_kernel.errors import KernelExists, NoSuchKernel, RequestError
 from rpyc_kernel.settings import Folders, check_name, is_name
-from rpyc_kernel.system.home import Home, check_journal_version
+from rpyc_kernel.system.home import Home
+from rpyc_kernel.system.journal_file import JournalError, JournalFile
 
-_BATCH = 1000
-_LOCK_PATIENCE_S = 2.0
 _MAX_RECALLED = 8
 _PATIENCE_S = 0.3
-_STEPS = 10_000
-"""After so many steps of SQLite it is asked whether it takes too long."""
-_BEYOND = 2**63 - 1
-"""No event has as high a number."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +51,13 @@ class Archive:
 
     def __init__(self, name: str, *, patience_s: float | None = None) -> None:
         self.name = name
-        self._deadline = None if patience_s is None else time.monotonic() + patience_s
+        deadline = None if patience_s is None else time.monotonic() + patience_s
         self._home = Home(Folders.from_environment().state / check_name(name))
         if not self._home.journal.is_file():
             raise NoSuchKernel(
                 f"there is no kernel {name!r}, and no journal of one; 'rpyc-kernel list --all' shows all"
             )
+        self._file = JournalFile(self._home.journal, deadline=deadline)
 
     def events(self, since: int = 0) -> Iterator[Event]:
         """Yield what happened, in order.
@@ -75,16 +68,8 @@ class Archive:
         Raises:
             RequestError: the journal cannot be read.
         """
-        return self._read("WHERE seq > ? ORDER BY seq", max(0, min(since, _BEYOND)))
-
-    def _read(self, condition: str, edge: int) -> Iterator[Event]:
-        """Yield the events that a condition selects, which goes on from the edge that the last one makes."""
-        while rows := self._select(f"{condition} LIMIT ?", edge, _BATCH):
-            for seq, when, kind, execution, session, payload in rows:
-                edge = seq
-                loaded = load_payload(payload)
-                if loaded is not None and has_texts(kind, loaded):  # one bad row takes no other away
-                    yield Event(seq, when, kind, execution, session, loaded)
+        with self._readable():
+            yield from self._file.events(since)
 
     def history(self, pattern: str = "", *, limit: int = 1000) -> list[Past]:
         """Return the newest inputs whose source contains ``pattern``, oldest first.
@@ -92,48 +77,30 @@ class Archive:
         Raises:
             RequestError: the journal cannot be read.
         """
-        found: list[Past] = []
-        newest_first = self._read(f"WHERE seq < ? AND kind = '{Kind.QUEUED}' ORDER BY seq DESC", _BEYOND)
-        for event in newest_first if limit > 0 else ():
-            if was_input(event.payload) and event.execution is not None:
-                code = str(event.payload.get("code", ""))
-                if pattern in code:
-                    found.append(Past(event.seq, event.execution, event.time, str(event.payload.get("name", "")), code))
-                    if len(found) == limit:
-                        break
-        return found[::-1]
+        with self._readable():
+            found = self._file.inputs(pattern, limit)
+        return [
+            Past(event.seq, event.execution or 0, event.time, event.payload["name"], event.payload["code"])
+            for event in reversed(found)
+        ]
 
     def count(self) -> int | None:
         """How many events there are, None if the journal cannot be read."""
         try:
-            rows = self._select("ORDER BY seq DESC LIMIT 1")
+            with self._readable():
+                return self._file.last()
         except RequestError:
             return None
-        return int(rows[0][0]) if rows else 0
 
-    def _select(self, condition: str, *arguments: int) -> list[tuple[int, float, str, int | None, str | None, str]]:
-        path = self._home.journal
-        left_s = _LOCK_PATIENCE_S if self._deadline is None else max(0.0, self._deadline - time.monotonic())
-        # "immutable" locks and writes nothing, whatever a hub that is just being started does there. But it leaves out
-        # what a killed hub had written last: where there is such, SQLite makes the index of it anew.
-        mode = "mode=ro" if self._home.has_unmerged else "immutable=1"
+    @contextlib.contextmanager
+    def _readable(self) -> Iterator[None]:
         try:
-            with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, timeout=left_s)) as journal:
-                if self._deadline is not None:
-                    journal.set_progress_handler(self._is_late, _STEPS)
-                check_journal_version(path, int(journal.execute("PRAGMA user_version").fetchone()[0]))
-                journal.text_factory = lambda data: data.decode("utf-8", "replace")  # or one bad row takes all away
-                return journal.execute(
-                    f"SELECT seq, time, kind, execution, session, payload FROM events {condition}", arguments
-                ).fetchall()
-        except sqlite3.Error as error:
+            yield
+        except JournalError as error:
             raise RequestError(
-                f"the journal {path} cannot be read: {error}; if it is damaged, 'rpyc-kernel start {self.name}' "
-                "recovers what can be read of it"
+                f"the journal {self._home.journal} cannot be read: {error}; if it is damaged, "
+                f"'rpyc-kernel start {self.name}' recovers what can be read of it"
             ) from None
-
-    def _is_late(self) -> bool:
-        return self._deadline is not None and time.monotonic() > self._deadline
 
 
 def has_archive(name: str) -> bool:

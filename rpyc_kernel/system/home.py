@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from rpyc_kernel.core.contract import JOURNAL_VERSION
-from rpyc_kernel.errors import RequestError
 from rpyc_kernel.system.kernel_folder import KernelFolder
 
 _JOURNAL = "journal.sqlite"
@@ -45,14 +43,6 @@ class Home(KernelFolder):
         return max(times, default=None)
 
     @property
-    def has_unmerged(self) -> bool:
-        """Whether the journal's end stands beside it, where a hub that was killed left it."""
-        try:
-            return self._log_ahead.stat().st_size > 0
-        except OSError:
-            return False
-
-    @property
     def _log_ahead(self) -> Path:
         """SQLite's write-ahead log, which a hub merges into the journal when it ends."""
         return self.path / f"{_JOURNAL}-wal"
@@ -80,16 +70,3 @@ class Home(KernelFolder):
         """Take away what only a running kernel has."""
         with contextlib.suppress(OSError):
             self.connection_file.unlink(missing_ok=True)
-
-
-def check_journal_version(path: Path, version: int) -> None:
-    """Refuse what a later release wrote.
-
-    Raises:
-        RequestError: it did.
-    """
-    if version > JOURNAL_VERSION:
-        raise RequestError(
-            f"the journal {path} is of version {version}, written by a later release; this one reads up to "
-            f"{JOURNAL_VERSION}; use the later release"
-        )

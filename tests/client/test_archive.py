@@ -14,6 +14,7 @@ from rpyc_kernel.core.actions import Record
 from rpyc_kernel.core.contract import JOURNAL_VERSION, Kind
 from rpyc_kernel.errors import BadName, KernelExists, NoSuchKernel, RequestError
 from rpyc_kernel.hub.journal.journal import Journal
+from rpyc_kernel.system import journal_file
 from rpyc_kernel.system.home import Home
 from rpyc_kernel.system.processes import birth_of
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
@@ -98,7 +99,7 @@ def test_the_newest_inputs_are_called_back_whatever_is_broken_among_them(home):
 
 def test_a_journal_that_takes_too_long_is_not_called_back(home, monkeypatch):
     monkeypatch.setattr(archive, "_PATIENCE_S", -1.0)
-    monkeypatch.setattr(archive, "_STEPS", 1)
+    monkeypatch.setattr(journal_file, "_STEPS", 1)
     assert recall_stopped((), limit=5) == []
 
 

@@ -67,9 +67,9 @@ MUTANTS = (
     ),
     Mutant(
         promise="a broken row of a journal takes no other away",
-        file="client/archive.py",
-        before="if loaded is not None and has_texts(kind, loaded):",
-        after="if loaded is not None:",
+        file="system/journal_file.py",
+        before="if loaded is None or not has_texts(kind, loaded):",
+        after="if loaded is None:",
         tests=("client/test_archive.py::test_a_row_that_is_broken_takes_no_other_away",),
     ),
     Mutant(
@@ -81,9 +81,9 @@ MUTANTS = (
     ),
     Mutant(
         promise="the history of a stopped kernel tells of inputs only",
-        file="client/archive.py",
-        before="if was_input(event.payload) and event.execution is not None:",
-        after="if event.execution is not None:",
+        file="system/journal_file.py",
+        before="event.execution is not None and was_input(event.payload)",
+        after="event.execution is not None",
         tests=("client/test_archive.py::test_its_history_tells_of_inputs_and_of_nothing_else_that_ran",),
     ),
     Mutant(

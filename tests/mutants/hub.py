@@ -153,16 +153,16 @@ MUTANTS = (
     ),
     Mutant(
         promise="a search looks at inputs only",
-        file="hub/journal/store.py",
-        before="INDEXED BY inputs WHERE {_IS_INPUT} AND",
-        after="WHERE",
+        file="hub/journal/inputs.py",
+        before=" AND NOT ({_IS_CALL})",
+        after="",
         tests=("hub/journal/test_journal.py::test_a_search_in_the_history_looks_at_inputs_only",),
     ),
     Mutant(
         promise="what stands in a name is not found in the history",
-        file="hub/journal/store.py",
-        before="isinstance(code, str) and pattern in code and",
-        after="isinstance(code, str) and",
+        file="system/journal_file.py",
+        before='_is_input(event) and pattern in event.payload["code"]',
+        after="_is_input(event)",
         tests=("hub/journal/test_journal.py::test_a_pattern_that_stands_in_a_name_only_is_not_found",),
     ),
     Mutant(

@@ -34,6 +34,7 @@ from rpyc_kernel.hub.journal.store import Row, Snapshot, Start, Store, is_damage
 from rpyc_kernel.hub.journal.tail import Tail
 from rpyc_kernel.hub.journal.trouble import Trouble
 from rpyc_kernel.hub.journal.upkeep import Upkeep
+from rpyc_kernel.system.journal_file import JournalFile
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -75,7 +76,10 @@ class Journal:
         self._is_apart = False
         self._is_closed = False
         self._readers = Readers(self, present)
-        self._upkeep = Upkeep(path, hold=lambda: self._append_lock, retry=self.retry, mend=self._mend)
+        self._file = JournalFile(path, is_live=True)  # read apart, so that nobody waits behind a search
+        self._upkeep = Upkeep(
+            path, hold=lambda: self._append_lock, retry=self.retry, mend=self._mend, last=lambda: self._last
+        )
         self._upkeep.start()
         if told:
             self.append([Record(Kind.JOURNAL_TROUBLE, None, None, {"message": told})])
@@ -262,32 +266,11 @@ class Journal:
     def find(self, execution: int) -> int | None:
         """Return the number of an execution's first event, None if there is none.
 
-        Executions are queued in the order of their numbers, so it is found by halving, without another index.
-
         Raises:
             RequestError: the file cannot be read now.
         """
-        before, end = 0, self._last  # it comes after the one, and is the other at most
-        while before < end:
-            middle = (before + end) // 2
-            queued = self._find_queued(middle, end)
-            number = 0 if queued is None else queued[3] or 0
-            if queued is None or number > execution:
-                end = middle
-            elif number == execution:
-                return queued[0]
-            else:
-                before = queued[0]
-        return None
-
-    def _find_queued(self, cursor: int, end: int) -> WireEvent | None:
-        """The first event by which an execution was queued, after ``cursor`` and up to ``end``."""
-        while cursor < end:
-            cursor, found = self.after(cursor, 1000)
-            for event in found:
-                if event[2] == Kind.QUEUED:
-                    return event if event[0] <= end else None
-        return None
+        held = [row[0] for row in list(self._trouble.held) if row[2:4] == (Kind.QUEUED, execution)]
+        return held[0] if held else self._ask_disk(lambda _: self._file.find(execution))
 
     def history(self, pattern: str, limit: int) -> tuple[tuple[int, int, float, str, str], ...]:
         """Return (seq, execution, time, author, code) of the newest inputs with ``pattern`` in them, oldest first.
@@ -295,9 +278,10 @@ class Journal:
         Raises:
             RequestError: the file cannot be read now.
         """
-        found = self._ask_disk(Store.search, pattern, limit)
+        found = self._ask_disk(lambda _: self._file.inputs(pattern, limit))
         return tuple(
-            (event[0], event[3] or 0, event[1], payload["name"], payload["code"]) for event, payload in reversed(found)
+            (event.seq, event.execution or 0, event.time, event.payload["name"], event.payload["code"])
+            for event in reversed(found)
         )
 
     # ------------------------------------------------------------------ cursors of sessions

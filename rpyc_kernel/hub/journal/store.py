@@ -6,7 +6,6 @@ It must never be opened in this process but by SQLite: closing any descriptor of
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sqlite3
 import threading
@@ -15,30 +14,25 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rpyc_kernel.core.contract import JOURNAL_VERSION, MAX_NUMBER, Kind, WireEvent
-from rpyc_kernel.core.form import was_input
 from rpyc_kernel.core.payloads import load_payload
 from rpyc_kernel.errors import RequestError
 from rpyc_kernel.hub.journal.recovery import CONCERNING, TELLING, Recovery
 from rpyc_kernel.hub.journal.rows import IS_WHOLE, check_row
-from rpyc_kernel.system.home import check_journal_version
+from rpyc_kernel.system.journal_file import check_journal_version
 from rpyc_kernel.system.kernel_folder import make_folders
 
 _OPENING_S = 5.0
 _PATIENCE_MS = 50
 """How long another program's lock is waited for: many wait with whoever writes, and what is not written is held."""
 
-# The only index: another would cost every commit a page more. It holds what people and programs handed in, and no calls
-# of widgets, and is what a search in the history looks through. What a hub that starts asks stands in `recovery`.
-# A text inside JSON never holds an unescaped quotation mark, so that the key is found there and nowhere else.
-_IS_INPUT = f"kind = '{Kind.QUEUED}' AND instr(payload, '\"call\":\"') = 0 AND instr(payload, '\"is_input\":false') = 0"
-_SCHEMA = f"""
+# No index: it would cost every commit a page more; see `inputs`. What a hub that starts asks stands in `recovery`.
+_SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
     seq INTEGER PRIMARY KEY, time REAL NOT NULL, kind TEXT NOT NULL, execution INTEGER, session TEXT,
     payload TEXT NOT NULL, generation INTEGER, ring INTEGER
 );
 CREATE TABLE IF NOT EXISTS cursors (session TEXT PRIMARY KEY, cursor INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS recovery (id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, state TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS inputs ON events (kind, seq, payload) WHERE {_IS_INPUT};
 """
 _COLUMNS = ("seq", "time", "kind", "execution", "session", "payload", "generation", "ring")
 _TABLES = frozenset({"events", "cursors", "recovery"})
@@ -91,17 +85,15 @@ class Store:
             self.writer.executescript(_SCHEMA)  # which adds what journals of before have not
             if version != JOURNAL_VERSION:
                 self.writer.execute(f"PRAGMA user_version={JOURNAL_VERSION}")
-            self.reader, self._searcher = self._connect(opened), self._connect(opened)
+            self.reader = self._connect(opened)
             _configure(self.reader)
-            _configure(self._searcher)
             self.last: int = self.writer.execute("SELECT max(seq) FROM events").fetchone()[0] or 0
             if self.last > MAX_NUMBER:
                 raise sqlite3.DatabaseError(_tell_number(self.last))
-            for connection in (self.writer, self.reader, self._searcher):
+            for connection in (self.writer, self.reader):
                 connection.execute(f"PRAGMA busy_timeout={_PATIENCE_MS}")
             self._opened = opened.pop_all()
         self._reader_lock = threading.Lock()
-        self._searcher_lock = threading.Lock()
 
     def _connect(self, opened: contextlib.ExitStack) -> sqlite3.Connection:
         connection = connect(self.path, _OPENING_S, creates=True)
@@ -142,7 +134,7 @@ class Store:
 
     def close(self) -> None:
         """Close the file; what is in its log is moved into it."""
-        with self._reader_lock, self._searcher_lock:
+        with self._reader_lock:
             self._opened.close()
         self.is_closed = True
 
@@ -152,29 +144,6 @@ class Store:
         """Return events after ``cursor``, so many, or until they have so many characters."""
         with self._reader_lock:
             return read_events(self.reader, cursor, limit, max_chars)
-
-    def search(self, pattern: str, limit: int) -> list[tuple[WireEvent, dict[str, Any]]]:
-        """Return the newest inputs with ``pattern`` in their code, newest first, each with its payload."""
-        found: list[tuple[WireEvent, dict[str, Any]]] = []
-        # As a payload spells it. That it is there does not say that it is in the code, which is looked at below.
-        spelled = json.dumps(pattern)[1:-1]
-        with self._searcher_lock, _whatever_text(self._searcher):
-            rows = self._searcher.execute(
-                f"{_EVENTS} INDEXED BY inputs WHERE {_IS_INPUT} AND (? = '' OR instr(payload, ?) > 0) "
-                "ORDER BY seq DESC",
-                (spelled, spelled),
-            )
-            with contextlib.closing(rows):
-                for row in rows:
-                    event = check_row(row)
-                    payload = load_payload(event[5]) or {}
-                    is_input = event[2] == Kind.QUEUED and event[3] is not None and was_input(payload)
-                    code = payload.get("code")
-                    if is_input and isinstance(code, str) and pattern in code and isinstance(payload.get("name"), str):
-                        found.append((event, payload))
-                        if len(found) >= limit:
-                            break
-        return found
 
     def payloads_of(self, numbers: Collection[int]) -> dict[int, dict[str, Any]]:
         """The payloads of the events of these numbers; of those that cannot be read, none."""
@@ -297,7 +266,6 @@ def find_damage(path: Path) -> str | None:
             found = connection.execute(query).fetchone()
             if found:
                 return " ".join(str(found[0]).split())
-            connection.execute(f"SELECT 1 FROM events INDEXED BY inputs WHERE {_IS_INPUT} LIMIT 1")
             count = connection.execute("SELECT count(*) FROM events WHERE NOT json_valid(payload)").fetchone()[0]
             last = connection.execute("SELECT max(seq) FROM events").fetchone()[0] or 0
         except sqlite3.OperationalError as error:

@@ -15,10 +15,11 @@ import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from rpyc_kernel.hub.journal.inputs import InputsIndex
 from rpyc_kernel.hub.journal.store import connect, find_damage, index_of, log_of, size_of
 
 _log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class Upkeep:
         hold: keeps everybody from writing.
         retry: writes what the disk refused, and what is to be written from time to time.
         mend: called with what is wrong with the file, again and again until `begin_anew` is.
+        last: the number of the newest event.
     """
 
     def __init__(
@@ -46,18 +48,21 @@ class Upkeep:
         hold: Callable[[], AbstractContextManager[object]],
         retry: Callable[[], None],
         mend: Callable[[str], None],
+        last: Callable[[], int],
     ) -> None:
         self._path = path
         self._hold = hold
         self._retry = retry
         self._mend = mend
+        self._last = last
+        self._inputs = InputsIndex(path)
         self._unmoved_bytes = 0
         self._seen_bytes = 0
         self._is_due = threading.Event()
         self._is_stopped = False
         self._suspicion: str | None = None
         self._damage: str | None = None
-        self._complaint = ""
+        self._complaints: dict[str, str] = {}
         self._watch = FileWatch(path)
         self._thread = threading.Thread(target=self._run, name="journal-upkeep", daemon=True)
 
@@ -89,6 +94,7 @@ class Upkeep:
         self._damage = self._suspicion = None
         self._unmoved_bytes = 0
         self._watch = FileWatch(self._path)
+        self._inputs.close()
 
     def stop(self) -> None:
         """End the thread. What is still in the log, SQLite moves when the last connection is closed."""
@@ -104,6 +110,7 @@ class Upkeep:
             self._is_due.wait(_LOOK_S)
             self._is_due.clear()
             if self._is_stopped:
+                self._inputs.close()
                 return
             try:
                 self._look_after()
@@ -122,13 +129,22 @@ class Upkeep:
         unmoved, seen = self._unmoved_bytes, self._seen_bytes
         self._seen_bytes = unmoved
         if unmoved >= _LONG_LOG_BYTES or (unmoved and unmoved == seen):
-            try:
+            with self._complaining("the journal's log cannot be moved into its file now"):
                 self._move()
-                self._complaint = ""
-            except sqlite3.Error as error:
-                if str(error) != self._complaint:
-                    _log.warning("the journal's log cannot be moved into its file now: %s", error)
-                self._complaint = str(error)
+        with self._complaining("the index of the journal's inputs cannot be written now"):
+            if self._inputs.catch_up(self._last()):
+                self._is_due.set()
+
+    @contextlib.contextmanager
+    def _complaining(self, what: str) -> Iterator[None]:
+        """Log once what is tried again and again."""
+        try:
+            yield
+            self._complaints.pop(what, None)
+        except sqlite3.Error as error:
+            if self._complaints.get(what) != str(error):
+                _log.warning("%s: %s", what, error)
+            self._complaints[what] = str(error)
 
     def _find_damage(self) -> str | None:
         gone = self._watch.find_loss()

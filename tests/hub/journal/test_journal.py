@@ -32,6 +32,7 @@ from rpyc_kernel.hub.journal import upkeep as upkeep_module
 from rpyc_kernel.hub.journal.journal import Journal
 from rpyc_kernel.hub.journal.store import Store
 from rpyc_kernel.hub.journal.tail import Tail
+from rpyc_kernel.system.journal_file import JournalFile
 from tests.support.waiting import wait_until
 
 PLENTY = 1 << 24
@@ -469,14 +470,28 @@ def test_a_pattern_that_stands_in_a_name_only_is_not_found(journal):
     assert journal.history("\n", 10) == ()
 
 
+def counting(steps):
+    """Connects and counts every hundredth step of SQLite."""
+    connect = sqlite3.connect
+
+    def connect_and_count(*what, **how):
+        connection = connect(*what, **how)
+        connection.set_progress_handler(lambda: steps.append(1), 100)
+        return connection
+
+    return connect_and_count
+
+
 def test_a_search_in_the_history_looks_at_inputs_only(tmp_path):
     with open_journal(tmp_path) as journal:
         call = Record(Kind.QUEUED, 3, "a", {"code": "# slider", "name": "alice", "call": "comm:{}"})
         append(journal, queued(1, "first"), *[printed()] * 20_000, *[call] * 20_000, queued(2, "last"))
         steps = []
-        journal._store._searcher.set_progress_handler(lambda: steps.append(1), 100)
-        assert len(journal.history("", 10)) == 2
-        assert journal.history("nowhere", 10) == ()
+        wait_until(lambda: journal._upkeep._inputs._done == 40_000, WAIT_S)
+        with mock.patch.object(sqlite3, "connect", counting(steps)):
+            assert len(journal.history("", 10)) == 2
+            assert journal.history("nowhere", 10) == ()
+            assert journal.find(2) == journal.last
         assert len(steps) < 10
 
 
@@ -495,7 +510,7 @@ def test_the_position_in_the_ring_is_committed_with_the_events(tmp_path):
 def test_no_failure_of_power_can_damage_what_was_committed(journal):
     """SQLite promises it of a log beside the file from NORMAL on, and not of OFF."""
     store = journal._store
-    for connection in (store.writer, store.reader, store._searcher):
+    for connection in (store.writer, store.reader):
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert connection.execute("PRAGMA synchronous").fetchone()[0] >= 1
 
@@ -822,7 +837,6 @@ def test_numbers_that_another_program_has_written_meanwhile_are_ours(tmp_path):
     [
         "DROP TABLE events",
         "ALTER TABLE events RENAME TO mine",
-        "DROP INDEX inputs",
         "ALTER TABLE events RENAME COLUMN ring TO bell",
     ],
 )
@@ -926,7 +940,7 @@ def locked(folder, mode="IMMEDIATE"):
 def test_a_file_that_another_program_holds_makes_nobody_wait_and_is_told(tmp_path):
     with open_journal(tmp_path, memory=0) as journal:
         append(journal, printed("before"))
-        for connection in (journal._store.writer, journal._store.reader, journal._store._searcher):
+        for connection in (journal._store.writer, journal._store.reader):
             assert connection.execute("PRAGMA busy_timeout").fetchone()[0] <= 100
         with locked(tmp_path):
             append(journal, printed("meanwhile"))
@@ -955,7 +969,7 @@ def test_who_reads_what_cannot_be_read_now_gets_an_error_of_ours(journal):
             with pytest.raises(RequestError, match=r"cannot be read now \(database is locked\); try again"):
                 ask()
     with (
-        mock.patch.object(Store, "search", side_effect=sqlite3.DatabaseError("malformed")),
+        mock.patch.object(JournalFile, "inputs", side_effect=sqlite3.DatabaseError("malformed")),
         pytest.raises(RequestError, match="cannot be read now"),
     ):
         journal.history("", 1)

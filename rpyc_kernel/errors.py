@@ -31,55 +31,146 @@ from __future__ import annotations
 
 
 class KernelError(Exception):
-    """The root of every error of this package."""
+    """The root of every error of this package.
+
+    Example:
+        >>> try:
+        ...     rpyc_kernel.connect("nobody")
+        ... except rpyc_kernel.KernelError as error:
+        ...     type(error).__name__
+        'NoSuchKernel'
+    """
 
 
 class RequestError(KernelError):
-    """The caller asked for something wrong, or impossible at the moment."""
+    """The caller asked for something wrong, or impossible at the moment.
+
+    Example:
+        >>> kernel.submit("1", lane="middle")
+        Traceback (most recent call last):
+            ...
+        rpyc_kernel.errors.RequestError: unknown lane 'middle'; choose 'main' or 'side'
+    """
 
 
 class BadName(RequestError, ValueError):
-    """A name that no kernel can have."""
+    """A name that no kernel can have.
+
+    Example:
+        >>> rpyc_kernel.connect("no name")
+        Traceback (most recent call last):
+            ...
+        rpyc_kernel.errors.BadName: 'no name' cannot name a kernel; use up to 64 letters, digits, ...
+    """
 
 
 class BadCode(RequestError, ValueError):
-    """Source code that cannot be submitted at all."""
+    """Source code that cannot be submitted at all.
+
+    Example:
+        >>> kernel.submit("name = '" + chr(0xD800) + "'")
+        Traceback (most recent call last):
+            ...
+        rpyc_kernel.errors.BadCode: the code ...
+    """
 
 
 class NoSuchKernel(RequestError, LookupError):
-    """No kernel answers to this name or address."""
+    """No kernel answers to this name or address.
+
+    Example:
+        >>> rpyc_kernel.connect("nobody")
+        Traceback (most recent call last):
+            ...
+        rpyc_kernel.errors.NoSuchKernel: kernel 'nobody' is not running; start it with 'rpyc-kernel start nobody'
+    """
 
 
 class KernelExists(RequestError):
-    """A kernel of this name is running already."""
+    """A kernel of this name is running already.
+
+    Example:
+        >>> rpyc_kernel.start("demo")
+        Traceback (most recent call last):
+            ...
+        rpyc_kernel.errors.KernelExists: kernel 'demo' is running already (...); connect to it, or stop it ...
+    """
 
 
 class NoSuchExecution(RequestError, LookupError):
-    """This execution number was never given out."""
+    """This execution number was never given out.
+
+    Example:
+        >>> kernel.execution(1_000_000)
+        Traceback (most recent call last):
+            ...
+        rpyc_kernel.errors.NoSuchExecution: there is no execution 1000000...
+    """
 
 
 class NotQueued(RequestError):
-    """Only a queued execution can be cancelled, and this one is not."""
+    """Only a queued execution can be cancelled, and this one is not.
+
+    Example:
+        >>> kernel.cancel(kernel.execute("1").id)
+        Traceback (most recent call last):
+            ...
+        rpyc_kernel.errors.NotQueued: execution ... has finished already; there is nothing to cancel
+    """
 
 
 class NotRunning(RequestError):
-    """Only a running execution can be interrupted, and this one is not."""
+    """Only a running execution can be interrupted, and this one is not.
+
+    Example:
+        >>> kernel.interrupt().status  # where a client that calls the hub by itself gets the error
+        'not-running'
+    """
 
 
 class NotAsked(RequestError):
-    """No prompt is waiting for this answer."""
+    """No prompt is waiting for this answer.
+
+    Example:
+        >>> kernel.answer_input("yes")
+        Traceback (most recent call last):
+            ...
+        rpyc_kernel.errors.NotAsked: nothing waits for input
+    """
 
 
 class NotAvailable(RequestError, LookupError):
-    """The worker does not hold this value (any more)."""
+    """The worker does not hold this value (any more).
+
+    Example:
+        >>> kernel.children("nothing_of_this_name")
+        Traceback (most recent call last):
+            ...
+        rpyc_kernel.errors.NotAvailable: ...
+    """
 
 
 class NotPlain(RequestError, TypeError):
-    """This value could only travel as a pickle, which runs code where it is opened."""
+    """This value could only travel as a pickle, which runs code where it is opened.
+
+    Example:
+        >>> kernel.pull("object()")
+        Traceback (most recent call last):
+            ...
+        rpyc_kernel.errors.NotPlain: a builtins.object cannot travel as plain data, ...
+    """
 
 
 class NotPermitted(RequestError, PermissionError):
-    """The role of the connection does not allow this."""
+    """The role of the connection does not allow this.
+
+    Example:
+        >>> with rpyc_kernel.connect("demo", role="observer", name="guest") as guest:
+        ...     guest.execute("1")
+        Traceback (most recent call last):
+            ...
+        rpyc_kernel.errors.NotPermitted: session 'guest' only observes; it cannot execute code
+    """
 
 
 class ExecutionError(KernelError):
@@ -90,6 +181,11 @@ class ExecutionError(KernelError):
         evalue: its message.
         traceback: the formatted traceback, user frames only.
         execution: the number of the execution, or None.
+
+    Example:
+        >>> error = kernel.submit("1 / 0").exception()
+        >>> error.ename, error.evalue
+        ('ZeroDivisionError', 'division by zero')
     """
 
     def __init__(self, ename: str, evalue: str, traceback: str = "", execution: int | None = None) -> None:
@@ -104,7 +200,15 @@ class ExecutionError(KernelError):
 
 
 class ExecutionInterrupted(ExecutionError):
-    """The execution ended because it was interrupted."""
+    """The execution ended because it was interrupted.
+
+    Example:
+        >>> run = kernel.submit("while True: pass")
+        >>> started = next(event for event in run.events() if event.kind == "started")
+        >>> stopped = run.interrupt()
+        >>> isinstance(run.exception(), rpyc_kernel.ExecutionInterrupted)
+        True
+    """
 
 
 class ExecutionDropped(KernelError):
@@ -113,6 +217,15 @@ class ExecutionDropped(KernelError):
     Attributes:
         outcome: ``"cancelled"`` or ``"aborted"``.
         execution: its number.
+
+    Example:
+        >>> asking = kernel.submit("input()")
+        >>> waiting = kernel.submit("1")
+        >>> waiting.cancel()
+        True
+        >>> waiting.exception().outcome
+        'cancelled'
+        >>> stopped = asking.interrupt()
     """
 
     def __init__(self, message: str, outcome: str = "cancelled", execution: int | None = None) -> None:
@@ -128,6 +241,11 @@ class KernelDied(KernelError):
         reason: what is known of the end, as ``killed by SIGSEGV``.
         generation: the generation that died.
         stack: the last Python stack, where one could be had, else "".
+
+    Example:
+        >>> error = kernel.submit("import os; os._exit(3)").exception()
+        >>> error.reason
+        'exited with status 3'
     """
 
     def __init__(self, message: str, reason: str = "", generation: int = 0, stack: str = "") -> None:
@@ -138,27 +256,70 @@ class KernelDied(KernelError):
 
 
 class WorkerBusy(KernelError, TimeoutError):
-    """The worker did not answer in time; most often a C call holds the interpreter lock."""
+    """The worker did not answer in time; most often a C call holds the interpreter lock.
+
+    Example:
+        >>> kernel.eval("__import__('time').sleep(0.5)", timeout=0.05)
+        Traceback (most recent call last):
+            ...
+        rpyc_kernel.errors.WorkerBusy: ...
+    """
 
 
 class ConnectionFailed(KernelError, ConnectionError):
-    """The connection to a kernel could not be made or kept."""
+    """The connection to a kernel could not be made or kept.
+
+    Example:
+        >>> rpyc_kernel.connect("unix:///nowhere/hub.sock", key="00")
+        Traceback (most recent call last):
+            ...
+        rpyc_kernel.errors.ConnectionFailed: ...
+    """
 
 
 class AuthenticationFailed(ConnectionFailed):
-    """The two sides do not share a key."""
+    """The two sides do not share a key.
+
+    Example:
+        >>> port = next(found.port for found in rpyc_kernel.kernels() if found.name == "demo")
+        >>> rpyc_kernel.connect(f"tcp://127.0.0.1:{port}", key="00")
+        Traceback (most recent call last):
+            ...
+        rpyc_kernel.errors.AuthenticationFailed: ...
+    """
 
 
 class VersionMismatch(ConnectionFailed):
-    """The two sides speak different versions of the protocol."""
+    """The two sides speak different versions of the protocol.
+
+    Example:
+        >>> issubclass(rpyc_kernel.VersionMismatch, rpyc_kernel.ConnectionFailed)
+        True
+    """
 
 
 class ConnectionLost(ConnectionFailed, EOFError):
-    """The connection was there and is gone; the kernel may well go on."""
+    """The connection was there and is gone; the kernel may well go on.
+
+    Example:
+        >>> client = rpyc_kernel.connect("demo")
+        >>> client.close()
+        >>> client.status()
+        Traceback (most recent call last):
+            ...
+        rpyc_kernel.errors.ConnectionLost: ...
+    """
 
 
 class CallTimeout(ConnectionFailed, TimeoutError):
-    """The kernel gave no answer in the time allowed."""
+    """The kernel gave no answer in the time allowed.
+
+    Example:
+        >>> kernel.pull("__import__('time').sleep(0.5)", timeout=0.05)
+        Traceback (most recent call last):
+            ...
+        rpyc_kernel.errors.CallTimeout: ...
+    """
 
 
 _BY_NAME = {

@@ -11,7 +11,19 @@ _NAMESPACE = "namespace"
 class Namespace(MutableMapping[str, Any]):
     """Reads and writes the namespace over the objects connection: plain values by value, all else as netrefs.
 
-    Names can be used as keys or as attributes: ``namespace["df"].head()`` or ``namespace.df.head()``.
+    Names can be used as keys or as attributes: ``namespace["df"].head()`` or ``namespace.df.head()``. Names that begin
+    with two underscores are keys only, and are left out by iteration.
+
+    Raises:
+        KeyError: there is no variable of that name; as an attribute, AttributeError.
+
+    Example:
+        >>> kernel.namespace["numbers"] = (1, 2, 3)
+        >>> kernel.namespace.numbers
+        (1, 2, 3)
+        >>> "numbers" in kernel.namespace
+        True
+        >>> del kernel.namespace["numbers"]
     """
 
     def __init__(self, ask: Callable[..., Any]) -> None:

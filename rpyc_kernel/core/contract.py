@@ -189,6 +189,17 @@ class Event:
         execution: the number of the execution it belongs to, or None.
         session: the id of the session it belongs to, or None.
         payload: the fields by name.
+
+    Raises:
+        MissingField: an attribute is read that this event has not; it is an `AttributeError`, too.
+
+    Example:
+        >>> run = kernel.execute("print('hello')")
+        >>> event = next(event for event in run.events() if event.kind == "stream")
+        >>> event.name, event.text.strip()
+        ('stdout', 'hello')
+        >>> event.execution == run.id
+        True
     """
 
     seq: int
@@ -206,7 +217,16 @@ class Event:
             raise MissingField(f"a {self.kind!r} event has no field {name!r}; it has {has}") from None
 
     def as_dict(self) -> dict[str, Any]:
-        """The whole event as one dict that JSON can carry."""
+        """The whole event as one dict that JSON can carry.
+
+        Returns:
+            The five common fields, and beside them those of the payload.
+
+        Example:
+            >>> from rpyc_kernel import Event
+            >>> Event(7, 1.5, "clear_output", 3, None, {"wait": True}).as_dict()
+            {'seq': 7, 'time': 1.5, 'kind': 'clear_output', 'execution': 3, 'session': None, 'wait': True}
+        """
         return {
             "seq": self.seq,
             "time": self.time,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import rpyc_kernel
 from rpyc_kernel import KernelClient
+from tests.docs.docstrings import docstrings
 from tests.docs.pages import REFERENCE, read_page, rows_of, sections_of
 from tests.docs.sessions import run_session, sessions_of
 
@@ -17,6 +19,16 @@ _MUCH = (
 def test_the_examples_of_the_reference_run_as_shown(demo: None, patience: None) -> None:
     pages = {page.name: sessions_of(page.read_text()) for page in sorted(REFERENCE.glob("*.md"))}
     wrong = [run_session(session, name, {})[1] for name, session in pages.items() if session]
+    assert wrong
+    assert not any(wrong), "".join(wrong)
+
+
+def test_the_examples_of_docstrings_run_as_shown(demo: None, patience: None) -> None:
+    wrong = []
+    for name, text in docstrings():
+        if ">>> " in text:
+            with rpyc_kernel.connect("demo") as client:
+                wrong.append(run_session(text, name, {"rpyc_kernel": rpyc_kernel, "kernel": client})[1])
     assert wrong
     assert not any(wrong), "".join(wrong)
 

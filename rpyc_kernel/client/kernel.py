@@ -34,8 +34,8 @@ from rpyc_kernel.client.introspection import Introspection
 from rpyc_kernel.client.live_objects import LiveObjects
 from rpyc_kernel.client.namespace import Namespace
 from rpyc_kernel.core.contract import Event, Force, Kind, Lane, Role, Space, State, freeze
-from rpyc_kernel.core.form import Form
 from rpyc_kernel.core.seconds import LONGEST_S
+from rpyc_kernel.core.source import Origin, Program, Source, describe_source
 from rpyc_kernel.core.texts import require_encodable
 from rpyc_kernel.errors import (
     BadCode,
@@ -209,8 +209,8 @@ class KernelClient(Introspection):
         Raises:
             BadCode: it is too long, or has characters no encoding can carry.
         """
-        form = None if file is None else Form(file, first_line)
-        return self._submit(code, stop_on_error, lane, None, form)
+        origin = None if file is None else Origin(file, first_line)
+        return self._submit(code, stop_on_error, lane, None, origin)
 
     def run_file(
         self,
@@ -234,8 +234,8 @@ class KernelClient(Introspection):
             stop_on_error: if the program fails, abort what this session queued behind it.
         """
         file = os.fspath(path) if isinstance(path, os.PathLike) else path
-        form = Form(file, arguments=tuple(args), cwd=cwd, namespace=namespace)
-        return self._submit(f"# run {shlex.join([file, *args])}", stop_on_error, Lane.MAIN, None, form)
+        program = Program(file, tuple(args), cwd, namespace)
+        return self._submit(f"# run {shlex.join([file, *args])}", stop_on_error, Lane.MAIN, None, program)
 
     def execute(self, code: str, *, timeout: float | None = None, stop_on_error: bool = True) -> Execution:
         """Run code and wait for its end.
@@ -300,8 +300,8 @@ class KernelClient(Introspection):
             is_input: whether a person would call it an input, which is counted.
         """
         _require_code(code)
-        told = () if file is None else freeze(Form(file).as_dict())
-        return self._commands.start("execute", code, stop_on_error, lane, call, told, is_input)
+        source = None if file is None else freeze(describe_source(Origin(file)))
+        return self._commands.start("execute", code, stop_on_error, lane, call, source, is_input)
 
     def eval(self, expression: str, *, timeout: float | None = None) -> Any:
         """Evaluate an expression at once, beside the queue: by value if immutable and plain, else a netref.
@@ -358,12 +358,12 @@ class KernelClient(Introspection):
         return begin_call(function, *args, **kwargs)
 
     def _submit(
-        self, code: str, stop_on_error: bool, lane: str, call: str | None, form: Form | None = None
+        self, code: str, stop_on_error: bool, lane: str, call: str | None, source: Source | None = None
     ) -> Execution:
         _require_code(code)
         if self.is_closed:  # or the feed would look for another hub at this address, to whom nothing is submitted
             raise ConnectionLost(f"the connection to {self._address.shown} is gone; connect again")
-        arguments = (code, stop_on_error, lane, call, () if form is None else freeze(form.as_dict()))
+        arguments = (code, stop_on_error, lane, call, freeze(describe_source(source)))
         return self._feed.submit(
             lambda: Execution(self, self._commands.call("execute", *arguments, read=answers.read_number))
         )

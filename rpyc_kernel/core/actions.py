@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from rpyc_kernel.core.form import Form
 from rpyc_kernel.core.payloads import encode_payload
+from rpyc_kernel.core.source import Source
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class RunCode:
     code: str
     lane: str
     call: str | None
-    form: Form | None = None
+    source: Source | None = None
     settled: int = 0
     count: int | None = None
 

@@ -216,7 +216,7 @@ EXECUTE: Final = Command(
             choices=(Lane.MAIN, Lane.SIDE),
         ),
         Parameter("call", kinds.CALL, "what the worker is to call instead", None, may_be_none=True),
-        Parameter("form", kinds.FORM, "the file that the code is from, or the program to run instead", None),
+        Parameter("source", kinds.SOURCE, "where the code is from, or the program to run instead", None),
         Parameter("is_input", kinds.BOOL, "whether a person would call it an input; those are counted", True),
     ),
     cannot="execute code",

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 RELEASE: Final = "0.1.0"
 PROTOCOL_VERSION: Final = 1
-WORKER_VERSION: Final = 2
+WORKER_VERSION: Final = 3
 """Of what hub and worker say to each other, and of the ring; a hub takes over no worker of another."""
 JOURNAL_VERSION: Final = 1
 """Of the journal's tables; a journal of a later version is refused, one without a number is of before there was one."""
@@ -134,7 +134,7 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     Kind.WORKER_STARTED: ("generation", "pid", "python", "engine", "adopted"),
     Kind.WORKER_DIED: ("generation", "reason", "stack", "memory_bytes", "peak_memory_bytes", "exit_code"),
     Kind.RESTART_REQUESTED: ("by",),
-    Kind.QUEUED: ("code", "name", "lane", "position", "stop_on_error", "call", "form", "is_input"),
+    Kind.QUEUED: ("code", "name", "lane", "position", "stop_on_error", "call", "source", "is_input"),
     Kind.STARTED: ("generation", "count"),  # count: of the inputs of this generation; None of what is no input
     # Where a program has written bytes that are no text, they stand escaped in it, and all in `raw`, in base64.
     Kind.STREAM: ("name", "text"),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rpyc_kernel.core.contract import Force, Lane, Role
-from rpyc_kernel.core.form import Form
+from rpyc_kernel.core.source import Source
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class SessionLeft:
 
 @dataclass(frozen=True)
 class CodeSubmitted:
-    """A session handed in code to run, or (``call``) a staged call in the worker, or (``form``) a file.
+    """A session handed in code to run, or (``call``) a staged call in the worker, or (``source``) a file.
 
     Attributes:
         is_input: whether a person would call it an input. Those are counted; a call never is one.
@@ -44,7 +44,7 @@ class CodeSubmitted:
     stop_on_error: bool = True
     lane: str = Lane.MAIN
     call: str | None = None
-    form: Form | None = None
+    source: Source | None = None
     is_input: bool = True
 
 

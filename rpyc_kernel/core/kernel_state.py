@@ -36,8 +36,8 @@ from rpyc_kernel.core.actions import (
     StopHub,
 )
 from rpyc_kernel.core.contract import COMM_CALL, Force, Kind, Lane, Outcome, State
-from rpyc_kernel.core.form import Form, form_of, was_input
 from rpyc_kernel.core.sessions import Sessions
+from rpyc_kernel.core.source import Program, Source, describe_source, source_of, was_input
 from rpyc_kernel.errors import NoSuchExecution, NotAsked, NotQueued, NotRunning, RequestError
 
 _GONE = "the worker was gone when a new hub came"
@@ -58,7 +58,7 @@ class Execution:
     lane: str
     stop_on_error: bool
     call: str | None
-    form: Form | None = None
+    source: Source | None = None
     is_input: bool = True
     started_at: float | None = None
     count: int | None = None
@@ -146,7 +146,7 @@ class KernelState:
 
     def handle_code_submitted(self, submitted: events.CodeSubmitted) -> Decision:
         """Give the code a number and a place; the answer is the number."""
-        if submitted.lane == Lane.SIDE and submitted.form is not None and submitted.form.is_program:
+        if submitted.lane == Lane.SIDE and isinstance(submitted.source, Program):
             raise RequestError("a file runs on the main lane: arguments and working directory are the whole worker's")
         if self.lifecycle in (State.DEAD, State.STOPPING):
             raise RequestError(f"the kernel is {self.lifecycle} and takes no code{self._remedy()}")
@@ -158,7 +158,7 @@ class KernelState:
             submitted.lane,
             submitted.stop_on_error,
             submitted.call,
-            submitted.form,
+            submitted.source,
             submitted.is_input and submitted.call is None,
         )
         is_side = execution.lane == Lane.SIDE and self._is_ready
@@ -175,7 +175,7 @@ class KernelState:
                 "position": position,
                 "stop_on_error": execution.stop_on_error,
                 "call": execution.call,
-                "form": None if execution.form is None else execution.form.as_dict(),
+                "source": describe_source(execution.source),
                 "is_input": execution.is_input,
             },
         )
@@ -387,7 +387,7 @@ class KernelState:
                 queued["lane"],
                 queued["stop_on_error"],
                 queued["call"],
-                form_of(queued),
+                source_of(queued),
                 was_input(queued),
                 started_at,
                 count,
@@ -509,7 +509,7 @@ class KernelState:
         # Of what has ended on a side lane the worker is told again and again, so that it need not remember all of it.
         settled = min(self._sides) if execution.lane == Lane.SIDE else 0
         return RunCode(
-            execution.id, execution.code, execution.lane, execution.call, execution.form, settled, execution.count
+            execution.id, execution.code, execution.lane, execution.call, execution.source, settled, execution.count
         )
 
     def _end(

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from rpyc_kernel.core.contract import MAX_CODE_CHARS
-from rpyc_kernel.core.form import Form
 from rpyc_kernel.core.seconds import read_seconds
+from rpyc_kernel.core.source import Source, read_source
 from rpyc_kernel.core.texts import require_encodable
 from rpyc_kernel.errors import BadCode, RequestError
 
@@ -185,8 +185,14 @@ NAME: Final = Kind(
 # ------------------------------------------------------------------ sources
 
 
-def _read_form(value: Any, what: str) -> Form | None:
-    return Form.read(value)
+def _read_source(value: Any, what: str) -> Source | None:
+    return read_source(value)
 
 
-FORM: Final = Kind("form", "pairs of name and value, see `core.form`; () for none", _read_form, _read_form)
+SOURCE: Final = Kind(
+    "source",
+    "pairs of name and value: `file` and `first_line` of the code, or `path`, `arguments`, `cwd` and `namespace` "
+    "(`current` or `fresh`) of a program; () or None for neither",
+    _read_source,
+    _read_source,
+)

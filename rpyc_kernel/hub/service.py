@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 from rpyc_kernel.core import events
 from rpyc_kernel.core.commands import COMMANDS, Command
 from rpyc_kernel.core.contract import PROTOCOL_VERSION, Role, freeze
-from rpyc_kernel.core.form import Form
+from rpyc_kernel.core.source import Source
 from rpyc_kernel.errors import NoSuchExecution, NotPermitted, WorkerBusy
 from rpyc_kernel.hub.hub import Hub
 
@@ -122,9 +122,9 @@ class HubService:
     # ------------------------------------------------------------------ executions
 
     def _do_execute(
-        self, code: str, stop_on_error: bool, lane: str, call: str | None, form: Form | None, is_input: bool
+        self, code: str, stop_on_error: bool, lane: str, call: str | None, source: Source | None, is_input: bool
     ) -> int:
-        submitted = events.CodeSubmitted(self._session, code, time.time(), stop_on_error, lane, call, form, is_input)
+        submitted = events.CodeSubmitted(self._session, code, time.time(), stop_on_error, lane, call, source, is_input)
         return int(self._hub.ask(lambda state: state.handle_code_submitted(submitted)))
 
     def _do_run(self, code: str, stop_on_error: bool, wait_s: float) -> Any:

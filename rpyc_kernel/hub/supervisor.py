@@ -15,6 +15,7 @@ from typing import Any
 from rpyc_kernel.core import events
 from rpyc_kernel.core.actions import RunCode
 from rpyc_kernel.core.contract import MAX_NUMBER, Force, Lane
+from rpyc_kernel.core.source import describe_source
 from rpyc_kernel.errors import KernelDied, WorkerBusy
 from rpyc_kernel.hub.pump import BATCH_BYTES, Pump, Report, read_reports
 from rpyc_kernel.hub.worker_link import WorkerLink
@@ -309,11 +310,11 @@ class Supervisor:
         link = self._link
         if link is None:
             return
-        form = None if work.form is None else work.form.as_dict()
+        source = describe_source(work.source)
         if work.lane == Lane.SIDE:
-            link.notify("run_side", work.execution, work.code, work.call, form, work.settled, work.count)
+            link.notify("run_side", work.execution, work.code, work.call, source, work.settled, work.count)
         else:
-            link.run(work.execution, work.code, work.call, form, work.count)
+            link.run(work.execution, work.code, work.call, source, work.count)
 
     def interrupt(self, execution: int, lane: str, force: str) -> None:
         """Send a signal marked for one execution, and SIGINT to what it has started and waits for.

@@ -76,10 +76,12 @@ class WorkerLink:
         for thread in self._threads:
             thread.start()
 
-    def run(self, execution: int, code: str, call: str | None, form: dict[str, Any] | None, count: int | None) -> None:
+    def run(
+        self, execution: int, code: str, call: str | None, source: dict[str, Any] | None, count: int | None
+    ) -> None:
         """Hand an execution to the worker's main thread; if it is gone, whoever watches it will say so."""
-        message = [execution, code, call, form, count]
-        if len(code) + len(str(form)) < _SENT_AT_ONCE_CHARS:
+        message = [execution, code, call, source, count]
+        if len(code) + len(str(source)) < _SENT_AT_ONCE_CHARS:
             self._send_run(message)
         else:
             # More than the socket holds: a worker that is stopped must not stop the hub with it.

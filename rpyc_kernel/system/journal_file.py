@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from rpyc_kernel.core.contract import JOURNAL_VERSION, MAX_NUMBER, Event, Kind
-from rpyc_kernel.core.form import was_input
 from rpyc_kernel.core.payloads import has_texts, load_payload
+from rpyc_kernel.core.source import was_input
 from rpyc_kernel.errors import RequestError
 
 JournalError = sqlite3.Error

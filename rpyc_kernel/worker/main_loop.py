@@ -20,7 +20,7 @@ from os import getpid  # not what user code may put in its place
 from typing import Any
 
 from rpyc_kernel.core.contract import UNFINISHED, Kind, Lane, Outcome
-from rpyc_kernel.core.form import Form
+from rpyc_kernel.core.source import Source, read_source
 from rpyc_kernel.system import frames, processes, ring
 from rpyc_kernel.system.originals import logging, socket, threading, time
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
@@ -119,7 +119,7 @@ class MainLoop:
         self._hub: socket.socket | None = None
         self._reader: frames.FrameReader | None = None
         self._messages: deque[Any] = deque()  # that came and are not taken yet
-        self._waiting: deque[tuple[int, str, str | None, Form | None, int | None]] = deque()
+        self._waiting: deque[tuple[int, str, str | None, Source | None, int | None]] = deque()
         self._is_busy = False
         self._is_leaving = False
         self._holds_loop = False
@@ -228,11 +228,11 @@ class MainLoop:
             self._messages.popleft()
 
     def _take_message(
-        self, execution: int, code: str, call: str | None, form: dict[str, Any] | None, count: int | None
+        self, execution: int, code: str, call: str | None, source: dict[str, Any] | None, count: int | None
     ) -> None:
         if execution <= self.received:  # a hub that took over may repeat what the one before had sent
             return
-        work = execution, code, call, Form.read(form), count
+        work = execution, code, call, read_source(source), count
         self.last_count = max(self.last_count, count or 0)
         self._unfinished.add(execution)
         self.received = execution
@@ -242,13 +242,13 @@ class MainLoop:
         while self._waiting and not self._is_busy:
             self._start(*self._waiting.popleft())
 
-    def _start(self, execution: int, code: str, call: str | None, form: Form | None, count: int | None) -> None:
+    def _start(self, execution: int, code: str, call: str | None, source: Source | None, count: int | None) -> None:
         self._is_busy = True
         _insist(self._begin, execution)
         started = time.perf_counter()
         self._holds_loop = True
         try:
-            outcome = self._context.run(self._run, execution, code, call, form, count)
+            outcome = self._context.run(self._run, execution, code, call, source, count)
         except BaseException as error:  # noqa: BLE001 - what a debugger or the like raises in our own frames
             outcome = self._report(execution, error)
         finally:
@@ -275,10 +275,10 @@ class MainLoop:
         task.add_done_callback(lambda done: self._end_task(execution, done, started))
 
     def _run(
-        self, execution: int, code: str, call: str | None, form: Form | None, count: int | None
+        self, execution: int, code: str, call: str | None, source: Source | None, count: int | None
     ) -> str | Awaitable[str]:
         if call is None:
-            return self._engine.run(execution, code, form, count)
+            return self._engine.run(execution, code, source, count)
 
         @runs_user_code
         def take_and_call() -> Any:
@@ -362,7 +362,7 @@ class MainLoop:
         execution: int,
         code: str,
         call: str | None,
-        form: dict[str, Any] | None = None,
+        source: dict[str, Any] | None = None,
         settled: int = 0,
         count: int | None = None,
     ) -> None:
@@ -374,7 +374,7 @@ class MainLoop:
         started = time.perf_counter()
         name = f"{Lane.SIDE}-{execution}"
         begun = threading.Event()
-        runner = KernelThread(self._run_side, name, (execution, code, call, Form.read(form), count, outcomes))
+        runner = KernelThread(self._run_side, name, (execution, code, call, read_source(source), count, outcomes))
         # An interrupt can hit the runner in any code, ours too. So another thread tells how it ended.
         ending = execution, runner, begun, outcomes, started
         ender = make_thread(self._finish_side, f"{name}-end", ending)
@@ -426,7 +426,7 @@ class MainLoop:
         execution: int,
         code: str,
         call: str | None,
-        form: Form | None,
+        source: Source | None,
         count: int | None,
         outcomes: list[str | Exception],
     ) -> None:
@@ -434,7 +434,7 @@ class MainLoop:
         try:
             try:
                 follow_tracers()
-                result = self._run(execution, code, call, form, count)
+                result = self._run(execution, code, call, source, count)
                 outcomes.append(result if isinstance(result, str) else asyncio.run(_as_coroutine(result)))
             except BaseException as error:
                 if forks.is_child():

@@ -76,7 +76,7 @@ FITS = {
     "call": {*TEXTS, "a very long text"},
     "name": {"a name"},
     "texts": {"()", "texts"},
-    "form": {"None", "()"},
+    "source": {"None", "()"},
 }
 """What each kind takes of these; written down once more, and apart from the kinds themselves."""
 
@@ -90,7 +90,7 @@ RIGHT = {
     "call": "x",
     "name": "x",
     "texts": ("a",),
-    "form": (),
+    "source": (),
 }
 
 

@@ -242,7 +242,7 @@ def test_code_runs_at_once_when_nothing_else_does(state):
         "position": 0,
         "stop_on_error": True,
         "call": None,
-        "form": None,
+        "source": None,
         "is_input": True,
     }
     assert decision.answer == 1

@@ -312,7 +312,7 @@ def test_everybody_sees_which_file_was_run(kernel: KernelClient, connect: Connec
     ran.result(PATIENCE_S)
     (queued,) = [e for e in connect().events(follow=False) if e.kind == Kind.QUEUED and e.execution == ran.id]
     assert queued.code == f"# run '{tmp_path}/a b.py' --flag"
-    assert queued.form["arguments"] == ["--flag"]
+    assert queued.source["arguments"] == ["--flag"]
 
 
 @pytest.mark.parametrize(

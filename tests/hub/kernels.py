@@ -6,6 +6,7 @@ from concurrent.futures import Executor, Future
 
 from rpyc_kernel.core import events
 from rpyc_kernel.core.contract import Outcome
+from rpyc_kernel.core.source import describe_source
 from rpyc_kernel.hub.hub import Hub
 from rpyc_kernel.hub.journal.journal import Journal
 from rpyc_kernel.hub.service import HubService
@@ -28,8 +29,8 @@ class FakeSupervisor:
         self.asked.append(request)
 
     def run(self, work):
-        form = None if work.form is None else work.form.as_dict()
-        self.note("run", work.execution, work.code, work.lane, work.call, form, work.settled, work.count)
+        source = describe_source(work.source)
+        self.note("run", work.execution, work.code, work.lane, work.call, source, work.settled, work.count)
 
     def interrupt(self, execution, lane, force):
         self.note("interrupt", execution, lane, force)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rpyc_kernel.core.commands import COMMANDS
 from rpyc_kernel.core.contract import Lane, Role, Scope
-from rpyc_kernel.core.form import Form
+from rpyc_kernel.core.source import Program, source_of
 from rpyc_kernel.errors import KernelError, NotPermitted, RequestError, WorkerBusy
 from rpyc_kernel.hub import service
 from rpyc_kernel.hub.service import HubService
@@ -97,12 +97,12 @@ def test_any_calls_in_any_order_leave_a_kernel_that_goes_on(calls):
 
 def test_right_arguments_pass_by_place_and_by_name(kernel):
     client = kernel.connect()
-    pairs = (("file", "/a.py"), ("arguments", ("x",)), ("cwd", "/"))
+    pairs = (("path", "/a.py"), ("arguments", ("x",)), ("cwd", "/"))
     assert client.exposed_execute("1", False, Lane.MAIN, "call-1", pairs) == 1
-    assert client.exposed_execute(code="2", form=pairs) == 2
+    assert client.exposed_execute(code="2", source=pairs) == 2
     queued = [payload for kind, payload in kernel.payloads() if kind == "queued"]
     assert [(each["stop_on_error"], each["call"]) for each in queued] == [(False, "call-1"), (True, None)]
-    assert [Form.read(each["form"]) for each in queued] == [Form("/a.py", arguments=("x",), cwd="/")] * 2
+    assert [source_of(each) for each in queued] == [Program("/a.py", ("x",), "/")] * 2
 
 
 ONLY_LOOK = {

@@ -11,7 +11,7 @@ import textwrap
 import pytest
 
 from rpyc_kernel.core.contract import Kind, Outcome
-from rpyc_kernel.core.form import Form
+from rpyc_kernel.core.source import Program
 from rpyc_kernel.worker import user_frames
 from rpyc_kernel.worker.capture import begin_execution, current_execution, end_execution
 from rpyc_kernel.worker.engines.choice import choose_engine
@@ -35,14 +35,14 @@ class Session:
         )
         self._executions = 0
 
-    def run(self, code, form=None, *, is_input=True):
+    def run(self, code, source=None, *, is_input=True):
         """Run code, a coroutine to its end; returns the outcome. What is no input is counted and kept nowhere."""
         self._executions += 1
         token = current_execution.set(self._executions)
         begin_execution(self._executions, is_main=True)
         try:
             count = self._executions if is_input else None
-            outcome = self.engine.run(self._executions, textwrap.dedent(code), form, count)
+            outcome = self.engine.run(self._executions, textwrap.dedent(code), source, count)
             return outcome if isinstance(outcome, str) else asyncio.run(as_coroutine(outcome))
         finally:
             current_execution.reset(token)
@@ -50,7 +50,7 @@ class Session:
 
     def run_file(self, path, *arguments, **options):
         """Run a file as a program; returns the outcome."""
-        return self.run("", Form(str(path), arguments=arguments, **options))
+        return self.run("", Program(str(path), arguments, **options))
 
     def shown(self, kind):
         """The payloads of all events of a kind."""

@@ -20,8 +20,8 @@ import executing
 import pytest
 
 from rpyc_kernel.core.contract import MAX_PLAIN_REPR, Kind, Outcome, Space
-from rpyc_kernel.core.form import Form
 from rpyc_kernel.core.introspection import Definition
+from rpyc_kernel.core.source import Origin
 from rpyc_kernel.settings import CONNECTION_FILE_VARIABLE, Face
 from rpyc_kernel.worker import leaving
 from rpyc_kernel.worker.capture import begin_execution, current_execution, end_execution
@@ -755,7 +755,7 @@ def test_the_last_values_are_in_out_by_the_number_of_the_execution(session):
 def test_a_cell_of_a_file_is_named_by_the_file_and_its_line(session, tmp_path):
     file = tmp_path / "module.py"
     file.write_text("first = 1\n\n# %%\ndef fail():\n    return 1 / 0\n")
-    session.run("def fail():\n    return 1 / 0\n", Form(str(file), 4))
+    session.run("def fail():\n    return 1 / 0\n", Origin(str(file), 4))
     error = session.error("fail()")
     assert f'File "{file}", line 5, in fail\n    return 1 / 0\n' in error["traceback"]
 
@@ -763,13 +763,13 @@ def test_a_cell_of_a_file_is_named_by_the_file_and_its_line(session, tmp_path):
 def test_a_cell_that_was_changed_since_the_file_was_saved_shows_what_ran(session, tmp_path):
     file = tmp_path / "module.py"
     file.write_text("def helper():\n    return 1\nhelper()\n")
-    session.run("x = 1\n1 / 0  # new\n", Form(str(file), 3))
+    session.run("x = 1\n1 / 0  # new\n", Origin(str(file), 3))
     assert f'File "{file}", line 4, in <module>\n    1 / 0  # new\n' in session.last(Kind.ERROR)["traceback"]
     assert linecache.getline(str(file), 2) == "    return 1\n"
 
 
 def test_a_syntax_error_in_a_cell_has_the_line_of_the_file(session, tmp_path):
-    session.run("\n\nx = 1\nx +\n", Form(str(tmp_path / "new.py"), 10))
+    session.run("\n\nx = 1\nx +\n", Origin(str(tmp_path / "new.py"), 10))
     error = session.last(Kind.ERROR)
     assert error["traceback"].startswith(f'  File "{tmp_path / "new.py"}", line 13\n    x +\n')
 
@@ -872,7 +872,7 @@ def test_a_program_that_fails_is_shown_with_its_own_frames(session, program, tmp
 
 def test_a_program_that_was_changed_shows_its_new_lines(session, program):
     program("1 / 0  # old\n")
-    session.run("x = 1", Form(str(session.engine.namespace.get("nothing", "a.py"))))
+    session.run("x = 1", Origin(str(session.engine.namespace.get("nothing", "a.py"))))
     program("x = 1\n1 / 0  # new\n")
     assert "1 / 0  # new" in session.last(Kind.ERROR)["traceback"]
 
@@ -1227,7 +1227,7 @@ def test_what_a_traceback_has_parsed_of_an_input_is_free_when_it_is_shown(ipytho
 def test_what_a_traceback_has_parsed_of_a_cell_is_free_when_it_is_shown(ipython, tmp_path):
     file = tmp_path / "cells.py"
     file.write_text("# %%\n")
-    ipython.run("1/0", Form(str(file), 2))
+    ipython.run("1/0", Origin(str(file), 2))
     assert str(file) not in _names_of_parsed()
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rpyc_kernel.core.form import Form
+from rpyc_kernel.core.source import Source
 from rpyc_kernel.worker.engines.values import Values
 
 if TYPE_CHECKING:  # it costs a start some milliseconds, and is needed when somebody asks
@@ -33,7 +33,7 @@ class Engine(Protocol):
         """Run what the user wants run before anything else, if that is wanted; on the main thread."""
 
     def run(
-        self, execution: int, code: str, form: Form | None = None, count: int | None = None
+        self, execution: int, code: str, source: Source | None = None, count: int | None = None
     ) -> str | Awaitable[str]:
         """Run code and publish what comes of it; returns its outcome, or an awaitable of it if the code awaits.
 

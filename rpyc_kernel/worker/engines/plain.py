@@ -17,8 +17,8 @@ from collections.abc import Awaitable, Callable
 from types import CodeType, MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from rpyc_kernel.core.contract import Kind, Outcome
-from rpyc_kernel.core.form import Form
+from rpyc_kernel.core.contract import Kind, Outcome, Space
+from rpyc_kernel.core.source import Origin, Program, Source
 from rpyc_kernel.settings import Face
 from rpyc_kernel.worker import forks
 from rpyc_kernel.worker.engines import Emit, programs
@@ -98,7 +98,7 @@ class PlainEngine:
             return
         self._future_flags |= code.co_flags & _FUTURE_MASK
         try:
-            with programs.namespace_of(Form(file), file, self.namespace):
+            with programs.namespace_of(Space.CURRENT, file, self.namespace):
                 self._execute(code, self.namespace)
         except BaseException as error:  # noqa: BLE001 - whatever user code raises, SystemExit too
             self._tell(error)
@@ -109,14 +109,14 @@ class PlainEngine:
         sys.stderr.write(describe_error(error, has_frames)["traceback"])
 
     def run(
-        self, execution: int, code: str, form: Form | None = None, count: int | None = None
+        self, execution: int, code: str, source: Source | None = None, count: int | None = None
     ) -> str | Awaitable[str]:
         """Run code; see `Engine.run`."""
         if count is not None:
             self.values.expect(execution, count)
-        if form is not None and form.is_program:
-            return self._run_program(execution, form)
-        return self._run_code(execution, code, form or Form(self._name(execution, count, code)))
+        if isinstance(source, Program):
+            return self._run_program(execution, source)
+        return self._run_code(execution, code, source or Origin(self._name(execution, count, code)))
 
     def _name(self, execution: int, count: int | None, code: str) -> str:
         """The file that code is said to be in which stands in none."""
@@ -183,11 +183,11 @@ class PlainEngine:
 
     # ------------------------------------------------------------------ inputs
 
-    def _run_code(self, execution: int, code: str, form: Form) -> str | Awaitable[str]:
-        self._sources.remember(form.file, code, form.first_line)
+    def _run_code(self, execution: int, code: str, origin: Origin) -> str | Awaitable[str]:
+        self._sources.remember(origin.file, code, origin.first_line)
         self.namespace.pop("__warningregistry__", None)  # or the same line of another input would not warn again
         try:
-            body, last = self._compile("\n" * (form.first_line - 1) + code, form.file)
+            body, last = self._compile("\n" * (origin.first_line - 1) + code, origin.file)
         except BaseException as error:  # noqa: BLE001 - MemoryError, RecursionError … from the compiler are results
             if type(error) is SyntaxError and _IPYTHON_SYNTAX.search(error.text or ""):
                 error.msg += f"; {_IPYTHON_HINT}"
@@ -235,16 +235,18 @@ class PlainEngine:
 
     # ------------------------------------------------------------------ programs
 
-    def _run_program(self, execution: int, form: Form) -> str:
+    def _run_program(self, execution: int, program: Program) -> str:
         is_compiled = is_shown = False
         try:
-            with programs.surroundings(form) as path:
+            with programs.surroundings(program) as path:
                 self._sources.forget(path)
-                program = programs.read(path)
+                compiled = programs.read(path)
                 is_compiled = True
-                with programs.namespace_of(form, program.file, self.namespace, program.package) as namespace:
+                with programs.namespace_of(
+                    program.namespace, compiled.file, self.namespace, compiled.package
+                ) as namespace:
                     try:
-                        self._execute(program.code, namespace)
+                        self._execute(compiled.code, namespace)
                     except BaseException as error:
                         is_shown = programs.call_hook(error)
                         raise

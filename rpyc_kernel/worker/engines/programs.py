@@ -14,7 +14,7 @@ from types import CodeType, ModuleType
 from typing import Any, NamedTuple, cast
 
 from rpyc_kernel.core.contract import Space
-from rpyc_kernel.core.form import Form
+from rpyc_kernel.core.source import Program
 from rpyc_kernel.worker.engines.failures import describe_error
 from rpyc_kernel.worker.interrupts import runs_user_code
 
@@ -23,7 +23,7 @@ _RESTORED = ("stdin", "stdout", "stderr", "excepthook", "displayhook")
 
 
 @contextlib.contextmanager
-def surroundings(form: Form) -> Iterator[str]:
+def surroundings(program: Program) -> Iterator[str]:
     """Set up the arguments, the working directory and the path of imports for a program, and restore them.
 
     After a program in a fresh namespace the standard streams and the hooks are what they were, too.
@@ -34,13 +34,13 @@ def surroundings(form: Form) -> Iterator[str]:
     arguments, folder = sys.argv, None
     with contextlib.suppress(OSError):  # it is gone, and the program may be none the worse
         folder = os.getcwd()
-    ours = {name: getattr(sys, name) for name in _RESTORED} if form.namespace == Space.FRESH else {}
+    ours = {name: getattr(sys, name) for name in _RESTORED} if program.namespace == Space.FRESH else {}
     entry = None
     try:
-        if form.cwd is not None:
-            os.chdir(os.path.expanduser(form.cwd))
-        path = os.path.abspath(os.path.expanduser(form.file))
-        sys.argv = [form.file, *(form.arguments or ())]
+        if program.cwd is not None:
+            os.chdir(os.path.expanduser(program.cwd))
+        path = os.path.abspath(os.path.expanduser(program.path))
+        sys.argv = [program.path, *program.arguments]
         entry = path if _is_application(path) else os.path.dirname(os.path.realpath(path))
         sys.path.insert(0, entry)
         with _outside_the_loop():
@@ -57,7 +57,7 @@ def surroundings(form: Form) -> Iterator[str]:
             setattr(sys, name, value)
 
 
-class Program(NamedTuple):
+class Compiled(NamedTuple):
     """What is to run: code, the file that it is from, and the package that it is in."""
 
     code: CodeType
@@ -65,25 +65,25 @@ class Program(NamedTuple):
     package: str | None = None
 
 
-def read(path: str) -> Program:
+def read(path: str) -> Compiled:
     """Compile a program: a file, or the ``__main__`` of a folder or a zip archive.
 
     Raises:
         ImportError: there is no such module, or the file was compiled by another Python.
     """
     if path.endswith(".pyc"):
-        return Program(cast("CodeType", SourcelessFileLoader("__main__", path).get_code("__main__")), path)
+        return Compiled(cast("CodeType", SourcelessFileLoader("__main__", path).get_code("__main__")), path)
     if not _is_application(path):
         with open(path, "rb") as file:
             source = file.read()
         _refuse_null_bytes(source, path)
-        return Program(compile(source, path, "exec", dont_inherit=True), path)
+        return Compiled(compile(source, path, "exec", dont_inherit=True), path)
     finder: Any = pkgutil.get_importer(path)
     spec = finder.find_spec("__main__")
     code = None if spec is None else spec.loader.get_code("__main__")
     if code is None:
         raise ImportError(f"can't find '__main__' module in {path!r}")  # as `python` says it
-    return Program(code, code.co_filename, "")
+    return Compiled(code, code.co_filename, "")
 
 
 def _refuse_null_bytes(source: bytes, path: str) -> None:
@@ -116,9 +116,9 @@ def _is_application(path: str) -> bool:
 
 
 @contextlib.contextmanager
-def namespace_of(form: Form, path: str, shared: dict[str, Any], package: str | None = None) -> Iterator[dict[str, Any]]:
-    """Yield the namespace that a program runs in; as long as it runs, it is the module ``__main__``."""
-    if form.namespace == Space.CURRENT:
+def namespace_of(space: str, path: str, shared: dict[str, Any], package: str | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the namespace that a program runs in, one of `Space`; as long as it runs, it is the module ``__main__``."""
+    if space == Space.CURRENT:
         # Programs show their own `__doc__` as help.
         own: dict[str, Any] = {"__file__": path, "__cached__": None, "__doc__": None, "__package__": package}
         before = {name: shared.get(name, _MISSING) for name in own}

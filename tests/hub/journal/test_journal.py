@@ -652,7 +652,7 @@ def test_the_number_of_an_execution_that_no_kernel_gave_counts_for_nothing(tmp_p
 
 
 def submitted(execution, code="x"):
-    payload = {"code": code, "name": "alice", "lane": "main", "stop_on_error": True, "call": None, "form": None}
+    payload = {"code": code, "name": "alice", "lane": "main", "stop_on_error": True, "call": None, "source": None}
     return Record(Kind.QUEUED, execution, "a", payload)
 
 

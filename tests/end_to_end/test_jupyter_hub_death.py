@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import zmq
 
 import rpyc_kernel
 from tests.end_to_end.notebooks import (
     PATIENCE_S,
     Notebook,
     Open,
+    ask_control,
     install_spec,
     take,
     take_output,
@@ -97,6 +99,24 @@ def test_while_it_looks_for_the_kernel_requests_are_answered(open_notebook: Open
     with rpyc_kernel.start("shared", timeout=PATIENCE_S) as again:
         assert _run_until_back(notebook, "print(kept)") == "1\n"
         again.shutdown(timeout=PATIENCE_S)
+
+
+def test_a_hub_that_is_stopped_stops_neither_heartbeats_nor_answers(open_notebook: Open) -> None:
+    notebook = open_notebook()
+    newcomer = notebook.connect()
+    hub = rpyc_kernel.kernels()[0].hub_pid
+    os.kill(hub, signal.SIGSTOP)
+    try:
+        request = newcomer.execute("print('at last')")  # which has to join first
+        with zmq.Context() as context, context.socket(zmq.REQ) as heart:
+            heart.connect(newcomer._make_url("hb"))
+            heart.send(b"ping")
+            assert heart.poll(PATIENCE_S * 1000)
+            assert heart.recv() == b"ping"
+        assert ask_control(newcomer, "interrupt_request")["content"]["ename"] == "CallTimeout"
+    finally:
+        os.kill(hub, signal.SIGCONT)
+    assert text_of(take_output(newcomer, request)) == "at last\n"
 
 
 def test_when_no_hub_comes_the_bridge_ends(open_notebook: Open, folders: Folders) -> None:

@@ -3,6 +3,7 @@
 from tests.mutants import Mutant
 
 _CHANNELS = "faces/jupyter/test_channels.py::"
+_BRIDGE = "faces/jupyter/test_bridge.py::"
 _PUBLISHING = "faces/jupyter/test_publishing.py::"
 
 MUTANTS = (
@@ -96,6 +97,27 @@ MUTANTS = (
         before='if state == "idle" and running is not None:',
         after="if False:",
         tests=(f"{_PUBLISHING}test_a_request_is_busy_once_whatever_is_asked_meanwhile",),
+    ),
+    Mutant(
+        promise="a cell is paired with its execution by number",
+        file="faces/jupyter/pairing.py",
+        before="return self._cells.known_header(number) is None and self._awaits_number(session)",
+        after="return False",
+        tests=(f"{_BRIDGE}test_a_reply_goes_to_whose_number_it_is_in_whatever_order_numbers_and_events_come",),
+    ),
+    Mutant(
+        promise="what is no cell of ours is told as soon as that is known",
+        file="faces/jupyter/pairing.py",
+        before="if not self._may_be_ours(number, queued.session)]",
+        after="if self._cells.known_header(number)]",
+        tests=(f"{_BRIDGE}test_what_another_client_of_the_same_session_runs_is_no_reply_to_ours",),
+    ),
+    Mutant(
+        promise="who joins a kernel that does not answer holds up nobody",
+        file="faces/jupyter/client_sessions.py",
+        before="_do_aside(self._have_it_join, client, _name_of(request))",
+        after="self._have_it_join(client, _name_of(request))",
+        tests=(f"{_BRIDGE}test_a_kernel_that_does_not_answer_holds_up_nobody_else",),
     ),
     Mutant(
         promise="answers leave in the order of the questions",

@@ -112,18 +112,17 @@ class Attachment:
         """Connect once more, as a session of its own."""
         return launch.connect(self._target, name=name, session=_new_session() if self.is_owner else None)
 
-    def leave(self, *, restart: bool, by: KernelClient | None = None) -> None:
+    def leave(self, restart: Callable[[], object] | None = None) -> None:
         """End the kernel if it is the bridge's, or give it a new namespace if others are to find it again.
 
         Args:
-            restart: whether it is to be found again.
-            by: the connection of who asks for it, None for the bridge's own, which nobody knows by name.
+            restart: gives it one; None if it is not to be found again.
         """
         with self._lock:
             self._has_left = True
         try:
-            if restart and (not self.is_owner or _has_others(self.kernel)):
-                (by or self.kernel).restart()
+            if restart is not None and (not self.is_owner or _has_others(self.kernel)):
+                restart()
             elif self.is_owner:
                 self.kernel.shutdown()
         except KernelError:  # it is gone already, or has lost its hub
@@ -134,7 +133,7 @@ class Attachment:
     def close(self) -> None:
         """Leave; a kernel of the bridge's own ends."""
         if not self._has_left:
-            self.leave(restart=False)
+            self.leave()
         self.kernel.close()
 
 

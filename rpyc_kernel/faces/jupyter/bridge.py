@@ -22,7 +22,7 @@ from typing import Any
 
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import COMM_CALL, Event, Kind, Lane, Outcome
-from rpyc_kernel.errors import KernelError, RequestError
+from rpyc_kernel.errors import CallTimeout, KernelError, RequestError
 from rpyc_kernel.faces import LEAVING
 from rpyc_kernel.faces.jupyter import answers, requests
 from rpyc_kernel.faces.jupyter.attachment import Attachment
@@ -31,6 +31,7 @@ from rpyc_kernel.faces.jupyter.client_sessions import ClientSessions
 from rpyc_kernel.faces.jupyter.debugging.session import Debugging
 from rpyc_kernel.faces.jupyter.executions import BridgedExecution, BridgedExecutions
 from rpyc_kernel.faces.jupyter.following import Following
+from rpyc_kernel.faces.jupyter.pairing import Pairing
 from rpyc_kernel.faces.jupyter.parent import Parent
 from rpyc_kernel.faces.jupyter.prompts import InputRequests
 from rpyc_kernel.faces.jupyter.publishing import Publisher
@@ -42,6 +43,8 @@ _log = logging.getLogger(__name__)
 _LOOK_UP_S = 1.0
 _THREADS = 4
 _LEAVING_S = 0.05
+_CONTROL_S = 3.0
+"""How long who controls the kernel waits for a hub that does not answer; what was asked is done as soon as it does."""
 _ANSWERED_IN_THE_END = ("execute_request", "shutdown_request")
 
 Question = Callable[[KernelClient, dict[str, Any]], dict[str, Any]]
@@ -67,10 +70,9 @@ class Bridge:
         self._turns = Turns()
         self._channels = channels
         self._attachment = attachment
-        self._client_sessions = ClientSessions(attachment.join, self._refuse)
-        self._publisher = Publisher(
-            self._channels, self._cells, self._client_sessions.claim, self._evaluate, self._finish
-        )
+        self._client_sessions = ClientSessions(attachment.join, self._post, self._number, self._refuse)
+        self._pairing = Pairing(self._cells, self._client_sessions.awaits_number)
+        self._publisher = Publisher(self._channels, self._cells, self._evaluate, self._finish)
         channels.welcome = self._publisher.welcome
         self._prompts = InputRequests(self._channels, self._cells, self._answer_prompt)
         self._subshells = Subshells(
@@ -82,6 +84,8 @@ class Bridge:
         self._askers = ThreadPoolExecutor(_THREADS, "jupyter-questions")
         self._controllers = ThreadPoolExecutor(_THREADS, "jupyter-control")
         self._held_interrupts: list[tuple[float, Callable[[], None]]] = []
+        self._limits: deque[tuple[float, Request]] = deque()
+        self._farewell: Callable[[], None] = lambda: None
         self._readiness = Readiness()
         self._debugging = Debugging(lambda: attachment.kernel, self._readiness.ask, self._publish_debug_event)
         self._handlers = self._make_handlers()
@@ -100,7 +104,7 @@ class Bridge:
         }
         return {
             **{kind: self._asker(question, self._askers) for kind, question in asked.items()},
-            **{kind: self._asker(question, self._controllers) for kind, question in controls.items()},
+            **{kind: self._asker(question, self._controllers, _CONTROL_S) for kind, question in controls.items()},
             "interrupt_request": self._interrupt,
             "execute_request": self._execute,
             "comm_open": self._pass_comm,
@@ -134,8 +138,9 @@ class Bridge:
                 for request in self._channels.receive(_LOOK_UP_S if patience_s is None else patience_s):
                     self._take(request)
                 self._let_interrupts_pass()
-                self._look_for_events()
                 self._do_posted()
+                self._look_for_events()
+                self._end_overdue()
                 self._prompts.look_after()
                 if self._parent.is_gone:
                     self._leave("the process that started it is gone")
@@ -151,7 +156,7 @@ class Bridge:
         if following is None:
             return
         has_ended = following.has_ended
-        self._take_events(following.take())
+        self._take_events(self._pairing.admit(following.take()))
         following.go_on()
         if has_ended and self._end is None:
             following.close()
@@ -163,7 +168,7 @@ class Bridge:
         if handler is None:
             _log.warning("a message of unknown type %r was dropped", request.kind[:100])
             return
-        if request.kind.endswith("_request") and request.kind not in _ANSWERED_IN_THE_END:
+        if _has_turn(request):
             self._turns.enter(request)
         try:
             handler(request)
@@ -206,15 +211,26 @@ class Bridge:
 
         return handle
 
-    def _asker(self, question: Question, pool: ThreadPoolExecutor) -> Callable[[Request], None]:
-        """Handle a request whose answer has to be asked for."""
+    def _asker(
+        self, question: Question, pool: ThreadPoolExecutor, limit_s: float | None = None
+    ) -> Callable[[Request], None]:
+        """Handle a request whose answer has to be asked for, and may be given up."""
 
         def handle(request: Request) -> None:
             self._publisher.publish_state("busy", request.header)
             asked = pool.submit(question, self._attachment.kernel, request.content)
             asked.add_done_callback(lambda done: self._post(lambda: self._answer(request, done)))
+            if limit_s is not None:
+                self._limits.append((time.monotonic() + limit_s, request))
 
         return handle
+
+    def _end_overdue(self) -> None:
+        """Answer those whose question the kernel has not answered in time; all others have been answered."""
+        while self._limits and self._limits[0][0] <= time.monotonic():
+            _, request = self._limits.popleft()
+            error = CallTimeout(f"the kernel's hub has not answered within {_CONTROL_S:g} s")
+            self._reply(request, answers.describe_error(request.kind, error))
 
     def _answer(self, request: Request, done: Future[dict[str, Any]]) -> None:
         error = None if done.cancelled() else done.exception()
@@ -228,7 +244,10 @@ class Bridge:
             self._channels.reply(request, content)
             self._publisher.publish_state("idle", request.header)
 
-        self._turns.answer(request, say)
+        if _has_turn(request):
+            self._turns.answer(request, say)
+        else:
+            say()
 
     def _fail(self, request: Request, error: Exception) -> None:
         _log.warning("%s failed: %s: %s", request.kind, type(error).__name__, error)
@@ -271,14 +290,15 @@ class Bridge:
         cell = BridgedExecution(request.header, f"# {request.kind} {request.content['comm_id']}", request, is_call=True)
         self._client_sessions.hand_in(cell, call=COMM_CALL + json.dumps(told))
 
-    def _refuse(self, cell: BridgedExecution, error: Exception) -> None:
-        self._post(lambda: self._drop(cell, error))
+    def _number(self, cell: BridgedExecution, number: int) -> None:
+        self._cells.add(cell, number)
+        self._take_events(self._pairing.release())
 
-    def _drop(self, cell: BridgedExecution, error: Exception) -> None:
-        if self._client_sessions.drop(cell):
-            assert cell.request is not None
-            self._subshells.finish(cell, Outcome.ERROR)
-            self._fail(cell.request, error)
+    def _refuse(self, cell: BridgedExecution, error: Exception) -> None:
+        assert cell.request is not None
+        self._subshells.finish(cell, Outcome.ERROR)
+        self._fail(cell.request, error)
+        self._take_events(self._pairing.release())
 
     def _finish(self, cell: BridgedExecution, outcome: str) -> None:
         self._subshells.finish(cell, outcome)
@@ -314,7 +334,7 @@ class Bridge:
         beside: list[int | None] = [*self._subshells.running(subshell)]
         targets = beside if subshell is not None else [None, *beside]
 
-        ask = self._asker(lambda kernel, _: answers.interrupt(kernel, targets), self._controllers)
+        ask = self._asker(lambda kernel, _: answers.interrupt(kernel, targets), self._controllers, _CONTROL_S)
         if self._attachment.is_owner:
             ask(request)
         else:
@@ -331,20 +351,20 @@ class Bridge:
             ask()
 
     def _shut_down(self, request: Request) -> None:
-        restart = bool(request.content.get("restart", False))
-        content = {"status": "ok", "restart": restart}
-        kernel = self._attachment.kernel
-        if restart:
-            with suppress(KernelError):  # then it cannot be restarted either
-                kernel = self._client_sessions.of(request).kernel  # others are told who it was
-        if restart and not self._parent.is_known:
+        content = {"status": "ok", "restart": bool(request.content.get("restart", False))}
+        restart = partial(self._restart, request) if content["restart"] else None
+        if restart is not None and not self._parent.is_known:
             # Nobody would start this process again, so it stays.
-            self._asker(lambda *_: (kernel.restart(), content)[1], self._controllers)(request)
+            self._asker(lambda *_: (restart(), content)[1], self._controllers)(request)
             return
         self._answerer(lambda _: content)(request)
         self._channels.publish("shutdown_reply", content, request.header)
+        self._farewell = partial(self._attachment.leave, restart)
         self._leave("it was asked to")
-        self._attachment.leave(restart=restart, by=kernel)
+
+    def _restart(self, request: Request) -> None:
+        with self._client_sessions.in_the_name_of(request) as kernel:  # others are told who it was
+            kernel.restart()
 
     def _leave(self, reason: str) -> None:
         self._end = reason
@@ -361,6 +381,7 @@ class Bridge:
         for cell in lost:
             self._publisher.lose(cell, reason)
         self._cells.keep_lost(lost)
+        self._take_events(self._pairing.release())
         if following.error is None:
             self._give_up(reason)
         else:
@@ -395,6 +416,7 @@ class Bridge:
 
     def _close(self) -> None:
         _log.info("leaving: %s", self._end)
+        self._farewell()
         self._debugging.close()
         self._client_sessions.close()
         self._attachment.close()
@@ -404,3 +426,8 @@ class Bridge:
         for pool in (self._askers, self._controllers):
             pool.shutdown(wait=False, cancel_futures=True)
         self._channels.close()
+
+
+def _has_turn(request: Request) -> bool:
+    """Whether it is a question that is answered behind those that were asked before."""
+    return request.kind.endswith("_request") and request.kind not in _ANSWERED_IN_THE_END

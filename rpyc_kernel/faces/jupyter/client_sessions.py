@@ -1,12 +1,18 @@
-"""Each Jupyter client is a session of its own in the kernel: so nobody's error ends what another has queued."""
+"""Each Jupyter client is a session of its own in the kernel: so nobody's error ends what another has queued.
+
+Nothing in here makes the bridge's thread wait: clients join on threads of their own, and what a connection may not take
+at once is handed in on one, too. The number of an execution comes with the kernel's answer.
+"""
 
 from __future__ import annotations
 
 import logging
+import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from typing import Any
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from rpyc_kernel.client.hub_connection import own_error
 from rpyc_kernel.client.kernel import KernelClient
@@ -18,6 +24,8 @@ from rpyc_kernel.faces.jupyter.executions import BridgedExecution
 
 _log = logging.getLogger(__name__)
 _MAX_MEMBERS = 32
+_MAX_UNANSWERED_CHARS = 16_384
+"""What a connection takes whatever its other end does."""
 
 
 def _name_of(request: Request) -> str:
@@ -25,102 +33,192 @@ def _name_of(request: Request) -> str:
     return str(request.header.get("username") or f"{user_name()} (jupyter)")
 
 
-class ClientSession:
+@dataclass(eq=False)
+class _Task:
+    """A cell that is handed in, and how."""
+
+    cell: BridgedExecution
+    lane: str
+    call: str | None
+
+    @property
+    def chars(self) -> int:
+        return len(str(self.cell.code)) + len(self.call or "")
+
+
+@dataclass(eq=False)
+class _ClientSession:
     """One Jupyter client's place in the kernel.
 
     Attributes:
-        kernel: its connection.
-        pending: what it has handed in and what has no number yet, in order.
+        kernel: its connection, None until it has joined.
+        waiting: what was not passed on so far, in order.
+        unanswered: what was, and what has no number yet.
     """
 
-    def __init__(self, kernel: KernelClient) -> None:
-        self.kernel = kernel
-        self.pending: deque[BridgedExecution] = deque()
+    kernel: KernelClient | None = None
+    waiting: deque[_Task] = field(default_factory=deque)
+    unanswered: list[_Task] = field(default_factory=list)
+
+    @property
+    def tasks(self) -> list[_Task]:
+        return [*self.unanswered, *self.waiting]
 
 
 class ClientSessions:
     """All clients of this bridge that have run something.
 
     Args:
-        join: connects to the kernel under a name of its own.
-        refused: told of a cell that the kernel did not take, and why; on any thread.
+        join: connects to the kernel under a name of its own; called on other threads.
+        post: has something done on the bridge's thread.
+        numbered: told of a cell that the kernel has taken, and its number.
+        refused: told of one that it has not taken, and why.
     """
 
     def __init__(
-        self, join: Callable[[str], KernelClient], refused: Callable[[BridgedExecution, Exception], None]
+        self,
+        join: Callable[[str], KernelClient],
+        post: Callable[[Callable[[], None]], None],
+        numbered: Callable[[BridgedExecution, int], None],
+        refused: Callable[[BridgedExecution, Exception], None],
     ) -> None:
         self._join = join
+        self._post = post
+        self._numbered = numbered
         self._refused = refused
-        self._by_client: OrderedDict[str, ClientSession] = OrderedDict()
+        self._by_client: OrderedDict[str, _ClientSession] = OrderedDict()
 
-    def of(self, request: Request) -> ClientSession:
-        """The place of the client that sent this; it joins if it has none.
+    def hand_in(self, cell: BridgedExecution, *, lane: str = Lane.MAIN, call: str | None = None) -> None:
+        """Queue a cell's code, or call, in the kernel."""
+        assert cell.request is not None
+        client = self._of(cell.request)
+        client.waiting.append(_Task(cell, lane, call))
+        self._advance(client)
+
+    @contextmanager
+    def in_the_name_of(self, request: Request) -> Iterator[KernelClient]:
+        """A connection of the client that sent this, for other threads, since it may take long to have one.
 
         Raises:
             KernelError: the kernel cannot be reached.
         """
-        member = self._by_client.get(request.session)
-        if member is None or member.kernel.is_closed:
-            self._leave_oldest()
-            member = ClientSession(self._join(_name_of(request)))
-            self._by_client[request.session] = member
-        self._by_client.move_to_end(request.session)
-        return member
+        client = self._by_client.get(request.session)
+        if client is not None and client.kernel is not None and not client.kernel.is_closed:
+            yield client.kernel
+            return
+        with self._join(_name_of(request)) as kernel:
+            yield kernel
 
-    def hand_in(self, cell: BridgedExecution, *, lane: str = Lane.MAIN, call: str | None = None) -> None:
-        """Queue a cell's code, or call, in the kernel; its number comes with the events."""
-        assert cell.request is not None
-        member = self.of(cell.request)
-        stops = call is None and bool(cell.request.content.get("stop_on_error", True))
-        member.pending.append(cell)
-
-        def look(taken: Future[Any]) -> None:
-            error = taken.exception()
-            if error is not None:
-                self._refused(cell, own_error(error) if isinstance(error, Exception) else KernelError(repr(error)))
-
-        try:
-            taking = member.kernel.hand_in(
-                cell.code, stop_on_error=stops, lane=lane, call=call, file=cell.file, is_input=cell.is_input
-            )
-            taking.add_done_callback(look)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, its client gets to know
-            self._refused(cell, error)
-
-    def drop(self, cell: BridgedExecution) -> bool:
-        """Forget a cell that was refused; False when it is known no longer."""
-        for member in self._by_client.values():
-            if cell in member.pending:
-                member.pending.remove(cell)
-                return True
-        return False
-
-    def claim(self, session: str | None) -> BridgedExecution | None:
-        """The cell whose code the kernel has queued under this session of its own, if it is one of ours."""
-        for member in self._by_client.values():
-            if member.kernel.session == session and member.pending:
-                return member.pending.popleft()
-        return None
+    def awaits_number(self, session: str | None) -> bool:
+        """Whether the kernel has yet to answer to what was handed in under this session of its own."""
+        return any(
+            client.unanswered and client.kernel is not None and client.kernel.session == session
+            for client in self._by_client.values()
+        )
 
     @property
     def pending(self) -> list[BridgedExecution]:
         """Everything handed in that has no number."""
-        return [cell for member in self._by_client.values() for cell in member.pending]
+        return [task.cell for client in self._by_client.values() for task in client.tasks]
 
     def forget_pending(self) -> None:
         """What was handed in will get no number."""
-        for member in self._by_client.values():
-            member.pending.clear()
+        for client in self._by_client.values():
+            client.waiting.clear()
+            client.unanswered.clear()
+
+    def close(self) -> None:
+        """Leave the kernel."""
+        for client in self._by_client.values():
+            if client.kernel is not None:
+                client.kernel.close()
+        self._by_client.clear()
+
+    # ------------------------------------------------------------------ joining and leaving
+
+    def _of(self, request: Request) -> _ClientSession:
+        """The place of the client that sent this; it joins if it has none."""
+        client = self._by_client.get(request.session)
+        if client is None or (client.kernel is not None and client.kernel.is_closed):
+            self._leave_oldest()
+            client = self._by_client[request.session] = _ClientSession()
+            _do_aside(self._have_it_join, client, _name_of(request))
+        self._by_client.move_to_end(request.session)
+        return client
+
+    def _have_it_join(self, client: _ClientSession, name: str) -> None:
+        try:
+            kernel = self._join(name)
+        except Exception as error:  # noqa: BLE001 - whatever it is, its client gets to know
+            failed = error
+            self._post(lambda: self._turn_away(client, failed))
+        else:
+            self._post(lambda: self._let_in(client, kernel))
+
+    def _let_in(self, client: _ClientSession, kernel: KernelClient) -> None:
+        client.kernel = kernel
+        self._advance(client)
+
+    def _turn_away(self, client: _ClientSession, error: Exception) -> None:
+        for name, other in [*self._by_client.items()]:
+            if other is client:
+                del self._by_client[name]
+        for task in client.tasks:
+            self._refused(task.cell, error)
 
     def _leave_oldest(self) -> None:
         if len(self._by_client) < _MAX_MEMBERS:
             return
-        idle = next((client for client, member in self._by_client.items() if not member.pending), None)
+        idle = next((name for name, client in self._by_client.items() if client.kernel and not client.tasks), None)
         if idle is not None:
-            self._by_client.pop(idle).kernel.close()
+            kernel = self._by_client.pop(idle).kernel
+            assert kernel is not None
+            _do_aside(kernel.close)
 
-    def close(self) -> None:
-        """Leave the kernel."""
-        for member in self._by_client.values():
-            member.kernel.close()
-        self._by_client.clear()
+    # ------------------------------------------------------------------ handing in
+
+    def _advance(self, client: _ClientSession) -> None:
+        """Pass on what waits, as far as it can be done without waiting for the kernel."""
+        while client.kernel is not None and client.waiting:
+            task = client.waiting[0]
+            is_too_much = sum(other.chars for other in client.unanswered) + task.chars > _MAX_UNANSWERED_CHARS
+            if is_too_much and client.unanswered:
+                return
+            client.unanswered.append(client.waiting.popleft())
+            if is_too_much:
+                _do_aside(self._pass_on, client, client.kernel, task)
+            else:
+                self._pass_on(client, client.kernel, task)
+
+    def _pass_on(self, client: _ClientSession, kernel: KernelClient, task: _Task) -> None:
+        cell = task.cell
+        assert cell.request is not None
+        try:
+            taking = kernel.hand_in(
+                cell.code,
+                stop_on_error=task.call is None and bool(cell.request.content.get("stop_on_error", True)),
+                lane=task.lane,
+                call=task.call,
+                file=cell.file,
+                is_input=cell.is_input,
+            )
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, its client gets to know
+            taking = Future()
+            taking.set_exception(error)
+        taking.add_done_callback(lambda taken: self._post(lambda: self._settle(client, task, taken)))
+
+    def _settle(self, client: _ClientSession, task: _Task, taken: Future[int]) -> None:
+        if task not in client.unanswered:
+            return  # it was given up meanwhile
+        client.unanswered.remove(task)
+        error = taken.exception()
+        if error is None:
+            self._numbered(task.cell, int(taken.result()))
+        else:
+            self._refused(task.cell, own_error(error) if isinstance(error, Exception) else KernelError(repr(error)))
+        self._advance(client)
+
+
+def _do_aside(work: Callable[..., None], *arguments: object) -> None:
+    """Do what may take long on a thread that the process does not wait for in ending."""
+    threading.Thread(target=work, args=arguments, name="jupyter-sessions", daemon=True).start()

@@ -129,9 +129,11 @@ class BridgedExecutions:
                 self.unfinished[cell.number] = cell
 
     def keep_only(self, numbers: set[int]) -> list[BridgedExecution]:
-        """Forget what the kernel does not run any more; returns what it does, and has begun."""
-        self.unfinished = {number: cell for number, cell in self.unfinished.items() if number in numbers}
-        return [cell for cell in self.unfinished.values() if cell.has_begun]
+        """Forget what was lost and the kernel does not run any more; returns what it does, and has begun."""
+        lost = {number: cell for number, cell in self.unfinished.items() if cell.request is None}
+        for number in lost.keys() - numbers:
+            del self.unfinished[number]
+        return [cell for number, cell in lost.items() if number in numbers and cell.has_begun]
 
     def sessions(self) -> set[str]:
         """Who has run something not long ago."""

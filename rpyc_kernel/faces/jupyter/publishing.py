@@ -24,7 +24,6 @@ class Publisher:
     Args:
         channels: where messages go.
         cells: what is known of executions.
-        claim: finds the cell of ours that a session of the kernel has queued.
         evaluate: evaluates the expressions a cell of ours came with, and passes on what came of them.
         finished: told of each cell that has ended, and how.
     """
@@ -33,13 +32,11 @@ class Publisher:
         self,
         channels: Channels,
         cells: BridgedExecutions,
-        claim: Callable[[str | None], BridgedExecution | None],
         evaluate: Callable[[BridgedExecution, Callable[[dict[str, Any]], None]], None],
         finished: Callable[[BridgedExecution, str], None],
     ) -> None:
         self._channels = channels
         self._cells = cells
-        self._claim = claim
         self._evaluate = evaluate
         self._finished = finished
         self._generation = 0
@@ -112,10 +109,10 @@ class Publisher:
 
     def _take_queued(self, event: Event) -> None:
         assert event.execution is not None
-        # An earlier hub may have told of it, and been lost: then it is nobody's request any more, but shows as before.
-        header = self._cells.known_header(event.execution) or make_header(event)
-        cell = self._claim(event.session) or BridgedExecution(header, event.code, is_call=event.call is not None)
-        self._cells.add(cell, event.execution)
+        if event.execution not in self._cells.unfinished:  # else it is ours
+            # An earlier hub may have told of it, and been lost: then it is nobody's request, but shows as before.
+            header = self._cells.known_header(event.execution) or make_header(event)
+            self._cells.add(BridgedExecution(header, event.code, is_call=event.call is not None), event.execution)
 
     def _take_started(self, event: Event) -> None:
         cell = self._cells.unfinished.get(event.execution or 0)

@@ -32,11 +32,10 @@ class Turns:
         self._lines.setdefault(request.channel, deque()).append(_Turn(request))
 
     def answer(self, request: Request, say: Say) -> None:
-        """Say this when all are answered that have entered before; at once where the request has not."""
+        """Say this when all are answered that have entered before; nothing if the question has an answer already."""
         line = self._lines.get(request.channel, deque())
         turn = next((turn for turn in line if turn.request is request), None)
-        if turn is None:
-            say()
+        if turn is None or turn.say is not None:
             return
         turn.say = say
         while line and (next_say := line[0].say) is not None:

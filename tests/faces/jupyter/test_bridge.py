@@ -1,17 +1,19 @@
-"""What a bridge does while its kernel is starting: with sockets, a parent and a kernel that are none."""
+"""What a bridge does while its kernel starts, or answers late: with sockets, a parent and a kernel that are none."""
 
 from __future__ import annotations
 
+import itertools
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
 from rpyc_kernel.core.contract import Event, Kind
-from rpyc_kernel.errors import ConnectionLost
-from rpyc_kernel.faces.jupyter import readiness
+from rpyc_kernel.errors import ConnectionLost, RequestError
+from rpyc_kernel.faces.jupyter import bridge, readiness
 from rpyc_kernel.faces.jupyter.bridge import Bridge
 from rpyc_kernel.faces.jupyter.channels import Request
 
@@ -19,16 +21,19 @@ PATIENCE_S = 30.0
 
 
 class FakeKernel:
-    """A kernel that is starting until it is told otherwise."""
+    """A kernel that is starting until it is told otherwise, and answers to code when it is told to."""
 
     name = "demo"
-    session = "s"
 
-    def __init__(self) -> None:
+    def __init__(self, session: str = "s") -> None:
+        self.session = session
         self.state, self.engine = "starting", ""
         self.is_closed = False
         self.asked = threading.Semaphore(0)
+        self.handed_in: dict[str, Future[int]] = {}
+        self._seqs = itertools.count(2)
         self.take: Callable[[list[Event]], None] = lambda events: None
+        self.interrupt = lambda execution, wait: None
 
     def status(self) -> dict[str, Any]:
         if self.is_closed:
@@ -42,6 +47,10 @@ class FakeKernel:
     def queue(self) -> list[Any]:
         return []
 
+    def hand_in(self, code: str, **_: Any) -> Future[int]:
+        taken = self.handed_in[code] = Future()
+        return taken
+
     def watch(self, since: int, take: Callable[[list[Event]], None], ended: Any) -> FakeKernel:
         self.take = take
         return self
@@ -52,6 +61,16 @@ class FakeKernel:
     def close(self) -> None:
         self.is_closed = True
 
+    def run(self, number: int, code: str, session: str) -> None:
+        """All events of an execution happen."""
+        payloads: dict[str, dict[str, Any]] = {
+            Kind.QUEUED: {"code": code, "name": "n", "call": None},
+            Kind.STARTED: {"count": number},
+            Kind.STREAM: {"name": "stdout", "text": f"by {code}\n"},
+            Kind.FINISHED: {"outcome": "ok", "reason": None},
+        }
+        self.take([Event(next(self._seqs), 0.0, kind, number, session, told) for kind, told in payloads.items()])
+
 
 class FakeAttachment:
     """An attachment to this kernel."""
@@ -61,7 +80,14 @@ class FakeAttachment:
     def __init__(self) -> None:
         self.kernel = FakeKernel()
         self.close = self.kernel.close
-        self.join = lambda name: self.kernel
+        self.joined: list[FakeKernel] = []
+        self.answers = threading.Event()
+        self.answers.set()
+
+    def join(self, name: str) -> FakeKernel:
+        assert self.answers.wait(PATIENCE_S)
+        self.joined.append(FakeKernel(name))
+        return self.joined[-1]
 
 
 class FakeParent:
@@ -80,17 +106,18 @@ class FakeChannels:
     def __init__(self, script: Iterator[list[Request]]) -> None:
         self._script = script
         self.woken = threading.Event()
-        self.replies: list[tuple[str, dict[str, Any]]] = []
+        self.replies: list[tuple[Request, dict[str, Any]]] = []
+        self.published: list[tuple[Any, ...]] = []
         self.wake = self.woken.set
 
     def receive(self, timeout_s: float) -> list[Request]:
         return next(self._script)
 
-    def reply(self, request: Request, content: dict[str, Any]) -> None:
-        self.replies.append((request.kind, content))
+    def reply(self, request: Request, content: dict[str, Any], metadata: Any = None) -> None:
+        self.replies.append((request, content))
 
-    def publish(self, *_: Any) -> None:
-        pass
+    def publish(self, *message: Any) -> None:
+        self.published.append(message)
 
     def has_more(self, name: str) -> bool:
         return False
@@ -107,27 +134,48 @@ def nothing_but_events(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Setting:
-    """A bridge of these, whose kernel has been asked for its status by a client before it had a worker."""
+    """A bridge of these, and what its clients do, as a script that yields the requests of each round of its loop."""
 
-    def __init__(self, then: Callable[[Setting], None]) -> None:
+    def __init__(self, script: Callable[[Setting], Iterator[list[Request]]]) -> None:
         self.attachment, self.parent = FakeAttachment(), FakeParent()
-        self.channels = FakeChannels(self._play(then))
+        self.channels = FakeChannels(self._play(script))
         self.bridge = Bridge(self.channels, self.attachment, self.parent, 1.0)  # type: ignore[arg-type] # as much as is used
 
-    def _play(self, then: Callable[[Setting], None]) -> Iterator[list[Request]]:
-        kernel = self.attachment.kernel
-        while kernel.asked.acquire(blocking=False):  # by the bridge itself, as it began
-            pass
-        yield [Request("shell", [b""], {"msg_type": "kernel_info_request", "session": "c", "msg_id": "1"}, {})]
-        assert kernel.asked.acquire(timeout=PATIENCE_S)
-        then(self)
-        yield []
-        while not self.channels.replies:
-            assert self.channels.woken.wait(PATIENCE_S), "nobody was answered"
-            self.channels.woken.clear()
-            yield []
+    def _play(self, script: Callable[[Setting], Iterator[list[Request]]]) -> Iterator[list[Request]]:
+        yield from script(self)
         self.parent.is_gone = True
         yield []
+
+    def wait(self, condition: Callable[[], object]) -> Iterator[list[Request]]:
+        """Let the bridge go round until something is so."""
+        yield []
+        while not condition():
+            assert self.channels.woken.wait(PATIENCE_S), "nothing happened"
+            self.channels.woken.clear()
+            yield []
+
+    def handed_in(self) -> dict[str, Future[int]]:
+        """What the kernel has been given to run, and the answers to it."""
+        return {code: taken for kernel in self.attachment.joined for code, taken in kernel.handed_in.items()}
+
+    def answered(self) -> dict[str, str]:
+        """The states of all replies, by what was asked."""
+        return {request.content.get("code", request.kind): told["status"] for request, told in self.channels.replies}
+
+
+def _ask(kind: str, client: str = "c", **content: Any) -> list[Request]:
+    header = {"msg_type": kind, "session": client, "username": client, "msg_id": content.get("code", kind)}
+    return [Request("control" if kind == "interrupt_request" else "shell", [b""], header, content)]
+
+
+def _ask_while_it_starts(setting: Setting, then: Callable[[], None]) -> Iterator[list[Request]]:
+    """A client asks for the kernel's status before there is a worker; then something happens."""
+    kernel = setting.attachment.kernel
+    while kernel.asked.acquire(blocking=False):  # by the bridge itself, as it began
+        pass
+    yield _ask("kernel_info_request")
+    assert kernel.asked.acquire(timeout=PATIENCE_S)
+    then()
 
 
 def _tell(kernel: FakeKernel, kind: str, state: str, engine: str) -> None:
@@ -140,18 +188,87 @@ def _tell(kernel: FakeKernel, kind: str, state: str, engine: str) -> None:
     [(Kind.WORKER_STARTED, "idle", "ipython"), (Kind.WORKER_DIED, "dead", "")],
 )
 def test_who_asks_before_there_is_a_worker_is_answered_by_its_event(kind: str, state: str, engine: str) -> None:
-    setting = Setting(lambda setting: _tell(setting.attachment.kernel, kind, state, engine))
+    def play(setting: Setting) -> Iterator[list[Request]]:
+        yield from _ask_while_it_starts(setting, lambda: _tell(setting.attachment.kernel, kind, state, engine))
+        yield from setting.wait(lambda: setting.channels.replies)
+
+    setting = Setting(play)
     assert setting.bridge.run() == 0
-    [(asked, told)] = setting.channels.replies
-    assert (asked, told["status"]) == ("kernel_info_request", "ok")
+    [(request, told)] = setting.channels.replies
+    assert (request.kind, told["status"]) == ("kernel_info_request", "ok")
     assert told["language_info"]["pygments_lexer"] == ("ipython3" if engine else "python3")
 
 
 def test_a_bridge_that_leaves_waits_for_no_worker() -> None:
-    def leave(setting: Setting) -> None:
-        setting.parent.is_gone = True
-
-    setting = Setting(leave)
+    setting = Setting(lambda setting: _ask_while_it_starts(setting, lambda: None))
     assert setting.bridge.run() == 0
     assert setting.attachment.kernel.asked.acquire(timeout=PATIENCE_S)  # whoever waited has found the kernel closed
     assert setting.channels.replies == []
+
+
+def test_a_reply_goes_to_whose_number_it_is_in_whatever_order_numbers_and_events_come() -> None:
+    """Two clients, of whom one has two cells: the first is refused late, and all else is told the other way round."""
+
+    def play(setting: Setting) -> Iterator[list[Request]]:
+        for client, code in (("c", "refused"), ("c", "second"), ("d", "third")):
+            yield _ask("execute_request", client, code=code)
+        yield from setting.wait(lambda: len(setting.handed_in()) == 3)
+        kernel, answers = setting.attachment.kernel, setting.handed_in()
+        kernel.run(8, "third", "d")
+        kernel.run(7, "second", "c")
+        answers["third"].set_result(8)
+        yield from setting.wait(lambda: setting.channels.replies)
+        assert setting.answered() == {"third": "ok"}  # nobody waits for the answer to another
+        answers["second"].set_result(7)
+        answers["refused"].set_exception(RequestError("it is too long"))
+        yield from setting.wait(lambda: len(setting.channels.replies) == 3)
+
+    setting = Setting(play)
+    assert setting.bridge.run() == 0
+    assert setting.answered() == {"third": "ok", "second": "ok", "refused": "error"}
+    shown = {(content["text"], parent["msg_id"]) for kind, content, parent in setting.channels.published
+             if kind == "stream"}  # fmt: skip
+    assert shown == {("by third\n", "third"), ("by second\n", "second")}
+
+
+def test_what_another_client_of_the_same_session_runs_is_no_reply_to_ours() -> None:
+    def play(setting: Setting) -> Iterator[list[Request]]:
+        yield _ask("execute_request", code="ours")
+        yield from setting.wait(setting.handed_in)
+        setting.attachment.kernel.run(4, "theirs", "c")
+        yield []
+        setting.handed_in()["ours"].set_result(5)
+        yield from setting.wait(lambda: any(kind == "stream" for kind, *_ in setting.channels.published))
+        assert setting.channels.replies == []
+        setting.attachment.kernel.run(5, "ours", "c")
+        yield from setting.wait(lambda: setting.channels.replies)
+
+    setting = Setting(play)
+    assert setting.bridge.run() == 0
+    inputs = [(content["code"], parent["msg_id"].split("-")[0]) for kind, content, parent in setting.channels.published
+              if kind == "execute_input"]  # fmt: skip
+    assert inputs == [("theirs", "execution"), ("ours", "ours")]
+
+
+def test_a_kernel_that_does_not_answer_holds_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridge, "_CONTROL_S", 0.0)
+
+    def play(setting: Setting) -> Iterator[list[Request]]:
+        answers = setting.attachment.answers
+        answers.clear()
+        setting.attachment.kernel.interrupt = lambda execution, wait: answers.wait(PATIENCE_S)
+        yield _ask("execute_request", code="first")
+        yield _ask("execute_request", code="x" * 100_000)
+        yield _ask("interrupt_request")
+        yield _ask("list_subshell_request")
+        yield from setting.wait(lambda: len(setting.channels.replies) == 2)
+        assert setting.answered() == {"interrupt_request": "error", "list_subshell_request": "ok"}
+        answers.set()
+        yield from setting.wait(lambda: "first" in setting.handed_in())
+        assert len(setting.handed_in()) == 1  # the other is so long that the kernel may take it only when it reads
+        setting.handed_in()["first"].set_result(1)
+        yield from setting.wait(lambda: len(setting.handed_in()) == 2)
+
+    setting = Setting(play)
+    assert setting.bridge.run() == 0
+    assert len(setting.channels.replies) == 2  # nobody is answered twice

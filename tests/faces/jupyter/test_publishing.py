@@ -38,12 +38,11 @@ class Setting:
         self.channels = FakeChannels()
         header = {"msg_id": "m", "session": "s", "msg_type": "execute_request"}
         cell = BridgedExecution(header, "x", Request("shell", [b"c"], header, {"code": "x", **content}))
-        pending = [cell]
+        self._pending = [cell]
         self.cells = BridgedExecutions()
         self.publisher = Publisher(
             self.channels,  # type: ignore[arg-type] # as much of it as is used
             self.cells,
-            lambda session: pending.pop() if session == "ours" and pending else None,
             lambda cell, then: then({"a": 1}),
             lambda cell, outcome: None,
         )
@@ -52,6 +51,8 @@ class Setting:
 
     def tell(self, kind: str, execution: int | None = 1, session: str = "ours", **payload: Any) -> None:
         """An event happens."""
+        if kind == "queued" and session == "ours" and self._pending:
+            self.cells.add(self._pending.pop(), execution or 0)
         self._seq += 1
         self.publisher.take([Event(self._seq, 0.0, kind, execution, session, payload)])
 

@@ -47,52 +47,158 @@ class Introspection:
     def complete(
         self, code: str, cursor: int | None = None, *, execution: int | None = None, timeout: float = _TIMEOUT_S
     ) -> Completions:
-        """Immediate. Return what could stand at ``cursor``, which is the end of the code if None.
+        """Immediate. Find what could be typed at ``cursor``.
 
-        What is there comes first; what the source alone promises is added if it can be read in a fifth of a second.
+        What exists in the namespace comes first; what only the source shows is added if it is found within 0.2 s.
 
         Args:
             code: the source, or what is typed at a prompt.
-            cursor: in characters.
-            execution: whose prompt it is: a debugger's has its commands, and the variables of where it stands.
+            cursor: in characters; None for the end of the code.
+            execution: whose prompt it is: that of a debugger has its commands, and the variables where it has stopped.
             timeout: in seconds.
+
+        Returns:
+            The completions, and which characters of the code they replace.
+
+        Raises:
+            WorkerBusy: no answer came in time.
+
+        Example:
+            >>> run = kernel.execute("import os")
+            >>> found = kernel.complete("os.path.isf")
+            >>> found.matches, found.start, found.end
+            (('isfile',), 8, 11)
         """
         return self._ask(commands.COMPLETE, code, cursor, execution, timeout_s=timeout)
 
     def signatures(self, code: str, cursor: int | None = None, *, timeout: float = _TIMEOUT_S) -> list[Signature]:
-        """Immediate. Return how what is called at ``cursor`` wants to be called, perhaps in several ways."""
+        """Immediate. Find how the callable at ``cursor`` is to be called.
+
+        Args:
+            code: the source.
+            cursor: in characters; None for the end of the code.
+            timeout: in seconds.
+
+        Returns:
+            Its signatures, of which there may be several, or none.
+
+        Raises:
+            WorkerBusy: no answer came in time.
+
+        Example:
+            >>> signature = kernel.signatures("sorted([3, 1], key=")[0]
+            >>> signature.name, signature.parameters[signature.active].name
+            ('sorted', 'key')
+        """
         return self._ask(commands.SIGNATURES, code, cursor, timeout_s=timeout)
 
     def inspect(self, code: str, cursor: int | None = None, *, timeout: float = _TIMEOUT_S) -> Inspection:
-        """Immediate. Return type, signature, documentation, source and place of a path, or of what is at ``cursor``.
+        """Immediate. Find type, signature, documentation, source and place of a path, or of the name at ``cursor``.
 
         Args:
             code: a path; or with a cursor any code.
-            cursor: in characters.
+            cursor: in characters; None: the code is a path.
             timeout: in seconds.
+
+        Returns:
+            What is known of it; `found` is False where there is nothing.
+
+        Raises:
+            WorkerBusy: no answer came in time.
+
+        Example:
+            >>> about = kernel.inspect("len")
+            >>> about.found, about.type, about.signature
+            (True, 'builtin_function_or_method', '(obj, /)')
         """
         return self._ask(commands.INSPECT, code, cursor, timeout_s=timeout)
 
     def definition(self, code: str, cursor: int | None = None, *, timeout: float = _TIMEOUT_S) -> Definition | None:
-        """Immediate. Return where a path, or what is at ``cursor`` in code, is defined; None if that is unknown."""
+        """Immediate. Find where a path, or the name at ``cursor`` in code, is defined.
+
+        Args:
+            code: a path; or with a cursor any code.
+            cursor: in characters; None: the code is a path.
+            timeout: in seconds.
+
+        Returns:
+            File, line (from 1) and column (from 0, in characters); None if that is unknown.
+
+        Raises:
+            WorkerBusy: no answer came in time.
+
+        Example:
+            >>> run = kernel.execute("def double(number): return 2 * number")
+            >>> found = kernel.definition("double")
+            >>> found.file == f"<In {run.count}>", found.line
+            (True, 1)
+        """
         return self._ask(commands.DEFINITION, code, cursor, timeout_s=timeout)
 
     def is_complete(self, code: str, *, timeout: float = _TIMEOUT_S) -> CodeState:
-        """Immediate. Return whether code is complete, incomplete or invalid, and the indent of the next line."""
+        """Immediate. Find whether code could run as it is.
+
+        Args:
+            code: the source.
+            timeout: in seconds.
+
+        Returns:
+            The status ``complete``, ``incomplete`` or ``invalid``, and the indent of the next line of incomplete code.
+
+        Raises:
+            WorkerBusy: no answer came in time.
+
+        Example:
+            >>> kernel.is_complete("for number in range(3):")
+            CodeState(status='incomplete', indent='    ')
+        """
         return self._ask(commands.IS_COMPLETE, code, timeout_s=timeout)
 
     # ------------------------------------------------------------------ variables
 
     def variables(self, start: int = 0, count: int = 1000, *, timeout: float = _TIMEOUT_S) -> list[Variable]:
-        """Immediate. Return what the user defined, by name; at most 1000 at once."""
+        """Immediate. List the variables that user code has defined.
+
+        Args:
+            start: how many to leave out at the beginning.
+            count: how many at most, up to 1000.
+            timeout: in seconds.
+
+        Returns:
+            The variables, by name.
+
+        Raises:
+            WorkerBusy: no answer came in time.
+
+        Example:
+            >>> kernel.push(numbers=[3, 1, 2])
+            >>> found = next(variable for variable in kernel.variables() if variable.name == "numbers")
+            >>> found.type, found.size, found.preview
+            ('list', 3, '[3, 1, 2]')
+        """
         return self._ask(commands.VARIABLES, start, count, timeout_s=timeout)
 
     def children(self, path: str, start: int = 0, count: int = 100, *, timeout: float = _TIMEOUT_S) -> Page:
-        """Immediate. Return a page of what is in a container, or of an object's own attributes; at most 1000.
+        """Immediate. List what is in a container, or the attributes that an object holds.
+
+        Args:
+            path: of the value.
+            start: the position of the first one.
+            count: how many at most, up to 1000.
+            timeout: in seconds.
+
+        Returns:
+            A page of them, and how many there are in all.
 
         Raises:
             NotAvailable: the path leads nowhere, or only by running code.
             RequestError: it is no path.
+            WorkerBusy: no answer came in time.
+
+        Example:
+            >>> kernel.push(server={"name": "one", "port": 80})
+            >>> [(child.name, child.path, child.preview) for child in kernel.children("server").items]
+            [("'name'", "server['name']", "'one'"), ("'port'", "server['port']", '80')]
         """
         return self._ask(commands.CHILDREN, path, start, count, timeout_s=timeout)
 
@@ -104,84 +210,253 @@ class Introspection:
         *,
         timeout: float = _TIMEOUT_S,
     ) -> Cells:
-        """Immediate. Return some cells of a list, dict, array, series or data frame, as text; at most 10,000.
+        """Immediate. Show some cells of a list, dict, array, series or data frame, as text.
 
         Args:
             path: of the table.
-            rows: the first one, and the one after the last.
-            columns: likewise.
+            rows: the first one, and the one after the last, from 0.
+            columns: likewise; the cells may be 10,000 at most.
             timeout: in seconds.
+
+        Returns:
+            The cells row by row, their labels, and how many rows and columns the table has.
 
         Raises:
             NotAvailable: there is nothing at the path, or it was changed while it was read.
             RequestError: it is no table, or the cells are too many.
+            WorkerBusy: no answer came in time.
+
+        Example:
+            >>> kernel.push(numbers=list(range(100)))
+            >>> cells = kernel.slice("numbers", rows=(50, 52))
+            >>> cells.row_count, cells.rows
+            (100, (('50',), ('51',)))
         """
         return self._ask(commands.CELLS, path, *rows, *columns, timeout_s=timeout)
 
     def set_variable(self, name: str, value: Any, *, timeout: float = _TIMEOUT_S) -> None:
-        """Immediate. Give a variable a value: numbers, text, bytes, None, and lists, tuples, dicts and sets of them.
+        """Immediate. Give a variable a value.
 
         It happens between two bytecodes of the code that runs, which may have read the old value just before, or may
-        overwrite the new one just after. Nothing else sees to that; queue ``name = value`` to wait for its turn.
-        The old value may end with this, and then its finalizer runs beside the running code.
+        overwrite the new one just after; queue ``name = value`` to change it in turn with other code. The old value
+        may end with this, and then its finalizer runs beside the running code.
+
+        Args:
+            name: of the variable.
+            value: numbers, text, bytes, None, and lists, tuples, dicts and sets of them.
+            timeout: in seconds.
 
         Raises:
             RequestError: the value is none of those, or the name is none that can be set.
             NotPermitted: the session only observes.
+            WorkerBusy: no answer came in time.
+
+        Example:
+            >>> kernel.set_variable("limit", [1, 2.5, None])
+            >>> kernel.eval("limit[1]")
+            2.5
         """
         self._ask(commands.SET_VARIABLE, name, write_literal(value), timeout_s=timeout)
 
     def delete_variable(self, name: str, *, timeout: float = _TIMEOUT_S) -> None:
-        """Immediate. Take a variable away; code that runs and reads it later fails with `NameError`.
+        """Immediate. Delete a variable; running code that reads it later fails with `NameError`.
+
+        Args:
+            name: of the variable.
+            timeout: in seconds.
 
         Raises:
             NotAvailable: there is none of that name.
             NotPermitted: the session only observes.
+            WorkerBusy: no answer came in time.
+
+        Example:
+            >>> kernel.set_variable("limit", 1)
+            >>> kernel.delete_variable("limit")
+            >>> "limit" in kernel.namespace
+            False
         """
         self._ask(commands.DELETE_VARIABLE, name, timeout_s=timeout)
 
     def rename_variable(self, name: str, new_name: str, *, timeout: float = _TIMEOUT_S) -> None:
-        """Immediate. Give a variable another name; code that runs sees it for a moment under neither.
+        """Immediate. Give a variable another name; running code sees it for a moment under neither.
+
+        Args:
+            name: of the variable.
+            new_name: another, which no variable has.
+            timeout: in seconds.
 
         Raises:
             NotAvailable: there is none of that name.
             RequestError: there is one of the new name already.
             NotPermitted: the session only observes.
+            WorkerBusy: no answer came in time.
+
+        Example:
+            >>> kernel.set_variable("lower", 1)
+            >>> kernel.rename_variable("lower", "lower_limit")
+            >>> kernel.eval("lower_limit")
+            1
+            >>> kernel.delete_variable("lower_limit")
         """
         self._ask(commands.RENAME_VARIABLE, name, new_name, timeout_s=timeout)
 
     # ------------------------------------------------------------------ surroundings
 
     def cwd(self, *, timeout: float = _TIMEOUT_S) -> str:
-        """Immediate. Return the worker's current folder."""
+        """Immediate. Find the worker's working directory.
+
+        Args:
+            timeout: in seconds.
+
+        Returns:
+            Its full path.
+
+        Raises:
+            WorkerBusy: no answer came in time.
+
+        Example:
+            >>> kernel.cwd() == kernel.eval("__import__('os').getcwd()")
+            True
+        """
         return self._ask(commands.CWD, timeout_s=timeout)
 
     def set_cwd(self, folder: str, *, timeout: float = _TIMEOUT_S) -> str:
-        """Immediate. Go to another folder, and return its full path; running code sees its relative paths change."""
+        """Immediate. Change the worker's working directory; running code sees its relative paths change.
+
+        Args:
+            folder: as the worker sees it.
+            timeout: in seconds.
+
+        Returns:
+            The full path.
+
+        Raises:
+            RequestError: it cannot be entered.
+            NotPermitted: the session only observes.
+            WorkerBusy: no answer came in time.
+
+        Example:
+            >>> before = kernel.cwd()
+            >>> kernel.set_cwd("/")
+            '/'
+            >>> kernel.set_cwd(before) == before
+            True
+        """
         return self._ask(commands.SET_CWD, folder, timeout_s=timeout)
 
     def environment(self, *, timeout: float = _TIMEOUT_S) -> dict[str, str]:
-        """Immediate. Return the worker's environment variables."""
+        """Immediate. Find the worker's environment variables.
+
+        Args:
+            timeout: in seconds.
+
+        Returns:
+            Their values by name.
+
+        Raises:
+            WorkerBusy: no answer came in time.
+
+        Example:
+            >>> "PATH" in kernel.environment()
+            True
+        """
         return self._ask(commands.ENVIRONMENT, timeout_s=timeout)
 
     def set_environment(self, name: str, value: str | None, *, timeout: float = _TIMEOUT_S) -> None:
-        """Immediate. Set one environment variable, or take it away (None); not safe beside C code that reads them."""
+        """Immediate. Set one environment variable, or remove it; not safe beside C code that reads them.
+
+        Args:
+            name: of the variable.
+            value: its value, None to remove it.
+            timeout: in seconds.
+
+        Raises:
+            RequestError: no variable can be called so, or have this value.
+            NotPermitted: the session only observes.
+            WorkerBusy: no answer came in time.
+
+        Example:
+            >>> kernel.set_environment("COLOUR", "green")
+            >>> kernel.environment()["COLOUR"]
+            'green'
+            >>> kernel.set_environment("COLOUR", None)
+        """
         self._ask(commands.SET_ENVIRONMENT, name, value, timeout_s=timeout)
 
     def module_path(self, *, timeout: float = _TIMEOUT_S) -> list[str]:
-        """Immediate. Return the worker's ``sys.path``."""
+        """Immediate. Find the worker's ``sys.path``.
+
+        Args:
+            timeout: in seconds.
+
+        Returns:
+            Its entries.
+
+        Raises:
+            WorkerBusy: no answer came in time.
+
+        Example:
+            >>> kernel.module_path()[0]
+            ''
+        """
         return self._ask(commands.MODULE_PATH, timeout_s=timeout)
 
     def set_module_path(self, entries: Sequence[str], *, timeout: float = _TIMEOUT_S) -> None:
-        """Immediate. Replace the entries of ``sys.path``; imports that are going on see some of both."""
+        """Immediate. Replace the entries of ``sys.path``; imports that are going on see some of both.
+
+        Args:
+            entries: folders and archives, in order.
+            timeout: in seconds.
+
+        Raises:
+            NotPermitted: the session only observes.
+            WorkerBusy: no answer came in time.
+
+        Example:
+            >>> before = kernel.module_path()
+            >>> kernel.set_module_path([*before, "/opt/modules"])
+            >>> kernel.module_path()[-1]
+            '/opt/modules'
+            >>> kernel.set_module_path(before)
+        """
         self._ask(commands.SET_MODULE_PATH, tuple(entries), timeout_s=timeout)
 
     def python(self, *, timeout: float = _TIMEOUT_S) -> Python:
-        """Immediate. Return version, executable, prefix and so on of the worker's interpreter."""
+        """Immediate. Find out about the worker's interpreter.
+
+        Args:
+            timeout: in seconds.
+
+        Returns:
+            Version, executable, prefix, platform, process and engine.
+
+        Raises:
+            WorkerBusy: no answer came in time.
+
+        Example:
+            >>> python = kernel.python()
+            >>> python.implementation, python.pid == kernel.status()["worker_pid"]
+            ('CPython', True)
+        """
         return self._ask(commands.PYTHON, timeout_s=timeout)
 
     def packages(self, *, timeout: float = 30.0) -> list[Package]:
-        """Immediate. Return the distributions installed for the worker, by name; reads a file for each."""
+        """Immediate. List the distributions that are installed for the worker; reads a file for each.
+
+        Args:
+            timeout: in seconds.
+
+        Returns:
+            Name and version of each, by name.
+
+        Raises:
+            WorkerBusy: no answer came in time.
+
+        Example:
+            >>> "rpyc" in {package.name for package in kernel.packages()}
+            True
+        """
         return self._ask(commands.PACKAGES, timeout_s=timeout)
 
     def _ask(self, command: Command[_T], *arguments: Any, timeout_s: float) -> _T:

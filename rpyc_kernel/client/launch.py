@@ -58,6 +58,11 @@ class KernelInfo:
         started: when its hub started, seconds since the epoch.
         host: the address it listens on, "" where it has its unix socket alone.
         port: the TCP port, 0 where it has none.
+
+    Example:
+        >>> found = next(found for found in rpyc_kernel.kernels() if found.name == "demo")
+        >>> found.host, found.hub_pid == kernel.status()["hub_pid"]
+        ('127.0.0.1', True)
     """
 
     name: str
@@ -109,10 +114,21 @@ def start(
             by itself; None to have `input`, `sys.stdin` and `getpass` ask the clients.
         timeout: of the connection's calls, in seconds.
 
+    Returns:
+        A client of the kernel, whose worker may still be starting.
+
     Raises:
         KernelExists: a kernel of this name runs.
         BadName: it cannot be a name.
-        RequestError: an argument is wrong.
+        RequestError: an argument is wrong, or a folder cannot be used.
+        CallTimeout: the hub was not there after 30 s.
+
+    Example:
+        >>> with rpyc_kernel.start("brief", engine="plain") as brief:
+        ...     run = brief.execute("x = 6 * 7; x")
+        ...     run.value
+        ...     brief.shutdown()
+        42
     """
     launch(
         check_name(name),
@@ -228,9 +244,18 @@ def connect(
         silence: for how many seconds the kernel may be silent while something is awaited of it, before the connection
             counts as lost. Only its hub has to give a sign of life: a worker may compute for as long as it likes.
 
+    Returns:
+        A client. Leave it by `close`, or use it in a ``with`` statement; the kernel goes on.
+
     Raises:
         NoSuchKernel: there is none.
+        RequestError: the target cannot be understood, or the key is missing.
         ConnectionFailed: or one of its kinds, such as `AuthenticationFailed`.
+
+    Example:
+        >>> with rpyc_kernel.connect("demo", name="alice") as client:
+        ...     client.client_name, client.status()["kernel"]
+        ('alice', 'demo')
     """
     address = resolve(target, key)  # first: who finds that there is no kernel may be about to start one
     from rpyc_kernel.client.kernel import KernelClient  # see `_CLIENT`
@@ -247,7 +272,15 @@ def connect(
 
 
 def kernels() -> list[KernelInfo]:
-    """Return the kernels of this user on this machine: those that run, and those whose worker waits for a hub."""
+    """Find the kernels of this user on this machine.
+
+    Returns:
+        Those that run, and those whose worker waits for a hub, by name.
+
+    Example:
+        >>> [(found.name, found.state) for found in rpyc_kernel.kernels()]
+        [('demo', 'running')]
+    """
     found = []
     for place in find_all():
         file = place.file

@@ -9,7 +9,7 @@ from rpyc_kernel.core.payloads import encode_payload
 from rpyc_kernel.core.source import Source
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """Write an event to the journal and show it to every reader.
 
@@ -33,7 +33,7 @@ class Record:
         object.__setattr__(self, "encoded", encode_payload(self.payload))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RunCode:
     """Hand an execution to the worker.
 
@@ -51,14 +51,14 @@ class RunCode:
     count: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class DropCall:
     """Have the worker forget a staged call that will not be made."""
 
     call: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class InterruptWorker:
     """Interrupt exactly this execution, if the worker still runs it."""
 
@@ -67,14 +67,14 @@ class InterruptWorker:
     force: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StartGrace:
     """Report back with `GraceElapsed` after the time an interrupt is given to work."""
 
     execution: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ReportStack:
     """Dump every thread's stack and record it: an interrupt went unanswered."""
 
@@ -82,7 +82,7 @@ class ReportStack:
     session: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class AnswerWorker:
     """Give the worker the text for a prompt; None is end-of-file, or the refusal of whoever was asked."""
 
@@ -91,36 +91,28 @@ class AnswerWorker:
     is_refused: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StartWorker:
     """Start a worker with an empty namespace."""
 
     generation: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class KillWorker:
     """End the worker process; its death is reported like any other, with this reason."""
 
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StopHub:
     """Leave, after everything recorded was written."""
 
     reason: str
 
 
-Action = (
-    Record
-    | RunCode
-    | DropCall
-    | InterruptWorker
-    | StartGrace
-    | ReportStack
-    | AnswerWorker
-    | StartWorker
-    | KillWorker
-    | StopHub
-)
+OfWorker = RunCode | DropCall | InterruptWorker | AnswerWorker
+"""What a worker is asked, if there is one: what one that is gone was to do has ended with it."""
+
+Action = Record | OfWorker | StartGrace | ReportStack | StartWorker | KillWorker | StopHub

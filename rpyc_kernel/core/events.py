@@ -13,7 +13,7 @@ from rpyc_kernel.core.contract import Force, Lane, Role
 from rpyc_kernel.core.source import Source
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SessionJoined:
     """A client connected under this session."""
 
@@ -22,7 +22,7 @@ class SessionJoined:
     role: str = Role.USER
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SessionLeft:
     """One of the session's connections ended."""
 
@@ -30,7 +30,7 @@ class SessionLeft:
     role: str = Role.USER
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CodeSubmitted:
     """A session handed in code to run, or (``call``) a staged call in the worker, or (``source``) a file.
 
@@ -48,7 +48,7 @@ class CodeSubmitted:
     is_input: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CancelRequested:
     """A session wants a queued execution gone."""
 
@@ -56,7 +56,7 @@ class CancelRequested:
     execution: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class InterruptRequested:
     """A session wants a running execution to stop; None means whatever runs on the main lane."""
 
@@ -65,14 +65,14 @@ class InterruptRequested:
     force: str = Force.SIGNAL
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class GraceElapsed:
     """The time an interrupted execution had to stop is over."""
 
     execution: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class InputAnswered:
     """A session answers a prompt: the one of ``execution``, or the only one there is.
 
@@ -85,7 +85,7 @@ class InputAnswered:
     is_refused: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class WorkerStarted:
     """A worker is ready to run code."""
 
@@ -101,7 +101,7 @@ class WorkerStarted:
     debugger: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class WorkerReported:
     """The worker produced an event of its own: a stream, a display, a result, an error."""
 
@@ -110,7 +110,7 @@ class WorkerReported:
     payload: dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class InputWanted:
     """User code waits for a line of text."""
 
@@ -120,14 +120,14 @@ class InputWanted:
     password: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class InputWithdrawn:
     """User code no longer waits for a line of text that it wanted: it was interrupted."""
 
     token: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CodeFinished:
     """The worker is through with an execution."""
 
@@ -137,7 +137,7 @@ class CodeFinished:
     duration_s: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class UnfinishedTold:
     """The worker said what it has not finished; reports of some ends may be lost.
 
@@ -156,7 +156,7 @@ class UnfinishedTold:
     settled: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class WorkerDied:
     """The worker process is gone."""
 
@@ -168,14 +168,14 @@ class WorkerDied:
     exit_code: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RestartRequested:
     """A session wants a new namespace."""
 
     session: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ShutdownRequested:
     """The kernel is to end."""
 
@@ -183,7 +183,7 @@ class ShutdownRequested:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Restored:
     """What a new hub reads in the journal of one that is gone.
 

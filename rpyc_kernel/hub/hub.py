@@ -12,24 +12,26 @@ and its being carried out, leaves a state that nobody can vouch for: then the hu
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
+import socket
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any
 
 from rpyc_kernel.core import actions, events
 from rpyc_kernel.core.actions import Action, Record
 from rpyc_kernel.core.contract import PROTOCOL_VERSION, RELEASE, UNFINISHED, Kind, Outcome
 from rpyc_kernel.core.kernel_state import Decision, KernelState
-from rpyc_kernel.errors import KernelError
+from rpyc_kernel.errors import KernelDied, KernelError, WorkerBusy
 from rpyc_kernel.hub import failing
 from rpyc_kernel.hub.journal.journal import Journal
 from rpyc_kernel.hub.pump import Report
+from rpyc_kernel.hub.scheduler import Scheduler
 from rpyc_kernel.hub.supervisor import Supervisor
 from rpyc_kernel.hub.worker_process import WorkerProcess
 from rpyc_kernel.settings import HubSettings, WorkerSettings
@@ -39,13 +41,15 @@ from rpyc_kernel.system.runtime_folder import RuntimeFolder
 _log = logging.getLogger(__name__)
 _STACK_TIMEOUT_S = 2.0
 _NUDGE_S = 0.1
+_LOOK_S = 1.0
+_NO_WORKER = "there is no worker at the moment; wait for it, or restart the kernel"
 _MAX_EXECUTION = 2**62
 _ENDED = (Outcome.OK, Outcome.ERROR, Outcome.INTERRUPTED)
 _MAY_FAIL = (actions.DropCall, actions.InterruptWorker, actions.StartGrace, actions.ReportStack)
 """What can be asked for again. Any other action that is not carried out would be waited for without end."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Progress:
     """Up to where the ring of a generation is dealt with, once the records before this are committed."""
 
@@ -78,78 +82,81 @@ class Hub:
         stop: Callable[[str], None],
         spare: WorkerProcess | None = None,
     ) -> None:
-        self.journal = journal
+        self._journal = journal
         self._settings = settings
         self._worker_changed = worker_changed
         self._stop = stop
         self._state = KernelState(is_private=settings.is_private)
         self._lock = threading.Lock()
-        self._outbox: deque[Action | _Progress] = deque()
+        self._deciding = _Turn(self._lock)
+        self._outbox: list[Action | _Progress] = []
         self._performing = threading.Lock()
         self._performer: int | None = None
-        self._timers: set[threading.Timer] = set()
+        self._scheduler = Scheduler()
         self.last_stack = ""
-        self.supervisor = Supervisor(
+        self._supervisor = Supervisor(
             folder,
             settings,
             worker_settings,
+            self._scheduler,
             spawned=worker_changed,
             started=self._worker_started,
             died=self._worker_died,
             deliver=self._deliver,
             running=lambda: self._state.running,
-            tick=journal.save_cursors,
             spare=spare,
         )
+        # Nothing of these is decided.
+        self.read, self.follow, self.find = journal.read, journal.follow, journal.find
+        self.history, self.acknowledge, self.cursor_of = journal.history, journal.acknowledge, journal.cursor_of
+        self.wait_for_worker = self._supervisor.wait_for_worker
 
     # ------------------------------------------------------------------ beginning
 
     def begin(self) -> None:
         """Take over what an earlier hub left, or start afresh."""
-        restored = self.journal.restored()
+        self._scheduler.every(_LOOK_S, self._look_after)
+        restored = self._journal.restored()
         self._state.restore(restored)
-        adopted = self.supervisor.adopt(self.journal.ring_position)
-        event, execution = self.supervisor.read_noted(adopted.generation if adopted else restored.generation)
-        self.journal.go_on_behind(event)
+        adopted = self._supervisor.adopt(self._journal.ring_position)
+        event, execution = self._supervisor.read_noted(adopted.generation if adopted else restored.generation)
+        self._journal.go_on_behind(event)
         self._state.go_on_behind(execution)
         self.post([Record(Kind.HUB_STARTED, None, None, _describe_hub())])
         if adopted is None:
-            self.supervisor.salvage(restored.generation, self.journal.ring_position(restored.generation))
-            self._decide(lambda: self._state.start())
+            self._supervisor.salvage(restored.generation, self._journal.ring_position(restored.generation))
+            self.tell(lambda state: state.start())
             return
         self._worker_started(adopted)
-        self.supervisor.watch()
+        self._supervisor.watch()
         # Ends that the hub before held in memory only, because its disk refused, were read from the ring: they come no
         # more. What the worker says stands in the ring behind all those that still come.
-        self.supervisor.notify("tell_unfinished")
+        self.notify_worker("tell_unfinished")
 
     # ------------------------------------------------------------------ deciding
 
     def ask(self, decide: Callable[[KernelState], Decision]) -> Any:
         """Make one decision that has an answer, and see to its actions; errors of the tree in `errors` pass through."""
-        with self._lock, _whole():
+        with self._deciding:
             decision = decide(self._state)
-            self._outbox.extend(decision.actions)
+            self._outbox += decision.actions
         self._perform()
         return decision.answer
 
     def tell(self, decide: Callable[[KernelState], list[Action]]) -> None:
         """Make one decision without an answer, and see to its actions."""
-        self._decide(lambda: decide(self._state))
+        with self._deciding:
+            self._outbox += decide(self._state)
+        self._perform()
 
     def look(self, view: Callable[[KernelState], Any]) -> Any:
         """Look at the state."""
-        with self._lock:
+        with self._deciding:
             return view(self._state)
 
     def post(self, to_do: list[Action]) -> None:
         """Do something that needs no decision."""
-        self._decide(lambda: to_do)
-
-    def _decide(self, decide: Callable[[], list[Action]]) -> None:
-        with self._lock, _whole():
-            self._outbox.extend(decide())
-        self._perform()
+        self.tell(lambda _: to_do)
 
     def _worker_started(self, started: events.WorkerStarted) -> None:
         self._worker_changed(started.pid, started.generation)
@@ -162,12 +169,11 @@ class Hub:
 
     def _deliver(self, reports: list[Report], position: int, ring: RingReader, generation: int) -> None:
         """Decide upon what the worker produced, in order."""
-        with self._lock, _whole():
-            to_do: list[Action | _Progress] = []
+        # In one turn: whoever performs now must not commit a part of it without the position it came from.
+        with self._deciding:
             for kind, execution, payload in reports:
-                to_do += _decide_report(self._state, kind, execution, payload)
-            # All at once: whoever performs now must not commit a part of it without the position it came from.
-            self._outbox.extend([*to_do, _Progress(ring, generation, position)])
+                self._outbox += _decide_report(self._state, kind, execution, payload)
+            self._outbox.append(_Progress(ring, generation, position))
         self._perform()
 
     # ------------------------------------------------------------------ carrying out
@@ -179,85 +185,176 @@ class Hub:
             self._performer = threading.get_ident()
             try:
                 while self._outbox:
-                    self._carry_out([self._outbox.popleft() for _ in range(len(self._outbox))])
+                    with self._lock:
+                        batch, self._outbox = self._outbox, []
+                    self._carry_out(batch)
             except BaseException as error:  # noqa: BLE001 - what was to be done is lost, others' as well
                 failing.end_hub("what was decided", error)
             finally:
                 self._performer = None
 
     def _carry_out(self, batch: list[Action | _Progress]) -> None:
-        records = [item for item in batch if isinstance(item, Record)]
-        records += [_note_stop(item) for item in batch if isinstance(item, actions.StopHub)]
-        progress = next((item for item in reversed(batch) if isinstance(item, _Progress)), None)
-        if progress is None:
-            self.journal.append(records)
-        else:
-            self.journal.append(records, progress.generation, progress.position)
-            progress.ring.release(progress.position)
-        if self.journal.trouble is not None:
-            self.supervisor.note_numbers(self.journal.last, self._state.last_execution)
+        records: list[Record] = []
+        to_do: list[Action] = []
+        progress: _Progress | None = None
         for item in batch:
-            if not isinstance(item, (Record, _Progress)):
-                try:
-                    self._act(item)
-                except Exception:
-                    if not isinstance(item, _MAY_FAIL):
-                        raise
-                    _log.exception("%s failed", type(item).__name__)
+            if isinstance(item, Record):
+                records.append(item)
+            elif isinstance(item, _Progress):
+                progress = item
+            else:
+                to_do.append(item)
+        records += [_note_stop(item) for item in to_do if isinstance(item, actions.StopHub)]
+        if progress is None:
+            self._journal.append(records)
+        else:
+            self._journal.append(records, progress.generation, progress.position)
+            progress.ring.release(progress.position)
+        worker = self._supervisor.worker
+        if self._journal.trouble is not None and worker is not None:
+            worker.note_numbers(self._journal.last, self._state.last_execution)
+        for action in to_do:
+            try:
+                self._act(action)
+            except Exception:
+                if not isinstance(action, _MAY_FAIL):
+                    raise
+                _log.exception("%s failed", type(action).__name__)
         # Last, so that the worker has begun before readers hear of it.
-        self.journal.publish(even_quiet=False)
+        self._journal.publish(even_quiet=False)
 
     def _act(self, action: Action) -> None:
+        assert self._performer == threading.get_ident()
         match action:
-            case actions.RunCode():
-                self.supervisor.run(action)
-            case actions.DropCall(call):
-                self.supervisor.notify("drop_call", call)
-            case actions.InterruptWorker(execution, lane, force):
-                self.supervisor.interrupt(execution, lane, force)
+            case actions.RunCode() | actions.DropCall() | actions.InterruptWorker() | actions.AnswerWorker():
+                worker = self._supervisor.worker
+                if worker is not None:
+                    worker.perform(action)
             case actions.StartGrace(execution):
-                self._after(_NUDGE_S, lambda: self.supervisor.nudge(execution))
-                self._after(self._settings.grace_s, lambda: self._end_grace(execution))
+                self._scheduler.after(_NUDGE_S, lambda: self._nudge(execution))
+                self._scheduler.after(self._settings.grace_s, lambda: self._end_grace(execution))
             case actions.ReportStack(execution, session):
-                self._after(0, lambda: self._report_stack(execution, session))
-            case actions.AnswerWorker(token, text, is_refused):
-                self.supervisor.notify("answer", token, text, is_refused)
+                # By its callback: it may be seconds until a worker shows its stacks.
+                self.ask_stack(_STACK_TIMEOUT_S).add_done_callback(
+                    lambda shown: self._report_stack(execution, session, shown)
+                )
             case actions.StartWorker(generation):
-                self.supervisor.start(generation)
+                self._supervisor.start(generation)
             case actions.KillWorker():
-                self.supervisor.kill(is_idle=self._state.running is None)
+                self._supervisor.kill(is_idle=self._state.running is None)
             case actions.StopHub(reason):
-                self._after(0, lambda: self._stop(reason))
+                self._stop(reason)
+
+    def _nudge(self, execution: int) -> None:
+        worker = self._supervisor.worker
+        if worker is not None:
+            worker.nudge(execution)
 
     def _end_grace(self, execution: int) -> None:
         self.tell(lambda state: state.handle_grace_elapsed(events.GraceElapsed(execution)))
 
-    def _report_stack(self, execution: int, session: str | None) -> None:
-        try:
-            stack = self.supervisor.ask_stack(_STACK_TIMEOUT_S).result()
-        except KernelError as error:
-            stack = f"({error})"
+    def _report_stack(self, execution: int, session: str | None, shown: Future[str]) -> None:
+        error = shown.exception()
+        stack = shown.result() if error is None else f"({error})"
         self.post([Record(Kind.INTERRUPT_UNANSWERED, execution, session, {"stack": stack})])
 
-    def _after(self, delay_s: float, do: Callable[[], None]) -> None:
-        def do_and_forget() -> None:
-            self._timers.discard(timer)
-            try:
-                do()
-            except Exception:  # noqa: BLE001 - it was only to be told, or can be asked for again
-                _log.exception("what was to be done later failed")
+    def _look_after(self) -> None:
+        worker = self._supervisor.worker
+        if worker is not None:
+            worker.look()
+        self._journal.save_cursors()
 
-        timer = threading.Timer(delay_s, do_and_forget)
-        timer.name, timer.daemon = "hub-timer", True
-        self._timers.add(timer)
-        timer.start()
+    # ------------------------------------------------------------------ what its parts are asked from outside
+
+    @property
+    def last(self) -> int:
+        """The number of the newest event, 0 if there is none."""
+        return self._journal.last
+
+    def status(self) -> dict[str, Any]:
+        """A snapshot for anybody who asks."""
+        worker = self._supervisor.worker
+        return {
+            "hub_pid": os.getpid(),
+            "time": time.time(),
+            "last": self._journal.last,
+            "memory_bytes": None if worker is None else worker.memory_bytes,
+            "journal": self._journal.trouble,
+            **self.look(lambda state: state.status()),
+        }
+
+    def ask_worker(self, method: str, *arguments: Any) -> Future[Any]:
+        """Ask the worker's control thread; the future fails with `WorkerBusy` or `KernelDied`."""
+        worker = self._supervisor.worker
+        return _failed(KernelDied(_NO_WORKER)) if worker is None else worker.link.request(method, *arguments)
+
+    def notify_worker(self, method: str, *arguments: Any) -> None:
+        """Tell the worker something, if there is one."""
+        worker = self._supervisor.worker
+        if worker is not None:
+            worker.link.notify(method, *arguments)
+
+    def hand_over(self, channel: str, client: socket.socket) -> None:
+        """Have the worker serve a client; the caller closes its own socket.
+
+        Raises:
+            KernelDied: there is no worker.
+            WorkerBusy: it takes none.
+            OSError: there are no descriptors left.
+        """
+        worker = self._supervisor.worker
+        if worker is None:
+            raise KernelDied(_NO_WORKER)
+        worker.link.hand_over(channel, client)
+
+    def ask_stack(self, timeout_s: float) -> Future[str]:
+        """Every thread's stack, also while a C call holds the interpreter lock; `WorkerBusy` when none came in time."""
+        worker = self._supervisor.worker
+        if worker is None:
+            return _failed(WorkerBusy("there is no worker at the moment, or it is starting; ask again when it is up"))
+        return worker.ask_stack(timeout_s)
+
+    def later(self, do: Callable[[], object]) -> None:
+        """Have something done by another thread; a signal's handler may ask for it."""
+        self._scheduler.after(0, do)
 
     def close(self) -> None:
-        """Stop the clocks and close the journal, which answers every reader."""
-        for timer in list(self._timers):
-            timer.cancel()
-        self.supervisor.join()
-        self.journal.close()
+        """Stop the clock and close the journal, which answers every reader."""
+        self._scheduler.close()
+        self._supervisor.join()
+        self._journal.close()
+
+
+class _Turn:
+    """One thread's turn to decide: what is begun is refused with one of our errors, or made, or ends the hub.
+
+    Args:
+        lock: of the state and the outbox.
+    """
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self._lock = lock
+        self._owner: int | None = None
+
+    def __enter__(self) -> None:
+        # Without this, a decision that asks for another would wait for itself.
+        assert self._owner != threading.get_ident(), "a decision is made of facts, and asks the hub for nothing"
+        self._lock.acquire()
+        self._owner = threading.get_ident()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._owner = None
+        self._lock.release()
+        if error is not None and not isinstance(error, KernelError):
+            failing.end_hub("a decision", error)
+
+
+def _failed(error: KernelError) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_exception(error)
+    return future
 
 
 def _describe_hub() -> dict[str, Any]:
@@ -267,17 +364,6 @@ def _describe_hub() -> dict[str, Any]:
 def _note_stop(stop: actions.StopHub) -> Record:
     """The last record of a hub's life; it is there before the hub begins to leave."""
     return Record(Kind.HUB_STOPPED, None, None, {"reason": stop.reason})
-
-
-@contextlib.contextmanager
-def _whole() -> Iterator[None]:
-    """A decision is refused with one of our errors, or made; what breaks off in its middle ends the hub."""
-    try:
-        yield
-    except KernelError:
-        raise
-    except BaseException as error:  # noqa: BLE001 - as above
-        failing.end_hub("a decision", error)
 
 
 def _decide_report(state: KernelState, kind: str, execution: int | None, payload: dict[str, Any]) -> list[Action]:

@@ -76,12 +76,12 @@ def run(
     )
 
     def listen(path: str) -> None:
-        hub.supervisor.notify("listen", path)
+        hub.notify_worker("listen", path)
 
     while not stopping.wait(LOOK_S):
-        keeper.look(listen if hub.supervisor.wait_for_worker(0) else None)
+        keeper.look(listen if hub.wait_for_worker(0) else None)
     server.stop_accepting()
-    stopped = journal.last  # that it has is recorded by now, on disk or not
+    stopped = hub.last  # that it has is recorded by now, on disk or not
     hub.close()
     folder.remove()
     if place.home is not folder:
@@ -97,8 +97,7 @@ def _request_stop(hub: Hub, signal_name: str) -> None:
         shutdown = events.ShutdownRequested(None, f"the hub got {signal_name}")
         hub.ask(lambda state: state.handle_shutdown_requested(shutdown))
 
-    # Not in the handler itself: the thread it interrupted may hold the lock.
-    threading.Thread(target=stop, name="hub-stop", daemon=True).start()
+    hub.later(stop)  # not in the handler itself: the thread it interrupted may hold the lock
 
 
 def _begin(hub: Hub, name: str) -> None:

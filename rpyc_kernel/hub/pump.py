@@ -8,7 +8,6 @@ import os
 import select
 import socket
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -69,7 +68,9 @@ class Pump:
         deliver: takes reports in order, and the position in the ring up to which they go. The journal releases the
             ring.
         damaged: told that some reports are lost.
-        tick: called about once a second, with whether the worker has closed its end of the socket.
+
+    Attributes:
+        is_cut_off: the worker has closed its end of the socket.
     """
 
     def __init__(
@@ -83,7 +84,6 @@ class Pump:
         running: Callable[[], int | None],
         deliver: Callable[[list[Report], int], None],
         damaged: Callable[[], None],
-        tick: Callable[[bool], None],
     ) -> None:
         self._folder = folder
         self._generation = generation
@@ -94,12 +94,10 @@ class Pump:
         self._running = running
         self._deliver = deliver
         self._damaged = damaged
-        self._tick = tick
         self._spills: deque[tuple[int, Path]] = deque()
         self._pending: dict[int, int] = {}
         self._readable = set(descriptors)  # by the last look; before the first any pipe may be
-        self._has_rung = self._is_cut_off = False
-        self._next_tick = 0.0
+        self._has_rung = self.is_cut_off = False
         self._stop = threading.Event()
         self._wake_in, self._wake_out = os.pipe()
         self._thread = threading.Thread(target=self._run, name=f"pump-{generation}", daemon=True)
@@ -149,9 +147,6 @@ class Pump:
         lingers = bool(frames) and all(frame.kind < ring.RECORD for frame in frames)
         if not lingers:
             self._remove_spills(frames)
-        if time.monotonic() >= self._next_tick:
-            self._next_tick = time.monotonic() + 1
-            self._tick(self._is_cut_off and not stopping)
         if not stopping:
             self._wait(lingers)
         elif not frames:
@@ -202,7 +197,7 @@ class Pump:
             gone = True
         if gone:
             # The worker's end is closed: its death is seen and reported elsewhere, if it is one.
-            self._is_cut_off = True
+            self.is_cut_off = True
             self._poll.unregister(self._run_socket.fileno())
 
     def _read_ring(self) -> list[ring.Frame]:

@@ -317,9 +317,9 @@ class Server:
     def _pass_to_worker(self, sock: socket.socket, channel: str) -> None:
         """Hand the socket itself to the worker; from here on the hub is out of the way."""
         assert self._hub is not None
-        self._hub.supervisor.wait_for_worker(_WORKER_START_S)
+        self._hub.wait_for_worker(_WORKER_START_S)
         try:
-            self._hub.supervisor.hand_over(channel, sock)
+            self._hub.hand_over(channel, sock)
         except (KernelError, OSError) as error:  # such as no descriptors
             _log.info("no worker for a connection of channel %s: %s", channel, error)
             refuse(sock, f"the kernel cannot pass this connection to its worker: {error}")

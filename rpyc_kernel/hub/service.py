@@ -92,8 +92,8 @@ class HubService:
                 "session": self._session,
                 "role": self._role,
                 "came_first": self._came_first,
-                "cursor": self._hub.journal.cursor_of(self._reads_as),
-                "last": self._hub.journal.last,
+                "cursor": self._hub.cursor_of(self._reads_as),
+                "last": self._hub.last,
                 "kernel": self._name,
                 "protocol": PROTOCOL_VERSION,
                 "hub_pid": os.getpid(),
@@ -103,18 +103,7 @@ class HubService:
         )
 
     def _do_status(self) -> Any:
-        status = self._hub.look(lambda state: state.status())
-        return freeze(
-            {
-                "kernel": self._name,
-                "hub_pid": os.getpid(),
-                "time": time.time(),
-                "last": self._hub.journal.last,
-                "memory_bytes": self._hub.supervisor.memory_bytes,
-                "journal": self._hub.journal.trouble,
-                **status,
-            }
-        )
+        return freeze({"kernel": self._name, **self._hub.status()})
 
     def _do_queue(self, after: int, count: int) -> Any:
         return freeze(self._hub.look(lambda state: state.queue(after, count)))
@@ -128,16 +117,16 @@ class HubService:
         return int(self._hub.ask(lambda state: state.handle_code_submitted(submitted)))
 
     def _do_run(self, code: str, stop_on_error: bool, wait_s: float) -> Any:
-        before = self._hub.journal.last
+        before = self._hub.last
         submitted = events.CodeSubmitted(self._session, code, time.time(), stop_on_error)
         number = int(self._hub.ask(lambda state: state.handle_code_submitted(submitted)))
-        return self._hub.journal.follow(number, before, wait_s, is_eager=False)
+        return self._hub.follow(number, before, wait_s, is_eager=False)
 
     def _do_follow(self, execution: int, cursor: int, wait_s: float, is_eager: bool) -> Any:
-        return self._hub.journal.follow(execution, self._within(cursor), wait_s, is_eager=is_eager)
+        return self._hub.follow(execution, self._within(cursor), wait_s, is_eager=is_eager)
 
     def _do_find(self, execution: int) -> int:
-        found = self._hub.journal.find(execution)
+        found = self._hub.find(execution)
         if found is None:
             raise NoSuchExecution(f"there is no execution {execution}, or the journal no longer has it")
         return found
@@ -163,8 +152,8 @@ class HubService:
     def _do_read(self, cursor: int, limit: int, wait_s: float, scope: str, acknowledge: bool) -> Any:
         cursor = self._within(cursor)
         if acknowledge:
-            self._hub.journal.acknowledge(self._reads_as, cursor)
-        answer = self._hub.journal.read(cursor, limit, wait_s, scope, self._session)
+            self._hub.acknowledge(self._reads_as, cursor)
+        answer = self._hub.read(cursor, limit, wait_s, scope, self._session)
         if isinstance(answer, Future):
             answer.add_done_callback(self._note_answer)
         else:
@@ -180,14 +169,14 @@ class HubService:
         return self._read_up_to is None or self._read_up_to >= seq
 
     def _do_acknowledge(self, cursor: int) -> None:
-        self._hub.journal.acknowledge(self._reads_as, self._within(cursor))
+        self._hub.acknowledge(self._reads_as, self._within(cursor))
 
     def _do_history(self, pattern: str, limit: int) -> tuple[tuple[int, int, float, str, str], ...]:
-        return self._hub.journal.history(pattern, limit)
+        return self._hub.history(pattern, limit)
 
     def _within(self, cursor: int) -> int:
         """A cursor within the journal: no event has a number beyond, and SQLite takes none of any size."""
-        return max(0, min(cursor, self._hub.journal.last))
+        return max(0, min(cursor, self._hub.last))
 
     # ------------------------------------------------------------------ life
 
@@ -200,7 +189,7 @@ class HubService:
         self._hub.ask(lambda state: state.handle_shutdown_requested(shutdown))
 
     def _do_stack(self, timeout_s: float) -> Future[str]:
-        return self._hub.supervisor.ask_stack(timeout_s)
+        return self._hub.ask_stack(timeout_s)
 
     # ------------------------------------------------------------------ for all of them
 
@@ -214,8 +203,7 @@ class HubService:
 
     def ask_worker(self, name: str, arguments: list[Any]) -> Future[Any]:
         """Have the worker answer a command, beside the code that it runs."""
-        supervisor = self._hub.supervisor
-        if not supervisor.wait_for_worker(0):
+        if not self._hub.wait_for_worker(0):
             # Most often it is starting; nobody but the one who asks waits for that.
             return self._later.submit(self._ask_late_worker, name, arguments)
         answer: Future[Any] = Future()
@@ -229,13 +217,13 @@ class HubService:
             else:
                 answer.set_result(done.result())
 
-        supervisor.request(name, *arguments).add_done_callback(pass_on)
+        self._hub.ask_worker(name, *arguments).add_done_callback(pass_on)
         return answer
 
     def _ask_late_worker(self, name: str, arguments: list[Any]) -> Any:
-        self._hub.supervisor.wait_for_worker(_WORKER_START_S)
+        self._hub.wait_for_worker(_WORKER_START_S)
         try:
-            return self._hub.supervisor.request(name, *arguments).result(_WORKER_START_S)
+            return self._hub.ask_worker(name, *arguments).result(_WORKER_START_S)
         except FutureTimeoutError:
             raise WorkerBusy(f"the worker has just started, and did not answer within {_WORKER_START_S:g} s") from None
 

@@ -6,37 +6,57 @@ from concurrent.futures import Executor, Future
 
 from rpyc_kernel.core import events
 from rpyc_kernel.core.contract import Outcome
-from rpyc_kernel.core.source import describe_source
 from rpyc_kernel.hub.hub import Hub
 from rpyc_kernel.hub.journal.journal import Journal
 from rpyc_kernel.hub.service import HubService
+from rpyc_kernel.hub.worker import Worker
 from rpyc_kernel.settings import HubSettings, WorkerSettings
 from rpyc_kernel.system import frames
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 
 
 class FakeSupervisor:
+    """Takes what is decided of a worker, of which there is always one that can be asked."""
+
+    def __init__(self):
+        self.worker = FakeWorker()
+
+    def start(self, generation):
+        self.worker.note("start", generation)
+
+    def kill(self, *, is_idle):
+        self.worker.note("kill", is_idle)
+
+    def join(self):
+        pass
+
+
+class FakeWorker:
     """Takes what can be sent to a worker, and answers every question with "null"."""
 
     pid = 4711
     memory_bytes = None
+    perform = Worker.perform
+    _run = Worker._run
 
     def __init__(self):
         self.asked = []
+        self.link = self
 
     def note(self, *request):
         frames.encode(request)  # raises for what no worker could be told
         self.asked.append(request)
 
-    def run(self, work):
-        source = describe_source(work.source)
-        self.note("run", work.execution, work.code, work.lane, work.call, source, work.settled, work.count)
+    notify = note
 
-    def interrupt(self, execution, lane, force):
+    def run(self, execution, code, call, source, count):
+        self.note("run", execution, code, call, source, count)
+
+    def _interrupt(self, execution, lane, force):
         self.note("interrupt", execution, lane, force)
 
-    def notify(self, method, *arguments):
-        self.note(method, *arguments)
+    def nudge(self, execution):
+        self.note("nudge", execution)
 
     def hand_over(self, channel, sock):
         self.note(channel)
@@ -47,25 +67,10 @@ class FakeSupervisor:
         answer.set_result("null")
         return answer
 
-    def start(self, generation):
-        self.note("start", generation)
-
-    def kill(self, is_idle):
-        self.note("kill", is_idle)
-
-    def nudge(self, execution):
-        self.note("nudge", execution)
-
-    def wait_for_worker(self, timeout_s):
-        return True
-
     def ask_stack(self, timeout_s):
         answer = Future()
         answer.set_result("stack")
         return answer
-
-    def join(self):
-        pass
 
 
 class AtOnce(Executor):
@@ -94,7 +99,9 @@ class FakeKernel:
             worker_changed=lambda pid, generation: None,
             stop=lambda reason: self.stopped.set(),
         )
-        self.hub.supervisor = self.worker = FakeSupervisor()
+        self.hub._supervisor = self.supervisor = FakeSupervisor()
+        self.worker = self.supervisor.worker
+        self.hub.wait_for_worker = lambda timeout_s: True
         self.start_worker()
 
     def start_worker(self, generation=1):

@@ -187,7 +187,7 @@ def test_a_staged_call_that_is_never_made_is_dropped_by_the_worker(kernel):
 
 def test_a_worker_that_has_started_and_does_not_answer_is_busy(kernel, monkeypatch):
     monkeypatch.setattr(service, "_WORKER_START_S", 0.01)
-    monkeypatch.setattr(kernel.worker, "wait_for_worker", lambda timeout_s: False)
+    monkeypatch.setattr(kernel.hub, "wait_for_worker", lambda timeout_s: False)
     monkeypatch.setattr(kernel.worker, "request", lambda *request: Future())
     with pytest.raises(WorkerBusy, match=r"did not answer within 0\.01 s"):
         kernel.connect().exposed_cwd().result(0)

@@ -2,23 +2,18 @@
 
 import contextlib
 import math
-import signal
 import threading
-from types import SimpleNamespace
 
 import pytest
 
 from rpyc_kernel.core import events
 from rpyc_kernel.core.actions import Record
-from rpyc_kernel.core.contract import MAX_NUMBER, UNFINISHED, Kind
+from rpyc_kernel.core.contract import UNFINISHED, Kind
 from rpyc_kernel.errors import NoSuchExecution
 from rpyc_kernel.hub import failing
 from rpyc_kernel.hub.hub import Hub
 from rpyc_kernel.hub.journal.journal import Journal
-from rpyc_kernel.hub.supervisor import Supervisor
 from rpyc_kernel.settings import HubSettings, WorkerSettings
-from rpyc_kernel.system import processes, ring
-from rpyc_kernel.system.ring import WORD_INTERRUPT, WORD_RUNNING, WORD_SIDES, WORDS
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from tests.hub.kernels import FakeKernel
 from tests.support.waiting import wait_until
@@ -44,17 +39,15 @@ class SlowJournal(Journal):
 
 @pytest.fixture
 def journal(tmp_path):
-    journal = SlowJournal(tmp_path / "events.db")
-    yield journal
-    journal.close()
+    return SlowJournal(tmp_path / "events.db")
 
 
 @pytest.fixture
 def hub(journal, tmp_path):
     folder = RuntimeFolder(tmp_path / "demo")
-    return Hub(
-        folder, journal, HubSettings(), WorkerSettings(), worker_changed=lambda pid, generation: None, stop=print
-    )
+    hub = Hub(folder, journal, HubSettings(), WorkerSettings(), worker_changed=lambda pid, generation: None, stop=print)
+    yield hub
+    hub.close()
 
 
 def note(number):
@@ -129,7 +122,7 @@ def test_what_was_read_from_the_ring_is_committed_with_its_position_before_it_is
 def test_code_is_handed_over_when_it_is_committed_that_it_has_started(kernel, monkeypatch):
     """A hub that is killed in between hands over again what the worker may not have got, and never less."""
     in_journal = []
-    monkeypatch.setattr(kernel.worker, "run", lambda work: in_journal.append([kind for kind, _ in kernel.payloads()]))
+    monkeypatch.setattr(kernel.worker, "run", lambda *_: in_journal.append([kind for kind, _ in kernel.payloads()]))
     kernel.connect().exposed_execute("1")
     assert [kinds[-2:] for kinds in in_journal] == [[Kind.QUEUED, Kind.STARTED]]
 
@@ -154,7 +147,7 @@ def test_a_hub_that_cannot_do_what_all_wait_for_ends(kernel, endings, monkeypatc
 
     client = kernel.connect()
     with monkeypatch.context() as faulty:
-        faulty.setattr(kernel.worker, part, fail)
+        faulty.setattr(kernel.worker if part == "run" else kernel.supervisor, part, fail)
         with pytest.raises(HubEnded):
             if part == "run":
                 client.exposed_execute("1")
@@ -168,7 +161,7 @@ def test_an_interrupt_that_fails_is_logged_and_drops_nothing_else(kernel, ending
     def fail(*_):
         raise PermissionError("not yours")
 
-    monkeypatch.setattr(kernel.worker, "interrupt", fail)
+    monkeypatch.setattr(kernel.worker, "_interrupt", fail)
     client = kernel.connect()
     assert client.exposed_interrupt(client.exposed_execute("1")) == 1
     assert "InterruptWorker failed" in caplog.text
@@ -183,67 +176,6 @@ def test_an_interrupt_that_was_not_taken_is_followed_by_a_nudge(kernel):
     wait_until(lambda: ("nudge", execution) in kernel.worker.asked, what="the nudge")
     names = [name for name, *_ in kernel.worker.asked]
     assert names.index("interrupt") < names.index("nudge")
-
-
-def test_only_who_has_not_taken_its_interrupt_is_nudged(monkeypatch):
-    sent = []
-    monkeypatch.setattr(processes, "kill", lambda pid, number: sent.append((pid, number)))
-    words = [0] * 16
-    worker = SimpleNamespace(_ring=SimpleNamespace(words=words), _pid=4711, _told={})
-    words[WORD_INTERRUPT] = 2
-    Supervisor.nudge(worker, 1)
-    assert sent == []
-    Supervisor.nudge(worker, 2)
-    assert sent == [(4711, processes.NUDGE_SIGNAL)]
-    words[WORD_INTERRUPT] = 0
-    Supervisor.nudge(worker, 2)
-    assert len(sent) == 1
-
-
-def test_a_child_that_was_started_just_when_the_interrupt_came_hears_of_it_by_the_nudge(monkeypatch):
-    sent = []
-    monkeypatch.setattr(processes, "kill", lambda pid, number: sent.append((pid, number)))
-    monkeypatch.setattr(processes, "foreground_of", lambda pid, spared: [5001, 5002, 5003])
-    monkeypatch.setattr(processes, "program_of", lambda pid: "/bin/sleep")
-    words = [0] * 16
-    words[WORD_RUNNING] = words[WORD_INTERRUPT] = 2
-    told = {5001: "/bin/sleep", 5002: "/bin/sh"}  # the second one has begun another program since
-    Supervisor.nudge(SimpleNamespace(_ring=SimpleNamespace(words=words), _pid=4711, _told=told), 2)
-    assert sent == [(4711, processes.NUDGE_SIGNAL), (5002, signal.SIGINT), (5003, signal.SIGINT)]
-
-
-@pytest.mark.parametrize(("noted", "read"), [((84, 5), (84, 5)), ((84, MAX_NUMBER), (0, 0)), ((2**64 - 1, 5), (0, 0))])
-@pytest.mark.parametrize("lives", [True, False])
-def test_what_the_hub_before_has_noted_is_read_unless_nobody_can_have_given_out_such_numbers(
-    folders, noted, read, lives
-):
-    folder = RuntimeFolder(folders.runtime / "demo")
-    folder.create()
-    ring.create(folder.ring(3), 4096)
-    earlier = ring.RingReader(folder.ring(3))
-    Supervisor.note_numbers(SimpleNamespace(_ring=earlier), *noted)
-    if lives:
-        folder.ring(3).unlink()  # as a login manager does; the worker has handed its descriptor on
-    assert Supervisor.read_noted(SimpleNamespace(_ring=earlier if lives else None, _folder=folder), 3) == read
-    assert Supervisor.read_noted(SimpleNamespace(_ring=None, _folder=folder), 4) == (0, 0)  # it has had no such worker
-    earlier.close()
-
-
-@pytest.mark.parametrize("word", [WORD_RUNNING, WORD_SIDES])
-def test_a_worker_that_hears_nobody_any_more_is_ended_when_nothing_runs_on_either_lane(monkeypatch, word):
-    killed = []
-    monkeypatch.setattr(processes, "kill", killed.append)
-    words = [0] * WORDS
-    worker = SimpleNamespace(_ring=SimpleNamespace(words=words), _pid=4711, _seconds_cut_off=0, _why_ended="")
-    words[word] = 1
-    for _ in range(10):
-        Supervisor._end_cut_off(worker)
-    assert killed == []
-    words[word] = 0
-    for _ in range(10):
-        Supervisor._end_cut_off(worker)
-    assert set(killed) == {4711}
-    assert worker._why_ended == "its code had closed the connection to the hub"
 
 
 def test_a_decision_that_breaks_off_ends_the_hub(kernel, endings):

@@ -152,7 +152,7 @@ def test_many_who_ask_a_worker_that_is_starting_keep_nobody_else_who_asks_it_wai
         if timeout_s:
             all_wait.wait(PATIENCE_S)
 
-    doors.kernel.worker.wait_for_worker = wait_for_worker
+    doors.kernel.hub.wait_for_worker = wait_for_worker
     client = doors.come_in(doors.knock())
     asked = [client.call("cwd") for _ in range(all_wait.parties)]
     assert [answer.result(PATIENCE_S) for answer in asked] == ["null"] * all_wait.parties

@@ -128,7 +128,7 @@ def test_a_worker_whose_descriptors_did_not_all_come_is_refused_and_those_that_d
 def test_a_worker_whose_ring_cannot_be_read_is_told_of_and_nothing_of_it_is_kept(greet):
     told = {"pid": 4711, "release": RELEASE, "version": WORKER_VERSION, "generation": 1}
     folder = RuntimeFolder(greet(told).parent)
-    nothing = dict.fromkeys(("spawned", "started", "died", "deliver", "running", "tick"))
+    nothing = dict.fromkeys(("scheduler", "spawned", "started", "died", "deliver", "running"))
     supervisor = Supervisor(folder, HubSettings(), WorkerSettings(), **nothing)
     with pytest.raises(WorkerBusy, match="lives, but its ring cannot be read"):
         supervisor.adopt(lambda generation: 0)

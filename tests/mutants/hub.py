@@ -10,24 +10,24 @@ MUTANTS = (
     Mutant(
         promise="the next hub knows how far the ring was read",
         file="hub/hub.py",
-        before="self.journal.append(records, progress.generation, progress.position)",
-        after="self.journal.append(records)",
+        before="self._journal.append(records, progress.generation, progress.position)",
+        after="self._journal.append(records)",
         tests=(f"{_HUB}test_what_was_read_from_the_ring_is_committed_with_its_position_before_it_is_released",),
     ),
     Mutant(
         promise="the ring is released behind the commit",
         file="hub/hub.py",
-        before="        if progress is None:\n            self.journal.append(records)",
+        before="        if progress is None:\n            self._journal.append(records)",
         after="        if progress:\n            progress.ring.release(progress.position)\n"
-        "        if progress is None:\n            self.journal.append(records)",
+        "        if progress is None:\n            self._journal.append(records)",
         tests=(f"{_HUB}test_what_was_read_from_the_ring_is_committed_with_its_position_before_it_is_released",),
     ),
     Mutant(
         promise="code is handed over behind the commit of its start",
         file="hub/hub.py",
-        before="        progress = next(",
-        after="        [self._act(item) for item in batch if isinstance(item, actions.RunCode)]\n"
-        "        progress = next(",
+        before="        if progress is None:",
+        after="        [self._act(item) for item in to_do if isinstance(item, actions.RunCode)]\n"
+        "        if progress is None:",
         tests=(f"{_HUB}test_code_is_handed_over_when_it_is_committed_that_it_has_started",),
     ),
     Mutant(
@@ -126,8 +126,8 @@ MUTANTS = (
     Mutant(
         promise="an observer moves nobody's place",
         file="hub/service.py",
-        before="self._hub.journal.acknowledge(self._reads_as, self._within(cursor))",
-        after="self._hub.journal.acknowledge(self._session, self._within(cursor))",
+        before="self._hub.acknowledge(self._reads_as, self._within(cursor))",
+        after="self._hub.acknowledge(self._session, self._within(cursor))",
         tests=("hub/test_exposed_methods.py::test_an_observer_moves_nobodys_place_in_the_events",),
     ),
     Mutant(
@@ -178,7 +178,7 @@ MUTANTS = (
     Mutant(
         promise="no number is given twice though the disk was full",
         file="hub/hub.py",
-        before="if self.journal.trouble is not None:",
+        before="if self._journal.trouble is not None and worker is not None:",
         after="if False:",
         tests=(
             "end_to_end/test_full_disk.py::test_no_number_is_given_twice_though_the_disk_was_full_when_the_hub_was_killed",

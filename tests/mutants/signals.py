@@ -20,15 +20,15 @@ MUTANTS = (
     Mutant(
         promise="an interrupt that was not taken is followed by a nudge",
         file="hub/hub.py",
-        before="self._after(_NUDGE_S, lambda: self.supervisor.nudge(execution))",
+        before="self._scheduler.after(_NUDGE_S, lambda: self._nudge(execution))",
         after="pass",
         tests=("hub/test_hub.py::test_an_interrupt_that_was_not_taken_is_followed_by_a_nudge",),
     ),
     Mutant(
         promise="only who has not taken its interrupt is nudged",
-        file="hub/supervisor.py",
-        before="if reader is not None and pid is not None and reader.words[ring.WORD_INTERRUPT] == execution:",
-        after="if reader is not None and pid is not None:",
-        tests=("hub/test_hub.py::test_only_who_has_not_taken_its_interrupt_is_nudged",),
+        file="hub/worker.py",
+        before="if self._ring.words[ring.WORD_INTERRUPT] == execution:",
+        after="if True:",
+        tests=("hub/test_worker.py::test_only_who_has_not_taken_its_interrupt_is_nudged",),
     ),
 )

@@ -1,0 +1,90 @@
+"""What the hub does later, or every so often: one thread, one heap of deadlines.
+
+Nothing done here may wait for a worker, a client or a process, or everything else that is due would wait with it: such
+an answer comes as an event of its own, by a callback of its future. A commit is as long as anything may take.
+
+New tasks come by a queue, and the heap is the thread's alone. So there is no lock that a signal's handler could find
+held by the very code that it interrupts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from queue import Empty, SimpleQueue
+
+_log = logging.getLogger(__name__)
+_numbers = itertools.count()
+
+
+@dataclass(order=True, slots=True)
+class Task:
+    """Something to be done at a time of the monotonic clock, and if it has a period again and again."""
+
+    due: float
+    number: int  # of two that are due at the same time, the one that was asked for first comes first
+    do: Callable[[], object] | None = field(compare=False)
+    period_s: float | None = field(compare=False, default=None)
+
+    def cancel(self) -> None:
+        """Have it not done any more; what is being done goes on."""
+        self.do = None
+
+
+class Scheduler:
+    """Does what it was given when that is due, until it is closed."""
+
+    def __init__(self) -> None:
+        self._incoming: SimpleQueue[Task | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="hub-scheduler", daemon=True)
+        self._thread.start()
+
+    def after(self, delay_s: float, do: Callable[[], object]) -> Task:
+        """Do something once; a signal's handler may ask for it, too."""
+        return self._add(Task(time.monotonic() + delay_s, next(_numbers), do))
+
+    def every(self, period_s: float, do: Callable[[], object]) -> Task:
+        """Do something again and again, for the first time after one period."""
+        return self._add(Task(time.monotonic() + period_s, next(_numbers), do, period_s))
+
+    def _add(self, task: Task) -> Task:
+        self._incoming.put(task)
+        return task
+
+    def close(self) -> None:
+        """End when what is being done is done; what is due later is not done."""
+        self._incoming.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        heap: list[Task] = []
+        while True:
+            wait_s = max(0.0, heap[0].due - time.monotonic()) if heap else None
+            with contextlib.suppress(Empty):
+                while True:
+                    task = self._incoming.get(timeout=wait_s)
+                    if task is None:
+                        return
+                    heappush(heap, task)
+                    wait_s = 0.0
+            if heap[0].due <= time.monotonic():
+                task = heappop(heap)
+                self._do(task)
+                if task.do is not None and task.period_s is not None:
+                    task.due = time.monotonic() + task.period_s
+                    heappush(heap, task)
+
+    def _do(self, task: Task) -> None:
+        do = task.do
+        if do is None:
+            return
+        try:
+            do()
+        except Exception:  # noqa: BLE001 - one task's trouble is its own: nobody waits for it, or it is tried again
+            _log.exception("what was to be done later failed")

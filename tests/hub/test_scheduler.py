@@ -1,0 +1,100 @@
+"""What is done later, in which order, and what it costs others."""
+
+import contextlib
+import signal
+import threading
+
+import pytest
+
+from rpyc_kernel.hub.scheduler import Scheduler
+
+PATIENCE_S = 30.0
+
+
+@pytest.fixture
+def scheduler():
+    with contextlib.closing(Scheduler()) as scheduler:
+        yield scheduler
+
+
+def wait(event):
+    assert event.wait(PATIENCE_S)
+
+
+@pytest.fixture
+def go(scheduler):
+    """Lets all that was asked for be done, and waits until it is; nothing is done before."""
+    may_begin, is_done = threading.Event(), threading.Event()
+    scheduler.after(-3600, lambda: wait(may_begin))
+
+    def go():
+        scheduler.after(0, is_done.set)
+        may_begin.set()
+        wait(is_done)
+
+    yield go
+    may_begin.set()
+
+
+def test_what_is_due_earlier_is_done_earlier_and_all_in_one_thread(scheduler, go):
+    done = []
+    for number, delay_s in ((3, -10), (1, -30), (2, -20)):
+        scheduler.after(delay_s, lambda number=number: done.append((number, threading.current_thread().name)))
+    go()
+    assert done == [(1, "hub-scheduler"), (2, "hub-scheduler"), (3, "hub-scheduler")]
+
+
+def test_what_comes_every_so_often_comes_until_it_is_cancelled(scheduler):
+    rounds, has_come = [], threading.Event()
+
+    def come():
+        rounds.append(1)
+        if len(rounds) == 3:
+            task.cancel()
+            scheduler.after(0.01, has_come.set)
+
+    task = scheduler.every(0.001, come)
+    wait(has_come)
+    assert len(rounds) == 3
+
+
+def test_what_was_cancelled_is_not_done(scheduler, go):
+    done = []
+    scheduler.after(-10, lambda: done.append("cancelled")).cancel()
+    go()
+    assert done == []
+
+
+def test_what_fails_is_logged_and_comes_again_and_takes_no_other_away(scheduler, caplog):
+    rounds, is_done = [], threading.Event()
+
+    def fail():
+        rounds.append(1)
+        if len(rounds) == 2:
+            is_done.set()
+        raise LookupError("of this task")
+
+    task = scheduler.every(0.001, fail)
+    wait(is_done)
+    task.cancel()
+    assert "LookupError: of this task" in caplog.text
+
+
+def test_a_signals_handler_may_ask_whatever_it_interrupts(scheduler):
+    is_done = threading.Event()
+    before = signal.signal(signal.SIGUSR1, lambda *_: scheduler.after(0, is_done.set))
+    try:
+        for _ in range(100):
+            threading.Thread(target=signal.raise_signal, args=(signal.SIGUSR1,)).start()
+            scheduler.after(3600, is_done.clear)
+        wait(is_done)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_what_is_not_due_yet_keeps_nobody_who_closes():
+    done = []
+    scheduler = Scheduler()
+    scheduler.after(3600, lambda: done.append("late"))
+    scheduler.close()
+    assert done == []

@@ -55,12 +55,6 @@ class Kind:
 COMM_CALL: Final = "comm:"
 """What a call begins with that brings a client's message to a widget; the message follows as JSON."""
 
-MESSAGE_OF: Final = "rpyc_kernel-execution-"
-"""What stands before an execution's number where a widget names the message that the execution came by."""
-
-RICH_VIEW: Final = "__import__('rpyc_kernel.worker.debugging.rich_values', fromlist=['describe']).describe({})"
-"""What a worker evaluates for all that the value of an expression shows of itself: a MIME bundle as JSON."""
-
 UNFINISHED: Final = "unfinished"
 """What a worker reports that is no event: which executions it has received, and which of them it has not finished."""
 

@@ -12,8 +12,9 @@ import importlib.util
 from collections.abc import Callable
 from typing import Any
 
-from rpyc_kernel.core.contract import COMM_CALL, MESSAGE_OF, Kind
+from rpyc_kernel.core.contract import COMM_CALL, Kind
 from rpyc_kernel.system.originals import json
+from rpyc_kernel.wire.parent_messages import execution_of, name_message
 from rpyc_kernel.worker import imports
 from rpyc_kernel.worker.capture import current_execution, printing_execution
 from rpyc_kernel.worker.engines import Emit, find_shell
@@ -116,7 +117,7 @@ class Messages:
 
     def get_parent(self, channel: str | None = None) -> dict[str, Any]:
         """A message whose id alone says something: which execution it was."""
-        told = {"msg_id": f"{MESSAGE_OF}{current_execution.get()}", "msg_type": "execute_request"}
+        told = {"msg_id": name_message(current_execution.get()), "msg_type": "execute_request"}
         return {"header": told, "parent_header": {}, "metadata": {}, "content": {}}
 
     def set_parent(self, ident: Any, parent: dict[str, Any], channel: str = "shell") -> None:
@@ -131,14 +132,13 @@ class Messages:
             ValueError: it names no execution.
         """
         header = parent.get("header", parent)
-        name = str(header.get("msg_id"))
-        number = name.removeprefix(MESSAGE_OF)
-        if number == name or not number.isdecimal():
+        execution = execution_of(header.get("msg_id"))
+        if execution is None:
             raise ValueError(
                 "output can be given to an execution by the parent that 'get_ipython().kernel.get_parent()' returns "
                 f"in it, not to the message {header.get('msg_id')!r}"
             )
-        current_execution.set(int(number))
+        current_execution.set(execution)
 
 
 _MESSAGES = Messages()

@@ -9,10 +9,11 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from rpyc_kernel.core.contract import MESSAGE_OF, Event, Kind, Outcome
+from rpyc_kernel.core.contract import Event, Kind, Outcome
 from rpyc_kernel.faces.jupyter.channels import Channels, Header
 from rpyc_kernel.faces.jupyter.executions import BridgedExecution, BridgedExecutions, format_time, make_header
 from rpyc_kernel.faces.jupyter.lines import Lines
+from rpyc_kernel.wire.parent_messages import execution_of
 
 _log = logging.getLogger(__name__)
 _DIED = "KernelDied"
@@ -248,10 +249,10 @@ class Publisher:
     def _name_messages(self, data: Any) -> Any:
         """Name the message that a widget captures the output of: the worker knows only its execution."""
         state = data.get("state") if isinstance(data, dict) else None
-        captured = state.get("msg_id") if isinstance(state, dict) else None
-        if not isinstance(captured, str) or not captured.startswith(MESSAGE_OF):
+        captured = execution_of(state.get("msg_id")) if isinstance(state, dict) else None
+        if captured is None:
             return data
-        header = self._cells.header_of(int(captured.removeprefix(MESSAGE_OF))) or {}
+        header = self._cells.header_of(captured) or {}
         return {**data, "state": {**data["state"], "msg_id": header.get("msg_id", "")}}
 
     # ------------------------------------------------------------------ the worker

@@ -12,10 +12,10 @@ import selectors
 from pathlib import Path
 from typing import Any
 
-from rpyc_kernel.core.cell_files import name_cell
 from rpyc_kernel.errors import ConnectionLost
 from rpyc_kernel.system.originals import logging, threading
 from rpyc_kernel.system.threads import make_thread
+from rpyc_kernel.wire.cell_files import name_cell
 from rpyc_kernel.wire.debug_adapter import DebugChannel, Message
 from rpyc_kernel.worker.user_frames import hidden
 

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from rpyc_kernel.core.contract import MESSAGE_OF, Event
+from rpyc_kernel.core.contract import Event
 from rpyc_kernel.faces.jupyter.channels import Request
 from rpyc_kernel.faces.jupyter.executions import BridgedExecution, BridgedExecutions
 from rpyc_kernel.faces.jupyter.publishing import Publisher
+from rpyc_kernel.wire.parent_messages import name_message
 
 
 class FakeChannels:
@@ -250,7 +251,9 @@ def test_pages_and_proposed_inputs_come_with_the_reply() -> None:
     assert [part["source"] for part in setting.channels.replies[0]["payload"]] == ["page", "set_next_input"]
 
 
-@pytest.mark.parametrize(("token", "named"), [(f"{MESSAGE_OF}1", "m"), ("other", "other"), (5, 5)])
+@pytest.mark.parametrize(
+    ("token", "named"), [(name_message(1), "m"), (name_message(None), name_message(None)), ("7", "7"), (5, 5)]
+)
 def test_a_widget_that_captures_output_gets_the_name_of_the_message(token: Any, named: Any) -> None:
     setting = Setting()
     setting.begin()
@@ -266,7 +269,7 @@ def test_a_comm_may_carry_any_data() -> None:
     assert setting.channels.published[-1][:2] == ("comm_msg", {"comm_id": "c", "data": "text"})
 
 
-@pytest.mark.parametrize("broken", [{"buffers": 5}, {"data": {"state": {"msg_id": f"{MESSAGE_OF}x"}}}, {"metadata": 1}])
+@pytest.mark.parametrize("broken", [{"buffers": 5}, {"metadata": 1}])
 def test_what_cannot_be_published_stops_nothing(broken: dict[str, Any]) -> None:
     setting = Setting()
     setting.begin()

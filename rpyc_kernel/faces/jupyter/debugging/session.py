@@ -16,10 +16,10 @@ from contextlib import suppress
 from typing import Any
 
 from rpyc_kernel.client.kernel import KernelClient
-from rpyc_kernel.core.cell_files import HASH_METHOD, HASH_SEED, SUFFIX, name_cell
 from rpyc_kernel.errors import KernelError
 from rpyc_kernel.faces.jupyter.debugging import views
 from rpyc_kernel.faces.jupyter.debugging.views import Views
+from rpyc_kernel.wire.cell_files import HASH_METHOD, HASH_SEED, SUFFIX, name_cell
 from rpyc_kernel.wire.debug_adapter import DebugChannel
 
 _log = logging.getLogger(__name__)

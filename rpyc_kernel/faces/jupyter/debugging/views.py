@@ -9,7 +9,6 @@ import re
 from typing import Any
 
 from rpyc_kernel.client.kernel import KernelClient
-from rpyc_kernel.core.contract import RICH_VIEW
 from rpyc_kernel.core.introspection import Variable
 
 _FIRST_REFERENCE = 1_000_000_000
@@ -21,6 +20,8 @@ _MODULES = (
     "tuple((name, getattr(getattr(module, '__spec__', None), 'origin', None))"
     " for name, module in [*__import__('sys').modules.items()])"
 )
+_RICH_VIEW = "__import__('rpyc_kernel.worker.debugging.rich_values', fromlist=['describe']).describe({})"
+"""What a worker evaluates for all that the value of an expression shows of itself: a MIME bundle as JSON."""
 
 Content = dict[str, Any]
 
@@ -80,7 +81,7 @@ def list_modules(kernel: KernelClient, arguments: Content) -> Content:
 
 def rich_expression(name: str) -> str:
     """What to evaluate for all that a variable shows of itself."""
-    return RICH_VIEW.format(name)
+    return _RICH_VIEW.format(name)
 
 
 def read_rich(text: str) -> Content:

@@ -1,6 +1,6 @@
 import pytest
 
-from rpyc_kernel.core.cell_files import HASH_SEED, SUFFIX, hash_text, name_cell
+from rpyc_kernel.wire.cell_files import HASH_SEED, SUFFIX, hash_text, name_cell
 
 
 @pytest.mark.parametrize("text", ["", "a", "ab", "abc", "abcd", "é = '€'\n", "x" * 1001])

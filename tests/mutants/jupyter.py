@@ -64,6 +64,13 @@ MUTANTS = (
         tests=(f"{_PUBLISHING}test_a_cell_is_busy_then_its_reply_comes_then_it_is_idle",),
     ),
     Mutant(
+        promise="a cell's code is shown before what it shows",
+        file="faces/jupyter/publishing.py",
+        before="        self._announce(execution)\n",
+        after="",
+        tests=(f"{_PUBLISHING}test_the_reply_waits_for_the_code_to_be_shown_only_where_the_cell_shows_something",),
+    ),
+    Mutant(
         promise="a silent cell shows no code",
         file="faces/jupyter/publishing.py",
         before="if not cell.is_silent and not cell.is_call:",

@@ -42,6 +42,7 @@ class Publisher:
         self._finished = finished
         self._generation = 0
         self._count = 0
+        self._unannounced: dict[int, BridgedExecution] = {}
         self._lines = Lines(self._show_text)
         self._restarter: str | None = None
         self._news = ""
@@ -78,6 +79,8 @@ class Publisher:
                 handler(event)
             except Exception:  # noqa: BLE001 - user code can put anything into what it shows; the others are served
                 _log.exception("event %d (%s) cannot be published", event.seq, event.kind)
+        for number in [*self._unannounced]:
+            self._announce(number)
 
     def go_on(self) -> float | None:
         """Publish what has waited long enough; returns in how many seconds the next will have, if anything waits."""
@@ -126,8 +129,15 @@ class Publisher:
         if not cell.has_begun:
             self.begin(cell)
         if not cell.is_silent and not cell.is_call:
-            self._publish(cell, "execute_input", {"code": cell.code, "execution_count": cell.count})
+            # Before all that it shows. Where it has ended already and shows nothing, its reply does not wait for this:
+            # that comes by another channel, and clients look for what a cell shows up to the idle behind both.
+            self._unannounced[cell.number] = cell
             self._tell_news(cell)
+
+    def _announce(self, number: int | None) -> None:
+        cell = self._unannounced.pop(number or 0, None)
+        if cell is not None:
+            self._publish(cell, "execute_input", {"code": cell.code, "execution_count": cell.count})
 
     def begin(self, cell: BridgedExecution) -> None:
         """Say that the kernel is busy with a cell."""
@@ -155,6 +165,7 @@ class Publisher:
     def lose(self, cell: BridgedExecution, reason: str | None) -> None:
         """A cell has gone down with the kernel, or its hub."""
         self._lines.end(cell.number)
+        self._announce(cell.number)
         cell.error = _describe_death(reason)
         self._publish(cell, "error", cell.error)
         self.end(cell, Outcome.LOST)
@@ -172,11 +183,13 @@ class Publisher:
         if cell.request is not None and not cell.is_call:
             content, metadata = _make_reply(cell, outcome, values)
             self._channels.reply(cell.request, content, metadata)
+        self._announce(cell.number)
         self.publish_state("idle", cell.header)
 
     # ------------------------------------------------------------------ what it shows
 
     def _show(self, execution: int | None, kind: str, content: dict[str, Any]) -> None:
+        self._announce(execution)
         cell = self._cells.unfinished.get(execution or 0)
         if cell is not None:
             cell.remember(kind, content)
@@ -232,6 +245,7 @@ class Publisher:
             cell.payload[place] = payload
 
     def _take_comm(self, event: Event) -> None:
+        self._announce(event.execution)
         content = {"comm_id": event.comm_id, "data": self._name_messages(event.data)}
         if event.action == "open":
             content |= {"target_name": event.target, "target_module": None}

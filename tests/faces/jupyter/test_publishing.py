@@ -18,13 +18,16 @@ class FakeChannels:
         self.early: list[Any] = []
         self.published: list[tuple[str, dict[str, Any], Any]] = []
         self.replies: list[dict[str, Any]] = []
+        self.sent: list[str] = []
         self.metadata: list[dict[str, Any]] = []
 
     def publish(self, kind: str, content: dict[str, Any], parent: Any, **_: Any) -> None:
         self.published.append((kind, content, parent))
+        self.sent.append(kind)
 
     def reply(self, _request: Request, content: dict[str, Any], metadata: dict[str, Any]) -> None:
         self.replies.append(content)
+        self.sent.append("reply")
         self.metadata.append(metadata)
 
     @property
@@ -52,10 +55,14 @@ class Setting:
 
     def tell(self, kind: str, execution: int | None = 1, session: str = "ours", **payload: Any) -> None:
         """An event happens."""
+        self.publisher.take([self.happen(kind, execution, session, **payload)])
+
+    def happen(self, kind: str, execution: int | None = 1, session: str = "ours", **payload: Any) -> Event:
+        """An event of which nobody has been told yet."""
         if kind == "queued" and session == "ours" and self._pending:
             self.cells.add(self._pending.pop(), execution or 0)
         self._seq += 1
-        self.publisher.take([Event(self._seq, 0.0, kind, execution, session, payload)])
+        return Event(self._seq, 0.0, kind, execution, session, payload)
 
     def begin(self) -> None:
         """The cell runs."""
@@ -93,6 +100,31 @@ def test_a_cell_is_busy_then_its_reply_comes_then_it_is_idle() -> None:
     assert setting.channels.kinds == ["status", "execute_input", "stream", "status"]
     assert {parent["msg_id"] for _, _, parent in setting.channels.published} == {"m"}
     assert setting.channels.replies == [{"status": "ok", "execution_count": 1, "payload": [], "user_expressions": {}}]
+
+
+@pytest.mark.parametrize(
+    ("shown", "sent"),
+    [
+        ({}, ["status", "reply", "execute_input", "status"]),
+        ({"stream": {"name": "stdout", "text": "h"}}, ["status", "execute_input", "stream", "reply", "status"]),
+        (
+            {"comm": {"comm_id": "c", "action": "msg", "target": "", "data": {}, "metadata": {}, "buffers": []}},
+            ["status", "execute_input", "comm_msg", "reply", "status"],
+        ),
+    ],
+)
+def test_the_reply_waits_for_the_code_to_be_shown_only_where_the_cell_shows_something(shown: Any, sent: Any) -> None:
+    setting = Setting()
+    events = [setting.happen("queued", code="x", name="n", call=None), setting.happen("started", count=1)]
+    events += [setting.happen(kind, **payload) for kind, payload in shown.items()]
+    setting.publisher.take([*events, setting.happen("finished", outcome="ok", reason=None)])
+    assert setting.channels.sent == sent
+
+
+def test_the_code_of_what_goes_on_is_shown_at_once() -> None:
+    setting = Setting()
+    setting.begin()
+    assert setting.channels.sent == ["status", "execute_input"]
 
 
 def test_a_silent_cell_shows_neither_its_code_nor_its_value() -> None:

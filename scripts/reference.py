@@ -1,0 +1,120 @@
+"""Writes docs/reference/commands.md from the table in rpyc_kernel/core/commands.py: python scripts/reference.py"""
+
+import re
+import sys
+import textwrap
+from dataclasses import fields
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from rpyc_kernel.core import introspection, kinds, shapes  # noqa: E402
+from rpyc_kernel.core.commands import COMMANDS, REQUIRED, Command, Parameter  # noqa: E402
+from rpyc_kernel.core.kinds import Kind  # noqa: E402
+from rpyc_kernel.core.shapes import Answer  # noqa: E402
+
+PAGE = ROOT / "docs" / "reference" / "commands.md"
+
+_HEAD = """\
+# Commands
+
+What a client can ask of a kernel's hub, by value. `python scripts/reference.py` writes this page from the table of
+commands in `rpyc_kernel/core/commands.py`, of which hub, worker and clients are made, too; change it there.
+
+The methods of `KernelClient` give these commands, and their docstrings say the same in Python's terms. A stock RPyC 6
+client calls them on the root: `connection.root.execute("6*7")`; see [the guide](../guide.md#without-this-package), and
+[the wire](wire.md#calls-by-value) for clients in other languages. Arguments can be given by place or by name.
+
+*Immediate* commands are done at once, beside the code that runs, and queue nothing. The others queue code, or wait for
+events. What the *worker* answers is one JSON text; if it is starting, it has four seconds.
+
+Every command can raise `RequestError`: an argument is not what the command takes, or it is not possible now. Those for
+users raise `NotPermitted` where an observer gives them. Those that the worker answers raise `WorkerBusy` where it does
+not answer, and `KernelDied` where there is none.
+"""
+
+
+def write_page() -> str:
+    """The whole page."""
+    parts = [
+        _HEAD,
+        _table("command | what it does | who may | immediate | answered by", map(_sum_up, COMMANDS.values())),
+        *map(_describe, COMMANDS.values()),
+        "## Kinds of arguments\n",
+        _table("kind | what it takes", [f"`{kind.name}` | {kind.doc}" for kind in _members(kinds, Kind)]),
+        "## Answers\n",
+        _table("answer | what it is", [f"`{each.name}` | {each.doc}" for each in _members(shapes, Answer) if each.doc]),
+        "The others are JSON objects with these fields; a list of them is a JSON array.\n",
+        _table("answer | fields", map(_describe_class, sorted({_class_of(each) for each in COMMANDS.values()} - {""}))),
+    ]
+    return "\n".join(parts)
+
+
+def _sum_up(command: Command) -> str:
+    who = "users" if command.cannot else "all"
+    is_immediate = "yes" if command.is_immediate else "no"
+    by = "worker" if command.by_worker else "hub"
+    short = command.doc.split(". ")[0].removesuffix(".")
+    return f"[`{command.name}`](#{command.name}) | {short} | {who} | {is_immediate} | {by}"
+
+
+def _describe(command: Command) -> str:
+    given = ", ".join(
+        each.name if each.default is REQUIRED else f"{each.name}={each.default!r}" for each in command.parameters
+    )
+    parts = [f"## `{command.name}`\n", f"`{command.name}({given})`\n", f"{textwrap.fill(command.doc, 120)}\n"]
+    if command.parameters:
+        parts.append(_table("parameter | kind | default | takes", map(_describe_parameter, command.parameters)))
+    parts.append(f"{_tell_answer(command)} {_tell_who(command)}{_tell_errors(command)}\n")
+    return "\n".join(parts)
+
+
+def _tell_answer(command: Command) -> str:
+    link = re.sub(rf"\b{command.answer.name}\b", f"[{command.answer.name}](#answers)", str(command.answer))
+    by = ", from the worker" if command.by_worker else ""
+    return f"Answer: {link}{by}."
+
+
+def _tell_who(command: Command) -> str:
+    who = "users only" if command.cannot else "everybody"
+    return f"For {who}; {'immediate' if command.is_immediate else 'not immediate'}."
+
+
+def _tell_errors(command: Command) -> str:
+    return f" Errors: {', '.join(f'`{error.__name__}`' for error in command.raises)}." if command.raises else ""
+
+
+def _describe_parameter(parameter: Parameter) -> str:
+    takes = [parameter.doc]
+    if parameter.choices:
+        takes.append(f"one of {', '.join(f'`{choice}`' for choice in parameter.choices)}")
+    if parameter.limits:
+        least, most = parameter.limits
+        takes.append(
+            f"at least {least:,g}" if most == 2**62 else f"from {least:,g} to {most:,g}; others as the nearest"
+        )
+    kind = f"[{parameter.kind.name}](#kinds-of-arguments)" + (" or None" if parameter.may_be_none else "")
+    default = "required" if parameter.default is REQUIRED else f"`{parameter.default!r}`"
+    return f"`{parameter.name}` | {kind} | {default} | {'; '.join(takes)}"
+
+
+def _class_of(command: Command) -> str:
+    return "" if command.answer.doc or not hasattr(introspection, command.answer.name) else command.answer.name
+
+
+def _describe_class(name: str) -> str:
+    return f"`{name}` | {', '.join(f'`{each.name}`' for each in fields(getattr(introspection, name)))}"
+
+
+def _members(module, kind: type) -> list:
+    return [each for each in vars(module).values() if isinstance(each, kind)]
+
+
+def _table(head: str, rows) -> str:
+    ruler = "|".join("---" for _ in head.split("|"))
+    return "\n".join([f"| {head} |", f"|{ruler}|", *(f"| {row} |" for row in rows), ""])
+
+
+if __name__ == "__main__":
+    PAGE.write_text(write_page())

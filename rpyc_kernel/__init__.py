@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from rpyc_kernel.core.contract import RELEASE
 
 if TYPE_CHECKING:
-    from rpyc_kernel.client.execution import Execution
-    from rpyc_kernel.client.kernel import Interruption, KernelClient, Past
+    from rpyc_kernel.client.execution import Execution, Interruption
+    from rpyc_kernel.client.kernel import KernelClient, Past
     from rpyc_kernel.client.launch import KernelInfo, connect, kernels, start
     from rpyc_kernel.client.namespace import Namespace
     from rpyc_kernel.core.contract import Event
@@ -87,8 +87,8 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {
-    "rpyc_kernel.client.execution": ("Execution",),
-    "rpyc_kernel.client.kernel": ("Interruption", "KernelClient", "Past"),
+    "rpyc_kernel.client.execution": ("Execution", "Interruption"),
+    "rpyc_kernel.client.kernel": ("KernelClient", "Past"),
     "rpyc_kernel.client.launch": ("KernelInfo", "connect", "kernels", "start"),
     "rpyc_kernel.client.namespace": ("Namespace",),
     "rpyc_kernel.core.contract": ("Event",),

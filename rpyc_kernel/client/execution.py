@@ -1,11 +1,15 @@
-"""Submitted code as its submitter sees it: a future that also collects what the code printed and showed."""
+"""Submitted code as its submitter sees it: a future that also collects what the code printed and showed.
+
+What it printed is kept up to a limit. Beyond that it is in the kernel's journal only, and is read there when it is
+asked for.
+"""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from rpyc_kernel.client.answers import read_literal
 from rpyc_kernel.client.arguments import check_arguments
@@ -18,15 +22,54 @@ from rpyc_kernel.errors import (
     KernelError,
     NotQueued,
 )
-from rpyc_kernel.system.futures import CallFuture, GuardedCondition
+from rpyc_kernel.system.futures import CallFuture
 
-if TYPE_CHECKING:
-    from rpyc_kernel.client.kernel import Interruption, KernelClient
-
+KEEP_OUTPUT = 8 * 1024 * 1024
+"""How much of an execution's output is kept, in characters, unless the client is told otherwise."""
 _UNSET: Any = object()
 _LEAST_S = 0.5
+_EVENT_CHARS = 500
+"""What an event takes besides its text."""
+_OUTPUT = (Kind.STREAM, Kind.DISPLAY, Kind.CLEAR_OUTPUT, Kind.PAGE, Kind.COMM)
+"""What is no longer kept of an execution with too much of it. Its end, its error and its result are."""
 _CALLING_BACK: set[Execution] = set()
 """Those that have not finished and have callbacks. All else is held by those only who want to see it."""
+
+
+@dataclass(frozen=True)
+class Interruption:
+    """What came of an interrupt. It is true if the execution stopped.
+
+    Attributes:
+        status: ``stopped``, ``unanswered`` (it goes on; see `stack`), or ``not-running``.
+        execution: the number of the execution, None if none was running.
+        stack: every thread's stack, where the interrupt went unanswered.
+    """
+
+    status: str
+    execution: int | None = None
+    stack: str = ""
+
+    def __bool__(self) -> bool:
+        return self.status == "stopped"
+
+
+class Kernel(Protocol):
+    """What an execution asks of the client that it belongs to."""
+
+    def cancel(self, execution: int) -> None:
+        """Take it out of the queue."""
+
+    def interrupt(self, execution: int | None = None, *, force: str = ..., wait: float = ...) -> Interruption:
+        """Interrupt it."""
+
+    def fetch_value(self, execution: int, timeout: float | None = None) -> Any:
+        """Return its value."""
+
+    def _read_execution(
+        self, execution: int, since: int, *, waits: bool, limit_s: float | None = None
+    ) -> Iterator[Event]:
+        """Yield its events from the kernel's journal."""
 
 
 class Execution(CallFuture):
@@ -40,18 +83,28 @@ class Execution(CallFuture):
         duration_s: how long it ran, in seconds, measured in the worker; None until it finished.
     """
 
-    def __init__(self, kernel: KernelClient, execution: int) -> None:
+    def __init__(self, kernel: Kernel, execution: int, *, keep_output: int = KEEP_OUTPUT) -> None:
         super().__init__()
+        self._begin(kernel, execution, keep_output)
+
+    @classmethod
+    def _unwaited(cls, kernel: Kernel, keep_output: int) -> Execution:
+        """One that nobody sees before `_conclude`, without what it takes to be waited for."""
+        execution = cls.__new__(cls)
+        execution._begin(kernel, 0, keep_output)
+        return execution
+
+    def _begin(self, kernel: Kernel, execution: int, keep_output: int) -> None:
         self.id = execution
         self.status = "queued"
         self.count: int | None = None
         self.duration_s: float | None = None
         self._kernel = kernel
         self._events: list[Event] = []
-        self._changed = GuardedCondition()
+        self._room_chars = keep_output
         self._value: Any = _UNSET
         self._error: Event | None = None
-        self._last_stack = ""
+        self._end: Event | None = None
 
     def __repr__(self) -> str:
         return f"<Execution {self.id} {self.status}>"
@@ -71,8 +124,7 @@ class Execution(CallFuture):
     @property
     def outputs(self) -> list[Event]:
         """The displays and the result so far; each has `data`, a dict from MIME type to content."""
-        with self._changed:
-            return [event for event in self._events if event.kind in (Kind.DISPLAY, Kind.RESULT)]
+        return [event for event in self._look_back() if event.kind in (Kind.DISPLAY, Kind.RESULT)]
 
     @property
     def value(self) -> Any:
@@ -93,7 +145,7 @@ class Execution(CallFuture):
         return self._value
 
     def _fetch_value(self, timeout_s: float | None) -> Any:
-        shown = [event for event in self.outputs if event.kind == Kind.RESULT]
+        shown = [event for event in self._events if event.kind == Kind.RESULT]
         if not shown:
             return None
         if shown[-1].literal is not None:
@@ -104,8 +156,13 @@ class Execution(CallFuture):
         return self._kernel.fetch_value(self.id, timeout_s)
 
     def _text_of(self, name: str) -> str:
-        with self._changed:
-            return "".join(e.text for e in self._events if e.kind == Kind.STREAM and e.name == name)
+        return "".join(e.text for e in self._look_back() if e.kind == Kind.STREAM and e.name == name)
+
+    def _look_back(self) -> Iterator[Event]:
+        """All events so far, from the journal if not all of them were kept."""
+        if self._room_chars < 0:
+            return self._kernel._read_execution(self.id, 0, waits=False)
+        return iter(self._events)
 
     # ------------------------------------------------------------------ waiting
 
@@ -156,24 +213,15 @@ class Execution(CallFuture):
             TimeoutError: nothing came for ``timeout`` seconds.
             ConnectionLost: the connection is gone.
         """
-        position = 0
-        limit_s = None if timeout is None else min(timeout, threading.TIMEOUT_MAX)
-
-        def has_news() -> bool:
-            return len(self._events) > position or self.done()
-
-        while True:
-            with self._changed:
-                if not self._changed.wait_for(has_news, limit_s):
-                    raise TimeoutError(f"execution {self.id} produced nothing for {timeout} s")
-                fresh = self._events[position:]
-            yield from (event for event in fresh if event.seq > since)
-            position += len(fresh)
-            if fresh and fresh[-1].kind == Kind.FINISHED:
-                return
-            if not fresh:
-                super().result(0)
-                return
+        if self._end is not None and self._room_chars >= 0:
+            yield from (event for event in self._events if event.seq > since)
+            return
+        for event in self._kernel._read_execution(self.id, since, waits=True, limit_s=timeout):
+            if event.kind == Kind.STARTED:
+                self._note_start(event)
+            elif event.kind == Kind.FINISHED:
+                self._wait(None)  # so that whoever sees the end finds that it has ended
+            yield event
 
     # ------------------------------------------------------------------ stopping
 
@@ -207,46 +255,72 @@ class Execution(CallFuture):
 
     # ------------------------------------------------------------------ fed by the client
 
-    def _take(self, event: Event) -> Callable[[], None] | None:
-        """Take in one of this execution's events; the last one gives back what finishes the future."""
-        with self._changed:
+    def _take(self, event: Event) -> bool:
+        """Take in one of this execution's events; whether it is the last one, after which `_finish` is due."""
+        if event.kind in _OUTPUT:
+            self._keep(event)
+            return False
+        self._events.append(event)
+        if event.kind == Kind.QUEUED:
+            self.id = event.execution or 0
+        elif event.kind == Kind.STARTED:
+            self._note_start(event)
+        elif event.kind == Kind.ERROR:
+            self._error = event
+        elif event.kind == Kind.FINISHED:
+            self.status = event.outcome
+            self.duration_s = event.duration_s
+            self._end = event
+        return event.kind == Kind.FINISHED
+
+    def _keep(self, event: Event) -> None:
+        if self._room_chars < 0:
+            return
+        self._room_chars -= _EVENT_CHARS + _count_chars(event)
+        if self._room_chars >= 0:
             self._events.append(event)
-            if event.kind == Kind.STARTED:
-                self.status = "running"
-                self.count = event.payload.get("count")
-            elif event.kind == Kind.ERROR:
-                self._error = event
-            elif event.kind == Kind.FINISHED:
-                self.status = event.outcome
-                self.duration_s = event.duration_s
-        if event.kind == Kind.FINISHED:
-            return lambda: self._finish(event)
-        with self._changed:
-            self._changed.notify_all()
-        return None
+        else:
+            self._events = [event for event in self._events if event.kind not in _OUTPUT]
+
+    def _note_start(self, event: Event) -> None:
+        if self.status == "queued":
+            self.status = "running"
+        self.count = event.payload.get("count")
 
     def _lose(self, error: Exception) -> None:
         """The connection is gone, and with it the news."""
         self._complete(error)
 
-    def _finish(self, finished: Event) -> None:
+    def _conclude(self, last_stack: str) -> None:
+        """All is taken in of one that nobody has waited for; raises what came of it."""
+        error = self._make_error(last_stack)
+        self._init_finished(error)
+        if error is not None:
+            raise error
+
+    def _finish(self, last_stack: str) -> None:
+        """All is taken in; wake those who wait."""
+        self._complete(self._make_error(last_stack))
+
+    def _make_error(self, last_stack: str) -> Exception | None:
+        """What came of it, where that is not a value."""
+        finished = self._end
+        assert finished is not None
         outcome = finished.outcome
         if outcome == Outcome.OK:
-            self._complete(None)
-        elif outcome in (Outcome.ERROR, Outcome.INTERRUPTED):
+            return None
+        if outcome in (Outcome.ERROR, Outcome.INTERRUPTED):
             kind = ExecutionInterrupted if outcome == Outcome.INTERRUPTED else ExecutionError
             told = self._error
             if told is None:
-                self._complete(kind("KeyboardInterrupt", "", "KeyboardInterrupt\n", self.id))
-                return
+                return kind("KeyboardInterrupt", "", "KeyboardInterrupt\n", self.id)
             error = kind(told.ename, told.evalue, told.traceback, self.id)
             error.__notes__ = list(told.notes)
-            self._complete(error)
-        elif outcome == Outcome.LOST:
+            return error
+        if outcome == Outcome.LOST:
             message = f"execution {self.id} is lost: {finished.reason}"
-            self._complete(KernelDied(message, finished.reason, finished.generation, self._last_stack))
-        else:
-            self._complete(ExecutionDropped(f"execution {self.id} was {outcome}: {finished.reason}", outcome, self.id))
+            return KernelDied(message, finished.reason, finished.generation, last_stack)
+        return ExecutionDropped(f"execution {self.id} was {outcome}: {finished.reason}", outcome, self.id)
 
     def _complete(self, error: Exception | None) -> None:
         _CALLING_BACK.discard(self)
@@ -256,5 +330,10 @@ class Execution(CallFuture):
             self.set_result(None)
         else:
             self.set_exception(error)
-        with self._changed:
-            self._changed.notify_all()
+
+
+def _count_chars(event: Event) -> int:
+    if event.kind == Kind.STREAM:
+        return len(event.text)
+    data = event.payload.get("data")
+    return sum(len(shown) for shown in data.values() if isinstance(shown, str)) if isinstance(data, dict) else 0

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import concurrent.futures
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
 from rpyc_kernel.client.address import Address
 from rpyc_kernel.client.answers import read_hello
-from rpyc_kernel.errors import CallTimeout, ConnectionLost, KernelError, RequestError, from_name
+from rpyc_kernel.errors import CallTimeout, ConnectionLost, KernelError, from_name
 from rpyc_kernel.settings import ClientSettings
 from rpyc_kernel.wire.handshake import Identity
-from rpyc_kernel.wire.netrefs.connection import CLIENT_CONFIG, Connection, Patience, connect_peer
-from rpyc_kernel.wire.netrefs.service import VoidService
+from rpyc_kernel.wire.values.client import StartedCall, ValueClient
 
 _OUR_ERRORS = "rpyc_kernel.errors."
 
@@ -25,35 +22,25 @@ SILENCE_ADVICE = (
 
 
 class HubConnection:
-    """One proven connection to a hub, for calls by value.
+    """One proven connection to a hub, for calls by value, from any number of threads; it has none of its own.
 
     Args:
         address: the hub.
         channel: which of the handshake's channels.
         identity: who asks.
         settings: how patient to be.
-        thread_name: what the connection's threads are called.
     """
 
-    def __init__(
-        self, address: Address, channel: int, identity: Identity, settings: ClientSettings, thread_name: str
-    ) -> None:
+    def __init__(self, address: Address, channel: int, identity: Identity, settings: ClientSettings) -> None:
         self._timeout_s = settings.timeout_s
         self._shown = address.shown
         sock, self.identity = address.enter(channel, identity, settings.timeout_s)
-        self._connection: Connection = connect_peer(
-            sock,
-            VoidService,
-            name=thread_name,
-            config=CLIENT_CONFIG,
-            request_timeout_s=settings.timeout_s,
-            patience=Patience(settings.silence_s, SILENCE_ADVICE),
-        )
+        self._client = ValueClient(sock, silence_s=settings.silence_s, advice=SILENCE_ADVICE)
 
     @property
     def is_closed(self) -> bool:
         """Whether the connection is gone."""
-        return bool(self._connection.closed)
+        return self._client.is_closed
 
     def hello(self) -> dict[str, Any]:
         """Ask the hub who this client is and where it left off; see `HubService.exposed_hello`."""
@@ -70,62 +57,78 @@ class HubConnection:
         """Call a method of the hub, wait for its answer, and return what ``read`` makes of it.
 
         Raises:
+            RequestError: an argument is nothing that crosses by value.
             CallTimeout: no answer came in time; the connection is still good.
             ConnectionLost: the connection is gone.
             KernelError: whatever the hub says is wrong.
         """
         limit_s = self._timeout_s if timeout_s is None else timeout_s
-        future = self.start(method, *arguments)
         try:
-            failure = future.exception(limit_s)  # so that no answer that is a TimeoutError is taken for none
-        except concurrent.futures.TimeoutError:
-            future.cancel()
+            return read(self._client.call(method, arguments, limit_s))
+        except CallTimeout:
             raise CallTimeout(f"{self._shown} did not answer {method!r} within {limit_s:g} s") from None
-        if failure is not None:
-            raise self.as_ours(failure) from None
-        try:
-            return read(future.result())
         except Exception as error:  # noqa: BLE001 - everything the wire can bring becomes ours
             raise self.as_ours(error) from None
 
-    def start(self, method: str, *arguments: Any) -> concurrent.futures.Future[Any]:
-        """Call a method without waiting; the errors of the future need `as_ours`.
+    def start(self, method: str, *arguments: Any, timeout_s: float | None = None) -> StartedCall:
+        """Call a method without waiting for its answer; the errors of the future need `as_ours`.
 
-        Its callbacks run on the thread that reads the connection, and must not wait for it.
+        The answer comes when somebody reads: whoever waits for it, or for another one. Callbacks run on that thread,
+        and must not wait for this connection.
 
         Raises:
             RequestError: an argument is nothing that crosses by value.
+            ConnectionFailed: the call could not be sent.
         """
         try:
-            return self._connection.call(method, *arguments)
-        except (TypeError, UnicodeEncodeError) as error:
-            raise RequestError(f"an argument of {method!r} cannot be passed by value: {error}") from None
+            return self._client.start(method, arguments, self._timeout_s if timeout_s is None else timeout_s)
+        except Exception as error:  # noqa: BLE001 - everything the wire can bring becomes ours
+            raise self.as_ours(error) from None
 
     def as_ours(self, error: BaseException | None) -> Exception:
         """Turn an error of the wire, or of reading an answer, into one of our tree."""
-        if isinstance(error, KernelError):
-            return error
         if isinstance(error, EOFError):
             return ConnectionLost(f"the connection to {self._shown} is gone: {error}")
+        if isinstance(error, KernelError):
+            return error
         if not isinstance(error, Exception):
             return ConnectionLost(f"the call was dropped: {error!r}")
         ours = own_error(error)
         if isinstance(ours, KernelError):
             return ours
-        what = f"{type(error).__name__}: {error.args[0] if error.args else ''}"
+        told = error.args[0] if error.args else ""
         if hasattr(error, "remote_type"):
+            what = f"{error.remote_type.rpartition('.')[2]}: {told}"
             return KernelError(f"the hub of {self._shown} failed at what was asked: {what}; its hub.log may say more")
+        what = f"{type(error).__name__}: {told}"
         return KernelError(f"{self._shown} answered with what cannot be read ({what}); is it of the same release?")
 
     def wait_until_closed(self, timeout_s: float) -> bool:
         """Wait until the other side has ended the connection; whether it has."""
-        with contextlib.suppress(ConnectionLost):
-            self._connection.serve(timeout_s)
-        return bool(self._connection.closed)
+        return self._client.wait_until_closed(timeout_s)
+
+    # ---- for a loop that waits for several things ----
+
+    @property
+    def beat_s(self) -> float:
+        """How long such a loop may wait before it tells `read_ready` of it."""
+        return self._client.beat_s
+
+    def fileno(self) -> int:
+        """The descriptor that becomes readable when there is something to `read_ready`."""
+        return self._client.fileno()
+
+    def read_ready(self, waited_s: float = 0.0) -> None:
+        """Complete the calls whose answers have come; never waits.
+
+        Args:
+            waited_s: for how long the loop has waited for them in vain.
+        """
+        self._client.read_ready(waited_s)
 
     def close(self) -> None:
-        """Close the connection and join its threads."""
-        self._connection.close()
+        """Close the connection; whoever waits on it gets `ConnectionLost`."""
+        self._client.close()
 
 
 def own_error(error: Any) -> Any:

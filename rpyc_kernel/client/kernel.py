@@ -9,7 +9,7 @@ import os
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -18,22 +18,14 @@ from rpyc_kernel.client import answers
 from rpyc_kernel.client.address import Address
 from rpyc_kernel.client.arguments import check_methods
 from rpyc_kernel.client.bulk import Bulk
-from rpyc_kernel.client.execution import Execution
-from rpyc_kernel.client.feed import (
-    FOLLOW_S,
-    Feed,
-    Watch,
-    follow_events,
-    follow_execution,
-    follow_once,
-    follow_to_end,
-    read_events,
-)
+from rpyc_kernel.client.events import WAIT_S, EventStream, Watch
+from rpyc_kernel.client.execution import KEEP_OUTPUT, Execution, Interruption
 from rpyc_kernel.client.hub_connection import HubConnection
 from rpyc_kernel.client.introspection import Introspection
 from rpyc_kernel.client.live_objects import LiveObjects
 from rpyc_kernel.client.namespace import Namespace
-from rpyc_kernel.core.contract import Event, Force, Kind, Lane, Role, Space, State, freeze
+from rpyc_kernel.client.submissions import Submissions
+from rpyc_kernel.core.contract import Event, Force, Kind, Lane, Outcome, Role, Space, State, freeze
 from rpyc_kernel.core.seconds import LONGEST_S
 from rpyc_kernel.core.source import Origin, Program, Source, describe_source
 from rpyc_kernel.core.texts import require_encodable
@@ -47,7 +39,7 @@ from rpyc_kernel.errors import (
     WorkerBusy,
 )
 from rpyc_kernel.settings import ClientSettings
-from rpyc_kernel.system.futures import CallFuture
+from rpyc_kernel.system.futures import NotDone
 from rpyc_kernel.wire import handshake
 from rpyc_kernel.wire.debug_adapter import DebugChannel
 from rpyc_kernel.wire.handshake import Identity
@@ -55,26 +47,9 @@ from rpyc_kernel.wire.netrefs.classic import WorkerConnection, begin_call, requi
 
 _DEBUGGER_START_S = 30.0
 _QUEUE_PAGE = 1000
+_FOLLOW_MARGIN_S = 40.0
 _ANSWER_S = 2.0
 """How much longer than the hub was told to wait its answer may take."""
-
-
-@dataclass(frozen=True)
-class Interruption:
-    """What came of an interrupt. It is true if the execution stopped.
-
-    Attributes:
-        status: ``stopped``, ``unanswered`` (it goes on; see `stack`), or ``not-running``.
-        execution: the number of the execution, None if none was running.
-        stack: every thread's stack, where the interrupt went unanswered.
-    """
-
-    status: str
-    execution: int | None = None
-    stack: str = ""
-
-    def __bool__(self) -> bool:
-        return self.status == "stopped"
 
 
 @dataclass(frozen=True)
@@ -100,8 +75,9 @@ class Past:
 class KernelClient(Introspection):
     """A client of a kernel. Leaving it, by `close` or ``with``, leaves the kernel running.
 
-    No thread of the caller touches a socket, so Ctrl-C at any moment leaves the connection usable. Every call waits
-    at most ``timeout`` seconds, or what it says itself, and fails at once when the connection is lost.
+    Who calls also reads the answer. Ctrl-C at any moment leaves the connection usable. Every call waits at most
+    ``timeout`` seconds, or what it says itself, and fails at once when the connection is lost. There is a thread only
+    for what is to go on by itself: once something was submitted, and for live objects.
 
     Args:
         address: where the hub is.
@@ -112,6 +88,8 @@ class KernelClient(Introspection):
         timeout: in seconds.
         silence: for how many seconds the kernel's hub may be silent while something is awaited of it, before the
             connection counts as lost.
+        keep_output: how much of what an execution prints and shows it keeps in memory, in characters. Beyond that, it
+            is read again from the kernel's journal when it is asked for.
 
     Attributes:
         name: the kernel's name.
@@ -129,25 +107,27 @@ class KernelClient(Introspection):
         joins: bool = True,
         timeout: float = 10.0,
         silence: float = 20.0,
+        keep_output: int = KEEP_OUTPUT,
     ) -> None:
         self._address = address
         self._timeout_s = timeout = min(timeout, LONGEST_S)
         self._settings = ClientSettings(timeout, min(silence, LONGEST_S))
+        self._keep_output = keep_output
         self._readers: set[HubConnection] = set()
         identity = Identity(session or "", name or "", role)
         # Both serve all calls; who joins is told to everybody.
         channel = handshake.COMMANDS if joins else handshake.EVENTS
-        self._commands = HubConnection(address, channel, identity, self._settings, "rpyc_kernel-commands")
+        self._commands = HubConnection(address, channel, identity, self._settings)
         try:
             self._identity = self._commands.identity
             hello = self._commands.hello()
             self.name: str = hello["kernel"]
             self.last_seen: int | None = hello["cursor"]
             self.came_first: bool = hello["came_first"]
-            vouch = partial(self._commands.start, "hello")
+            vouch = partial(self._commands.start, "hello", timeout_s=0)
             self._live = LiveObjects(address, lambda: self._identity, self._settings, vouch)
             self._bulk = Bulk(address, lambda: self._identity, hello["hub_pid"], timeout)
-            self._feed = Feed(self._open_events)
+            self._submissions = Submissions(self._open_events)
         except BaseException:
             self._commands.close()
             raise
@@ -180,6 +160,10 @@ class KernelClient(Introspection):
     def is_closed(self) -> bool:
         """Whether the connection is closed or lost."""
         return self._commands.is_closed
+
+    def fileno(self) -> int:
+        """The descriptor that can be read when an answer has come, for loops that wait for several things."""
+        return self._commands.fileno()
 
     @property
     def last_stack(self) -> str:
@@ -254,10 +238,22 @@ class KernelClient(Introspection):
             KernelDied: the worker died.
         """
         _require_code(code)
-        execution = Execution(self, 0)
-        running = self._commands.start("run", code, stop_on_error, FOLLOW_S)
-        follow_to_end(self._commands, execution, running, self._feed.pass_over)
-        CallFuture.result(execution, timeout)  # its own would fetch the value, too
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        execution = Execution._unwaited(self, self._keep_output)
+        question: tuple[Any, ...] = ("run", code, stop_on_error, WAIT_S)
+        while execution._end is None:
+            left_s = min(max(0.0, deadline - time.monotonic()), WAIT_S + _FOLLOW_MARGIN_S)
+            try:
+                cursor, events = self._commands.call(*question, read=answers.read_events, timeout_s=left_s)
+            except CallTimeout:
+                if time.monotonic() < deadline:
+                    raise
+                raise NotDone(f"not done within {timeout:g} s; it goes on") from None
+            for event in events:
+                execution._take(event)
+            question = ("follow", execution.id, cursor, WAIT_S)
+        self._submissions.pass_over(cursor)
+        execution._conclude(self.last_stack if execution.status == Outcome.LOST else "")
         return execution
 
     def execution(self, number: int) -> Execution:
@@ -266,9 +262,15 @@ class KernelClient(Introspection):
         Raises:
             NoSuchExecution: there never was one of this number.
         """
-        first = self._commands.call("find", number, read=answers.read_number)
-        execution = Execution(self, number)
-        self._feed.follow(execution, first - 1)
+        stream = EventStream.of_execution(self._commands, number)
+        execution = Execution(self, number, keep_output=self._keep_output)
+        for events in stream.read_all():
+            for event in events:
+                execution._take(event)
+        if execution._end is None:
+            self._submissions.follow(execution, stream.cursor)
+        else:
+            execution._finish(self.last_stack if execution.status == Outcome.LOST else "")
         return execution
 
     def enqueue(self, code: str, *, stop_on_error: bool = True) -> int:
@@ -290,6 +292,9 @@ class KernelClient(Introspection):
         is_input: bool = True,
     ) -> concurrent.futures.Future[int]:
         """Queue code without waiting for its number, which the future has; else like `enqueue`.
+
+        The answer is there when somebody reads: whoever waits for it, or for another one, or asks `is_closed` when
+        `fileno` can be read.
 
         Args:
             code: the source, or what to show of a call.
@@ -361,11 +366,15 @@ class KernelClient(Introspection):
         self, code: str, stop_on_error: bool, lane: str, call: str | None, source: Source | None = None
     ) -> Execution:
         _require_code(code)
-        if self.is_closed:  # or the feed would look for another hub at this address, to whom nothing is submitted
+        if self.is_closed:  # or another hub would be looked for at this address, to whom nothing is submitted
             raise ConnectionLost(f"the connection to {self._address.shown} is gone; connect again")
         arguments = (code, stop_on_error, lane, call, freeze(describe_source(source)))
-        return self._feed.submit(
-            lambda: Execution(self, self._commands.call("execute", *arguments, read=answers.read_number))
+        return self._submissions.submit(
+            lambda: Execution(
+                self,
+                self._commands.call("execute", *arguments, read=answers.read_number),
+                keep_output=self._keep_output,
+            )
         )
 
     # ------------------------------------------------------------------ live objects
@@ -476,21 +485,22 @@ class KernelClient(Introspection):
         self._readers.add(reader)
         try:
             cursor = int(reader.hello()["cursor"] or 0) if since is None else since
-            if execution is not None:
-                yield from follow_execution(reader, execution, cursor, waits=follow)
-                return
-            if follow:
-                yield from follow_events(reader, cursor, acknowledge=acknowledge)
-                return
-            last = reader.hello()["last"]
-            while cursor < last:
-                cursor, events = read_events(reader, cursor, wait_s=0, acknowledge=acknowledge)
-                yield from (event for event in events if event.seq <= last)
-            if acknowledge:
-                reader.call("acknowledge", cursor)
+            if execution is None:
+                stream = EventStream(reader, cursor, acknowledge=acknowledge)
+            else:
+                stream = EventStream.of_execution(reader, execution, cursor)
+            for batch in stream.follow() if follow else stream.read_all():
+                yield from batch
         finally:
             self._readers.discard(reader)
             reader.close()
+
+    def _read_execution(
+        self, execution: int, since: int, *, waits: bool, limit_s: float | None = None
+    ) -> Iterator[Event]:
+        stream = EventStream.of_execution(self._commands, execution, since)
+        for batch in stream.follow(limit_s) if waits else stream.read_all():
+            yield from batch
 
     def watch(
         self, since: int, take: Callable[[list[Event]], None], ended: Callable[[Exception | None], None]
@@ -502,14 +512,7 @@ class KernelClient(Introspection):
             take: gets each batch, and must not wait; the next comes after `Watch.go_on`.
             ended: told at the end: None if the kernel has stopped, else why there is nothing more.
         """
-        commands = self._open_events()
-        try:
-            watch = Watch(commands, since, take, ended)
-        except BaseException:
-            commands.close()
-            raise
-        watch.go_on()
-        return watch
+        return Watch(self._open_events(), since, take, ended)
 
     def acknowledge(self, seq: int) -> None:
         """Have the kernel remember that this session has seen everything up to event ``seq``."""
@@ -522,10 +525,8 @@ class KernelClient(Introspection):
         )
         return found
 
-    def _open_events(self, timeout_s: float = math.inf) -> HubConnection:
-        """Open a connection to read events by, for whoever has this much time."""
-        settings = replace(self._settings, timeout_s=min(timeout_s, self._settings.timeout_s))
-        return HubConnection(self._address, handshake.EVENTS, self._identity, settings, "rpyc_kernel-events")
+    def _open_events(self) -> HubConnection:
+        return HubConnection(self._address, handshake.EVENTS, self._identity, self._settings)
 
     # ------------------------------------------------------------------ stopping things
 
@@ -553,8 +554,9 @@ class KernelClient(Introspection):
 
     def _sees_end(self, number: int, cursor: int, wait_s: float) -> bool:
         deadline = time.monotonic() + wait_s
+        stream = EventStream(self._commands, cursor, execution=number)
         while (left := deadline - time.monotonic()) > 0:
-            cursor, events = follow_once(self._commands, number, cursor, wait_s=left, margin_s=_ANSWER_S)
+            events = stream.read(left, is_eager=False, margin_s=_ANSWER_S)
             if any(event.kind == Kind.FINISHED for event in events):
                 return True
         return False
@@ -576,22 +578,18 @@ class KernelClient(Introspection):
             CallTimeout: it was not ready in time.
         """
         deadline = time.monotonic() + timeout
-        cursor = int(self._call(timeout, "hello", read=answers.read_hello)["last"])
+        stream = EventStream(self._commands, self._call(timeout, "hello", read=answers.read_hello)["last"])
         generation = int(self._call(timeout, "restart", read=answers.read_number))
         reason = ""
-        reader = self._open_events(timeout)
-        try:
-            while (left := deadline - time.monotonic()) > 0:
-                status = self.status(timeout=left)
-                if status["generation"] >= generation:
-                    if status["state"] in (State.IDLE, State.BUSY):
-                        return generation
-                    if status["state"] == State.DEAD and reason:
-                        raise KernelDied(f"generation {generation} did not start: {reason}", reason, generation)
-                cursor, events = read_events(reader, cursor, wait_s=left, margin_s=_ANSWER_S)
-                reason = next((e.reason for e in reversed(events) if e.kind == Kind.WORKER_DIED), reason)
-        finally:
-            reader.close()
+        while (left := deadline - time.monotonic()) > 0:
+            status = self.status(timeout=left)
+            if status["generation"] >= generation:
+                if status["state"] in (State.IDLE, State.BUSY):
+                    return generation
+                if status["state"] == State.DEAD and reason:
+                    raise KernelDied(f"generation {generation} did not start: {reason}", reason, generation)
+            events = stream.read(left, margin_s=_ANSWER_S)
+            reason = next((e.reason for e in reversed(events) if e.kind == Kind.WORKER_DIED), reason)
         raise CallTimeout(f"generation {generation} was not ready within {timeout:g} s")
 
     def shutdown(self, *, timeout: float = 10.0) -> None:
@@ -620,7 +618,7 @@ class KernelClient(Introspection):
         for reader in list(self._readers):
             reader.close()
         self._bulk.close()
-        self._feed.close()
+        self._submissions.close()
         self._commands.close()
 
     # ------------------------------------------------------------------ looking, also while the kernel is busy

@@ -64,6 +64,10 @@ class Latch:
         return self.is_set
 
 
+_HAPPENED = Latch()
+_HAPPENED.set()
+
+
 class GuardedCondition(threading.Condition):
     """A condition whose ``with`` enters the lock by one C call."""
 
@@ -86,6 +90,21 @@ class CallFuture(Future[Any], metaclass=_ListingUse):
         self._condition: threading.Condition = GuardedCondition()
         self._completed = Latch()
         self.add_done_callback(self._wake)
+
+    def _init_finished(self, error: BaseException | None) -> None:
+        """Begin as one that is done, without what it takes to wait; most such are never waited for."""
+        self._state = "FINISHED"
+        self._result: Any = None
+        self._exception = error
+        self._waiters: list[Any] = []
+        self._done_callbacks: list[Any] = []
+        self._completed = _HAPPENED
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "_condition":
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        self._condition = GuardedCondition()  # of one that began as done, and is waited for
+        return self._condition
 
     def result(self, timeout: float | None = None) -> Any:
         """See ``concurrent.futures.Future``."""
@@ -116,8 +135,11 @@ class CallFuture(Future[Any], metaclass=_ListingUse):
     def _wait(self, timeout: float | None) -> None:
         if timeout is not None:
             timeout = read_seconds(timeout, "timeout", may_be_past=True)  # as futures have it
-        if not self._completed.wait(timeout):
+        if not self._wait_completed(timeout):
             raise NotDone(f"not done within {timeout:g} s; it goes on")
+
+    def _wait_completed(self, timeout_s: float | None) -> bool:
+        return self._completed.wait(timeout_s)
 
     @staticmethod
     def _wake(future: Future[Any]) -> None:

@@ -3,40 +3,35 @@
 import pytest
 
 from rpyc_kernel.client.hub_connection import HubConnection
-from rpyc_kernel.errors import CallTimeout, KernelError
-from rpyc_kernel.system.futures import CallFuture, NotDone
+from rpyc_kernel.errors import CallTimeout, KernelError, NoSuchExecution
+from rpyc_kernel.wire.values.client import RemoteError
 
 
-class Late(CallFuture):
-    """Its answer comes when nobody waits for it any more."""
+class Client:
+    def __init__(self, error):
+        self._error = error
 
-    def _wait(self, timeout):
-        self.set_result("too late")
-        raise NotDone
-
-
-class Connection:
-    def __init__(self, future):
-        self._future = future
-
-    def call(self, method, *arguments):
-        return self._future
+    def call(self, method, arguments, timeout_s):
+        raise self._error
 
 
-def make_commands(future):
+def make_commands(error):
     commands = object.__new__(HubConnection)
-    commands._timeout_s, commands._shown, commands._connection = 10.0, "kernel 'demo'", Connection(future)
+    commands._timeout_s, commands._shown, commands._client = 10.0, "kernel 'demo'", Client(error)
     return commands
 
 
-def test_an_answer_that_comes_just_after_the_time_is_no_lost_connection():
-    with pytest.raises(CallTimeout, match="did not answer 'status' within 10 s"):
-        make_commands(Late()).call("status")
+def test_no_answer_in_time_says_what_was_asked_and_for_how_long():
+    with pytest.raises(CallTimeout, match="kernel 'demo' did not answer 'status' within 10 s"):
+        make_commands(CallTimeout()).call("status")
 
 
 def test_an_answer_that_is_a_time_out_of_the_hubs_is_no_time_out_of_the_call():
-    future = CallFuture()
-    future.set_exception(TimeoutError("of a disk"))
-    with pytest.raises(KernelError, match="of a disk") as raised:
-        make_commands(future).call("status")
+    with pytest.raises(KernelError, match="failed at what was asked: TimeoutError: of a disk") as raised:
+        make_commands(RemoteError("builtins.TimeoutError", "of a disk")).call("status")
     assert not isinstance(raised.value, CallTimeout)
+
+
+def test_an_error_of_ours_keeps_its_class():
+    with pytest.raises(NoSuchExecution, match="no execution 7"):
+        make_commands(RemoteError("rpyc_kernel.errors.NoSuchExecution", "no execution 7")).call("find")

@@ -13,7 +13,7 @@ import pytest
 
 import rpyc_kernel
 from rpyc_kernel import ConnectionLost, Event, KernelClient, KernelDied, NotAsked
-from rpyc_kernel.client.feed import read_events
+from rpyc_kernel.client.events import EventStream
 from rpyc_kernel.core.contract import Kind, Outcome
 from rpyc_kernel.hub.server import _HEARING_S as HEARING_S
 from rpyc_kernel.system import processes
@@ -419,12 +419,13 @@ def is_stop_heard_while_closing(start: Start, folders: Folders) -> bool:
     kernel.execute("pass", timeout=PATIENCE_S)
     with rpyc_kernel.connect("demo", joins=False, timeout=PATIENCE_S) as watcher:
         last = int(watcher.status()["last"])
-        cursor, _ = read_events(watcher._commands, last - 1, wait_s=0)
+        stream = EventStream(watcher._commands, last - 1)
+        stream.read(0)
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             stopping = pool.submit(kernel.shutdown, timeout=PATIENCE_S)
             last_seen_open = wait_until_removed(folders.runtime / "demo")
             try:
-                _, events = read_events(watcher._commands, cursor, wait_s=0)
+                events = stream.read(0)
             except ConnectionLost:
                 if time.monotonic() - last_seen_open < HEARING_S:
                     raise

@@ -13,6 +13,7 @@ from rpyc.core.channel import Channel as StockChannel
 from rpyc.core.stream import SocketStream
 
 from rpyc_kernel.wire.netrefs.connection import CLIENT_CONFIG, WORKER_CONFIG, Connection, connect_peer
+from rpyc_kernel.wire.values.client import ValueClient
 from rpyc_kernel.wire.values.server import serve_values
 
 DEADLINE_S = 30.0
@@ -121,6 +122,16 @@ def our_client(
         yield connection
     finally:
         connection.close()
+
+
+@contextlib.contextmanager
+def value_client(sock: socket.socket, **options: Any) -> Iterator[ValueClient]:
+    """A client for calls by value on this socket."""
+    client = ValueClient(sock, **options)
+    try:
+        yield client
+    finally:
+        client.close()
 
 
 @contextlib.contextmanager

@@ -107,9 +107,9 @@ def test_values_and_objects_cross(sockets):
     near, far = sockets
     serving = Serving(lambda: serve_values(far, Echo(), name="values"))
     client = connect_peer(near, rpyc.VoidService, name="client", config=CLIENT_CONFIG)
-    assert client.call("echo", b"x" * 500_000).result(DEADLINE_S) == b"x" * 500_000
+    assert client.root.echo(b"x" * 500_000) == b"x" * 500_000
     for number in range(200):
-        assert client.call("echo", number).result(DEADLINE_S) == number
+        assert client.root.echo(number) == number
     client.close()
     serving.join()
     assert serving.error is None

@@ -70,7 +70,7 @@ class Bridge:
         self._turns = Turns()
         self._channels = channels
         self._attachment = attachment
-        self._client_sessions = ClientSessions(attachment.join, self._post, self._number, self._refuse)
+        self._client_sessions = ClientSessions(attachment.join, self._post, self._number, self._refuse, channels)
         self._pairing = Pairing(self._cells, self._client_sessions.awaits_number)
         self._publisher = Publisher(self._channels, self._cells, self._evaluate, self._finish)
         channels.welcome = self._publisher.welcome
@@ -137,6 +137,7 @@ class Bridge:
                     patience_s = _LEAVING_S
                 for request in self._channels.receive(_LOOK_UP_S if patience_s is None else patience_s):
                     self._take(request)
+                self._client_sessions.read_ready()
                 self._let_interrupts_pass()
                 self._do_posted()
                 self._look_for_events()

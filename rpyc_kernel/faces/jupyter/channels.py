@@ -135,6 +135,15 @@ class Channels:
 
     # ------------------------------------------------------------------ receiving
 
+    def listen(self, descriptor: int) -> None:
+        """Have `receive` return also when this can be read; whoever asked for it then reads it."""
+        self._poller.register(descriptor, zmq.POLLIN)
+
+    def ignore(self, descriptor: int) -> None:
+        """Do so no longer; to be said before it is closed, or before the next `receive`."""
+        if descriptor in self._poller:
+            self._poller.unregister(descriptor)
+
     def wake(self) -> None:
         """End a `receive` that waits; from any thread."""
         with contextlib.suppress(OSError):  # full: it will wake all the same; closed: nobody waits

@@ -28,7 +28,7 @@ from typing import Any, Final
 from rpyc.core import consts, protocol
 
 from rpyc_kernel.errors import ConnectionLost, NotPlain
-from rpyc_kernel.system.futures import CallFuture, Latch
+from rpyc_kernel.system.futures import Latch
 from rpyc_kernel.system.originals import logging, socket, threading, time
 from rpyc_kernel.system.threads import make_thread, start_threads
 from rpyc_kernel.wire import messages, remote_errors
@@ -45,7 +45,6 @@ from rpyc_kernel.wire.netrefs.references import References, is_netref
 from rpyc_kernel.wire.netrefs.replies import Reply
 from rpyc_kernel.wire.netrefs.requests import RequestServer
 from rpyc_kernel.wire.outbox import Outbox
-from rpyc_kernel.wire.values.call import CallEncoder, ValueCall
 
 __all__ = ["CLIENT_CONFIG", "WORKER_CONFIG", "Connection", "Patience", "connect_peer"]
 
@@ -114,7 +113,6 @@ class Connection(protocol.Connection):
         self._requests = RequestServer(self, self.references, self._jobs, self._outbox, channel)
         self._is_closing = False
         self._loss = ""
-        self._calls: CallEncoder | None = None
         self._targets: dict[str, Any] = {}
         self._over = Latch()
         self._welcome = Latch()
@@ -266,30 +264,6 @@ class Connection(protocol.Connection):
             raise
         return reply
 
-    def call(self, method: str, *args: Any) -> CallFuture:
-        """Call an exposed method of the peer's root by value: one message there, one back.
-
-        Args:
-            method: Its name, with or without the prefix.
-            *args: None, bool, int, float, str, bytes and tuples of these.
-
-        Returns:
-            A future. Its callbacks run on the thread that reads and must not block. A remote exception has
-            ``remote_type``, the full name of its class, and its ``args``. After ``cancel`` the reply is dropped.
-
-        Raises:
-            TypeError: An argument cannot be passed by value.
-            FrameTooLarge: The arguments are too large together.
-            ConnectionLost: The connection is gone.
-            CallTimeout: The peer has not taken earlier messages for ``request_timeout_s``.
-        """
-        calls = self._calls or self._fetch_root()
-        self._wait_for_room(self._request_timeout_s)
-        seq = self._get_seq_id()
-        call = ValueCall(self.references.discard)
-        self._send_request(seq, calls.encode(seq, method, args), call)
-        return call.future
-
     def ask(self, target: str | None, method: str, *args: Any, timeout_s: float) -> Any:
         """Call a method of the peer's root, or of one of its attributes, within one time limit; raises what it raises.
 
@@ -311,20 +285,13 @@ class Connection(protocol.Connection):
                 called = self._targets[target] = reply.value
         return self.async_request(consts.HANDLE_CALLATTR, called, method, args, (), timeout=left_s()).value
 
-    def _fetch_root(self) -> CallEncoder:
-        label, id_pack = self.async_request(consts.HANDLE_GETROOT, timeout=self._request_timeout_s).take_package()
-        if label != consts.LABEL_REMOTE_REF:
-            raise TypeError("the peer's root is not an object")
-        self._calls = CallEncoder(id_pack)
-        return self._calls
-
     def _wait_for_room(self, timeout_s: float | None) -> None:
         try:
             self._outbox.wait_for_room(timeout_s)
         except ConnectionLost:
             raise self._lost() from None
 
-    def _send_request(self, seq: int, frame: bytes, pending: Reply | ValueCall) -> None:
+    def _send_request(self, seq: int, frame: bytes, pending: Reply) -> None:
         self._channel.check_size(frame)
         if getpid() != self._pid:
             raise ConnectionLost(f"the connection {self.name!r} belongs to process {self._pid}, not to this fork of it")

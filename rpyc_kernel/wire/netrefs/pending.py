@@ -11,7 +11,6 @@ from rpyc.core import consts
 from rpyc_kernel.system.originals import logging
 from rpyc_kernel.wire.netrefs.references import References
 from rpyc_kernel.wire.netrefs.replies import Reply
-from rpyc_kernel.wire.values.call import ValueCall
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +26,7 @@ class PendingRequests:
     """
 
     def __init__(self, references: References, wake: Callable[[], None]) -> None:
-        self._requests: dict[int, Reply | ValueCall] = {}
+        self._requests: dict[int, Reply] = {}
         self._references = references
         self._wake = wake
 
@@ -39,7 +38,7 @@ class PendingRequests:
         """Whether somebody still waits for one of the replies."""
         return any(request.is_awaited for request in tuple(self._requests.values()))
 
-    def add(self, seq: int, request: Reply | ValueCall) -> None:
+    def add(self, seq: int, request: Reply) -> None:
         """Expect a reply."""
         self._requests[seq] = request
 
@@ -72,12 +71,12 @@ class PendingRequests:
             self._hand_over(request, partial(_fail, make_error()))
             request.run_callbacks()
 
-    def _deliver(self, seq: int, deliver: Callable[[Reply | ValueCall], None]) -> None:
+    def _deliver(self, seq: int, deliver: Callable[[Reply], None]) -> None:
         request = self._requests.pop(seq, None)
         if request is not None:
             self._hand_over(request, deliver)
 
-    def _hand_over(self, request: Reply | ValueCall, deliver: Callable[[Reply | ValueCall], None]) -> None:
+    def _hand_over(self, request: Reply, deliver: Callable[[Reply], None]) -> None:
         try:
             deliver(request)
         except BaseException:  # noqa: BLE001 - a callback of a future; this thread has to go on
@@ -85,5 +84,5 @@ class PendingRequests:
         self._wake()
 
 
-def _fail(error: BaseException, request: Reply | ValueCall) -> None:
+def _fail(error: BaseException, request: Reply) -> None:
     request.fail(error)

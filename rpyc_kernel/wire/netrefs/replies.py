@@ -68,15 +68,6 @@ class Reply(AsyncResult):
         """Wait until the reply is there or its time is over, and serve no requests meanwhile."""
         self._conn.wait_idly(self._arrived, self._ttl.timeleft())
 
-    def take_package(self) -> Any:
-        """Wait for the reply and return its package unopened; raises what the request raised."""
-        self._wait()
-        if self._is_exc:
-            return self.value
-        self._conn.references.unguard(self._guard)
-        raw, self._raw = self._raw, None
-        return raw
-
     def add_callback(self, func: Callable[[Any], None]) -> None:
         """Call ``func(self)`` when the reply is there: at once, or later on the connection's requests thread."""
         self._callbacks.append(func)

@@ -25,7 +25,6 @@ from tests.wire.peers import (
     stock_client,
     stock_pair,
     stock_server,
-    value_server,
 )
 from tests.wire.services import Gate, Workshop
 from tests.wire.stages import wait_until_blocked
@@ -299,19 +298,6 @@ def test_the_loss_of_the_connection_completes_everything_pending():
         with pytest.raises(EOFError):
             client.root.eval("1")
         gate.open()
-
-
-def test_the_loss_of_the_connection_completes_calls_by_value():
-    class Silent:
-        def exposed_wait(self):
-            sock.shutdown(socket.SHUT_RDWR)
-            return bytes(30_000_000)
-
-    with value_server(Silent()) as (sock, _), our_client(sock) as client:
-        with pytest.raises(ConnectionLost):
-            client.call("wait").result(DEADLINE_S)
-        with pytest.raises(ConnectionLost):
-            client.call("wait")
 
 
 def test_stock_does_not_notice_the_end_of_its_server():

@@ -64,7 +64,7 @@ server = connect_peer(far, rpyc.SlaveService, name="server", config=WORKER_CONFI
 client = connect_peer(near, rpyc.VoidService, name="client", config=CLIENT_CONFIG)
 client.root.execute("class Thing: pass")
 things = [client.root.eval("Thing()") for _ in range(10)]
-future = client.call("eval", "__import__('time').sleep(60)")
+future = rpyc.async_(client.root.eval)("__import__('time').sleep(60)")
 print("done")
 """
 

@@ -26,7 +26,6 @@ from tests.wire.peers import (
     socket_pair,
     stock_pair,
     stock_server,
-    value_server,
 )
 from tests.wire.services import Gate, Workshop
 from tests.wire.stages import closing_all, wait_until_blocked
@@ -186,27 +185,6 @@ def test_a_waiting_callback_lets_a_user_thread_pass():
         client.ping(timeout=DEADLINE_S)
         gate.open()
         assert running.value is True
-
-
-def test_waiting_on_the_reader_thread_is_refused():
-    gate, errors = Gate(), []
-
-    class Gated:
-        def exposed_wait(self):
-            return gate()
-
-    def wait(future):
-        try:
-            client.sync_request(consts.HANDLE_PING, "ping")
-        except RuntimeError as error:
-            errors.append(str(error))
-
-    with value_server(Gated()) as (sock, _), our_client(sock) as client:
-        future = client.call("wait")
-        future.add_done_callback(wait)
-        gate.open()
-        wait_until(lambda: errors)
-        assert "wait on another thread" in errors[0]
 
 
 def test_code_that_serves_a_connection_itself_does_no_harm():
@@ -449,15 +427,6 @@ def test_ctrl_c_anywhere_in_a_call_leaves_the_stream_in_step(server):
         for place in interrupt_everywhere(lambda: thing.double(21)):
             assert thing.double(place)[1] == 2 * place
         assert place > 50
-
-
-@MAY_BE_SWALLOWED
-def test_ctrl_c_anywhere_in_a_call_by_value_leaves_the_stream_in_step():
-    with value_server(Counter()) as (sock, _), our_client(sock) as client:
-        for place in interrupt_everywhere(lambda: client.call("next", 1).result(DEADLINE_S)):
-            assert client.call("next", place).result(DEADLINE_S) == place + 1
-        assert place > 20
-        wait_until(lambda: not client._pending)
 
 
 @MAY_BE_SWALLOWED

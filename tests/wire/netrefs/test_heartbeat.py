@@ -128,7 +128,6 @@ def silent_peer():
 
 ASK = {
     "a request": lambda client: client.sync_request(consts.HANDLE_GETROOT),
-    "a call by value": lambda client: client.call("anything").result(),
     "more than it takes": lambda client: client.sync_request(consts.HANDLE_PING, b"x" * 50_000_000),
 }
 

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import select
 import signal
 import socket
 import threading
@@ -16,9 +17,10 @@ from rpyc.core import brine, consts
 from rpyc_kernel.errors import CallTimeout, ConnectionLost, RequestError
 from rpyc_kernel.wire import refusal
 from rpyc_kernel.wire.channel import Channel
+from rpyc_kernel.wire.values.call import CallEncoder
 from rpyc_kernel.wire.values.client import RemoteError, ValueClient
 from tests.support.waiting import wait_until
-from tests.wire.interrupts import interrupt_at, interrupt_everywhere
+from tests.wire.interrupts import MAY_BE_SWALLOWED, interrupt_at, interrupt_everywhere
 from tests.wire.peers import DEADLINE_S, Serving, our_server, socket_pair, stock_server, value_client, value_server
 from tests.wire.services import Workshop
 
@@ -202,8 +204,6 @@ def test_a_loop_that_waits_for_several_things_reads_when_there_is_something(stag
     stage.client.read_ready()
     assert not heard.done()
     stage.service.futures[0].set_result("now")
-    import select
-
     assert select.select([stage.client], [], [], DEADLINE_S)[0]
     stage.client.read_ready()
     assert heard.result(0) == "now"
@@ -235,17 +235,11 @@ def peer():
     near, far = socket_pair()
     channel = Channel(far)
     with value_client(near, silence_s=0.5, advice="do something") as client:
-        client._encoder = make_encoder()
+        client._encoder = CallEncoder(ROOT)
         try:
             yield client, channel, far
         finally:
             channel.close()
-
-
-def make_encoder():
-    from rpyc_kernel.wire.values.call import CallEncoder
-
-    return CallEncoder(ROOT)
 
 
 def message(kind, number, payload):
@@ -450,6 +444,7 @@ def test_a_fork_can_only_close_it(stage):
 # ---- Ctrl-C ----
 
 
+@MAY_BE_SWALLOWED
 def test_ctrl_c_anywhere_in_a_call_leaves_the_stream_in_step(stage):
     for place in interrupt_everywhere(lambda: stage.client.call("next", (1,), DEADLINE_S)):
         assert stage.client.call("next", (place,), DEADLINE_S) == place + 1
@@ -459,6 +454,7 @@ def test_ctrl_c_anywhere_in_a_call_leaves_the_stream_in_step(stage):
     assert place > 20
 
 
+@MAY_BE_SWALLOWED
 def test_ctrl_c_anywhere_takes_nothing_from_another_thread(stage):
     """Whoever reads while it comes either has the other's answer delivered, or has the other read on."""
     for place in itertools.count(1):
@@ -483,6 +479,7 @@ def test_ctrl_c_anywhere_takes_nothing_from_another_thread(stage):
     assert place > 20
 
 
+@MAY_BE_SWALLOWED
 def test_ctrl_c_anywhere_has_the_next_thread_read(stage):
     for place in itertools.count(1):
         asked = len(stage.service.futures)

@@ -6,6 +6,7 @@ asked for.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -100,6 +101,8 @@ class Execution(CallFuture):
         self.count: int | None = None
         self.duration_s: float | None = None
         self._kernel = kernel
+        self._taking = threading.Lock()
+        self._seen = 0  # the number of the last event that was taken in
         self._events: list[Event] = []
         self._room_chars = keep_output
         self._value: Any = _UNSET
@@ -216,11 +219,13 @@ class Execution(CallFuture):
         if self._end is not None and self._room_chars >= 0:
             yield from (event for event in self._events if event.seq > since)
             return
+        is_gapless = since <= self._seen
         for event in self._kernel._read_execution(self.id, since, waits=True, limit_s=timeout):
-            if event.kind == Kind.STARTED:
-                self._note_start(event)
-            elif event.kind == Kind.FINISHED:
-                self._wait(None)  # so that whoever sees the end finds that it has ended
+            # So that whoever sees an event finds it here, too; its end only when those are told who wait for it.
+            if event.kind == Kind.FINISHED:
+                self._wait(None)
+            elif is_gapless:
+                self._take(event)
             yield event
 
     # ------------------------------------------------------------------ stopping
@@ -256,10 +261,20 @@ class Execution(CallFuture):
     # ------------------------------------------------------------------ fed by the client
 
     def _take(self, event: Event) -> bool:
-        """Take in one of this execution's events; whether it is the last one, after which `_finish` is due."""
+        """Take in one of this execution's events; whether it is the last one, after which `_finish` is due.
+
+        More than one thread may read them, each from the first and in order: what was taken in is passed over.
+        """
+        with self._taking:
+            if event.seq > self._seen:
+                self._seen = event.seq
+                self._note(event)
+        return event.kind == Kind.FINISHED
+
+    def _note(self, event: Event) -> None:
         if event.kind in _OUTPUT:
             self._keep(event)
-            return False
+            return
         self._events.append(event)
         if event.kind == Kind.QUEUED:
             self.id = event.execution or 0
@@ -271,7 +286,6 @@ class Execution(CallFuture):
             self.status = event.outcome
             self.duration_s = event.duration_s
             self._end = event
-        return event.kind == Kind.FINISHED
 
     def _keep(self, event: Event) -> None:
         if self._room_chars < 0:

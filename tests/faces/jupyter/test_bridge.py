@@ -44,6 +44,9 @@ class FakeKernel:
         self.asked.release()
         return told
 
+    def fileno(self) -> int:
+        return 0
+
     def queue(self) -> list[Any]:
         return []
 
@@ -118,6 +121,11 @@ class FakeChannels:
 
     def publish(self, *message: Any) -> None:
         self.published.append(message)
+
+    def listen(self, descriptor: int) -> None:
+        pass
+
+    ignore = listen
 
     def has_more(self, name: str) -> bool:
         return False

@@ -45,6 +45,10 @@ class Interruption:
         status: ``stopped``, ``unanswered`` (it goes on; see `stack`), or ``not-running``.
         execution: the number of the execution, None if none was running.
         stack: every thread's stack, where the interrupt went unanswered.
+
+    Example:
+        >>> kernel.interrupt()
+        Interruption(status='not-running', execution=None, stack='')
     """
 
     status: str
@@ -82,6 +86,11 @@ class Execution(CallFuture):
             ``aborted``, ``lost``.
         count: which input of its generation it is, as in ``Out[count]``; None until it has begun, and of calls.
         duration_s: how long it ran, in seconds, measured in the worker; None until it finished.
+
+    Example:
+        >>> job = kernel.submit("print('hello'); 6 * 7")
+        >>> job.result(timeout=30), job.status, job.stdout.strip()
+        (42, 'ok', 'hello')
     """
 
     def __init__(self, kernel: Kernel, execution: int, *, keep_output: int = KEEP_OUTPUT) -> None:
@@ -116,17 +125,33 @@ class Execution(CallFuture):
 
     @property
     def stdout(self) -> str:
-        """What was printed to standard output so far."""
+        """What was printed to standard output so far.
+
+        Example:
+            >>> kernel.execute("print('hello')").stdout.strip()
+            'hello'
+        """
         return self._text_of("stdout")
 
     @property
     def stderr(self) -> str:
-        """What was printed to standard error so far."""
+        """What was printed to standard error so far.
+
+        Example:
+            >>> kernel.execute("import sys; print('careful', file=sys.stderr)").stderr.strip()
+            'careful'
+        """
         return self._text_of("stderr")
 
     @property
     def outputs(self) -> list[Event]:
-        """The displays and the result so far; each has `data`, a dict from MIME type to content."""
+        """The displays and the result so far: events, each with `data`, a dict from MIME type to content.
+
+        Example:
+            >>> run = kernel.execute("display('shown'); 6 * 7")
+            >>> [(output.kind, output.data["text/plain"]) for output in run.outputs]
+            [('display', "'shown'"), ('result', '42')]
+        """
         return [event for event in self._look_back() if event.kind in (Kind.DISPLAY, Kind.RESULT)]
 
     @property
@@ -138,6 +163,10 @@ class Execution(CallFuture):
         Raises:
             ExecutionError: the code raised.
             NotAvailable: the worker no longer holds the value; it keeps only the last few.
+
+        Example:
+            >>> kernel.execute("6 * 7").value
+            42
         """
         super().result(None)
         return self._get_value(None)
@@ -175,6 +204,9 @@ class Execution(CallFuture):
         Args:
             timeout: in seconds; for the value, if it is a live object, there is at least half a second.
 
+        Returns:
+            The value: a copy where it is immutable and plain, else a netref; None if there was none.
+
         Raises:
             TimeoutError: it goes on; nothing was interrupted.
             WorkerBusy: it has ended, but the worker does not hand over the value; this is a `TimeoutError`, too.
@@ -182,6 +214,10 @@ class Execution(CallFuture):
             ExecutionDropped: it was cancelled or aborted.
             KernelDied: the worker died.
             ConnectionLost: the connection is gone; the code may go on.
+
+        Example:
+            >>> kernel.submit("6 * 7").result(timeout=30)
+            42
         """
         if timeout is None:
             return self.value
@@ -210,11 +246,19 @@ class Execution(CallFuture):
 
         Args:
             since: the number of the last event already seen.
-            timeout: how long to wait for the next one, in seconds.
+            timeout: how long to wait for the next one, in seconds; None waits as long as it takes.
+
+        Yields:
+            The events, in the order of their numbers.
 
         Raises:
             TimeoutError: nothing came for ``timeout`` seconds.
             ConnectionLost: the connection is gone.
+
+        Example:
+            >>> job = kernel.submit("6 * 7")
+            >>> [event.kind for event in job.events()]
+            ['queued', 'started', 'result', 'finished']
         """
         if self._end is not None and self._room_chars >= 0:
             yield from (event for event in self._events if event.seq > since)
@@ -231,7 +275,17 @@ class Execution(CallFuture):
     # ------------------------------------------------------------------ stopping
 
     def cancel(self) -> bool:
-        """Take the execution out of the queue; False when it has begun."""
+        """Take the execution out of the queue.
+
+        Returns:
+            Whether it was; False when it has begun.
+
+        Example:
+            >>> asking = kernel.submit("input()")
+            >>> kernel.submit("1").cancel()
+            True
+            >>> stopped = asking.interrupt()
+        """
         try:
             self._kernel.cancel(self.id)
         except NotQueued:
@@ -239,19 +293,56 @@ class Execution(CallFuture):
         return True
 
     def cancelled(self) -> bool:
-        """Whether it was taken out of the queue before it began."""
+        """Whether it was taken out of the queue before it began.
+
+        Example:
+            >>> kernel.execute("1").cancelled()
+            False
+        """
         return self.status in (Outcome.CANCELLED, Outcome.ABORTED)
 
     def running(self) -> bool:
-        """Whether the worker runs it now."""
+        """Whether the worker runs it now.
+
+        Example:
+            >>> asking = kernel.submit("input()")
+            >>> question = next(event for event in asking.events() if event.kind == "input_requested")
+            >>> asking.running()
+            True
+            >>> stopped = asking.interrupt()
+        """
         return self.status == "running"
 
     def interrupt(self, **options: Any) -> Interruption:
-        """Interrupt exactly this execution; see `KernelClient.interrupt`."""
+        """Interrupt exactly this execution, never the next one.
+
+        Args:
+            **options: as of `KernelClient.interrupt`: ``force`` and ``wait``.
+
+        Returns:
+            What came of it, which is true if the execution stopped.
+
+        Example:
+            >>> run = kernel.submit("while True: pass")
+            >>> started = next(event for event in run.events() if event.kind == "started")
+            >>> bool(run.interrupt(wait=30))
+            True
+        """
         return self._kernel.interrupt(self.id, **options)
 
     def add_done_callback(self, fn: Callable[[Any], object]) -> None:
-        """See ``concurrent.futures.Future``; what is to be called is called, also if nobody holds the execution."""
+        """Have a function called with the execution when it has ended, also if nobody holds the execution.
+
+        Args:
+            fn: called on a thread of the client, or at once if the execution has ended. What it raises is logged.
+
+        Example:
+            >>> import queue
+            >>> ended = queue.Queue()
+            >>> kernel.submit("6 * 7").add_done_callback(ended.put)
+            >>> ended.get(timeout=30).result(timeout=30)
+            42
+        """
         if fn is not CallFuture._wake:
             _CALLING_BACK.add(self)
         super().add_done_callback(fn)

@@ -62,6 +62,12 @@ class Past:
         time: seconds since the epoch.
         name: who submitted it.
         code: the source.
+
+    Example:
+        >>> run = kernel.execute("answer = 6 * 7")
+        >>> past = kernel.history("answer = 6")[-1]
+        >>> past.execution == run.id, past.code
+        (True, 'answer = 6 * 7')
     """
 
     seq: int
@@ -95,6 +101,11 @@ class KernelClient(Introspection):
         name: the kernel's name.
         last_seen: the number of the last event that an earlier client of this session acknowledged, None without one.
         came_first: whether no other client had this session when this one joined.
+
+    Example:
+        >>> with rpyc_kernel.connect("demo") as client:
+        ...     client.execute("6 * 7").value
+        42
     """
 
     def __init__(
@@ -148,26 +159,55 @@ class KernelClient(Introspection):
 
     @property
     def session(self) -> str:
-        """The id of this session; give it to `connect` to come back as the same."""
+        """The id of this session; give it to `connect` to continue the session.
+
+        Example:
+            >>> with rpyc_kernel.connect("demo", session=kernel.session) as same:
+            ...     same.session == kernel.session
+            True
+        """
         return self._identity.session
 
     @property
     def client_name(self) -> str:
-        """How others see this session."""
+        """The name by which others see this session.
+
+        Example:
+            >>> with rpyc_kernel.connect("demo", name="alice") as client:
+            ...     client.client_name
+            'alice'
+        """
         return self._identity.name
 
     @property
     def is_closed(self) -> bool:
-        """Whether the connection is closed or lost."""
+        """Whether the connection is closed or lost.
+
+        Example:
+            >>> client = rpyc_kernel.connect("demo")
+            >>> client.close()
+            >>> client.is_closed
+            True
+        """
         return self._commands.is_closed
 
     def fileno(self) -> int:
-        """The descriptor that can be read when an answer has come, for loops that wait for several things."""
+        """The descriptor that can be read when an answer has come, for loops that wait for several things.
+
+        Example:
+            >>> kernel.fileno() >= 0
+            True
+        """
         return self._commands.fileno()
 
     @property
     def last_stack(self) -> str:
-        """The last Python stack of the last worker that died, "" if none could be had."""
+        """The last Python stack of the last worker that died, "" if none could be had.
+
+        Example:
+            >>> isinstance(kernel.last_stack, str)
+            True
+        """
         return str(self._commands.call("last_stack", read=answers.read_text))
 
     # ------------------------------------------------------------------ running code
@@ -184,14 +224,25 @@ class KernelClient(Introspection):
         """Queue code and return at once.
 
         Args:
-            code: the source.
+            code: the source, up to 4,194,304 characters.
             stop_on_error: if this code fails, abort what this session queued behind it.
             lane: ``main``, or ``side`` to run in a thread beside the queue.
             file: the file the code is a part of, which tracebacks and breakpoints then name.
-            first_line: the line of the file in which the code begins.
+            first_line: the line of the file in which the code begins, from 1.
+
+        Returns:
+            The execution, a future of the value of the last expression.
 
         Raises:
             BadCode: it is too long, or has characters no encoding can carry.
+            RequestError: there is no such lane, or the kernel is stopping.
+            NotPermitted: the session only observes.
+            ConnectionLost: the connection is gone.
+
+        Example:
+            >>> job = kernel.submit("print('begun'); 6 * 7")
+            >>> job.result(timeout=30), job.stdout.strip()
+            (42, 'begun')
         """
         origin = None if file is None else Origin(file, first_line)
         return self._submit(code, stop_on_error, lane, None, origin)
@@ -216,6 +267,24 @@ class KernelClient(Introspection):
             cwd: the program's working directory, None for the worker's.
             namespace: ``current`` for the one all clients share, ``fresh`` for one that goes with the program.
             stop_on_error: if the program fails, abort what this session queued behind it.
+
+        Returns:
+            The execution; its value is None.
+
+        Raises:
+            RequestError: an argument is wrong; that there is no such file is an error of the execution.
+            NotPermitted: the session only observes.
+            ConnectionLost: the connection is gone.
+
+        Example:
+            >>> import tempfile
+            >>> with tempfile.NamedTemporaryFile("w", suffix=".py") as file:
+            ...     written = file.write("import sys; print('hello', *sys.argv[1:])")
+            ...     file.flush()
+            ...     run = kernel.run_file(file.name, ["world"], namespace="fresh")
+            ...     run.result(timeout=30)
+            >>> run.stdout.strip()
+            'hello world'
         """
         file = os.fspath(path) if isinstance(path, os.PathLike) else path
         program = Program(file, tuple(args), cwd, namespace)
@@ -225,7 +294,7 @@ class KernelClient(Introspection):
         """Run code and wait for its end.
 
         Args:
-            code: the source.
+            code: the source, up to 4,194,304 characters.
             timeout: in seconds; None waits as long as it takes.
             stop_on_error: if this code fails, abort what this session queued behind it.
 
@@ -236,6 +305,14 @@ class KernelClient(Introspection):
             ExecutionError: the code raised.
             TimeoutError: it goes on; use `submit` to keep hold of it, or `interrupt`.
             KernelDied: the worker died.
+            BadCode: it is too long, or has characters no encoding can carry.
+            NotPermitted: the session only observes.
+            ConnectionLost: the connection is gone; the code may go on.
+
+        Example:
+            >>> run = kernel.execute("print('hello'); 6 * 7")
+            >>> run.stdout.strip(), run.value
+            ('hello', 42)
         """
         _require_code(code)
         deadline = math.inf if timeout is None else time.monotonic() + timeout
@@ -257,10 +334,24 @@ class KernelClient(Introspection):
         return execution
 
     def execution(self, number: int) -> Execution:
-        """Return an execution submitted earlier, by this session or another, with everything it did so far.
+        """Take up an execution submitted earlier, by this session or another.
+
+        Args:
+            number: the execution's.
+
+        Returns:
+            The execution, with everything it has done so far.
 
         Raises:
             NoSuchExecution: there never was one of this number.
+            ConnectionLost: the connection is gone.
+
+        Example:
+            >>> number = kernel.enqueue("print('from afar')")
+            >>> run = kernel.execution(number)
+            >>> run.result(timeout=30)
+            >>> run.stdout.strip()
+            'from afar'
         """
         stream = EventStream.of_execution(self._commands, number)
         execution = Execution(self, number, keep_output=self._keep_output)
@@ -276,7 +367,20 @@ class KernelClient(Introspection):
     def enqueue(self, code: str, *, stop_on_error: bool = True) -> int:
         """Queue code and return the number of its execution, for those who follow `events` themselves.
 
-        Raises as `submit` does.
+        Args:
+            code: as `submit`.
+            stop_on_error: as `submit`.
+
+        Returns:
+            The number of the execution.
+
+        Raises:
+            BadCode: and the others that `submit` raises.
+
+        Example:
+            >>> number = kernel.enqueue("'done'")
+            >>> [event.kind for event in kernel.events(execution=number)]
+            ['queued', 'started', 'result', 'finished']
         """
         _require_code(code)
         return int(self._commands.call("execute", code, stop_on_error, read=answers.read_number))
@@ -303,49 +407,101 @@ class KernelClient(Introspection):
             call: what the worker is to call instead.
             file: as `submit`.
             is_input: whether a person would call it an input, which is counted.
+
+        Returns:
+            A future of the number of the execution.
+
+        Example:
+            >>> number = kernel.hand_in("1 + 1").result(timeout=30)
+            >>> kernel.execution(number).result(timeout=30)
+            2
         """
         _require_code(code)
         source = None if file is None else freeze(describe_source(Origin(file)))
         return self._commands.start("execute", code, stop_on_error, lane, call, source, is_input)
 
     def eval(self, expression: str, *, timeout: float | None = None) -> Any:
-        """Evaluate an expression at once, beside the queue: by value if immutable and plain, else a netref.
+        """Evaluate an expression at once, beside the queue.
 
         Args:
             expression: in the namespace.
             timeout: in seconds, None for the client's own; what takes longer belongs into the queue.
 
+        Returns:
+            The value, if it is immutable and plain, else a netref of it.
+
         Raises:
             BadCode: it has characters no encoding can carry.
             WorkerBusy: no answer came in time; the evaluation may go on.
+            NotPermitted: the session only observes.
+            Exception: whatever the expression raises.
+
+        Example:
+            >>> kernel.eval("6 * 7")
+            42
         """
         _require_code(expression)
         return self._live.ask(None, "eval", expression, timeout_s=timeout)
 
     def call(self, function: Any, *args: Any, **kwargs: Any) -> Any:
-        """Call a remote callable in the worker's main thread, in turn with executions, and return what it returns."""
+        """Call a live object in the worker's main thread, in turn with executions, and wait for its end.
+
+        Args:
+            function: a netref of a callable.
+            *args: its arguments; plain values are copied, all else goes as a reference.
+            **kwargs: likewise.
+
+        Returns:
+            What it returns: by value where plain, else a netref.
+
+        Raises:
+            RequestError: the function is one of this process.
+            ExecutionError: it raised.
+
+        Example:
+            >>> kernel.call(kernel.objects.builtins.divmod, 17, 5)
+            (3, 2)
+        """
         return self.submit_call(function, *args, **kwargs).result()
 
     def fetch_value(self, execution: int, timeout: float | None = None) -> Any:
-        """Return the value of an execution's last expression from the worker.
+        """Fetch the value of an execution's last expression from the worker.
 
         Args:
             execution: its number.
             timeout: in seconds, None for the client's own.
 
+        Returns:
+            The value, if it is immutable and plain, else a netref of it.
+
         Raises:
             NotAvailable: there was none, or the worker no longer holds it.
             WorkerBusy: no answer came in time.
+
+        Example:
+            >>> run = kernel.execute("[1, 2, 3]")
+            >>> kernel.fetch_value(run.id)
+            [1, 2, 3]
         """
         return self._live.ask(None, "value", execution, timeout_s=timeout)
 
     def submit_call(self, function: Any, *args: Any, **kwargs: Any) -> Execution:
         """Queue the call of a live object for the worker's main thread and return at once.
 
-        Its result is that of the call: by value where plain, else a netref.
+        Args:
+            function: a netref of a callable.
+            *args: its arguments; plain values are copied, all else goes as a reference.
+            **kwargs: likewise.
+
+        Returns:
+            The execution. Its result is that of the call: by value where plain, else a netref.
 
         Raises:
             RequestError: the function is one of this process.
+
+        Example:
+            >>> kernel.submit_call(kernel.objects.builtins.divmod, 17, 5).result(timeout=30)
+            (3, 2)
         """
         require_remote(function)
         token = self._live.ask(None, "stage", function, args, tuple(kwargs.items()))
@@ -354,11 +510,21 @@ class KernelClient(Introspection):
     def call_beside(self, function: Any, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Any]:
         """Call a live object beside the queue, in the thread of this client's objects connection; return at once.
 
-        The future can also be awaited. Cancelling it drops the result; the call itself goes on.
+        Args:
+            function: a netref of a callable.
+            *args: its arguments; plain values are copied, all else goes as a reference.
+            **kwargs: likewise.
+
+        Returns:
+            A future of the result, which can also be awaited. Cancelling it drops the result; the call itself goes on.
 
         Raises:
             RequestError: it is no live object.
             ConnectionLost: the worker it belongs to is gone.
+
+        Example:
+            >>> kernel.call_beside(kernel.objects.builtins.divmod, 17, 5).result(timeout=30)
+            (3, 2)
         """
         return begin_call(function, *args, **kwargs)
 
@@ -385,12 +551,22 @@ class KernelClient(Introspection):
 
         What is asked through it takes as long as it takes, for the objects are the user's; see `rpyc.timed` for a
         limit. Where neither worker nor hub give a sign of life, it is given up like any other connection.
+
+        Example:
+            >>> kernel.objects.modules.math.factorial(5)
+            120
         """
         return self._live.connect()
 
     @property
     def namespace(self) -> Namespace:
-        """The namespace as a mapping of live objects."""
+        """The namespace as a mapping of live objects.
+
+        Example:
+            >>> kernel.namespace["answer"] = 42
+            >>> kernel.namespace.answer
+            42
+        """
         return Namespace(self._live.ask)
 
     def open_debugger(self) -> DebugChannel:
@@ -399,9 +575,20 @@ class KernelClient(Introspection):
         It stops in code that was submitted with a file name. Closing it lets everything run on. `status` has as
         ``debugger`` what the paths of the sources begin with that it keeps by ``dumpCell``, "" where it has no debugpy.
 
+        Returns:
+            The channel: `send` and `receive` take and give messages as dicts.
+
         Raises:
             RequestError: there is no debugpy, or somebody debugs already.
+            NotPermitted: the session only observes.
             ConnectionLost: the worker is gone.
+
+        Example:
+            >>> debugger = kernel.open_debugger()
+            >>> debugger.send({"type": "request", "seq": 1, "command": "initialize", "arguments": {"adapterID": ""}})
+            >>> debugger.receive()["type"] in ("event", "response")
+            True
+            >>> debugger.close()
         """
         sock, _ = self._address.enter(handshake.DEBUGGER, self._identity, self._timeout_s)
         channel = DebugChannel(sock)
@@ -435,6 +622,11 @@ class KernelClient(Introspection):
             RequestError: a value cannot be pickled, or cannot be rebuilt in the worker.
             CallTimeout: nothing moved for ``timeout`` seconds.
             ConnectionLost: the worker is gone; what variables hold is unchanged.
+
+        Example:
+            >>> kernel.push(weights=[0.5, 0.25], labels={"x": b"raw"})
+            >>> kernel.eval("weights[1], labels['x']")
+            (0.25, b'raw')
         """
         self._bulk.push({**(values or {}), **more}, timeout, progress)
 
@@ -449,9 +641,9 @@ class KernelClient(Introspection):
     ) -> Any:
         """Immediate. Evaluate an expression, beside the queue, and return a copy of its value.
 
-        Slices say what is wanted: ``pull("a[1000:2000, :5]")``. Numbers, text, bytes, arrays, plain tables, and
-        containers of these come as plain data; a table is a `pandas.DataFrame`, or where there is no pandas a dict of
-        its columns.
+        Numbers, text, bytes, arrays, plain tables, and containers of these come as plain data; a table is a
+        `pandas.DataFrame`, or where there is no pandas a dict of its columns. The expression can be a slice:
+        ``pull("a[1000:2000, :5]")``.
 
         Args:
             expression: in the namespace.
@@ -460,25 +652,46 @@ class KernelClient(Introspection):
             allow_pickle: take other values as a pickle. To open it runs code that the kernel chooses.
             max_bytes: refuse what is larger.
 
+        Returns:
+            The copy, which belongs to this process.
+
         Raises:
             NotPlain: the value needs ``allow_pickle``.
             ExecutionError: the expression raised.
             RequestError: the value cannot be pickled, is too large, or needs a library that is not here.
+            NotPermitted: the session only observes.
             CallTimeout: nothing came for ``timeout`` seconds.
             ConnectionLost: the worker is gone.
+
+        Example:
+            >>> kernel.push(numbers=list(range(1000)))
+            >>> kernel.pull("numbers[10:13]")
+            [10, 11, 12]
         """
         return self._bulk.pull(expression, timeout, progress, allow_pickle=allow_pickle, max_bytes=max_bytes)
 
     # ------------------------------------------------------------------ events
 
     def events(self, since: int | None = 0, *, follow: bool = True, execution: int | None = None) -> Iterator[Event]:
-        """Yield everything that happened and happens, from a cursor.
+        """Yield what happened and what happens, from a cursor.
 
         Args:
             since: the number of the last event already seen; 0 begins with the first event ever, None continues where
                 this session left off, and remembers in the kernel how far it got.
             follow: go on as things happen, until the kernel stops; else end with what has happened by now.
             execution: only what belongs to the execution of this number, up to its end.
+
+        Yields:
+            The events, in the order of their numbers.
+
+        Raises:
+            NoSuchExecution: there never was an execution of this number.
+            ConnectionLost: the connection is gone.
+
+        Example:
+            >>> run = kernel.execute("print('to be kept')")
+            >>> [event.kind for event in kernel.events(execution=run.id) if event.kind != "stream"]
+            ['queued', 'started', 'finished']
         """
         acknowledge = since is None
         reader = self._open_events()
@@ -509,17 +722,62 @@ class KernelClient(Introspection):
 
         Args:
             since: the number of the last event already seen.
-            take: gets each batch, and must not wait; the next comes after `Watch.go_on`.
-            ended: told at the end: None if the kernel has stopped, else why there is nothing more.
+            take: gets each batch, a list of events, and must not wait; the next comes after `Watch.go_on`.
+            ended: called at the end: with None if the kernel has stopped, else with why there is nothing more.
+
+        Returns:
+            The watch, which is to be closed.
+
+        Raises:
+            ConnectionFailed: the kernel cannot be reached.
+
+        Example:
+            >>> import queue
+            >>> batches = queue.Queue()
+            >>> last = kernel.status()["last"]
+            >>> run = kernel.execute("1")
+            >>> watch = kernel.watch(last, batches.put, lambda error: None)
+            >>> batches.get(timeout=30)[0].kind
+            'queued'
+            >>> watch.close()
         """
         return Watch(self._open_events(), since, take, ended)
 
     def acknowledge(self, seq: int) -> None:
-        """Have the kernel remember that this session has seen everything up to event ``seq``."""
+        """Have the kernel remember how far this session has seen its events.
+
+        Args:
+            seq: the number of the last event seen.
+
+        Raises:
+            ConnectionLost: the connection is gone.
+
+        Example:
+            >>> kernel.acknowledge(2)
+            >>> with rpyc_kernel.connect("demo", session=kernel.session) as same:
+            ...     same.last_seen
+            2
+        """
         self._commands.call("acknowledge", seq)
 
     def history(self, pattern: str = "", *, limit: int = 1000) -> list[Past]:
-        """Return the newest inputs whose source contains ``pattern``, oldest first, of all sessions and generations."""
+        """Find inputs of the past, of all sessions and generations.
+
+        Args:
+            pattern: a text that their source contains; "" for all.
+            limit: how many at most, the newest, up to 100,000.
+
+        Returns:
+            The inputs, oldest first.
+
+        Raises:
+            ConnectionLost: the connection is gone.
+
+        Example:
+            >>> run = kernel.execute("total = sum(range(4))")
+            >>> kernel.history("sum(range", limit=1)[0].code
+            'total = sum(range(4))'
+        """
         found: list[Past] = self._commands.call(
             "history", pattern, limit, read=lambda rows: [Past(*row) for row in rows]
         )
@@ -534,9 +792,23 @@ class KernelClient(Introspection):
         """Interrupt one execution, or whatever runs, and see whether it stops.
 
         Args:
-            execution: its number; it is interrupted only if it is the one that runs.
+            execution: its number; it is interrupted only if it is the one that runs. None: what runs on the main lane.
             force: ``signal``; ``exception`` where user code has taken SIGINT over; ``terminate`` ends the worker.
             wait: for how many seconds to wait for it to stop; 0 returns at once with ``unanswered``.
+
+        Returns:
+            What came of it, which is true if the execution stopped.
+
+        Raises:
+            NoSuchExecution: there never was one of this number.
+            RequestError: there is no such force.
+            NotPermitted: the session only observes.
+
+        Example:
+            >>> run = kernel.submit("while True: pass")
+            >>> started = next(event for event in run.events() if event.kind == "started")
+            >>> kernel.interrupt(wait=30).status
+            'stopped'
         """
         last = self._commands.hello()["last"]
         try:
@@ -564,18 +836,42 @@ class KernelClient(Introspection):
     def cancel(self, execution: int) -> None:
         """Take a queued execution out of the queue.
 
+        Args:
+            execution: its number.
+
         Raises:
             NotQueued: it runs or has finished.
             NoSuchExecution: there never was one of this number.
+            NotPermitted: the session only observes.
+
+        Example:
+            >>> asking = kernel.submit("input()")
+            >>> waiting = kernel.submit("1")
+            >>> kernel.cancel(waiting.id)
+            >>> waiting.exception(timeout=30).outcome
+            'cancelled'
+            >>> stopped = asking.interrupt()
         """
         self._commands.call("cancel", execution)
 
     def restart(self, *, timeout: float = 60.0) -> int:
-        """Replace the worker and its namespace; returns the new generation's number when it is ready.
+        """Replace the worker and its namespace, and wait until the new one is ready.
+
+        Args:
+            timeout: in seconds.
+
+        Returns:
+            The number of the new generation.
 
         Raises:
             KernelDied: no worker could be started.
             CallTimeout: it was not ready in time.
+            NotPermitted: the session only observes.
+
+        Example:
+            >>> before = kernel.status()["generation"]
+            >>> kernel.restart() == before + 1
+            True
         """
         deadline = time.monotonic() + timeout
         stream = EventStream(self._commands, self._call(timeout, "hello", read=answers.read_hello)["last"])
@@ -595,8 +891,18 @@ class KernelClient(Introspection):
     def shutdown(self, *, timeout: float = 10.0) -> None:
         """End the kernel, worker and hub, and close this client when they are gone.
 
+        Args:
+            timeout: in seconds.
+
         Raises:
             CallTimeout: they are not gone yet; this client is closed all the same.
+            NotPermitted: the session only observes.
+
+        Example:
+            >>> brief = rpyc_kernel.start("brief", engine="plain")
+            >>> brief.shutdown()
+            >>> brief.is_closed
+            True
         """
         self._call(timeout, "shutdown")
         is_over = self._commands.wait_until_closed(timeout)
@@ -609,11 +915,27 @@ class KernelClient(Introspection):
             )
 
     def wait_until_closed(self, timeout: float) -> bool:
-        """Wait until the hub has ended the connection, the last thing it does when the kernel stops; whether it has."""
+        """Wait until the hub has ended the connection, the last thing it does when the kernel stops.
+
+        Args:
+            timeout: in seconds.
+
+        Returns:
+            Whether it has.
+
+        Example:
+            >>> kernel.wait_until_closed(0)
+            False
+        """
         return self._commands.wait_until_closed(timeout)
 
     def close(self) -> None:
-        """Leave; the kernel and its executions go on. Whoever waits in this client gets `ConnectionLost`."""
+        """Leave; the kernel and its executions go on. Whoever waits in this client gets `ConnectionLost`.
+
+        Example:
+            >>> client = rpyc_kernel.connect("demo")
+            >>> client.close()
+        """
         self._live.close()
         for reader in list(self._readers):
             reader.close()
@@ -626,22 +948,44 @@ class KernelClient(Introspection):
     def status(self, *, timeout: float | None = None) -> dict[str, Any]:
         """Return what the kernel is doing; always answers, unless its hub cannot.
 
-        It has `state`, `generation`, `hub_pid`, `worker_pid`, `memory_bytes` (of the worker, about a second old),
-        `busy_since`, `running`, `queue` (the first 100, see `queue`), `queue_length`, `side`, `prompts`, `sessions` and
-        more.
-
         Args:
             timeout: in seconds, None for the client's own.
+
+        Returns:
+            Among others `state`, `generation`, `hub_pid`, `worker_pid`, `memory_bytes` (of the worker, about a second
+            old), `busy_since` (seconds since the epoch), `running`, `queue` (the first 100, see `queue`),
+            `queue_length`, `side`, `prompts` and `sessions`; ``docs/reference/status.md`` has all of them.
+
+        Raises:
+            CallTimeout: no answer came in time.
+            ConnectionLost: the connection is gone.
+
+        Example:
+            >>> status = kernel.status()
+            >>> status["kernel"], status["queue_length"]
+            ('demo', 0)
         """
         status: dict[str, Any] = self._call(timeout, "status", read=answers.read_status)
         return status
 
     def queue(self, *, after: int = 0, count: int | None = None) -> list[dict[str, Any]]:
-        """Return what waits for its turn, in order.
+        """List what waits for its turn.
 
         Args:
             after: leave out the executions up to this number.
             count: how many at most, None for all.
+
+        Returns:
+            The executions in order, each with `execution`, `session`, `name`, `count` and the beginning of its `code`.
+
+        Example:
+            >>> asking = kernel.submit("input()")
+            >>> waiting = kernel.submit("6 * 7")
+            >>> [item["code"] for item in kernel.queue()]
+            ['6 * 7']
+            >>> waiting.cancel()
+            True
+            >>> stopped = asking.interrupt()
         """
         found: list[dict[str, Any]] = []
         while count is None or len(found) < count:
@@ -654,32 +998,68 @@ class KernelClient(Introspection):
         return found
 
     def is_queued(self, execution: int) -> bool:
-        """Whether an execution waits for its turn."""
+        """Whether an execution waits for its turn.
+
+        Args:
+            execution: its number.
+
+        Example:
+            >>> kernel.is_queued(kernel.execute("1").id)
+            False
+        """
         return any(item["execution"] == execution for item in self.queue(after=execution - 1, count=1))
 
     def sessions(self) -> list[dict[str, Any]]:
-        """Return who takes part, those present first."""
+        """List who takes part.
+
+        Returns:
+            The sessions, those present first, each with `id`, `name`, `role`, `connections` and `observers`.
+
+        Example:
+            >>> with rpyc_kernel.connect("demo", name="alice"):
+            ...     "alice" in [session["name"] for session in kernel.sessions() if session["connections"]]
+            True
+        """
         found: list[dict[str, Any]] = self.status()["sessions"]
         return found
 
     def stack(self, *, timeout: float = 2.0) -> str:
         """Return every thread's stack in the worker, also while a C call holds the interpreter lock.
 
+        Args:
+            timeout: in seconds.
+
+        Returns:
+            The stacks as text, the innermost call of each first.
+
         Raises:
             WorkerBusy: none came in time.
+
+        Example:
+            >>> "most recent call first" in kernel.stack(timeout=30)
+            True
         """
         return str(self._commands.call("stack", timeout, read=answers.read_text, timeout_s=timeout + _ANSWER_S))
 
     def answer_input(self, text: str | None, execution: int | None = None, *, is_refused: bool = False) -> None:
-        """Answer a prompt; None is end-of-file.
+        """Answer a question of user code.
 
         Args:
-            text: the answer, without a line end.
+            text: the answer, without a line end; None is end-of-file.
             execution: which one asks; None is the only one that does, or the first.
             is_refused: with None, say that nobody can be asked here, as a notebook that is run by a program does.
 
         Raises:
             NotAsked: nobody waits for an answer.
+            NotPermitted: the session only observes.
+
+        Example:
+            >>> asking = kernel.submit("name = input('who? ')")
+            >>> question = next(event for event in asking.events() if event.kind == "input_requested")
+            >>> kernel.answer_input("me")
+            >>> asking.result(timeout=30)
+            >>> kernel.eval("name")
+            'me'
         """
         self._commands.call("answer_input", text, execution, is_refused)
 

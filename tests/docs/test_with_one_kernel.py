@@ -23,13 +23,17 @@ def test_the_examples_of_the_reference_run_as_shown(demo: None, patience: None) 
     assert not any(wrong), "".join(wrong)
 
 
+def test_everything_public_has_an_example() -> None:
+    told = dict(docstrings())
+    assert {"start", "KernelClient.submit", "KernelClient.complete", "Execution.stdout", "BadName"} <= told.keys()
+    assert [name for name, text in told.items() if ">>> " not in text] == []
+
+
 def test_the_examples_of_docstrings_run_as_shown(demo: None, patience: None) -> None:
     wrong = []
     for name, text in docstrings():
-        if ">>> " in text:
-            with rpyc_kernel.connect("demo") as client:
-                wrong.append(run_session(text, name, {"rpyc_kernel": rpyc_kernel, "kernel": client})[1])
-    assert wrong
+        with rpyc_kernel.connect("demo") as client:
+            wrong.append(run_session(text, name, {"rpyc_kernel": rpyc_kernel, "kernel": client})[1])
     assert not any(wrong), "".join(wrong)
 
 

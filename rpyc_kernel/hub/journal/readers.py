@@ -1,8 +1,9 @@
 """Those who read events: they are answered at once, or wait until there is something for them or their time is over.
 
 A reader wants whatever is new. A follower wants the events of one execution, in one answer, when it has ended. Both
-wait without a thread: a future is left behind, and completed by the thread that commits, or when its time is over by
-this room's own.
+wait without a thread of theirs: a future is left behind. A few are answered by the thread that commits, which saves a
+change of threads. A crowd is answered in rounds by this room's own thread: all who wait get what has gathered, those
+who read the same share one answer, and after each round there is a rest in which others find the machine free.
 """
 
 from __future__ import annotations
@@ -18,15 +19,26 @@ from typing import Any, Protocol
 
 from rpyc_kernel.core.contract import Kind, Scope, WireEvent
 from rpyc_kernel.errors import ConnectionLost, RequestError
+from rpyc_kernel.hub.journal.tail import cut
 
 _MAX_FOLLOWED = 1000
 _FULL_CHARS = 1024 * 1024
 _QUIET_KINDS = frozenset({Kind.QUEUED, Kind.STARTED})
 _QUIET_S = 0.005
 _FEW_DEADLINES = 256
+_FEW = 4
+"""As many readers are answered where events are committed; more are a crowd."""
+_CROWD_S = 0.5
+"""After a round who asks is taken for one of the crowd for so long."""
+_REST_S = 0.0005
+"""What answering one of the crowd costs the hub and the reader, roughly: rounds rest for as long as they cost."""
+_SHARED_CHARS = 512 * 1024
+"""The size of an answer to a crowd, each of whom has a copy in memory until its socket takes it."""
 
 Reading = tuple[int, tuple[WireEvent, ...]]
 """What a reader gets: the cursor to go on with, and events."""
+_Answers = dict[tuple[int, int], Any]
+"""Those of a round, by cursor and limit."""
 
 
 class Source(Protocol):
@@ -117,6 +129,8 @@ class Readers:
         self._max_deadlines = _FEW_DEADLINES
         self._count = itertools.count()
         self._publish_at: float | None = None
+        self._round_at: float | None = None
+        self._rest_until = 0.0
         self._thread = threading.Thread(target=self._run, name="journal-readers", daemon=True)
         self._thread.start()
 
@@ -124,11 +138,14 @@ class Readers:
 
     def read(self, cursor: int, limit: int, wait_s: float, scope: str, session: str) -> Any:
         """Return events after ``cursor``; if there are none yet, a future of them."""
-        reader = _Reader(cursor, limit, scope, session, time.monotonic() + wait_s)
-        found = self._look(reader)
-        if found is not None:
-            return self._present(*found)
-        if wait_s <= 0 or self._is_closed:
+        now = time.monotonic()
+        reader = _Reader(cursor, limit, scope, session, now + wait_s)
+        waits = wait_s > 0 and not self._is_closed
+        if not (waits and now < self._rest_until + _CROWD_S):
+            answer = self._find(reader)
+            if answer is not None:
+                return answer
+        if not waits:
             return self._present(*reader.reading)
         with self._lock:
             self._waiting.add(reader)
@@ -201,24 +218,40 @@ class Readers:
             with self._lock:
                 satisfied, self._satisfied = self._satisfied, []
             for follower in satisfied:
-                self._set(follower.future, *follower.reading)
+                self._set(follower.future, self._present(*follower.reading))
         if not self._waiting or (self._is_quiet and not even_quiet):
             return
+        if (len(self._waiting) > _FEW or time.monotonic() < self._rest_until + _CROWD_S) and not self._is_closed:
+            with self._changed:
+                if self._round_at is None:
+                    self._round_at = self._rest_until
+                    self._changed.notify()
+            return
+        for reader in self._take_ready():
+            self._answer(reader)
+
+    def _hold_round(self) -> None:
+        """Answer a crowd with what has gathered, one after the other, and rest."""
+        answers: _Answers = {}
+        count = sum(self._answer(reader, answers) for reader in self._take_ready())
+        if count > _FEW:
+            self._rest_until = time.monotonic() + count * _REST_S
+
+    def _take_ready(self) -> list[_Reader]:
         with self._lock:
             ready = [reader for reader in self._waiting if reader.cursor < self._source.last or self._is_closed]
             self._waiting.difference_update(ready)
-        for reader in ready:
-            self._answer(reader)
+        return ready
 
-    def _answer(self, reader: _Reader) -> None:
-        """Give a reader what it waits for, or let it wait on."""
+    def _answer(self, reader: _Reader, answers: _Answers | None = None) -> bool:
+        """Give a reader what it waits for, or let it wait on; whether it was answered."""
         try:
-            found = self._look(reader)
+            answer = self._find(reader, answers)
         except RequestError as error:
             if reader.future.set_running_or_notify_cancel():
                 reader.future.set_exception(error)
-            return
-        if found is None and not self._is_closed and not reader.future.cancelled():
+            return True
+        if answer is None and not self._is_closed and not reader.future.cancelled():
             with self._lock:
                 waits = time.monotonic() < reader.deadline  # else the clock has looked for it already
                 if waits:
@@ -227,23 +260,38 @@ class Readers:
             if waits:
                 if missed:
                     self.publish()
-                return
-        self._set(reader.future, *(found or reader.reading))
+                return False
+        self._set(reader.future, self._present(*reader.reading) if answer is None else answer)
+        return True
 
-    def _look(self, reader: _Reader) -> Reading | None:
+    def _find(self, reader: _Reader, answers: _Answers | None = None) -> Any:
+        """The answer to a reader, in a crowd one that others may have got already; None when nothing is there."""
+        asked = reader.cursor, reader.limit
+        if answers is not None and reader.scope == Scope.ALL and asked in answers:
+            return answers[asked]
+        found = self._look(reader, _FULL_CHARS if answers is None else _SHARED_CHARS)
+        answer = None if found is None else self._present(*found)
+        if answers is not None and answer is not None and reader.scope == Scope.ALL:
+            answers[asked] = answer
+        return answer
+
+    def _look(self, reader: _Reader, max_chars: int = _FULL_CHARS) -> Reading | None:
         """What there is for a reader; None, with its cursor moved on, when nothing is."""
         while reader.cursor < self._source.last:
             reader.cursor, found = self._source.after(reader.cursor, reader.limit)
+            if max_chars < _FULL_CHARS and found:
+                found = cut(found, max_chars)
+                reader.cursor = found[-1][0]
             if reader.scope == Scope.SESSION:
                 found = [event for event in found if event[4] is None or event[4] == reader.session]
             if found:
                 return reader.cursor, tuple(found)
         return None
 
-    def _set(self, future: Future[Any], cursor: int, events: tuple[WireEvent, ...]) -> None:
+    def _set(self, future: Future[Any], answer: Any) -> None:
         """Answer a future, unless its connection has gone."""
         if future.set_running_or_notify_cancel():
-            future.set_result(self._present(cursor, events))
+            future.set_result(answer)
 
     # ------------------------------------------------------------------ the clock
 
@@ -254,14 +302,19 @@ class Readers:
                     return
                 now = time.monotonic()
                 due = [entry[0] for entry in self._deadlines[:1]]
-                due += [] if self._publish_at is None else [self._publish_at]
+                due += [moment for moment in (self._publish_at, self._round_at) if moment is not None]
                 if not due or min(due) > now:
                     self._changed.wait(min(due) - now if due else None)
                     continue
                 publishes = self._publish_at is not None and self._publish_at <= now
                 if publishes:
                     self._publish_at = None
-            if publishes:
+                is_round = self._round_at is not None and self._round_at <= now
+                if is_round:
+                    self._round_at = None
+            if is_round:
+                self._hold_round()
+            elif publishes:
                 self.publish()
             self._expire(now)
 
@@ -278,7 +331,7 @@ class Readers:
                     self._waiting.discard(waiter)
                 over += [waiter] if is_there else []
         for waiter in over:
-            self._set(waiter.future, *waiter.reading)
+            self._set(waiter.future, self._present(*waiter.reading))
 
     def _forget(self, follower: _Follower) -> bool:
         """Let a follower go; whether it was waiting."""

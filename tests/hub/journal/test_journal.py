@@ -283,8 +283,8 @@ def test_what_comes_in_the_moment_a_reader_begins_to_wait_is_not_missed(journal)
     readers, times = journal._readers, []
     look = readers._look
 
-    def look_and_be_overtaken(reader):
-        found = look(reader)
+    def look_and_be_overtaken(reader, *how):
+        found = look(reader, *how)
         if len(times) < 2:  # before it waits, and again before it goes on waiting
             times.append(1)
             append(journal, printed("theirs", 2, "b") if len(times) == 1 else printed("mine", 1, "a"))

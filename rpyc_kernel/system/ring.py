@@ -54,7 +54,10 @@ AWAKE, LINGERING, ASLEEP = range(3)
 PAD, STDOUT, STDERR, RECORD, SPILLED = range(5)
 _LOOK_AGAIN_S = 0.2
 _SALT = 0x52504B31
-"""Keeps the check of nothing but zeros from fitting: memory that was cleared is damaged, and no empty frame."""
+"""Keeps the check of nothing but zeros from fitting: memory that was cleared is damaged, and no empty frame.
+
+Of what a check begins with, its lowest 32 bits count.
+"""
 MAX_JOINED_BYTES = 128 * 1024
 
 
@@ -179,7 +182,7 @@ class RingWriter:
                     head = self._make_room(size, may_interrupt)
                 word = length << _KIND_BITS | kind
                 start = HEADER_BYTES + head % self._capacity
-                _pack_into(self._memory, start, adler32(data, (word + execution + _SALT) & 0xFFFFFFFF), word, execution)
+                _pack_into(self._memory, start, adler32(data, word + execution + _SALT), word, execution)
                 start += _ALIGN
                 self._memory[start : start + length] = data
                 self._head = self.words[WORD_HEAD] = head + size
@@ -215,7 +218,7 @@ class RingWriter:
         if pad:
             word = (pad - _ALIGN) << _KIND_BITS | PAD
             start = HEADER_BYTES + head % self._capacity
-            check = adler32(self._memory[start + _ALIGN : start + pad], (word + _SALT) & 0xFFFFFFFF)
+            check = adler32(self._memory[start + _ALIGN : start + pad], word + _SALT)
             FRAME_HEADER.pack_into(self._memory, start, check, word, 0)
             head += pad
         return head
@@ -270,35 +273,34 @@ class RingReader:
         frames: list[Frame] = []
         pieces: list[bytes] = []
         joined = 0
-        last_key = -1
+        last_kind, last_execution = PAD, -1
+        lap_end = -1
         while position < end:
-            start = HEADER_BYTES + position % capacity
+            if position >= lap_end:  # no frame is in two laps
+                first = HEADER_BYTES - (position - position % capacity)
+                lap_end = position - position % capacity + capacity
+            start = first + position
             check, word, execution = unpack(memory, start)
-            first = start + _ALIGN
-            data = memory[first : first + (word >> _KIND_BITS)]
-            if adler32(data, (word + execution + _SALT) & 0xFFFFFFFF) != check:
-                again = self._look_again(start) if not frames and not pieces else None
+            start += _ALIGN
+            data = memory[start : start + (word >> _KIND_BITS)]
+            if adler32(data, word + execution + _SALT) != check:
+                again = self._look_again(start - _ALIGN) if not frames and not pieces else None
                 if again is None:
                     break  # what came before it is delivered first
                 word, execution, data = again
-            position += ((word >> _KIND_BITS) + _ROUND_UP) & -_ALIGN
-            key = execution << _KIND_BITS | word & _KIND_MASK
-            if key != last_key or joined > MAX_JOINED_BYTES:
-                if pieces:
-                    frames.append(_join(last_key, pieces))
-                    pieces, joined = [], 0
-                last_key = key
+            position += (len(data) + _ROUND_UP) & -_ALIGN
             kind = word & _KIND_MASK
-            if kind == PAD:
-                continue
+            if kind != last_kind or execution != last_execution or joined > MAX_JOINED_BYTES or kind >= RECORD:
+                if pieces:
+                    frames.append(_join(last_kind, last_execution, pieces))
+                    pieces, joined = [], 0
+                last_kind, last_execution = kind, execution
+                if kind == PAD:
+                    continue
             pieces.append(data)
             joined += len(data)
-            if kind >= RECORD:
-                last_key = -1
-                frames.append(_join(key, pieces))
-                pieces, joined = [], 0
         if pieces:
-            frames.append(_join(last_key, pieces))
+            frames.append(_join(last_kind, last_execution, pieces))
         self.position = position
         return frames
 
@@ -317,7 +319,7 @@ class RingReader:
             with self._lock:
                 check, word, execution = FRAME_HEADER.unpack_from(memory, start)
             data = memory[start + _ALIGN : start + _ALIGN + (word >> _KIND_BITS)]
-            if adler32(data, (word + execution + _SALT) & 0xFFFFFFFF) == check:
+            if adler32(data, word + execution + _SALT) == check:
                 return word, execution, data
         self.position = self.words[WORD_HEAD]
         raise RingDamaged(self.position)
@@ -345,5 +347,5 @@ class RingReader:
         self._mapping.close()
 
 
-def _join(key: int, pieces: list[bytes]) -> Frame:
-    return Frame(key & _KIND_MASK, key >> _KIND_BITS, b"".join(pieces) if len(pieces) > 1 else pieces[0])
+def _join(kind: int, execution: int, pieces: list[bytes]) -> Frame:
+    return Frame(kind, execution, b"".join(pieces) if len(pieces) > 1 else pieces[0])

@@ -8,7 +8,7 @@ MUTANTS = (
     Mutant(
         promise="damage to the ring is noticed",
         file="system/ring.py",
-        before="if adler32(data, (word + execution + _SALT) & 0xFFFFFFFF) != check:",
+        before="if adler32(data, word + execution + _SALT) != check:",
         after="if False:",
         tests=(f"{_RING}test_damage_is_told_after_what_stood_before_it_and_reading_goes_on",),
     ),

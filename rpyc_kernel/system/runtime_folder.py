@@ -7,10 +7,10 @@ again, and the folder can stand somewhere else from then on.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import stat
 from pathlib import Path
+from zlib import crc32
 
 from rpyc_kernel.errors import RequestError
 from rpyc_kernel.settings import last_resort
@@ -19,7 +19,6 @@ from rpyc_kernel.system.originals import socket
 
 _MAX_SOCKET_PATH = 103
 """macOS allows 104 bytes with the final NUL, Linux 108."""
-_DIGEST_CHARS = 8
 
 
 class RuntimeFolder(Home):
@@ -142,8 +141,7 @@ class RuntimeFolder(Home):
         top = last_resort()
         if self.path.parent == top:
             return self.path
-        digest = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:_DIGEST_CHARS]
-        return top / f"{self.path.name}-{digest}"
+        return top / f"{self.path.name}-{crc32(os.fsencode(self.path)):08x}"
 
 
 def listen(path: Path, backlog: int) -> socket.socket:

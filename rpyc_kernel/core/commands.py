@@ -321,10 +321,7 @@ HISTORY: Final = Command(
 # ------------------------------------------------------------------ life
 
 RESTART: Final = Command(
-    "restart",
-    "Replace the worker, and answer with the generation to come.",
-    shapes.NUMBER,
-    cannot="restart the kernel",
+    "restart", "Replace the worker, and answer with the generation to come.", shapes.NUMBER, cannot="restart the kernel"
 )
 SHUTDOWN: Final = Command("shutdown", "End worker and hub.", shapes.NOTHING, cannot="stop the kernel")
 STACK: Final = Command(

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from rpyc_kernel.client import answers
 from rpyc_kernel.client.hub_connection import HubConnection
+from rpyc_kernel.core import commands
 from rpyc_kernel.core.contract import Event, Kind, Scope
 from rpyc_kernel.system.threads import make_thread, start_threads
 
@@ -55,7 +55,7 @@ class EventStream:
         Raises:
             NoSuchExecution: there never was one of this number.
         """
-        first: int = connection.call("find", execution, read=answers.read_number)
+        first = connection.call(commands.FIND, execution)
         return cls(connection, max(cursor, first - 1), execution=execution)
 
     def read(self, wait_s: float, *, is_eager: bool = True, margin_s: float = _MARGIN_S) -> list[Event]:
@@ -66,12 +66,10 @@ class EventStream:
             is_eager: of an execution, whether to return with the first event that there is, and not only with the last.
             margin_s: how much longer than that the answer may take.
         """
-        question: tuple[Any, ...] = ("follow", self._execution, self.cursor, wait_s, is_eager)
+        question: tuple[Any, ...] = (commands.FOLLOW, self._execution, self.cursor, wait_s, is_eager)
         if self._execution is None:
-            question = ("read", self.cursor, _BATCH, wait_s, self._scope, self._acknowledge)
-        found: tuple[int, list[Event]] = self._connection.call(
-            *question, read=answers.read_events, timeout_s=wait_s + margin_s
-        )
+            question = (commands.READ, self.cursor, _BATCH, wait_s, self._scope, self._acknowledge)
+        found: tuple[int, list[Event]] = self._connection.call(*question, timeout_s=wait_s + margin_s)
         self.cursor, events = found
         return events
 
@@ -119,7 +117,7 @@ class EventStream:
 
     def _acknowledge_all(self) -> None:
         if self._acknowledge:  # a question says so of what was read before it
-            self._connection.call("acknowledge", self.cursor)
+            self._connection.call(commands.ACKNOWLEDGE, self.cursor)
 
 
 class Watch:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from rpyc_kernel.client.address import Address
-from rpyc_kernel.client.answers import read_hello
+from rpyc_kernel.client.answers import reader_of
+from rpyc_kernel.core import commands
+from rpyc_kernel.core.commands import Command
 from rpyc_kernel.errors import CallTimeout, ConnectionLost, KernelError, from_name
 from rpyc_kernel.settings import ClientSettings
 from rpyc_kernel.wire.handshake import Identity
 from rpyc_kernel.wire.values.client import StartedCall, ValueClient
 
+_T = TypeVar("_T")
 _OUR_ERRORS = "rpyc_kernel.errors."
 
 SILENCE_ADVICE = (
@@ -43,18 +46,17 @@ class HubConnection:
         return self._client.is_closed
 
     def hello(self) -> dict[str, Any]:
-        """Ask the hub who this client is and where it left off; see `HubService.exposed_hello`."""
-        hello: dict[str, Any] = self.call("hello", read=read_hello)
-        return hello
+        """Ask the hub who this client is and where it left off."""
+        return self.call(commands.HELLO)
 
     def call(
         self,
-        method: str,
+        command: Command[_T],
         *arguments: Any,
-        read: Callable[[Any], Any] = lambda answer: answer,
+        read: Callable[[Any], _T] | None = None,
         timeout_s: float | None = None,
-    ) -> Any:
-        """Call a method of the hub, wait for its answer, and return what ``read`` makes of it.
+    ) -> _T:
+        """Give the hub a command, wait for its answer, and return what the table says, or ``read``, makes of it.
 
         Raises:
             RequestError: an argument is nothing that crosses by value.
@@ -64,14 +66,14 @@ class HubConnection:
         """
         limit_s = self._timeout_s if timeout_s is None else timeout_s
         try:
-            return read(self._client.call(method, arguments, limit_s))
+            return (read or reader_of(command))(self._client.call(command.name, arguments, limit_s))
         except CallTimeout:
-            raise CallTimeout(f"{self._shown} did not answer {method!r} within {limit_s:g} s") from None
+            raise CallTimeout(f"{self._shown} did not answer {command.name!r} within {limit_s:g} s") from None
         except Exception as error:  # noqa: BLE001 - everything the wire can bring becomes ours
             raise self.as_ours(error) from None
 
-    def start(self, method: str, *arguments: Any, timeout_s: float | None = None) -> StartedCall:
-        """Call a method without waiting for its answer; the errors of the future need `as_ours`.
+    def start(self, command: Command[Any], *arguments: Any, timeout_s: float | None = None) -> StartedCall:
+        """Give the hub a command without waiting for its answer; the errors of the future need `as_ours`.
 
         The answer comes when somebody reads: whoever waits for it, or for another one. Callbacks run on that thread,
         and must not wait for this connection.
@@ -81,7 +83,7 @@ class HubConnection:
             ConnectionFailed: the call could not be sent.
         """
         try:
-            return self._client.start(method, arguments, self._timeout_s if timeout_s is None else timeout_s)
+            return self._client.start(command.name, arguments, self._timeout_s if timeout_s is None else timeout_s)
         except Exception as error:  # noqa: BLE001 - everything the wire can bring becomes ours
             raise self.as_ours(error) from None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from rpyc_kernel.client.answers import reader_of
 from rpyc_kernel.client.arguments import check_methods
 from rpyc_kernel.client.hub_connection import HubConnection
 from rpyc_kernel.client.literals import write_literal
@@ -462,10 +461,9 @@ class Introspection:
     def _ask(self, command: Command[_T], *arguments: Any, timeout_s: float) -> _T:
         """Ask the worker; raises `WorkerBusy` when no answer comes in time."""
         try:
-            answer: _T = self._commands.call(command.name, *arguments, read=reader_of(command), timeout_s=timeout_s)
+            return self._commands.call(command, *arguments, timeout_s=timeout_s)
         except CallTimeout:
             raise WorkerBusy(
                 f"the worker did not answer {command.name!r} within {timeout_s:g} s; "
                 "most often a C call holds the interpreter lock, and stack() shows which"
             ) from None
-        return answer

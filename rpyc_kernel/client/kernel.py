@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from rpyc_kernel.client import answers
 from rpyc_kernel.client.address import Address
@@ -25,6 +25,8 @@ from rpyc_kernel.client.introspection import Introspection
 from rpyc_kernel.client.live_objects import LiveObjects
 from rpyc_kernel.client.namespace import Namespace
 from rpyc_kernel.client.submissions import Submissions
+from rpyc_kernel.core import commands
+from rpyc_kernel.core.commands import Command
 from rpyc_kernel.core.contract import Event, Force, Kind, Lane, Outcome, Role, Space, State, freeze
 from rpyc_kernel.core.seconds import LONGEST_S
 from rpyc_kernel.core.source import Origin, Program, Source, describe_source
@@ -45,6 +47,7 @@ from rpyc_kernel.wire.debug_adapter import DebugChannel
 from rpyc_kernel.wire.handshake import Identity
 from rpyc_kernel.wire.netrefs.classic import WorkerConnection, begin_call, require_remote
 
+_T = TypeVar("_T")
 _DEBUGGER_START_S = 30.0
 _QUEUE_PAGE = 1000
 _FOLLOW_MARGIN_S = 40.0
@@ -135,7 +138,7 @@ class KernelClient(Introspection):
             self.name: str = hello["kernel"]
             self.last_seen: int | None = hello["cursor"]
             self.came_first: bool = hello["came_first"]
-            vouch = partial(self._commands.start, "hello", timeout_s=0)
+            vouch = partial(self._commands.start, commands.HELLO, timeout_s=0)
             self._live = LiveObjects(address, lambda: self._identity, self._settings, vouch)
             self._bulk = Bulk(address, lambda: self._identity, hello["hub_pid"], timeout)
             self._submissions = Submissions(self._open_events)
@@ -208,7 +211,7 @@ class KernelClient(Introspection):
             >>> isinstance(kernel.last_stack, str)
             True
         """
-        return str(self._commands.call("last_stack", read=answers.read_text))
+        return self._commands.call(commands.LAST_STACK)
 
     # ------------------------------------------------------------------ running code
 
@@ -317,18 +320,18 @@ class KernelClient(Introspection):
         _require_code(code)
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         execution = Execution._unwaited(self, self._keep_output)
-        question: tuple[Any, ...] = ("run", code, stop_on_error, WAIT_S)
+        question: tuple[Any, ...] = (commands.RUN, code, stop_on_error, WAIT_S)
         while execution._end is None:
             left_s = min(max(0.0, deadline - time.monotonic()), WAIT_S + _FOLLOW_MARGIN_S)
             try:
-                cursor, events = self._commands.call(*question, read=answers.read_events, timeout_s=left_s)
+                cursor, events = self._commands.call(*question, timeout_s=left_s)
             except CallTimeout:
                 if time.monotonic() < deadline:
                     raise
                 raise NotDone(f"not done within {timeout:g} s; it goes on") from None
             for event in events:
                 execution._take(event)
-            question = ("follow", execution.id, cursor, WAIT_S)
+            question = (commands.FOLLOW, execution.id, cursor, WAIT_S)
         self._submissions.pass_over(cursor)
         execution._conclude(self.last_stack if execution.status == Outcome.LOST else "")
         return execution
@@ -383,7 +386,7 @@ class KernelClient(Introspection):
             ['queued', 'started', 'result', 'finished']
         """
         _require_code(code)
-        return int(self._commands.call("execute", code, stop_on_error, read=answers.read_number))
+        return self._commands.call(commands.EXECUTE, code, stop_on_error)
 
     def hand_in(
         self,
@@ -418,7 +421,7 @@ class KernelClient(Introspection):
         """
         _require_code(code)
         source = None if file is None else freeze(describe_source(Origin(file)))
-        return self._commands.start("execute", code, stop_on_error, lane, call, source, is_input)
+        return self._commands.start(commands.EXECUTE, code, stop_on_error, lane, call, source, is_input)
 
     def eval(self, expression: str, *, timeout: float | None = None) -> Any:
         """Evaluate an expression at once, beside the queue.
@@ -538,7 +541,7 @@ class KernelClient(Introspection):
         return self._submissions.submit(
             lambda: Execution(
                 self,
-                self._commands.call("execute", *arguments, read=answers.read_number),
+                self._commands.call(commands.EXECUTE, *arguments),
                 keep_output=self._keep_output,
             )
         )
@@ -758,7 +761,7 @@ class KernelClient(Introspection):
             ...     same.last_seen
             2
         """
-        self._commands.call("acknowledge", seq)
+        self._commands.call(commands.ACKNOWLEDGE, seq)
 
     def history(self, pattern: str = "", *, limit: int = 1000) -> list[Past]:
         """Find inputs of the past, of all sessions and generations.
@@ -778,10 +781,7 @@ class KernelClient(Introspection):
             >>> kernel.history("sum(range", limit=1)[0].code
             'total = sum(range(4))'
         """
-        found: list[Past] = self._commands.call(
-            "history", pattern, limit, read=lambda rows: [Past(*row) for row in rows]
-        )
-        return found
+        return [Past(*found) for found in self._commands.call(commands.HISTORY, pattern, limit)]
 
     def _open_events(self) -> HubConnection:
         return HubConnection(self._address, handshake.EVENTS, self._identity, self._settings)
@@ -812,7 +812,7 @@ class KernelClient(Introspection):
         """
         last = self._commands.hello()["last"]
         try:
-            number = self._commands.call("interrupt", execution, force, read=answers.read_number)
+            number = self._commands.call(commands.INTERRUPT, execution, force)
         except NotRunning:
             return Interruption("not-running", execution)
         with contextlib.suppress(ConnectionFailed):  # it is delivered, whether or not its effect can be watched
@@ -852,7 +852,7 @@ class KernelClient(Introspection):
             'cancelled'
             >>> stopped = asking.interrupt()
         """
-        self._commands.call("cancel", execution)
+        self._commands.call(commands.CANCEL, execution)
 
     def restart(self, *, timeout: float = 60.0) -> int:
         """Replace the worker and its namespace, and wait until the new one is ready.
@@ -874,8 +874,8 @@ class KernelClient(Introspection):
             True
         """
         deadline = time.monotonic() + timeout
-        stream = EventStream(self._commands, self._call(timeout, "hello", read=answers.read_hello)["last"])
-        generation = int(self._call(timeout, "restart", read=answers.read_number))
+        stream = EventStream(self._commands, self._call(timeout, commands.HELLO)["last"])
+        generation = self._call(timeout, commands.RESTART)
         reason = ""
         while (left := deadline - time.monotonic()) > 0:
             status = self.status(timeout=left)
@@ -904,7 +904,7 @@ class KernelClient(Introspection):
             >>> brief.is_closed
             True
         """
-        self._call(timeout, "shutdown")
+        self._call(timeout, commands.SHUTDOWN)
         is_over = self._commands.wait_until_closed(timeout)
         self._readers.clear()  # whoever follows events still reads the last ones, and then ends by itself
         self.close()
@@ -965,8 +965,7 @@ class KernelClient(Introspection):
             >>> status["kernel"], status["queue_length"]
             ('demo', 0)
         """
-        status: dict[str, Any] = self._call(timeout, "status", read=answers.read_status)
-        return status
+        return self._call(timeout, commands.STATUS)
 
     def queue(self, *, after: int = 0, count: int | None = None) -> list[dict[str, Any]]:
         """List what waits for its turn.
@@ -990,7 +989,7 @@ class KernelClient(Introspection):
         found: list[dict[str, Any]] = []
         while count is None or len(found) < count:
             wanted = _QUEUE_PAGE if count is None else min(_QUEUE_PAGE, count - len(found))
-            page = self._commands.call("queue", after, wanted, read=partial(answers.read_queue, after=after))
+            page = self._commands.call(commands.QUEUE, after, wanted, read=partial(answers.read_queue, after=after))
             found += page
             if len(page) < wanted:
                 break
@@ -1039,7 +1038,7 @@ class KernelClient(Introspection):
             >>> "most recent call first" in kernel.stack(timeout=30)
             True
         """
-        return str(self._commands.call("stack", timeout, read=answers.read_text, timeout_s=timeout + _ANSWER_S))
+        return self._commands.call(commands.STACK, timeout, timeout_s=timeout + _ANSWER_S)
 
     def answer_input(self, text: str | None, execution: int | None = None, *, is_refused: bool = False) -> None:
         """Answer a question of user code.
@@ -1061,12 +1060,12 @@ class KernelClient(Introspection):
             >>> kernel.eval("name")
             'me'
         """
-        self._commands.call("answer_input", text, execution, is_refused)
+        self._commands.call(commands.ANSWER_INPUT, text, execution, is_refused)
 
-    def _call(self, timeout_s: float | None, method: str, *, read: Callable[[Any], Any] = lambda answer: answer) -> Any:
+    def _call(self, timeout_s: float | None, command: Command[_T]) -> _T:
         """Ask the hub, within the client's limit and this one."""
         limit_s = self._timeout_s if timeout_s is None else min(timeout_s, self._timeout_s)
-        return self._commands.call(method, read=read, timeout_s=limit_s)
+        return self._commands.call(command, timeout_s=limit_s)
 
 
 def _require_code(code: str) -> None:

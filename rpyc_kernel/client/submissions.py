@@ -16,6 +16,7 @@ from rpyc_kernel.client import answers
 from rpyc_kernel.client.events import WAIT_S, EventStream
 from rpyc_kernel.client.execution import Execution
 from rpyc_kernel.client.hub_connection import HubConnection
+from rpyc_kernel.core import commands
 from rpyc_kernel.core.contract import Event, Kind, Outcome, Scope
 from rpyc_kernel.errors import ConnectionLost
 from rpyc_kernel.system.originals import queue
@@ -180,7 +181,7 @@ class Submissions:
     # ------------------------------------------------------------------ on whichever thread reads
 
     def _ask(self, reader: HubConnection, held: weakref.ref[Execution], number: int, cursor: int) -> None:
-        asked = reader.start("follow", number, cursor, WAIT_S, True)
+        asked = reader.start(commands.FOLLOW, number, cursor, WAIT_S, True)
         asked.add_done_callback(lambda asked: self._hear(reader, held, asked))
 
     def _hear(self, reader: HubConnection, held: weakref.ref[Execution], asked: Future[Any]) -> None:
@@ -195,7 +196,7 @@ class Submissions:
             if not has_ended:
                 self._ask(reader, held, execution.id, cursor)
             elif execution.status == Outcome.LOST:
-                reader.start("last_stack").add_done_callback(lambda stack: self._finish(held, stack))
+                reader.start(commands.LAST_STACK).add_done_callback(lambda stack: self._finish(held, stack))
             else:
                 self._finish(held, None)
         except Exception as error:  # noqa: BLE001 - whatever it is, the waiter must hear of it

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from rpyc_kernel.client import events as events_module
+from rpyc_kernel.client.answers import reader_of
 from rpyc_kernel.client.events import EventStream, Watch
 from rpyc_kernel.core.contract import Kind, encode_events
 from rpyc_kernel.errors import ConnectionLost
@@ -36,7 +37,9 @@ class Connection:
     def hello(self):
         return {"last": self._last}
 
-    def call(self, method, *arguments, read=lambda answer: answer, timeout_s=None):
+    def call(self, command, *arguments, timeout_s=None):
+        command.bind(arguments)
+        method, read = command.name, reader_of(command)
         self.asked.append((method, *arguments))
         if method == "find":
             return read(5)

@@ -3,6 +3,7 @@
 import pytest
 
 from rpyc_kernel.client.hub_connection import HubConnection
+from rpyc_kernel.core.commands import COMMANDS
 from rpyc_kernel.errors import CallTimeout, KernelError, NoSuchExecution
 from rpyc_kernel.wire.values.client import RemoteError
 
@@ -23,15 +24,15 @@ def make_commands(error):
 
 def test_no_answer_in_time_says_what_was_asked_and_for_how_long():
     with pytest.raises(CallTimeout, match="kernel 'demo' did not answer 'status' within 10 s"):
-        make_commands(CallTimeout()).call("status")
+        make_commands(CallTimeout()).call(COMMANDS["status"])
 
 
 def test_an_answer_that_is_a_time_out_of_the_hubs_is_no_time_out_of_the_call():
     with pytest.raises(KernelError, match="failed at what was asked: TimeoutError: of a disk") as raised:
-        make_commands(RemoteError("builtins.TimeoutError", "of a disk")).call("status")
+        make_commands(RemoteError("builtins.TimeoutError", "of a disk")).call(COMMANDS["status"])
     assert not isinstance(raised.value, CallTimeout)
 
 
 def test_an_error_of_ours_keeps_its_class():
     with pytest.raises(NoSuchExecution, match="no execution 7"):
-        make_commands(RemoteError("rpyc_kernel.errors.NoSuchExecution", "no execution 7")).call("find")
+        make_commands(RemoteError("rpyc_kernel.errors.NoSuchExecution", "no execution 7")).call(COMMANDS["find"])

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from rpyc_kernel.client.answers import reader_of
 from rpyc_kernel.client.introspection import Introspection
 from rpyc_kernel.core.commands import COMMANDS
 from rpyc_kernel.core.introspection import Cells, Definition, Variable
@@ -21,11 +22,11 @@ class TableHub:
         self.asked = {}
         self._answer = answer
 
-    def call(self, name, *arguments, read, timeout_s):
-        self.asked[name] = COMMANDS[name].bind(arguments)
+    def call(self, command, *arguments, timeout_s):
+        self.asked[command.name] = command.bind(arguments)
         if self._answer is None:
             raise CallTimeout("no answer")
-        return read(json.dumps(self._answer))
+        return reader_of(command)(json.dumps(self._answer))
 
 
 def make_kernel(hub):

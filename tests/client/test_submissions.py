@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from rpyc_kernel.client.answers import reader_of
 from rpyc_kernel.client.execution import Execution
 from rpyc_kernel.client.submissions import Submissions
 from rpyc_kernel.core.contract import Kind, Outcome, Scope, encode_events
@@ -43,15 +44,15 @@ class Reader:
     def hello(self):
         return {"last": 10}
 
-    def call(self, method, *arguments, read, timeout_s):
-        self.asked.append((method, arguments))
+    def call(self, command, *arguments, timeout_s):
+        self.asked.append((command.name, arguments))
         answer = self._answers.get(timeout=DEADLINE_S)
         if isinstance(answer, Exception):
             raise answer
-        return read(answer)
+        return reader_of(command)(answer)
 
-    def start(self, method, *arguments):
-        self.started.append((method, arguments, Future()))
+    def start(self, command, *arguments):
+        self.started.append((command.name, arguments, Future()))
         return self.started[-1][2]
 
     def wait_asked(self, count):

@@ -5,7 +5,8 @@ should send is refused before its first byte leaves, and a frame nobody should r
 is set aside for it. For all others memory is taken as their bytes arrive, whatever length was announced, and within a
 budget where several connections of one peer share one.
 
-Sending belongs to one thread at a time and receiving to one thread at a time; ``close`` belongs to everybody.
+Sending belongs to one thread at a time and receiving to one thread at a time; ``close`` belongs to everybody. A thread
+that Ctrl-C can reach does not receive. It looks at what has come, and takes whole frames by one call into C each.
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ from __future__ import annotations
 import contextlib
 import ssl
 import zlib
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterator
+from struct import Struct
+from typing import Any, Final
 
 from rpyc.core import channel as rpyc_channel
 from rpyc.core.stream import SocketStream
 
 from rpyc_kernel.errors import ConnectionLost, RequestError
-from rpyc_kernel.system.originals import select, socket, threading
+from rpyc_kernel.system.originals import select, socket
+from rpyc_kernel.system.readiness import Readiness
 from rpyc_kernel.system.sending import QUIETLY
 from rpyc_kernel.wire import refusal
 from rpyc_kernel.wire.budget import Budget
@@ -38,6 +41,10 @@ _GROWTH: Final = memoryview(bytes(1024 * 1024))
 _MAX_INFLATION: Final = 1032  # what deflate makes of a byte at most
 _DONT_WAIT: Final[int] = getattr(socket, "MSG_DONTWAIT", 0)  # where there is none, only threads that may wait send
 _AT_ONCE: Final = (_DONT_WAIT | QUIETLY,)
+_PEEKED_BYTES: Final = 16 * 1024
+_TIMEVAL: Final = Struct("ll")
+_LOOK_UP_S: Final = 0.25
+_LOOK_UP_US: Final = 250_000
 
 
 class FrameTooLarge(RequestError, ValueError):
@@ -52,25 +59,26 @@ class Channel(rpyc_channel.Channel):
         max_frame_bytes: The most one frame's data may occupy, before and after decompression.
         compress: Whether to deflate large frames when sending. Deflated frames are always understood.
         budget: What large frames that come in are charged to, each until the next one is received.
+        may_peek: Whether to allow for ``peek``, where that can be.
 
     Attributes:
         received_bytes: How much has come in.
         sends_atomically: Whether ``transmit`` sends and notes how much by one call into C, so that no interrupt comes
             in between.
+        readiness: Tells when there is something to ``peek`` at; None where that cannot be, as in TLS.
     """
 
     __slots__ = (
         "_budget",
         "_buffer",
         "_end",
+        "_inside",
         "_is_closing",
-        "_is_receiving",
-        "_sending",
         "_sock",
         "_start",
         "_view",
-        "_waiting",
         "max_frame_bytes",
+        "readiness",
         "received_bytes",
         "sends_atomically",
     )
@@ -82,6 +90,7 @@ class Channel(rpyc_channel.Channel):
         max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES,
         compress: bool = False,
         budget: Budget | None = None,
+        may_peek: bool = False,
     ) -> None:
         prepare_socket(sock)
         super().__init__(SocketStream(sock), compress)
@@ -93,9 +102,13 @@ class Channel(rpyc_channel.Channel):
         self._buffer = bytearray(_READ_AHEAD_BYTES)
         self._view = memoryview(self._buffer)
         self._start = self._end = 0
-        self._is_closing = self._is_receiving = False
-        self._sending = threading.Lock()
-        self._waiting = threading.Lock()
+        self._is_closing = False
+        self._inside: list[None] = []  # one for each call that needs the descriptor
+        self.readiness: Readiness | None = None
+        if may_peek and self._sock is sock:
+            # Who peeks looks up now and then: see `Reading.call`.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(0, _LOOK_UP_US))
+            self.readiness = Readiness(sock.fileno())
 
     @property
     def closed(self) -> bool:
@@ -128,6 +141,8 @@ class Channel(rpyc_channel.Channel):
         """Free this process's descriptor and leave the connection as it is; for a forked child."""
         self._is_closing = True
         self._sock.close()
+        if self.readiness is not None:
+            self.readiness.close()
 
     def recv(self) -> bytes | bytearray:
         """Wait for the next frame and return its data.
@@ -136,10 +151,10 @@ class Channel(rpyc_channel.Channel):
             ConnectionLost: The connection ended first, or the peer says why it does not serve.
             FrameTooLarge: The peer announced, or packed, more than ``max_frame_bytes``.
         """
-        self._is_receiving = True
         if self._budget is not None:
             self._budget.give_back(id(self))
         try:
+            self._inside.append(None)
             if self._is_closing:
                 raise ConnectionLost("closed here")
             header = self._read(_HEADER_BYTES)
@@ -155,12 +170,42 @@ class Channel(rpyc_channel.Channel):
                 self._budget.take(id(self), size, lambda: self._is_closing)
             data = self._read(length + len(_FLUSHER), drop=len(_FLUSHER))
         finally:
-            self._is_receiving = False
+            self._inside.pop()
             if self._is_closing:
                 self._release()
                 if self._budget is not None:
                     self._budget.give_back(id(self))
         return self._decompress(data) if is_compressed else data
+
+    def wait_readable(self) -> None:
+        """Wait until ``readiness`` tells of something, or the connection ends; reads nothing."""
+        if self.readiness is not None:
+            with contextlib.suppress(ConnectionLost):
+                self._guard(self.readiness.wait)
+
+    def peek(self, timeout_s: float | None = None) -> bytes:
+        """Wait for some bytes, and return them, but leave them in the socket; none where none have come for a while.
+
+        Raises:
+            ConnectionLost: The connection ended.
+        """
+        seen: list[bytes] = []
+        if timeout_s is None or timeout_s >= _LOOK_UP_S or self._guard(self._wait_for, select.POLLIN, timeout_s * 1000):
+            self._guard(seen.extend, map(self._sock.recv, (_PEEKED_BYTES,), (socket.MSG_PEEK,)))  # type: ignore[union-attr]
+        if seen == [b""]:
+            raise ConnectionLost("closed by the peer")
+        return b"".join(seen)
+
+    def take(self, size: int, permit: list[bool], taken: list[bytes]) -> None:
+        """Append so many bytes that were peeked at to ``taken``, by one call into C, unless the permit is empty.
+
+        Raises:
+            ConnectionLost: The connection ended.
+        """
+        taking = map(self._sock.recv, (size,))  # type: ignore[union-attr] # made now: nothing may run after the look
+        self._guard(_extend, taken, taking, permit)
+        if taken:
+            self.received_bytes += size
 
     def send(self, data: bytes) -> None:
         """Send one frame, waiting for as long as the peer takes.
@@ -170,15 +215,15 @@ class Channel(rpyc_channel.Channel):
             ConnectionLost: The connection ended.
         """
         for part in self.pack(data):
-            self._guard(self._sending, self._sock.sendall, part, QUIETLY)
+            self._guard(self._sock.sendall, part, QUIETLY)
 
     def transmit(self, data: bytes | memoryview, sent: list[int]) -> None:
         """Send as many framed bytes as the socket takes at once, and append to ``sent`` how many, if any."""
-        self._guard(self._sending, sent.extend, map(self._sock.send, (data,), _AT_ONCE))
+        self._guard(sent.extend, map(self._sock.send, (data,), _AT_ONCE))
 
     def wait_writable(self, timeout_s: float | None = None) -> None:
         """Wait until the socket may take some bytes, or the connection ends, or the time is over."""
-        self._guard(self._waiting, self._wait_writable, None if timeout_s is None else timeout_s * 1000)
+        self._guard(self._wait_writable, None if timeout_s is None else timeout_s * 1000)
 
     def pack(self, data: bytes) -> list[bytes]:
         """The bytes that carry this data, in one part or, to save copying, several; raises like ``send``."""
@@ -197,18 +242,24 @@ class Channel(rpyc_channel.Channel):
                 "send it in parts, or by the bulk channel"
             )
 
-    def _guard(self, lock: threading.Lock, operation: Callable[..., object], *args: object) -> None:
-        """Do something with the sending half under a lock that keeps its descriptor from being released."""
+    def _guard(self, operation: Callable[..., Any], *args: object) -> Any:
+        """Do something with the descriptor, which is kept meanwhile; return what that returns, None if it would wait.
+
+        No lock: a signal's handler may get here in the middle of it.
+        """
         try:
-            with lock:
-                if self._is_closing:  # asked under the lock: who closes looks at the lock after saying so
-                    raise ConnectionLost("closed here")
-                operation(*args)
-        except BlockingIOError:
-            pass
+            self._inside.append(None)
+            if self._is_closing:  # asked inside: who closes looks whether anybody is there after saying so
+                raise ConnectionLost("closed here")
+            return operation(*args)
         except OSError as error:
-            raise ConnectionLost(f"sending failed: {error}") from error
+            if not isinstance(self._sock, TlsSocket) and _is_foreign(error):
+                raise
+            if isinstance(error, BlockingIOError):
+                return None
+            raise ConnectionLost(f"the socket failed: {error}") from error
         finally:
+            self._inside.pop()
             if self._is_closing:
                 self._release()
 
@@ -216,9 +267,12 @@ class Channel(rpyc_channel.Channel):
         if isinstance(self._sock, TlsSocket):
             self._sock.wait_writable(timeout_ms)
         elif not self._is_closing:
-            waiting = select.poll()
-            waiting.register(self._sock, select.POLLOUT)
-            waiting.poll(timeout_ms)
+            self._wait_for(select.POLLOUT, timeout_ms)
+
+    def _wait_for(self, event: int, timeout_ms: float | None) -> Any:
+        waiting = select.poll()
+        waiting.register(self._sock, event)
+        return waiting.poll(timeout_ms)
 
     def _read(self, count: int, drop: int = 0) -> bytes | bytearray:
         """Exactly ``count`` bytes, without the last ``drop``."""
@@ -250,10 +304,14 @@ class Channel(rpyc_channel.Channel):
         return data
 
     def _receive_into(self, view: memoryview) -> int:
-        try:
-            received = self._sock.recv_into(view)
-        except OSError as error:
-            raise ConnectionLost(f"receiving failed: {error}") from error
+        while True:
+            try:
+                received = self._sock.recv_into(view)
+            except BlockingIOError:
+                continue  # the time after which who peeks looks up
+            except OSError as error:
+                raise ConnectionLost(f"receiving failed: {error}") from error
+            break
         if not received:
             raise ConnectionLost("closed here" if self._is_closing else "closed by the peer")
         self.received_bytes += received
@@ -272,5 +330,32 @@ class Channel(rpyc_channel.Channel):
         return inflated
 
     def _release(self) -> None:
-        if not (self._is_receiving or self._sending.locked() or self._waiting.locked()):
+        if not self._inside:
             self._sock.close()
+            if self.readiness is not None:
+                self.readiness.close()
+
+
+def _extend(taken: list[bytes], taking: Iterator[bytes], permit: list[bool]) -> None:
+    if permit:
+        taken.extend(taking)
+
+
+def _is_foreign(error: OSError) -> bool:
+    """Whether it comes from a signal's handler that ran in the middle of a plain socket's call, all of which is C."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+        trace = trace.tb_next
+    return trace is not None
+
+
+def whole_frames(data: bytes) -> Iterator[tuple[bytes, int]]:
+    """The frames that are complete in these bytes, and where each ends; up to the first that is not, or is packed."""
+    start = 0
+    while len(data) - start >= _HEADER_BYTES:
+        length, is_compressed = _HEADER.unpack_from(data, start)
+        first = start + _HEADER_BYTES
+        start = first + length + len(_FLUSHER)
+        if is_compressed or start > len(data):
+            return
+        yield data[first : first + length], start

@@ -21,6 +21,9 @@ IdPack = tuple[str, int, int]
 
 LABEL_HELD: Final = -1  # a local reference already resolved: the value is the object. Never on the wire
 
+UNANSWERED: Final = -1
+"""The number of requests whose answers nobody waits for. Stock peers answer them all the same."""
+
 _KINDS: Final = frozenset({consts.MSG_REQUEST, consts.MSG_REPLY, consts.MSG_EXCEPTION})
 
 _REPLY: Final[bytes] = bytes((consts.MSG_REPLY,)) + brine.TAG_TUP2
@@ -82,10 +85,10 @@ def _decode_seq(data: bytes | bytearray) -> int:
     raise ConnectionLost("the peer sent a message without a number")
 
 
-def deletion(seq: int, id_pack: IdPack, count: int) -> bytes:
-    """The request that gives ``count`` references back to the peer."""
+def deletion(id_pack: IdPack, count: int) -> bytes:
+    """The request that gives ``count`` references back to the peer. Its number says that nobody waits for an answer."""
     package = ((consts.LABEL_LOCAL_REF, id_pack), (consts.LABEL_VALUE, count))
-    return encode(consts.MSG_REQUEST, seq, (consts.HANDLE_DEL, (consts.LABEL_TUPLE, package)))
+    return encode(consts.MSG_REQUEST, UNANSWERED, (consts.HANDLE_DEL, (consts.LABEL_TUPLE, package)))
 
 
 def resolve(package: Any, find: Callable[[Any], Any]) -> Package:

@@ -14,6 +14,7 @@ for each producer.
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
@@ -25,6 +26,7 @@ from rpyc_kernel.wire.channel import Channel
 
 LIMIT_BYTES: Final = 16 * 1024 * 1024
 _JOINED_BYTES: Final = 64 * 1024
+_LINGER_S: Final = 0.005
 
 Pulse = Callable[[], "float | None"]
 
@@ -38,7 +40,7 @@ class Outbox:
 
     Args:
         channel: Where to.
-        bury: Deals with what a finalizer has left.
+        bury: Deals with what a finalizer has left; returns small frames to send for that.
         on_blocked: Called when the socket does not take everything at once; has to see to a ``flush`` on another
             thread. Without it, ``run`` does that.
         limit_bytes: How much may be queued before producers wait.
@@ -48,7 +50,7 @@ class Outbox:
         self,
         channel: Channel,
         *,
-        bury: Callable[[Any], None] | None = None,
+        bury: Callable[[Any], list[bytes]] = lambda left: [],
         on_blocked: Callable[[], None] | None = None,
         limit_bytes: int = LIMIT_BYTES,
     ) -> None:
@@ -65,6 +67,8 @@ class Outbox:
         # A queue made in C, for finalizers may use it wherever they happen to run. True says that there are frames,
         # False that there will be no more, and anything else is what a finalizer left.
         self._bell: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._alarm: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._is_lingering = self._is_rung = False
         self._bury = bury
         self._on_blocked = on_blocked or self._ring
         self._is_closed = False
@@ -138,8 +142,10 @@ class Outbox:
         """Write what is left to it, until closed; asks ``pulse`` like ``flush``, and raises like it."""
         try:
             while (rung := self._hear(pulse)) is not False:
-                if rung is not True and self._bury is not None:
-                    self._bury(rung)
+                if rung is not True:
+                    self._linger()
+                self._is_rung = False
+                self._bury_all(rung)
                 self.flush(pulse)
             self.flush(pulse)
         finally:
@@ -155,10 +161,14 @@ class Outbox:
         """Let ``run`` return after what is queued now, and refuse producers."""
         self._is_closed = True
         self._bell.put(False)
+        self._alarm.put(True)
         self._room.set()
 
     def _ring(self) -> None:
+        self._is_rung = True
         self._bell.put(True)
+        if self._is_lingering:
+            self._alarm.put(True)
 
     def _hear(self, pulse: Pulse) -> Any:
         while True:
@@ -166,6 +176,29 @@ class Outbox:
                 return self._bell.get(timeout=pulse())
             except queue.Empty:
                 pass
+
+    def _bury_all(self, left: Any) -> None:
+        """Deal with this, and with what else has been left up to now."""
+        while left is not False:
+            if left is not True:
+                self._frames.extend(self._bury(left))
+            if self._bell.empty():  # nobody else takes anything out of it
+                return
+            left = self._bell.get()
+        self._bell.put(False)
+
+    def _linger(self) -> None:
+        """Let finalizers leave some more: nobody waits for that, and each wake-up takes time from those who call.
+
+        Whoever rings need not wait.
+        """
+        self._is_lingering = True  # then look: who rings does the two in the other order
+        with contextlib.suppress(queue.Empty):
+            if not (self._is_rung or self._is_closed):
+                self._alarm.get(timeout=_LINGER_S)
+        self._is_lingering = False
+        while not self._alarm.empty():
+            self._alarm.get()
 
     def _has_work(self) -> bool:
         return bool(self._frames) or self._transfer is not None
@@ -175,11 +208,14 @@ class Outbox:
     def _write_alone(self) -> bool:
         """Write the one frame there is, if nothing else is in progress; return whether that is done."""
         with self._turn:
-            if self._transfer is not None or len(self._frames) != 1:
-                return False
-            frame = self._frames[0]  # stays there until it is written
-            self._transfer = transfer = _Transfer(self._channel.pack(frame), frame)
             try:
+                # An interrupt may have left it, or this is the handler of a signal that came in the middle of it.
+                if self._transfer is not None and not self._advance(self._transfer):
+                    return False
+                if len(self._frames) != 1:
+                    return False
+                frame = self._frames[0]  # stays there until it is written
+                self._transfer = transfer = _Transfer(self._channel.pack(frame), frame)
                 return self._advance(transfer)
             except ConnectionLost:  # whoever flushes will hear of it
                 return False
@@ -210,7 +246,8 @@ class Outbox:
         if transfer.frame is not None and self._frames and self._frames[0] is transfer.frame:
             self._frames.popleft()
             self._settle(len(transfer.frame))
-        self._transfer = None
+        if self._transfer is transfer:
+            self._transfer = None
         return True
 
     # ---- counting ----

@@ -118,8 +118,8 @@ MUTANTS = (
     Mutant(
         promise="what the collector took is given back",
         file="wire/netrefs/references.py",
-        before="self._give_back(ref.id_pack, ref.count)",
-        after="pass",
+        before="return [messages.deletion(ref.id_pack, ref.count)]",
+        after="return []",
         tests=(
             "wire/netrefs/test_connection_faults.py::test_an_object_is_let_go_when_the_collector_has_taken_its_proxy",
         ),
@@ -152,8 +152,8 @@ MUTANTS = (
     Mutant(
         promise="a request that runs long keeps no reply from other threads",
         file="wire/netrefs/reading.py",
-        before="            if not is_reading:\n                return\n",
-        after="            if not is_reading:\n                continue\n",
+        before="            if not is_server_here:\n                return\n",
+        after="            if not is_server_here:\n                continue\n",
         tests=(
             "wire/netrefs/test_connection_threads.py::test_a_request_that_takes_long_keeps_no_reply_from_other_threads",
         ),

@@ -1,6 +1,8 @@
 import contextlib
 import os
+import signal
 import socket
+import threading
 import tracemalloc
 import zlib
 
@@ -11,7 +13,7 @@ from rpyc.lib import socket_backoff_connect
 
 from rpyc_kernel.errors import ConnectionLost
 from rpyc_kernel.wire.budget import Budget
-from rpyc_kernel.wire.channel import Channel, FrameTooLarge
+from rpyc_kernel.wire.channel import Channel, FrameTooLarge, whole_frames
 from tests.support.waiting import wait_until
 from tests.wire.peers import Serving, socket_pair
 from tests.wire.stages import closing_all, wait_until_blocked
@@ -386,3 +388,84 @@ def test_a_connection_that_waits_for_its_share_can_be_closed(budgeted):
     for each in serving:
         each.join()
         assert isinstance(each.error, ConnectionLost)
+
+
+@pytest.fixture
+def peeking():
+    near, far = socket.socketpair()
+    channel = Channel(near, may_peek=True)
+    with closing_all(channel, far):
+        yield channel, far
+
+
+def frame(data):
+    return StockChannel.FRAME_HEADER.pack(len(data), 0) + data + b"\n"
+
+
+def test_what_is_peeked_at_stays_until_it_is_taken(peeking):
+    channel, far = peeking
+    far.sendall(frame(b"one") + frame(b"two"))
+    taken = []
+    (first, end), (second, _) = whole_frames(channel.peek())
+    assert (first, second) == (b"one", b"two")
+    channel.take(end, [], taken)
+    assert taken == []
+    channel.take(end, [True], taken)
+    assert taken == [frame(b"one")]
+    assert channel.recv() == b"two"
+    assert channel.received_bytes == len(frame(b"one") + frame(b"two"))
+
+
+def test_peeking_looks_up_now_and_then_and_at_the_end_of_its_time(peeking):
+    channel, far = peeking
+    assert channel.peek() == b""
+    assert channel.peek(0.001) == b""
+    far.sendall(b"x")
+    assert channel.peek(0.001) == b"x"
+
+
+def test_receiving_does_not_look_up(peeking):
+    channel, far = peeking
+    receiving = Serving(lambda: channel.peek() or channel.recv())
+    wait_until_blocked(receiving)
+    far.sendall(frame(b"late"))
+    receiving.join()
+    assert receiving.error is None
+
+
+def test_only_whole_frames_that_are_not_packed_are_seen():
+    packed = StockChannel.FRAME_HEADER.pack(3, 1) + b"abc\n"
+    data = frame(b"one") + packed + frame(b"two")
+    assert [seen for seen, _ in whole_frames(data)] == [b"one"]
+    for cut in range(len(frame(b"one"))):
+        assert list(whole_frames(data[:cut])) == []
+
+
+def test_peeking_hears_of_the_end(peeking):
+    channel, far = peeking
+    peeks = Serving(channel.peek)
+    far.close()
+    peeks.join()
+    assert isinstance(peeks.error, ConnectionLost)
+    channel.close()
+    with pytest.raises(ConnectionLost):
+        channel.peek()
+
+
+def test_an_error_of_a_signals_handler_is_not_taken_for_one_of_the_socket(peeking):
+    channel, _ = peeking
+
+    def stop(*_):
+        raise TimeoutError("from the handler")
+
+    former = signal.signal(signal.SIGUSR2, stop)
+    main = threading.main_thread().ident
+    try:
+        striking = threading.Timer(0.01, lambda: signal.pthread_kill(main, signal.SIGUSR2))
+        striking.start()
+        with pytest.raises(TimeoutError, match="from the handler"):
+            while True:
+                channel.peek()
+        striking.join()
+    finally:
+        signal.signal(signal.SIGUSR2, former)

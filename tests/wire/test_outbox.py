@@ -3,6 +3,7 @@ import threading
 import pytest
 
 from rpyc_kernel.errors import CallTimeout, ConnectionLost
+from rpyc_kernel.wire import outbox as outbox_module
 from rpyc_kernel.wire.channel import Channel
 from rpyc_kernel.wire.outbox import Outbox
 from tests.support.waiting import wait_until
@@ -120,13 +121,34 @@ def test_a_frame_taken_in_part_is_finished_before_anything_else(channels):
 
 def test_what_finalizers_leave_is_dealt_with_by_the_writer(channels):
     buried = []
-    outbox = Outbox(channels[0], bury=lambda thing: buried.append((thing, threading.current_thread())))
+    near, far = channels
+
+    def bury(thing):
+        buried.append(threading.get_ident())
+        return [thing]
+
+    outbox = Outbox(near, bury=bury)
     running = Serving(outbox.run)
-    outbox.leave("something")
-    wait_until(lambda: buried)
-    assert buried[0][0] == "something"
-    assert buried[0][1] is not threading.current_thread()
+    outbox.leave(b"one")
+    outbox.leave(b"two")
+    assert [far.recv(), far.recv()] == [b"one", b"two"]
+    assert buried == [running.ident] * 2
     outbox.close()
+    running.join()
+
+
+def test_a_frame_does_not_wait_behind_what_finalizers_leave(channels, monkeypatch):
+    monkeypatch.setattr(outbox_module, "_LINGER_S", 10 * DEADLINE_S)
+    near, far = channels
+    outbox = Outbox(near, bury=lambda thing: [thing])
+    running = Serving(outbox.run)
+    for _ in range(20):
+        outbox.leave(b"left")
+        outbox.put_uncounted(b"frame")  # which rings for the writer
+        assert {far.recv(), far.recv()} == {b"left", b"frame"}
+    outbox.leave(b"last")
+    outbox.close()
+    assert far.recv() == b"last"
     running.join()
 
 

@@ -25,7 +25,7 @@ from rpyc_kernel.wire.netrefs.service import VoidService
 def connect_worker(sock: socket.socket, *, name: str, patience: Patience | None = None) -> WorkerConnection:
     """Speak RPyC with a worker over a connected socket; a request takes as long as it takes."""
     config = {**CLIENT_CONFIG, "connid": name, "sync_request_timeout": None, "patience": patience}
-    connection = WorkerConnection(VoidService(), Channel(sock), config)
+    connection = WorkerConnection(VoidService(), Channel(sock, may_peek=True), config)
     connection.start()
     return connection
 

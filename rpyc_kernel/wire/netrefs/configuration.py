@@ -1,4 +1,8 @@
-"""What each side of a connection lets the other do, as RPyC configurations."""
+"""What each side of a connection lets the other do, as RPyC configurations.
+
+``callers_read`` is not RPyC's. Where it is true, the side mostly asks, and its threads read their replies themselves.
+Else it mostly answers, and its requests thread reads without waiting twice for the interpreter lock.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,7 @@ CLIENT_CONFIG: Final[Mapping[str, Any]] = MappingProxyType(
         "include_local_traceback": False,
         "propagate_SystemExit_locally": False,
         "propagate_KeyboardInterrupt_locally": False,
+        "callers_read": True,
     }
 )
 """For the side that uses objects: the peer can call what it was handed, and what `plain_objects` says."""
@@ -39,6 +44,7 @@ WORKER_CONFIG: Final[Mapping[str, Any]] = MappingProxyType(
         "include_local_traceback": True,
         "propagate_SystemExit_locally": False,
         "propagate_KeyboardInterrupt_locally": False,
+        "callers_read": False,
     }
 )
 """For the side that owns the objects: the peer may do to them whatever Python can."""

@@ -85,7 +85,7 @@ def connect_peer(
     Raises whatever the service's ``on_connect`` raises.
     """
     root = service() if isinstance(service, type) else service
-    channel = Channel(sock, max_frame_bytes=max_frame_bytes)
+    channel = Channel(sock, max_frame_bytes=max_frame_bytes, may_peek=bool(config.get("callers_read")))
     settings = {**config, "connid": name, "sync_request_timeout": request_timeout_s, "patience": patience}
     connection = Connection(root, channel, settings)
     connection.start()
@@ -107,7 +107,7 @@ class Connection(protocol.Connection):
         self._outbox = Outbox(channel, bury=self._bury)
         self.references = References(self, self._inspect, self._give_back, self._outbox.leave)
         self._local_objects = self.references.exports
-        self._jobs = JobQueue(self._read)
+        self._jobs = JobQueue(channel, self._read)
         self._reading = self._jobs.reading
         self._pending = PendingRequests(self.references, self._jobs.wake)
         self._requests = RequestServer(self, self.references, self._jobs, self._outbox, channel)
@@ -246,23 +246,40 @@ class Connection(protocol.Connection):
 
     def sync_request(self, handler: int, *args: Any) -> Any:
         """Make a request and wait for its result; raises what it raises."""
-        return self.async_request(handler, *args, timeout=self._request_timeout_s).value
+        return self._request(handler, args, self._request_timeout_s, is_awaited=True).value
 
     def async_request(self, handler: int, *args: Any, timeout: float | None = None) -> Reply:
         """Make a request and return its ``Reply`` at once; waits only while too much is queued already."""
+        return self._request(handler, args, timeout, is_awaited=False)
+
+    def _request(self, handler: int, args: tuple[Any, ...], timeout_s: float | None, *, is_awaited: bool) -> Reply:
+        """Make a request; where it is awaited, here and now, its reply may be read on this thread."""
         if handler == consts.HANDLE_DEL:  # from a netref's `__del__`; but `Proxies` has seen to that
             return self._given_back
-        self._wait_for_room(self._request_timeout_s if timeout is None else timeout)
-        reply = Reply(self, timeout)
+        self._wait_for_room(self._request_timeout_s if timeout_s is None else timeout_s)
+        reply = Reply(self, timeout_s)
         given: list[IdPack] = []
         seq = self._get_seq_id()
         try:
             frame = messages.encode(consts.MSG_REQUEST, seq, (handler, self.references.box(args, given)))
-            self._send_request(seq, frame, reply)
+            # Who is given an object calls it before the reply comes, and that is for the requests thread to read.
+            if is_awaited and not given and self._may_read:
+                self._reading.call(
+                    lambda: self._send_request(seq, frame, reply),
+                    lambda lease: self._pending.receive_one(seq, reply, self._channel, lease),
+                )
+            else:
+                self._send_request(seq, frame, reply)
         except Exception:  # an interrupt may have come after the frame was queued: then the references are given
             self.references.take_back(given)
             raise
         return reply
+
+    @property
+    def _may_read(self) -> bool:
+        """Whether this thread may read what it asks for: a user's."""
+        is_possible = self._channel.readiness is not None and getpid() == self._pid
+        return is_possible and not (self._jobs.is_in_job or self._reading.is_own_thread)
 
     def ask(self, target: str | None, method: str, *args: Any, timeout_s: float) -> Any:
         """Call a method of the peer's root, or of one of its attributes, within one time limit; raises what it raises.
@@ -276,14 +293,15 @@ class Connection(protocol.Connection):
             return max(0.0, deadline - time.monotonic())
 
         if self._remote_root is None:
-            self._remote_root = self.async_request(consts.HANDLE_GETROOT, timeout=left_s()).value
+            self._remote_root = self._request(consts.HANDLE_GETROOT, (), left_s(), is_awaited=True).value
         called = self._remote_root
         if target is not None:
             called = self._targets.get(target)
             if called is None:
-                reply = self.async_request(consts.HANDLE_GETATTR, self._remote_root, target, timeout=left_s())
+                reply = self._request(consts.HANDLE_GETATTR, (self._remote_root, target), left_s(), is_awaited=True)
                 called = self._targets[target] = reply.value
-        return self.async_request(consts.HANDLE_CALLATTR, called, method, args, (), timeout=left_s()).value
+        asked = (called, method, args, ())
+        return self._request(consts.HANDLE_CALLATTR, asked, left_s(), is_awaited=True).value
 
     def _wait_for_room(self, timeout_s: float | None) -> None:
         try:
@@ -329,11 +347,8 @@ class Connection(protocol.Connection):
 
     # ---- the threads ----
 
-    def _read(self) -> bool:
-        """Receive a message and deal with it, or end the connection; on the thread that holds the baton.
-
-        Returns whether more has arrived already.
-        """
+    def _read(self) -> None:
+        """Receive a message and deal with it, or end the connection; on the thread that holds the baton."""
         try:
             self._receive(self._channel.recv())
             self._jobs.hold_back(self._may_pause)
@@ -346,7 +361,6 @@ class Connection(protocol.Connection):
         except BaseException as error:  # noqa: BLE001 - the top of a thread
             _log.exception("%s: cut, because of an internal error", self.name)
             self._end(repr(error))
-        return self._channel.has_more
 
     def _may_pause(self) -> bool:
         # Where this side waits for a reply, or for the peer to take what was sent, it has to go on reading. And the
@@ -462,10 +476,14 @@ class Connection(protocol.Connection):
 
     # ---- references ----
 
+    @property
+    def _has_peer(self) -> bool:
+        return not self._closed and getpid() == self._pid
+
     def _inspect(self, id_pack: IdPack, timeout_s: float | None) -> Any:
         """Ask the peer for the methods of its object; nothing is served meanwhile, as the peer needs nothing for it."""
         limit_s = self._request_timeout_s if timeout_s is None else timeout_s
-        reply = self.async_request(consts.HANDLE_INSPECT, id_pack, timeout=limit_s)
+        reply = self._request(consts.HANDLE_INSPECT, (id_pack,), limit_s, is_awaited=True)
         reply.wait_idly()
         return reply.value
 
@@ -476,9 +494,10 @@ class Connection(protocol.Connection):
         resolved = self.references.resolve(package)
         return self.references.build(resolved, self.references.find_sources(resolved))
 
-    def _bury(self, ref: Any) -> None:
-        self.references.bury(ref)
+    def _bury(self, ref: Any) -> list[bytes]:
+        frames = self.references.bury(ref)
+        return frames if self._has_peer else []
 
     def _give_back(self, id_pack: IdPack, count: int) -> None:
-        if not self._closed and getpid() == self._pid:
-            self._outbox.put_uncounted(messages.deletion(self._get_seq_id(), id_pack, count))
+        if self._has_peer:
+            self._outbox.put_uncounted(messages.deletion(id_pack, count))

@@ -13,6 +13,7 @@ from typing import Final
 from rpyc_kernel.errors import ConnectionLost
 from rpyc_kernel.system.futures import Latch
 from rpyc_kernel.system.originals import logging, queue, threading, time
+from rpyc_kernel.wire.channel import Channel
 from rpyc_kernel.wire.netrefs.reading import Reading
 
 _log = logging.getLogger(__name__)
@@ -32,11 +33,12 @@ class JobQueue:
     by whoever holds the baton.
 
     Args:
+        channel: Where they come from.
         read: Waits for what comes in and puts the jobs that it leads to; see ``Reading``.
     """
 
-    def __init__(self, read: Callable[[], bool]) -> None:
-        self.reading: Final = Reading(read, self._look)
+    def __init__(self, channel: Channel, read: Callable[[], None]) -> None:
+        self.reading: Final = Reading(channel, read, self._look)
         self._jobs: queue.SimpleQueue[tuple[Job | None, int, bool]] = queue.SimpleQueue()
         self._postponed: deque[Job] = deque()
         self._ident = -1
@@ -125,8 +127,9 @@ class JobQueue:
         if deadline is not None:
             self.reading.summon()
             return self._jobs.get(timeout=max(0.0, deadline - time.monotonic()))
-        if self._jobs.empty() and not self.reading.read_while(self._jobs.empty):
-            self.reading.ask()
+        reading, is_idle = self.reading, not self._waits
+        while self._jobs.empty() and not (reading.read_while(self._jobs.empty, idly=is_idle) or reading.ask()):
+            pass
         return self._jobs.get()
 
     def _look(self) -> None:

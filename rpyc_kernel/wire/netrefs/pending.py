@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from rpyc.core import consts
 
+from rpyc_kernel.errors import ConnectionLost
 from rpyc_kernel.system.originals import logging
+from rpyc_kernel.wire import messages
+from rpyc_kernel.wire.channel import Channel, whole_frames
+from rpyc_kernel.wire.netrefs.reading import Lease
 from rpyc_kernel.wire.netrefs.references import References
 from rpyc_kernel.wire.netrefs.replies import Reply
 
@@ -45,6 +50,47 @@ class PendingRequests:
     def drop(self, seq: int) -> None:
         """Expect it no longer."""
         self._requests.pop(seq, None)
+
+    def receive_one(self, seq: int, reply: Reply, channel: Channel, lease: Lease) -> None:
+        """Receive one reply on the thread that awaits it, as far as nothing else comes before it.
+
+        An interrupt may surface anywhere in here. What is looked at is still in the channel for others to read, and
+        what has been taken out of it is this reply, which nobody awaits any more.
+        """
+        with contextlib.suppress(ConnectionLost):  # whoever reads next finds out, and tells everybody
+            while lease and not (reply.has_arrived or reply.expired):
+                seen = channel.peek(reply.time_left_s)
+                if seen and not self._pass_by(seen, seq, reply, channel, lease):
+                    return
+
+    def _pass_by(self, seen: bytes, seq: int, reply: Reply, channel: Channel, lease: Lease) -> bool:
+        """Deliver the reply if it is seen; return whether there was nothing yet but what concerns nobody."""
+        passed_bytes = 0
+        taken: list[bytes] = []
+        for frame, end in whole_frames(seen):
+            try:
+                kind, number, payload = messages.decode(frame)
+                is_answer = kind != consts.MSG_REQUEST
+                if is_answer and number == seq:
+                    package = self._references.resolve(payload) if kind == consts.MSG_REPLY else payload
+                    try:
+                        channel.take(end, lease, taken)
+                    finally:
+                        if taken:
+                            self._requests.pop(seq, None)
+                    if taken:
+                        reply.deliver(kind, package)
+                    return False
+                if number in self._requests or kind != consts.MSG_REPLY or payload[0] != consts.LABEL_VALUE:
+                    return False
+            except ConnectionLost:
+                raise
+            except Exception:  # noqa: BLE001 - the peer's data; own threads read it again, and see to it
+                return False
+            passed_bytes = end
+        if passed_bytes:
+            channel.take(passed_bytes, lease, taken)
+        return bool(taken)
 
     def receive(self, kind: int, seq: int, payload: Any) -> None:
         """Deliver a reply or an exception that came in."""

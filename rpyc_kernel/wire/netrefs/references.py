@@ -128,13 +128,14 @@ class References:
         """Leave the package to its holder."""
         self._unopened.pop(id(ref), None)
 
-    def bury(self, ref: ProxyRef | UnopenedRef) -> None:
-        """Give back what something stood for that the collector took."""
+    def bury(self, ref: ProxyRef | UnopenedRef) -> list[bytes]:
+        """The messages that give back what something stood for that the collector took."""
         if isinstance(ref, ProxyRef):
             self._proxies.forget(ref)
-            self._give_back(ref.id_pack, ref.count)
-        elif self._unopened.pop(id(ref), None) is not None:
-            self.discard(ref.package)
+            return [messages.deletion(ref.id_pack, ref.count)]
+        if self._unopened.pop(id(ref), None) is None:
+            return []
+        return [messages.deletion(id_pack, 1) for id_pack in messages.remote_refs(ref.package)]
 
     def clear(self) -> None:
         """Forget both sides' references."""

@@ -92,6 +92,17 @@ class Reply(AsyncResult):
         return bool(self._is_ready)
 
     @property
+    def has_arrived(self) -> bool:
+        """Whether the reply has arrived, in time or not."""
+        return self._arrived.is_set
+
+    @property
+    def time_left_s(self) -> float | None:
+        """In how many seconds it will be too late; None for never."""
+        left_s: float | None = self._ttl.timeleft()
+        return left_s
+
+    @property
     def is_awaited(self) -> bool:
         """Whether it is still of use that the reply comes."""
         return not (self._is_ready or self._ttl.expired())

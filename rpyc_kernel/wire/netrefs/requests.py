@@ -122,7 +122,8 @@ class RequestServer:
         except Exception as error:  # noqa: BLE001 - the peer's data
             self.answer_error(seq, error)
         else:
-            self._answer(seq, None)
+            if seq != messages.UNANSWERED:
+                self._answer(seq, None)
 
     def _find_sources(self, package: Package) -> dict[IdPack, Any]:
         try:

@@ -98,7 +98,7 @@ def test_a_reply_that_cannot_be_encoded_becomes_an_error(name):
         with pytest.raises((ValueError, UnicodeError, RecursionError, LookupError, vinegar.GenericException)):
             maker()
         assert client.root.eval("1 + 1") == 2
-        assert len(server._local_objects) <= exported
+        wait_until(lambda: len(server._local_objects) <= exported)
     server.close()
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from rpyc.core import consts
 
+from rpyc_kernel.wire.netrefs.connection import Connection
 from tests.support.waiting import wait_until
 from tests.wire.peers import our_client, our_pair, our_server, stock_client, stock_pair, stock_server
 from tests.wire.services import Workshop
@@ -18,13 +19,14 @@ class Counted:
 
     def __init__(self, connection):
         self.asked = []
-        request = connection.async_request
+        name = "_request" if isinstance(connection, Connection) else "async_request"
+        request = getattr(connection, name)
 
         def count(handler, *args, **options):
             self.asked.append(handler)
             return request(handler, *args, **options)
 
-        connection.async_request = count
+        setattr(connection, name, count)
 
     def __call__(self, handler):
         return self.asked.count(handler)

@@ -2,15 +2,18 @@
 
 import itertools
 import random
+import signal
 import socket
 import threading
 
 import pytest
 import rpyc
-from rpyc.core import Channel, consts
+from rpyc.core import Channel as StockChannel
+from rpyc.core import consts
 
 from rpyc_kernel.errors import CallTimeout, ConnectionLost
 from rpyc_kernel.wire import messages
+from rpyc_kernel.wire.channel import Channel
 from rpyc_kernel.wire.netrefs import reading
 from rpyc_kernel.wire.netrefs.connection import CLIENT_CONFIG, connect_peer
 from rpyc_kernel.wire.netrefs.replies import Reply
@@ -117,10 +120,10 @@ def test_stock_answers_its_server_only_while_it_waits_itself():
 def read_kinds(data):
     kinds = []
     while data:
-        length, _ = Channel.FRAME_HEADER.unpack_from(data)
-        start = Channel.FRAME_HEADER.size
+        length, _ = StockChannel.FRAME_HEADER.unpack_from(data)
+        start = StockChannel.FRAME_HEADER.size
         kinds.append(messages.decode(data[start : start + length])[0])
-        data = data[start + length + len(Channel.FLUSHER) :]
+        data = data[start + length + len(StockChannel.FLUSHER) :]
     return kinds
 
 
@@ -230,6 +233,84 @@ def test_a_request_is_served_by_the_thread_that_reads_it(monkeypatch):
         wait_until(is_served_where_it_is_read, DEADLINE_S)
 
 
+@pytest.fixture
+def takers(monkeypatch):
+    """The threads that have taken a message out of a channel that they only peeked at."""
+    idents = []
+    take = Channel.take
+
+    def note_and_take(channel, *args):
+        idents.append(threading.get_ident())
+        take(channel, *args)
+
+    monkeypatch.setattr(Channel, "take", note_and_take)
+    return idents
+
+
+@pytest.mark.parametrize("timeout_s", [None, DEADLINE_S, 0.2])
+def test_a_reply_is_read_by_the_thread_that_has_asked(takers, timeout_s):
+    with our_pair(timeout_s=timeout_s) as (client, _):
+        client.root.execute("class Thing:\n    attribute = 7")
+        thing = client.root.eval("Thing()")
+
+        def is_read_by_the_caller():
+            takers.clear()
+            return [thing.attribute for _ in range(20)] == [7] * 20 and len(takers) >= 20
+
+        wait_until(is_read_by_the_caller)  # what came before may lead the requests thread into the first ones
+        assert set(takers) == {threading.get_ident()}
+
+
+def test_a_caller_leaves_what_is_not_its_own_to_the_requests_thread():
+    names = []
+    with our_pair(timeout_s=None) as (client, _):
+        client.root.execute(
+            "import threading\n"
+            "def keep(back): globals()['back'] = back\n"
+            "def have_called(number):\n"
+            "    calling = threading.Thread(target=back, args=(number,))\n"
+            "    calling.start()\n"
+            "    calling.join()\n"
+            "    return number"
+        )
+        client.root.eval("keep")(lambda number: names.append((number, threading.current_thread().name)))
+        have_called = client.root.eval("have_called")
+        for number in range(20):
+            assert have_called(number) == number
+        assert names == [(number, "client-requests") for number in range(20)]
+
+
+def test_a_signals_handler_may_call_in_the_middle_of_a_call():
+    seen = []
+    with our_pair() as (client, _):
+        evaluate = client.root.eval
+        client.root.execute("import signal, threading\nmain = threading.main_thread().ident")
+        former = signal.signal(signal.SIGUSR2, lambda *_: seen.append(evaluate("6 * 7")))
+        try:
+            for number in range(3):
+                assert evaluate(f"signal.pthread_kill(main, signal.SIGUSR2) or {number}") == number
+                assert seen == [42] * (number + 1)
+        finally:
+            signal.signal(signal.SIGUSR2, former)
+
+
+def test_a_call_within_a_call_takes_over_reading(monkeypatch):
+    take, answers = Channel.take, []
+    with our_pair() as (client, _):
+        evaluate = client.root.eval
+
+        def call_and_take(channel, *args):
+            if len(answers) < 5:  # as a finalizer does that the collector runs just then
+                index = len(answers)
+                answers.append(None)
+                answers[index] = evaluate("1 + 1")
+            take(channel, *args)
+
+        monkeypatch.setattr(Channel, "take", call_and_take)
+        assert [evaluate(str(number)) for number in range(10)] == list(range(10))
+    assert answers == [2] * 5
+
+
 def test_a_request_that_takes_long_keeps_no_reply_from_other_threads():
     gate = Gate()
     with our_pair() as (client, _):
@@ -260,7 +341,7 @@ def test_a_request_may_wait_for_a_thread_that_waits_for_a_reply():
 
 def test_a_reply_that_is_completed_here_runs_its_callbacks_at_once():
     with our_pair() as (client, _):
-        wait_until(lambda: client._reading._baton.locked())
+        wait_until(lambda: client._reading._is_server_here)
         reply, seen = Reply(client), []
         reply.add_callback(lambda reply: seen.append((reply.value, threading.current_thread())))
         assert seen == []
@@ -350,6 +431,19 @@ def test_a_cut_ends_everything_whoever_reads(side, moment):
         there.open()
         client._server.join(DEADLINE_S)
         assert not client._server.is_alive()
+
+
+@pytest.mark.parametrize("side", ["near", "far"])
+def test_a_cut_ends_the_wait_of_who_reads_its_own_reply(side):
+    there = Gate()
+    with our_pair(Workshop(there=there)) as (client, server):
+        calling = Serving(client.root.eval("there"))
+        there.wait_reached()
+        wait_until_blocked(calling)
+        (client if side == "near" else server)._channel.close()
+        calling.join()
+        assert isinstance(calling.error, ConnectionLost)
+        there.open()
 
 
 def test_a_cut_at_any_moment_of_traffic_ends_everything(monkeypatch):

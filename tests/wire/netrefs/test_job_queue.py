@@ -20,9 +20,14 @@ def jobs():
     assert running.error is None
 
 
+class NoChannel:
+    has_more = False
+    readiness = None
+
+
 def no_reading():
     """A queue whose thread never reads: all that comes is put."""
-    queue = JobQueue(lambda: pytest.fail("nobody is to read"))
+    queue = JobQueue(NoChannel(), lambda: pytest.fail("nobody is to read"))
     queue.reading.stop()
     return queue
 

@@ -18,9 +18,10 @@ class Line:
     """A connection without a socket: messages are functions, called by whoever reads them."""
 
     def __init__(self):
-        self.jobs = JobQueue(self.read)
-        self.reading = self.jobs.reading
         self.has_more = False
+        self.readiness = None
+        self.jobs = JobQueue(self, self.read)
+        self.reading = self.jobs.reading
         self.readers = []
         self._messages = SimpleQueue()
         self.server = Serving(self.jobs.run)
@@ -30,7 +31,6 @@ class Line:
         message = self._messages.get()
         self.readers.append(threading.get_ident())
         message()
-        return self.has_more
 
     def send(self, message):
         """Have it called by whoever reads next."""
@@ -124,7 +124,7 @@ def test_jobs_are_done_in_the_order_of_arrival_whoever_reads(impatient_line):
 def test_nothing_runs_in_a_quiet_connection(line):
     for _ in range(3):
         wait_until(lambda: line.ask() == "server")
-        wait_until(lambda: line.reading._is_asleep and line.reading._baton.locked())
+        wait_until(lambda: line.reading._is_asleep and line.reading._is_server_here)
         gate, read = Gate(), threading.Event()
         line.request(gate)
         gate.wait_reached()

@@ -31,6 +31,11 @@ class SessionLeft:
 
 
 @dataclass(frozen=True, slots=True)
+class StarterLost:
+    """Whoever started this hub is gone already."""
+
+
+@dataclass(frozen=True, slots=True)
 class CodeSubmitted:
     """A session handed in code to run, or (``call``) a staged call in the worker, or (``source``) a file.
 
@@ -199,3 +204,25 @@ class Restored:
     unfinished: tuple[tuple[int, str, dict[str, Any], float | None, int | None], ...] = ()
     prompts: tuple[tuple[int, int | None, str | None], ...] = ()
     sessions: tuple[tuple[str, str, str], ...] = ()
+
+
+Event = (
+    SessionJoined
+    | SessionLeft
+    | StarterLost
+    | CodeSubmitted
+    | CodeFinished
+    | CancelRequested
+    | InterruptRequested
+    | GraceElapsed
+    | InputWanted
+    | InputAnswered
+    | InputWithdrawn
+    | WorkerStarted
+    | WorkerReported
+    | UnfinishedTold
+    | WorkerDied
+    | RestartRequested
+    | ShutdownRequested
+)
+"""What is decided upon; `Restored` is what there is before anything has happened."""

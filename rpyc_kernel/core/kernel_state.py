@@ -9,17 +9,18 @@ A fact of `core.events` comes in, the state changes, and the actions to perform 
 5. A client that leaves ends nothing.
 6. A dead worker ends all it owed as lost, and a new generation follows, unless it keeps dying before it is ready.
 
-     submit ──► queued ──► running ──► finished(ok | error | interrupted)
-                  │           └─ worker died ──► finished(lost)
-                  └─ cancel ──► finished(cancelled) │ same session's error ──► finished(aborted)
+Two tables say what may become of the kernel and of an execution by each event, and what is refused or ignored when;
+all decisions go by them. docs/reference/states.md is drawn from them.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from rpyc_kernel.core import events
 from rpyc_kernel.core.actions import (
@@ -47,6 +48,109 @@ MAX_FAILED_STARTS = 3
 """After so many workers in a row that died before they were ready, the hub stops trying and says so."""
 
 
+QUEUED, RUNNING, FINISHED, UNKNOWN = Kind.QUEUED, "running", Kind.FINISHED, "unknown"
+"""Where an execution stands; unknown is a number that was never given out."""
+LIFECYCLES = (State.STARTING, State.IDLE, State.STOPPING, State.DEAD)
+PLACES = (QUEUED, RUNNING, FINISHED, UNKNOWN)
+
+
+class Refusal(NamedTuple):
+    """What whoever asks is told; nothing changes."""
+
+    error: type[RequestError]
+    text: str
+
+
+class Mark(Enum):
+    """What an event is to a state that it does nothing to."""
+
+    IGNORED = "ignored"  # it comes too late
+    NEVER = "never"  # it cannot come; a hub to which it does is at fault, and ends
+
+
+_Cell = tuple[str, ...] | Refusal | Mark
+"""What it may be afterwards, or why nothing happens."""
+_S, _I, _P, _D = ((state,) for state in LIFECYCLES)
+_Q, _R, _F, _U = ((place,) for place in PLACES)
+_IGNORED, _NEVER = Mark.IGNORED, Mark.NEVER
+
+
+def _by_state(*cells: _Cell) -> dict[str, _Cell]:
+    return dict(zip(LIFECYCLES, cells, strict=True))
+
+
+def _by_place(*cells: _Cell) -> dict[str, _Cell]:
+    return dict(zip(PLACES, cells, strict=True))
+
+
+_STOPPING = Refusal(RequestError, "the kernel is stopping and takes no code")
+_DEAD = Refusal(RequestError, "the kernel is dead and takes no code; restart it first")
+_NO_RESTART = Refusal(RequestError, "the kernel is stopping; start it again instead of restarting it")
+
+# fmt: off
+LIFECYCLE: dict[type[events.Event], dict[str, _Cell]] = {
+    #                                     starting  idle      stopping      dead
+    events.SessionJoined:      _by_state(_S,       _I,       _P,           _D),
+    events.SessionLeft:        _by_state(_S + _P,  _I + _P,  _P,           _D + _P),  # a private kernel's last client
+    events.StarterLost:        _by_state(_S + _P,  _I + _P,  _P,           _D + _P),
+    events.CodeSubmitted:      _by_state(_S,       _I,       _STOPPING,    _DEAD),
+    events.CodeFinished:       _by_state(_S,       _I,       _P,           _IGNORED),
+    events.CancelRequested:    _by_state(_S,       _I,       _P,           _D),
+    events.InterruptRequested: _by_state(_S,       _I,       _P,           _D),
+    events.GraceElapsed:       _by_state(_S,       _I,       _P,           _IGNORED),
+    events.InputWanted:        _by_state(_S,       _I,       _P,           _IGNORED),
+    events.InputAnswered:      _by_state(_S,       _I,       _P,           _D),
+    events.InputWithdrawn:     _by_state(_S,       _I,       _P,           _IGNORED),
+    events.WorkerStarted:      _by_state(_I + _S,  _NEVER,   _P,           _NEVER),  # starting: it is to be replaced
+    events.WorkerReported:     _by_state(_S,       _I,       _P,           _D),
+    events.UnfinishedTold:     _by_state(_S,       _I,       _P,           _IGNORED),
+    events.WorkerDied:         _by_state(_S + _D,  _S,       _P,           _NEVER),
+    events.RestartRequested:   _by_state(_S,       _S,       _NO_RESTART,  _S),
+    events.ShutdownRequested:  _by_state(_P,       _P,       _IGNORED,     _P),
+}
+"""What the kernel may be after each event; `State.BUSY` is idle with something on the main lane."""
+
+_NO_SUCH = Refusal(NoSuchExecution, "there is no execution {number}; the last one is {last}")
+_IS_RUNNING = Refusal(NotQueued, "execution {number} is running; interrupt it instead")
+_NOT_QUEUED = Refusal(NotQueued, "execution {number} has finished already; there is nothing to cancel")
+_IS_QUEUED = Refusal(NotRunning, "execution {number} is queued, not running; cancel it instead")
+_NOT_RUNNING = Refusal(NotRunning, "execution {number} has finished already")
+_STAYS = _by_place(_Q, _R, _F, _U)
+
+EXECUTION: dict[type[events.Event], dict[str, _Cell]] = {
+    # An event that names an execution says so of that one, any other of each.
+    #                                     queued       running      finished      unknown
+    events.SessionJoined:      _STAYS,
+    events.SessionLeft:        _STAYS,
+    events.StarterLost:        _STAYS,
+    events.CodeSubmitted:      _by_place(_NEVER,      _NEVER,      _NEVER,       _Q + _R),
+    events.CodeFinished:       _by_place(_IGNORED,    _F,          _IGNORED,     _IGNORED),
+    events.CancelRequested:    _by_place(_F,          _IS_RUNNING, _NOT_QUEUED,  _NO_SUCH),
+    events.InterruptRequested: _by_place(_IS_QUEUED,  _R,          _NOT_RUNNING, _NO_SUCH),
+    events.GraceElapsed:       _by_place(_IGNORED,    _R,          _IGNORED,     _IGNORED),
+    events.InputWanted:        _STAYS,
+    events.InputAnswered:      _STAYS,
+    events.InputWithdrawn:     _STAYS,
+    events.WorkerStarted:      _by_place(_Q + _R,     _R,          _F,           _U),
+    events.WorkerReported:     _STAYS,
+    events.UnfinishedTold:     _by_place(_Q + _R,     _R + _F,     _F,           _U),
+    events.WorkerDied:         _by_place(_Q + _F,     _F,          _F,           _U),
+    events.RestartRequested:   _by_place(_Q + _F,     _R,          _F,           _U),
+    events.ShutdownRequested:  _STAYS,
+}
+"""What may become of an execution by each event."""
+
+OTHERS: dict[type[events.Event], tuple[str, ...]] = {
+    events.CodeFinished:       _Q + _R + _F,  # its turn has come, or what the same session ran before it has failed
+    events.CancelRequested:    _Q,
+    events.InterruptRequested: _Q,
+    events.GraceElapsed:       _Q,
+    events.CodeSubmitted:      _Q,
+}
+"""What may become of the others that wait, where an event names an execution; those that run go on."""
+# fmt: on
+
+
 @dataclass
 class Execution:
     """One submitted piece of code that is not finished."""
@@ -68,6 +172,11 @@ class Execution:
     def is_running(self) -> bool:
         """Whether it was handed to the worker."""
         return self.started_at is not None
+
+    @property
+    def place(self) -> str:
+        """Where it stands."""
+        return QUEUED if self.started_at is None else RUNNING
 
 
 @dataclass(frozen=True)
@@ -116,16 +225,34 @@ class KernelState:
         """The highest number that an execution was given."""
         return self._last_execution
 
+    def handle(self, event: events.Event) -> Decision:
+        """Decide upon a fact.
+
+        Raises:
+            RequestError: the tables refuse it, or what it asks for cannot be; nothing has changed.
+        """
+        kind = type(event)
+        allowed = LIFECYCLE[kind][self.lifecycle]
+        if allowed is Mark.IGNORED:
+            return Decision(None, [])
+        if isinstance(allowed, Refusal):
+            raise allowed.error(allowed.text)
+        before = self.lifecycle
+        assert allowed is not Mark.NEVER, f"{kind.__name__} came to a kernel that is {before}"
+        made = _DECISIONS[kind](self, event)
+        assert self.lifecycle in allowed, f"{kind.__name__} has made {self.lifecycle} of {before}"
+        return made if isinstance(made, Decision) else Decision(None, made)
+
     # ------------------------------------------------------------------ participants
 
-    def handle_session_joined(self, joined: events.SessionJoined) -> Decision:
+    def _session_joined(self, joined: events.SessionJoined) -> Decision:
         """Let a client take part; the answer is whether it is the first of its session, of which everybody hears."""
         if not self.sessions.join(joined.session, joined.name, joined.role):
             return Decision(False, [])
         name = self.sessions.name_of(joined.session)
         return Decision(True, [Record(Kind.CLIENT_JOINED, None, joined.session, {"name": name, "role": joined.role})])
 
-    def handle_session_left(self, left: events.SessionLeft) -> list[Action]:
+    def _session_left(self, left: events.SessionLeft) -> list[Action]:
         """A client is gone; its executions and prompts stay. A private kernel ends with its last client."""
         name = self.sessions.name_of(left.session)
         if not self.sessions.leave(left.session, left.role):
@@ -133,23 +260,21 @@ class KernelState:
         record = Record(Kind.CLIENT_LEFT, None, left.session, {"name": name})
         return [record, *self._end_if_deserted("the last client of a private kernel left")]
 
-    def handle_starter_lost(self) -> list[Action]:
+    def _starter_lost(self, _: events.StarterLost) -> list[Action]:
         """Whoever started this hub is gone already; a private kernel that nobody else has joined ends."""
         return self._end_if_deserted("nobody is left who knows of this private kernel")
 
     def _end_if_deserted(self, reason: str) -> list[Action]:
         if not self._is_private or self.sessions.are_present:
             return []
-        return self.handle_shutdown_requested(events.ShutdownRequested(None, reason)).actions
+        return self.handle(events.ShutdownRequested(None, reason)).actions
 
     # ------------------------------------------------------------------ executions
 
-    def handle_code_submitted(self, submitted: events.CodeSubmitted) -> Decision:
+    def _code_submitted(self, submitted: events.CodeSubmitted) -> Decision:
         """Give the code a number and a place; the answer is the number."""
         if submitted.lane == Lane.SIDE and isinstance(submitted.source, Program):
             raise RequestError("a file runs on the main lane: arguments and working directory are the whole worker's")
-        if self.lifecycle in (State.DEAD, State.STOPPING):
-            raise RequestError(f"the kernel is {self.lifecycle} and takes no code{self._remedy()}")
         execution = Execution(
             self._last_execution + 1,
             submitted.session,
@@ -189,37 +314,31 @@ class KernelState:
             actions += self._advance(submitted.time)
         return Decision(execution.id, actions)
 
-    def handle_code_finished(self, finished: events.CodeFinished) -> list[Action]:
+    def _code_finished(self, finished: events.CodeFinished) -> list[Action]:
         """Close an execution, abort what its session queued behind it if it failed, and run the next."""
-        execution = self._unfinished.get(finished.execution)
-        if execution is None or not execution.is_running:
+        execution = self._named(finished, finished.execution)
+        if execution is None:
             return []
         actions = self._end(execution, finished.outcome, duration_s=finished.duration_s)
         if finished.outcome != Outcome.OK and execution.stop_on_error and execution.lane == Lane.MAIN:
             actions += self._abort_session(execution)
         return [*actions, *self._advance(finished.time)]
 
-    def handle_cancel_requested(self, cancel: events.CancelRequested) -> Decision:
+    def _cancel_requested(self, cancel: events.CancelRequested) -> Decision:
         """Take one queued execution out; the answer is its number."""
-        execution = self._find(cancel.execution)
-        if execution is None:
-            raise NotQueued(f"execution {cancel.execution} has finished already; there is nothing to cancel")
-        if execution.is_running:
-            raise NotQueued(f"execution {cancel.execution} is running; interrupt it instead")
+        execution = self._named(cancel, cancel.execution)
+        assert execution is not None
         self._queue.remove(execution.id)
         by = self.sessions.name_of(cancel.session)
         return Decision(execution.id, self._end(execution, Outcome.CANCELLED, reason=f"cancelled by {by}", by=by))
 
-    def handle_interrupt_requested(self, interrupt: events.InterruptRequested) -> Decision:
+    def _interrupt_requested(self, interrupt: events.InterruptRequested) -> Decision:
         """Interrupt exactly the execution that is named, or what runs; the answer is its number."""
         target = self._running if interrupt.execution is None else interrupt.execution
         if target is None:
             raise NotRunning("nothing is running")
-        execution = self._find(target)
-        if execution is None:
-            raise NotRunning(f"execution {target} has finished already")
-        if not execution.is_running:
-            raise NotRunning(f"execution {target} is queued, not running; cancel it instead")
+        execution = self._named(interrupt, target)
+        assert execution is not None
         by = self.sessions.name_of(interrupt.session)
         actions: list[Action] = [
             Record(Kind.INTERRUPT_REQUESTED, target, execution.session, {"by": by, "force": interrupt.force})
@@ -233,9 +352,9 @@ class KernelState:
             actions.append(StartGrace(target))
         return Decision(target, actions)
 
-    def handle_grace_elapsed(self, elapsed: events.GraceElapsed) -> list[Action]:
+    def _grace_elapsed(self, elapsed: events.GraceElapsed) -> list[Action]:
         """Tell everybody, with the stacks, that an interrupted execution goes on."""
-        execution = self._unfinished.get(elapsed.execution)
+        execution = self._named(elapsed, elapsed.execution)
         if execution is None:
             return []
         execution.is_in_grace = False
@@ -243,14 +362,14 @@ class KernelState:
 
     # ------------------------------------------------------------------ prompts
 
-    def handle_input_wanted(self, wanted: events.InputWanted) -> list[Action]:
+    def _input_wanted(self, wanted: events.InputWanted) -> list[Action]:
         """Show a prompt to the session whose code asks."""
         session = self.owner_of(wanted.execution)
         self._prompts[wanted.token] = Prompt(wanted.token, wanted.execution, session)
         payload = {"prompt": wanted.prompt, "password": wanted.password, "token": wanted.token}
         return [Record(Kind.INPUT_REQUESTED, wanted.execution, session, payload)]
 
-    def handle_input_answered(self, answered: events.InputAnswered) -> Decision:
+    def _input_answered(self, answered: events.InputAnswered) -> Decision:
         """Pass one answer on; a second answer to the same prompt is an error. The text itself is not recorded."""
         number = answered.execution
         waiting = [prompt for prompt in self._prompts.values() if number in (None, prompt.execution)]  # oldest first
@@ -268,7 +387,7 @@ class KernelState:
             ],
         )
 
-    def handle_input_withdrawn(self, withdrawn: events.InputWithdrawn) -> list[Action]:
+    def _input_withdrawn(self, withdrawn: events.InputWithdrawn) -> list[Action]:
         """Forget a prompt, so that no answer goes astray; one that is answered already is left alone."""
         prompt = self._prompts.pop(withdrawn.token, None)
         if prompt is None:
@@ -278,7 +397,7 @@ class KernelState:
 
     # ------------------------------------------------------------------ the worker
 
-    def handle_worker_started(self, started: events.WorkerStarted) -> list[Action]:
+    def _worker_started(self, started: events.WorkerStarted) -> list[Action]:
         """The namespace is there; run what waits for it."""
         self._worker_pid = started.pid
         self._python, self._engine, self._debugger = started.python, started.engine, started.debugger
@@ -306,11 +425,11 @@ class KernelState:
                 actions.append(self._run_code(execution))
         return [*actions, *self._advance(started.time)]
 
-    def handle_worker_reported(self, reported: events.WorkerReported) -> list[Action]:
+    def _worker_reported(self, reported: events.WorkerReported) -> list[Action]:
         """Record what the worker produced under the session that owns it."""
         return [Record(reported.kind, reported.execution, self.owner_of(reported.execution), reported.payload)]
 
-    def handle_unfinished_told(self, told: events.UnfinishedTold) -> list[Action]:
+    def _unfinished_told(self, told: events.UnfinishedTold) -> list[Action]:
         """End what the worker has finished without the hub hearing of it."""
         actions: list[Action] = []
         for execution in list(self._unfinished.values()):
@@ -322,7 +441,7 @@ class KernelState:
                 actions += self._end(execution, Outcome.LOST, reason="the record of its end was lost")
         return [*actions, *self._advance(told.time)]
 
-    def handle_worker_died(self, died: events.WorkerDied) -> list[Action]:
+    def _worker_died(self, died: events.WorkerDied) -> list[Action]:
         """Settle what the worker left behind, and see that another takes its place."""
         reason = self._death_reason or died.reason
         was_asked, self._death_reason = bool(self._death_reason), ""
@@ -339,10 +458,8 @@ class KernelState:
         lost = self._lose_running(reason) if self.lifecycle == State.STARTING else self._lose_everything(reason)
         return [*actions, *lost, *self._next_generation()]
 
-    def handle_restart_requested(self, restart: events.RestartRequested) -> Decision:
+    def _restart_requested(self, restart: events.RestartRequested) -> Decision:
         """Replace the worker; the answer is the generation to come, which runs what is submitted from now on."""
-        if self.lifecycle == State.STOPPING:
-            raise RequestError("the kernel is stopping; start it again instead of restarting it")
         by = self.sessions.name_of(restart.session)
         actions: list[Action] = [Record(Kind.RESTART_REQUESTED, None, restart.session, {"by": by})]
         if self.lifecycle == State.DEAD:
@@ -354,10 +471,8 @@ class KernelState:
             self.lifecycle = State.STARTING
         return Decision(self.generation + 1, [*actions, KillWorker(self._death_reason)])
 
-    def handle_shutdown_requested(self, shutdown: events.ShutdownRequested) -> Decision:
+    def _shutdown_requested(self, shutdown: events.ShutdownRequested) -> Decision:
         """End the worker, then the hub."""
-        if self.lifecycle == State.STOPPING:
-            return Decision(None, [])
         has_worker = self.lifecycle != State.DEAD
         self.lifecycle = State.STOPPING
         self._death_reason = shutdown.reason
@@ -408,7 +523,7 @@ class KernelState:
             actions.append(self._record_death(_GONE, events.WorkerDied(_GONE, 0.0)))
         actions += self._lose_running(_GONE)
         for token in list(self._prompts):
-            actions += self.handle_input_withdrawn(events.InputWithdrawn(token))
+            actions += self._input_withdrawn(events.InputWithdrawn(token))
         return [*actions, *self._next_generation()]
 
     # ------------------------------------------------------------------ what can be seen
@@ -469,14 +584,19 @@ class KernelState:
             "code": execution.code[:200],
         }
 
-    def _find(self, number: int) -> Execution | None:
-        """The unfinished execution, None if it has finished; NoSuchExecution if it never was."""
-        if not 0 < number <= self._last_execution:
-            raise NoSuchExecution(f"there is no execution {number}; the last one is {self._last_execution}")
-        return self._unfinished.get(number)
+    def place_of(self, number: int) -> str:
+        """Where an execution stands."""
+        execution = self._unfinished.get(number)
+        if execution is not None:
+            return execution.place
+        return FINISHED if 0 < number <= self._last_execution else UNKNOWN
 
-    def _remedy(self) -> str:
-        return "; restart it first" if self.lifecycle == State.DEAD else ""
+    def _named(self, event: events.Event, number: int) -> Execution | None:
+        """The execution of an event that names one, None where that is ignored; raises where it is refused."""
+        cell = EXECUTION[type(event)][self.place_of(number)]
+        if isinstance(cell, Refusal):
+            raise cell.error(cell.text.format(number=number, last=self._last_execution))
+        return None if cell is Mark.IGNORED else self._unfinished[number]
 
     def _advance(self, time: float) -> list[Action]:
         """Run the next in the queue if the main lane is free; a queued side execution starts with it."""
@@ -575,3 +695,24 @@ class KernelState:
         self.generation += 1
         self._last_count = 0
         return [StartWorker(self.generation)]
+
+
+_DECISIONS: Final[dict[type[events.Event], Callable[[KernelState, Any], Decision | list[Action]]]] = {
+    events.SessionJoined: KernelState._session_joined,
+    events.SessionLeft: KernelState._session_left,
+    events.StarterLost: KernelState._starter_lost,
+    events.CodeSubmitted: KernelState._code_submitted,
+    events.CodeFinished: KernelState._code_finished,
+    events.CancelRequested: KernelState._cancel_requested,
+    events.InterruptRequested: KernelState._interrupt_requested,
+    events.GraceElapsed: KernelState._grace_elapsed,
+    events.InputWanted: KernelState._input_wanted,
+    events.InputAnswered: KernelState._input_answered,
+    events.InputWithdrawn: KernelState._input_withdrawn,
+    events.WorkerStarted: KernelState._worker_started,
+    events.WorkerReported: KernelState._worker_reported,
+    events.UnfinishedTold: KernelState._unfinished_told,
+    events.WorkerDied: KernelState._worker_died,
+    events.RestartRequested: KernelState._restart_requested,
+    events.ShutdownRequested: KernelState._shutdown_requested,
+}

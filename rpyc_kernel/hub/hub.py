@@ -26,7 +26,7 @@ from typing import Any
 from rpyc_kernel.core import actions, events
 from rpyc_kernel.core.actions import Action, Record
 from rpyc_kernel.core.contract import PROTOCOL_VERSION, RELEASE, UNFINISHED, Kind, Outcome
-from rpyc_kernel.core.kernel_state import Decision, KernelState
+from rpyc_kernel.core.kernel_state import KernelState
 from rpyc_kernel.errors import KernelDied, KernelError, WorkerBusy
 from rpyc_kernel.hub import failing
 from rpyc_kernel.hub.journal.journal import Journal
@@ -125,7 +125,9 @@ class Hub:
         self.post([Record(Kind.HUB_STARTED, None, None, _describe_hub())])
         if adopted is None:
             self._supervisor.salvage(restored.generation, self._journal.ring_position(restored.generation))
-            self.tell(lambda state: state.start())
+            with self._deciding:
+                self._outbox += self._state.start()
+            self._perform()
             return
         self._worker_started(adopted)
         self._supervisor.watch()
@@ -135,19 +137,13 @@ class Hub:
 
     # ------------------------------------------------------------------ deciding
 
-    def ask(self, decide: Callable[[KernelState], Decision]) -> Any:
-        """Make one decision that has an answer, and see to its actions; errors of the tree in `errors` pass through."""
+    def handle(self, event: events.Event) -> Any:
+        """Decide upon a fact, see to what follows, and return the answer; raises what `KernelState.handle` does."""
         with self._deciding:
-            decision = decide(self._state)
+            decision = self._state.handle(event)
             self._outbox += decision.actions
         self._perform()
         return decision.answer
-
-    def tell(self, decide: Callable[[KernelState], list[Action]]) -> None:
-        """Make one decision without an answer, and see to its actions."""
-        with self._deciding:
-            self._outbox += decide(self._state)
-        self._perform()
 
     def look(self, view: Callable[[KernelState], Any]) -> Any:
         """Look at the state."""
@@ -156,16 +152,18 @@ class Hub:
 
     def post(self, to_do: list[Action]) -> None:
         """Do something that needs no decision."""
-        self.tell(lambda _: to_do)
+        with self._deciding:
+            self._outbox += to_do
+        self._perform()
 
     def _worker_started(self, started: events.WorkerStarted) -> None:
         self._worker_changed(started.pid, started.generation)
-        self.tell(lambda state: state.handle_worker_started(started))
+        self.handle(started)
 
     def _worker_died(self, died: events.WorkerDied) -> None:
         self._worker_changed(None, self.look(lambda state: state.generation))
         self.last_stack = died.stack
-        self.tell(lambda state: state.handle_worker_died(died))
+        self.handle(died)
 
     def _deliver(self, reports: list[Report], position: int, ring: RingReader, generation: int) -> None:
         """Decide upon what the worker produced, in order."""
@@ -251,7 +249,7 @@ class Hub:
             worker.nudge(execution)
 
     def _end_grace(self, execution: int) -> None:
-        self.tell(lambda state: state.handle_grace_elapsed(events.GraceElapsed(execution)))
+        self.handle(events.GraceElapsed(execution))
 
     def _report_stack(self, execution: int, session: str | None, shown: Future[str]) -> None:
         error = shown.exception()
@@ -369,35 +367,29 @@ def _note_stop(stop: actions.StopHub) -> Record:
 def _decide_report(state: KernelState, kind: str, execution: int | None, payload: dict[str, Any]) -> list[Action]:
     """Decide upon one report of a worker, in which user code could have written anything."""
     try:
-        decide = _read_report(state, kind, execution, payload)
+        event = _read_report(kind, execution, payload)
+        if isinstance(event, events.WorkerReported):  # changes nothing: one that cannot be recorded may fail now
+            return state.handle(event).actions
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         _log.error("a %r of execution %s makes no sense: %s", kind, execution, error)
         return []
-    return decide()
+    return state.handle(event).actions
 
 
-def _read_report(
-    state: KernelState, kind: str, execution: int | None, payload: dict[str, Any]
-) -> Callable[[], list[Action]]:
-    """What a report has the state decide. Raises if it makes no sense, before the state has changed."""
+def _read_report(kind: str, execution: int | None, payload: dict[str, Any]) -> events.Event:
+    """Say what has happened by a report. Raises if it makes no sense."""
     if execution is not None and not 0 < execution < _MAX_EXECUTION:
         raise ValueError("no such number")
     if kind == Kind.FINISHED:
         outcome = payload["outcome"] if payload["outcome"] in _ENDED else Outcome.ERROR
-        finished = events.CodeFinished(execution or 0, outcome, time.time(), float(payload.get("duration_s", 0.0)))
-        return lambda: state.handle_code_finished(finished)
+        return events.CodeFinished(execution or 0, outcome, time.time(), float(payload.get("duration_s", 0.0)))
     if kind == Kind.INPUT_REQUESTED:
         prompt, password = str(payload["prompt"]), bool(payload["password"])
-        wanted = events.InputWanted(execution, int(payload["token"]), prompt, password)
-        return lambda: state.handle_input_wanted(wanted)
+        return events.InputWanted(execution, int(payload["token"]), prompt, password)
     if kind == Kind.INPUT_ANSWERED:
-        withdrawn = events.InputWithdrawn(int(payload["token"]))
-        return lambda: state.handle_input_withdrawn(withdrawn)
+        return events.InputWithdrawn(int(payload["token"]))
     if kind == UNFINISHED:
         unfinished, sides = (frozenset(map(int, payload[name])) for name in ("unfinished", "sides"))
         settled = int(payload.get("settled", 0))
-        told = events.UnfinishedTold(unfinished, int(payload["received"]), sides, time.time(), settled)
-        return lambda: state.handle_unfinished_told(told)
-    # All others change nothing, so that one which cannot be recorded may fail now.
-    records = state.handle_worker_reported(events.WorkerReported(kind, execution, payload))
-    return lambda: records
+        return events.UnfinishedTold(unfinished, int(payload["received"]), sides, time.time(), settled)
+    return events.WorkerReported(kind, execution, payload)

@@ -70,7 +70,7 @@ def run(
     _begin(hub, place.name)
     server.start(hub)
     if not ready():
-        hub.tell(lambda state: state.handle_starter_lost())
+        hub.handle(events.StarterLost())
     _log.info(
         "hub of kernel %s listens on %s", place.name, f"port {server.port}" if server.port else "its unix socket alone"
     )
@@ -94,8 +94,7 @@ def run(
 
 def _request_stop(hub: Hub, signal_name: str) -> None:
     def stop() -> None:
-        shutdown = events.ShutdownRequested(None, f"the hub got {signal_name}")
-        hub.ask(lambda state: state.handle_shutdown_requested(shutdown))
+        hub.handle(events.ShutdownRequested(None, f"the hub got {signal_name}"))
 
     hub.later(stop)  # not in the handler itself: the thread it interrupted may hold the lock
 

@@ -114,12 +114,12 @@ class HubService:
         self, code: str, stop_on_error: bool, lane: str, call: str | None, source: Source | None, is_input: bool
     ) -> int:
         submitted = events.CodeSubmitted(self._session, code, time.time(), stop_on_error, lane, call, source, is_input)
-        return int(self._hub.ask(lambda state: state.handle_code_submitted(submitted)))
+        return int(self._hub.handle(submitted))
 
     def _do_run(self, code: str, stop_on_error: bool, wait_s: float) -> Any:
         before = self._hub.last
         submitted = events.CodeSubmitted(self._session, code, time.time(), stop_on_error)
-        number = int(self._hub.ask(lambda state: state.handle_code_submitted(submitted)))
+        number = int(self._hub.handle(submitted))
         return self._hub.follow(number, before, wait_s, is_eager=False)
 
     def _do_follow(self, execution: int, cursor: int, wait_s: float, is_eager: bool) -> Any:
@@ -136,15 +136,15 @@ class HubService:
 
     def _do_cancel(self, execution: int) -> int:
         cancel = events.CancelRequested(self._session, execution)
-        return int(self._hub.ask(lambda state: state.handle_cancel_requested(cancel)))
+        return int(self._hub.handle(cancel))
 
     def _do_interrupt(self, execution: int | None, force: str) -> int:
         interrupt = events.InterruptRequested(self._session, execution, force)
-        return int(self._hub.ask(lambda state: state.handle_interrupt_requested(interrupt)))
+        return int(self._hub.handle(interrupt))
 
     def _do_answer_input(self, text: str | None, execution: int | None, is_refused: bool) -> int | None:
         answered = events.InputAnswered(self._session, text, execution, is_refused)
-        answer: int | None = self._hub.ask(lambda state: state.handle_input_answered(answered))
+        answer: int | None = self._hub.handle(answered)
         return answer
 
     # ------------------------------------------------------------------ events
@@ -182,11 +182,11 @@ class HubService:
 
     def _do_restart(self) -> int:
         restart = events.RestartRequested(self._session)
-        return int(self._hub.ask(lambda state: state.handle_restart_requested(restart)))
+        return int(self._hub.handle(restart))
 
     def _do_shutdown(self) -> None:
         shutdown = events.ShutdownRequested(self._session, f"stopped by {self._shown}")
-        self._hub.ask(lambda state: state.handle_shutdown_requested(shutdown))
+        self._hub.handle(shutdown)
 
     def _do_stack(self, timeout_s: float) -> Future[str]:
         return self._hub.ask_stack(timeout_s)
@@ -230,9 +230,9 @@ class HubService:
 
 def join(hub: Hub, session: str, name: str, role: str = Role.USER) -> bool:
     """A client has come; whether nobody else had its session then."""
-    return bool(hub.ask(lambda state: state.handle_session_joined(events.SessionJoined(session, name, role))))
+    return bool(hub.handle(events.SessionJoined(session, name, role)))
 
 
 def leave(hub: Hub, session: str, role: str = Role.USER) -> None:
     """A client has gone."""
-    hub.tell(lambda state: state.handle_session_left(events.SessionLeft(session, role)))
+    hub.handle(events.SessionLeft(session, role))

@@ -36,42 +36,42 @@ def state():
     """A kernel whose worker is ready, with two users and one who only looks on."""
     state = KernelState()
     for session, name, role in (("a", "alice", Role.USER), ("b", "bob", Role.USER), ("o", "olga", Role.OBSERVER)):
-        state.handle_session_joined(events.SessionJoined(session, name, role))
+        state.handle(events.SessionJoined(session, name, role))
     state.start()
-    state.handle_worker_started(worker_started())
+    state.handle(worker_started())
     return state
 
 
 def submit(state, session="a", code="1", *, time=0.0, **options):
-    return state.handle_code_submitted(events.CodeSubmitted(session, code, time, **options)).answer
+    return state.handle(events.CodeSubmitted(session, code, time, **options)).answer
 
 
 def finish(state, execution, outcome=Outcome.OK, time=0.0):
-    return state.handle_code_finished(events.CodeFinished(execution, outcome, time, 0.5))
+    return state.handle(events.CodeFinished(execution, outcome, time, 0.5)).actions
 
 
 def interrupt(state, execution=None, session="a", force=Force.SIGNAL):
-    return state.handle_interrupt_requested(events.InterruptRequested(session, execution, force))
+    return state.handle(events.InterruptRequested(session, execution, force))
 
 
 def ask(state, execution, token=7, prompt="? "):
-    return state.handle_input_wanted(events.InputWanted(execution, token, prompt, False))
+    return state.handle(events.InputWanted(execution, token, prompt, False)).actions
 
 
 def answer(state, text="yes", execution=None, session="a"):
-    return state.handle_input_answered(events.InputAnswered(session, text, execution))
+    return state.handle(events.InputAnswered(session, text, execution))
 
 
 def die(state, reason="killed by SIGSEGV"):
-    return state.handle_worker_died(events.WorkerDied(reason, 9.0, "the stack", 1, 2, exit_code=-9))
+    return state.handle(events.WorkerDied(reason, 9.0, "the stack", 1, 2, exit_code=-9)).actions
 
 
 def restart(state, session="a"):
-    return state.handle_restart_requested(events.RestartRequested(session))
+    return state.handle(events.RestartRequested(session))
 
 
 def shut_down(state, session="a"):
-    return state.handle_shutdown_requested(events.ShutdownRequested(session, "stopped by alice"))
+    return state.handle(events.ShutdownRequested(session, "stopped by alice"))
 
 
 def records(actions, kind=None):
@@ -107,29 +107,27 @@ def test_the_first_connection_of_a_session_is_announced_and_no_further_one():
     state = KernelState()
     joined = events.SessionJoined("a", "alice")
     announcement = Record(Kind.CLIENT_JOINED, None, "a", {"name": "alice", "role": Role.USER})
-    assert state.handle_session_joined(joined) == (True, [announcement])
-    assert state.handle_session_joined(joined) == (False, [])
+    assert state.handle(joined) == (True, [announcement])
+    assert state.handle(joined) == (False, [])
 
 
 def test_only_the_last_connection_to_go_is_announced():
     state = KernelState()
     for _ in range(2):
-        state.handle_session_joined(events.SessionJoined("a", "alice"))
-    assert state.handle_session_left(events.SessionLeft("a")) == []
-    assert state.handle_session_left(events.SessionLeft("a")) == [
-        Record(Kind.CLIENT_LEFT, None, "a", {"name": "alice"})
-    ]
-    assert state.handle_session_left(events.SessionLeft("a")) == []
+        state.handle(events.SessionJoined("a", "alice"))
+    assert state.handle(events.SessionLeft("a")).actions == []
+    assert state.handle(events.SessionLeft("a")).actions == [Record(Kind.CLIENT_LEFT, None, "a", {"name": "alice"})]
+    assert state.handle(events.SessionLeft("a")).actions == []
 
 
 def test_a_session_that_never_came_cannot_leave():
-    assert KernelState().handle_session_left(events.SessionLeft("nobody")) == []
+    assert KernelState().handle(events.SessionLeft("nobody")).actions == []
 
 
 def test_a_client_that_leaves_ends_nothing(state):
     running, queued = submit(state), submit(state)
     ask(state, running)
-    actions = state.handle_session_left(events.SessionLeft("a"))
+    actions = state.handle(events.SessionLeft("a")).actions
     assert [record.kind for record in actions] == [Kind.CLIENT_LEFT]
     assert state.running == running
     assert queue(state) == [queued]
@@ -139,59 +137,59 @@ def test_a_client_that_leaves_ends_nothing(state):
 def test_a_private_kernel_ends_with_its_last_client():
     state = KernelState(is_private=True)
     for session in "ab":
-        state.handle_session_joined(events.SessionJoined(session, session, Role.USER))
-    assert others(state.handle_session_left(events.SessionLeft("a"))) == []
-    assert others(state.handle_session_left(events.SessionLeft("b"))) != []
+        state.handle(events.SessionJoined(session, session, Role.USER))
+    assert others(state.handle(events.SessionLeft("a")).actions) == []
+    assert others(state.handle(events.SessionLeft("b")).actions) != []
     assert state.lifecycle == State.STOPPING
 
 
 def test_a_private_kernel_ends_when_whoever_started_it_is_gone_before_anybody_has_joined():
     state = KernelState(is_private=True)
-    assert others(state.handle_starter_lost()) != []
+    assert others(state.handle(events.StarterLost()).actions) != []
     assert state.lifecycle == State.STOPPING
 
 
 def test_who_has_joined_keeps_a_private_kernel_whose_starter_is_gone(state):
     private = KernelState(is_private=True)
-    private.handle_session_joined(events.SessionJoined("a", "a", Role.USER))
-    assert private.handle_starter_lost() == state.handle_starter_lost() == []
+    private.handle(events.SessionJoined("a", "a", Role.USER))
+    assert private.handle(events.StarterLost()).actions == state.handle(events.StarterLost()).actions == []
 
 
 def test_a_session_comes_back_under_its_name():
     state = KernelState()
-    state.handle_session_joined(events.SessionJoined("a", "alice"))
-    state.handle_session_left(events.SessionLeft("a"))
-    (record,) = state.handle_session_joined(events.SessionJoined("a", "")).actions
+    state.handle(events.SessionJoined("a", "alice"))
+    state.handle(events.SessionLeft("a"))
+    (record,) = state.handle(events.SessionJoined("a", "")).actions
     assert record.payload["name"] == "alice"
 
 
 def test_a_session_without_a_name_is_shown_by_its_id():
     state = KernelState()
-    (record,) = state.handle_session_joined(events.SessionJoined("5ad9", "")).actions
+    (record,) = state.handle(events.SessionJoined("5ad9", "")).actions
     assert record.payload["name"] == "5ad9"
 
 
 def test_those_present_stand_first_among_the_sessions(state):
-    state.handle_session_left(events.SessionLeft("a"))
+    state.handle(events.SessionLeft("a"))
     sessions = state.status()["sessions"]
     assert [session["id"] for session in sessions] == ["b", "o", "a"]
     assert [session["connections"] for session in sessions] == [1, 1, 0]
 
 
 def test_who_looks_on_under_the_session_of_a_user_takes_nothing_away(state):
-    assert state.handle_session_joined(events.SessionJoined("a", "mallory", Role.OBSERVER)) == (False, [])
+    assert state.handle(events.SessionJoined("a", "mallory", Role.OBSERVER)) == (False, [])
     assert submit(state) == 1
     (alice,) = [session for session in state.status()["sessions"] if session["id"] == "a"]
     assert alice == {"id": "a", "name": "alice", "role": Role.USER, "connections": 2, "observers": 1}
-    assert state.handle_session_left(events.SessionLeft("a", Role.USER)) == []
+    assert state.handle(events.SessionLeft("a", Role.USER)).actions == []
     (alice,) = [session for session in state.status()["sessions"] if session["id"] == "a"]
     assert (alice["role"], alice["connections"]) == (Role.OBSERVER, 1)
-    assert records(state.handle_session_left(events.SessionLeft("a", Role.OBSERVER)), Kind.CLIENT_LEFT)
+    assert records(state.handle(events.SessionLeft("a", Role.OBSERVER)).actions, Kind.CLIENT_LEFT)
 
 
 def test_the_worker_is_told_below_which_number_all_side_lanes_have_ended(state):
     def run_aside():
-        decision = state.handle_code_submitted(events.CodeSubmitted("a", "1", 0.0, lane=Lane.SIDE))
+        decision = state.handle(events.CodeSubmitted("a", "1", 0.0, lane=Lane.SIDE))
         (run,) = others(decision.actions)
         return run.execution, run.settled
 
@@ -210,23 +208,23 @@ def test_a_side_lane_that_waits_for_the_worker_holds_that_number_back():
     state.start()
     for _ in range(2):
         submit(state, lane=Lane.SIDE)
-    runs = others(state.handle_worker_started(worker_started()))
+    runs = others(state.handle(worker_started()).actions)
     assert [(run.execution, run.settled) for run in runs] == [(1, 1), (2, 1)]
 
 
 def test_sessions_that_have_gone_are_forgotten(state):
-    state.handle_session_joined(events.SessionJoined("owner", "olaf"))
+    state.handle(events.SessionJoined("owner", "olaf"))
     running, waiting = submit(state, "owner"), submit(state, "owner")
-    state.handle_session_left(events.SessionLeft("owner"))
+    state.handle(events.SessionLeft("owner"))
     for number in range(400):
-        state.handle_session_joined(events.SessionJoined(f"s{number}", f"guest {number}"))
-        state.handle_session_left(events.SessionLeft(f"s{number}"))
+        state.handle(events.SessionJoined(f"s{number}", f"guest {number}"))
+        state.handle(events.SessionLeft(f"s{number}"))
     status = state.status()
     assert [s["name"] for s in status["sessions"]][:4] == ["alice", "bob", "olga", "guest 380"]
     assert len(status["sessions"]) == 3 + 20
     assert [item["name"] for item in (status["running"], *status["queue"])] == ["olaf", "olaf"]
-    state.handle_session_joined(events.SessionJoined("owner", "olaf"))
-    state.handle_cancel_requested(events.CancelRequested("owner", waiting))
+    state.handle(events.SessionJoined("owner", "olaf"))
+    state.handle(events.CancelRequested("owner", waiting))
     finish(state, running)
 
 
@@ -234,7 +232,7 @@ def test_sessions_that_have_gone_are_forgotten(state):
 
 
 def test_code_runs_at_once_when_nothing_else_does(state):
-    decision = state.handle_code_submitted(events.CodeSubmitted("a", "x = 1", 5.0))
+    decision = state.handle(events.CodeSubmitted("a", "x = 1", 5.0))
     payload = {
         "code": "x = 1",
         "name": "alice",
@@ -256,25 +254,25 @@ def test_code_runs_at_once_when_nothing_else_does(state):
 
 
 def test_inputs_are_counted_when_they_begin(state):
-    first = state.handle_code_submitted(events.CodeSubmitted("a", "1", 0.0))
-    queued = [state.handle_code_submitted(events.CodeSubmitted(session, "1", 0.0)) for session in "abb"]
+    first = state.handle(events.CodeSubmitted("a", "1", 0.0))
+    queued = [state.handle(events.CodeSubmitted(session, "1", 0.0)) for session in "abb"]
     assert counts(first.actions) == {1: 1}
     assert [counts(decision.actions) for decision in queued] == [{}, {}, {}]
     # The second one of the same session is aborted, and what never begins takes no number from the others.
     assert counts(finish(state, 1, Outcome.ERROR)) == {3: 2}
-    state.handle_cancel_requested(events.CancelRequested("b", 4))
+    state.handle(events.CancelRequested("b", 4))
     finish(state, 3)
-    assert counts(state.handle_code_submitted(events.CodeSubmitted("a", "1", 0.0)).actions) == {5: 3}
+    assert counts(state.handle(events.CodeSubmitted("a", "1", 0.0)).actions) == {5: 3}
 
 
 def test_what_nobody_would_call_an_input_is_not_counted(state):
-    call = state.handle_code_submitted(events.CodeSubmitted("a", "# call", 0.0, call="token"))
+    call = state.handle(events.CodeSubmitted("a", "# call", 0.0, call="token"))
     assert (call.actions[0].payload["is_input"], call.actions[1].payload["count"]) == (False, None)
     finish(state, 1)
-    silent = state.handle_code_submitted(events.CodeSubmitted("a", "1", 0.0, is_input=False))
+    silent = state.handle(events.CodeSubmitted("a", "1", 0.0, is_input=False))
     assert (silent.actions[0].payload["is_input"], silent.actions[1].payload["count"]) == (False, None)
     finish(state, 2)
-    beside = state.handle_code_submitted(events.CodeSubmitted("a", "1", 0.0, lane=Lane.SIDE))
+    beside = state.handle(events.CodeSubmitted("a", "1", 0.0, lane=Lane.SIDE))
     assert counts(beside.actions) == {3: 1}
 
 
@@ -282,13 +280,13 @@ def test_a_new_generation_counts_from_one(state):
     submit(state)
     restart(state)
     die(state)
-    state.handle_worker_started(worker_started(2))
-    assert counts(state.handle_code_submitted(events.CodeSubmitted("a", "1", 0.0)).actions) == {2: 1}
+    state.handle(worker_started(2))
+    assert counts(state.handle(events.CodeSubmitted("a", "1", 0.0)).actions) == {2: 1}
 
 
 def test_one_execution_runs_and_the_others_wait_in_order(state):
     first = submit(state, "a")
-    decisions = [state.handle_code_submitted(events.CodeSubmitted(session, "1", 0.0)) for session in "ba"]
+    decisions = [state.handle(events.CodeSubmitted(session, "1", 0.0)) for session in "ba"]
     assert [decision.actions[0].payload["position"] for decision in decisions] == [1, 2]
     assert all(not others(decision.actions) for decision in decisions)
     second, third = (decision.answer for decision in decisions)
@@ -317,7 +315,7 @@ def test_the_end_of_an_unknown_execution_is_ignored(state):
 
 
 def test_a_staged_call_travels_with_its_execution(state):
-    decision = state.handle_code_submitted(events.CodeSubmitted("a", "# call", 0.0, call="token"))
+    decision = state.handle(events.CodeSubmitted("a", "# call", 0.0, call="token"))
     assert decision.actions[0].payload["call"] == "token"
     assert others(decision.actions) == [RunCode(1, "# call", Lane.MAIN, "token")]
 
@@ -331,9 +329,9 @@ def test_status_shows_the_beginning_of_long_code(state):
 def test_code_waits_for_the_worker():
     state = KernelState()
     state.start()
-    decision = state.handle_code_submitted(events.CodeSubmitted("a", "1", 0.0))
+    decision = state.handle(events.CodeSubmitted("a", "1", 0.0))
     assert records(decision.actions) == decision.actions[:1] == decision.actions
-    assert others(state.handle_worker_started(worker_started())) == [RunCode(1, "1", Lane.MAIN, None)]
+    assert others(state.handle(worker_started()).actions) == [RunCode(1, "1", Lane.MAIN, None)]
 
 
 # Side lanes
@@ -341,7 +339,7 @@ def test_code_waits_for_the_worker():
 
 def test_a_side_lane_runs_beside_the_main_one(state):
     main = submit(state)
-    decision = state.handle_code_submitted(events.CodeSubmitted("b", "2", 0.0, lane=Lane.SIDE))
+    decision = state.handle(events.CodeSubmitted("b", "2", 0.0, lane=Lane.SIDE))
     assert [record.kind for record in records(decision.actions)] == [Kind.QUEUED, Kind.STARTED]
     assert others(decision.actions) == [RunCode(decision.answer, "2", Lane.SIDE, None, settled=decision.answer)]
     status = state.status()
@@ -362,7 +360,7 @@ def test_a_side_lane_that_waited_for_the_worker_starts_with_it():
     state.start()
     for lane in (Lane.MAIN, Lane.MAIN, Lane.SIDE):
         submit(state, lane=lane)
-    run = others(state.handle_worker_started(worker_started()))
+    run = others(state.handle(worker_started()).actions)
     assert {action.execution for action in run} == {1, 3}
     assert queue(state) == [2]
 
@@ -400,7 +398,7 @@ def test_an_error_aborts_nothing_where_that_was_not_asked_for(state):
 def test_a_queued_execution_is_cancelled_alone(state):
     submit(state)
     first, second = submit(state), submit(state)
-    decision = state.handle_cancel_requested(events.CancelRequested("b", first))
+    decision = state.handle(events.CancelRequested("b", first))
     assert decision.answer == first
     (record,) = decision.actions
     assert (record.session, record.payload["outcome"], record.payload["by"]) == ("a", Outcome.CANCELLED, "bob")
@@ -421,7 +419,7 @@ def test_only_what_is_queued_can_be_cancelled(state, execution, error, message):
     finish(state, submit(state))
     submit(state)
     with pytest.raises(error, match=message):
-        state.handle_cancel_requested(events.CancelRequested("a", execution))
+        state.handle(events.CancelRequested("a", execution))
 
 
 # Interrupting
@@ -468,14 +466,14 @@ def test_an_idle_worker_is_not_interrupted(state):
 def test_an_interrupted_execution_that_goes_on_is_shown_with_its_stack(state):
     execution = submit(state)
     interrupt(state)
-    assert state.handle_grace_elapsed(events.GraceElapsed(execution)) == [ReportStack(execution, "a")]
+    assert state.handle(events.GraceElapsed(execution)).actions == [ReportStack(execution, "a")]
 
 
 def test_however_often_an_execution_is_interrupted_one_clock_runs(state):
     execution = submit(state)
     interrupt(state)
     assert interrupt(state).actions[1:] == [InterruptWorker(execution, Lane.MAIN, Force.SIGNAL)]
-    state.handle_grace_elapsed(events.GraceElapsed(execution))
+    state.handle(events.GraceElapsed(execution))
     assert StartGrace(execution) in interrupt(state).actions
 
 
@@ -483,7 +481,7 @@ def test_nothing_is_said_of_an_interrupted_execution_that_stopped(state):
     execution = submit(state)
     interrupt(state)
     finish(state, execution, Outcome.INTERRUPTED)
-    assert state.handle_grace_elapsed(events.GraceElapsed(execution)) == []
+    assert state.handle(events.GraceElapsed(execution)).actions == []
 
 
 def test_the_last_rung_ends_the_worker_and_the_journal_says_who_did(state):
@@ -556,7 +554,7 @@ def test_a_prompt_of_a_background_thread_can_be_answered(state):
 def test_a_prompt_nobody_waits_for_any_more_takes_no_answer(state):
     execution = submit(state)
     ask(state, execution, token=1)
-    (record,) = state.handle_input_withdrawn(events.InputWithdrawn(1))
+    (record,) = state.handle(events.InputWithdrawn(1)).actions
     assert (record.kind, record.execution, record.payload) == (
         Kind.INPUT_ANSWERED,
         execution,
@@ -569,14 +567,14 @@ def test_a_prompt_nobody_waits_for_any_more_takes_no_answer(state):
 def test_a_prompt_withdrawn_after_its_answer_says_nothing(state):
     ask(state, submit(state))
     answer(state)
-    assert state.handle_input_withdrawn(events.InputWithdrawn(7)) == []
+    assert state.handle(events.InputWithdrawn(7)).actions == []
 
 
 # What the worker has finished without the hub hearing of it
 
 
 def told(state, unfinished=(), *, received=0, sides=()):
-    return state.handle_unfinished_told(events.UnfinishedTold(frozenset(unfinished), received, frozenset(sides), 5.0))
+    return state.handle(events.UnfinishedTold(frozenset(unfinished), received, frozenset(sides), 5.0)).actions
 
 
 def test_what_ended_unheard_is_lost_and_the_next_runs(state):
@@ -599,13 +597,11 @@ def test_what_has_not_ended_or_has_not_arrived_goes_on(state):
 def test_what_the_worker_reports_is_recorded_under_the_owner(state):
     execution = submit(state, "b")
     reported = events.WorkerReported(Kind.STREAM, execution, {"name": "stdout", "text": "hi"})
-    assert state.handle_worker_reported(reported) == [
-        Record(Kind.STREAM, execution, "b", {"name": "stdout", "text": "hi"})
-    ]
+    assert state.handle(reported).actions == [Record(Kind.STREAM, execution, "b", {"name": "stdout", "text": "hi"})]
 
 
 def test_background_output_belongs_to_nobody(state):
-    (record,) = state.handle_worker_reported(events.WorkerReported(Kind.STREAM, None, {"name": "stdout", "text": "hi"}))
+    (record,) = state.handle(events.WorkerReported(Kind.STREAM, None, {"name": "stdout", "text": "hi"})).actions
     assert (record.execution, record.session) == (None, None)
 
 
@@ -642,7 +638,7 @@ def test_what_waits_for_a_worker_that_dies_before_it_is_ready_goes_on_waiting():
     state.start()
     execution = submit(state)
     assert endings(die(state)) == {}
-    assert others(state.handle_worker_started(worker_started(2))) == [RunCode(execution, "1", Lane.MAIN, None)]
+    assert others(state.handle(worker_started(2)).actions) == [RunCode(execution, "1", Lane.MAIN, None)]
 
 
 def test_a_worker_that_keeps_dying_before_it_is_ready_is_given_up():
@@ -661,7 +657,7 @@ def test_a_worker_that_was_ready_resets_the_count_of_failed_starts(state):
     for generation in range(2, 2 + MAX_FAILED_STARTS):
         die(state)
         assert others(die(state)) == [StartWorker(state.generation)]
-        state.handle_worker_started(worker_started(generation))
+        state.handle(worker_started(generation))
     assert state.status()["state"] == State.IDLE
 
 
@@ -718,7 +714,7 @@ def test_what_is_submitted_after_a_restart_runs_in_the_new_worker(state):
     later = submit(state)
     assert others(finish(state, running)) == []  # the worker that is to go gets nothing more
     assert endings(die(state)) == {}
-    assert others(state.handle_worker_started(worker_started(2))) == [RunCode(later, "1", Lane.MAIN, None)]
+    assert others(state.handle(worker_started(2)).actions) == [RunCode(later, "1", Lane.MAIN, None)]
 
 
 def test_impatient_restarts_are_not_failed_starts(state):
@@ -739,9 +735,9 @@ def test_a_worker_that_was_to_be_replaced_before_it_was_there_is_ended_when_it_i
     state.start()
     restart(state)
     execution = submit(state)
-    assert others(state.handle_worker_started(worker_started())) == [KillWorker("restarted by a")]
+    assert others(state.handle(worker_started()).actions) == [KillWorker("restarted by a")]
     assert others(die(state)) == [StartWorker(2)]
-    assert others(state.handle_worker_started(worker_started(2))) == [RunCode(execution, "1", Lane.MAIN, None)]
+    assert others(state.handle(worker_started(2)).actions) == [RunCode(execution, "1", Lane.MAIN, None)]
 
 
 def test_a_stopping_kernel_is_not_restarted(state):
@@ -780,7 +776,7 @@ def test_a_stopping_kernel_starts_nothing_more(state):
 
 
 def test_a_signal_to_the_hub_needs_no_session(state):
-    decision = state.handle_shutdown_requested(events.ShutdownRequested(None, "the hub got SIGTERM"))
+    decision = state.handle(events.ShutdownRequested(None, "the hub got SIGTERM"))
     assert others(decision.actions) == [KillWorker("the hub got SIGTERM")]
 
 
@@ -789,7 +785,7 @@ def test_a_worker_that_becomes_ready_while_the_kernel_stops_is_ended():
     state.start()
     submit(state)
     shut_down(state)
-    assert others(state.handle_worker_started(worker_started())) == [KillWorker("stopped by alice")]
+    assert others(state.handle(worker_started()).actions) == [KillWorker("stopped by alice")]
     assert others(die(state)) == [StopHub("stopped by alice")]
 
 
@@ -829,7 +825,7 @@ def test_a_new_hub_knows_what_the_journal_knows(restored):
 
 def test_a_worker_that_was_taken_over_goes_on(restored):
     started = worker_started(3, received=2, adopted=True)
-    actions = restored.handle_worker_started(started)
+    actions = restored.handle(started).actions
     assert records(actions)[0].payload["adopted"] is True
     # It knows the main lane's, and drops the side lane's if it knows it.
     assert others(actions) == [RunCode(3, "1", Lane.SIDE, None, settled=3)]
@@ -837,28 +833,28 @@ def test_a_worker_that_was_taken_over_goes_on(restored):
 
 
 def test_a_new_hub_goes_on_with_the_count(restored):
-    restored.handle_worker_started(worker_started(3, received=2, adopted=True))
+    restored.handle(worker_started(3, received=2, adopted=True))
     assert counts(finish(restored, 2)) == {4: 3}
 
 
 def test_an_input_that_the_worker_knows_and_the_journal_does_not_is_counted(restored):
-    restored.handle_worker_started(events.WorkerStarted(3, 4003, "3.12.1", "plain", True, 2, last_count=7))
+    restored.handle(events.WorkerStarted(3, 4003, "3.12.1", "plain", True, 2, last_count=7))
     assert counts(finish(restored, 2)) == {4: 8}
 
 
 def test_code_that_is_handed_over_again_is_the_same_input(restored):
-    actions = restored.handle_worker_started(worker_started(3, received=1, adopted=True))
+    actions = restored.handle(worker_started(3, received=1, adopted=True)).actions
     assert counts(actions) == {2: 2, 3: None}
 
 
 def test_code_that_never_reached_the_worker_is_handed_over_again(restored):
-    actions = restored.handle_worker_started(worker_started(3, received=1, adopted=True))
+    actions = restored.handle(worker_started(3, received=1, adopted=True)).actions
     assert RunCode(2, "1", Lane.MAIN, None) in others(actions)
     assert not records(actions, Kind.STARTED)
 
 
 def test_a_prompt_outlives_the_hub(restored):
-    restored.handle_worker_started(worker_started(3, received=2, adopted=True))
+    restored.handle(worker_started(3, received=2, adopted=True))
     assert others(answer(restored).actions) == [AnswerWorker(7, "yes")]
 
 
@@ -867,11 +863,11 @@ def test_without_a_worker_to_take_over_what_ran_is_lost_and_what_waited_runs(res
     assert endings(actions) == {2: Outcome.LOST, 3: Outcome.LOST}
     assert others(actions) == [StartWorker(4)]
     assert restored.status()["prompts"] == ()
-    assert others(restored.handle_worker_started(worker_started(4))) == [RunCode(4, "1", Lane.MAIN, None)]
+    assert others(restored.handle(worker_started(4)).actions) == [RunCode(4, "1", Lane.MAIN, None)]
 
 
 def test_a_number_the_worker_knows_and_the_journal_does_not_is_not_given_out_again(restored):
-    restored.handle_worker_started(events.WorkerStarted(3, 4003, "3.12.1", "plain", True, 6, last_execution=8))
+    restored.handle(events.WorkerStarted(3, 4003, "3.12.1", "plain", True, 6, last_execution=8))
     assert submit(restored) == 9
 
 
@@ -884,16 +880,16 @@ def test_numbers_go_on_under_a_new_hub(restored):
 
 def test_every_record_carries_the_fields_of_its_kind(state):
     actions = [
-        *state.handle_session_joined(events.SessionJoined("c", "carol")).actions,
-        *state.handle_session_left(events.SessionLeft("c")),
-        *state.handle_code_submitted(events.CodeSubmitted("a", "1", 0.0)).actions,
+        *state.handle(events.SessionJoined("c", "carol")).actions,
+        *state.handle(events.SessionLeft("c")).actions,
+        *state.handle(events.CodeSubmitted("a", "1", 0.0)).actions,
         *interrupt(state).actions,
         *ask(state, 1),
         *answer(state).actions,
         *finish(state, 1),
         *restart(state).actions,
         *die(state),
-        *state.handle_worker_started(worker_started(2)),
+        *state.handle(worker_started(2)).actions,
     ]
     recorded = {record.kind: set(record.payload) for record in records(actions)}
     assert recorded == {kind: set(FIELDS[kind]) for kind in recorded}

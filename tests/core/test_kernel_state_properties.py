@@ -18,7 +18,7 @@ from rpyc_kernel.core.actions import (
     StopHub,
 )
 from rpyc_kernel.core.contract import Force, Kind, Lane, Outcome, Role, State
-from rpyc_kernel.core.kernel_state import KernelState
+from rpyc_kernel.core.kernel_state import EXECUTION, OTHERS, QUEUED, KernelState
 from rpyc_kernel.errors import NoSuchExecution, NotAsked, NotQueued, NotRunning, RequestError
 from rpyc_kernel.hub.journal.recovery import Recovery
 
@@ -83,12 +83,30 @@ class ModelWorker:
         self.sides.discard(execution)
 
 
+class CheckedState(KernelState):
+    """Compares what becomes of each execution with the table."""
+
+    def handle(self, event):
+        kind, last = type(event), self.last_execution
+        named = last + 1 if kind is events.CodeSubmitted else getattr(event, "execution", None) or self.running
+        before = {number: self.place_of(number) for number in range(1, last + 2)}
+        decision = super().handle(event)
+        for number, place in before.items():
+            cell = EXECUTION[kind][place]
+            if kind in OTHERS and number != named:
+                allowed = OTHERS[kind] if place == QUEUED else (place,)
+            else:
+                allowed = cell if isinstance(cell, tuple) else (place,)
+            assert self.place_of(number) in allowed, f"{kind.__name__} moved what was {place}"
+        return decision
+
+
 class KernelLife(RuleBasedStateMachine):
     """Random clients, workers that start and die, and hubs that are killed."""
 
     def __init__(self):
         super().__init__()
-        self.state = KernelState()
+        self.state = CheckedState()
         self.journal = ListJournal()
         self.worker = None
         self.time = 0.0
@@ -100,7 +118,7 @@ class KernelLife(RuleBasedStateMachine):
 
     @initialize()
     def begin(self):
-        self.state.handle_session_joined(events.SessionJoined(OBSERVER, f"name of {OBSERVER}", Role.OBSERVER))
+        self.state.handle(events.SessionJoined(OBSERVER, f"name of {OBSERVER}", Role.OBSERVER))
         self.perform(
             [Record(Kind.CLIENT_JOINED, None, OBSERVER, {"name": f"name of {OBSERVER}", "role": Role.OBSERVER})]
         )
@@ -195,11 +213,11 @@ class KernelLife(RuleBasedStateMachine):
     @rule(session=sessions, role=roles)
     def join(self, session, role):
         joined = events.SessionJoined(session, f"name of {session}", role)
-        self.perform(self.state.handle_session_joined(joined).actions)
+        self.perform(self.state.handle(joined).actions)
 
     @rule(session=sessions, role=roles)
     def leave(self, session, role):
-        self.perform(self.state.handle_session_left(events.SessionLeft(session, role)))
+        self.perform(self.state.handle(events.SessionLeft(session, role)).actions)
 
     def draw_number(self, data):
         """An execution that waits or runs, or with less weight one that has finished or never was."""
@@ -217,7 +235,7 @@ class KernelLife(RuleBasedStateMachine):
         self.owner[number], self.lane[number], self.stops_on_error[number] = session, lane, stop_on_error
         submitted = events.CodeSubmitted(session, "1", self.time, stop_on_error, lane)
         takes_code = self.state.lifecycle not in (State.DEAD, State.STOPPING)
-        decision = self.ask(lambda: self.state.handle_code_submitted(submitted), RequestError)
+        decision = self.ask(lambda: self.state.handle(submitted), RequestError)
         assert (decision is not None) == takes_code
         assert decision is None or decision.answer == number
 
@@ -226,7 +244,7 @@ class KernelLife(RuleBasedStateMachine):
         number = self.draw_number(data)
         waited = number in self.waiting_by_records()
         cancel = events.CancelRequested(session, number)
-        decision = self.ask(lambda: self.state.handle_cancel_requested(cancel), NotQueued, NoSuchExecution)
+        decision = self.ask(lambda: self.state.handle(cancel), NotQueued, NoSuchExecution)
         assert (decision is not None) == waited
         assert decision is None or self.finished[number] == Outcome.CANCELLED
 
@@ -244,7 +262,7 @@ class KernelLife(RuleBasedStateMachine):
         else:
             expected = number if number in running else None
         requested = events.InterruptRequested(session, number, force)
-        decision = self.ask(lambda: self.state.handle_interrupt_requested(requested), NotRunning, NoSuchExecution)
+        decision = self.ask(lambda: self.state.handle(requested), NotRunning, NoSuchExecution)
         assert (decision.answer if decision else None) == expected
         if decision is not None and force != Force.TERMINATE:
             assert [action.execution for action in decision.actions if isinstance(action, InterruptWorker)] == [
@@ -253,14 +271,14 @@ class KernelLife(RuleBasedStateMachine):
 
     @rule(number=st.integers(1, 12))
     def grace_elapses(self, number):
-        self.perform(self.state.handle_grace_elapsed(events.GraceElapsed(number)))
+        self.perform(self.state.handle(events.GraceElapsed(number)).actions)
 
     @rule(session=users, names_one=st.booleans(), data=st.data())
     def answer(self, session, names_one, data):
         number = self.draw_number(data) if names_one else None
         waiting = [prompt["execution"] for prompt in self.state.status()["prompts"]]
         answered = events.InputAnswered(session, "text", number)
-        decision = self.ask(lambda: self.state.handle_input_answered(answered), NotAsked)
+        decision = self.ask(lambda: self.state.handle(answered), NotAsked)
         assert (decision is not None) == bool(waiting and number in (None, *waiting))
 
     @precondition(is_due)
@@ -269,7 +287,7 @@ class KernelLife(RuleBasedStateMachine):
         self.calm_steps = 0
         is_stopping = self.state.lifecycle == State.STOPPING
         requested = events.RestartRequested(session)
-        decision = self.ask(lambda: self.state.handle_restart_requested(requested), RequestError)
+        decision = self.ask(lambda: self.state.handle(requested), RequestError)
         assert (decision is None) == is_stopping
 
     @precondition(lambda self: self.is_due() and len(self.queued) > 10)
@@ -277,7 +295,7 @@ class KernelLife(RuleBasedStateMachine):
     def shut_down(self, session):
         self.calm_steps = 0
         requested = events.ShutdownRequested(session, "stopped")
-        self.ask(lambda: self.state.handle_shutdown_requested(requested))
+        self.ask(lambda: self.state.handle(requested))
 
     # The worker
 
@@ -288,7 +306,7 @@ class KernelLife(RuleBasedStateMachine):
     @rule()
     def worker_starts(self):
         self.worker.is_ready = True
-        self.perform(self.state.handle_worker_started(self.started_event(adopted=False)))
+        self.perform(self.state.handle(self.started_event(adopted=False)).actions)
 
     def started_event(self, adopted):
         worker = self.worker
@@ -301,7 +319,7 @@ class KernelLife(RuleBasedStateMachine):
     def worker_dies(self):
         self.calm_steps = 0
         self.worker = None
-        self.perform(self.state.handle_worker_died(events.WorkerDied("killed by SIGKILL", self.time)))
+        self.perform(self.state.handle(events.WorkerDied("killed by SIGKILL", self.time)).actions)
 
     @precondition(lambda self: self.worker_is_up() and self.worker.running)
     @rule(data=st.data(), outcome=st.sampled_from((Outcome.OK, Outcome.OK, Outcome.ERROR, Outcome.INTERRUPTED)))
@@ -311,7 +329,7 @@ class KernelLife(RuleBasedStateMachine):
         number = data.draw(st.sampled_from(choices), label="execution")
         waiting = self.waiting_by_records()
         self.worker.end(number)
-        self.perform(self.state.handle_code_finished(events.CodeFinished(number, outcome, self.time)))
+        self.perform(self.state.handle(events.CodeFinished(number, outcome, self.time)).actions)
         assert self.finished[number] == outcome
         aborts = outcome != Outcome.OK and self.stops_on_error[number] and self.lane[number] == Lane.MAIN
         doomed = {n for n in waiting if aborts and self.owner[n] == self.owner[number]}
@@ -322,14 +340,14 @@ class KernelLife(RuleBasedStateMachine):
     @rule(number=st.integers(1, 12))
     def late_finish_is_ignored(self, number):
         if number not in self.worker.running:
-            assert self.state.handle_code_finished(events.CodeFinished(number, Outcome.OK, self.time)) == []
+            assert self.state.handle(events.CodeFinished(number, Outcome.OK, self.time)).actions == []
 
     @precondition(worker_is_up)
     @rule(data=st.data())
     def print_something(self, data):
         number = data.draw(st.none() | st.integers(1, 12), label="execution")
         payload = {"name": "stdout", "text": "x"}
-        self.perform(self.state.handle_worker_reported(events.WorkerReported(Kind.STREAM, number, payload)))
+        self.perform(self.state.handle(events.WorkerReported(Kind.STREAM, number, payload)).actions)
 
     @precondition(worker_is_up)
     @rule(data=st.data())
@@ -339,14 +357,14 @@ class KernelLife(RuleBasedStateMachine):
         number = data.draw(st.sampled_from(choices), label="execution")
         token, self.next_token = self.next_token, self.next_token + 1
         self.worker.tokens[token] = number
-        self.perform(self.state.handle_input_wanted(events.InputWanted(number, token, "? ", False)))
+        self.perform(self.state.handle(events.InputWanted(number, token, "? ", False)).actions)
 
     @precondition(lambda self: self.worker_is_up() and self.worker.tokens)
     @rule(data=st.data())
     def withdraw_a_prompt(self, data):
         token = data.draw(st.sampled_from(sorted(self.worker.tokens)), label="token")
         del self.worker.tokens[token]
-        self.perform(self.state.handle_input_withdrawn(events.InputWithdrawn(token)))
+        self.perform(self.state.handle(events.InputWithdrawn(token)).actions)
 
     # Hubs
 
@@ -363,17 +381,17 @@ class KernelLife(RuleBasedStateMachine):
         number = len(self.queued) + 1
         self.owner[number], self.lane[number], self.stops_on_error[number] = session, lane, True
         submitted = events.CodeSubmitted(session, "1", self.time, True, lane)
-        self.perform(self.state.handle_code_submitted(submitted).actions, lose_the_rest=True)
+        self.perform(self.state.handle(submitted).actions, lose_the_rest=True)
         self.take_over(worker_survives)
 
     def take_over(self, worker_survives):
         self.calm_steps = 0
-        self.state = KernelState()
+        self.state = CheckedState()
         self.state.restore(self.journal.restored())
         if self.worker is not None and worker_survives:
             # One that was starting comes up without a hub, and waits for it.
             self.worker.is_ready = True
-            self.perform(self.state.handle_worker_started(self.started_event(adopted=True)))
+            self.perform(self.state.handle(self.started_event(adopted=True)).actions)
         else:
             self.worker = None
             self.perform(self.state.start())
@@ -412,7 +430,7 @@ class KernelLife(RuleBasedStateMachine):
     def a_new_hub_would_know_the_same(self):
         if self.is_stopped:
             return
-        fresh = KernelState()
+        fresh = CheckedState()
         fresh.restore(self.journal.restored())
         ours, theirs = self.state.status(), fresh.status()
         for part in ("queue", "running", "side", "prompts", "last_execution"):
@@ -423,7 +441,7 @@ class KernelLife(RuleBasedStateMachine):
         """From wherever the machine ended, a shutdown leads to an end, and nothing stays unfinished."""
         if self.time == 0.0:
             return
-        self.perform(self.state.handle_shutdown_requested(events.ShutdownRequested(None, "the end")).actions)
+        self.perform(self.state.handle(events.ShutdownRequested(None, "the end")).actions)
         if self.worker is not None and not self.worker.is_ready:
             self.worker_starts()
         if self.worker is not None:

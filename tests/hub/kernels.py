@@ -106,11 +106,11 @@ class FakeKernel:
 
     def start_worker(self, generation=1):
         started = events.WorkerStarted(generation, self.worker.pid, "3.12", "plain")
-        self.hub.tell(lambda state: state.handle_worker_started(started))
+        self.hub.handle(started)
 
     def replace_worker(self):
         """Let the worker end, as it was told to, and the next one come up."""
-        self.hub.tell(lambda state: state.handle_worker_died(events.WorkerDied("killed by SIGKILL", 0.0)))
+        self.hub.handle(events.WorkerDied("killed by SIGKILL", 0.0))
         self.start_worker(self.hub.look(lambda state: state.generation))
 
     def connect(self, session="a", **more):
@@ -118,7 +118,7 @@ class FakeKernel:
 
     def finish(self, number, outcome=Outcome.OK):
         finished = events.CodeFinished(number, outcome, 0.0)
-        self.hub.tell(lambda state: state.handle_code_finished(finished))
+        self.hub.handle(finished)
 
     def goes_on(self):
         """Whether code of another client runs to its end, after all that is unfinished."""

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from rpyc_kernel.core import events
-from rpyc_kernel.core.actions import Record
+from rpyc_kernel.core.actions import KillWorker, Record
 from rpyc_kernel.core.contract import UNFINISHED, Kind
 from rpyc_kernel.errors import NoSuchExecution
 from rpyc_kernel.hub import failing
@@ -55,18 +55,17 @@ def note(number):
 
 
 def test_one_who_asks_goes_on_when_it_is_done(hub, journal):
-    has_decided = threading.Event()
     had_committed = []
 
     def ask():
-        hub.tell(lambda state: [has_decided.set(), note(2)][1:])
+        hub.post([note(2)])
         had_committed.extend(journal.commits)
 
     first, second = threading.Thread(target=hub.post, args=([note(1)],)), threading.Thread(target=ask)
     first.start()
     assert journal.begun.acquire(timeout=PATIENCE_S)
     second.start()
-    assert has_decided.wait(PATIENCE_S)
+    wait_until(lambda: hub._outbox, what="a second decision")
     for _ in range(2):
         journal.may_go_on.release()
     for thread in (first, second):
@@ -153,7 +152,7 @@ def test_a_hub_that_cannot_do_what_all_wait_for_ends(kernel, endings, monkeypatc
                 client.exposed_execute("1")
             else:
                 client.exposed_restart()
-                kernel.hub.tell(lambda state: state.handle_worker_died(events.WorkerDied("restarted", 0.0)))
+                kernel.hub.handle(events.WorkerDied("restarted", 0.0))
     assert str(endings[0][1]) == "can't start new thread"
 
 
@@ -179,13 +178,22 @@ def test_an_interrupt_that_was_not_taken_is_followed_by_a_nudge(kernel):
 
 
 def test_a_decision_that_breaks_off_ends_the_hub(kernel, endings):
-    def decide(state):
-        state.lifecycle = "half changed"
-        raise KeyError("a fault of ours")
-
+    # There is a worker already.
     with pytest.raises(HubEnded):
-        kernel.hub.ask(decide)
+        kernel.hub.handle(events.WorkerStarted(2, 4712, "3.12", "plain"))
     assert [doing for doing, _ in endings] == ["a decision"]
+
+
+def test_a_decision_that_asks_the_hub_ends_it_instead_of_waiting_for_itself(kernel, endings):
+    with pytest.raises(HubEnded):
+        kernel.hub.look(lambda state: kernel.hub.look(lambda state: state.status()))
+    assert "a decision is made of facts" in str(endings[0][1])
+
+
+def test_an_action_is_done_by_nobody_but_who_performs(kernel):
+    with pytest.raises(AssertionError):
+        kernel.hub._act(KillWorker("by hand"))
+    assert kernel.worker.asked == []
 
 
 def test_a_refused_request_ends_nothing(kernel, endings):
@@ -240,5 +248,5 @@ def test_a_shutdown_is_answered_at_once_and_carried_out_behind(kernel):
     assert kernel.worker.asked[-1] == ("kill", False)
     assert dict(client.exposed_status())["state"] == "stopping"
     assert not kernel.stopped.is_set()
-    kernel.hub.tell(lambda state: state.handle_worker_died(events.WorkerDied("killed by SIGTERM", 0.0)))
+    kernel.hub.handle(events.WorkerDied("killed by SIGTERM", 0.0))
     assert kernel.stopped.wait(PATIENCE_S)

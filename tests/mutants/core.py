@@ -34,15 +34,15 @@ MUTANTS = (
     Mutant(
         promise="an execution finishes once, and not before it has started",
         file="core/kernel_state.py",
-        before="if execution is None or not execution.is_running:",
-        after="if execution is None:",
+        before="events.CodeFinished:       _by_place(_IGNORED,",
+        after="events.CodeFinished:       _by_place(_F,",
         tests=("core/test_kernel_state.py::test_what_is_queued_cannot_finish",),
     ),
     Mutant(
         promise="what runs is interrupted, not cancelled",
         file="core/kernel_state.py",
-        before="        if execution.is_running:\n            raise NotQueued",
-        after="        if False:\n            raise NotQueued",
+        before="_by_place(_F,          _IS_RUNNING,",
+        after="_by_place(_F,          _F,",
         tests=("core/test_kernel_state.py::test_only_what_is_queued_can_be_cancelled",),
     ),
     Mutant(
@@ -130,8 +130,8 @@ MUTANTS = (
     Mutant(
         promise="a stopping kernel is not restarted",
         file="core/kernel_state.py",
-        before="        if self.lifecycle == State.STOPPING:\n            raise",
-        after="        if False:\n            raise",
+        before="_NO_RESTART,  _S),",
+        after="_P,  _S),",
         tests=("core/test_kernel_state.py::test_a_stopping_kernel_is_not_restarted",),
     ),
 )

@@ -23,7 +23,7 @@ from rpyc_kernel.wire.handshake import Identity
 from rpyc_kernel.wire.refusal import MARK
 from tests.hub.kernels import FakeKernel
 from tests.support.waiting import wait_until
-from tests.wire.peers import our_client
+from tests.wire.peers import value_client
 
 KEY = b"known to nobody but those inside"
 PATIENCE_S = 30.0
@@ -50,7 +50,7 @@ class Doors:
 
     def come_in(self, sock, channel=handshake.COMMANDS):
         handshake.greet_hub(sock, KEY, channel, Identity("a", "alice"), PATIENCE_S)
-        return self.opened.enter_context(our_client(sock))
+        return self.opened.enter_context(value_client(sock))
 
     def close(self):
         self.opened.close()
@@ -72,7 +72,7 @@ def open_doors():
 
 
 def is_busy(client):
-    return dict(client.call("status").result(PATIENCE_S))["state"]
+    return dict(client.call("status", (), PATIENCE_S))["state"]
 
 
 def test_strangers_at_the_port_cost_neither_the_connected_nor_those_of_the_unix_socket_anything(open_doors):
@@ -154,7 +154,7 @@ def test_many_who_ask_a_worker_that_is_starting_keep_nobody_else_who_asks_it_wai
 
     doors.kernel.hub.wait_for_worker = wait_for_worker
     client = doors.come_in(doors.knock())
-    asked = [client.call("cwd") for _ in range(all_wait.parties)]
+    asked = [client.start("cwd") for _ in range(all_wait.parties)]
     assert [answer.result(PATIENCE_S) for answer in asked] == ["null"] * all_wait.parties
 
 

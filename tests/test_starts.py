@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import rpyc_kernel
 from rpyc_kernel.settings import SETTINGS_VARIABLE
 from tests.support.folders import Folders
 
@@ -134,3 +135,32 @@ def test_a_worker_loads_nothing_that_it_does_not_need(engine: str, packages: tup
     start = f"import rpyc_kernel.worker.__main__ as worker\nworker.choose_engine({engine!r})\ntell()"
     unneeded = {"rpyc", "zmq", "rpyc_kernel.core.introspection", "rpyc_kernel.worker.introspection.answers"}
     assert (_list_loaded(start) - _brought_by(*packages)) & (_NEVER | unneeded | others) == set()
+
+
+_OF_LIVE_OBJECTS = {"rpyc", "rpyc_kernel.wire.channel", "rpyc_kernel.wire.netrefs.connection", "ssl"}
+_OF_LARGE_VALUES = {"pickle", "rpyc_kernel.wire.bulk.codec", "rpyc_kernel.wire.bulk.socket"}
+_UNUSED_BY_CLIENTS = {
+    *_OF_LIVE_OBJECTS,
+    *_OF_LARGE_VALUES,
+    "datetime",
+    "pdb",
+    "rpyc_kernel.core.events",
+    "rpyc_kernel.core.introspection",
+    "rpyc_kernel.core.kernel_state",
+    "rpyc_kernel.wire.debug_adapter",
+    "sqlite3",
+}
+
+
+def test_a_client_that_executes_loads_neither_rpyc_nor_what_large_values_need(folders: Folders) -> None:
+    use = "import rpyc_kernel\nwith rpyc_kernel.connect('light') as kernel:\n    kernel.execute('1')\n    "
+    with rpyc_kernel.start("light", engine="plain") as kernel:
+        try:
+            executes = _list_loaded(f"{use}kernel.submit('2').result(); list(kernel.events(follow=False)); tell()")
+            looks = _list_loaded(f"{use}kernel.namespace['x'] = 1; tell()")
+            copies = _list_loaded(f"{use}kernel.push(x=b'1'); tell()")
+        finally:
+            kernel.shutdown()
+    assert (executes - _brought_by()) & (_NEVER | _RUNS_NO_CODE | _UNUSED_BY_CLIENTS) == set()
+    assert looks >= _OF_LIVE_OBJECTS  # or the list would tell nothing
+    assert copies >= _OF_LARGE_VALUES

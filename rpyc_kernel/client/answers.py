@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from rpyc_kernel.core import introspection, shapes
+from rpyc_kernel.core import shapes
 from rpyc_kernel.core.commands import Command
 from rpyc_kernel.core.contract import MAX_PLAIN_REPR, TEXTS, Event, Kind, decode_events
 
@@ -104,6 +104,8 @@ def _read_texts_by_name(answer: Any) -> dict[str, str]:
 
 def _read_found(answer: shapes.Answer[Any], found: Any) -> Any:
     """What `core.introspection` has a class for."""
+    from rpyc_kernel.core import introspection  # a client that only executes needs none of its classes
+
     kind = getattr(introspection, answer.name)
     if answer.may_be_none and found is None:
         return None

@@ -6,15 +6,16 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rpyc_kernel.client.address import Address
 from rpyc_kernel.core import kinds
 from rpyc_kernel.errors import ConnectionLost, ExecutionError, RequestError, from_name
 from rpyc_kernel.wire import handshake
-from rpyc_kernel.wire.bulk.codec import pack_named
-from rpyc_kernel.wire.bulk.socket import BulkSocket, Message, Progress
 from rpyc_kernel.wire.handshake import Identity
+
+if TYPE_CHECKING:  # the codecs and their pickle, loaded with the first transfer
+    from rpyc_kernel.wire.bulk.socket import BulkSocket, Message, Progress
 
 
 class Bulk:
@@ -42,6 +43,8 @@ class Bulk:
 
     def push(self, values: dict[Any, Any], timeout_s: float | None, progress: Progress | None) -> None:
         """Set variables."""
+        from rpyc_kernel.wire.bulk.codec import pack_named
+
         for name in values:
             kinds.NAME.take(name, "the name of a variable")
         parcel = pack_named(values)
@@ -100,6 +103,8 @@ class Bulk:
                 self._idle.append(connection)
 
     def _take(self, timeout_s: float) -> BulkSocket:
+        from rpyc_kernel.wire.bulk.socket import BulkSocket
+
         with self._lock:
             self._require_open()
             while self._idle:

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rpyc_kernel.client.arguments import check_methods
 from rpyc_kernel.client.hub_connection import HubConnection
 from rpyc_kernel.client.literals import write_literal
 from rpyc_kernel.core import commands
 from rpyc_kernel.core.commands import Command
-from rpyc_kernel.core.introspection import (
-    Cells,
-    CodeState,
-    Completions,
-    Definition,
-    Inspection,
-    Package,
-    Page,
-    Python,
-    Signature,
-    Variable,
-)
 from rpyc_kernel.errors import CallTimeout, WorkerBusy
+
+if TYPE_CHECKING:  # loaded with the first answer
+    from rpyc_kernel.core.introspection import (
+        Cells,
+        CodeState,
+        Completions,
+        Definition,
+        Inspection,
+        Package,
+        Page,
+        Python,
+        Signature,
+        Variable,
+    )
 
 _TIMEOUT_S = 5.0
 _T = TypeVar("_T")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rpyc_kernel.client import answers
 from rpyc_kernel.client.address import Address
@@ -43,9 +43,11 @@ from rpyc_kernel.errors import (
 from rpyc_kernel.settings import ClientSettings
 from rpyc_kernel.system.futures import NotDone
 from rpyc_kernel.wire import handshake
-from rpyc_kernel.wire.debug_adapter import DebugChannel
 from rpyc_kernel.wire.handshake import Identity
-from rpyc_kernel.wire.netrefs.classic import WorkerConnection, begin_call, require_remote
+
+if TYPE_CHECKING:  # each of these takes as long to load as all the rest, and is loaded when it is first used
+    from rpyc_kernel.wire.debug_adapter import DebugChannel
+    from rpyc_kernel.wire.netrefs.classic import WorkerConnection
 
 _T = TypeVar("_T")
 _DEBUGGER_START_S = 30.0
@@ -506,6 +508,8 @@ class KernelClient(Introspection):
             >>> kernel.submit_call(kernel.objects.builtins.divmod, 17, 5).result(timeout=30)
             (3, 2)
         """
+        from rpyc_kernel.wire.netrefs.classic import require_remote
+
         require_remote(function)
         token = self._live.ask(None, "stage", function, args, tuple(kwargs.items()))
         return self._submit(f"# call of {function!r}"[:200], True, Lane.MAIN, token)
@@ -529,6 +533,8 @@ class KernelClient(Introspection):
             >>> kernel.call_beside(kernel.objects.builtins.divmod, 17, 5).result(timeout=30)
             (3, 2)
         """
+        from rpyc_kernel.wire.netrefs.classic import begin_call
+
         return begin_call(function, *args, **kwargs)
 
     def _submit(
@@ -593,6 +599,8 @@ class KernelClient(Introspection):
             True
             >>> debugger.close()
         """
+        from rpyc_kernel.wire.debug_adapter import DebugChannel
+
         sock, _ = self._address.enter(handshake.DEBUGGER, self._identity, self._timeout_s)
         channel = DebugChannel(sock)
         try:

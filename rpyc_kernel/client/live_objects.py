@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rpyc_kernel.client.address import Address
 from rpyc_kernel.client.hub_connection import SILENCE_ADVICE, own_error
@@ -14,8 +14,10 @@ from rpyc_kernel.errors import CallTimeout, WorkerBusy
 from rpyc_kernel.settings import ClientSettings
 from rpyc_kernel.wire import handshake
 from rpyc_kernel.wire.handshake import Identity
-from rpyc_kernel.wire.netrefs.classic import WorkerConnection, connect_worker
-from rpyc_kernel.wire.netrefs.connection import Patience
+from rpyc_kernel.wire.netrefs.heartbeat import Patience
+
+if TYPE_CHECKING:  # all of RPyC, loaded with the first connection
+    from rpyc_kernel.wire.netrefs.classic import WorkerConnection
 
 
 class LiveObjects:
@@ -51,6 +53,8 @@ class LiveObjects:
         Raises:
             ConnectionFailed: there is none to be had in this time.
         """
+        from rpyc_kernel.wire.netrefs.classic import connect_worker
+
         limit_s = self._settings.timeout_s if timeout_s is None else min(timeout_s, self._settings.timeout_s)
         # By one call in C, which Ctrl-C cannot break: another thread holds it for as long as it connects, at most.
         with self._lock:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from rpyc_kernel.client import bulk
 from rpyc_kernel.client.bulk import Bulk
 from rpyc_kernel.errors import ConnectionLost
+from rpyc_kernel.wire.bulk import socket
 
 
 class Socket:
@@ -64,7 +64,7 @@ def address():
 @pytest.fixture
 def connections(address, monkeypatch):
     SOCKETS.clear()
-    monkeypatch.setattr(bulk, "BulkSocket", Socket)
+    monkeypatch.setattr(socket, "BulkSocket", Socket)
     connections = Bulk(address, lambda: None, 1, 1.0)
     connections._busy = WatchedSet(connections._lock)
     return connections

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import Any
 
+from rpyc_kernel.client.answers import reader_of
 from rpyc_kernel.client.hub_connection import HubConnection
 from rpyc_kernel.core import commands
 from rpyc_kernel.core.contract import Event, Kind, Scope
-from rpyc_kernel.system.threads import make_thread, start_threads
 
 WAIT_S = 20.0
 """How long a question waits for an answer in the hub, at most; whoever wants to wait longer asks again."""
 _BATCH = 1000
 _MARGIN_S = 40.0
-_JOIN_S = 2.0
+_read: Callable[[Any], tuple[int, list[Event]]] = reader_of(commands.READ)
 
 
 class EventStream:
@@ -66,9 +66,7 @@ class EventStream:
             is_eager: of an execution, whether to return with the first event that there is, and not only with the last.
             margin_s: how much longer than that the answer may take.
         """
-        question: tuple[Any, ...] = (commands.FOLLOW, self._execution, self.cursor, wait_s, is_eager)
-        if self._execution is None:
-            question = (commands.READ, self.cursor, _BATCH, wait_s, self._scope, self._acknowledge)
+        question = self._question(wait_s, is_eager)
         found: tuple[int, list[Event]] = self._connection.call(*question, timeout_s=wait_s + margin_s)
         self.cursor, events = found
         return events
@@ -110,6 +108,11 @@ class EventStream:
             yield [event for event in self.read(0) if event.seq <= last]
         self._acknowledge_all()
 
+    def _question(self, wait_s: float, is_eager: bool = True) -> tuple[Any, ...]:
+        if self._execution is not None:
+            return commands.FOLLOW, self._execution, self.cursor, wait_s, is_eager
+        return commands.READ, self.cursor, _BATCH, wait_s, self._scope, self._acknowledge
+
     def _is_end(self, event: Event, last: int) -> bool:
         if self._execution is not None:
             return event.kind == Kind.FINISHED
@@ -120,50 +123,67 @@ class EventStream:
             self._connection.call(commands.ACKNOWLEDGE, self.cursor)
 
 
-class Watch:
-    """Hands events on as they come, on a thread of its own, and asks for more when it is told to.
+class Watch(EventStream):
+    """All events after a cursor, for a loop that waits for other things, too: nothing in it waits but its making.
 
     Args:
         connection: an events connection; the watch owns it.
-        cursor: where to begin.
-        take: gets each batch, and must not wait; the next waits for `go_on`.
-        ended: told that there is nothing more: None if the kernel has stopped, else why.
+        cursor: the number of the last event that is not wanted.
+
+    Attributes:
+        has_ended: whether there is nothing more to come than what can be taken.
+        error: why, if the kernel was not stopped.
     """
 
-    def __init__(
-        self,
-        connection: HubConnection,
-        cursor: int,
-        take: Callable[[list[Event]], None],
-        ended: Callable[[Exception | None], None],
-    ) -> None:
-        self._connection = connection
-        self._stream = EventStream(connection, cursor)
-        self._take = take
-        self._ended = ended
-        self._may_go_on = threading.Semaphore(0)
-        self._thread = make_thread(self._run, "rpyc_kernel-watch")
-        start_threads(self._thread)
+    def __init__(self, connection: HubConnection, cursor: int) -> None:
+        super().__init__(connection, cursor)
+        self._last: int = connection.hello()["last"]  # a stop up to here was one of an earlier life
+        self._answers: list[Future[Any]] = []
+        self._is_asked = False
+        self.has_ended = False
+        self.error: Exception | None = None
+        self.go_on()
+
+    def fileno(self) -> int:
+        """The descriptor that becomes readable when there is something to `read_ready`."""
+        return self._connection.fileno()
+
+    def read_ready(self, waited_s: float = 0.0) -> None:
+        """Read what has arrived.
+
+        Args:
+            waited_s: for how long the loop has waited for it in vain.
+        """
+        self._connection.read_ready(waited_s)
+
+    def take(self) -> list[Event]:
+        """What was read since the last time."""
+        if not self._answers:
+            return []
+        answer = self._answers.pop()
+        self._is_asked = False
+        try:
+            self.cursor, events = _read(answer.result())
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must be told
+            self._end(error)
+            return []
+        self.has_ended = any(self._is_end(event, self._last) for event in events)
+        return events
 
     def go_on(self) -> None:
-        """Ask for what comes next; once for each batch."""
-        self._may_go_on.release()
+        """Ask for what comes next. Best done when what came is dealt with: asking takes time others may wait for."""
+        if self._is_asked or self.has_ended:
+            return
+        self._is_asked = True
+        try:
+            self._connection.start(*self._question(WAIT_S)).add_done_callback(self._answers.append)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must be told
+            self._end(error)
 
     def close(self) -> None:
         """Stop."""
+        self.has_ended = True
         self._connection.close()
-        self.go_on()
-        if self._thread is not threading.current_thread():
-            self._thread.join(_JOIN_S)
 
-    def _run(self) -> None:
-        try:
-            for batch in self._stream.follow():
-                self._take(batch)
-                self._may_go_on.acquire()
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must be told
-            self._ended(self._connection.as_ours(error))
-        else:
-            self._ended(None)
-        finally:
-            self._connection.close()
+    def _end(self, error: Exception) -> None:
+        self.has_ended, self.error = True, self._connection.as_ours(error)

@@ -726,33 +726,35 @@ class KernelClient(Introspection):
         for batch in stream.follow(limit_s) if waits else stream.read_all():
             yield from batch
 
-    def watch(
-        self, since: int, take: Callable[[list[Event]], None], ended: Callable[[Exception | None], None]
-    ) -> Watch:
-        """Have events handed on as they come, on another thread, for those who wait for other things, too.
+    def watch(self, since: int) -> Watch:
+        """Read events in a loop that waits for other things, too.
 
         Args:
             since: the number of the last event already seen.
-            take: gets each batch, a list of events, and must not wait; the next comes after `Watch.go_on`.
-            ended: called at the end: with None if the kernel has stopped, else with why there is nothing more.
 
         Returns:
-            The watch, which is to be closed.
+            The watch, for whose `fileno` the loop waits; it is to be closed.
 
         Raises:
             ConnectionFailed: the kernel cannot be reached.
 
         Example:
-            >>> import queue
-            >>> batches = queue.Queue()
-            >>> last = kernel.status()["last"]
+            >>> import select
+            >>> watch = kernel.watch(kernel.status()["last"])
             >>> run = kernel.execute("1")
-            >>> watch = kernel.watch(last, batches.put, lambda error: None)
-            >>> batches.get(timeout=30)[0].kind
+            >>> len(select.select([watch], [], [], 30)[0])
+            1
+            >>> watch.read_ready()
+            >>> watch.take()[0].kind
             'queued'
             >>> watch.close()
         """
-        return Watch(self._open_events(), since, take, ended)
+        connection = self._open_events()
+        try:
+            return Watch(connection, since)
+        except BaseException:
+            connection.close()
+            raise
 
     def acknowledge(self, seq: int) -> None:
         """Have the kernel remember how far this session has seen its events.

@@ -1,6 +1,6 @@
 """Reading events from a cursor: what is asked, and where it ends."""
 
-import threading
+from concurrent.futures import Future
 
 import pytest
 
@@ -9,8 +9,6 @@ from rpyc_kernel.client.answers import reader_of
 from rpyc_kernel.client.events import EventStream, Watch
 from rpyc_kernel.core.contract import Kind, encode_events
 from rpyc_kernel.errors import ConnectionLost
-
-DEADLINE_S = 30.0
 
 
 def stream(seq, execution=1):
@@ -31,6 +29,7 @@ class Connection:
     def __init__(self, *answers, last=0):
         self.asked = []
         self.is_closed = False
+        self.started = []
         self._answers = list(answers)
         self._last = last
 
@@ -38,17 +37,33 @@ class Connection:
         return {"last": self._last}
 
     def call(self, command, *arguments, timeout_s=None):
+        return reader_of(command)(self._answer(command, *arguments))
+
+    def _answer(self, command, *arguments):
         command.bind(arguments)
-        method, read = command.name, reader_of(command)
+        method = command.name
         self.asked.append((method, *arguments))
         if method == "find":
-            return read(5)
+            return 5
         if method == "acknowledge":
             return None
         if not self._answers:
             raise ConnectionLost("gone")
         events = self._answers.pop(0)
-        return read((events[-1][0] if events else arguments[1 if method == "follow" else 0], encode_events(events)))
+        return (events[-1][0] if events else arguments[1 if method == "follow" else 0], encode_events(events))
+
+    def start(self, *question):
+        self.started.append((Future(), question))
+        return self.started[-1][0]
+
+    def answer(self):
+        """Answer what was started and waits."""
+        while self.started:
+            call, question = self.started.pop()
+            try:
+                call.set_result(self._answer(*question))
+            except ConnectionLost as error:
+                call.set_exception(error)
 
     def as_ours(self, error):
         return error
@@ -98,19 +113,28 @@ def test_nothing_for_too_long_is_a_time_out(monkeypatch):
 
 
 def test_a_watch_goes_no_faster_than_it_is_told_and_says_why_it_ends():
-    taken, ended, has_taken = [], [], threading.Semaphore(0)
     connection = Connection([stream(1)], [stream(2)])
+    watch = Watch(connection, 0)
+    assert watch.take() == []
+    connection.answer()
+    assert [numbers([watch.take()]), numbers([watch.take()])] == [[1], []]
+    connection.answer()
+    assert watch.take() == []  # it has asked for nothing more
+    for wanted in ([2], []):
+        watch.go_on()
+        watch.go_on()
+        connection.answer()
+        assert numbers([watch.take()]) == wanted
+    assert [asked[1] for asked in connection.asked] == [0, 1, 2]
+    assert (watch.has_ended, type(watch.error)) == (True, ConnectionLost)
 
-    def take(batch):
-        taken.extend(event.seq for event in batch)
-        has_taken.release()
 
-    watch = Watch(connection, 0, take, ended.append)
-    assert has_taken.acquire(timeout=DEADLINE_S)
-    assert taken == [1]
-    watch.go_on()
-    assert has_taken.acquire(timeout=DEADLINE_S)
-    watch.close()
-    assert taken == [1, 2]
-    assert isinstance(ended[0], ConnectionLost)
-    assert connection.is_closed
+def test_a_watch_ends_with_the_kernel_and_not_with_an_earlier_life():
+    connection = Connection([stopped(3)], [stopped(9)], last=8)
+    watch = Watch(connection, 0)
+    for has_ended in (False, True):
+        connection.answer()
+        assert watch.take()
+        assert (watch.has_ended, watch.error) == (has_ended, None)
+        watch.go_on()
+    assert len(connection.asked) == 2

@@ -30,6 +30,8 @@ _MANY = 5000
 def test_an_error_aborts_what_its_own_client_has_queued_and_nothing_else(open_notebook: Open) -> None:
     notebook = open_notebook()
     ours, other = notebook.client, notebook.connect()
+    for client in (ours, other):  # so that both have joined, and none waits for that
+        take_reply(client, client.execute("pass"))
     with join_kernel() as kernel:
         failing = ours.execute("gate.wait(); 1/0")
         behind, others = ours.execute("x = 1"), other.execute("y = 2")

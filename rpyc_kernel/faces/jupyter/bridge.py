@@ -20,6 +20,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from rpyc_kernel.client.events import Watch
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import COMM_CALL, Event, Kind, Lane, Outcome
 from rpyc_kernel.errors import CallTimeout, KernelError, RequestError
@@ -30,7 +31,6 @@ from rpyc_kernel.faces.jupyter.channels import Channels, Request
 from rpyc_kernel.faces.jupyter.client_sessions import ClientSessions
 from rpyc_kernel.faces.jupyter.debugging.session import Debugging
 from rpyc_kernel.faces.jupyter.executions import BridgedExecution, BridgedExecutions
-from rpyc_kernel.faces.jupyter.following import Following
 from rpyc_kernel.faces.jupyter.pairing import Pairing
 from rpyc_kernel.faces.jupyter.parent import Parent
 from rpyc_kernel.faces.jupyter.prompts import InputRequests
@@ -63,6 +63,9 @@ class Bridge:
     def __init__(self, channels: Channels, attachment: Attachment, parent: Parent, patience_s: float) -> None:
         self._patience_s = patience_s
         self._posted: deque[Callable[[], None]] = deque()
+        self._thread = threading.get_ident()
+        self._events: Watch | None = None
+        self._heard_s = 0.0
         self._end: str | None = None
         self._status = 0
         self._is_leaving = threading.Event()
@@ -128,16 +131,18 @@ class Bridge:
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: self._leave("a signal"))
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # who presses Ctrl-C in a terminal means the server or console
-        self._following: Following | None = self._follow(answers.find_beginning(self._attachment.kernel))
+        kernel = self._attachment.kernel
+        self._listen(kernel.watch(answers.find_beginning(kernel)))
         self._channels.publish("status", {"execution_state": "starting"}, None)
         try:
             while self._end is None:
                 patience_s = self._publisher.go_on()
                 if self._held_interrupts:
                     patience_s = _LEAVING_S
+                if self._posted:
+                    patience_s = 0.0
                 for request in self._channels.receive(_LOOK_UP_S if patience_s is None else patience_s):
                     self._take(request)
-                self._client_sessions.read_ready()
                 self._let_interrupts_pass()
                 self._do_posted()
                 self._look_for_events()
@@ -149,20 +154,28 @@ class Bridge:
             self._close()
         return self._status
 
-    def _follow(self, since: int) -> Following:
-        return Following(self._attachment.kernel, since, self._channels.wake)
+    def _listen(self, events: Watch) -> None:
+        self._events = events
+        self._channels.listen(events.fileno(), events.read_ready)
+        self._heard_s = self._channels.waited_s
 
     def _look_for_events(self) -> None:
-        following = self._following
-        if following is None:
+        events = self._events
+        if events is None:
             return
-        has_ended = following.has_ended
-        self._take_events(self._pairing.admit(following.take()))
-        following.go_on()
-        if has_ended and self._end is None:
-            following.close()
-            self._following = None
-            self._lose(following)
+        if (silent_s := self._channels.waited_s - self._heard_s) >= _LOOK_UP_S:
+            self._heard_s += silent_s
+            events.read_ready(silent_s)
+        self._take_events(self._pairing.admit(events.take()))
+        events.go_on()
+        if events.has_ended and self._end is None:
+            self._ignore(events)
+            self._lose(events)
+
+    def _ignore(self, events: Watch) -> None:
+        self._channels.ignore(events.fileno())
+        events.close()
+        self._events = None
 
     def _take(self, request: Request) -> None:
         handler = self._handlers.get(request.kind)
@@ -195,7 +208,8 @@ class Bridge:
     def _post(self, work: Callable[[], None]) -> None:
         """Have something done on the bridge's thread."""
         self._posted.append(work)
-        self._channels.wake()
+        if threading.get_ident() != self._thread:
+            self._channels.wake()
 
     def _do_posted(self) -> None:
         for _ in range(len(self._posted)):
@@ -372,9 +386,9 @@ class Bridge:
         self._is_leaving.set()
         self._channels.wake()
 
-    def _lose(self, following: Following) -> None:
+    def _lose(self, events: Watch) -> None:
         """The kernel has stopped, or its hub is gone: answer everybody who waits."""
-        reason = "it was stopped" if following.error is None else str(following.error)
+        reason = "it was stopped" if events.error is None else str(events.error)
         self._readiness.note_change()  # who waits for a worker finds out that there is no hub
         self._prompts.forget()
         lost = [*self._cells.unfinished.values(), *self._client_sessions.pending]
@@ -383,13 +397,13 @@ class Bridge:
             self._publisher.lose(cell, reason)
         self._cells.keep_lost(lost)
         self._take_events(self._pairing.release())
-        if following.error is None:
+        if events.error is None:
             self._give_up(reason)
         else:
             _log.warning("the kernel's hub is gone (%s); looking for its next one", reason)
             # A daemon, unlike the threads of a pool: the process ends without waiting for a hub that it has started.
             threading.Thread(
-                target=self._come_back, args=(reason, following.cursor), name="jupyter-return", daemon=True
+                target=self._come_back, args=(reason, events.cursor), name="jupyter-return", daemon=True
             ).start()
 
     def _come_back(self, reason: str, cursor: int) -> None:
@@ -398,14 +412,14 @@ class Bridge:
             with suppress(KernelError):  # lost again
                 kernel = self._attachment.kernel
                 unfinished = answers.list_unfinished(kernel)
-                following = self._follow(answers.find_place(kernel, cursor))
-                self._post(partial(self._go_on, following, unfinished))
+                events = kernel.watch(answers.find_place(kernel, cursor))
+                self._post(partial(self._go_on, events, unfinished))
                 return
         self._post(lambda: self._give_up(reason, status=1))
 
-    def _go_on(self, following: Following, unfinished: set[int]) -> None:
+    def _go_on(self, events: Watch, unfinished: set[int]) -> None:
         _log.warning("the kernel is back")
-        self._following = following
+        self._listen(events)
         for cell in self._cells.keep_only(unfinished):
             self._publisher.publish_state("busy", cell.header)
         self._look_for_events()
@@ -422,8 +436,8 @@ class Bridge:
         self._client_sessions.close()
         self._attachment.close()
         self._readiness.note_change()  # the process ends only when the last question has its answer, if only an error
-        if self._following is not None:
-            self._following.close()
+        if self._events is not None:
+            self._ignore(self._events)
         for pool in (self._askers, self._controllers):
             pool.shutdown(wait=False, cancel_futures=True)
         self._channels.close()

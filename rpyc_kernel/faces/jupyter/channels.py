@@ -77,6 +77,7 @@ class Channels:
         info: the same.
         welcome: called for each new subscriber of everything, with a function that publishes to that one alone:
             message type, content, parent header.
+        waited_s: for how long `receive` has waited, all in all, whatever came.
 
     Raises:
         RequestError: an address is in use, or cannot be.
@@ -85,6 +86,7 @@ class Channels:
     def __init__(self, info: ConnectionInfo) -> None:
         self.info = info
         self.welcome: Callable[[Callable[..., None]], None] = lambda _: None
+        self.waited_s = 0.0
         self._messages = Messages(info.key.encode(), info.signature_scheme)
         self._subscribers = 0
         # Clients that were there before the sockets find each of them at another moment, and iopub may be the last.
@@ -109,8 +111,13 @@ class Channels:
         self._wake_in.setblocking(False)
         self._wake_out.setblocking(False)
         self._poller = zmq.Poller()
-        for readable in (*self._requests.values(), self._iopub, self._heartbeat, self._monitor, self._wake_in):
-            self._poller.register(readable, zmq.POLLIN)
+        for channel in self._requests.values():
+            self._poller.register(channel, zmq.POLLIN)
+        self._hearers: dict[Any, Callable[[], None]] = {}
+        self.listen(self._wake_in.fileno(), self._note_waking)
+        self.listen(self._heartbeat, self._echo)
+        self.listen(self._iopub, self._take_subscription)
+        self.listen(self._monitor, self._forget_peer)
 
     def _bind(self, info: ConnectionInfo, name: str, kind: int) -> zmq.Socket[Any]:
         opened = self._context.socket(kind)
@@ -135,14 +142,15 @@ class Channels:
 
     # ------------------------------------------------------------------ receiving
 
-    def listen(self, descriptor: int) -> None:
-        """Have `receive` return also when this can be read; whoever asked for it then reads it."""
-        self._poller.register(descriptor, zmq.POLLIN)
+    def listen(self, source: Any, hear: Callable[[], None]) -> None:
+        """Have `receive` call this when a descriptor, or a socket of ZeroMQ's, can be read."""
+        self._hearers[source] = hear
+        self._poller.register(source, zmq.POLLIN)
 
-    def ignore(self, descriptor: int) -> None:
+    def ignore(self, source: Any) -> None:
         """Do so no longer; to be said before it is closed, or before the next `receive`."""
-        if descriptor in self._poller:
-            self._poller.unregister(descriptor)
+        if self._hearers.pop(source, None) is not None:
+            self._poller.unregister(source)
 
     def wake(self) -> None:
         """End a `receive` that waits; from any thread."""
@@ -150,17 +158,14 @@ class Channels:
             self._wake_out.send(b"!")
 
     def receive(self, timeout_s: float) -> Iterator[Request]:
-        """Wait for messages, and yield at most one of each channel, control first. Heartbeats are answered."""
+        """Wait for messages, and yield at most one of each channel, control first; all else that comes is heard."""
+        begin = time.monotonic()
         ready = dict(self._poller.poll(math.ceil(timeout_s * 1000)))
-        if self._wake_in.fileno() in ready:
-            with contextlib.suppress(BlockingIOError):
-                self._wake_in.recv(4096)
-        if self._heartbeat in ready:
-            self._echo()
-        if self._iopub in ready:
-            self._take_subscription()
-        if self._monitor in ready:
-            self._forget_peer()
+        # No longer than it was to take: who stops a process takes nothing off its clock.
+        self.waited_s += min(timeout_s, time.monotonic() - begin)
+        for source in ready:
+            if source in self._hearers:
+                self._hearers[source]()
         for name, channel in self._requests.items():
             if channel in ready:
                 request = self._read(name, channel)
@@ -184,6 +189,10 @@ class Channels:
         if name == "shell":
             self._peers[frames[-1].get(zmq.SRCFD)] = read.identity[0]
         return Request(name, read.identity, read.header, read.content, read.metadata, read.buffers)
+
+    def _note_waking(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._wake_in.recv(4096)
 
     def _echo(self) -> None:
         with contextlib.suppress(zmq.ZMQError):

@@ -114,12 +114,6 @@ class ClientSessions:
         with self._join(_name_of(request)) as kernel:
             yield kernel
 
-    def read_ready(self) -> None:
-        """Hear what the kernel has answered."""
-        for client in self._by_client.values():
-            if client.kernel is not None and client.kernel.is_closed:
-                self._ignore(client)
-
     def awaits_number(self, session: str | None) -> bool:
         """Whether the kernel has yet to answer to what was handed in under this session of its own."""
         return any(
@@ -171,8 +165,12 @@ class ClientSessions:
 
     def _let_in(self, client: _ClientSession, kernel: KernelClient) -> None:
         client.kernel, client.descriptor = kernel, kernel.fileno()
-        self._channels.listen(client.descriptor)
+        self._channels.listen(client.descriptor, lambda: self._hear(client, kernel))
         self._advance(client)
+
+    def _hear(self, client: _ClientSession, kernel: KernelClient) -> None:
+        if kernel.is_closed:  # looks, and so reads
+            self._ignore(client)
 
     def _ignore(self, client: _ClientSession) -> None:
         if client.descriptor is not None:

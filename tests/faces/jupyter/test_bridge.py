@@ -20,6 +20,30 @@ from rpyc_kernel.faces.jupyter.channels import Request
 PATIENCE_S = 30.0
 
 
+class FakeEvents:
+    """What happens in the kernel."""
+
+    has_ended = False
+
+    def __init__(self) -> None:
+        self.untaken: list[Event] = []
+        self.heard_s: list[float] = []
+        self.read_ready = self.heard_s.append
+
+    def fileno(self) -> int:
+        return -1
+
+    def take(self) -> list[Event]:
+        taken, self.untaken = self.untaken, []
+        return taken
+
+    def go_on(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
 class FakeKernel:
     """A kernel that is starting until it is told otherwise, and answers to code when it is told to."""
 
@@ -32,7 +56,7 @@ class FakeKernel:
         self.asked = threading.Semaphore(0)
         self.handed_in: dict[str, Future[int]] = {}
         self._seqs = itertools.count(2)
-        self.take: Callable[[list[Event]], None] = lambda events: None
+        self.events = FakeEvents()
         self.interrupt = lambda execution, wait: None
 
     def status(self) -> dict[str, Any]:
@@ -44,9 +68,6 @@ class FakeKernel:
         self.asked.release()
         return told
 
-    def fileno(self) -> int:
-        return 0
-
     def queue(self) -> list[Any]:
         return []
 
@@ -54,12 +75,11 @@ class FakeKernel:
         taken = self.handed_in[code] = Future()
         return taken
 
-    def watch(self, since: int, take: Callable[[list[Event]], None], ended: Any) -> FakeKernel:
-        self.take = take
-        return self
+    def watch(self, since: int) -> FakeEvents:
+        return self.events
 
-    def go_on(self) -> None:
-        pass
+    def fileno(self) -> int:
+        return -1
 
     def close(self) -> None:
         self.is_closed = True
@@ -72,7 +92,9 @@ class FakeKernel:
             Kind.STREAM: {"name": "stdout", "text": f"by {code}\n"},
             Kind.FINISHED: {"outcome": "ok", "reason": None},
         }
-        self.take([Event(next(self._seqs), 0.0, kind, number, session, told) for kind, told in payloads.items()])
+        self.events.untaken.extend(
+            [Event(next(self._seqs), 0.0, kind, number, session, told) for kind, told in payloads.items()]
+        )
 
 
 class FakeAttachment:
@@ -105,6 +127,7 @@ class FakeChannels:
 
     info = None
     early = ()
+    waited_s = 0.0
 
     def __init__(self, script: Iterator[list[Request]]) -> None:
         self._script = script
@@ -122,13 +145,14 @@ class FakeChannels:
     def publish(self, *message: Any) -> None:
         self.published.append(message)
 
-    def listen(self, descriptor: int) -> None:
-        pass
-
-    ignore = listen
-
     def has_more(self, name: str) -> bool:
         return False
+
+    def listen(self, source: Any, hear: Any) -> None:
+        pass
+
+    def ignore(self, source: Any) -> None:
+        pass
 
     def close(self) -> None:
         pass
@@ -188,7 +212,9 @@ def _ask_while_it_starts(setting: Setting, then: Callable[[], None]) -> Iterator
 
 def _tell(kernel: FakeKernel, kind: str, state: str, engine: str) -> None:
     kernel.state, kernel.engine = state, engine
-    kernel.take([Event(2, 0.0, kind, None, None, {"generation": 1, "engine": engine, "reason": "killed", "stack": ""})])
+    kernel.events.untaken.append(
+        Event(2, 0.0, kind, None, None, {"generation": 1, "engine": engine, "reason": "killed", "stack": ""})
+    )
 
 
 @pytest.mark.parametrize(
@@ -280,3 +306,14 @@ def test_a_kernel_that_does_not_answer_holds_up_nobody_else(monkeypatch: pytest.
     setting = Setting(play)
     assert setting.bridge.run() == 0
     assert len(setting.channels.replies) == 2  # nobody is answered twice
+
+
+def test_events_that_do_not_come_are_silence_whatever_else_comes() -> None:
+    def play(setting: Setting) -> Iterator[list[Request]]:
+        for _ in range(5):
+            setting.channels.waited_s += 0.5
+            yield []
+
+    setting = Setting(play)
+    assert setting.bridge.run() == 0
+    assert setting.attachment.kernel.events.heard_s == [1.0, 1.0]

@@ -259,6 +259,8 @@ class WorkerBusy(KernelError, TimeoutError):
     """The worker did not answer in time; most often a C call holds the interpreter lock.
 
     Example:
+        >>> kernel.eval("6 * 7")  # at once, and connected from now on
+        42
         >>> kernel.eval("__import__('time').sleep(0.5)", timeout=0.05)
         Traceback (most recent call last):
             ...

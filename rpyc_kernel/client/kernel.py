@@ -740,13 +740,14 @@ class KernelClient(Introspection):
 
         Example:
             >>> import select
-            >>> watch = kernel.watch(kernel.status()["last"])
+            >>> last = kernel.status()["last"]
+            >>> watch = kernel.watch(last)
             >>> run = kernel.execute("1")
             >>> len(select.select([watch], [], [], 30)[0])
             1
             >>> watch.read_ready()
-            >>> watch.take()[0].kind
-            'queued'
+            >>> watch.take()[0].seq == last + 1
+            True
             >>> watch.close()
         """
         connection = self._open_events()

@@ -11,7 +11,7 @@ sys.path.insert(0, str(ROOT))
 
 from rpyc_kernel.core import introspection, kinds, shapes  # noqa: E402
 from rpyc_kernel.core.commands import COMMANDS, REQUIRED, Command, Parameter  # noqa: E402
-from rpyc_kernel.core.kinds import Kind  # noqa: E402
+from rpyc_kernel.core.kinds import ArgumentKind  # noqa: E402
 from rpyc_kernel.core.shapes import Answer  # noqa: E402
 
 PAGE = ROOT / "docs" / "reference" / "commands.md"
@@ -42,7 +42,7 @@ def write_page() -> str:
         _table("command | what it does | who may | immediate | answered by", map(_sum_up, COMMANDS.values())),
         *map(_describe, COMMANDS.values()),
         "## Kinds of arguments\n",
-        _table("kind | what it takes", [f"`{kind.name}` | {kind.doc}" for kind in _members(kinds, Kind)]),
+        _table("kind | what it takes", [f"`{kind.name}` | {kind.doc}" for kind in _members(kinds, ArgumentKind)]),
         "## Answers\n",
         _table("answer | what it is", [f"`{each.name}` | {each.doc}" for each in _members(shapes, Answer) if each.doc]),
         "The others are JSON objects with these fields; a list of them is a JSON array.\n",

@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from rpyc_kernel.core import kinds, shapes
 from rpyc_kernel.core.contract import Force, Lane, Role, Scope
-from rpyc_kernel.core.kinds import Kind, Read
+from rpyc_kernel.core.kinds import ArgumentKind, Read
 from rpyc_kernel.core.shapes import Answer
 from rpyc_kernel.errors import (
     BadCode,
@@ -46,7 +46,7 @@ class Parameter:
     """
 
     name: str
-    kind: Kind
+    kind: ArgumentKind
     doc: str
     default: Any = REQUIRED
     limits: tuple[float, float] | None = None

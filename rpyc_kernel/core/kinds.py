@@ -30,7 +30,7 @@ Read = Callable[[Any, str], Any]
 
 
 @dataclass(frozen=True)
-class Kind:
+class ArgumentKind:
     """One kind of argument.
 
     Attributes:
@@ -96,12 +96,12 @@ def _read_seconds(value: Any, what: str) -> float:
     return value
 
 
-BOOL: Final = Kind("bool", "True or False", _read_bool, _take_bool)
-INT: Final = Kind("int", "a whole number", _read_int, _take_int)
-PLACE: Final = Kind(
+BOOL: Final = ArgumentKind("bool", "True or False", _read_bool, _take_bool)
+INT: Final = ArgumentKind("int", "a whole number", _read_int, _take_int)
+PLACE: Final = ArgumentKind(
     "place", "a place among items, from 0", lambda value, what: _read_int(value, what, _MAX_PLACE + 1), _take_int
 )
-SECONDS: Final = Kind("seconds", "a number of seconds, whole or not, and finite", _read_seconds, read_seconds)
+SECONDS: Final = ArgumentKind("seconds", "a number of seconds, whole or not, and finite", _read_seconds, read_seconds)
 
 # ------------------------------------------------------------------ texts
 
@@ -159,23 +159,23 @@ def _require_name(value: str) -> str:
     return value
 
 
-TEXT: Final = Kind("text", f"text of at most {MAX_CODE_CHARS:,} characters", _read_text, _take_text)
-TEXTS: Final = Kind(
+TEXT: Final = ArgumentKind("text", f"text of at most {MAX_CODE_CHARS:,} characters", _read_text, _take_text)
+TEXTS: Final = ArgumentKind(
     "texts",
     f"a tuple of at most {_MAX_TEXTS:,} texts, of {MAX_CODE_CHARS:,} characters together",
     _read_texts,
     _take_texts,
 )
-CODE: Final = Kind(
+CODE: Final = ArgumentKind(
     "code", f"source code, or what stands for it, of at most {MAX_CODE_CHARS:,} characters", _read_code, _take_text
 )
-CALL: Final = Kind(
+CALL: Final = ArgumentKind(
     "call",
     f"text of at most {_MAX_CALL_CHARS:,} characters: a message to a widget may be long",
     lambda value, what: _read_text(value, what, _MAX_CALL_CHARS),
     _take_text,
 )
-NAME: Final = Kind(
+NAME: Final = ArgumentKind(
     "name",
     "what can be the name of a variable: an identifier that is no keyword",
     lambda value, what: _require_name(_read_text(value, what)),
@@ -189,7 +189,7 @@ def _read_source(value: Any, what: str) -> Source | None:
     return read_source(value)
 
 
-SOURCE: Final = Kind(
+SOURCE: Final = ArgumentKind(
     "source",
     "pairs of name and value: `file` and `first_line` of the code, or `path`, `arguments`, `cwd` and `namespace` "
     "(`current` or `fresh`) of a program; () or None for neither",

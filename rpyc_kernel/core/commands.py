@@ -31,7 +31,7 @@ REQUIRED: Final[Any] = object()
 """Stands where a parameter has no default."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Parameter:
     """One parameter of a command.
 

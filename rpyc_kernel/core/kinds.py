@@ -29,7 +29,7 @@ Read = Callable[[Any, str], Any]
 """Returns a value as it is used from here on; it is called what the second argument says; raises `RequestError`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ArgumentKind:
     """One kind of argument.
 

@@ -133,6 +133,10 @@ class HubSettings:
     max_unsaved_bytes: int = 256 * 1024 * 1024
 
 
+KEEP_OUTPUT = 8 * 1024 * 1024
+"""More than people read, and little beside what a program holds that has many executions."""
+
+
 @dataclass(frozen=True)
 class ClientSettings:
     """How patient a client is.
@@ -140,10 +144,12 @@ class ClientSettings:
     Attributes:
         timeout_s: how long connecting may take, and each call that does not say otherwise.
         silence_s: how long a hub may be silent while something is awaited of it.
+        keep_output: how much of the output of an execution stays in memory, in characters.
     """
 
     timeout_s: float = 10.0
     silence_s: float = 20.0
+    keep_output: int = KEEP_OUTPUT
 
 
 DEFAULT_SWITCH_INTERVAL_S = 0.0002

@@ -23,10 +23,9 @@ from rpyc_kernel.errors import (
     KernelError,
     NotQueued,
 )
+from rpyc_kernel.settings import KEEP_OUTPUT
 from rpyc_kernel.system.futures import CallFuture
 
-KEEP_OUTPUT = 8 * 1024 * 1024
-"""How much of an execution's output is kept, in characters, unless the client is told otherwise."""
 _UNSET: Any = object()
 _LEAST_S = 0.5
 _EVENT_CHARS = 500

@@ -19,7 +19,7 @@ from rpyc_kernel.client.address import Address
 from rpyc_kernel.client.arguments import check_methods
 from rpyc_kernel.client.bulk import Bulk
 from rpyc_kernel.client.events import WAIT_S, EventStream, Watch
-from rpyc_kernel.client.execution import KEEP_OUTPUT, Execution, Interruption
+from rpyc_kernel.client.execution import Execution, Interruption
 from rpyc_kernel.client.hub_connection import HubConnection
 from rpyc_kernel.client.introspection import Introspection
 from rpyc_kernel.client.live_objects import LiveObjects
@@ -40,7 +40,7 @@ from rpyc_kernel.errors import (
     NotRunning,
     WorkerBusy,
 )
-from rpyc_kernel.settings import ClientSettings
+from rpyc_kernel.settings import KEEP_OUTPUT, ClientSettings
 from rpyc_kernel.system.futures import NotDone
 from rpyc_kernel.wire import handshake
 from rpyc_kernel.wire.handshake import Identity
@@ -99,8 +99,8 @@ class KernelClient(Introspection):
         timeout: in seconds.
         silence: for how many seconds the kernel's hub may be silent while something is awaited of it, before the
             connection counts as lost.
-        keep_output: how much of what an execution prints and shows it keeps in memory, in characters. Beyond that, it
-            is read again from the kernel's journal when it is asked for.
+        keep_output: how much of what an execution prints and shows it keeps in memory, in characters. The rest is read
+            again from the kernel's journal when it is asked for.
 
     Attributes:
         name: the kernel's name.
@@ -127,8 +127,7 @@ class KernelClient(Introspection):
     ) -> None:
         self._address = address
         self._timeout_s = timeout = min(timeout, LONGEST_S)
-        self._settings = ClientSettings(timeout, min(silence, LONGEST_S))
-        self._keep_output = keep_output
+        self._settings = ClientSettings(timeout, min(silence, LONGEST_S), keep_output)
         self._readers: set[HubConnection] = set()
         identity = Identity(session or "", name or "", role)
         # Both serve all calls; who joins is told to everybody.
@@ -321,7 +320,7 @@ class KernelClient(Introspection):
         """
         _require_code(code)
         deadline = math.inf if timeout is None else time.monotonic() + timeout
-        execution = Execution._unwaited(self, self._keep_output)
+        execution = Execution._unwaited(self, self._settings.keep_output)
         question: tuple[Any, ...] = (commands.RUN, code, stop_on_error, WAIT_S)
         while execution._end is None:
             left_s = min(max(0.0, deadline - time.monotonic()), WAIT_S + _FOLLOW_MARGIN_S)
@@ -359,7 +358,7 @@ class KernelClient(Introspection):
             'from afar'
         """
         stream = EventStream.of_execution(self._commands, number)
-        execution = Execution(self, number, keep_output=self._keep_output)
+        execution = Execution(self, number, keep_output=self._settings.keep_output)
         for events in stream.read_all():
             for event in events:
                 execution._take(event)
@@ -548,7 +547,7 @@ class KernelClient(Introspection):
             lambda: Execution(
                 self,
                 self._commands.call(commands.EXECUTE, *arguments),
-                keep_output=self._keep_output,
+                keep_output=self._settings.keep_output,
             )
         )
 

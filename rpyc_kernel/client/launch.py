@@ -22,6 +22,7 @@ from rpyc_kernel.errors import CallTimeout, KernelError, KernelExists, RequestEr
 from rpyc_kernel.settings import (
     DEFAULT_SWITCH_INTERVAL_S,
     ENGINES,
+    KEEP_OUTPUT,
     SETTINGS_VARIABLE,
     Face,
     Folders,
@@ -230,6 +231,7 @@ def connect(
     key: str | None = None,
     timeout: float = 10.0,
     silence: float = 20.0,
+    keep_output: int = KEEP_OUTPUT,
 ) -> KernelClient:
     """Connect to a running kernel.
 
@@ -243,6 +245,8 @@ def connect(
         timeout: of connecting and of each call, in seconds.
         silence: for how many seconds the kernel may be silent while something is awaited of it, before the connection
             counts as lost. Only its hub has to give a sign of life: a worker may compute for as long as it likes.
+        keep_output: how much of what an execution prints and shows its client keeps in memory, in characters. The rest
+            is read again from the kernel's journal when it is asked for.
 
     Returns:
         A client. Leave it by `close`, or use it in a ``with`` statement; the kernel goes on.
@@ -268,6 +272,7 @@ def connect(
         joins=joins,
         timeout=timeout,
         silence=silence,
+        keep_output=keep_output,
     )
 
 

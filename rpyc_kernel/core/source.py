@@ -30,11 +30,6 @@ class Origin:
         if type(self.first_line) is not int or not 1 <= self.first_line <= _MAX_FIRST_LINE:
             raise RequestError(f"first_line must be a number from 1 to {_MAX_FIRST_LINE:,}")
 
-    @property
-    def is_input(self) -> bool:
-        """Whether the code stands in no file."""
-        return self.file.startswith("<")
-
 
 @dataclass(frozen=True)
 class Program:

@@ -20,7 +20,6 @@ from IPython.core.formatters import FormatterWarning
 from IPython.core.interactiveshell import InteractiveShell
 
 from rpyc_kernel.core.contract import Outcome
-from rpyc_kernel.core.source import Origin
 from rpyc_kernel.settings import Face
 from rpyc_kernel.system.originals import threading
 from rpyc_kernel.worker import forks, leaving
@@ -131,11 +130,11 @@ class IPythonEngine(PlainEngine):
             return super()._name(execution, count, code)
         return str(code_name(code, count))
 
-    def _run_code(self, execution: int, code: str, origin: Origin) -> str | Awaitable[str]:
+    def _run_code(self, execution: int, code: str, file: str, first_line: int = 1) -> str | Awaitable[str]:
         if not self._is_on_main_lane:
-            return super()._run_code(execution, self._transformers.transform_cell(code), origin)
+            return super()._run_code(execution, self._transformers.transform_cell(code), file, first_line)
         count = self.values.count_of(execution)
-        self._shell.begin(count, code, origin, lambda value: self._show(execution, value, self._format))
+        self._shell.begin(count, code, file, first_line, lambda value: self._show(execution, value, self._format))
         try:
             transformed, failure = self._transform(code)
         except BaseException as error:  # noqa: BLE001 - an interrupt that came with the code

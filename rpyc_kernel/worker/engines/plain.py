@@ -18,7 +18,7 @@ from types import CodeType, MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from rpyc_kernel.core.contract import Kind, Outcome, Space
-from rpyc_kernel.core.source import Origin, Program, Source
+from rpyc_kernel.core.source import Program, Source
 from rpyc_kernel.settings import Face
 from rpyc_kernel.worker import forks
 from rpyc_kernel.worker.engines import Emit, programs
@@ -116,7 +116,9 @@ class PlainEngine:
             self.values.expect(execution, count)
         if isinstance(source, Program):
             return self._run_program(execution, source)
-        return self._run_code(execution, code, source or Origin(self._name(execution, count, code)))
+        if source is None:
+            return self._run_code(execution, code, self._name(execution, count, code))
+        return self._run_code(execution, code, source.file, source.first_line)
 
     def _name(self, execution: int, count: int | None, code: str) -> str:
         """The file that code is said to be in which stands in none."""
@@ -183,11 +185,11 @@ class PlainEngine:
 
     # ------------------------------------------------------------------ inputs
 
-    def _run_code(self, execution: int, code: str, origin: Origin) -> str | Awaitable[str]:
-        self._sources.remember(origin.file, code, origin.first_line)
+    def _run_code(self, execution: int, code: str, file: str, first_line: int = 1) -> str | Awaitable[str]:
+        self._sources.remember(file, code, first_line)
         self.namespace.pop("__warningregistry__", None)  # or the same line of another input would not warn again
         try:
-            body, last = self._compile("\n" * (origin.first_line - 1) + code, origin.file)
+            body, last = self._compile("\n" * (first_line - 1) + code, file)
         except BaseException as error:  # noqa: BLE001 - MemoryError, RecursionError … from the compiler are results
             if type(error) is SyntaxError and _IPYTHON_SYNTAX.search(error.text or ""):
                 error.msg += f"; {_IPYTHON_HINT}"

@@ -22,7 +22,6 @@ from IPython.utils.text import LSString, SList
 from traitlets import Any as AnyTrait
 from traitlets.config import Config
 
-from rpyc_kernel.core.source import Origin
 from rpyc_kernel.settings import CONNECTION_FILE_VARIABLE, Face
 from rpyc_kernel.worker.engines import commands, magics, profile, zmqshell
 from rpyc_kernel.worker.engines.displays import Displays
@@ -63,13 +62,13 @@ class Shell(InteractiveShell):
     execution_count: Any  # IPython's
     _is_of_compiler = False
 
-    def begin(self, count: int | None, code: str, origin: Origin, publish: Any) -> None:
+    def begin(self, count: int | None, code: str, file: str, first_line: int, publish: Any) -> None:
         """Take up an input, or what is none."""
         if count is not None and self.execution_count != count:  # which tells all who observe it
             self.execution_count = count
         self.failed = self.told = None
         self.displayhook.publish, self.displayhook.is_counted = publish, count is not None
-        self.compile.begin(code, origin, self.sources)
+        self.compile.begin(code, file, first_line, self.sources)
 
     def start_up(self) -> None:
         """Run what the user's profile wants run."""

@@ -15,7 +15,6 @@ from IPython.core.formatters import DisplayFormatter
 from IPython.core.history import HistoryManager
 from IPython.core.payload import PayloadManager
 
-from rpyc_kernel.core.source import Origin
 from rpyc_kernel.system.originals import threading
 from rpyc_kernel.worker.engines.bundles import Bundle, explain, stand_in
 from rpyc_kernel.worker.engines.sources import Sources
@@ -28,7 +27,7 @@ class Compiler(CachingCompiler):
     """Names inputs as we do, and counts their lines from where they stand in a file."""
 
     _code: str | None = None
-    _origin = Origin("<In 0>")
+    _file, _first_line = "<In 0>", 1
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,22 +35,22 @@ class Compiler(CachingCompiler):
         # With this flag, code that is not finished would only be called that, and not told what it lacks.
         self.flags &= ~getattr(codeop, "PyCF_ALLOW_INCOMPLETE_INPUT", 0)
 
-    def begin(self, code: str, origin: Origin, sources: Sources) -> None:
+    def begin(self, code: str, file: str, first_line: int, sources: Sources) -> None:
         """Take up an input."""
-        self._code, self._origin, self._sources = code, origin, sources
+        self._code, self._file, self._first_line, self._sources = code, file, first_line, sources
 
     def get_code_name(self, raw_code: str, transformed_code: str, number: int) -> str:
         """Return the name of an input; that of code which runs inside of it is IPython's."""
         if raw_code == self._code:
-            return self._origin.file
+            return self._file
         return str(super().get_code_name(raw_code, transformed_code, number))
 
     def cache(self, transformed_code: str, number: int = 0, raw_code: str | None = None) -> str:
         """Remember the lines of code under its name; returns the name."""
         if raw_code is not None and raw_code == self._code:
-            name = self._origin.file
-            self._sources.remember(name, raw_code, self._origin.first_line)
-            if self._origin.is_input:
+            name = self._file
+            self._sources.remember(name, raw_code, self._first_line)
+            if name.startswith("<"):
                 self._filename_map[name] = number  # tracebacks call it `Cell In[number]`
         else:
             name = str(super().cache(transformed_code, number, raw_code))
@@ -62,11 +61,11 @@ class Compiler(CachingCompiler):
 
     def ast_parse(self, source: str, filename: str = "<unknown>", symbol: str = "exec") -> Any:
         """Parse code so that its lines have the numbers of the file."""
-        if filename == self._origin.file and self._code is not None:
+        if filename == self._file and self._code is not None:
             # IPython takes empty lines off the beginning.
             begun = len(self._code) - len(self._code.lstrip())
             empty = self._code[:begun].count("\n") if not source[:1].isspace() else 0
-            source = "\n" * (self._origin.first_line - 1 + empty) + source
+            source = "\n" * (self._first_line - 1 + empty) + source
         return super().ast_parse(source, filename, symbol)
 
 

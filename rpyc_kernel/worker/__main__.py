@@ -37,10 +37,11 @@ from rpyc_kernel.worker.debugging import interactive
 from rpyc_kernel.worker.debugging.server import DebugServer
 from rpyc_kernel.worker.engines import Engine
 from rpyc_kernel.worker.engines.choice import choose_engine
+from rpyc_kernel.worker.event_sink import EventSink
 from rpyc_kernel.worker.handlers import Handlers
 from rpyc_kernel.worker.interrupts import Interrupts
 from rpyc_kernel.worker.introspection.answer_pool import AnswerPool
-from rpyc_kernel.worker.main_loop import EventSink, MainLoop
+from rpyc_kernel.worker.main_loop import MainLoop
 from rpyc_kernel.worker.order import Order
 from rpyc_kernel.worker.prompts import Prompts
 from rpyc_kernel.worker.staged_calls import StagedCalls
@@ -119,8 +120,8 @@ def main(arguments: list[str]) -> None:
         descriptors=(*read_ends, ring_file, stacks_file),
         methods={
             "answer": prompts.answer,
-            "run_side": loop.start_side,
-            "interrupt_side": loop.interrupt_side,
+            "run_side": loop.sides.start,
+            "interrupt_side": loop.sides.interrupt,
             "drop_call": staged.drop,
             "tell_unfinished": loop.tell_unfinished,
             "leave": loop.leave,

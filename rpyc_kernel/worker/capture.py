@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import ctypes
 import io
 import os
 import threading as shared  # with user code
@@ -26,6 +27,7 @@ from rpyc_kernel.worker.text_streams import KernelText
 from rpyc_kernel.worker.user_frames import enters_user_code
 
 _now = time.monotonic
+_libc = ctypes.CDLL(None)
 current_execution: ContextVar[int] = ContextVar("rpyc_kernel_execution", default=0)
 """Which execution has led to what runs here, 0 for none; it may have ended. See `printing_execution`."""
 
@@ -58,7 +60,8 @@ def begin_execution(execution: int, *, is_main: bool) -> None:
 
 
 def end_execution(execution: int) -> None:
-    """From now on what it has left behind belongs to the main lane."""
+    """From now on what it has left behind belongs to the main lane; what C code has printed is let go before."""
+    _libc.fflush(None)
     _running.discard(execution)
     if _main_lane[0] == execution:
         _main_lane[0] = 0

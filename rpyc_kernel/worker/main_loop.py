@@ -9,86 +9,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import ctypes
 import functools
-import itertools
-import signal
 import sys
 from collections import deque
 from collections.abc import Awaitable, Coroutine
-from os import getpid  # not what user code may put in its place
 from typing import Any
 
-from rpyc_kernel.core.contract import UNFINISHED, Kind, Lane, Outcome
+from rpyc_kernel.core.contract import UNFINISHED, Kind, Outcome
 from rpyc_kernel.core.source import Source, read_source
-from rpyc_kernel.system import frames, processes, ring
+from rpyc_kernel.system import frames
 from rpyc_kernel.system.originals import logging, socket, threading, time
-from rpyc_kernel.system.runtime_folder import RuntimeFolder
-from rpyc_kernel.system.sending import QUIETLY
-from rpyc_kernel.system.threads import KernelThread, follow_tracers, make_thread
-from rpyc_kernel.worker import failing, forks, payloads
-from rpyc_kernel.worker.capture import Stream, begin_execution, current_execution, end_execution
+from rpyc_kernel.worker import failing, forks
+from rpyc_kernel.worker.capture import begin_execution, current_execution, end_execution
 from rpyc_kernel.worker.debugging import interactive
 from rpyc_kernel.worker.debugging.server import DebugServer
 from rpyc_kernel.worker.engines import Engine
 from rpyc_kernel.worker.engines.failures import describe_error
+from rpyc_kernel.worker.event_sink import EventSink
 from rpyc_kernel.worker.interrupts import Interrupts, runs_user_code, without_loop
-from rpyc_kernel.worker.order import NO_ORDER, Order
+from rpyc_kernel.worker.side_lanes import SideLanes, as_coroutine
 
 _log = logging.getLogger(__name__)
-_libc = ctypes.CDLL(None)
-_AT_ONCE = int(socket.MSG_DONTWAIT | QUIETLY)
-
-
-class EventSink:
-    """Publishes events into the ring, and wakes the hub.
-
-    Attributes:
-        streams: what was written to them comes before any event.
-    """
-
-    def __init__(self, folder: RuntimeFolder, generation: int, interrupts: Interrupts, order: Order = NO_ORDER) -> None:
-        self._order = order
-        self._folder = folder
-        self._generation = generation
-        self._spills = itertools.count(1)
-        self.streams: tuple[Stream, ...] = ()
-        self._hub: socket.socket | None = None
-        self.ring = ring.RingWriter(folder.ring(generation), self._ring_bell, interrupts.check)
-
-    def connect(self, hub: socket.socket) -> None:
-        """Ring this hub's bell from now on."""
-        self._hub = hub
-
-    def emit(self, kind: str, execution: int, payload: dict[str, Any]) -> None:
-        """Publish one event; one that is too large for the ring goes through a file."""
-        if forks.is_child():
-            return
-        for stream in self.streams:
-            stream.let_go()
-        if time.monotonic() >= self._order.look_at:
-            self._order.wait()
-        data = payloads.encode(kind, payload)
-        if len(data) <= self.ring.max_data_bytes:
-            self.ring.put(ring.RECORD, execution, data, may_interrupt=False)
-            return
-        number = next(self._spills)
-        try:
-            self._folder.write_spill(self._generation, number, data)
-        except OSError as error:  # no room, or a limit of user code's on the size of files
-            why = f"cannot be handed on: {error.strerror}"
-            cut = payloads.encode(kind, payload, self.ring.max_data_bytes, why)
-            self.ring.put(ring.RECORD, execution, cut, may_interrupt=False)
-            return
-        self.ring.put(ring.SPILLED, execution, str(number).encode(), may_interrupt=False)
-
-    def _ring_bell(self) -> None:
-        hub = self._hub
-        if hub is None:
-            return
-        # A full socket has bells enough, and a hub that is gone hears none.
-        with contextlib.suppress(OSError):
-            hub.send(b"!", _AT_ONCE)
 
 
 class MainLoop:
@@ -103,7 +44,7 @@ class MainLoop:
 
     Attributes:
         received: the highest number received on the main lane.
-        last_count: how many inputs it has received.
+        sides: the lanes beside it.
     """
 
     def __init__(
@@ -126,14 +67,9 @@ class MainLoop:
         self._failures = 0
         self._forking_task: asyncio.Task[Any] | None = None
         self._forks_in_loop = False
-        self.received = 0
-        self.last_count = 0
+        self.received = self._last_count = 0
         self._unfinished: set[int] = set()
-        self._sides: dict[int, threading.Thread] = {}
-        self._sides_received: set[int] = set()  # from `_sides_settled` on
-        self._sides_settled = 0
-        self._last_side = self._running_sides = 0
-        self._side_lock = threading.Lock()
+        self.sides = SideLanes(self._run, output, interrupts)
 
     @runs_user_code
     def run(self) -> None:
@@ -233,7 +169,7 @@ class MainLoop:
         if execution <= self.received:  # a hub that took over may repeat what the one before had sent
             return
         work = execution, code, call, read_source(source), count
-        self.last_count = max(self.last_count, count or 0)
+        self._last_count = max(self._last_count, count or 0)
         self._unfinished.add(execution)
         self.received = execution
         self._waiting.append(work)
@@ -270,7 +206,7 @@ class MainLoop:
         begin_execution(execution, is_main=True)
 
     def _begin_task(self, execution: int, outcome: Awaitable[str], started: float) -> None:
-        task = self.loop.create_task(_Steps(_as_coroutine(outcome), self._context, self._interrupts))
+        task = self.loop.create_task(_Steps(as_coroutine(outcome), self._context, self._interrupts))
         self._interrupts.begin_task(task)
         task.add_done_callback(lambda done: self._end_task(execution, done, started))
 
@@ -312,7 +248,6 @@ class MainLoop:
         self._interrupts.end()
         self._context.run(current_execution.set, 0)
         end_execution(execution)
-        _libc.fflush(None)
         self._keep_listening()
         self._is_busy = False
         duration_s = round(time.perf_counter() - started, 6)
@@ -345,140 +280,19 @@ class MainLoop:
     @property
     def last_execution(self) -> int:
         """The highest number received on either lane."""
-        with self._side_lock:
-            return max(self.received, self._last_side)
+        return max(self.received, self.sides.last_execution)
+
+    @property
+    def last_count(self) -> int:
+        """How many inputs it has received."""
+        return max(self._last_count, self.sides.last_count)
 
     def tell_unfinished(self) -> None:
         """Tell the hub through the ring, behind every `finished` so far, what it may still wait for."""
-        with self._side_lock:
-            sides, settled = sorted(self._sides_received), self._sides_settled
-        told = {"unfinished": list(self._unfinished), "received": self.received, "sides": sides, "settled": settled}
+        unfinished, sides, settled = self.sides.describe()
+        unfinished += self._unfinished
+        told = {"unfinished": unfinished, "received": self.received, "sides": sides, "settled": settled}
         self._output.emit(UNFINISHED, 0, told)
-
-    # ------------------------------------------------------------------ side lanes
-
-    def start_side(
-        self,
-        execution: int,
-        code: str,
-        call: str | None,
-        source: dict[str, Any] | None = None,
-        settled: int = 0,
-        count: int | None = None,
-    ) -> None:
-        """Run an execution in a thread of its own, beside the main lane; one that came before is not run again.
-
-        The hub does not repeat what is below ``settled``: all that has ended, for the hub as well.
-        """
-        outcomes: list[str | Exception] = []
-        started = time.perf_counter()
-        name = f"{Lane.SIDE}-{execution}"
-        begun = threading.Event()
-        runner = KernelThread(self._run_side, name, (execution, code, call, read_source(source), count, outcomes))
-        # An interrupt can hit the runner in any code, ours too. So another thread tells how it ended.
-        ending = execution, runner, begun, outcomes, started
-        ender = make_thread(self._finish_side, f"{name}-end", ending)
-        with self._side_lock:
-            if execution < self._sides_settled or execution in self._sides_received:
-                return
-            if settled > self._sides_settled:
-                self._sides_settled = settled
-                self._sides_received = {number for number in self._sides_received if number >= settled}
-            self._sides_received.add(execution)
-            self._last_side = max(self._last_side, execution)
-            self.last_count = max(self.last_count, count or 0)
-            self._unfinished.add(execution)
-            self._running_sides += 1
-            self._interrupts.tell_sides(self._running_sides)
-            begin_execution(execution, is_main=False)
-            try:
-                ender.start()
-                runner.start()
-            except RuntimeError as error:  # there are no more threads
-                outcomes.append(error)  # to be told outside of the lock: the ring may be full
-            self._sides[execution] = runner
-        begun.set()
-        if ender.ident is None:
-            self._finish_side(*ending)
-
-    def _report_side(self, execution: int, error: Exception) -> str:
-        self._output.emit(Kind.ERROR, execution, {**describe_error(error, has_frames=False), "rich": None})
-        return Outcome.ERROR
-
-    def interrupt_side(self, execution: int) -> bool:
-        """Raise KeyboardInterrupt in a side lane at its next bytecode; False when it is not running.
-
-        The processes that its thread has started get SIGINT, as a child may be what it waits for.
-        """
-        with self._side_lock:
-            runner = self._sides.get(execution)
-            if runner is None or runner.ident is None or not runner.is_alive():
-                return False
-            # Before the code starts others in answer to the exception.
-            children = processes.foreground_of(getpid(), thread=runner.native_id)
-            self._interrupts.raise_in_thread(runner.ident)
-        for child in children:
-            processes.kill(child, signal.SIGINT)
-        return True
-
-    def _run_side(
-        self,
-        execution: int,
-        code: str,
-        call: str | None,
-        source: Source | None,
-        count: int | None,
-        outcomes: list[str | Exception],
-    ) -> None:
-        current_execution.set(execution)
-        try:
-            try:
-                follow_tracers()
-                result = self._run(execution, code, call, source, count)
-                outcomes.append(result if isinstance(result, str) else asyncio.run(_as_coroutine(result)))
-            except BaseException as error:
-                if forks.is_child():
-                    forks.end_child(error)
-                raise
-            finally:
-                if forks.is_child():
-                    forks.end_child()
-                with self._side_lock:  # the next thread may get the identity of this one
-                    self._sides.pop(execution, None)
-        except KeyboardInterrupt:
-            pass  # it came when there was no user code to take it
-        except Exception as error:  # noqa: BLE001 - what user code has put in our way, such as a profiler that raises
-            outcomes.append(error)
-
-    @failing.vital
-    def _finish_side(
-        self,
-        execution: int,
-        runner: threading.Thread,
-        begun: threading.Event,
-        outcomes: list[str | Exception],
-        started: float,
-    ) -> None:
-        begun.wait()
-        if runner.ident is not None:
-            runner.join()
-        with self._side_lock:
-            self._sides.pop(execution, None)
-        end_execution(execution)
-        _libc.fflush(None)
-        outcome = outcomes[0] if outcomes else Outcome.INTERRUPTED
-        if isinstance(outcome, Exception):
-            outcome = self._report_side(execution, outcome)
-        duration_s = round(time.perf_counter() - started, 6)
-        self._output.emit(Kind.FINISHED, execution, {"outcome": outcome, "duration_s": duration_s})
-        with self._side_lock:
-            self._unfinished.discard(execution)
-            self._running_sides -= 1
-            self._interrupts.tell_sides(self._running_sides)
-
-
-async def _as_coroutine(outcome: Awaitable[str]) -> str:
-    return await outcome
 
 
 class _Steps(Coroutine[Any, Any, str]):

@@ -3,6 +3,7 @@
 from tests.mutants import Mutant
 
 _LOOP = "worker/test_main_loop.py::"
+_SIDES = "worker/test_side_lanes.py::"
 _STRIKE = "worker/test_interrupts.py::"
 
 MUTANTS = (
@@ -15,52 +16,48 @@ MUTANTS = (
     ),
     Mutant(
         promise="what runs on a side lane does not run again for the next hub",
-        file="worker/main_loop.py",
-        before="if execution < self._sides_settled or execution in self._sides_received:",
-        after="if execution < self._sides_settled:",
-        tests=(f"{_LOOP}test_a_side_lane_handed_over_again_by_the_next_hub_does_not_run_again",),
+        file="worker/side_lanes.py",
+        before="if execution < self._settled or execution in self._received:",
+        after="if execution < self._settled:",
+        tests=(f"{_SIDES}test_a_side_lane_handed_over_again_by_the_next_hub_does_not_run_again",),
     ),
     Mutant(
         promise="a side lane that is settled is forgotten and still does not run again",
-        file="worker/main_loop.py",
-        before="if execution < self._sides_settled or execution in self._sides_received:",
-        after="if execution in self._sides_received:",
-        tests=(f"{_LOOP}test_side_lanes_that_have_ended_for_the_hub_are_forgotten_and_still_not_run_again",),
+        file="worker/side_lanes.py",
+        before="if execution < self._settled or execution in self._received:",
+        after="if execution in self._received:",
+        tests=(f"{_SIDES}test_side_lanes_that_have_ended_for_the_hub_are_forgotten_and_still_not_run_again",),
     ),
     Mutant(
-        promise="what C code has printed is out before its execution is finished",
-        file="worker/main_loop.py",
-        before="_libc.fflush(None)\n        self._",
-        after="self._",
-        tests=(f"{_LOOP}test_what_c_code_has_printed_is_out_before_its_execution_is_said_to_be_finished",),
-    ),
-    Mutant(
-        promise="what C code has printed in a side lane is out before its end",
-        file="worker/main_loop.py",
-        before="_libc.fflush(None)\n        outcome = outcomes[0]",
-        after="outcome = outcomes[0]",
-        tests=(f"{_LOOP}test_what_c_code_has_printed_in_a_side_lane_is_out_before_its_end",),
+        promise="what C code has printed is out before its execution is finished, on any lane",
+        file="worker/capture.py",
+        before="    _libc.fflush(None)\n",
+        after="",
+        tests=(
+            f"{_LOOP}test_what_c_code_has_printed_is_out_before_its_execution_is_said_to_be_finished",
+            f"{_SIDES}test_what_c_code_has_printed_in_a_side_lane_is_out_before_its_end",
+        ),
     ),
     Mutant(
         promise="a forked child publishes nothing",
-        file="worker/main_loop.py",
+        file="worker/event_sink.py",
         before="        if forks.is_child():\n            return\n",
         after="",
-        tests=(f"{_LOOP}test_a_forked_child_publishes_nothing",),
+        tests=("worker/test_event_sink.py::test_a_forked_child_publishes_nothing",),
     ),
     Mutant(
         promise="events too large for the ring have a file each",
-        file="worker/main_loop.py",
+        file="worker/event_sink.py",
         before="number = next(self._spills)",
         after="number = 1",
-        tests=(f"{_LOOP}test_an_event_too_large_for_the_ring_goes_through_a_file_of_its_own",),
+        tests=("worker/test_event_sink.py::test_an_event_too_large_for_the_ring_goes_through_a_file_of_its_own",),
     ),
     Mutant(
         promise="a side lane that was interrupted before it began says so",
-        file="worker/main_loop.py",
+        file="worker/side_lanes.py",
         before="outcomes[0] if outcomes else Outcome.INTERRUPTED",
         after="outcomes[0] if outcomes else Outcome.OK",
-        tests=(f"{_LOOP}test_an_interrupted_side_lane_is_said_to_be_interrupted",),
+        tests=(f"{_SIDES}test_an_interrupted_side_lane_is_said_to_be_interrupted",),
     ),
     Mutant(
         promise="what awaiting code raises past the engine is reported",
@@ -192,11 +189,11 @@ MUTANTS = (
     ),
     Mutant(
         promise="half a character that a program wrote is not lost",
-        file="worker/main_loop.py",
+        file="worker/event_sink.py",
         before="for stream in self.streams:",
         after="for stream in ():",
         tests=(
-            "worker/test_main_loop.py::"
+            "worker/test_event_sink.py::"
             "test_what_was_written_comes_before_the_next_event_even_if_it_is_half_a_character",
         ),
     ),

@@ -15,7 +15,6 @@ import time
 from base64 import b64encode
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -23,9 +22,10 @@ from typing import Any
 from rpyc_kernel.client.events import Watch
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import COMM_CALL, Event, Kind, Lane, Outcome
-from rpyc_kernel.errors import CallTimeout, KernelError, RequestError
+from rpyc_kernel.errors import KernelError, RequestError
 from rpyc_kernel.faces import LEAVING
 from rpyc_kernel.faces.jupyter import answers, requests
+from rpyc_kernel.faces.jupyter.answering import Answering
 from rpyc_kernel.faces.jupyter.attachment import Attachment
 from rpyc_kernel.faces.jupyter.channels import Channels, Request
 from rpyc_kernel.faces.jupyter.client_sessions import ClientSessions
@@ -37,17 +37,10 @@ from rpyc_kernel.faces.jupyter.prompts import InputRequests
 from rpyc_kernel.faces.jupyter.publishing import Publisher
 from rpyc_kernel.faces.jupyter.readiness import Readiness
 from rpyc_kernel.faces.jupyter.subshells import Subshells
-from rpyc_kernel.faces.jupyter.turns import Turns
 
 _log = logging.getLogger(__name__)
 _LOOK_UP_S = 1.0
-_THREADS = 4
 _LEAVING_S = 0.05
-_CONTROL_S = 3.0
-"""How long who controls the kernel waits for a hub that does not answer; what was asked is done as soon as it does."""
-_ANSWERED_IN_THE_END = ("execute_request", "shutdown_request")
-
-Question = Callable[[KernelClient, dict[str, Any]], dict[str, Any]]
 
 
 class Bridge:
@@ -70,7 +63,6 @@ class Bridge:
         self._status = 0
         self._is_leaving = threading.Event()
         self._cells = BridgedExecutions()
-        self._turns = Turns()
         self._channels = channels
         self._attachment = attachment
         self._client_sessions = ClientSessions(attachment.join, self._post, self._number, self._refuse, channels)
@@ -83,46 +75,43 @@ class Bridge:
             lambda cell: self._publisher.end(cell, Outcome.ABORTED),
         )
         self._parent = parent
-        # Interrupts must not wait behind completions for a worker that does not answer.
-        self._askers = ThreadPoolExecutor(_THREADS, "jupyter-questions")
-        self._controllers = ThreadPoolExecutor(_THREADS, "jupyter-control")
+        self._answering = Answering(channels, self._publisher.publish_state, lambda: attachment.kernel, self._post)
         self._held_interrupts: list[tuple[float, Callable[[], None]]] = []
-        self._limits: deque[tuple[float, Request]] = deque()
         self._farewell: Callable[[], None] = lambda: None
         self._readiness = Readiness()
         self._debugging = Debugging(lambda: attachment.kernel, self._readiness.ask, self._publish_debug_event)
         self._handlers = self._make_handlers()
 
     def _make_handlers(self) -> dict[str, Callable[[Request], None]]:
-        asked: dict[str, Question] = {
-            "complete_request": requests.complete,
-            "inspect_request": requests.inspect,
-            "is_complete_request": requests.is_complete,
-            "history_request": requests.history,
-            "comm_info_request": requests.list_comms,
-            "kernel_info_request": self._describe_kernel,
-        }
-        controls: dict[str, Question] = {
-            "usage_request": lambda kernel, _: answers.measure_usage(kernel),
-        }
+        answering, subshells = self._answering, self._subshells
         return {
-            **{kind: self._asker(question, self._askers) for kind, question in asked.items()},
-            **{kind: self._asker(question, self._controllers, _CONTROL_S) for kind, question in controls.items()},
+            "complete_request": answering.by_asking(requests.complete),
+            "inspect_request": answering.by_asking(requests.inspect),
+            "is_complete_request": answering.by_asking(requests.is_complete),
+            "history_request": answering.by_asking(requests.history),
+            "comm_info_request": answering.by_asking(requests.list_comms),
+            "kernel_info_request": answering.by_asking(self._describe_kernel),
+            "usage_request": answering.by_control(lambda kernel, _: answers.measure_usage(kernel)),
+            "debug_request": answering.later(lambda request: self._debugging.ask(request.content)),
+            "connect_request": answering.at_once(lambda _: {"status": "ok", **self._channels.info.ports}),
+            "create_subshell_request": answering.at_once(lambda _: {"status": "ok", "subshell_id": subshells.create()}),
+            "list_subshell_request": answering.at_once(lambda _: {"status": "ok", "subshell_id": subshells.names()}),
+            "delete_subshell_request": answering.at_once(self._delete_subshell),
             "interrupt_request": self._interrupt,
             "execute_request": self._execute,
             "comm_open": self._pass_comm,
             "comm_msg": self._pass_comm,
             "comm_close": self._pass_comm,
             "input_reply": self._prompts.take_reply,
-            "connect_request": self._answerer(lambda _: {"status": "ok", **self._channels.info.ports}),
-            "create_subshell_request": self._answerer(
-                lambda _: {"status": "ok", "subshell_id": self._subshells.create()}
-            ),
-            "list_subshell_request": self._answerer(lambda _: {"status": "ok", "subshell_id": self._subshells.names()}),
-            "delete_subshell_request": self._answerer(self._delete_subshell),
-            "debug_request": self._debug,
             "shutdown_request": self._shut_down,
         }
+
+    def _describe_kernel(self, kernel: KernelClient, _: dict[str, Any]) -> dict[str, Any]:
+        return answers.describe_kernel(kernel.name, self._readiness.ask(kernel), is_own=self._attachment.is_owner)
+
+    def _delete_subshell(self, request: Request) -> dict[str, Any]:
+        self._subshells.delete(request.content["subshell_id"])
+        return {"status": "ok"}
 
     # ------------------------------------------------------------------ the loop
 
@@ -146,7 +135,7 @@ class Bridge:
                 self._let_interrupts_pass()
                 self._do_posted()
                 self._look_for_events()
-                self._end_overdue()
+                self._answering.end_overdue()
                 self._prompts.look_after()
                 if self._parent.is_gone:
                     self._leave("the process that started it is gone")
@@ -182,14 +171,13 @@ class Bridge:
         if handler is None:
             _log.warning("a message of unknown type %r was dropped", request.kind[:100])
             return
-        if _has_turn(request):
-            self._turns.enter(request)
+        self._answering.enter(request)
         try:
             handler(request)
         except KeyError as error:
-            self._fail(request, RequestError(f"the request has no {error.args[0]!r}"))
+            self._answering.fail(request, RequestError(f"the request has no {error.args[0]!r}"))
         except Exception as error:  # noqa: BLE001 - whatever a client sends, the others are served
-            self._fail(request, error)
+            self._answering.fail(request, error)
 
     def _take_events(self, events: list[Event]) -> None:
         self._publisher.take(events)
@@ -214,69 +202,6 @@ class Bridge:
     def _do_posted(self) -> None:
         for _ in range(len(self._posted)):
             self._posted.popleft()()
-
-    # ------------------------------------------------------------------ requests that are answered
-
-    def _answerer(self, answer: Callable[[Request], dict[str, Any]]) -> Callable[[Request], None]:
-        """Handle a request whose answer is at hand."""
-
-        def handle(request: Request) -> None:
-            self._publisher.publish_state("busy", request.header)
-            self._reply(request, answer(request))
-
-        return handle
-
-    def _asker(
-        self, question: Question, pool: ThreadPoolExecutor, limit_s: float | None = None
-    ) -> Callable[[Request], None]:
-        """Handle a request whose answer has to be asked for, and may be given up."""
-
-        def handle(request: Request) -> None:
-            self._publisher.publish_state("busy", request.header)
-            asked = pool.submit(question, self._attachment.kernel, request.content)
-            asked.add_done_callback(lambda done: self._post(lambda: self._answer(request, done)))
-            if limit_s is not None:
-                self._limits.append((time.monotonic() + limit_s, request))
-
-        return handle
-
-    def _end_overdue(self) -> None:
-        """Answer those whose question the kernel has not answered in time; all others have been answered."""
-        while self._limits and self._limits[0][0] <= time.monotonic():
-            _, request = self._limits.popleft()
-            error = CallTimeout(f"the kernel's hub has not answered within {_CONTROL_S:g} s")
-            self._reply(request, answers.describe_error(request.kind, error))
-
-    def _answer(self, request: Request, done: Future[dict[str, Any]]) -> None:
-        error = None if done.cancelled() else done.exception()
-        if isinstance(error, Exception):
-            self._fail(request, error)
-        elif not done.cancelled():
-            self._reply(request, done.result())
-
-    def _reply(self, request: Request, content: dict[str, Any]) -> None:
-        def say() -> None:
-            self._channels.reply(request, content)
-            self._publisher.publish_state("idle", request.header)
-
-        if _has_turn(request):
-            self._turns.answer(request, say)
-        else:
-            say()
-
-    def _fail(self, request: Request, error: Exception) -> None:
-        _log.warning("%s failed: %s: %s", request.kind, type(error).__name__, error)
-        if request.kind.endswith("_request"):
-            self._reply(request, answers.describe_error(request.kind, error))
-        else:
-            self._publisher.publish_state("idle", request.header)
-
-    def _describe_kernel(self, kernel: KernelClient, _: dict[str, Any]) -> dict[str, Any]:
-        return answers.describe_kernel(kernel.name, self._readiness.ask(kernel), is_own=self._attachment.is_owner)
-
-    def _delete_subshell(self, request: Request) -> dict[str, Any]:
-        self._subshells.delete(request.content["subshell_id"])
-        return {"status": "ok"}
 
     # ------------------------------------------------------------------ executions
 
@@ -312,31 +237,23 @@ class Bridge:
     def _refuse(self, cell: BridgedExecution, error: Exception) -> None:
         assert cell.request is not None
         self._subshells.finish(cell, Outcome.ERROR)
-        self._fail(cell.request, error)
+        self._answering.fail(cell.request, error)
         self._take_events(self._pairing.release())
 
     def _finish(self, cell: BridgedExecution, outcome: str) -> None:
         self._subshells.finish(cell, outcome)
 
     def _evaluate(self, cell: BridgedExecution, then: Callable[[dict[str, Any]], None]) -> None:
-        asked = self._askers.submit(requests.evaluate, self._attachment.kernel, cell.expressions)
-        asked.add_done_callback(lambda done: self._post(lambda: then({} if done.exception() else done.result())))
+        self._answering.ask_aside(lambda kernel: requests.evaluate(kernel, cell.expressions), then)
 
     def _answer_prompt(self, execution: int, text: str | None, is_refused: bool = False) -> None:
-        def answer() -> None:
+        def answer(kernel: KernelClient) -> None:
             try:
-                self._attachment.kernel.answer_input(text, execution, is_refused=is_refused)
+                kernel.answer_input(text, execution, is_refused=is_refused)
             except KernelError as error:
                 _log.info("an answer came too late: %s", error)
 
-        self._controllers.submit(answer)
-
-    # ------------------------------------------------------------------ debugging
-
-    def _debug(self, request: Request) -> None:
-        self._publisher.publish_state("busy", request.header)
-        asked = self._debugging.ask(request.content)
-        asked.add_done_callback(lambda done: self._post(lambda: self._answer(request, done)))
+        self._answering.tell(answer)
 
     def _publish_debug_event(self, event: dict[str, Any]) -> None:
         self._post(lambda: self._channels.publish("debug_event", event, self._cells.last_header))
@@ -349,7 +266,7 @@ class Bridge:
         beside: list[int | None] = [*self._subshells.running(subshell)]
         targets = beside if subshell is not None else [None, *beside]
 
-        ask = self._asker(lambda kernel, _: answers.interrupt(kernel, targets), self._controllers, _CONTROL_S)
+        ask = self._answering.by_control(lambda kernel, _: answers.interrupt(kernel, targets))
         if self._attachment.is_owner:
             ask(request)
         else:
@@ -370,9 +287,9 @@ class Bridge:
         restart = partial(self._restart, request) if content["restart"] else None
         if restart is not None and not self._parent.is_known:
             # Nobody would start this process again, so it stays.
-            self._asker(lambda *_: (restart(), content)[1], self._controllers)(request)
+            self._answering.by_control(lambda *_: (restart(), content)[1], is_limited=False)(request)
             return
-        self._answerer(lambda _: content)(request)
+        self._answering.at_once(lambda _: content)(request)
         self._channels.publish("shutdown_reply", content, request.header)
         self._farewell = partial(self._attachment.leave, restart)
         self._leave("it was asked to")
@@ -438,11 +355,5 @@ class Bridge:
         self._readiness.note_change()  # the process ends only when the last question has its answer, if only an error
         if self._events is not None:
             self._ignore(self._events)
-        for pool in (self._askers, self._controllers):
-            pool.shutdown(wait=False, cancel_futures=True)
+        self._answering.close()
         self._channels.close()
-
-
-def _has_turn(request: Request) -> bool:
-    """Whether it is a question that is answered behind those that were asked before."""
-    return request.kind.endswith("_request") and request.kind not in _ANSWERED_IN_THE_END

@@ -13,7 +13,7 @@ import pytest
 
 from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.errors import ConnectionLost, RequestError
-from rpyc_kernel.faces.jupyter import bridge, readiness
+from rpyc_kernel.faces.jupyter import answering, readiness
 from rpyc_kernel.faces.jupyter.bridge import Bridge
 from rpyc_kernel.faces.jupyter.channels import Request
 
@@ -285,7 +285,7 @@ def test_what_another_client_of_the_same_session_runs_is_no_reply_to_ours() -> N
 
 
 def test_a_kernel_that_does_not_answer_holds_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bridge, "_CONTROL_S", 0.0)
+    monkeypatch.setattr(answering, "_CONTROL_S", 0.0)
 
     def play(setting: Setting) -> Iterator[list[Request]]:
         answers = setting.attachment.answers

@@ -134,27 +134,28 @@ class Command(Generic[_T_co]):
         Raises:
             RequestError: they are not what the command takes.
         """
-        if named:
-            values = self._place(values, named)
-        count = len(values)
-        if not self._needs <= count <= len(self._reads):
+        reads, count = self._reads, len(values)
+        if count > len(reads) or (count < self._needs and not named):
             raise self._refusal(count, {})
-        if not count:
-            return self._defaults
-        bound = [read(value, name) for (name, read), value in zip(self._reads, values, strict=False)]
-        return bound if count == len(self._reads) else bound + self._defaults[count:]
+        bound = [read(value, name) for (name, read), value in zip(reads, values, strict=False)] if count else []
+        if count < len(reads):
+            bound += self._defaults[count:]
+        if named:
+            self._place(count, named, bound)
+        return bound
 
-    def _place(self, values: Sequence[Any], named: Mapping[str, Any]) -> list[Any]:
-        """Put what is given by name to where it belongs."""
-        placed, left = list(values), len(named)
-        for (name, _), default in zip(self._reads[len(values) :], self._defaults[len(values) :], strict=True):
-            placed.append(named.get(name, default))
-            left -= name in named
-            if placed[-1] is REQUIRED:
-                raise self._refusal(len(values), named)
-            if not left:
-                return placed
-        raise self._refusal(len(values), named)
+    def _place(self, count: int, named: Mapping[str, Any], bound: list[Any]) -> None:
+        """Put what is given by name to where it belongs, behind so many that are given by place."""
+        left = len(named)
+        for place in range(count, len(bound)):
+            name, read = self._reads[place]
+            if name in named:
+                bound[place] = read(named[name], name)
+                left -= 1
+            elif place < self._needs:
+                raise self._refusal(count, named)
+        if left:
+            raise self._refusal(count, named)
 
     def _refusal(self, count: int, named: Mapping[str, Any]) -> RequestError:
         """Say what is wrong with so many arguments by place, and these by name."""

@@ -9,7 +9,6 @@ dies of that.
 from __future__ import annotations
 
 import builtins
-import contextlib
 import traceback
 from collections.abc import Mapping
 from types import TracebackType
@@ -18,7 +17,6 @@ from typing import Any, Final
 from rpyc.core import brine, consts, vinegar
 
 from rpyc_kernel.wire import messages
-from rpyc_kernel.wire.netrefs.references import is_netref
 
 _MAX_DEPTH: Final = 12  # of causes, contexts and groups within each other
 _MAX_TEXT: Final = 64 * 1024
@@ -227,14 +225,3 @@ def _restore_chain(error: BaseException, extras: dict[str, Any], config: Mapping
 def _with_remote_type(error: BaseException, remote_type: str) -> BaseException:
     error.remote_type = remote_type  # type: ignore[attr-defined]
     return error
-
-
-def stand_in(kind: Any) -> BaseException:
-    """An exception for one that was raised on the other side, of which only the class is known, as a netref."""
-    name = object.__getattribute__(kind, "____id_pack__")[0] if is_netref(kind) else repr(kind)
-    module, _, own_name = name.rpartition(".")
-    known = getattr(builtins, own_name, None) if module == "builtins" else None
-    if isinstance(known, type) and issubclass(known, BaseException):
-        with contextlib.suppress(TypeError):  # a class that takes more than a message
-            return known("raised on the other side of the connection")
-    return RuntimeError(f"{name} was raised on the other side of the connection")

@@ -27,21 +27,19 @@ from typing import Any, Final
 
 from rpyc.core import consts, protocol
 
-from rpyc_kernel.errors import ConnectionLost, NotPlain
+from rpyc_kernel.errors import ConnectionLost
 from rpyc_kernel.system.futures import Latch
 from rpyc_kernel.system.originals import logging, socket, threading, time
 from rpyc_kernel.system.threads import make_thread, start_threads
 from rpyc_kernel.wire import messages, remote_errors
 from rpyc_kernel.wire.channel import DEFAULT_MAX_FRAME_BYTES, Channel, FrameTooLarge
 from rpyc_kernel.wire.messages import IdPack, Package
-from rpyc_kernel.wire.netrefs import comparison, plain_objects
 from rpyc_kernel.wire.netrefs.configuration import CLIENT_CONFIG, WORKER_CONFIG
-from rpyc_kernel.wire.netrefs.exports import find_exported
+from rpyc_kernel.wire.netrefs.handlers import Handlers
 from rpyc_kernel.wire.netrefs.heartbeat import Heartbeat, Patience
 from rpyc_kernel.wire.netrefs.job_queue import JobQueue
-from rpyc_kernel.wire.netrefs.method_names import LASTING, list_methods
 from rpyc_kernel.wire.netrefs.pending import PendingRequests
-from rpyc_kernel.wire.netrefs.references import References, is_netref
+from rpyc_kernel.wire.netrefs.references import References
 from rpyc_kernel.wire.netrefs.replies import Reply
 from rpyc_kernel.wire.netrefs.requests import RequestServer
 from rpyc_kernel.wire.outbox import Outbox
@@ -92,14 +90,13 @@ def connect_peer(
     return connection
 
 
-class Connection(protocol.Connection):
+class Connection(Handlers):
     """A connection with threads of its own; see the module's description. Made by ``connect_peer``.
 
     It lives until it is closed or lost: dropping the last reference to it does not close it.
     """
 
     _channel: Channel
-    _local_objects: Any
 
     def __init__(self, root: Any, channel: Channel, config: Mapping[str, Any] = MappingProxyType({})) -> None:
         _begin(self, root, channel, {**config, "bind_threads": False})
@@ -341,6 +338,10 @@ class Connection(protocol.Connection):
         else:
             latch.wait(timeout_s)
 
+    def load_error(self, dumped: Any) -> BaseException:
+        """The exception that the peer has dumped."""
+        return remote_errors.load(dumped, self._config)
+
     def run_soon(self, job: Callable[[], None]) -> None:
         """Run the job on the requests thread, in its turn, and not while that waits for a reply; for whoever reads."""
         self._jobs.put(job, nests=False)
@@ -417,62 +418,10 @@ class Connection(protocol.Connection):
         else:
             self._pending.receive(kind, seq, payload)
 
-    # ---- handlers that differ from stock RPyC's ----
-
     def _handle_close(self) -> None:
         self._closed = True
         self._loss = self._loss or "the peer closed it"
         self._channel.close()
-
-    def _handle_inspect(self, id_pack: IdPack) -> Any:
-        obj = self._local_objects[id_pack]
-        if not is_netref(obj):
-            return list_methods(obj)
-        connection = object.__getattribute__(obj, "____conn__")
-        methods = connection.sync_request(consts.HANDLE_INSPECT, object.__getattribute__(obj, "____id_pack__"))
-        return tuple([method for method in methods if method != LASTING])
-
-    def _check_attr(self, obj: Any, name: str, perm: str) -> str:
-        if perm == "allow_getattr" and not self._config["allow_safe_attrs"] and plain_objects.allows(obj, name):
-            return name
-        if plain_objects.is_inside_of_a_frame(obj, name):
-            raise NotPlain(
-                "a frame of a kernel is not copied by the way; pull() it by its name, or call pandas in the kernel"
-            )
-        try:
-            return str(super()._check_attr(obj, name, perm))
-        except AttributeError:
-            raise AttributeError(plain_objects.describe_refusal(obj, name)) from None
-
-    def _handle_cmp(self, obj: Any, other: Any, op: str = "__cmp__") -> Any:
-        self._check_attr(obj, op, "allow_getattr")
-        return comparison.compare(obj, other, op)
-
-    def _handle_pickle(self, obj: Any, proto: int) -> bytes:
-        if not self._config["allow_pickle"]:
-            raise NotPlain(
-                "the client gives no pickle of what it handed over; push() a copy of it, or hand over plain containers"
-            )
-        return bytes(super()._handle_pickle(obj, proto))
-
-    def _handle_buffiter(self, obj: Any, count: int) -> Any:
-        self._check_attr(obj, "__iter__", "allow_getattr")
-        return super()._handle_buffiter(obj, count)
-
-    def _handle_ctxexit(self, obj: Any, exc: Any) -> Any:
-        leave = self._handle_getattr(obj, "__exit__")
-        # What came is the class of the exception, of which stock RPyC makes a TypeError for being a netref.
-        if exc is None:
-            return leave(None, None, None)
-        error = remote_errors.stand_in(exc)
-        return leave(type(error), error, None)
-
-    def _handle_instancecheck(self, obj: Any, other_id_pack: IdPack) -> bool:
-        try:
-            other = find_exported(other_id_pack)  # the client may hold it by another of its connections
-        except KeyError:
-            return bool(super()._handle_instancecheck(obj, other_id_pack))
-        return isinstance(other, obj)
 
     # ---- references ----
 

@@ -7,7 +7,7 @@ to whoever first asks for the value, and happens once. A reply that nobody opens
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from rpyc.core import consts
 from rpyc.core.async_ import AsyncResult
@@ -15,13 +15,27 @@ from rpyc.core.async_ import AsyncResult
 from rpyc_kernel.errors import CallTimeout
 from rpyc_kernel.system.futures import Latch
 from rpyc_kernel.system.originals import logging, threading
-from rpyc_kernel.wire import remote_errors
-from rpyc_kernel.wire.netrefs.references import UnopenedRef
-
-if TYPE_CHECKING:
-    from rpyc_kernel.wire.netrefs.connection import Connection
+from rpyc_kernel.wire.netrefs.references import References, UnopenedRef
 
 _log = logging.getLogger(__name__)
+
+
+class Carrier(Protocol):
+    """The part of a connection that brings replies."""
+
+    references: References
+
+    def wait_for(self, latch: Latch, timeout_s: float | None) -> None:
+        """Wait for what sets the latch; requests may be served meanwhile."""
+
+    def wait_idly(self, latch: Latch, timeout_s: float | None) -> None:
+        """Wait for what sets the latch; nothing is served meanwhile."""
+
+    def run_soon(self, job: Callable[[], None]) -> None:
+        """Run the job on another thread than the one that reads."""
+
+    def load_error(self, dumped: Any) -> BaseException:
+        """The exception that the peer has dumped."""
 
 
 class Reply(AsyncResult):
@@ -29,7 +43,7 @@ class Reply(AsyncResult):
 
     __slots__ = ("__weakref__", "_arrived", "_guard", "_open_lock", "_raw")
 
-    def __init__(self, conn: Connection, timeout_s: float | None = None) -> None:
+    def __init__(self, conn: Carrier, timeout_s: float | None = None) -> None:
         super().__init__(conn)
         if timeout_s is not None:
             self.set_expiry(timeout_s)
@@ -150,7 +164,7 @@ class Reply(AsyncResult):
             if raw is None:
                 return
             if self._is_exc:
-                self._obj, self._raw = remote_errors.load(raw, self._conn._config), None
+                self._obj, self._raw = self._conn.load_error(raw), None
                 return
             references = self._conn.references
             # May take round trips; interrupted, the next to ask starts over.

@@ -69,7 +69,11 @@ class Peer:
         """Seconds from the interrupt of a loop to its reply."""
         self.client.execute("print('on')\nwhile True: pass")
         self.read_until(_is_stream)
-        seconds = timed(lambda: (self.manager.interrupt_kernel(), self.client.get_shell_msg(timeout=_TIMEOUT_S)))
+        replies: list[Any] = []
+        seconds = timed(
+            lambda: (self.manager.interrupt_kernel(), replies.append(self.client.get_shell_msg(timeout=_TIMEOUT_S)))
+        )
+        assert replies[0]["content"].get("ename") == "KeyboardInterrupt", "the loop had ended by itself"
         self.read_until(_is_status, "idle")
         return seconds
 

@@ -12,10 +12,10 @@ from typing import Any
 import ipykernel
 
 import rpyc_kernel
+from benchmarks import spinning
 from benchmarks.against_ipykernel import Peer, own_folders
 from benchmarks.measure import Comparison, compare, report, timed
 from rpyc_kernel.client.kernel import KernelClient
-from rpyc_kernel.core.contract import Kind
 
 _TIMEOUT_S = 60.0
 _PATIENCE_S = 3.0
@@ -33,7 +33,7 @@ settings = {"servers": [{"name": "one", "port": 80}]}
 array = np.arange(10_000.0).reshape(100, 100)
 numbers = list(range(1_000_000))
 """
-_SPIN = "print('on')\nwhile True: pass"
+Timing = Callable[[Callable[[], object]], float]
 _CELL = "def local(alpha):\n    return al"
 
 OPERATIONS: dict[str, Callable[[KernelClient], Any]] = {
@@ -122,25 +122,28 @@ def _rest(kernel: KernelClient, peer: Peer, rounds: int) -> list[Comparison]:
 
 
 def _show_busy(kernel: KernelClient, rounds: int, engine: str) -> list[str]:
-    run = kernel.submit(_SPIN)
-    next(event for event in run.events() if event.kind == Kind.STREAM)
     print(
         f"\nWhile a cell spins, rpyc_kernel with engine {engine}: median and slowest of {rounds * 10}; "
         f"wanted: under {_LIMIT_MS:g} ms\n"
     )
     lines: list[str] = []
-    for name, ask in OPERATIONS.items():
-        lines.append(_ask_often(kernel, name, ask, rounds * 10))
-        print(lines[-1])
-    assert not run.done()
-    kernel.interrupt(run.id)
+    with spinning.counter() as spin:
+        run = kernel.submit(spin.code)
+        watch = spin.wait_for("rpyc_kernel")
+        for name, ask in OPERATIONS.items():
+            with watch.during(name) as time_call:
+                lines.append(_ask_often(kernel, name, ask, rounds * 10, time_call))
+            print(lines[-1])
+        kernel.interrupt(run.id)
     return [line for line in lines if line.endswith(_TOO_SLOW)]
 
 
-def _ask_often(kernel: KernelClient, name: str, ask: Callable[[KernelClient], Any], count: int) -> str:
+def _ask_often(
+    kernel: KernelClient, name: str, ask: Callable[[KernelClient], Any], count: int, time_call: Timing
+) -> str:
     first_s = timed(lambda: _ask_until_whole(kernel, ask))
     answers: list[Any] = []
-    times_ms = [timed(lambda: answers.append(ask(kernel))) * 1e3 for _ in range(count)]
+    times_ms = [time_call(lambda: answers.append(ask(kernel))) * 1e3 for _ in range(count)]
     median_ms = statistics.median(times_ms)
     verdict = "" if median_ms < _LIMIT_MS else _TOO_SLOW
     partial = sum(not getattr(answer, "is_whole", True) for answer in answers)
@@ -156,14 +159,17 @@ def _ask_until_whole(kernel: KernelClient, ask: Callable[[KernelClient], Any]) -
 
 
 def _show_busy_peer(peer: Peer) -> None:
-    peer.client.execute(_SPIN)
-    peer.read_until(lambda message: bool(message["header"]["msg_type"] == "stream"))
-    begin = time.perf_counter()
-    number = peer.client.complete("os.pa")
-    try:
-        peer.client.get_shell_msg(timeout=_PATIENCE_S)
-        said = f"after {time.perf_counter() - begin:.2f} s"
-    except Empty:
+    with spinning.counter() as spin:
+        peer.client.execute(spin.code)
+        with spin.wait_for("ipykernel").during("completion"):
+            begin = time.perf_counter()
+            number = peer.client.complete("os.pa")
+            try:
+                peer.client.get_shell_msg(timeout=_PATIENCE_S)
+                said = f"after {time.perf_counter() - begin:.2f} s"
+            except Empty:
+                said = ""
+    if not said:
         peer.manager.interrupt_kernel()
         while peer.client.get_shell_msg(timeout=_TIMEOUT_S)["parent_header"]["msg_id"] != number:
             pass

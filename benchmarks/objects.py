@@ -15,21 +15,20 @@ import time
 from collections.abc import Callable, Iterator
 
 import numpy
-import psutil
 import rpyc
 from rpyc.core.service import MasterService
 from rpyc.core.stream import SocketStream
 
 import rpyc_kernel
-from benchmarks import peers
+from benchmarks import peers, spinning
 from benchmarks.against_ipykernel import own_folders
 from benchmarks.measure import RECORD, timed
+from benchmarks.spinning import Watch
 from rpyc_kernel.settings import Folders
 from rpyc_kernel.wire.connection_file import ConnectionFile
 
 _CALLS = 200
 _BUSY_CALLS = 20
-_SPINNING_SHARE = 0.7
 _PIPELINED = 2000
 _MB = 256
 _STOCK_MB = 16
@@ -64,35 +63,25 @@ def _report_calls(rounds: int) -> list[str]:
             for name, works in running.items():
                 _measure(works, idle.setdefault(name, {}), _CALLS)
     for name, start in peers.ALL.items():  # one at a time: each burns a processor
-        with start() as works:
+        with start() as works, spinning.counter() as spin:
             assert works.spin is not None
-            works.spin()
-            with _spinning(name, works.pid):
-                for _ in range(rounds):
-                    _measure(works, busy.setdefault(name, {}), _BUSY_CALLS, with_pipeline=False)
+            works.spin(spin)
+            watch = spin.wait_for(name)
+            for _ in range(rounds):
+                _measure(works, busy.setdefault(name, {}), _BUSY_CALLS, watch)
     return [
         *_print_calls("Calls of live objects, idle (median ms)", idle, "at most 1.3 times stock", most_ratio=1.3),
         *_print_calls("The same while user code spins (median ms)", busy, "under 1 ms", most_ms=1.0),
     ]
 
 
-@contextlib.contextmanager
-def _spinning(name: str, pid: int) -> Iterator[None]:
-    """See to it that a process burned its interpreter all the while."""
-    process = psutil.Process(pid)
-    begin, before = time.perf_counter(), sum(process.cpu_times()[:2])
-    yield
-    share = (sum(process.cpu_times()[:2]) - before) / (time.perf_counter() - begin)
-    if share < _SPINNING_SHARE:
-        raise AssertionError(f"{name} was to spin, and used {share:.0%} of a processor; measure on a quiet machine")
-
-
-def _measure(works: peers.Works, figures: dict[str, list[float]], calls: int, *, with_pipeline: bool = True) -> None:
+def _measure(works: peers.Works, figures: dict[str, list[float]], calls: int, watch: Watch | None = None) -> None:
     for name, label in _WORKS.items():
         work = getattr(works, name)
         if work is not None:
-            figures.setdefault(label, []).extend(timed(work) * 1000 for _ in range(calls))
-    if with_pipeline and works.pipeline is not None:
+            with watch.during(label) if watch else contextlib.nullcontext(timed) as time_call:
+                figures.setdefault(label, []).extend(time_call(work) * 1000 for _ in range(calls))
+    if watch is None and works.pipeline is not None:
         pipeline = works.pipeline
         figures.setdefault("pipelined call", []).append(timed(lambda: pipeline(_PIPELINED)) * 1000 / _PIPELINED)
 

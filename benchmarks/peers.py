@@ -22,6 +22,7 @@ from rpyc.core.service import MasterService, SlaveService
 from rpyc.core.stream import SocketStream
 
 import rpyc_kernel
+from benchmarks.spinning import Spin
 
 _KEY = b"benchmark"
 
@@ -46,7 +47,7 @@ class Works:
         make: gets a proxy of an object that is new.
         callback: has a function of this side called.
         pipeline: makes so many calls before the first answer is waited for.
-        spin: has the other process burn its interpreter, from now on.
+        spin: has the other process burn its interpreter, from now on, with this counter.
     """
 
     pid: int
@@ -55,7 +56,7 @@ class Works:
     make: Callable[[], Any] | None = None
     callback: Callable[[], Any] | None = None
     pipeline: Callable[[int], Any] | None = None
-    spin: Callable[[], Any] | None = None
+    spin: Callable[[Spin], Any] | None = None
 
 
 @contextlib.contextmanager
@@ -69,7 +70,7 @@ def ours() -> Iterator[Works]:
                 int(kernel.status()["worker_pid"]),
                 *_netref_works(thing),
                 pipeline=_pipeline(thing),
-                spin=lambda: kernel.submit("while True: pass"),
+                spin=lambda spin: kernel.submit(spin.code),
             )
         finally:
             kernel.shutdown()
@@ -88,7 +89,7 @@ def stock_rpyc() -> Iterator[Works]:
             pid,
             *_netref_works(thing),
             pipeline=_pipeline(thing),
-            spin=lambda: connection.execute(_SPIN),
+            spin=lambda spin: connection.execute(spin.code_beside),
         )
         connection.close()
 
@@ -100,13 +101,13 @@ def with_execnet() -> Iterator[Works]:
     try:
         channel = group.makegateway().remote_exec(
             "import os\nx = 1\nchannel.send(os.getpid())\nfor n in channel:\n"
-            f"    if n is None:\n        exec({_SPIN!r})\n    channel.send(x + (n or 0))\n"
+            "    if isinstance(n, str): exec(n, {})\n    channel.send(n if isinstance(n, str) else x + n)\n"
         )
         pid = int(channel.receive(60))
 
-        def call(number: int | None = 1) -> int:
-            channel.send(number)
-            return int(channel.receive(60))
+        def call(message: int | str = 1) -> Any:
+            channel.send(message)
+            return channel.receive(60)
 
         def pipeline(count: int) -> None:
             for number in range(count):
@@ -114,7 +115,7 @@ def with_execnet() -> Iterator[Works]:
             for _ in range(count):
                 channel.receive(60)
 
-        yield Works(pid, method=call, pipeline=pipeline, spin=lambda: call(None))
+        yield Works(pid, method=call, pipeline=pipeline, spin=lambda spin: call(spin.code_beside))
     finally:
         group.terminate(timeout=5)
 
@@ -137,7 +138,7 @@ def with_pyro() -> Iterator[Works]:
             method=lambda: thing.add(1),
             make=lambda: thing.make(),
             pipeline=pipeline,
-            spin=lambda: thing.spin(),
+            spin=lambda spin: thing.spin(spin.code_beside),
         )
 
 
@@ -153,7 +154,12 @@ def with_managers() -> Iterator[Works]:
         manager = _Manager(("127.0.0.1", port), _KEY)
         manager.connect()
         thing: Any = manager.thing()  # type: ignore[attr-defined]
-        yield Works(pid, method=lambda: thing.add(1), make=lambda: manager.thing(), spin=lambda: thing.spin())  # type: ignore[attr-defined]
+        yield Works(
+            pid,
+            method=lambda: thing.add(1),
+            make=lambda: manager.thing(),  # type: ignore[attr-defined]
+            spin=lambda spin: thing.spin(spin.code_beside),
+        )
 
 
 ALL: dict[str, Callable[[], contextlib.AbstractContextManager[Works]]] = {
@@ -163,8 +169,6 @@ ALL: dict[str, Callable[[], contextlib.AbstractContextManager[Works]]] = {
     "Pyro5": with_pyro,
     "managers": with_managers,
 }
-
-_SPIN = "import threading\ndef spin():\n    while True: pass\nthreading.Thread(target=spin, daemon=True).start()"
 
 
 def _netref_works(thing: Any) -> tuple[Callable[[], Any], ...]:
@@ -216,8 +220,8 @@ class _Thing:
         return made
 
     @Pyro5.api.expose  # type: ignore[untyped-decorator]
-    def spin(self) -> None:
-        exec(_SPIN, {})
+    def spin(self, code: str) -> None:
+        exec(code, {})
 
 
 def _serve_stock_rpyc() -> None:

@@ -1,11 +1,18 @@
 """What benchmarks say of their own figures: an aim that is missed is called missed."""
 
+import contextlib
 import json
+import mmap
+import subprocess
+import sys
+import threading
+import time
 
 import pytest
 
-from benchmarks import results
+from benchmarks import results, spinning
 from benchmarks.measure import Comparison, Figure, compare, report
+from tests.support.waiting import wait_until
 
 
 @pytest.mark.parametrize(
@@ -77,3 +84,60 @@ def test_a_file_that_holds_no_run_is_refused(tmp_path, content: str):
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(SystemExit, match="holds no run of benchmarks"):
         results.read(tmp_path / "run.json")
+
+
+@pytest.fixture
+def spin(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(spinning, "_SETTLE_S", 0.05)
+    monkeypatch.setattr(spinning, "_ALONE_S", 0.01)
+    with spinning.counter() as made:
+        yield made
+
+
+def _count(spin: spinning.Spin, until: threading.Event) -> None:
+    with open(spin.path, "r+b") as file, mmap.mmap(file.fileno(), 8) as shared, memoryview(shared).cast("Q") as rounds:
+        while not until.is_set():
+            rounds[0] += 1
+
+
+def test_code_that_never_spins_is_found_out(spin: spinning.Spin):
+    with pytest.raises(spinning.NotSpinning, match="a peer was to spin, and has not begun"):
+        spin.wait_for("a peer")
+
+
+@pytest.mark.parametrize("is_ending", [False, True])
+def test_code_that_ends_while_it_is_measured_is_found_out(spin: spinning.Spin, is_ending: bool):
+    is_over = threading.Event()
+    counting = threading.Thread(target=_count, args=(spin, is_over))
+    counting.start()
+    expected = pytest.raises(spinning.NotSpinning, match="during 'work'")
+    try:
+        with expected if is_ending else contextlib.nullcontext(), spin.wait_for("a peer").during("work"):
+            if is_ending:
+                is_over.set()
+                counting.join()
+            before, begin = spin.rounds(), time.monotonic()
+            wait_until(lambda: spin.rounds() > before + 1000 or (is_ending and time.monotonic() > begin + 0.3))
+    finally:
+        is_over.set()
+        counting.join()
+
+
+def test_code_that_does_not_run_during_the_calls_is_found_out(spin: spinning.Spin):
+    def spin_one() -> None:
+        spin.shared[:8] = (spin.rounds() + 1).to_bytes(8, sys.byteorder)
+
+    watch = spinning.Watch(spin, "a peer", rate=1)
+    with watch.during("work") as time_call:
+        assert [time_call(spin_one) >= 0 for _ in range(10)] == [True] * 10
+    with pytest.raises(spinning.NotSpinning, match="ran in 0 of 10 calls"), watch.during("work") as time_call:
+        for _ in range(10):
+            spin_one()
+            time_call(lambda: None)
+
+
+def test_the_code_of_a_counter_counts(spin: spinning.Spin):
+    command = [sys.executable, "-c", f"{spin.code_beside}\nimport sys; sys.stdin.read()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        wait_until(lambda: spin.rounds() > 1000)
+        process.kill()

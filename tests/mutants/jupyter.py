@@ -127,6 +127,13 @@ MUTANTS = (
         tests=(f"{_BRIDGE}test_a_kernel_that_does_not_answer_holds_up_nobody_else",),
     ),
     Mutant(
+        promise="an answer goes to the prompt that it names",
+        file="faces/jupyter/prompts.py",
+        before='if prompt.msg_id == reply.parent.get("msg_id")] or asked',
+        after="if prompt.asked] or asked",
+        tests=("faces/jupyter/test_prompts.py::test_an_answer_goes_to_the_prompt_that_it_names",),
+    ),
+    Mutant(
         promise="answers leave in the order of the questions",
         file="faces/jupyter/turns.py",
         before="while line and (next_say := line[0].say) is not None:",

@@ -47,6 +47,7 @@ class Request:
         content: what it asks.
         metadata: whatever the client added.
         buffers: raw bytes beside it.
+        parent: the header of the message that it answers, where the client says so.
     """
 
     channel: str
@@ -55,6 +56,7 @@ class Request:
     content: dict[str, Any]
     metadata: dict[str, Any] = field(default_factory=dict)
     buffers: list[bytes] = field(default_factory=list)
+    parent: Header = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -188,7 +190,7 @@ class Channels:
             return None
         if name == "shell":
             self._peers[frames[-1].get(zmq.SRCFD)] = read.identity[0]
-        return Request(name, read.identity, read.header, read.content, read.metadata, read.buffers)
+        return Request(name, read.identity, read.header, read.content, read.metadata, read.buffers, read.parent)
 
     def _note_waking(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -241,14 +243,15 @@ class Channels:
         parent: Header,
         identity: list[bytes],
         metadata: dict[str, Any] | None = None,
-    ) -> bool:
-        """Send a message to one client; False when it is gone."""
+    ) -> str | None:
+        """Send a message to one client; returns the message's id, None when the client is gone."""
+        msg_id = self._messages.new_id()
         try:
-            self._send(self._requests[channel], identity, kind, content, parent, metadata)
+            self._send(self._requests[channel], identity, kind, content, parent, metadata, msg_id=msg_id)
         except zmq.ZMQError as error:
             _log.info("%s was for a client that is gone: %s", kind, error)
-            return False
-        return True
+            return None
+        return msg_id
 
     def publish(
         self,
@@ -275,8 +278,9 @@ class Channels:
         parent: Header | None,
         metadata: dict[str, Any] | None = None,
         buffers: Sequence[bytes] = (),
+        msg_id: str | None = None,
     ) -> None:
-        *frames, last = *identity, *self._messages.write(kind, content, parent, metadata), *buffers
+        *frames, last = *identity, *self._messages.write(kind, content, parent, metadata, msg_id), *buffers
         for frame in frames:
             _send_frame(opened, frame, zmq.SNDMORE, copy=len(frame) < _MAX_COPIED_BYTES)
         _send_frame(opened, last, copy=len(last) < _MAX_COPIED_BYTES)

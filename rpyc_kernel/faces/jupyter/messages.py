@@ -38,6 +38,7 @@ class Message:
     Attributes:
         identity: where an answer goes.
         header: what it is, and whose.
+        parent: the header of what it follows from, often empty.
         metadata: whatever its sender added.
         content: what it says.
         buffers: raw bytes beside it.
@@ -45,6 +46,7 @@ class Message:
 
     identity: list[bytes]
     header: Json
+    parent: Json
     metadata: Json
     content: Json
     buffers: list[bytes]
@@ -67,9 +69,10 @@ class Messages:
             raise RequestError(f"messages cannot be signed by {scheme!r}; use 'hmac-sha256'")
         self._auth = hmac.new(key, digestmod=hash_name) if key else None
         session = os.urandom(16).hex()
-        # All of a header but its number, type and date, in that order.
+        self._prefix = f"{session}_{os.getpid()}_"
+        # All of a header but its id, type and date, in that order.
         self._header = (
-            f'{{"msg_id": "{session}_{os.getpid()}_%d", "msg_type": %s, "date": "%s", "username": "kernel", '
+            '{"msg_id": "%s", "msg_type": %s, "date": "%s", "username": "kernel", '
             f'"session": "{session}", "version": "{PROTOCOL}"}}'
         )
         self._numbers = itertools.count(1)
@@ -88,18 +91,28 @@ class Messages:
         if len(parts) != 4:
             raise ValueError("it has too few parts")
         self._check(signature, parts)
-        # What it follows from itself is of no concern to a kernel.
-        header, metadata, content = (_unpack(part) for part in (parts[0], *parts[2:]))
+        header, parent, metadata, content = (_unpack(part) for part in parts)
         if not all(isinstance(header.get(name), str) for name in ("msg_id", "session", "msg_type")):
             raise ValueError("its header is none")
-        return Message([*frames[:start]], header, metadata, content, [*frames[start + 6 :]])
+        return Message([*frames[:start]], header, parent, metadata, content, [*frames[start + 6 :]])
 
-    def write(self, kind: str, content: Json, parent: Json | None = None, metadata: Json | None = None) -> list[bytes]:
+    def new_id(self) -> str:
+        """An id for a message that is to be known again."""
+        return f"{self._prefix}{next(self._numbers)}"
+
+    def write(
+        self,
+        kind: str,
+        content: Json,
+        parent: Json | None = None,
+        metadata: Json | None = None,
+        msg_id: str | None = None,
+    ) -> list[bytes]:
         """The frames of a new message, from the delimiter on and without buffers."""
         if parent is not self._parent:  # most of what is written follows from the same message as what was before it
             self._parent, self._packed_parent = parent, _pack(parent)
         date = datetime.datetime.now(datetime.timezone.utc).isoformat()
-        header = self._header % (next(self._numbers), _encode(kind), date)
+        header = self._header % (msg_id or self.new_id(), _encode(kind), date)
         parts = [header.encode(), self._packed_parent, _pack(metadata), _pack(content)]
         return [_DELIMITER, self._sign(parts), *parts]
 

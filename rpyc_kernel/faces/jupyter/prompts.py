@@ -25,12 +25,14 @@ class Prompt:
         text: what to show.
         password: whether the answer is to be hidden.
         asked: the cell whose client was asked, None while there is nobody to ask.
+        msg_id: of the message that asked.
     """
 
     execution: int
     text: str
     password: bool
     asked: BridgedExecution | None = None
+    msg_id: str | None = None
 
 
 class InputRequests:
@@ -70,13 +72,18 @@ class InputRequests:
         self._waiting.clear()
 
     def take_reply(self, reply: Request) -> None:
-        """A client answers; one that was not asked is not heard."""
-        for prompt in self._waiting.values():
-            if prompt.asked is not None and prompt.asked.request and prompt.asked.request.identity == reply.identity:
-                text = str(reply.content.get("value", ""))
-                self._answer(prompt.execution, None if text == _END_OF_FILE else text, False)
-                return
-        _log.info("an answer came that nothing waits for")
+        """A client answers; one that was not asked is not heard. Some do not say to which of its prompts."""
+        asked = [
+            prompt
+            for prompt in self._waiting.values()
+            if prompt.asked is not None and prompt.asked.request and prompt.asked.request.identity == reply.identity
+        ]
+        answered = [prompt for prompt in asked if prompt.msg_id == reply.parent.get("msg_id")] or asked
+        if not answered:
+            _log.info("an answer came that nothing waits for")
+            return
+        text = str(reply.content.get("value", ""))
+        self._answer(answered[0].execution, None if text == _END_OF_FILE else text, False)
 
     def look_after(self) -> None:
         """Ask whoever is there, where nobody was asked or who was is gone."""
@@ -94,7 +101,8 @@ class InputRequests:
             return False
         assert cell.request is not None
         content = {"prompt": prompt.text, "password": prompt.password}
-        return self._channels.send("stdin", "input_request", content, cell.header, cell.request.identity)
+        prompt.msg_id = self._channels.send("stdin", "input_request", content, cell.header, cell.request.identity)
+        return prompt.msg_id is not None
 
     def _is_there(self, cell: BridgedExecution) -> bool:
         return cell.request is not None and self._channels.is_there(cell.request.identity)

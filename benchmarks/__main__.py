@@ -8,11 +8,13 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import (
     against_ipykernel,
     daily,
+    growth,
     introspection,
     jupyter_sharing,
     jupyter_speed,
@@ -24,7 +26,7 @@ from benchmarks import (
 from benchmarks.floor import measure_echo_s
 from benchmarks.measure import RECORD
 
-SUITES = {
+SUITES: dict[str, Callable[..., list[str]]] = {
     "road": road.main,
     "kernel": against_ipykernel.main,
     "introspection": introspection.main,
@@ -33,6 +35,7 @@ SUITES = {
     "sharing": jupyter_sharing.main,
     "daily": daily.main,
     "memory": memory.main,
+    "growth": growth.main,
 }
 
 
@@ -42,6 +45,7 @@ def main() -> int:
     parser.add_argument("suites", nargs="*", choices=[*SUITES, []], help="which to run; all if none is named")
     parser.add_argument("--rounds", type=int, default=5, help="how often each measurement is repeated")
     parser.add_argument("--strict", action="store_true", help="end with status 1 if an aim was missed")
+    parser.add_argument("--events", type=int, default=growth.EVENTS, help="how long the journal of 'growth' is")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
     parser.add_argument("--compare", type=Path, metavar="FILE", help="set it beside an earlier run's --json")
     parser.add_argument("--plot", type=Path, metavar="FOLDER", help="draw a picture of each family")
@@ -53,7 +57,8 @@ def main() -> int:
     missed: list[str] = []
     for name in arguments.suites or SUITES:
         RECORD.suite = name
-        missed += [f"{name}: {what}" for what in SUITES[name](arguments.rounds)]
+        options = {"events": arguments.events} if name == "growth" else {}
+        missed += [f"{name}: {what}" for what in SUITES[name](arguments.rounds, **options)]
     echo_s = min(echo_s, measure_echo_s())
     print(f"\nraw echo of 96 bytes over TCP, between two processes: {echo_s * 1e6:.0f} µs")
     if arguments.json:

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from benchmarks import results, spinning
+from benchmarks import growth, results, spinning
 from benchmarks.measure import Comparison, Figure, compare, report
+from rpyc_kernel.hub.journal.journal import Journal
 from tests.support.waiting import wait_until
 
 
@@ -141,3 +143,18 @@ def test_the_code_of_a_counter_counts(spin: spinning.Spin):
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         wait_until(lambda: spin.rounds() > 1000)
         process.kill()
+
+
+def test_a_journal_made_for_a_benchmark_is_one_that_a_kernel_has_left(tmp_path: Path):
+    growth.fill(tmp_path / "journal.sqlite", 500)
+    growth.index(tmp_path / "journal.sqlite", 500)
+    journal = Journal(tmp_path / "journal.sqlite", max_memory_bytes=1000, max_unsaved_bytes=1000)
+    try:
+        restored = journal.restored()
+        assert (journal.last, restored.last_execution, restored.unfinished) == (501, 10, ())
+        assert [execution for _, execution, *_ in journal.history("needle", 10)] == [7]
+        _, events = journal.follow(10, 0, 0.0)
+        assert [event[2] for event in events[:2]] == ["queued", "started"]
+        assert (len(events), events[-1][2]) == (50, "finished")
+    finally:
+        journal.close()

@@ -21,7 +21,8 @@ from rpyc_kernel.core.contract import Kind, Scope, WireEvent
 from rpyc_kernel.errors import ConnectionLost, RequestError
 from rpyc_kernel.hub.journal.tail import cut
 
-_MAX_FOLLOWED = 1000
+_FIRST_FOLLOWED, _MAX_FOLLOWED = 64, 1000
+"""So many events are looked at first, and at once later: most executions are short."""
 _FULL_CHARS = 1024 * 1024
 _QUIET_KINDS = frozenset({Kind.QUEUED, Kind.STARTED})
 _QUIET_S = 0.005
@@ -162,11 +163,12 @@ class Readers:
             ConnectionLost: nobody waits any more.
         """
         follower = _Follower(execution, cursor, is_eager, time.monotonic() + wait_s)
-        reader = _Reader(cursor, _MAX_FOLLOWED)
+        reader = _Reader(cursor, _FIRST_FOLLOWED)
         while not follower.is_satisfied:
             found = self._look(reader)
             if found is not None:
                 follower.gather(found[1])
+                reader.limit = _MAX_FOLLOWED
                 continue
             with self._lock:
                 if self._is_closed:

@@ -58,6 +58,7 @@ class Bridge:
         self._posted: deque[Callable[[], None]] = deque()
         self._thread = threading.get_ident()
         self._events: Watch | None = None
+        self._descriptor = -1  # by which they come; one that is lost has none any more
         self._heard_s = 0.0
         self._end: str | None = None
         self._status = 0
@@ -144,8 +145,8 @@ class Bridge:
         return self._status
 
     def _listen(self, events: Watch) -> None:
-        self._events = events
-        self._channels.listen(events.fileno(), events.read_ready)
+        self._events, self._descriptor = events, events.fileno()
+        self._channels.listen(self._descriptor, events.read_ready)
         self._heard_s = self._channels.waited_s
 
     def _look_for_events(self) -> None:
@@ -162,7 +163,7 @@ class Bridge:
             self._lose(events)
 
     def _ignore(self, events: Watch) -> None:
-        self._channels.ignore(events.fileno())
+        self._channels.ignore(self._descriptor)
         events.close()
         self._events = None
 

@@ -24,6 +24,8 @@ class FakeEvents:
     """What happens in the kernel."""
 
     has_ended = False
+    error: Exception | None = None
+    cursor = 1
 
     def __init__(self) -> None:
         self.untaken: list[Event] = []
@@ -31,7 +33,7 @@ class FakeEvents:
         self.read_ready = self.heard_s.append
 
     def fileno(self) -> int:
-        return -1
+        return -1 if self.has_ended else 7
 
     def take(self) -> list[Event]:
         taken, self.untaken = self.untaken, []
@@ -109,6 +111,9 @@ class FakeAttachment:
         self.answers = threading.Event()
         self.answers.set()
 
+    def come_back(self, patience_s: float, leaving: threading.Event) -> bool:
+        return False
+
     def join(self, name: str) -> FakeKernel:
         assert self.answers.wait(PATIENCE_S)
         self.joined.append(FakeKernel(name))
@@ -134,6 +139,7 @@ class FakeChannels:
         self.woken = threading.Event()
         self.replies: list[tuple[Request, dict[str, Any]]] = []
         self.published: list[tuple[Any, ...]] = []
+        self.sources: set[Any] = set()
         self.wake = self.woken.set
 
     def receive(self, timeout_s: float) -> list[Request]:
@@ -149,10 +155,10 @@ class FakeChannels:
         return False
 
     def listen(self, source: Any, hear: Any) -> None:
-        pass
+        self.sources.add(source)
 
     def ignore(self, source: Any) -> None:
-        pass
+        self.sources.discard(source)
 
     def close(self) -> None:
         pass
@@ -317,3 +323,17 @@ def test_events_that_do_not_come_are_silence_whatever_else_comes() -> None:
     setting = Setting(play)
     assert setting.bridge.run() == 0
     assert setting.attachment.kernel.events.heard_s == [1.0, 1.0]
+
+
+def test_a_connection_that_is_lost_is_listened_to_no_longer() -> None:
+    def play(setting: Setting) -> Iterator[list[Request]]:
+        yield []
+        assert setting.channels.sources == {7}
+        events = setting.attachment.kernel.events
+        events.has_ended, events.error = True, ConnectionLost("gone")
+        yield []
+        assert setting.channels.sources == set()
+        yield from setting.wait(lambda: ("status", {"execution_state": "dead"}, None) in setting.channels.published)
+
+    setting = Setting(play)
+    assert setting.bridge.run() == 1

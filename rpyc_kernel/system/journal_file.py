@@ -7,9 +7,7 @@ journal, always a little behind it, and may be missing: what it does not know is
 from __future__ import annotations
 
 import contextlib
-import json
 import sqlite3
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from rpyc_kernel.core.contract import JOURNAL_VERSION, MAX_NUMBER, Event, Kind
 from rpyc_kernel.core.payloads import has_texts, load_payload
 from rpyc_kernel.core.source import was_input
 from rpyc_kernel.errors import RequestError
+from rpyc_kernel.system.originals import json, time
 
 JournalError = sqlite3.Error
 """What goes wrong when a journal is read."""

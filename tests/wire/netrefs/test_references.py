@@ -12,13 +12,14 @@ from rpyc.core import consts, netref
 from rpyc.lib import get_id_pack, get_methods
 
 from rpyc_kernel.wire import messages
+from rpyc_kernel.wire.channel import Channel
 from rpyc_kernel.wire.netrefs.exports import Exports
 from rpyc_kernel.wire.netrefs.identities import Identities
 from rpyc_kernel.wire.netrefs.method_names import LASTING, list_methods
 from rpyc_kernel.wire.netrefs.proxies import Proxies
 from rpyc_kernel.wire.netrefs.references import References
 from tests.support.waiting import wait_until
-from tests.wire.peers import Serving, our_pair
+from tests.wire.peers import Serving, our_pair, our_server
 from tests.wire.services import Workshop
 
 
@@ -267,3 +268,19 @@ def test_a_local_object_named_in_a_message_outlives_the_reference_given_back_beh
             handed.clear()
             assert type(mine) is Thing
         wait_until(lambda: len(client._local_objects) == 0)
+
+
+@pytest.mark.parametrize("number", [messages.UNANSWERED, 7])
+def test_giving_back_is_answered_only_where_somebody_waits_for_it(number):
+    with our_server(Workshop()) as (sock, server):
+        peer = Channel(sock)
+        nothing = (consts.LABEL_VALUE, ())
+        peer.send(messages.encode(consts.MSG_REQUEST, 1, (consts.HANDLE_GETROOT, nothing)))
+        _, _, (_, root) = messages.decode(peer.recv())
+        package = (consts.LABEL_TUPLE, ((consts.LABEL_LOCAL_REF, root), (consts.LABEL_VALUE, 1)))
+        peer.send(messages.encode(consts.MSG_REQUEST, number, (consts.HANDLE_DEL, package)))
+        if number != messages.UNANSWERED:
+            assert messages.decode(peer.recv()) == (consts.MSG_REPLY, number, (consts.LABEL_VALUE, None))
+        wait_until(lambda: len(server._local_objects) == 0)
+        peer.send(messages.encode(consts.MSG_REQUEST, 2, (consts.HANDLE_GETROOT, nothing)))
+        assert messages.decode(peer.recv())[:2] == (consts.MSG_REPLY, 2)

@@ -458,12 +458,16 @@ def test_an_error_of_a_signals_handler_is_not_taken_for_one_of_the_socket(peekin
     def stop(*_):
         raise TimeoutError("from the handler")
 
+    main = threading.main_thread()
+
+    def strike():
+        wait_until_blocked(main)
+        signal.pthread_kill(main.ident, signal.SIGUSR2)
+
     former = signal.signal(signal.SIGUSR2, stop)
-    main = threading.main_thread().ident
     try:
-        striking = threading.Timer(0.01, lambda: signal.pthread_kill(main, signal.SIGUSR2))
-        striking.start()
         with pytest.raises(TimeoutError, match="from the handler"):
+            striking = Serving(strike)
             while True:
                 channel.peek()
         striking.join()

@@ -159,6 +159,20 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        promise="a call within a call takes over reading, and nothing is read twice",
+        file="wire/channel.py",
+        before="    if permit:\n",
+        after="    if permit is not None:\n",
+        tests=("wire/netrefs/test_connection_threads.py::test_a_call_within_a_call_takes_over_reading",),
+    ),
+    Mutant(
+        promise="references are given back without an answer that nobody waits for",
+        file="wire/netrefs/requests.py",
+        before="if seq != messages.UNANSWERED:",
+        after="if seq is not None:",
+        tests=("wire/netrefs/test_references.py::test_giving_back_is_answered_only_where_somebody_waits_for_it",),
+    ),
+    Mutant(
         promise="whatever a served call raises goes to the caller",
         file="wire/netrefs/requests.py",
         before="except BaseException as error:  # noqa: BLE001 - whatever a handler raises",

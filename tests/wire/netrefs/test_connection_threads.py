@@ -295,20 +295,24 @@ def test_a_signals_handler_may_call_in_the_middle_of_a_call():
 
 
 def test_a_call_within_a_call_takes_over_reading(monkeypatch):
-    take, answers = Channel.take, []
+    take, answers, others = Channel.take, [], []
     with our_pair() as (client, _):
         evaluate = client.root.eval
 
         def call_and_take(channel, *args):
-            if len(answers) < 5:  # as a finalizer does that the collector runs just then
-                index = len(answers)
+            if len(answers) < 5 and threading.current_thread() is threading.main_thread():
+                index = len(answers)  # as a finalizer does that the collector runs just then
                 answers.append(None)
                 answers[index] = evaluate("1 + 1")
+                others.append(Serving(lambda: [evaluate("2") for _ in range(20)]))
             take(channel, *args)
 
         monkeypatch.setattr(Channel, "take", call_and_take)
         assert [evaluate(str(number)) for number in range(10)] == list(range(10))
-    assert answers == [2] * 5
+        for other in others:
+            other.join()
+            assert other.error is None
+    assert answers == [2] * len(answers) != []
 
 
 def test_a_request_that_takes_long_keeps_no_reply_from_other_threads():

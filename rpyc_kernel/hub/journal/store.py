@@ -9,7 +9,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,6 +40,8 @@ _INSERT = f"INSERT INTO events ({', '.join(_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?,
 _AT_ONCE = 4
 _INSERTS = [_INSERT + ", (?, ?, ?, ?, ?, ?, ?, ?)" * (count - 1) for count in range(_AT_ONCE + 1)]
 _EVENTS = f"SELECT seq, time, kind, execution, session, payload, {IS_WHOLE} FROM events"
+
+_ENOUGH = 100
 
 Row = tuple[int, float, str, "int | None", "str | None", str, "int | None", "int | None"]
 
@@ -163,16 +165,33 @@ class Store:
             if row:
                 with contextlib.suppress(ValueError):
                     after, recovery = row[0], Recovery.from_text(row[1])
-            kinds, telling = (", ".join(f"'{kind}'" for kind in several) for several in (CONCERNING, TELLING))
-            rows = self.reader.execute(
-                f"SELECT seq, time, kind, execution, session, CASE WHEN kind IN ({telling}) THEN payload END, "
-                f"generation, ring FROM events WHERE seq > ? AND (kind IN ({kinds}) OR ring IS NOT NULL) ORDER BY seq",
-                (after,),
-            )
-            with contextlib.closing(rows):
-                recovery.follow(rows, load_payload)
+            edge = after or self._skip_settled(recovery)
+            concerning = f"kind IN ({_quote(CONCERNING)}) OR ring IS NOT NULL"
+            self._follow(recovery, f"seq > ? AND ({concerning}) ORDER BY seq", edge)
             cursors = dict(self.reader.execute("SELECT session, cursor FROM cursors"))
         return Start(self.last, cursors, after, recovery)
+
+    def _skip_settled(self, recovery: Recovery) -> int:
+        """Of a journal in which nothing is written down, pass over what the last clean stop has settled.
+
+        Numbers go up, so that the newest of each kind tell what must not be given out again; some may be damaged.
+        """
+        stopped = f"SELECT seq FROM events WHERE kind = '{Kind.HUB_STOPPED}' ORDER BY seq DESC LIMIT 1"
+        after, *_ = self.reader.execute(stopped).fetchone() or (0,)
+        workers = _quote((Kind.WORKER_STARTED, Kind.WORKER_DIED))
+        for asked in (f"kind = '{Kind.QUEUED}'", f"kind IN ({workers})", "ring IS NOT NULL", "seq > 0"):
+            newest = f"SELECT seq FROM events WHERE seq <= ? AND {asked} ORDER BY seq DESC LIMIT {_ENOUGH}"
+            self._follow(recovery, f"seq IN ({newest}) ORDER BY seq", after)
+        return int(after)
+
+    def _follow(self, recovery: Recovery, which: str, edge: int) -> None:
+        rows = self.reader.execute(
+            f"SELECT seq, time, kind, execution, session, CASE WHEN kind IN ({_quote(TELLING)}) THEN payload END, "
+            f"generation, ring FROM events WHERE {which}",
+            (edge,),
+        )
+        with contextlib.closing(rows):
+            recovery.follow(rows, load_payload)
 
     def count(self) -> int:
         """How many events there are."""
@@ -207,6 +226,10 @@ def _check_is_journal(connection: sqlite3.Connection, path: Path) -> None:
             f"the journal {path} cannot be used: it is a database of another program; move it away, "
             "or choose another name for the kernel"
         )
+
+
+def _quote(kinds: Iterable[str]) -> str:
+    return ", ".join(f"'{kind}'" for kind in kinds)
 
 
 def _tell_number(number: int) -> str:

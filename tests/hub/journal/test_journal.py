@@ -695,6 +695,25 @@ def test_a_start_reads_no_more_of_the_past_than_what_came_after_it_was_written_d
         assert journal.ring_position(1) == 4902
 
 
+@pytest.mark.parametrize("is_stopped", [True, False])
+def test_where_nothing_is_written_down_a_start_passes_over_what_a_stop_has_settled(tmp_path, is_stopped):
+    begun = [Record(Kind.WORKER_STARTED, None, None, {"generation": 3}), submitted(1), started(1)]
+    with open_journal(tmp_path) as journal:
+        journal.append([*begun, submitted(2), *[printed()] * 5000], generation=3, position=64)
+        if is_stopped:
+            append(journal, printed(), Record(Kind.HUB_STOPPED, None, None, {"reason": "stopped"}), printed())
+        append(journal, submitted(7))
+    if is_stopped:
+        damage_rows(tmp_path, "UPDATE events SET execution = 'x' WHERE kind = 'queued' AND execution = 2")
+    with open_journal(tmp_path) as journal:
+        expected = journal.restored()
+    damage_rows(tmp_path, "DELETE FROM recovery")
+    with open_journal(tmp_path) as journal:
+        assert journal.restored() == expected
+        assert (expected.generation, expected.last_execution, journal.ring_position(3)) == (3, 7, 64)
+        assert [number for number, *_ in expected.unfinished] == ([7] if is_stopped else [1, 2, 7])
+
+
 def test_a_journal_of_an_earlier_release_is_read_as_it_is(tmp_path):
     path = tmp_path / "state" / "journal.sqlite"
     path.parent.mkdir()

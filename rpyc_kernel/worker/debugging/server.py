@@ -27,6 +27,7 @@ _log = logging.getLogger(__name__)
 _ATTACH_S = 20.0
 _STRANGER_S = 5.0
 _LEAVING_S = 15.0
+_NOTICE_S = 1.0
 _LOOK_AGAIN_S = 0.01
 _NO_FILE_CHECK = "PYDEVD_DISABLE_FILE_VALIDATION"
 
@@ -86,9 +87,13 @@ class DebugServer:
 
     @contextlib.contextmanager
     def _claim(self) -> Iterator[None]:
+        begin = time.monotonic()
         with self._freed:
-            if not self._freed.wait_for(lambda: not self._is_taken, _LEAVING_S if self._is_being_left else 0):
-                raise RequestError("another client debugs this kernel; it has to disconnect first")
+            # That a client has gone is known when what it sent before is dealt with, so nobody is refused at once.
+            while self._is_taken:
+                if time.monotonic() - begin > (_LEAVING_S if self._is_being_left else _NOTICE_S):
+                    raise RequestError("another client debugs this kernel; it has to disconnect first")
+                self._freed.wait(_LOOK_AGAIN_S)
             self._is_taken = True
         try:
             yield

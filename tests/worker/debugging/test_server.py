@@ -120,3 +120,38 @@ def test_whatever_keeps_the_debugger_from_starting_is_told(monkeypatch, error):
         "ready": False,
         "message": f"debugpy cannot be started: {type(error).__name__}: {error}",
     }
+
+
+def _claim_beside(server, seen):
+    """Have another client come while somebody debugs; returns its thread, which tells how it went."""
+
+    def claim():
+        try:
+            with server._claim():
+                seen.append("let in")
+        except RequestError as error:
+            seen.append(str(error))
+
+    thread = threading.Thread(target=claim)
+    thread.start()
+    return thread
+
+
+def test_who_comes_right_after_a_client_has_left_is_let_in_though_that_is_not_noticed_yet(monkeypatch):
+    server, seen, looked = debug_server.DebugServer("", None), [], threading.Event()
+    wait = server._freed.wait
+    monkeypatch.setattr(server._freed, "wait", lambda seconds: [looked.set(), wait(seconds)][1])
+    with server._claim():
+        thread = _claim_beside(server, seen)
+        assert looked.wait(TIMEOUT_S)
+        assert seen == []
+    thread.join(TIMEOUT_S)
+    assert seen == ["let in"]
+
+
+def test_who_comes_while_somebody_debugs_is_told_so(monkeypatch):
+    monkeypatch.setattr(debug_server, "_NOTICE_S", 0.0)
+    server, seen = debug_server.DebugServer("", None), []
+    with server._claim():
+        _claim_beside(server, seen).join(TIMEOUT_S)
+    assert seen == ["another client debugs this kernel; it has to disconnect first"]

@@ -35,7 +35,7 @@ from rpyc_kernel.worker.comms import Comms
 from rpyc_kernel.worker.control import Control
 from rpyc_kernel.worker.debugging import interactive
 from rpyc_kernel.worker.debugging.server import DebugServer
-from rpyc_kernel.worker.engines import Engine
+from rpyc_kernel.worker.engine import Engine
 from rpyc_kernel.worker.engines.choice import choose_engine
 from rpyc_kernel.worker.event_sink import EventSink
 from rpyc_kernel.worker.handlers import Handlers

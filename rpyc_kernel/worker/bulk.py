@@ -11,7 +11,7 @@ from rpyc_kernel.system.threads import make_thread
 from rpyc_kernel.wire.bulk.codec import pack
 from rpyc_kernel.wire.bulk.parts import Parcel
 from rpyc_kernel.wire.bulk.socket import BulkSocket, Message, Outgoing, require_at_most
-from rpyc_kernel.worker.engines.failures import describe_error
+from rpyc_kernel.worker.error_reports import describe_error
 
 _log = logging.getLogger(__name__)
 

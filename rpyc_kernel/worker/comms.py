@@ -16,9 +16,9 @@ from rpyc_kernel.core.contract import COMM_CALL, Kind
 from rpyc_kernel.system.originals import json
 from rpyc_kernel.wire.parent_messages import execution_of, name_message
 from rpyc_kernel.worker import imports
+from rpyc_kernel.worker.bundles import as_json
 from rpyc_kernel.worker.capture import current_execution, printing_execution
-from rpyc_kernel.worker.engines import Emit, find_shell
-from rpyc_kernel.worker.engines.bundles import as_json
+from rpyc_kernel.worker.engine import Emit, find_shell
 from rpyc_kernel.worker.interrupts import runs_user_code
 
 _ALL_WIDGETS = "jupyter.widget.control"

@@ -23,8 +23,9 @@ from rpyc_kernel.system.runtime_folder import RuntimeFolder, listen
 from rpyc_kernel.system.threads import make_thread
 from rpyc_kernel.wire.refusal import refuse
 from rpyc_kernel.worker import failing, forks
+from rpyc_kernel.worker.error_reports import describe_briefly
 from rpyc_kernel.worker.introspection.answer_pool import AnswerPool, Reply
-from rpyc_kernel.worker.introspection.static_access import is_trusted, type_name
+from rpyc_kernel.worker.static_access import type_name
 
 _log = logging.getLogger(__name__)
 _GREETING_S = 5.0
@@ -231,8 +232,3 @@ def _describe(error: BaseException) -> tuple[str, str]:
     if isinstance(error, KernelError):
         return type(error).__name__, str(error)
     return WorkerBusy.__name__, f"the worker could not answer: {describe_briefly(error)}"
-
-
-def describe_briefly(error: BaseException) -> str:
-    """What it is and says; nothing but the class of one of the user's, which could run anything."""
-    return type_name(error) + (f": {error}" if is_trusted(type(error)) else "")

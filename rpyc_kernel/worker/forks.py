@@ -25,7 +25,7 @@ from rpyc_kernel.system.originals import socket, threading
 from rpyc_kernel.system.processes import exit_status
 from rpyc_kernel.system.sending import silence
 from rpyc_kernel.system.stacks import STACK_SIGNAL
-from rpyc_kernel.worker.engines.failures import describe_error
+from rpyc_kernel.worker.error_reports import describe_error
 
 _INTERRUPTED = 130
 _MULTI_THREADED = r"This process \(pid=\d+\) is multi-threaded, use of fork"

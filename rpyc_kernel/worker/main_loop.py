@@ -23,8 +23,8 @@ from rpyc_kernel.worker import failing, forks
 from rpyc_kernel.worker.capture import begin_execution, current_execution, end_execution
 from rpyc_kernel.worker.debugging import interactive
 from rpyc_kernel.worker.debugging.server import DebugServer
-from rpyc_kernel.worker.engines import Engine
-from rpyc_kernel.worker.engines.failures import describe_error
+from rpyc_kernel.worker.engine import Engine
+from rpyc_kernel.worker.error_reports import describe_error
 from rpyc_kernel.worker.event_sink import EventSink
 from rpyc_kernel.worker.interrupts import Interrupts, runs_user_code, without_loop
 from rpyc_kernel.worker.side_lanes import SideLanes, as_coroutine

@@ -11,8 +11,8 @@ from rpyc_kernel.errors import NotAvailable
 from rpyc_kernel.system.originals import logging, socket, threading
 from rpyc_kernel.wire.netrefs.connection import WORKER_CONFIG, Connection, Patience, connect_peer
 from rpyc_kernel.wire.netrefs.service import Service
-from rpyc_kernel.worker.engines.values import Values
 from rpyc_kernel.worker.staged_calls import StagedCalls
+from rpyc_kernel.worker.values import Values
 
 _log = logging.getLogger(__name__)
 _PATIENCE = Patience(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
-from rpyc_kernel.worker.introspection.static_access import (
+from rpyc_kernel.worker.static_access import (
     full_name,
     is_of,
     is_trusted,

@@ -15,7 +15,7 @@ from rpyc_kernel.system.originals import threading, time
 from rpyc_kernel.system.threads import KernelThread, follow_tracers, make_thread
 from rpyc_kernel.worker import failing, forks
 from rpyc_kernel.worker.capture import begin_execution, current_execution, end_execution
-from rpyc_kernel.worker.engines.failures import describe_error
+from rpyc_kernel.worker.error_reports import describe_error
 from rpyc_kernel.worker.event_sink import EventSink
 from rpyc_kernel.worker.interrupts import Interrupts
 

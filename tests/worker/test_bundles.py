@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rpyc_kernel.worker.engines.bundles import clean_bundle
+from rpyc_kernel.worker.bundles import clean_bundle
 
 _NOON = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.timezone.utc)
 

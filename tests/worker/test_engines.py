@@ -26,12 +26,12 @@ from rpyc_kernel.settings import CONNECTION_FILE_VARIABLE, Face
 from rpyc_kernel.worker import leaving
 from rpyc_kernel.worker.capture import begin_execution, current_execution, end_execution
 from rpyc_kernel.worker.engines.choice import choose_engine
-from rpyc_kernel.worker.engines.failures import describe_error
 from rpyc_kernel.worker.engines.plain import PlainEngine
-from rpyc_kernel.worker.engines.sources import INPUTS
+from rpyc_kernel.worker.error_reports import describe_error
 from rpyc_kernel.worker.interrupts import is_in_user_code
 from rpyc_kernel.worker.introspection.help import HelpReader
 from rpyc_kernel.worker.introspection.source_analysis import SourceAnalyzer
+from rpyc_kernel.worker.sources import INPUTS
 from tests.worker.sessions import as_coroutine
 
 IPYTHON = tuple(map(int, importlib.metadata.version("ipython").split(".")[:2]))
@@ -233,7 +233,7 @@ def test_lines_are_counted_as_the_compiler_counts_them(session):
 
 
 def test_old_sources_are_forgotten(session, monkeypatch):
-    monkeypatch.setattr("rpyc_kernel.worker.engines.sources._KEPT", 2)
+    monkeypatch.setattr("rpyc_kernel.worker.sources._KEPT", 2)
     for _ in range(5):
         session.run("1")
     assert sorted(name for name in linecache.cache if name.startswith("<In")) == ["<In 4>", "<In 5>"]
@@ -1242,7 +1242,7 @@ def _names_of_parsed():
 
 
 def test_code_that_inputs_run_by_the_shell_is_forgotten_like_inputs(ipython, monkeypatch):
-    monkeypatch.setattr("rpyc_kernel.worker.engines.sources._KEPT", 3)
+    monkeypatch.setattr("rpyc_kernel.worker.sources._KEPT", 3)
     monkeypatch.setattr("rpyc_kernel.worker.engines.shell_parts._KEPT_INPUTS", 3)
     for number in range(5):
         ipython.run(f"get_ipython().run_cell('x = {number}')")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from rpyc_kernel.system.originals import json
-from rpyc_kernel.worker.engines import find_shell
-from rpyc_kernel.worker.engines.bundles import clean_bundle, make_bundle
+from rpyc_kernel.worker.bundles import clean_bundle, make_bundle
+from rpyc_kernel.worker.engine import find_shell
 
 
 def describe(value: Any) -> str:

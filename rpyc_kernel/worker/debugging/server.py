@@ -19,8 +19,8 @@ from rpyc_kernel.system.originals import logging, socket, threading, time
 from rpyc_kernel.system.sending import silence_thread
 from rpyc_kernel.wire.debug_adapter import DebugChannel
 from rpyc_kernel.worker import forks, imports
-from rpyc_kernel.worker.control import describe_briefly
 from rpyc_kernel.worker.debugging.session import DebugSession
+from rpyc_kernel.worker.error_reports import describe_briefly
 from rpyc_kernel.worker.interrupts import Interrupts, keep_out
 
 _log = logging.getLogger(__name__)

@@ -12,9 +12,9 @@ import re
 from typing import Any
 
 from rpyc_kernel.core.contract import Kind
+from rpyc_kernel.worker.bundles import clean_bundle, make_bundle
 from rpyc_kernel.worker.capture import printing_execution
-from rpyc_kernel.worker.engines import Emit
-from rpyc_kernel.worker.engines.bundles import clean_bundle, make_bundle
+from rpyc_kernel.worker.engine import Emit
 
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
 

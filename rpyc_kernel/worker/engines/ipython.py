@@ -23,9 +23,9 @@ from rpyc_kernel.core.contract import Outcome
 from rpyc_kernel.settings import Face
 from rpyc_kernel.system.originals import threading
 from rpyc_kernel.worker import forks, leaving
+from rpyc_kernel.worker.bundles import Bundle, clean_bundle
 from rpyc_kernel.worker.capture import printing_execution
-from rpyc_kernel.worker.engines import Emit
-from rpyc_kernel.worker.engines.bundles import Bundle, clean_bundle
+from rpyc_kernel.worker.engine import Emit
 from rpyc_kernel.worker.engines.displays import add_builtins
 from rpyc_kernel.worker.engines.plain import PlainEngine
 from rpyc_kernel.worker.engines.shell import find_loop_runner, make_shell

@@ -13,8 +13,8 @@ from traitlets.config import Application
 
 from rpyc_kernel.system.originals import threading
 from rpyc_kernel.worker import imports, leaving
+from rpyc_kernel.worker.bundles import clean_bundle
 from rpyc_kernel.worker.comms import Messages
-from rpyc_kernel.worker.engines.bundles import clean_bundle
 from rpyc_kernel.worker.engines.displays import Displays
 from rpyc_kernel.worker.engines.shell_parts import Publisher
 from rpyc_kernel.worker.interrupts import runs_user_code

@@ -21,14 +21,15 @@ from rpyc_kernel.core.contract import Kind, Outcome, Space
 from rpyc_kernel.core.source import Program, Source
 from rpyc_kernel.settings import Face
 from rpyc_kernel.worker import forks
-from rpyc_kernel.worker.engines import Emit, programs
-from rpyc_kernel.worker.engines.bundles import Bundle, literal_of, make_bundle
+from rpyc_kernel.worker.bundles import Bundle, literal_of, make_bundle
+from rpyc_kernel.worker.engine import Emit
+from rpyc_kernel.worker.engines import programs
 from rpyc_kernel.worker.engines.displays import Displays, add_builtins
-from rpyc_kernel.worker.engines.failures import describe_error, fit_parts, keep_for_debugger
-from rpyc_kernel.worker.engines.sources import Sources
-from rpyc_kernel.worker.engines.values import Values
+from rpyc_kernel.worker.error_reports import describe_error, fit_parts, keep_for_debugger
 from rpyc_kernel.worker.interrupts import Interrupts, runs_user_code
+from rpyc_kernel.worker.sources import Sources
 from rpyc_kernel.worker.user_frames import enters_user_code
+from rpyc_kernel.worker.values import Values
 
 if TYPE_CHECKING:
     from rpyc_kernel.core.introspection import CodeState
@@ -134,7 +135,7 @@ class PlainEngine:
 
     def is_complete(self, code: str) -> CodeState:
         """Say whether code could run as it is; see `Engine.is_complete`."""
-        from rpyc_kernel.worker.introspection.completeness import judge
+        from rpyc_kernel.worker.completeness import judge
 
         return judge(code)
 

@@ -15,7 +15,7 @@ from zipimport import ZipImportError, zipimporter
 
 from rpyc_kernel.core.contract import Space
 from rpyc_kernel.core.source import Program
-from rpyc_kernel.worker.engines.failures import describe_error
+from rpyc_kernel.worker.error_reports import describe_error
 from rpyc_kernel.worker.interrupts import runs_user_code
 
 _MISSING: Any = object()

@@ -16,9 +16,9 @@ from IPython.core.history import HistoryManager
 from IPython.core.payload import PayloadManager
 
 from rpyc_kernel.system.originals import threading
-from rpyc_kernel.worker.engines.bundles import Bundle, explain, stand_in
-from rpyc_kernel.worker.engines.sources import Sources
+from rpyc_kernel.worker.bundles import Bundle, explain, stand_in
 from rpyc_kernel.worker.interrupts import runs_user_code
+from rpyc_kernel.worker.sources import Sources
 
 _KEPT_INPUTS = 1000
 

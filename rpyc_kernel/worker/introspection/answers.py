@@ -10,7 +10,7 @@ from rpyc_kernel.core import commands
 from rpyc_kernel.core.commands import Command
 from rpyc_kernel.core.introspection import Completions, encode_found
 from rpyc_kernel.system.originals import json
-from rpyc_kernel.worker.engines import Engine
+from rpyc_kernel.worker.engine import Engine
 from rpyc_kernel.worker.introspection import surroundings
 from rpyc_kernel.worker.introspection.completion import Completer
 from rpyc_kernel.worker.introspection.help import HelpReader

@@ -17,7 +17,7 @@ from rpyc_kernel.worker.introspection.files import list_files
 from rpyc_kernel.worker.introspection.paths import PATH, find
 from rpyc_kernel.worker.introspection.signatures import TOKEN, find_call, live_signature
 from rpyc_kernel.worker.introspection.source_analysis import SourceAnalyzer
-from rpyc_kernel.worker.introspection.static_access import MISSING, is_foreign, is_name, is_of, kind_of, list_attributes
+from rpyc_kernel.worker.static_access import MISSING, is_foreign, is_name, is_of, kind_of, list_attributes
 
 _MAX_LINE = 1000
 _MAX_KEYS = 10_000

@@ -6,7 +6,7 @@ import inspect
 import types
 from typing import Any
 
-from rpyc_kernel.worker.introspection.static_access import MISSING, clean, find_in_lineage, lineage, read_attribute
+from rpyc_kernel.worker.static_access import MISSING, clean, find_in_lineage, lineage, read_attribute
 
 MAX_TEXT = 20_000
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from rpyc_kernel.core.introspection import Completion
-from rpyc_kernel.worker.introspection.static_access import is_name
+from rpyc_kernel.worker.static_access import is_name
 
 
 def list_files(prefix: str) -> list[Completion]:

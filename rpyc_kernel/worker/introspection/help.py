@@ -10,13 +10,14 @@ import types
 from typing import Any
 
 from rpyc_kernel.core.introspection import Definition, Inspection
-from rpyc_kernel.worker.engines.sources import INPUTS, name_inputs
 from rpyc_kernel.worker.introspection import magics
 from rpyc_kernel.worker.introspection.documentation import MAX_TEXT, read_doc
 from rpyc_kernel.worker.introspection.paths import PATH, find
 from rpyc_kernel.worker.introspection.signatures import find_call, live_signature
 from rpyc_kernel.worker.introspection.source_analysis import SourceAnalyzer
-from rpyc_kernel.worker.introspection.static_access import (
+from rpyc_kernel.worker.previews import preview
+from rpyc_kernel.worker.sources import INPUTS, name_inputs
+from rpyc_kernel.worker.static_access import (
     MISSING,
     class_dict,
     clean,
@@ -26,7 +27,6 @@ from rpyc_kernel.worker.introspection.static_access import (
     read_attribute,
     type_name,
 )
-from rpyc_kernel.worker.previews import preview
 
 _BEFORE = re.compile(rf"(?<!\w){PATH}(?:\.\w*)?\Z")
 _WORD = re.compile(r"\w*")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rpyc_kernel.core.introspection import Completion
-from rpyc_kernel.worker.engines import find_shell
+from rpyc_kernel.worker.engine import find_shell
 from rpyc_kernel.worker.introspection.files import list_files
 
 ENGINE = "ipython"

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any
 
 from rpyc_kernel.errors import RequestError
-from rpyc_kernel.worker.introspection.static_access import MISSING, is_of, nothing_at, own_dict, read_attribute
+from rpyc_kernel.worker.static_access import MISSING, is_of, nothing_at, own_dict, read_attribute
 
 _TEXT = r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\""
 _NAME = r"[^\W\d]\w*"

@@ -15,7 +15,8 @@ from rpyc_kernel.core.introspection import Parameter, Signature
 from rpyc_kernel.worker.introspection.documentation import read_doc
 from rpyc_kernel.worker.introspection.paths import PATH, find
 from rpyc_kernel.worker.introspection.source_analysis import SourceAnalyzer
-from rpyc_kernel.worker.introspection.static_access import (
+from rpyc_kernel.worker.previews import preview
+from rpyc_kernel.worker.static_access import (
     MISSING,
     clean,
     find_in_lineage,
@@ -25,7 +26,6 @@ from rpyc_kernel.worker.introspection.static_access import (
     own_dict,
     read_attribute,
 )
-from rpyc_kernel.worker.previews import preview
 
 _MAX_LOOK_BACK = 5000
 _MAX_WRAPPINGS = 20

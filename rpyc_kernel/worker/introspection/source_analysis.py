@@ -18,7 +18,7 @@ from typing import Any
 from rpyc_kernel.system.originals import futures, logging, queue, threading, time
 from rpyc_kernel.system.threads import make_thread
 from rpyc_kernel.worker import imports
-from rpyc_kernel.worker.introspection.static_access import is_class, is_trusted_module, own_dict, type_name
+from rpyc_kernel.worker.static_access import is_class, is_trusted_module, own_dict, type_name
 
 _log = logging.getLogger(__name__)
 _BUDGET_S = 0.2

@@ -9,7 +9,7 @@ import sys
 from rpyc_kernel.core.introspection import Package, Python
 from rpyc_kernel.errors import RequestError
 from rpyc_kernel.worker import imports
-from rpyc_kernel.worker.introspection.static_access import clean
+from rpyc_kernel.worker.static_access import clean
 
 _MAX_PACKAGES = 10_000
 

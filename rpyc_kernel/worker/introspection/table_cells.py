@@ -9,8 +9,8 @@ from typing import Any
 from rpyc_kernel.core.introspection import MAX_CELLS, Cells
 from rpyc_kernel.errors import NotAvailable, RequestError
 from rpyc_kernel.worker.introspection.paths import MAX_SKIPPED, resolve
-from rpyc_kernel.worker.introspection.static_access import is_of
 from rpyc_kernel.worker.previews import preview
+from rpyc_kernel.worker.static_access import is_of
 
 _MAX_CELL_CHARS = 200
 _VALUE = ("value",)

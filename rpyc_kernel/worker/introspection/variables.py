@@ -13,7 +13,9 @@ from typing import Any
 from rpyc_kernel.core.introspection import Page, Variable
 from rpyc_kernel.errors import NotAvailable, RequestError
 from rpyc_kernel.worker.introspection.paths import MAX_SKIPPED, attribute_step, item_step, place_step, resolve
-from rpyc_kernel.worker.introspection.static_access import (
+from rpyc_kernel.worker.introspection.table_cells import has_cells
+from rpyc_kernel.worker.previews import has_known_dtype, preview
+from rpyc_kernel.worker.static_access import (
     MISSING,
     class_dict,
     is_class,
@@ -26,8 +28,6 @@ from rpyc_kernel.worker.introspection.static_access import (
     read_attribute,
     type_name,
 )
-from rpyc_kernel.worker.introspection.table_cells import has_cells
-from rpyc_kernel.worker.previews import has_known_dtype, preview
 
 _SIZED = (str, bytes, bytearray, list, tuple, dict, set, frozenset, range, deque)
 _CONTAINERS = (list, tuple, range, deque, dict, set, frozenset)

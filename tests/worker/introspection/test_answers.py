@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from rpyc_kernel.core.commands import COMMANDS
 from rpyc_kernel.errors import RequestError
+from rpyc_kernel.worker.completeness import judge
 from rpyc_kernel.worker.introspection import answers
-from rpyc_kernel.worker.introspection.completeness import judge
 from tests.worker.introspection.hostile import Trap, make_netref
 
 FRAGMENTS = [

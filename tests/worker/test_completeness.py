@@ -3,7 +3,7 @@
 import pytest
 
 from rpyc_kernel.core.introspection import CodeState
-from rpyc_kernel.worker.introspection.completeness import judge
+from rpyc_kernel.worker.completeness import judge
 
 COMPLETE = [
     "x = 1",

@@ -16,7 +16,7 @@ from typing import Any
 
 from rpyc_kernel.core.contract import MAX_PLAIN_REPR
 from rpyc_kernel.system.originals import json
-from rpyc_kernel.worker.engines.failures import describe_error, text_of
+from rpyc_kernel.worker.error_reports import describe_error, text_of
 from rpyc_kernel.worker.interrupts import runs_user_code
 
 Bundle = tuple[dict[str, Any], dict[str, Any]]

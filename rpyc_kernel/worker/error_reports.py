@@ -12,8 +12,9 @@ import traceback
 from types import TracebackType
 from typing import Any
 
-from rpyc_kernel.worker.engines.sources import name_inputs
 from rpyc_kernel.worker.interrupts import runs_user_code
+from rpyc_kernel.worker.sources import name_inputs
+from rpyc_kernel.worker.static_access import is_trusted, type_name
 from rpyc_kernel.worker.user_frames import is_hidden, is_ours
 
 MAX_CHARS = 1_000_000
@@ -174,3 +175,8 @@ def fit(text: str, max_chars: int = MAX_CHARS) -> str:
         half = max_chars // 2
         text = f"{text[:half]}\n[... {len(text) - 2 * half:,} characters left out ...]\n{text[-half:]}"
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def describe_briefly(error: BaseException) -> str:
+    """What it is and says; nothing but the class of one of the user's, which could run anything."""
+    return type_name(error) + (f": {error}" if is_trusted(type(error)) else "")

@@ -76,7 +76,7 @@ class _Reader:
 
 @dataclass(eq=False)
 class _Follower:
-    """One who waits for the end of an execution, or if it is eager for the first event of it."""
+    """One who waits for the end of an execution, or if it is eager for the first event of it that is not quiet."""
 
     execution: int
     cursor: int
@@ -86,6 +86,7 @@ class _Follower:
     _events: list[WireEvent] = field(default_factory=list)
     _chars: int = 0
     _has_end: bool = False
+    _has_news: bool = False
 
     def gather(self, events: Iterable[WireEvent]) -> None:
         """Take in those that belong to the execution."""
@@ -95,11 +96,20 @@ class _Follower:
                 self._events.append(event)
                 self._chars += len(event[5])
                 self._has_end = self._has_end or event[2] == Kind.FINISHED
+                self._has_news = self._has_news or event[2] not in _QUIET_KINDS
 
     @property
     def is_satisfied(self) -> bool:
         """Whether the end is there, or as much as one answer should hold, or anything for who is eager."""
-        return self._has_end or self._chars >= _FULL_CHARS or (self.is_eager and bool(self._events))
+        return self._has_end or self._chars >= _FULL_CHARS or (self.is_eager and self._has_news)
+
+    def hurry(self, now: float) -> bool:
+        """Have one who is eager not wait long behind what is quiet; whether its time is over sooner than before."""
+        deadline = now + _QUIET_S
+        if not (self.is_eager and self._events and deadline < self.deadline):
+            return False
+        self.deadline = deadline
+        return True
 
     @property
     def reading(self) -> Reading:
@@ -174,6 +184,9 @@ class Readers:
                 if self._is_closed:
                     raise ConnectionLost("the kernel has stopped")
                 if reader.cursor >= self._told:
+                    if wait_s <= 0:
+                        break
+                    follower.hurry(time.monotonic())
                     self._followers.setdefault(execution, []).append(follower)
                     self._set_clock(follower)
                     return follower.future
@@ -213,6 +226,9 @@ class Readers:
             still = [follower for follower in waiting if not follower.is_satisfied]
             if still:
                 self._followers[execution or 0] = still
+            for follower in still:
+                if follower.hurry(time.monotonic()):
+                    self._set_clock(follower)
 
     def publish(self, *, even_quiet: bool = True) -> None:
         """Answer those for whom there is something new."""

@@ -4,12 +4,12 @@ import pytest
 
 from rpyc_kernel.core.actions import Record
 from rpyc_kernel.core.contract import Kind
+from rpyc_kernel.hub.journal import readers
 from tests.hub.journal.test_journal import (
     WAIT_S,
     append,
     finished,
     kinds,
-    numbers,
     open_journal,
     printed,
     queued,
@@ -23,15 +23,40 @@ def journal(request, tmp_path):
         yield journal
 
 
-def test_an_eager_follower_is_told_of_the_first_event(journal):
-    append(journal, queued(1, "1"), printed("other", 2))
-    assert numbers(journal.follow(1, 0, WAIT_S, is_eager=True)[1]) == [1]
-    following = journal.follow(1, 1, WAIT_S, is_eager=True)
+def test_an_eager_follower_is_told_at_once_of_the_first_event_that_is_not_quiet(journal):
+    append(journal, queued(1, "1"), started(1), printed("own", 1))
+    assert kinds(journal.follow(1, 0, WAIT_S, is_eager=True)[1]) == ["queued", "started", "stream"]
+    following = journal.follow(1, 3, WAIT_S, is_eager=True)
     append(journal, printed("other", 2))
     assert not following.done()
-    append(journal, started(1))
+    append(journal, printed("more", 1))
     cursor, events = following.result(WAIT_S)
-    assert (cursor, kinds(events)) == (4, ["started"])
+    assert (cursor, kinds(events)) == (5, ["stream"])
+
+
+def test_an_eager_follower_gets_what_is_quiet_with_what_follows_it(journal, monkeypatch):
+    monkeypatch.setattr(readers, "_QUIET_S", WAIT_S)
+    append(journal, queued(1, "1"))
+    following = journal.follow(1, 0, WAIT_S, is_eager=True)
+    append(journal, started(1))
+    assert not following.done()
+    append(journal, printed("own", 1))
+    assert kinds(following.result(WAIT_S)[1]) == ["queued", "started", "stream"]
+
+
+def test_an_eager_follower_is_told_soon_of_what_is_quiet_where_nothing_follows(journal):
+    append(journal, queued(1, "1"))
+    cursor, events = journal.follow(1, 0, WAIT_S, is_eager=True).result(WAIT_S / 2)
+    assert (cursor, kinds(events)) == (1, ["queued"])
+    following = journal.follow(1, cursor, WAIT_S, is_eager=True)
+    append(journal, started(1))
+    assert kinds(following.result(WAIT_S / 2)[1]) == ["started"]
+
+
+def test_who_does_not_wait_is_answered_with_what_there_is(journal):
+    append(journal, queued(1, "1"))
+    assert kinds(journal.follow(1, 0, 0, is_eager=True)[1]) == ["queued"]
+    assert journal.follow(1, 1, 0, is_eager=True) == (1, ())
 
 
 def test_every_execution_is_found_by_its_number(journal):

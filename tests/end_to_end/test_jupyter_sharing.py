@@ -34,6 +34,8 @@ def test_an_error_aborts_what_its_own_client_has_queued_and_nothing_else(open_no
         take_reply(client, client.execute("pass"))
     with join_kernel() as kernel:
         failing = ours.execute("gate.wait(); 1/0")
+        # Two clients' messages come by sockets of their own, in whichever order.
+        wait_until(lambda: kernel.status()["running"], PATIENCE_S, "the cell to run that is to fail")
         behind, others = ours.execute("x = 1"), other.execute("y = 2")
         wait_until(lambda: len(kernel.status()["queue"]) == 2, PATIENCE_S, "both to be queued behind")
         kernel.eval("gate.set()")

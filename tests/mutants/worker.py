@@ -248,7 +248,7 @@ MUTANTS = (
     ),
     Mutant(
         promise="no code of the user's runs to tell an error",
-        file="worker/control.py",
+        file="worker/error_reports.py",
         before="if is_trusted(type(error)) else",
         after="if True else",
         tests=("worker/test_control.py::test_every_error_is_told_and_none_of_the_users_is_asked",),

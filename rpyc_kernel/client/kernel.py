@@ -721,7 +721,7 @@ class KernelClient(Introspection):
     def _read_execution(
         self, execution: int, since: int, *, waits: bool, limit_s: float | None = None
     ) -> Iterator[Event]:
-        stream = EventStream.of_execution(self._commands, execution, since)
+        stream = EventStream(self._commands, since, execution=execution)
         for batch in stream.follow(limit_s) if waits else stream.read_all():
             yield from batch
 

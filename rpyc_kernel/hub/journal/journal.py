@@ -40,6 +40,8 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _MAX_REPLY_CHARS = 1024 * 1024
 _SNAPSHOT_EVENTS = 10_000
+_FAR = 1000
+"""So many events are looked through faster than the first of an execution is looked up."""
 """After so many events what is unfinished is written down again: a start reads no more of them."""
 
 
@@ -228,6 +230,8 @@ class Journal:
         Raises:
             ConnectionLost: the journal is closed.
         """
+        if self.last - cursor > _FAR and (first := self.find(execution)) is not None:
+            cursor = max(cursor, first - 1)  # what came before it need not be looked at
         return self._readers.follow(execution, cursor, wait_s, is_eager=is_eager)
 
     def after(self, cursor: int, limit: int) -> tuple[int, list[WireEvent]]:

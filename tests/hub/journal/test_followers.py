@@ -77,3 +77,12 @@ def test_what_never_was_is_not_found(journal, number):
 
 def test_nothing_is_found_in_an_empty_journal(journal):
     assert journal.find(1) is None
+
+
+def test_what_came_long_before_an_execution_is_not_looked_at(journal, monkeypatch):
+    append(journal, *(printed("x", 0) for _ in range(3000)))
+    append(journal, queued(1, "1"), started(1), finished(1))
+    looked, after = [], journal.after
+    monkeypatch.setattr(journal, "after", lambda cursor, limit: (looked.append(cursor), after(cursor, limit))[1])
+    assert kinds(journal.follow(1, 0, WAIT_S)[1]) == ["queued", "started", "finished"]
+    assert looked == [3000]

@@ -21,6 +21,7 @@ import struct
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from rpyc.core import brine
@@ -38,28 +39,24 @@ def measure_echo_s() -> float:
         return statistics.median(_timed(ask) for _ in range(_ECHOES))
 
 
-@contextlib.contextmanager
-def open_echo() -> Iterator[Callable[[], None]]:
+def open_echo() -> AbstractContextManager[Callable[[], None]]:
     """A process that sends back what it gets; yields what asks it once."""
-    with _running(_serve_echo) as (sock,):
+    return _open_mirror(_serve_echo)
 
-        def ask() -> None:
-            sock.sendall(_MESSAGE)
-            if _receive(sock, len(_MESSAGE)) != _MESSAGE:
-                raise AssertionError("the echo answered something else")
 
-        yield ask
+def open_bare_chain() -> AbstractContextManager[Callable[[], None]]:
+    """Three processes that pass a message on; yields what asks them once."""
+    return _open_mirror(_serve_bare_hub)
 
 
 @contextlib.contextmanager
-def open_bare_chain() -> Iterator[Callable[[], None]]:
-    """Three processes that pass a message on; yields what asks them once."""
-    with _running(_serve_bare_hub) as (sock,):
+def _open_mirror(serve: Callable[[socket.socket], None]) -> Iterator[Callable[[], None]]:
+    with _running(serve) as sock:
 
         def ask() -> None:
             sock.sendall(_MESSAGE)
             if _receive(sock, len(_MESSAGE)) != _MESSAGE:
-                raise AssertionError("the chain answered something else")
+                raise AssertionError("something else came back")
 
         yield ask
 
@@ -67,7 +64,7 @@ def open_bare_chain() -> Iterator[Callable[[], None]]:
 @contextlib.contextmanager
 def open_working_chain() -> Iterator[Callable[[], None]]:
     """Three processes that run a line of code with all that cannot be left out; yields what asks them once."""
-    with _running(_serve_working_hub) as (sock,):
+    with _running(_serve_working_hub) as sock:
         numbers = itertools.count(1)
 
         def ask() -> None:
@@ -90,7 +87,7 @@ def _timed(ask: Callable[[], None]) -> float:
 
 
 @contextlib.contextmanager
-def _running(serve: Callable[[socket.socket], None]) -> Iterator[tuple[socket.socket]]:
+def _running(serve: Callable[[socket.socket], None]) -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         process = multiprocessing.get_context("spawn").Process(target=_connect, args=(serve, listener.getsockname()))
         process.start()
@@ -98,7 +95,7 @@ def _running(serve: Callable[[socket.socket], None]) -> Iterator[tuple[socket.so
             sock, _ = listener.accept()
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with sock:
-                yield (sock,)
+                yield sock
         finally:
             process.join(_JOIN_S)
             if process.is_alive():

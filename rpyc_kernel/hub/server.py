@@ -20,6 +20,7 @@ import weakref
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -81,6 +82,7 @@ class Server:
         # Held by the connections of each session: it goes with the last of them.
         self._budgets: weakref.WeakValueDictionary[str, Budget] = weakref.WeakValueDictionary()
         self._strangers: Counter[int] = Counter()  # by the family of the socket
+        self._inside: set[socket.socket] = set()  # those who were let in
         self._refusals = Sparing(_log)
         room = max(max_descriptors() - _OWN_DESCRIPTORS, 16)
         self._max_strangers = min(settings.max_strangers, room // 8)
@@ -229,10 +231,7 @@ class Server:
             thread.start()
         except RuntimeError as error:  # no more threads
             self._refusals.info(f"a connection cannot be served: {error}")
-            self._prove(sock)
-            with self._lock:
-                del self._open[sock]
-            sock.close()
+            self._forget(sock)
 
     def _serve(self, sock: socket.socket, serve: Callable[[socket.socket], None]) -> None:
         try:
@@ -242,23 +241,28 @@ class Server:
         except Exception:  # noqa: BLE001 - one connection's trouble is its own
             _log.exception("%s failed", threading.current_thread().name)
         finally:
-            with self._lock:
-                del self._open[sock]
-            sock.close()
+            self._forget(sock)
+
+    def _forget(self, sock: socket.socket) -> None:
+        """This connection is over."""
+        with self._lock:
+            if sock in self._inside:
+                self._inside.discard(sock)
+            else:
+                self._make_room(sock)
+            del self._open[sock]
+        sock.close()
 
     # ------------------------------------------------------------------ serving
 
     def _serve_proven(self, sock: socket.socket) -> None:
         """Serve a client once it has proven that it knows the key."""
-        try:
-            if sock.family != socket.AF_UNIX:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            new_session = os.urandom(6).hex()
-            welcome = handshake.greet_client(
-                sock, self._key, new_session, self._settings.handshake_timeout_s, self._say_whether_full
-            )
-        finally:
-            self._prove(sock)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        new_session = os.urandom(6).hex()
+        welcome = handshake.greet_client(
+            sock, self._key, new_session, self._settings.handshake_timeout_s, partial(self._let_in, sock)
+        )
         identity = welcome.identity
         if welcome.channel == handshake.COMMANDS:
             self._serve_session(sock, identity)
@@ -269,28 +273,29 @@ class Server:
 
     def _serve_stock(self, sock: socket.socket) -> None:
         """Serve a stock RPyC client: who can open the socket is the user."""
-        self._prove(sock)
-        reason = self._say_whether_full(handshake.COMMANDS)
+        reason = self._let_in(sock, handshake.COMMANDS)
         if reason:
             raise ConnectionFailed(reason)
         number = next(self._numbers)
         self._serve_session(sock, handshake.Identity(f"rpyc-{os.getpid()}-{number}", f"rpyc-{number}"))
 
-    def _prove(self, sock: socket.socket) -> None:
-        """This one is no stranger any more, and the next one may come in."""
+    def _let_in(self, sock: socket.socket, channel: int) -> str:
+        """Have one who has proven to be the user count as such; returns why not where there is no room, else ""."""
         with self._lock:
-            was_crowded = self._strangers[sock.family] >= self._max_strangers
-            self._strangers[sock.family] -= 1
-            if was_crowded and self._wake_out >= 0:
-                with contextlib.suppress(BlockingIOError):  # it will wake all the same
-                    os.write(self._wake_out, b".")
-
-    def _say_whether_full(self, channel: int) -> str:
-        with self._lock:
-            count = len(self._open) - self._strangers.total()
-        if count < (self._max_when_new if channel == handshake.COMMANDS else self._max_proven):
-            return ""
+            count = len(self._inside)
+            if count < (self._max_when_new if channel == handshake.COMMANDS else self._max_proven):
+                self._inside.add(sock)
+                self._make_room(sock)
+                return ""
         return f"kernel {self._name!r} has {count} connections, as many as it can; close some, and try again"
+
+    def _make_room(self, sock: socket.socket) -> None:
+        """This one is no stranger any more, and the next one may come in; with the lock."""
+        was_crowded = self._strangers[sock.family] >= self._max_strangers
+        self._strangers[sock.family] -= 1
+        if was_crowded and self._wake_out >= 0:
+            with contextlib.suppress(BlockingIOError):  # it will wake all the same
+                os.write(self._wake_out, b".")
 
     def _serve_session(self, sock: socket.socket, identity: handshake.Identity) -> None:
         assert self._hub is not None

@@ -114,6 +114,21 @@ def test_more_clients_than_may_be_are_refused_with_the_reason(open_doors):
     assert is_busy(doors.come_in(doors.knock())) == "idle"
 
 
+def test_who_is_let_in_counts_before_being_told_so(open_doors, monkeypatch):
+    doors = open_doors(max_connections=1)
+    counted, settle = [], handshake._send_verdict
+
+    def look_and_settle(sock, verdict, *told):
+        counted.append(len(doors.server._inside))
+        settle(sock, verdict, *told)
+
+    monkeypatch.setattr(handshake, "_send_verdict", look_and_settle)
+    doors.come_in(doors.knock())
+    with pytest.raises(ConnectionFailed, match="has 1 connections"):
+        doors.come_in(doors.knock())
+    assert counted == [1, 1]
+
+
 def test_where_new_clients_find_no_room_those_inside_open_channels_and_others_look_and_stop_the_kernel(open_doors):
     doors = open_doors(max_connections=8)
     for _ in range(6):

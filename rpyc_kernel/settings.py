@@ -35,8 +35,6 @@ CONNECTION_FILE_VARIABLE = "RPYC_KERNEL_CONNECTION_FILE"
 SETTINGS_VARIABLE = "RPYC_KERNEL_HUB_SETTINGS"
 """Tells a hub its settings, of which a user's environment is one: everybody on the machine can read a command line."""
 
-FACES = (Face.TERMINAL, Face.NOTEBOOK)
-
 
 def is_name(name: str) -> bool:
     """Whether a kernel can have this name."""

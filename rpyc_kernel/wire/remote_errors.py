@@ -69,16 +69,6 @@ def load(dumped: Any, config: Mapping[str, Any]) -> BaseException:
         return lost
 
 
-def load_mere(dumped: Any, config: Mapping[str, Any]) -> Exception:
-    """The same, but what ends a program or a thread here, as SystemExit does, comes as a stand-in."""
-    error = load(dumped, config)
-    if isinstance(error, Exception):
-        return error
-    told = LostRemoteError(f"{type(error).__name__} was raised on the other side")
-    told.remote_type = error.remote_type  # type: ignore[attr-defined]
-    return told
-
-
 def _dump(error: BaseException, include_traceback: bool, seen: set[int]) -> Any:
     seen.add(id(error))
     kind = type(error)

@@ -12,7 +12,6 @@ that Ctrl-C can reach does not receive. It looks at what has come, and takes who
 from __future__ import annotations
 
 import contextlib
-import ssl
 import zlib
 from collections.abc import Callable, Iterator
 from struct import Struct
@@ -28,7 +27,6 @@ from rpyc_kernel.system.sending import QUIETLY
 from rpyc_kernel.wire import refusal
 from rpyc_kernel.wire.budget import Budget
 from rpyc_kernel.wire.sockets import prepare_socket
-from rpyc_kernel.wire.tls_socket import TlsSocket
 
 DEFAULT_MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
 
@@ -39,8 +37,7 @@ _READ_AHEAD_BYTES: Final = 64 * 1024
 _JOINED_BYTES: Final = 64 * 1024
 _GROWTH: Final = memoryview(bytes(1024 * 1024))
 _MAX_INFLATION: Final = 1032  # what deflate makes of a byte at most
-_DONT_WAIT: Final[int] = getattr(socket, "MSG_DONTWAIT", 0)  # where there is none, only threads that may wait send
-_AT_ONCE: Final = (_DONT_WAIT | QUIETLY,)
+_AT_ONCE: Final = (socket.MSG_DONTWAIT | QUIETLY,)
 _PEEKED_BYTES: Final = 16 * 1024
 _TIMEVAL: Final = Struct("ll")
 _LOOK_UP_S: Final = 0.25
@@ -59,13 +56,11 @@ class Channel(rpyc_channel.Channel):
         max_frame_bytes: The most one frame's data may occupy, before and after decompression.
         compress: Whether to deflate large frames when sending. Deflated frames are always understood.
         budget: What large frames that come in are charged to, each until the next one is received.
-        may_peek: Whether to allow for ``peek``, where that can be.
+        may_peek: Whether to allow for ``peek``.
 
     Attributes:
         received_bytes: How much has come in.
-        sends_atomically: Whether ``transmit`` sends and notes how much by one call into C, so that no interrupt comes
-            in between.
-        readiness: Tells when there is something to ``peek`` at; None where that cannot be, as in TLS.
+        readiness: Tells when there is something to ``peek`` at; None without ``may_peek``.
     """
 
     __slots__ = (
@@ -80,7 +75,6 @@ class Channel(rpyc_channel.Channel):
         "max_frame_bytes",
         "readiness",
         "received_bytes",
-        "sends_atomically",
     )
 
     def __init__(
@@ -97,15 +91,14 @@ class Channel(rpyc_channel.Channel):
         self.max_frame_bytes = max_frame_bytes
         self._budget = budget
         self.received_bytes = 0
-        self._sock: socket.socket | TlsSocket = TlsSocket(sock) if isinstance(sock, ssl.SSLSocket) else sock
-        self.sends_atomically = bool(_DONT_WAIT) and self._sock is sock
+        self._sock = sock
         self._buffer = bytearray(_READ_AHEAD_BYTES)
         self._view = memoryview(self._buffer)
         self._start = self._end = 0
         self._is_closing = False
         self._inside: list[None] = []  # one for each call that needs the descriptor
         self.readiness: Readiness | None = None
-        if may_peek and self._sock is sock:
+        if may_peek:
             # Who peeks looks up now and then: see `Reading.call`.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(0, _LOOK_UP_US))
             self.readiness = Readiness(sock.fileno())
@@ -191,7 +184,7 @@ class Channel(rpyc_channel.Channel):
         """
         seen: list[bytes] = []
         if timeout_s is None or timeout_s >= _LOOK_UP_S or self._guard(self._wait_for, select.POLLIN, timeout_s * 1000):
-            self._guard(seen.extend, map(self._sock.recv, (_PEEKED_BYTES,), (socket.MSG_PEEK,)))  # type: ignore[union-attr]
+            self._guard(seen.extend, map(self._sock.recv, (_PEEKED_BYTES,), (socket.MSG_PEEK,)))
         if seen == [b""]:
             raise ConnectionLost("closed by the peer")
         return b"".join(seen)
@@ -202,7 +195,7 @@ class Channel(rpyc_channel.Channel):
         Raises:
             ConnectionLost: The connection ended.
         """
-        taking = map(self._sock.recv, (size,))  # type: ignore[union-attr] # made now: nothing may run after the look
+        taking = map(self._sock.recv, (size,))  # made now: nothing may run after the look
         self._guard(_extend, taken, taking, permit)
         if taken:
             self.received_bytes += size
@@ -218,12 +211,15 @@ class Channel(rpyc_channel.Channel):
             self._guard(self._sock.sendall, part, QUIETLY)
 
     def transmit(self, data: bytes | memoryview, sent: list[int]) -> None:
-        """Send as many framed bytes as the socket takes at once, and append to ``sent`` how many, if any."""
+        """Send as many framed bytes as the socket takes at once, and append to ``sent`` how many, if any.
+
+        Both are one call into C, so that no interrupt comes in between.
+        """
         self._guard(sent.extend, map(self._sock.send, (data,), _AT_ONCE))
 
     def wait_writable(self, timeout_s: float | None = None) -> None:
         """Wait until the socket may take some bytes, or the connection ends, or the time is over."""
-        self._guard(self._wait_writable, None if timeout_s is None else timeout_s * 1000)
+        self._guard(self._wait_for, select.POLLOUT, None if timeout_s is None else timeout_s * 1000)
 
     def pack(self, data: bytes) -> list[bytes]:
         """The bytes that carry this data, in one part or, to save copying, several; raises like ``send``."""
@@ -253,7 +249,7 @@ class Channel(rpyc_channel.Channel):
                 raise ConnectionLost("closed here")
             return operation(*args)
         except OSError as error:
-            if not isinstance(self._sock, TlsSocket) and _is_foreign(error):
+            if _is_foreign(error):
                 raise
             if isinstance(error, BlockingIOError):
                 return None
@@ -262,12 +258,6 @@ class Channel(rpyc_channel.Channel):
             self._inside.pop()
             if self._is_closing:
                 self._release()
-
-    def _wait_writable(self, timeout_ms: float | None) -> None:
-        if isinstance(self._sock, TlsSocket):
-            self._sock.wait_writable(timeout_ms)
-        elif not self._is_closing:
-            self._wait_for(select.POLLOUT, timeout_ms)
 
     def _wait_for(self, event: int, timeout_ms: float | None) -> Any:
         waiting = select.poll()
@@ -342,7 +332,7 @@ def _extend(taken: list[bytes], taking: Iterator[bytes], permit: list[bool]) -> 
 
 
 def _is_foreign(error: OSError) -> bool:
-    """Whether it comes from a signal's handler that ran in the middle of a plain socket's call, all of which is C."""
+    """Whether it comes from a signal's handler that ran in the middle of the socket's call, all of which is C."""
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
         trace = trace.tb_next

@@ -5,7 +5,7 @@ left to a thread that can wait: what the socket does not take, and what arrives 
 
 A user's thread can be interrupted by Ctrl-C after any call. So that this tears no frame, a transfer is described before
 it begins, each write and the note of how much it wrote are one call into C, and whoever comes next goes on from that
-note. Where the two cannot be one call, as in TLS, users' threads leave all writing to others.
+note.
 
 Producers wait while more than ``limit_bytes`` are queued; finalizers and who reads never do. Whether there is room is
 asked before a frame is queued, so a producer that gives up has sent nothing, and the limit may be overshot by one frame
@@ -97,7 +97,7 @@ class Outbox:
     def put(self, frame: bytes) -> None:
         """Send a frame, or leave it to ``run``; for users' threads. Never waits; ask for room first."""
         self._append(frame)
-        if not (self._channel.sends_atomically and self._write_alone()):
+        if not self._write_alone():
             self._ring()
 
     def put_uncounted(self, frame: bytes) -> None:

@@ -398,7 +398,6 @@ class Sent(Channel):
 
     def __init__(self):
         self.max_frame_bytes = 10_000
-        self.sends_atomically = False
         self.compress = False
 
     def transmit(self, data, sent):

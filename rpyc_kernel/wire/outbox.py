@@ -139,18 +139,18 @@ class Outbox:
                 self._channel.wait_writable(pulse())
 
     def run(self, pulse: Pulse = _no_pulse) -> None:
-        """Write what is left to it, until closed; asks ``pulse`` like ``flush``, and raises like it."""
-        try:
-            while (rung := self._hear(pulse)) is not False:
-                if rung is not True:
-                    self._linger()
-                self._is_rung = False
-                self._bury_all(rung)
-                self.flush(pulse)
+        """Write what is left to it, until closed; asks ``pulse`` like ``flush``.
+
+        Raises:
+            ConnectionLost: The connection ended; who finds out why it did closes the outbox.
+        """
+        while (rung := self._hear(pulse)) is not False:
+            if rung is not True:
+                self._linger()
+            self._is_rung = False
+            self._bury_all(rung)
             self.flush(pulse)
-        finally:
-            self._is_closed = True
-            self._room.set()
+        self.flush(pulse)
 
     @property
     def leave(self) -> Callable[[Any], None]:

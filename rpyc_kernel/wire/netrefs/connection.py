@@ -55,6 +55,7 @@ _begin: Final = FunctionType(
 """How a stock connection begins, with a condition that does not ask a lock of user code's for more than it has."""
 _FLUSH_S: Final = 0.25
 _JOIN_S: Final = 2.0
+_LAST_WORDS_S: Final = 1.0
 _CLOSE: Final = (consts.HANDLE_CLOSE, (consts.LABEL_VALUE, ()))
 _PING: Final = (consts.HANDLE_PING, (consts.LABEL_VALUE, ("",)))
 
@@ -152,8 +153,7 @@ class Connection(Handlers):
         if not self._is_closing:
             self._is_closing = True
             self._say_farewell()
-            self._closed = True
-            self._loss = self._loss or "it was closed here"
+            self._lose("it was closed here")
             self._requests.stop()
             self._outbox.put(messages.encode(consts.MSG_REQUEST, self._get_seq_id(), _CLOSE))
         self._outbox.close()
@@ -178,8 +178,8 @@ class Connection(Handlers):
 
     def _abandon(self) -> None:
         """In a forked child: let go of the socket without ending the parent's connection."""
-        self._is_closing = self._closed = True
-        self._loss = self._loss or "it was closed here"
+        self._is_closing = True
+        self._lose("it was closed here")
         self._channel.abandon()
 
     def _make_thread(self, role: str, target: Callable[[], None]) -> threading.Thread:
@@ -192,8 +192,7 @@ class Connection(Handlers):
     def _end(self, reason: str) -> None:
         """Answer every waiter, now that nothing can arrive any more."""
         self._reading.stop()
-        self._closed = True
-        self._loss = self._loss or reason
+        self._lose(reason)
         self._channel.close()
         self._outbox.close()
         self._pending.fail_all(self._lost)
@@ -209,6 +208,10 @@ class Connection(Handlers):
         self._remote_root = self._local_root = None
         self._targets.clear()
         self.references.clear()
+
+    def _lose(self, reason: str) -> None:
+        self._loss = self._loss or reason  # first: who finds it closed asks why
+        self._closed = True
 
     def _lost(self) -> ConnectionLost:
         return ConnectionLost(f"the connection {self.name!r} is gone: {self._loss}")
@@ -314,10 +317,7 @@ class Connection(Handlers):
         try:
             if self._closed:  # asked after the entry was made: the end of the connection sees the entry or is seen here
                 raise self._lost()
-            if self._reading.is_own_thread:
-                self._outbox.send(frame)  # from the callback of a call: no change of threads
-            else:
-                self._outbox.put(frame)
+            self._outbox.put(frame)
         except BaseException:
             self._pending.drop(seq)
             raise
@@ -378,10 +378,12 @@ class Connection(Handlers):
                 self._outbox.run(Heartbeat(patience, self._look_for_life, self._ping, self._give_up).pulse)
         except ConnectionLost as error:
             _log.debug("%s: the writer ended: %s", self.name, error)
-            self._channel.close()  # whoever reads notices, and ends the connection
-        except BaseException:  # noqa: BLE001 - a callback of a future
+            # What the peer has said before it went is still to be read, and tells more. If it has not gone, it is cut.
+            self._over.wait(_LAST_WORDS_S)
+            self._give_up(str(error))
+        except BaseException as error:  # noqa: BLE001 - a callback of a future
             _log.exception("%s: cut, because of an internal error", self.name)
-            self._channel.close()
+            self._give_up(repr(error))
 
     def _look_for_life(self) -> object:
         # While the peer takes a long message, it cannot answer what is asked behind it.
@@ -419,8 +421,7 @@ class Connection(Handlers):
             self._pending.receive(kind, seq, payload)
 
     def _handle_close(self) -> None:
-        self._closed = True
-        self._loss = self._loss or "the peer closed it"
+        self._lose("the peer closed it")
         self._channel.close()
 
     # ---- references ----

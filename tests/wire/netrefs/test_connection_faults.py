@@ -11,8 +11,12 @@ import rpyc
 from rpyc.core import consts, vinegar
 
 from rpyc_kernel.errors import CallTimeout, ConnectionLost
-from rpyc_kernel.wire.netrefs.connection import CLIENT_CONFIG, WORKER_CONFIG
+from rpyc_kernel.system.futures import Latch
+from rpyc_kernel.wire.channel import Channel
+from rpyc_kernel.wire.netrefs import connection as connection_module
+from rpyc_kernel.wire.netrefs.connection import CLIENT_CONFIG, WORKER_CONFIG, Connection
 from rpyc_kernel.wire.netrefs.connection import connect_peer as connect
+from rpyc_kernel.wire.refusal import refuse
 from tests.support.waiting import wait_until
 from tests.wire.peers import (
     DEADLINE_S,
@@ -27,7 +31,7 @@ from tests.wire.peers import (
     stock_server,
 )
 from tests.wire.services import Gate, Workshop
-from tests.wire.stages import wait_until_blocked
+from tests.wire.stages import closing_all, wait_until_blocked
 
 HAS_GROUPS = sys.version_info >= (3, 11)
 
@@ -513,3 +517,59 @@ def test_connections_end_without_a_trace():
         with our_pair() as (client, _):
             client.ping()
     wait_until(lambda: threading.active_count() <= before)
+
+
+# ---- what a peer says before it goes ----
+
+
+class ReadLate(Channel):
+    """Reads when it may, and tells when it is closed."""
+
+    def __init__(self, sock):
+        super().__init__(sock, may_peek=True)
+        self.may_read, self.is_given_up = threading.Event(), threading.Event()
+
+    def recv(self):
+        assert self.may_read.wait(DEADLINE_S)
+        return super().recv()
+
+    def close(self):
+        super().close()
+        self.is_given_up.set()
+
+
+@pytest.mark.parametrize("kind", ["unix", "tcp"])
+def test_who_cannot_send_any_more_hears_what_the_peer_has_said_last(kind):
+    near, far = socket_pair(kind)
+    channel = ReadLate(near)
+
+    class End(Latch):
+        def wait(self, timeout_s=None):
+            channel.is_given_up.set()
+            return super().wait(timeout_s)
+
+    connection = Connection(rpyc.VoidService(), channel, {**CLIENT_CONFIG, "connid": "client"})
+    connection._over = End()
+    with closing_all(connection):
+        connection.start()
+        refuse(far, "No module named 'rpyc'")
+        asking = [Serving(lambda: connection.root)]
+        while not channel.is_given_up.is_set():  # by TCP the first is taken
+            asking.append(Serving(lambda: connection.root))
+            wait_until_blocked(asking[-1])
+        asking.append(Serving(lambda: connection.root))
+        wait_until_blocked(asking[-1])
+        channel.may_read.set()
+        for caller in asking:
+            caller.join()
+            assert isinstance(caller.error, ConnectionLost)
+            assert "No module named 'rpyc'" in str(caller.error)
+
+
+def test_a_peer_that_has_only_stopped_reading_is_given_up(monkeypatch):
+    monkeypatch.setattr(connection_module, "_LAST_WORDS_S", 0.01)
+    near, far = socket_pair()
+    with far, our_client(near) as client:
+        far.shutdown(socket.SHUT_RD)
+        with pytest.raises(ConnectionLost, match="the socket failed"):
+            _ = client.root

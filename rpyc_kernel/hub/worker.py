@@ -58,7 +58,7 @@ class Worker:
         self._pid = child.pid
         self._ring = reader = ring.RingReader(link.ring_descriptor, position)
         os.close(link.ring_descriptor)
-        self._stacks = Stacks(child.pid, link.stacks_descriptor)
+        self._stacks = Stacks(child.pid, link.stacks_descriptor, lambda: link.request("dump_stacks"))
         self.ask_stack = self._stacks.ask
         self.started = _read_greeting(link.greeting, is_adopted)
         self.memory_bytes: int | None = None

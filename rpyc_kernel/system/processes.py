@@ -88,9 +88,9 @@ def kill(pid: int, signal_number: int = signal.SIGKILL) -> None:
         os.kill(pid, signal_number)
 
 
-def is_pending(pid: int, number: int) -> bool:
-    """Whether a signal was sent to a process and has not reached it; False where the system does not tell."""
-    return _is_in(_read_status(pid), number, "SigPnd", "ShdPnd")
+def is_stopped(pid: int) -> bool:
+    """Whether a process was stopped by a signal or a debugger of C; False where the system does not tell."""
+    return _look_at(pid)[0] in ("T", "t")
 
 
 def would_end(pid: int, number: int) -> bool:

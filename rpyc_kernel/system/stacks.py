@@ -1,4 +1,8 @@
-"""The stacks of another process's threads, written by its fault handler when a signal comes: no lock of its is needed.
+"""The stacks of another process's threads: a thread of its writes them when asked, else its fault handler by a signal.
+
+That thread holds the interpreter lock while it writes. A signal's handler does not, and what it meets half done of a
+thread that runs may end the process. So there is a signal only where the thread does not get the lock: then some C code
+holds it, and no thread runs Python. A process that is stopped gets none either, as it would come to it when it goes on.
 
 The process writes into one file, and who asks shares what comes: a dump serves everybody who asked before it began.
 A process that is stopped answers when it goes on, to whoever still waits then. What was read is taken out of the file.
@@ -7,20 +11,23 @@ A process that is stopped answers when it goes on, to whoever still waits then. 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Any
 
 from rpyc_kernel.errors import KernelDied, WorkerBusy
 from rpyc_kernel.system.originals import threading, time
-from rpyc_kernel.system.processes import is_pending, would_end
+from rpyc_kernel.system.processes import is_stopped, would_end
 
 STACK_SIGNAL: int = signal.SIGRTMIN + 5 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
 """Makes a worker's fault handler write all stacks, also while a C call holds the interpreter lock."""
 
-_STACK_END = (b"_run_module_as_main\n", b"  ...\n")
-"""The main thread comes last, and its outermost frame is runpy's; very deep stacks end in dots."""
+_STACK_END = (b"_run_module_as_main\n", b"  ...\n", b"\n...\n")
+"""The main thread comes last, and its outermost frame is runpy's; a very deep stack, and too many, end in dots."""
 _FAULT = b"Fatal Python error"
 OWN_FAULT = "Fatal Python error: the kernel's own code failed"
 """What a worker writes there that ends because its own code has failed; the rest of the line says how."""
@@ -30,6 +37,8 @@ _TAKEN_AWAY = (
 )
 _LOOK_S = 0.002
 _LOOK_SELDOM_S = 0.05
+_SILENCE_S = 1.0
+"""How long a thread does not answer that is held up, not slow; whoever is in a hurry takes half of the time for it."""
 _ASK_AGAIN_S = 1.0
 _MAX_REASON = 500
 _MAX_BYTES = 16 * 1024 * 1024
@@ -48,15 +57,18 @@ class Stacks:
     Args:
         pid: the process; it registered `STACK_SIGNAL`.
         file: a descriptor of the file that it appends to; closed by `close`.
+        ask_thread: asks a thread of the process to write; what it returns is done when that has been written.
     """
 
-    def __init__(self, pid: int, file: int) -> None:
+    def __init__(self, pid: int, file: int, ask_thread: Callable[[], Future[Any]]) -> None:
         self._pid = pid
         self._file = file
+        self._ask_thread = ask_thread
         self._lock = threading.Lock()
         self._askers: list[_Asker] = []
         self._thread: threading.Thread | None = None
-        self._asked_at: float | None = None
+        self._asked: Future[Any] | None = None
+        self._asked_at = self._signalled_at = -math.inf
         self._start = 0  # of what was not read yet, in the file
         self._is_closed = False
 
@@ -108,8 +120,8 @@ class Stacks:
         sharing: list[_Asker] = []
         before = b""
         began = time.monotonic()
-        if self._asked_at is None and _FAULT not in (text := self._read()):
-            self._take_out(text)  # what an earlier hub asked for
+        if not self._is_owed and _FAULT not in (text := self._read()):
+            self._take_out(text)  # what an earlier hub asked for, or came too late
         while True:
             with self._lock:
                 asking = list(self._askers)
@@ -129,22 +141,31 @@ class Stacks:
         for asker in asking:
             asker.answer.set_exception(KernelDied("the worker ended before it showed its stacks"))
 
+    @property
+    def _is_owed(self) -> bool:
+        """Whether the process may still write what it was asked for."""
+        return self._signalled_at > -math.inf or not (self._asked is None or self._asked.done())
+
     def _ask_process(self, asking: list[_Asker]) -> None:
         now = time.monotonic()
-        if self._asked_at is not None and (now - self._asked_at < _ASK_AGAIN_S or is_pending(self._pid, STACK_SIGNAL)):
-            return  # a second signal would bring a second dump
+        if self._asked is None:
+            self._asked, self._asked_at = self._ask_thread(), now
+        elif is_stopped(self._pid):
+            self._asked_at = now
+        silence_s = min([_SILENCE_S, *(asker.timeout_s / 2 for asker in asking)])
+        if now < max(self._asked_at + silence_s, self._signalled_at + _ASK_AGAIN_S):
+            return
         if would_end(self._pid, STACK_SIGNAL):
             for asker in asking:
                 self._forget(asker)
                 asker.answer.set_exception(WorkerBusy(_TAKEN_AWAY))
             return
-        self._asked_at = now
+        self._signalled_at = now
         with contextlib.suppress(OSError):  # it has just ended; `close` follows
             os.kill(self._pid, STACK_SIGNAL)
 
     def _finish(self, sharing: list[_Asker], text: bytes) -> None:
         """Give the dump to those who share it, and take it out of the file."""
-        self._asked_at = None
         self._take_out(text)
         for asker in sharing:
             if not asker.answer.done():  # its time may have been up before
@@ -167,7 +188,6 @@ class Stacks:
                 )
             )
         if late and text:  # it will not be finished
-            self._asked_at = None
             self._take_out(text)
 
     def _forget(self, asker: _Asker) -> None:
@@ -181,6 +201,10 @@ class Stacks:
             return b""
 
     def _take_out(self, text: bytes) -> None:
+        """Make room for the next dump; a thread that has not answered is held up, and not asked again."""
+        self._signalled_at = -math.inf
+        if self._asked is not None and self._asked.done():
+            self._asked = None
         try:
             os.ftruncate(self._file, 0)
             self._start = 0

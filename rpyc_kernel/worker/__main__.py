@@ -13,6 +13,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from faulthandler import dump_traceback  # as below
+from functools import partial
 from os import getpid  # not what user code may put in its place
 from pathlib import Path
 from typing import Any
@@ -125,6 +127,7 @@ def main(arguments: list[str]) -> None:
             "drop_call": staged.drop,
             "tell_unfinished": loop.tell_unfinished,
             "leave": loop.leave,
+            "dump_stacks": partial(dump_traceback, stacks_file),
         },
         answer_pool=_prepare_answer_pool(engine),
         take_run=loop.take_hub,
@@ -190,7 +193,7 @@ def _leave_standard_input(given: int | None) -> None:
 
 
 def _report_faults(path: Path) -> int:
-    """Write all stacks to a file when a fault kills the process, and whenever the hub asks by a signal.
+    """Write all stacks to a file when a fault kills the process, and where the hub asks by a signal.
 
     The hub, which takes away what it has read, needs to read from the descriptor that is returned.
     """

@@ -131,4 +131,11 @@ MUTANTS = (
         after="self._finish(asking, text)",
         tests=("system/test_stacks.py::test_a_dump_is_not_shared_by_those_who_came_after_it_began",),
     ),
+    Mutant(
+        promise="a worker whose threads run is not asked for stacks by a signal",
+        file="system/stacks.py",
+        before="now < max(self._asked_at + silence_s, self._signalled_at + _ASK_AGAIN_S)",
+        after="now < self._signalled_at + _ASK_AGAIN_S",
+        tests=("system/test_stacks.py::test_a_process_whose_thread_answers_gets_no_signal",),
+    ),
 )

@@ -17,7 +17,7 @@ from rpyc_kernel.system.processes import (
     foreground_of,
     has_children,
     is_alive,
-    is_pending,
+    is_stopped,
     kill,
     memory_bytes,
     spawn_module,
@@ -186,12 +186,13 @@ sys.stdin.read()
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="what a signal does is read from /proc")
-def test_it_is_known_whether_a_signal_has_arrived_and_whether_it_would_end_a_process():
+def test_it_is_known_whether_a_process_is_stopped_and_whether_a_signal_would_end_it():
     with subprocess.Popen([sys.executable, "-c", BLOCK], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout.readline() == b"ready\n"
-        assert not is_pending(child.pid, signal.SIGUSR1)
-        os.kill(child.pid, signal.SIGUSR1)
-        assert is_pending(child.pid, signal.SIGUSR1)
+        assert not is_stopped(child.pid)
+        os.kill(child.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
+        assert is_stopped(child.pid)
         ending = [name for name in ("SIGALRM", "SIGUSR2", "SIGVTALRM") if would_end(child.pid, getattr(signal, name))]
         assert ending == ["SIGVTALRM"]
         child.kill()

@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import Future
 
 import pytest
 
@@ -34,8 +36,9 @@ stand_here()
 
 
 @pytest.fixture
-def standing(tmp_path):
-    """A child deep in a C call, and who asks for its stacks."""
+def standing(tmp_path, monkeypatch):
+    """A child deep in a C call, and who asks for its stacks; no thread of the child answers."""
+    monkeypatch.setattr(stacks, "_SILENCE_S", 0.0)
     (tmp_path / "stand.py").write_text(STAND)
     file = tmp_path / "stacks"
     file.write_text("from an earlier time\n")
@@ -44,7 +47,7 @@ def standing(tmp_path):
     os.close(write_end)
     assert os.read(read_end, 5) == b"ready"
     os.close(read_end)
-    asked = Stacks(child.pid, os.open(file, os.O_RDWR))
+    asked = Stacks(child.pid, os.open(file, os.O_RDWR), Future)
     yield child.pid, asked, file
     kill(child.pid)
     child.wait()
@@ -123,10 +126,77 @@ def test_the_file_may_lose_its_name(standing):
     assert "in stand_here" in asked.ask(PATIENCE_S).result(PATIENCE_S)
 
 
+DUMP = b"in answer\n  _run_module_as_main\n"
+
+
+class Process:
+    """One that writes as it is asked to: ``asked`` counts questions to its thread, ``signals`` the signals it got."""
+
+    def __init__(self, folder, monkeypatch):
+        self.file = os.open(folder / "stacks", os.O_RDWR | os.O_CREAT | os.O_APPEND)
+        self.asked, self.signals, self.looks = [], [], threading.Semaphore(0)
+        self.answers_by_thread, self.is_stopped = False, False
+        monkeypatch.setattr(os, "kill", lambda _, number: self.signals.append(number) or os.write(self.file, DUMP))
+        monkeypatch.setattr(stacks, "would_end", lambda *_: False)
+        monkeypatch.setattr(stacks, "is_stopped", lambda _: self.looks.release() or self.is_stopped)
+        self.stacks = Stacks(NOBODY, self.file, self.ask_thread)
+
+    def ask_thread(self):
+        self.asked.append(Future())
+        if self.answers_by_thread:
+            self.answer()
+        return self.asked[-1]
+
+    def answer(self):
+        os.write(self.file, DUMP)
+        self.asked[-1].set_result(None)
+
+    def read(self):
+        return self.stacks.ask(2 * PATIENCE_S).result(PATIENCE_S)
+
+
+@pytest.fixture
+def process(tmp_path, monkeypatch):
+    process = Process(tmp_path, monkeypatch)
+    yield process
+    process.stacks.close()
+
+
+def test_a_process_whose_thread_answers_gets_no_signal(process, monkeypatch):
+    """What a signal's handler reads of a thread that runs may be half done."""
+    monkeypatch.setattr(stacks, "_SILENCE_S", 2 * PATIENCE_S)
+    process.answers_by_thread = True
+    assert [process.read() for _ in range(3)] == [DUMP.decode()] * 3
+    assert (len(process.asked), process.signals) == (3, [])
+
+
+def test_where_the_thread_is_held_up_it_is_asked_once_and_the_process_gets_signals(process, monkeypatch):
+    monkeypatch.setattr(stacks, "_SILENCE_S", 0.0)
+    assert [process.read() for _ in range(3)] == [DUMP.decode()] * 3
+    assert (len(process.asked), process.signals) == (1, [STACK_SIGNAL] * 3)
+    monkeypatch.setattr(stacks, "_SILENCE_S", 2 * PATIENCE_S)
+    process.answer()  # it has come to it at last
+    process.answers_by_thread = True
+    assert process.read() == DUMP.decode()
+    assert (len(process.asked), process.signals) == (2, [STACK_SIGNAL] * 3)
+
+
+def test_a_process_that_is_stopped_gets_no_signal_that_would_meet_it_when_it_goes_on(process, monkeypatch):
+    monkeypatch.setattr(stacks, "_SILENCE_S", 0.0001)
+    process.is_stopped = True
+    answer = process.stacks.ask(PATIENCE_S)
+    for _ in range(5):
+        assert process.looks.acquire(timeout=PATIENCE_S)
+    assert process.signals == []
+    process.is_stopped = False
+    assert answer.result(PATIENCE_S) == DUMP.decode()
+
+
 def test_a_dump_is_not_shared_by_those_who_came_after_it_began(tmp_path, monkeypatch):
     """They would see where the process was before they asked."""
+    monkeypatch.setattr(stacks, "_SILENCE_S", 0.0)
     file = os.open(tmp_path / "stacks", os.O_RDWR | os.O_CREAT)
-    asked = Stacks(NOBODY, file)
+    asked = Stacks(NOBODY, file, Future)
     late = []
     texts = iter(["", "", "half of it", "half of it\n_run_module_as_main\n", "half of it\n_run_module_as_main\n", ""])
 
@@ -144,9 +214,10 @@ def test_a_dump_is_not_shared_by_those_who_came_after_it_began(tmp_path, monkeyp
 
 
 @ON_LINUX
-def test_a_process_that_the_signal_would_end_is_not_asked(tmp_path):
+def test_a_process_that_the_signal_would_end_is_not_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr(stacks, "_SILENCE_S", 0.0)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        asked = Stacks(child.pid, os.open(tmp_path / "stacks", os.O_RDWR | os.O_CREAT))
+        asked = Stacks(child.pid, os.open(tmp_path / "stacks", os.O_RDWR | os.O_CREAT), Future)
         with pytest.raises(WorkerBusy, match="has taken the signal away"):
             asked.ask(PATIENCE_S).result(PATIENCE_S)
         asked.close()
@@ -155,7 +226,7 @@ def test_a_process_that_the_signal_would_end_is_not_asked(tmp_path):
 
 
 def test_nobody_waits_for_a_process_that_is_gone(tmp_path):
-    asked = Stacks(NOBODY, os.open(tmp_path / "stacks", os.O_RDWR | os.O_CREAT))
+    asked = Stacks(NOBODY, os.open(tmp_path / "stacks", os.O_RDWR | os.O_CREAT), Future)
     answer = asked.ask(PATIENCE_S)
     asked.close()
     with pytest.raises(KernelDied):
@@ -167,6 +238,6 @@ def test_nobody_waits_for_a_process_that_is_gone(tmp_path):
 def test_the_stack_of_a_fault_is_told_from_those_that_were_asked_for(tmp_path):
     file = tmp_path / "stacks"
     file.write_text("asked for\n  _run_module_as_main\nFatal Python error: Segmentation fault\n\nin crash\n")
-    asked = Stacks(NOBODY, os.open(file, os.O_RDWR))
+    asked = Stacks(NOBODY, os.open(file, os.O_RDWR), Future)
     assert asked.read_fault().startswith("Fatal Python error: Segmentation fault")
     asked.close()

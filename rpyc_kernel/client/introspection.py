@@ -36,7 +36,8 @@ class Introspection:
 
     Every method here is *immediate*: the worker answers it beside the code that runs, and nothing is queued. None runs
     code of the objects looked at; what could not be told without that is left out. All raise `WorkerBusy` if the worker
-    does not answer in time, most often because a C call holds the interpreter lock.
+    does not answer within ``timeout`` seconds, most often because a C call holds the interpreter lock; those that
+    change something raise `NotPermitted` where the session only observes.
 
     A *path* leads to a value, as ``servers[0]['name'].port``; `variables` and `children` give the path of each value.
     """
@@ -61,9 +62,6 @@ class Introspection:
         Returns:
             The completions, and which characters of the code they replace.
 
-        Raises:
-            WorkerBusy: no answer came in time.
-
         Example:
             >>> run = kernel.execute("import os")
             >>> found = kernel.complete("os.path.isf")
@@ -83,9 +81,6 @@ class Introspection:
         Returns:
             Its signatures, of which there may be several, or none.
 
-        Raises:
-            WorkerBusy: no answer came in time.
-
         Example:
             >>> signature = kernel.signatures("sorted([3, 1], key=")[0]
             >>> signature.name, signature.parameters[signature.active].name
@@ -103,9 +98,6 @@ class Introspection:
 
         Returns:
             What is known of it; `found` is False where there is nothing.
-
-        Raises:
-            WorkerBusy: no answer came in time.
 
         Example:
             >>> about = kernel.inspect("len")
@@ -125,9 +117,6 @@ class Introspection:
         Returns:
             File, line (from 1) and column (from 0, in characters); None if that is unknown.
 
-        Raises:
-            WorkerBusy: no answer came in time.
-
         Example:
             >>> run = kernel.execute("def double(number): return 2 * number")
             >>> found = kernel.definition("double")
@@ -146,9 +135,6 @@ class Introspection:
         Returns:
             The status ``complete``, ``incomplete`` or ``invalid``, and the indent of the next line of incomplete code.
 
-        Raises:
-            WorkerBusy: no answer came in time.
-
         Example:
             >>> kernel.is_complete("for number in range(3):")
             CodeState(status='incomplete', indent='    ')
@@ -158,18 +144,12 @@ class Introspection:
     # ------------------------------------------------------------------ variables
 
     def variables(self, start: int = 0, count: int = 1000, *, timeout: float = _TIMEOUT_S) -> list[Variable]:
-        """Immediate. List the variables that user code has defined.
+        """Immediate. List the variables that user code has defined, by name.
 
         Args:
             start: how many to leave out at the beginning.
             count: how many at most, up to 1000.
             timeout: in seconds.
-
-        Returns:
-            The variables, by name.
-
-        Raises:
-            WorkerBusy: no answer came in time.
 
         Example:
             >>> kernel.push(numbers=[3, 1, 2])
@@ -194,7 +174,6 @@ class Introspection:
         Raises:
             NotAvailable: the path leads nowhere, or only by running code.
             RequestError: it is no path.
-            WorkerBusy: no answer came in time.
 
         Example:
             >>> kernel.push(server={"name": "one", "port": 80})
@@ -225,7 +204,6 @@ class Introspection:
         Raises:
             NotAvailable: there is nothing at the path, or it was changed while it was read.
             RequestError: it is no table, or the cells are too many.
-            WorkerBusy: no answer came in time.
 
         Example:
             >>> kernel.push(numbers=list(range(100)))
@@ -249,8 +227,6 @@ class Introspection:
 
         Raises:
             RequestError: the value is none of those, or the name is none that can be set.
-            NotPermitted: the session only observes.
-            WorkerBusy: no answer came in time.
 
         Example:
             >>> kernel.set_variable("limit", [1, 2.5, None])
@@ -268,8 +244,6 @@ class Introspection:
 
         Raises:
             NotAvailable: there is none of that name.
-            NotPermitted: the session only observes.
-            WorkerBusy: no answer came in time.
 
         Example:
             >>> kernel.set_variable("limit", 1)
@@ -290,8 +264,6 @@ class Introspection:
         Raises:
             NotAvailable: there is none of that name.
             RequestError: there is one of the new name already.
-            NotPermitted: the session only observes.
-            WorkerBusy: no answer came in time.
 
         Example:
             >>> kernel.set_variable("lower", 1)
@@ -305,16 +277,7 @@ class Introspection:
     # ------------------------------------------------------------------ surroundings
 
     def cwd(self, *, timeout: float = _TIMEOUT_S) -> str:
-        """Immediate. Find the worker's working directory.
-
-        Args:
-            timeout: in seconds.
-
-        Returns:
-            Its full path.
-
-        Raises:
-            WorkerBusy: no answer came in time.
+        """Immediate. Return the full path of the worker's working directory.
 
         Example:
             >>> kernel.cwd() == kernel.eval("__import__('os').getcwd()")
@@ -334,8 +297,6 @@ class Introspection:
 
         Raises:
             RequestError: it cannot be entered.
-            NotPermitted: the session only observes.
-            WorkerBusy: no answer came in time.
 
         Example:
             >>> before = kernel.cwd()
@@ -347,16 +308,7 @@ class Introspection:
         return self._ask(commands.SET_CWD, folder, timeout_s=timeout)
 
     def environment(self, *, timeout: float = _TIMEOUT_S) -> dict[str, str]:
-        """Immediate. Find the worker's environment variables.
-
-        Args:
-            timeout: in seconds.
-
-        Returns:
-            Their values by name.
-
-        Raises:
-            WorkerBusy: no answer came in time.
+        """Immediate. Return the values of the worker's environment variables, by name.
 
         Example:
             >>> "PATH" in kernel.environment()
@@ -374,8 +326,6 @@ class Introspection:
 
         Raises:
             RequestError: no variable can be called so, or have this value.
-            NotPermitted: the session only observes.
-            WorkerBusy: no answer came in time.
 
         Example:
             >>> kernel.set_environment("COLOUR", "green")
@@ -386,16 +336,7 @@ class Introspection:
         self._ask(commands.SET_ENVIRONMENT, name, value, timeout_s=timeout)
 
     def module_path(self, *, timeout: float = _TIMEOUT_S) -> list[str]:
-        """Immediate. Find the worker's ``sys.path``.
-
-        Args:
-            timeout: in seconds.
-
-        Returns:
-            Its entries.
-
-        Raises:
-            WorkerBusy: no answer came in time.
+        """Immediate. Return the entries of the worker's ``sys.path``.
 
         Example:
             >>> kernel.module_path()[0]
@@ -410,10 +351,6 @@ class Introspection:
             entries: folders and archives, in order.
             timeout: in seconds.
 
-        Raises:
-            NotPermitted: the session only observes.
-            WorkerBusy: no answer came in time.
-
         Example:
             >>> before = kernel.module_path()
             >>> kernel.set_module_path([*before, "/opt/modules"])
@@ -424,16 +361,7 @@ class Introspection:
         self._ask(commands.SET_MODULE_PATH, tuple(entries), timeout_s=timeout)
 
     def python(self, *, timeout: float = _TIMEOUT_S) -> Python:
-        """Immediate. Find out about the worker's interpreter.
-
-        Args:
-            timeout: in seconds.
-
-        Returns:
-            Version, executable, prefix, platform, process and engine.
-
-        Raises:
-            WorkerBusy: no answer came in time.
+        """Immediate. Return version, executable, prefix, platform, process and engine of the worker's interpreter.
 
         Example:
             >>> python = kernel.python()
@@ -443,16 +371,7 @@ class Introspection:
         return self._ask(commands.PYTHON, timeout_s=timeout)
 
     def packages(self, *, timeout: float = 30.0) -> list[Package]:
-        """Immediate. List the distributions that are installed for the worker; reads a file for each.
-
-        Args:
-            timeout: in seconds.
-
-        Returns:
-            Name and version of each, by name.
-
-        Raises:
-            WorkerBusy: no answer came in time.
+        """Immediate. List the distributions installed for the worker, by name; reads a file for each.
 
         Example:
             >>> "rpyc" in {package.name for package in kernel.packages()}

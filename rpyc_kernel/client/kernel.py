@@ -87,7 +87,8 @@ class KernelClient(Introspection):
     """A client of a kernel. Leaving it, by `close` or ``with``, leaves the kernel running.
 
     Who calls also reads the answer. Ctrl-C at any moment leaves the connection usable. Every call waits at most
-    ``timeout`` seconds, or what it says itself, and fails at once when the connection is lost. There is a thread only
+    ``timeout`` seconds, or what it says itself, and raises `ConnectionLost` at once when the connection is gone. What
+    would run, stop or change something raises `NotPermitted` where the session only observes. There is a thread only
     for what is to go on by itself: once something was submitted, and for live objects.
 
     Args:
@@ -240,8 +241,6 @@ class KernelClient(Introspection):
         Raises:
             BadCode: it is too long, or has characters no encoding can carry.
             RequestError: there is no such lane, or the kernel is stopping.
-            NotPermitted: the session only observes.
-            ConnectionLost: the connection is gone.
 
         Example:
             >>> job = kernel.submit("print('begun'); 6 * 7")
@@ -277,8 +276,6 @@ class KernelClient(Introspection):
 
         Raises:
             RequestError: an argument is wrong; that there is no such file is an error of the execution.
-            NotPermitted: the session only observes.
-            ConnectionLost: the connection is gone.
 
         Example:
             >>> import tempfile
@@ -310,7 +307,6 @@ class KernelClient(Introspection):
             TimeoutError: it goes on; use `submit` to keep hold of it, or `interrupt`.
             KernelDied: the worker died.
             BadCode: it is too long, or has characters no encoding can carry.
-            NotPermitted: the session only observes.
             ConnectionLost: the connection is gone; the code may go on.
 
         Example:
@@ -348,7 +344,6 @@ class KernelClient(Introspection):
 
         Raises:
             NoSuchExecution: there never was one of this number.
-            ConnectionLost: the connection is gone.
 
         Example:
             >>> number = kernel.enqueue("print('from afar')")
@@ -437,7 +432,6 @@ class KernelClient(Introspection):
         Raises:
             BadCode: it has characters no encoding can carry.
             WorkerBusy: no answer came in time; the evaluation may go on.
-            NotPermitted: the session only observes.
             Exception: whatever the expression raises.
 
         Example:
@@ -588,7 +582,6 @@ class KernelClient(Introspection):
 
         Raises:
             RequestError: there is no debugpy, or somebody debugs already.
-            NotPermitted: the session only observes.
             ConnectionLost: the worker is gone.
 
         Example:
@@ -669,7 +662,6 @@ class KernelClient(Introspection):
             NotPlain: the value needs ``allow_pickle``.
             ExecutionError: the expression raised.
             RequestError: the value cannot be pickled, is too large, or needs a library that is not here.
-            NotPermitted: the session only observes.
             CallTimeout: nothing came for ``timeout`` seconds.
             ConnectionLost: the worker is gone.
 
@@ -696,7 +688,6 @@ class KernelClient(Introspection):
 
         Raises:
             NoSuchExecution: there never was an execution of this number.
-            ConnectionLost: the connection is gone.
 
         Example:
             >>> run = kernel.execute("print('to be kept')")
@@ -762,9 +753,6 @@ class KernelClient(Introspection):
         Args:
             seq: the number of the last event seen.
 
-        Raises:
-            ConnectionLost: the connection is gone.
-
         Example:
             >>> kernel.acknowledge(2)
             >>> with rpyc_kernel.connect("demo", session=kernel.session) as same:
@@ -782,9 +770,6 @@ class KernelClient(Introspection):
 
         Returns:
             The inputs, oldest first.
-
-        Raises:
-            ConnectionLost: the connection is gone.
 
         Example:
             >>> run = kernel.execute("total = sum(range(4))")
@@ -812,7 +797,6 @@ class KernelClient(Introspection):
         Raises:
             NoSuchExecution: there never was one of this number.
             RequestError: there is no such force.
-            NotPermitted: the session only observes.
 
         Example:
             >>> run = kernel.submit("while True: pass")
@@ -852,7 +836,6 @@ class KernelClient(Introspection):
         Raises:
             NotQueued: it runs or has finished.
             NoSuchExecution: there never was one of this number.
-            NotPermitted: the session only observes.
 
         Example:
             >>> asking = kernel.submit("input()")
@@ -867,16 +850,12 @@ class KernelClient(Introspection):
     def restart(self, *, timeout: float = 60.0) -> int:
         """Replace the worker and its namespace, and wait until the new one is ready.
 
-        Args:
-            timeout: in seconds.
-
         Returns:
             The number of the new generation.
 
         Raises:
             KernelDied: no worker could be started.
             CallTimeout: it was not ready in time.
-            NotPermitted: the session only observes.
 
         Example:
             >>> before = kernel.status()["generation"]
@@ -901,12 +880,8 @@ class KernelClient(Introspection):
     def shutdown(self, *, timeout: float = 10.0) -> None:
         """End the kernel, worker and hub, and close this client when they are gone.
 
-        Args:
-            timeout: in seconds.
-
         Raises:
             CallTimeout: they are not gone yet; this client is closed all the same.
-            NotPermitted: the session only observes.
 
         Example:
             >>> brief = rpyc_kernel.start("brief", engine="plain")
@@ -926,9 +901,6 @@ class KernelClient(Introspection):
 
     def wait_until_closed(self, timeout: float) -> bool:
         """Wait until the hub has ended the connection, the last thing it does when the kernel stops.
-
-        Args:
-            timeout: in seconds.
 
         Returns:
             Whether it has.
@@ -968,7 +940,6 @@ class KernelClient(Introspection):
 
         Raises:
             CallTimeout: no answer came in time.
-            ConnectionLost: the connection is gone.
 
         Example:
             >>> status = kernel.status()
@@ -1035,9 +1006,6 @@ class KernelClient(Introspection):
     def stack(self, *, timeout: float = 2.0) -> str:
         """Return every thread's stack in the worker, also while a C call holds the interpreter lock.
 
-        Args:
-            timeout: in seconds.
-
         Returns:
             The stacks as text, the innermost call of each first.
 
@@ -1060,7 +1028,6 @@ class KernelClient(Introspection):
 
         Raises:
             NotAsked: nobody waits for an answer.
-            NotPermitted: the session only observes.
 
         Example:
             >>> asking = kernel.submit("name = input('who? ')")

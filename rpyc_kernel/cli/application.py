@@ -178,11 +178,7 @@ class StartingCommand(Command):
 
 
 def parse_execution(text: str) -> int:
-    """Read the number of an execution.
-
-    Raises:
-        UsageError: it is none.
-    """
+    """Read the number of an execution; raises `UsageError` where it is none."""
     try:
         return int(text)
     except ValueError:

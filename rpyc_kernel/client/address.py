@@ -69,11 +69,7 @@ class Address:
             raise
 
     def open(self, timeout_s: float) -> socket.socket:
-        """Connect a socket.
-
-        Raises:
-            ConnectionFailed: nobody listens there.
-        """
+        """Connect a socket; raises `ConnectionFailed` where nobody listens there."""
         try:
             if not self.unix:
                 if not self.port:

@@ -12,11 +12,7 @@ _MAX_DEPTH = 50
 
 
 def write_literal(value: Any) -> str:
-    """Return the literal of a plain value.
-
-    Raises:
-        RequestError: it, or something in it, is no plain value.
-    """
+    """Return the literal of a plain value; raises `RequestError` where it, or something in it, is no plain value."""
     return _write(value, _MAX_DEPTH)
 
 

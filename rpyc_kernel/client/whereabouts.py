@@ -1,6 +1,6 @@
 """Which kernels of this user there are on this machine, and where: by their homes, whatever the environment says.
 
-A kernel's home says where its hub is. Private kernels, and those of older releases, have nothing but a runtime folder.
+A kernel's home says where its hub is. A private kernel has nothing but a runtime folder.
 """
 
 from __future__ import annotations

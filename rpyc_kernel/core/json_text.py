@@ -12,12 +12,7 @@ def make_encoder(
     """Return what `json.JSONEncoder.encode` is with compact separators, in less than half of its time.
 
     That makes an encoder in C for each text, which is most of the work where texts are short; this keeps one. It looks
-    for no circles: they end in a RecursionError.
-
-    Args:
-        json: the module to use: a worker has one of its own.
-        default: makes something else of what JSON has not.
-        allow_nan: whether to write numbers that JSON has not, instead of raising ValueError.
+    for no circles: they end in a RecursionError. The module is passed in, as a worker has one of its own.
     """
     plain = json.JSONEncoder(separators=(",", ":"), default=default, allow_nan=allow_nan)
     make = json.encoder.c_make_encoder

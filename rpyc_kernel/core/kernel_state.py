@@ -38,7 +38,7 @@ from rpyc_kernel.core.actions import (
 )
 from rpyc_kernel.core.contract import COMM_CALL, Force, Kind, Lane, Outcome, State
 from rpyc_kernel.core.sessions import Sessions
-from rpyc_kernel.core.source import Program, Source, describe_source, source_of, was_input
+from rpyc_kernel.core.source import Program, Source, describe_source, read_source
 from rpyc_kernel.errors import NoSuchExecution, NotAsked, NotQueued, NotRunning, RequestError
 
 _GONE = "the worker was gone when a new hub came"
@@ -502,8 +502,8 @@ class KernelState:
                 queued["lane"],
                 queued["stop_on_error"],
                 queued["call"],
-                source_of(queued),
-                was_input(queued),
+                read_source(queued.get("source")),
+                queued.get("is_input", True),
                 started_at,
                 count,
             )

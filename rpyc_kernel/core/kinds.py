@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from rpyc_kernel.core.contract import MAX_CODE_CHARS
 from rpyc_kernel.core.seconds import read_seconds
-from rpyc_kernel.core.source import Source, read_source
+from rpyc_kernel.core.source import read_source
 from rpyc_kernel.core.texts import require_encodable
 from rpyc_kernel.errors import BadCode, RequestError
 
@@ -106,13 +106,15 @@ SECONDS: Final = ArgumentKind("seconds", "a number of seconds, whole or not, and
 # ------------------------------------------------------------------ texts
 
 
-def _read_text(value: Any, what: str, limit: int = MAX_CODE_CHARS) -> str:
+def _read_text(
+    value: Any, what: str, limit: int = MAX_CODE_CHARS, error: type[RequestError] = RequestError, advice: str = ""
+) -> str:
     if type(value) is not str:
         raise wrong(value, what, "str")
     if len(value) > limit:
-        raise RequestError(f"the {what} is {len(value):,} characters long and the limit is {limit:,}")
+        raise error(f"the {what} is {len(value):,} characters long and the limit is {limit:,}{advice}")
     if not value.isascii():
-        require_encodable(value, f"the {what}")
+        require_encodable(value, f"the {what}", error)
     return value
 
 
@@ -123,16 +125,8 @@ def _take_text(value: Any, what: str) -> str:
 
 
 def _read_code(value: Any, what: str) -> str:
-    if type(value) is not str:
-        raise wrong(value, what, "str")
-    if len(value) > MAX_CODE_CHARS:
-        raise BadCode(
-            f"the code is {len(value):,} characters long and the limit is {MAX_CODE_CHARS:,}; "
-            "put it in a file the kernel can import, or push the data separately"
-        )
-    if not value.isascii():
-        require_encodable(value, "the code", BadCode)
-    return value
+    advice = "; put it in a file the kernel can import, or push the data separately"
+    return _read_text(value, what, MAX_CODE_CHARS, BadCode, advice)
 
 
 def _read_texts(value: Any, what: str) -> tuple[str, ...]:
@@ -185,14 +179,10 @@ NAME: Final = ArgumentKind(
 # ------------------------------------------------------------------ sources
 
 
-def _read_source(value: Any, what: str) -> Source | None:
-    return read_source(value)
-
-
 SOURCE: Final = ArgumentKind(
     "source",
     "pairs of name and value: `file` and `first_line` of the code, or `path`, `arguments`, `cwd` and `namespace` "
     "(`current` or `fresh`) of a program; () or None for neither",
-    _read_source,
-    _read_source,
+    lambda value, what: read_source(value),
+    lambda value, what: read_source(value),
 )

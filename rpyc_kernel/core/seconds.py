@@ -11,12 +11,9 @@ LONGEST_S = 2_000_000.0
 
 
 def read_seconds(value: Any, what: str, *, may_be_past: bool = False) -> float:
-    """Return a limit of time as a number.
+    """Return a limit of time, which the caller calls ``what``, as a number.
 
-    Args:
-        value: what the caller gave.
-        what: what the caller calls it.
-        may_be_past: whether less than nothing is as good as nothing.
+    Where it ``may_be_past``, less than nothing is as good as nothing.
 
     Raises:
         RequestError: it is no number, or none that can be waited for.

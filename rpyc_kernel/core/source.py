@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -68,16 +67,16 @@ def describe_source(source: Source | None) -> dict[str, Any] | None:
     return None if source is None else asdict(source)
 
 
-def read_source(told: Any) -> Source | None:
+def read_source(described: Any) -> Source | None:
     """Read what `describe_source` made, or pairs of name and value; None where there is none.
 
     Raises:
         RequestError: it is neither an origin nor a program.
     """
-    if told is None or told in ((), {}):
+    if described is None or described in ((), {}):
         return None
     try:
-        fields = dict(told)
+        fields = dict(described)
         if "path" not in fields:
             return Origin(**fields)
         arguments = fields.pop("arguments", ())
@@ -87,22 +86,6 @@ def read_source(told: Any) -> Source | None:
     except (TypeError, ValueError):
         known = " or ".join(", ".join(kind.__dataclass_fields__) for kind in (Origin, Program))
         raise RequestError(f"a source is made of pairs of name and value; the names are {known}") from None
-
-
-def source_of(queued: Mapping[str, Any]) -> Source | None:
-    """The source of an execution that a journal tells of; the journal may be older than sources."""
-    told = queued.get("source", queued.get("form"))
-    if "form" in queued and isinstance(told, dict):  # a file with a line, and a program where it had arguments
-        if told.get("arguments") is None:
-            told = {name: told.get(name) for name in ("file", "first_line")}
-        else:
-            told = {"path": told.get("file"), **{name: told.get(name) for name in ("arguments", "cwd", "namespace")}}
-    return read_source(told)
-
-
-def was_input(queued: Mapping[str, Any]) -> bool:
-    """Whether an execution that a journal tells of is counted; the journal may be older than counts."""
-    return queued.get("call") is None and queued.get("is_input") is not False
 
 
 def _require_path(value: object, what: str) -> None:

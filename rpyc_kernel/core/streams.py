@@ -8,15 +8,9 @@ from typing import Any
 
 
 def read_written(name: str, data: bytes, *, is_all: bool = True) -> tuple[dict[str, Any], int]:
-    """Make the payload of a stream event.
+    """Make the payload of a stream event; returns it, and how many bytes are in it.
 
-    Args:
-        name: of the stream.
-        data: what was written.
-        is_all: nothing follows, so that a character which is not whole is none.
-
-    Returns:
-        The payload, and how many bytes are in it: a character whose end may follow is left out.
+    Unless this ``is_all``, a character whose end may follow is left out.
     """
     try:
         text, used = codecs.utf_8_decode(data, "strict", is_all)

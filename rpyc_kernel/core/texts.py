@@ -6,16 +6,7 @@ from rpyc_kernel.errors import RequestError
 
 
 def require_encodable(text: str, what: str, error: type[RequestError] = RequestError) -> None:
-    """Refuse text with lone surrogates.
-
-    Args:
-        text: the text.
-        what: what to call it.
-        error: the class of the error.
-
-    Raises:
-        RequestError: it has one, or an ``error`` of another class.
-    """
+    """Raise an error of this class, which calls the text ``what``, where it has a lone surrogate."""
     try:
         text.encode()
     except UnicodeEncodeError as failure:

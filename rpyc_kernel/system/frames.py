@@ -24,20 +24,12 @@ _decode = json.JSONDecoder().decode
 
 
 def send(sock: socket.socket, message: Any, descriptors: Iterable[int] = ()) -> None:
-    """Send one message, and with its first byte the descriptors.
-
-    Raises:
-        OSError: the other side is gone.
-    """
+    """Send one message, and with its first byte the descriptors; raises `OSError` where the other side is gone."""
     send_encoded(sock, encode(message), descriptors)
 
 
 def encode(message: Any) -> bytes:
-    """Return the frame of a message.
-
-    Raises:
-        TypeError, ValueError: JSON has no such value.
-    """
+    """Return the frame of a message; raises `TypeError` or `ValueError` where JSON has no such value."""
     body = _encode(message).encode("ascii")
     return _LENGTH.pack(len(body)) + body
 

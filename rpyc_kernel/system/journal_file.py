@@ -14,7 +14,6 @@ from typing import Any
 
 from rpyc_kernel.core.contract import JOURNAL_VERSION, MAX_NUMBER, Event, Kind
 from rpyc_kernel.core.payloads import has_texts, load_payload
-from rpyc_kernel.core.source import was_input
 from rpyc_kernel.errors import RequestError
 from rpyc_kernel.system.originals import json, time
 
@@ -177,15 +176,11 @@ def _read(row: _Row) -> Event | None:
 
 
 def _is_input(event: Event) -> bool:
-    return event.kind == Kind.QUEUED and event.execution is not None and was_input(event.payload)
+    return event.kind == Kind.QUEUED and event.execution is not None and event.payload.get("is_input", True)
 
 
 def check_journal_version(path: Path, version: int) -> None:
-    """Refuse what a later release wrote.
-
-    Raises:
-        RequestError: it did.
-    """
+    """Raise `RequestError` where a later release wrote it."""
     if version > JOURNAL_VERSION:
         raise RequestError(
             f"the journal {path} is of version {version}, written by a later release; this one reads up to "

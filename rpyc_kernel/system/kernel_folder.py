@@ -48,7 +48,7 @@ class KernelFolder:
 
     WRITTEN = ("hub.lock", "hub.log", "kernel.json", "kernel.new")
     """What is opened by its name: through a link, somebody's file would be written, and a pipe is waited for."""
-    MADE: tuple[str, ...] = (*WRITTEN, "hub.log.[0-9]*")  # the last by earlier versions
+    MADE: tuple[str, ...] = WRITTEN
     VARIABLE = ""
 
     def __init__(self, path: Path) -> None:

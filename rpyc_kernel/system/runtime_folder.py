@@ -35,7 +35,6 @@ class RuntimeFolder(Home):
         "ring-[0-9]*",
         "stacks-[0-9]*",
         "spill-[0-9]*",
-        "cell-[0-9]*.py",  # by earlier versions
         "ipykernel_cell-[0-9]*.py",
     )
     VARIABLE = "RPYC_KERNEL_RUNTIME_DIR"
@@ -80,11 +79,7 @@ class RuntimeFolder(Home):
         return [path for path in self.files() if path.name.startswith(("ring-", "stacks-", "spill-", "ipykernel_"))]
 
     def write_spill(self, generation: int, number: int, data: bytes) -> None:
-        """Keep one event that is too large for the ring.
-
-        Raises:
-            OSError: there is no room for it.
-        """
+        """Keep one event that is too large for the ring; raises `OSError` where there is no room for it."""
         try:
             fd = os.open(self.spill(generation, number), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         except FileNotFoundError:  # the folder has vanished, and the hub has not noticed yet

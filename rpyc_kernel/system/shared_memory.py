@@ -32,11 +32,7 @@ def peer_pid(sock: socket.socket) -> int | None:
 
 
 def create(chunks: Iterable[memoryview]) -> int:
-    """Return the descriptor of a new, sealed memory that holds these bytes.
-
-    Raises:
-        OSError: there is no room.
-    """
+    """Return the descriptor of a new, sealed memory that holds these bytes; raises `OSError` where there is no room."""
     descriptor = os.memfd_create("rpyc_kernel", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         for chunk in chunks:

@@ -53,11 +53,7 @@ class ConnectionFile:
 
     @classmethod
     def read(cls, path: Path) -> ConnectionFile:
-        """Read a file.
-
-        Raises:
-            NoSuchKernel: it is not there, or is not a connection file.
-        """
+        """Read a file; raises `NoSuchKernel` where it is not there, or is not a connection file."""
         try:
             # Whatever stands there: opening a pipe would wait for somebody to write into it.
             with open(path, encoding="utf-8", opener=_open_at_once) as opened:

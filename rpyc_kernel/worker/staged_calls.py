@@ -23,11 +23,7 @@ class StagedCalls:
         return token
 
     def take(self, token: str) -> Callable[[], Any]:
-        """Hand a call out, once.
-
-        Raises:
-            NotAvailable: there is none of that token.
-        """
+        """Hand a call out, once; raises `NotAvailable` where there is none of that token."""
         try:
             return self._calls.pop(token)
         except KeyError:

@@ -55,11 +55,7 @@ class Values(dict[int, Any]):
         _trim(self._of_calls, self.limit)
 
     def of(self, execution: int) -> Any:
-        """Return the value of an execution.
-
-        Raises:
-            KeyError: it had none, or it is not kept any more.
-        """
+        """Return the value of an execution; raises `KeyError` where it had none, or it is not kept any more."""
         count = self._counts.get(execution)
         return self._of_calls[execution] if count is None else self[count]
 

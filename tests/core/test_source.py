@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rpyc_kernel.core.contract import Space, freeze
-from rpyc_kernel.core.source import Origin, Program, describe_source, read_source, source_of
+from rpyc_kernel.core.source import Origin, Program, describe_source, read_source
 from rpyc_kernel.errors import RequestError
 
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20)
@@ -25,34 +25,11 @@ def test_a_source_survives_the_wire_and_the_journal(source):
     described = describe_source(source)
     assert read_source(freeze(described)) == source
     assert read_source(json.loads(json.dumps(described))) == source
-    assert source_of({"source": json.loads(json.dumps(described))}) == source
 
 
 @pytest.mark.parametrize("nothing", [None, (), {}])
 def test_code_that_was_typed_has_no_source(nothing):
     assert read_source(nothing) is None
-
-
-@pytest.mark.parametrize(
-    ("form", "source"),
-    [
-        (None, None),
-        ({"file": "a.py", "first_line": 3, "arguments": None, "cwd": None, "namespace": "current"}, Origin("a.py", 3)),
-        (
-            {"file": "a.py", "first_line": 1, "arguments": ["-v"], "cwd": "/", "namespace": "fresh"},
-            Program("a.py", ("-v",), "/", "fresh"),
-        ),
-    ],
-)
-def test_a_journal_that_is_older_than_sources_can_be_read(form, source):
-    assert source_of({"code": "1", "form": form}) == source
-    assert source_of({"code": "1"}) is None
-
-
-@pytest.mark.parametrize("queued", [{"form": 5}, {"source": 5}, {"form": {"file": 5}}, {"form": {"arguments": 5}}])
-def test_a_journal_with_what_is_no_source_is_found_out(queued):
-    with pytest.raises(RequestError):
-        source_of(queued)
 
 
 @pytest.mark.parametrize(
@@ -77,6 +54,7 @@ def test_a_journal_with_what_is_no_source_is_found_out(queued):
         {"path": "a.py", "namespace": "mine"},
         {"path": "a.py", "namespace": ["current"]},
         {"file": "a.py", "unknown": 1},
+        {"arguments": 5},
         {"first_line": 1},
         3,
         "text",

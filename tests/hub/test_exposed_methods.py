@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rpyc_kernel.core.commands import COMMANDS
 from rpyc_kernel.core.contract import Lane, Role, Scope
-from rpyc_kernel.core.source import Program, source_of
+from rpyc_kernel.core.source import Program, read_source
 from rpyc_kernel.errors import KernelError, NotPermitted, RequestError, WorkerBusy
 from rpyc_kernel.hub import service
 from rpyc_kernel.hub.service import HubService
@@ -102,7 +102,7 @@ def test_right_arguments_pass_by_place_and_by_name(kernel):
     assert client.exposed_execute(code="2", source=pairs) == 2
     queued = [payload for kind, payload in kernel.payloads() if kind == "queued"]
     assert [(each["stop_on_error"], each["call"]) for each in queued] == [(False, "call-1"), (True, None)]
-    assert [source_of(each) for each in queued] == [Program("/a.py", ("x",), "/")] * 2
+    assert [read_source(each["source"]) for each in queued] == [Program("/a.py", ("x",), "/")] * 2
 
 
 ONLY_LOOK = {

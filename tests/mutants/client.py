@@ -103,7 +103,7 @@ MUTANTS = (
     Mutant(
         promise="the history of a stopped kernel tells of inputs only",
         file="system/journal_file.py",
-        before="event.execution is not None and was_input(event.payload)",
+        before='event.execution is not None and event.payload.get("is_input", True)',
         after="event.execution is not None",
         tests=("client/test_archive.py::test_its_history_tells_of_inputs_and_of_nothing_else_that_ran",),
     ),

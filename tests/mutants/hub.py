@@ -154,7 +154,7 @@ MUTANTS = (
     Mutant(
         promise="a search looks at inputs only",
         file="hub/journal/inputs.py",
-        before=" AND NOT ({_IS_CALL})",
+        before=" AND NOT {_IS_NO_INPUT}",
         after="",
         tests=("hub/journal/test_journal.py::test_a_search_in_the_history_looks_at_inputs_only",),
     ),

@@ -24,7 +24,7 @@ _STEP_EVENTS = 10_000
 
 # A text inside JSON never holds an unescaped quotation mark, so that a key is found as a key and nowhere else. What is
 # no JSON to SQLite, or would end at a null character, stands there as the payload spells it.
-_IS_CALL = """instr(payload, '"call":"') OR instr(payload, '"is_input":false')"""
+_IS_NO_INPUT = """instr(payload, '"is_input":false')"""
 _CODE = r"""CASE WHEN NOT instr(payload, '\u0000') AND json_valid(payload) AND json_type(payload, '$.code') IS 'text'
     THEN json_extract(payload, '$.code') ELSE CAST(payload AS TEXT) END"""
 _NEW = f"FROM journal.events WHERE seq > ? AND seq <= ? AND kind = '{Kind.QUEUED}'"
@@ -107,7 +107,7 @@ class InputsIndex:
                 step = self._done, end
                 is_number = "typeof(execution) = 'integer'"
                 connection.execute(f"INSERT OR IGNORE INTO queued SELECT execution, seq {_NEW} AND {is_number}", step)
-                connection.execute(f"INSERT INTO codes SELECT seq, {_CODE} {_NEW} AND NOT ({_IS_CALL})", step)
+                connection.execute(f"INSERT INTO codes SELECT seq, {_CODE} {_NEW} AND NOT {_IS_NO_INPUT}", step)
                 if self._has_grams:
                     connection.execute("INSERT INTO grams (rowid, code) SELECT * FROM codes WHERE seq > ?", step[:1])
                 connection.execute("INSERT OR REPLACE INTO progress VALUES (1, ?, ?)", (end, when))

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 from rpyc_kernel.core import events
 from rpyc_kernel.core.actions import Record
 from rpyc_kernel.core.contract import Kind, Scope, WireEvent
-from rpyc_kernel.core.source import source_of
+from rpyc_kernel.core.source import read_source
 from rpyc_kernel.errors import RequestError
 from rpyc_kernel.hub.journal import salvage
 from rpyc_kernel.hub.journal.readers import Readers
@@ -364,7 +364,7 @@ def _is_whole(queued: dict[str, Any] | None) -> bool:
     if queued is None:
         return False
     try:
-        source_of(queued)
+        read_source(queued.get("source"))
     except RequestError:
         return False
     return isinstance(queued.get("code"), str) and {"lane", "stop_on_error", "call"} <= queued.keys()

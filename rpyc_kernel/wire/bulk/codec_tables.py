@@ -157,11 +157,7 @@ def _unpack_texts(unpacking: Unpacking, tree: Tree) -> list[str | None]:
 
 
 def unpack_arrow(unpacking: Unpacking, tree: Tree, *, is_trusted: bool) -> Any:
-    """The table.
-
-    Raises:
-        NotPlain: this pyarrow may run code in reading it, and the sender is not trusted.
-    """
+    """The table; raises `NotPlain` where this pyarrow may run code in reading it, and the sender is not trusted."""
     ipc, pyarrow = load_library("pyarrow.ipc", "an Arrow table"), sys.modules["pyarrow"]
     if int(pyarrow.__version__.partition(".")[0]) < _SAFE_ARROW and not is_trusted:
         raise NotPlain(

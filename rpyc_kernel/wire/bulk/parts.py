@@ -72,11 +72,7 @@ def find_library(name: str) -> Any:
 
 
 def load_library(name: str, what: str) -> Any:
-    """A library that something needs.
-
-    Raises:
-        RequestError: it is not installed.
-    """
+    """A library that something needs; raises `RequestError` where it is not installed."""
     library = find_library(name)
     if library is None:
         package = name.partition(".")[0]

@@ -118,11 +118,7 @@ class BulkSocket:
     # ------------------------------------------------------------------ sending
 
     def encode(self, head: dict[str, Any], parcel: Parcel | None = None) -> Outgoing:
-        """Make a message.
-
-        Raises:
-            RequestError: it is too large to be described.
-        """
+        """Make a message; raises `RequestError` where it is too large to be described."""
         parcel = parcel or Parcel(None, [])
         may_be_shared = [self.can_share and buffer.length >= _SHARED_FROM_BYTES for buffer in parcel.buffers]
         lengths = [[buffer.length, may] for buffer, may in zip(parcel.buffers, may_be_shared, strict=True)]
@@ -312,11 +308,7 @@ def _decode(body: bytes | bytearray) -> dict[str, Any]:
 
 
 def require_at_most(max_bytes: Any, total: int) -> None:
-    """Refuse what is too large.
-
-    Raises:
-        RequestError: it is.
-    """
+    """Raise `RequestError` where it is larger."""
     if isinstance(max_bytes, int) and total > max_bytes:
         raise RequestError(f"the value has {total} bytes, over the limit of {max_bytes}")
 

@@ -33,7 +33,7 @@ def rows(first=1, last=COUNT, when=1.0):
     for seq in range(first, last + 1):
         payload = {"code": CODES[seq // 2 % len(CODES)], "name": "alice", "call": None}
         if seq % 12 == 0:
-            payload = {"code": "slider", "name": "alice", "call": "comm:{}"}
+            payload = {"code": "slider", "name": "alice", "call": "comm:{}", "is_input": False}
         text = "{" if seq == 10 else json.dumps(payload, separators=(",", ":"))
         kind = Kind.STREAM if seq % 2 else Kind.QUEUED
         yield seq, when + seq, kind, seq // 2, "a", text, None, None

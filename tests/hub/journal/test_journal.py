@@ -457,7 +457,9 @@ def test_history_takes_a_pattern_as_it_is(journal):
 
 
 def test_history_tells_of_inputs_and_not_of_calls(journal):
-    call = Record(Kind.QUEUED, 2, "a", {"code": "# slider", "name": "alice", "call": 'comm:{"code":"x"}'})
+    call = Record(
+        Kind.QUEUED, 2, "a", {"code": "# slider", "name": "alice", "call": 'comm:{"code":"x"}', "is_input": False}
+    )
     tricky = Record(Kind.QUEUED, 3, "a", {"code": '{"call":"x"}', "name": "alice", "call": None})
     append(journal, queued(1, "x"), call, tricky)
     assert [number for _, number, *_ in journal.history("", 10)] == [1, 3]
@@ -484,7 +486,7 @@ def counting(steps):
 
 def test_a_search_in_the_history_looks_at_inputs_only(tmp_path):
     with open_journal(tmp_path) as journal:
-        call = Record(Kind.QUEUED, 3, "a", {"code": "# slider", "name": "alice", "call": "comm:{}"})
+        call = Record(Kind.QUEUED, 3, "a", {"code": "# slider", "name": "alice", "call": "comm:{}", "is_input": False})
         append(journal, queued(1, "first"), *[printed()] * 20_000, *[call] * 20_000, queued(2, "last"))
         steps = []
         wait_until(lambda: journal._upkeep._inputs._done == 40_000, WAIT_S)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import statistics
 import subprocess
 import sys
 import threading
@@ -19,7 +18,7 @@ from pathlib import Path
 
 import rpyc_kernel
 from benchmarks.against_ipykernel import own_folders
-from benchmarks.measure import Comparison, report, timed
+from benchmarks.measure import Figure, record, report, timed
 from rpyc_kernel import KernelClient
 from rpyc_kernel.core.contract import Kind
 from rpyc_kernel.core.payloads import encode_payload
@@ -41,8 +40,8 @@ _LINES, _LINE_CHARS = 200_000, 99
 _LIMIT, _WAIT_S = 1000, 20.0
 
 
-def main(rounds: int, events: int = EVENTS) -> list[str]:
-    """Print the table; returns which aims were missed."""
+def main(rounds: int, events: int = EVENTS) -> None:
+    """Print the table."""
     with own_folders():
         home = Home(Folders.from_environment().state / _NAME)
         home.create()
@@ -54,7 +53,7 @@ def main(rounds: int, events: int = EVENTS) -> list[str]:
             rows += measure_look_ups(kernel, rounds, events // (_OUTPUTS + 3))
         with running("crowd") as kernel:
             rows += measure_crowd(kernel, rounds)
-    return report("what must not grow (peer: an empty kernel, or nobody else)", rows)
+    report("what must not grow (peer: an empty kernel, or nobody else)", rows)
 
 
 def fill(path: Path, events: int) -> None:
@@ -103,7 +102,7 @@ def running(name: str) -> Iterator[KernelClient]:
             kernel.shutdown(timeout=_TIMEOUT_S)
 
 
-def measure_starts(rounds: int, events: int) -> Iterator[Comparison]:
+def measure_starts(rounds: int, events: int) -> Iterator[Figure]:
     """Time starts after a clean stop, and after hub and worker were killed behind 9,000 more events."""
     for how, ends in (("a stop", stop), ("a kill", kill)):
         figures: dict[str, list[float]] = {_NAME: [], "empty": []}
@@ -120,7 +119,8 @@ def measure_starts(rounds: int, events: int) -> Iterator[Comparison]:
                     if kernel.execute("6 * 7", timeout=_TIMEOUT_S).value != 42:
                         raise RuntimeError("a kernel that has started does not run code")
                     stop(kernel)
-        yield compared(f"start after {how}", *figures.values(), "under 300 ms")
+        sides = {"ours": figures[_NAME], "an empty kernel": figures["empty"]}
+        yield record(f"start after {how}, {events:,} events", "ms", sides, "under 300 ms")
 
 
 def stop(kernel: KernelClient) -> None:
@@ -147,7 +147,7 @@ def wait_until_gone(kernel: KernelClient) -> None:
         threading.Event().wait(0.01)
 
 
-def measure_look_ups(kernel: KernelClient, rounds: int, executions: int) -> Iterator[Comparison]:
+def measure_look_ups(kernel: KernelClient, rounds: int, executions: int) -> Iterator[Figure]:
     """Time executions that ended long ago, and searches."""
     finding, missing, searching, inputs = list[float](), list[float](), list[float](), list[float]()
     kernel.execute("pass")
@@ -166,12 +166,16 @@ def measure_look_ups(kernel: KernelClient, rounds: int, executions: int) -> Iter
             if [past.execution for past in found] != there:
                 raise RuntimeError(f"the history has {pattern!r} in {[past.execution for past in found][:5]}")
         inputs.append(timed(lambda: kernel.history(limit=1)) * 1000)
-    yield compared("execution(n)", finding, inputs, "under 5 ms")
-    yield compared("history('needle')", searching, inputs, "under 50 ms")
-    yield compared("history of what was never there", missing, inputs, "under 50 ms")
+    looks = (
+        ("execution(n)", finding, "under 5 ms"),
+        ("history('needle')", searching, "under 50 ms"),
+        ("history of what was never there", missing, "under 50 ms"),
+    )
+    for work, taken, aim in looks:
+        yield record(work, "ms", {"ours": taken, "the last input": inputs}, aim)
 
 
-def measure_crowd(kernel: KernelClient, rounds: int) -> Iterator[Comparison]:
+def measure_crowd(kernel: KernelClient, rounds: int) -> Iterator[Figure]:
     """Time `pass` beside 100 who follow everything, and how fast all of them see 20 MB."""
     alone = time_passes(kernel, 100)
     speeds, beside, meanwhile = list[float](), list[float](), list[float]()
@@ -188,16 +192,9 @@ def measure_crowd(kernel: KernelClient, rounds: int) -> Iterator[Comparison]:
         if seen != [_LINES * _LINE_CHARS] * _PROCESSES * _FOLLOWERS:
             raise RuntimeError(f"of {_PROCESSES * _FOLLOWERS} followers, {len(seen)} saw {min(seen)} to {max(seen)}")
         speeds.append(len(seen) * _LINES * (_LINE_CHARS + 1) / 1e6 / (max(float(end) for end, *_ in told) - begin))
-    yield compared("pass, 100 waiting for everything", beside, alone, "under 3 ms")
-    yield compared("pass, 100 reading what was printed", meanwhile, alone, "under 3 ms")
-    yield compared("20 MB to 100, together (peer: the aim)", speeds, [200.0], "1x", unit="MB/s")
-
-
-def compared(work: str, ours: list[float], peer: list[float], aim: str, *, unit: str = "ms") -> Comparison:
-    """A line of the report; of speeds, more is better."""
-    low, _, high = statistics.quantiles(ours, n=4) if len(ours) > 1 else ours * 3
-    medians = statistics.median(ours), statistics.median(peer)
-    return Comparison(work, unit, *medians, aim, more_is_better=unit == "MB/s", spread=(low, high))
+    for work, taken in (("waiting for everything", beside), ("reading what was printed", meanwhile)):
+        yield record(f"pass, 100 {work}", "ms", {"ours": taken, "nobody else": alone}, "under 3 ms")
+    yield record("20 MB to 100, together", "MB/s", {"ours": speeds}, "over 200 MB/s", more_is_better=True)
 
 
 def time_passes(kernel: KernelClient, count: int) -> list[float]:

@@ -14,7 +14,7 @@ import ipykernel
 import rpyc_kernel
 from benchmarks import spinning
 from benchmarks.against_ipykernel import Peer, own_folders
-from benchmarks.measure import Comparison, compare, report, timed
+from benchmarks.measure import Figure, compare, report, timed
 from rpyc_kernel.client.kernel import KernelClient
 
 _TIMEOUT_S = 60.0
@@ -73,7 +73,7 @@ def main(rounds: int) -> list[str]:
             try:
                 kernel.execute(_SETUP)
                 peer.execute(_SETUP)
-                missed += report(
+                report(
                     f"At rest: rpyc_kernel with engine {engine} (ours) beside ipykernel (peer)",
                     _rest(kernel, peer, rounds),
                 )
@@ -85,7 +85,7 @@ def main(rounds: int) -> list[str]:
     return missed
 
 
-def _rest(kernel: KernelClient, peer: Peer, rounds: int) -> list[Comparison]:
+def _rest(kernel: KernelClient, peer: Peer, rounds: int) -> list[Figure]:
     questions: dict[str, tuple[Callable[[], Any], Callable[[], Any], str]] = {
         f"complete {code}": (
             lambda code=code: kernel.complete(code),  # type: ignore[misc] # bound now

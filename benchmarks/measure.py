@@ -1,60 +1,30 @@
-"""How the benchmarks time and compare: medians over rounds in which both sides take turns."""
+"""How the benchmarks time and compare: medians over rounds in which all sides take turns."""
 
 from __future__ import annotations
 
+import re
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class Comparison:
-    """One line of the report.
-
-    Attributes:
-        work: what was done.
-        unit: of both figures.
-        ours: our median.
-        peer: the peer's median.
-        aim: what ratio we want, in words.
-        more_is_better: for throughput; otherwise less is.
-        spread: the middle half of our figures, as (low, high).
-    """
-
-    work: str
-    unit: str
-    ours: float
-    peer: float
-    aim: str
-    more_is_better: bool = False
-    spread: tuple[float, float] = (0.0, 0.0)
-
-    @property
-    def is_reached(self) -> bool:
-        """Whether our figures are as good as the aim: ``2x``, ``under 5 ms``, several with a comma, or none."""
-        return all(
-            self.ours < float(each.split()[1]) if each.startswith("under ") else self.ratio >= float(each.rstrip("x"))
-            for each in filter(None, self.aim.split(", "))
-        )
-
-    @property
-    def ratio(self) -> float:
-        """How many times better ours is."""
-        return self.ours / self.peer if self.more_is_better else self.peer / self.ours
+PEER = "ipykernel"
+_AIM = re.compile(r"(?P<limit>under|over|at most)? ?(?P<number>[\d.]+)(?P<is_ratio>x)? ?(?P<rest>.*)")
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured line, as it goes into files and plots.
+    """One measured line.
 
     Attributes:
         suite: the family it belongs to.
         work: what was done.
         unit: of all figures.
-        figures: the median of each side, by its name; ours is ``ours`` or begins so.
-        aim: what we want, in words.
-        more_is_better: for throughput.
+        figures: the median of each side, by its name; ours is ``ours``.
+        aim: what we want, several with a comma: ``2x`` is twice as good as the last side, ``8x NAME`` as that side,
+            ``at most 1.5x NAME`` no more than that, ``under 5 ms`` and ``over 200 MB/s`` are ours alone.
+        more_is_better: for throughput; otherwise less is.
+        spread: the middle half of our figures, as (low, high), where it is known.
     """
 
     suite: str
@@ -63,6 +33,37 @@ class Figure:
     figures: dict[str, float]
     aim: str = ""
     more_is_better: bool = False
+    spread: tuple[float, float] | None = None
+
+    @property
+    def ours(self) -> float:
+        """Our figure."""
+        return self.figures["ours"]
+
+    @property
+    def peer(self) -> str:
+        """The side that ours is held against where no other is named: the last."""
+        return list(self.figures)[-1]
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether our figure is as good as every aim."""
+        return all(self._is_reached(each) for each in self.aim.split(", ") if each)
+
+    def ratio(self, side: str = "") -> float:
+        """How many times better than a side ours is."""
+        other = self.figures[side or self.peer]
+        return (self.ours / other if self.more_is_better else other / self.ours) if self.ours and other else 1.0
+
+    def _is_reached(self, aim: str) -> bool:
+        found = _AIM.fullmatch(aim)
+        if found is None:
+            raise ValueError(f"{self.work}: an aim is no {aim!r}")
+        number = float(found["number"])
+        if found["is_ratio"]:
+            ratio = self.ratio(found["rest"])
+            return ratio >= 1 / number if found["limit"] else ratio >= number
+        return self.ours > number if found["limit"] == "over" else self.ours < number
 
 
 class Record:
@@ -73,10 +74,18 @@ class Record:
         self.figures: list[Figure] = []
 
     def add(
-        self, work: str, unit: str, figures: dict[str, float], *, aim: str = "", more_is_better: bool = False
-    ) -> None:
+        self,
+        work: str,
+        unit: str,
+        figures: dict[str, float],
+        *,
+        aim: str = "",
+        more_is_better: bool = False,
+        spread: tuple[float, float] | None = None,
+    ) -> Figure:
         """Take in a line."""
-        self.figures.append(Figure(self.suite, work, unit, figures, aim, more_is_better))
+        self.figures.append(Figure(self.suite, work, unit, figures, aim, more_is_better, spread))
+        return self.figures[-1]
 
 
 RECORD = Record()
@@ -100,35 +109,33 @@ def compare(
     aim: str,
     more_is_better: bool = False,
     per_round: int = 1,
-) -> Comparison:
+    name: str = PEER,
+) -> Figure:
     """Measure both sides in turns, so that both meet the same weather; each callable returns its figure."""
-    figures: tuple[list[float], list[float]] = ([], [])
+    figures: dict[str, list[float]] = {"ours": [], name: []}
     for _ in range(rounds):
-        for side, measure in zip(figures, (ours, peer), strict=True):
+        for side, measure in zip(figures.values(), (ours, peer), strict=True):
             side.extend(measure() for _ in range(per_round))
-    low, _, high = statistics.quantiles(figures[0], n=4) if len(figures[0]) > 1 else (figures[0] * 3)
-    return Comparison(
-        work,
-        unit,
-        statistics.median(figures[0]),
-        statistics.median(figures[1]),
-        aim,
-        more_is_better,
-        (low, high),
-    )
+    return record(work, unit, figures, aim, more_is_better=more_is_better)
 
 
-def report(title: str, rows: list[Comparison]) -> list[str]:
-    """Print the table; returns which aims were missed."""
+def record(
+    work: str, unit: str, figures: dict[str, list[float]], aim: str = "", *, more_is_better: bool = False
+) -> Figure:
+    """Take in the median of each side, and the middle half of ours."""
+    medians = {name: statistics.median(found) for name, found in figures.items()}
+    low, _, high = statistics.quantiles(figures["ours"], n=4) if len(figures["ours"]) > 1 else figures["ours"] * 3
+    return RECORD.add(work, unit, medians, aim=aim, more_is_better=more_is_better, spread=(low, high))
+
+
+def report(title: str, rows: Iterable[Figure]) -> None:
+    """Print the table."""
+    rows = list(rows)
     print(f"\n{title}\n")
-    print(f"{'work':<44} {'ours':>10} {'peer':>10} {'unit':<6} {'ratio':>7}  {'middle half of ours':<20} aim")
+    print(f"{'work':<52} {'ours':>10} {'peer':>10} {'unit':<6} {'ratio':>7}  {'middle half of ours':<20} aim")
     for row in rows:
-        RECORD.add(
-            row.work, row.unit, {"ours": row.ours, "peer": row.peer}, aim=row.aim, more_is_better=row.more_is_better
-        )
-        spread = f"{row.spread[0]:.3g} – {row.spread[1]:.3g}"
+        spread = f"{row.spread[0]:.3g} – {row.spread[1]:.3g}" if row.spread else ""
         print(
-            f"{row.work:<44} {row.ours:>10.3g} {row.peer:>10.3g} {row.unit:<6} {row.ratio:>6.1f}x  {spread:<20} "
-            f"{row.aim}{'' if row.is_reached else '  MISSED'}"
+            f"{row.work:<52} {row.ours:>10.3g} {row.figures[row.peer]:>10.3g} {row.unit:<6} {row.ratio():>6.1f}x  "
+            f"{spread:<20} {row.aim}{'' if row.is_reached else '  MISSED'}"
         )
-    return [f"{row.work}: {row.ratio:.1f}x; aim: {row.aim}" for row in rows if not row.is_reached]

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks import growth, results, spinning
-from benchmarks.measure import Comparison, Figure, compare, report
+from benchmarks.measure import Figure, compare, report
 from rpyc_kernel.hub.journal.journal import Journal
 from tests.support.waiting import wait_until
+
+_WORKS = {"fast": 1.0, "slow": 9.0}
 
 
 @pytest.mark.parametrize(
@@ -22,6 +24,13 @@ from tests.support.waiting import wait_until
     [
         ("2x", 1.0, 2.0, True),
         ("2x", 1.0, 1.9, False),
+        ("2x peer", 1.0, 1.9, False),
+        ("at most 1.5x peer", 1.5, 1.0, True),
+        ("at most 1.5x peer", 1.6, 1.0, False),
+        ("at most 2x echo", 2.0, 100.0, True),
+        ("at most 2x echo", 2.1, 100.0, False),
+        ("over 200 MB/s", 201.0, 1.0, True),
+        ("over 200 MB/s", 200.0, 1.0, False),
         ("under 5 ms", 4.9, 1.0, True),
         ("under 5 ms", 5.0, 100.0, False),
         ("5x, under 10 ms", 9.0, 100.0, True),
@@ -31,22 +40,27 @@ from tests.support.waiting import wait_until
     ],
 )
 def test_an_aim_is_reached_or_missed(aim: str, ours: float, peer: float, is_reached: bool):
-    assert Comparison("work", "ms", ours, peer, aim).is_reached is is_reached
+    assert Figure("suite", "work", "ms", {"ours": ours, "echo": 1.0, "peer": peer}, aim).is_reached is is_reached
+
+
+@pytest.mark.parametrize("aim", ["fast", "twice", "2x nobody"])
+def test_an_aim_that_nobody_can_judge_is_a_mistake(aim: str):
+    with pytest.raises((ValueError, KeyError)):
+        assert Figure("suite", "work", "ms", {"ours": 1.0, "peer": 2.0}, aim).is_reached
 
 
 def test_of_throughput_more_is_better():
     row = compare("work", lambda: 30.0, lambda: 10.0, rounds=3, unit="MB/s", aim="2.5x", more_is_better=True)
-    assert (row.ratio, row.is_reached) == (3.0, True)
+    assert (row.ratio(), row.is_reached) == (3.0, True)
 
 
 def test_what_was_missed_is_named(capsys: pytest.CaptureFixture[str]):
-    rows = [Comparison("fast", "ms", 1.0, 9.0, "2x"), Comparison("slow", "ms", 9.0, 9.0, "2x")]
-    assert report("title", rows) == ["slow: 1.0x; aim: 2x"]
+    report("title", [Figure("suite", work, "ms", {"ours": ours, "peer": 9.0}, "2x") for work, ours in _WORKS.items()])
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.endswith("MISSED")] == ["slow"]
 
 
 def _slower(then: Figure, now: Figure, then_echo_s: float = 1e-4, now_echo_s: float = 1e-4) -> str:
-    return results.compare([then], then_echo_s, [now], now_echo_s)[-1].split()[-1]
+    return results.compare(results.Run([then], then_echo_s), results.Run([now], now_echo_s))[-1].split()[-1]
 
 
 def test_runs_are_compared_by_the_echo_of_each():
@@ -75,17 +89,25 @@ def test_memory_is_compared_as_it_is():
 
 
 def test_a_run_is_written_and_read(tmp_path):
-    figures = [Figure("road", "pass", "µs", {"ours": 400.0, "raw echo": 50.0}, "at most 8 times")]
-    results.write(tmp_path / "run.json", figures, 5e-5)
-    assert results.read(tmp_path / "run.json") == (figures, 5e-5)
+    run = results.Run([Figure("road", "pass", "µs", {"ours": 400.0, "echo": 50.0}, spread=(390.0, 410.0))], 5e-5)
+    run.write(tmp_path / "run.json")
+    assert results.Run.read(tmp_path / "run.json") == run
     assert json.loads((tmp_path / "run.json").read_text())["python"]
+
+
+def test_a_page_says_what_was_missed_and_shows_the_picture_beside_it(tmp_path):
+    figures = [Figure("road", work, "ms", {"ours": ours, "peer": 9.0}, "2x") for work, ours in _WORKS.items()]
+    (tmp_path / "road.svg").touch()
+    page = results.write_page(results.Run(figures, 5e-5), tmp_path).read_text()
+    assert "| fast | 1 ms | peer: 9 ms | 9 × | 2 × |\n| slow | 9 ms | peer: 9 ms | 1 × | 2 × **missed** |" in page
+    assert "(road.svg)" in page
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"figures": []}', '{"figures": [{"x": 1}], "echo_s": 1}'])
 def test_a_file_that_holds_no_run_is_refused(tmp_path, content: str):
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(SystemExit, match="holds no run of benchmarks"):
-        results.read(tmp_path / "run.json")
+        results.Run.read(tmp_path / "run.json")
 
 
 @pytest.fixture

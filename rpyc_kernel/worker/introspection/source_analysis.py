@@ -114,6 +114,14 @@ class SourceAnalyzer:
 
     @imports.for_kernel()
     def _ask_jedi(self, code: str, cursor: int, read: Read) -> Any:
+        while True:
+            try:
+                return self._read(code, cursor, read)
+            except Exception as error:
+                if not _remove_unreadable(error):
+                    raise
+
+    def _read(self, code: str, cursor: int, read: Read) -> Any:
         import jedi
 
         before = code[:cursor]
@@ -124,6 +132,24 @@ class SourceAnalyzer:
         for setting in ("allow_unsafe_executions", "allow_descriptor_getattr"):
             setattr(script._inference_state, setting, False)
         return read(script, before.count("\n") + 1, len(before) - (before.rfind("\n") + 1))
+
+
+def _remove_unreadable(error: Exception) -> bool:
+    """Remove the file that jedi could not read from its cache, if that is why it failed.
+
+    One that is being written by another process, or was when that ended, looks like any other; and what is cut off
+    would fail from then on, for everybody.
+    """
+    trace = error.__traceback__
+    while trace is not None:
+        frame, trace = trace.tb_frame, trace.tb_next
+        if frame.f_code.co_name == "_load_from_file_system" and frame.f_globals.get("__name__") == "parso.cache":
+            try:
+                os.unlink(frame.f_locals["cache_path"])
+            except (OSError, KeyError, TypeError):
+                return False
+            return True
+    return False
 
 
 def _is_harmless(value: Any) -> bool:

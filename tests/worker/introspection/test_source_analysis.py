@@ -1,9 +1,11 @@
 """What jedi is given, and how long it may take."""
 
+import os
 import subprocess
 import sys
 import threading
 
+import parso
 import pytest
 
 from rpyc_kernel.worker.introspection.source_analysis import SourceAnalyzer
@@ -73,6 +75,22 @@ def test_nobody_waits_behind_a_slow_question_and_only_the_newest_is_read(impatie
 def test_a_failure_of_jedi_is_no_answer(static):
     assert static.read("x", 1, lambda script, line, column: 1 / 0) is None
     assert static.read("x", 1, lambda script, line, column: (line, column)) == (1, 1)
+
+
+def test_what_is_cut_off_in_the_cache_of_jedi_is_read_anew(static, tmp_path):
+    """A process that ended while it wrote there has left it to everybody."""
+    module, cache = tmp_path / "module.py", tmp_path / "cache"
+    module.write_text("name = 1")
+
+    def parse(*_):
+        parso.cache.parser_cache.clear()
+        return parso.load_grammar().parse(path=module, cache=True, cache_path=cache).get_code()
+
+    assert static.read("x", 1, parse) == "name = 1"
+    (pickled,) = cache.glob("*/*")
+    for kept in (0, pickled.stat().st_size - 5):
+        os.truncate(pickled, kept)
+        assert static.read("x", 1, parse) == "name = 1"
 
 
 def test_the_cursor_is_given_as_line_and_column(static):

@@ -15,7 +15,8 @@ from typing import Any
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.errors import CallTimeout
 from rpyc_kernel.faces.jupyter import answers
-from rpyc_kernel.faces.jupyter.channels import Channels, Header, Request
+from rpyc_kernel.faces.jupyter.channels import Channels
+from rpyc_kernel.faces.jupyter.messages import Header, Request
 from rpyc_kernel.faces.jupyter.turns import Turns
 
 _log = logging.getLogger(__name__)

@@ -27,10 +27,11 @@ from rpyc_kernel.faces import LEAVING
 from rpyc_kernel.faces.jupyter import answers, requests
 from rpyc_kernel.faces.jupyter.answering import Answering
 from rpyc_kernel.faces.jupyter.attachment import Attachment
-from rpyc_kernel.faces.jupyter.channels import Channels, Request
+from rpyc_kernel.faces.jupyter.channels import Channels
 from rpyc_kernel.faces.jupyter.client_sessions import ClientSessions
 from rpyc_kernel.faces.jupyter.debugging.session import Debugging
 from rpyc_kernel.faces.jupyter.executions import BridgedExecution, BridgedExecutions
+from rpyc_kernel.faces.jupyter.messages import Request
 from rpyc_kernel.faces.jupyter.pairing import Pairing
 from rpyc_kernel.faces.jupyter.parent import Parent
 from rpyc_kernel.faces.jupyter.prompts import InputRequests

@@ -12,14 +12,13 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import zmq
 
 from rpyc_kernel.errors import RequestError
 from rpyc_kernel.faces.jupyter.connection_info import ConnectionInfo
-from rpyc_kernel.faces.jupyter.messages import Messages
+from rpyc_kernel.faces.jupyter.messages import Header, Messages, Request
 
 _log = logging.getLogger(__name__)
 _LINGER_MS = 1000
@@ -32,41 +31,6 @@ _MONITOR_EVENT = struct.Struct("=Hi")
 
 _send_frame: Callable[..., Any] = zmq.backend.Socket.send
 """Without what pyzmq does in Python for each frame, which takes twice as long as the rest: a cell is some forty."""
-
-Header = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Request:
-    """A message of a client.
-
-    Attributes:
-        channel: ``shell``, ``control`` or ``stdin``.
-        identity: where an answer goes.
-        header: its header, which becomes the parent header of everything that follows from it.
-        content: what it asks.
-        metadata: whatever the client added.
-        buffers: raw bytes beside it.
-        parent: the header of the message that it answers, where the client says so.
-    """
-
-    channel: str
-    identity: list[bytes]
-    header: Header
-    content: dict[str, Any]
-    metadata: dict[str, Any] = field(default_factory=dict)
-    buffers: list[bytes] = field(default_factory=list)
-    parent: Header = field(default_factory=dict)
-
-    @property
-    def kind(self) -> str:
-        """The message type."""
-        return str(self.header["msg_type"])
-
-    @property
-    def session(self) -> str:
-        """The client that sent it."""
-        return str(self.header["session"])
 
 
 class Channels:
@@ -184,13 +148,13 @@ class Channels:
         while frames[-1].more:
             frames.append(channel.recv(copy=False))
         try:
-            read = self._messages.read([frame.bytes for frame in frames])
+            request = self._messages.read(name, [frame.bytes for frame in frames])
         except (ValueError, RecursionError) as error:  # anybody can send anything
             _log.warning("a message on %s was dropped: %s: %s", name, type(error).__name__, error)
             return None
         if name == "shell":
-            self._peers[frames[-1].get(zmq.SRCFD)] = read.identity[0]
-        return Request(name, read.identity, read.header, read.content, read.metadata, read.buffers, read.parent)
+            self._peers[frames[-1].get(zmq.SRCFD)] = request.identity[0]
+        return request
 
     def _note_waking(self) -> None:
         with contextlib.suppress(BlockingIOError):

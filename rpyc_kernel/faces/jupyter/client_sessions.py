@@ -19,8 +19,9 @@ from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.client.launch import user_name
 from rpyc_kernel.core.contract import Lane
 from rpyc_kernel.errors import KernelError
-from rpyc_kernel.faces.jupyter.channels import Channels, Request
+from rpyc_kernel.faces.jupyter.channels import Channels
 from rpyc_kernel.faces.jupyter.executions import BridgedExecution
+from rpyc_kernel.faces.jupyter.messages import Request
 
 _log = logging.getLogger(__name__)
 _MAX_MEMBERS = 32

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rpyc_kernel.core.contract import Event
-from rpyc_kernel.faces.jupyter.channels import Header, Request
+from rpyc_kernel.faces.jupyter.messages import Header, Request
 
 _KEPT_HEADERS = 2000
 _MAX_SHOWN_CHARS = 4 * 1024 * 1024

@@ -16,9 +16,10 @@ import math
 import os
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from rpyc_kernel.core.json_text import make_encoder
 from rpyc_kernel.errors import RequestError
 
 PROTOCOL = "5.5"
@@ -26,30 +27,43 @@ _DELIMITER = b"<IDS|MSG>"
 _SCHEME = "hmac-"
 _MAX_REMEMBERED = 65_536
 _EMPTY = b"{}"
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+_encode = make_encoder(json, allow_nan=False)
 
 Json = dict[str, Any]
+Header = Json
 
 
-@dataclass(frozen=True)
-class Message:
-    """A message that has come.
+@dataclass(eq=False)
+class Request:
+    """A message of a client.
 
     Attributes:
+        channel: ``shell``, ``control`` or ``stdin``.
         identity: where an answer goes.
-        header: what it is, and whose.
-        parent: the header of what it follows from, often empty.
-        metadata: whatever its sender added.
-        content: what it says.
+        header: its header, which becomes the parent header of everything that follows from it.
+        content: what it asks.
+        metadata: whatever the client added.
         buffers: raw bytes beside it.
+        parent: the header of the message that it answers, where the client says so.
     """
 
+    channel: str
     identity: list[bytes]
-    header: Json
-    parent: Json
-    metadata: Json
+    header: Header
     content: Json
-    buffers: list[bytes]
+    metadata: Json = field(default_factory=dict)
+    buffers: list[bytes] = field(default_factory=list)
+    parent: Header = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """The message type."""
+        return str(self.header["msg_type"])
+
+    @property
+    def session(self) -> str:
+        """The client that sent it."""
+        return str(self.header["session"])
 
 
 class Messages:
@@ -76,12 +90,12 @@ class Messages:
             f'"session": "{session}", "version": "{PROTOCOL}"}}'
         )
         self._numbers = itertools.count(1)
-        self._parent: Json | None = None
+        self._parent: Header | None = None
         self._packed_parent = _EMPTY
         self._seen: OrderedDict[bytes, None] = OrderedDict()
 
-    def read(self, frames: Sequence[bytes]) -> Message:
-        """Take a message apart.
+    def read(self, channel: str, frames: Sequence[bytes]) -> Request:
+        """Take a message apart that has come by a channel.
 
         Raises:
             ValueError: it is none, is not signed with the key, or has been here before.
@@ -94,7 +108,7 @@ class Messages:
         header, parent, metadata, content = (_unpack(part) for part in parts)
         if not all(isinstance(header.get(name), str) for name in ("msg_id", "session", "msg_type")):
             raise ValueError("its header is none")
-        return Message([*frames[:start]], header, parent, metadata, content, [*frames[start + 6 :]])
+        return Request(channel, [*frames[:start]], header, content, metadata, [*frames[start + 6 :]], parent)
 
     def new_id(self) -> str:
         """An id for a message that is to be known again."""
@@ -104,7 +118,7 @@ class Messages:
         self,
         kind: str,
         content: Json,
-        parent: Json | None = None,
+        parent: Header | None = None,
         metadata: Json | None = None,
         msg_id: str | None = None,
     ) -> list[bytes]:
@@ -150,9 +164,9 @@ def _pack(content: Json | None) -> bytes:
     if not content:
         return _EMPTY
     try:
-        return _encode(content).encode()
-    except ValueError:  # a number that is not finite, or text that no encoding can carry
-        return json.dumps(_without_nan(content)).encode("ascii")
+        return _encode(content).encode("ascii")
+    except ValueError:  # a number that is not finite
+        return _encode(_without_nan(content)).encode("ascii")
 
 
 def _without_nan(value: Any) -> Any:

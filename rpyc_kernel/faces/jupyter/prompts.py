@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rpyc_kernel.core.contract import Event
-from rpyc_kernel.faces.jupyter.channels import Channels, Request
+from rpyc_kernel.faces.jupyter.channels import Channels
 from rpyc_kernel.faces.jupyter.executions import BridgedExecution, BridgedExecutions
+from rpyc_kernel.faces.jupyter.messages import Request
 
 _END_OF_FILE = "\x04"
 """What clients send for it, as a terminal does."""

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from rpyc_kernel.core.contract import Event, Kind, Outcome
-from rpyc_kernel.faces.jupyter.channels import Channels, Header
+from rpyc_kernel.faces.jupyter.channels import Channels
 from rpyc_kernel.faces.jupyter.executions import BridgedExecution, BridgedExecutions, format_time, make_header
 from rpyc_kernel.faces.jupyter.lines import Lines
+from rpyc_kernel.faces.jupyter.messages import Header
 from rpyc_kernel.wire.parent_messages import execution_of
 
 _log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rpyc_kernel.faces.jupyter.channels import Request
+from rpyc_kernel.faces.jupyter.messages import Request
 
 Say = Callable[[], None]
 

@@ -15,7 +15,7 @@ from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.errors import ConnectionLost, RequestError
 from rpyc_kernel.faces.jupyter import answering, readiness
 from rpyc_kernel.faces.jupyter.bridge import Bridge
-from rpyc_kernel.faces.jupyter.channels import Request
+from rpyc_kernel.faces.jupyter.messages import Request
 
 PATIENCE_S = 30.0
 

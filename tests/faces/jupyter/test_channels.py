@@ -9,8 +9,9 @@ import pytest
 import zmq
 from jupyter_client.session import Session
 
-from rpyc_kernel.faces.jupyter.channels import Channels, Request
+from rpyc_kernel.faces.jupyter.channels import Channels
 from rpyc_kernel.faces.jupyter.connection_info import ConnectionInfo
+from rpyc_kernel.faces.jupyter.messages import Request
 from tests.support import ports
 
 _KEY = b"secret"

@@ -24,7 +24,7 @@ def _frames(session: Session, **content: Any) -> list[bytes]:
 
 def test_what_jupyter_writes_is_read() -> None:
     session = _session()
-    read = Messages(_KEY, "hmac-sha256").read([*_frames(session, code="1"), b"raw"])
+    read = Messages(_KEY, "hmac-sha256").read("shell", [*_frames(session, code="1"), b"raw"])
     assert (read.identity, read.content, read.buffers) == ([b"a", b"b"], {"code": "1"}, [b"raw"])
     assert (read.header["msg_type"], read.header["username"]) == ("execute_request", "Ann")
     assert isinstance(read.header["date"], str)
@@ -58,15 +58,15 @@ def test_what_follows_from_several_messages_in_turn_names_each() -> None:
 
 def test_a_message_is_read_once() -> None:
     messages, frames = Messages(_KEY, "hmac-sha256"), _frames(_session())
-    messages.read(frames)
+    messages.read("shell", frames)
     with pytest.raises(ValueError, match="before"):
-        messages.read(frames)
+        messages.read("shell", frames)
 
 
 def test_a_message_under_another_key_is_refused_and_leaves_nothing() -> None:
     messages = Messages(_KEY, "hmac-sha256")
     with pytest.raises(ValueError, match="signature"):
-        messages.read(_frames(_session(b"other")))
+        messages.read("shell", _frames(_session(b"other")))
     assert not messages._seen
 
 
@@ -74,7 +74,7 @@ def test_without_a_key_nothing_is_signed() -> None:
     messages = Messages(b"", "hmac-sha256")
     assert messages.write("stream", {})[1] == b""
     frames = _frames(_session(b""), code="1")
-    assert messages.read(frames).content == messages.read(frames).content == {"code": "1"}
+    assert messages.read("shell", frames).content == messages.read("shell", frames).content == {"code": "1"}
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_without_a_key_nothing_is_signed() -> None:
 )
 def test_what_is_no_message_is_refused(frames: list[bytes]) -> None:
     with pytest.raises(ValueError):
-        Messages(b"", "hmac-sha256").read(frames)
+        Messages(b"", "hmac-sha256").read("shell", frames)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_what_is_no_message_is_refused(frames: list[bytes]) -> None:
 )
 def test_what_no_json_can_carry_is_carried_as_text(value: Any, carried: Any) -> None:
     frames = Messages(b"", "hmac-sha256").write("stream", {"value": value})
-    assert Messages(b"", "hmac-sha256").read([*frames]).content["value"] == carried
+    assert Messages(b"", "hmac-sha256").read("shell", [*frames]).content["value"] == carried
 
 
 @pytest.mark.parametrize("scheme", ["sha256", "hmac-nothing", ""])

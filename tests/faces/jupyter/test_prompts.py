@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from rpyc_kernel.core.contract import Event, Kind
-from rpyc_kernel.faces.jupyter.channels import Request
 from rpyc_kernel.faces.jupyter.executions import BridgedExecution, BridgedExecutions
+from rpyc_kernel.faces.jupyter.messages import Request
 from rpyc_kernel.faces.jupyter.prompts import InputRequests
 
 

@@ -1,6 +1,6 @@
 """In which order answers leave."""
 
-from rpyc_kernel.faces.jupyter.channels import Request
+from rpyc_kernel.faces.jupyter.messages import Request
 from rpyc_kernel.faces.jupyter.turns import Turns
 
 

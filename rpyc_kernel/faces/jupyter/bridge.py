@@ -42,6 +42,8 @@ from rpyc_kernel.faces.jupyter.subshells import Subshells
 _log = logging.getLogger(__name__)
 _LOOK_UP_S = 1.0
 _LEAVING_S = 0.05
+_ANSWER_S = 0.005
+"""As long as the kernel holds back that code was queued and has begun, for what follows."""
 
 
 class Bridge:
@@ -67,7 +69,7 @@ class Bridge:
         self._cells = BridgedExecutions()
         self._channels = channels
         self._attachment = attachment
-        self._client_sessions = ClientSessions(attachment.join, self._post, self._number, self._refuse, channels)
+        self._client_sessions = ClientSessions(attachment.join, self._post, self._number, self._refuse)
         self._pairing = Pairing(self._cells, self._client_sessions.awaits_number)
         self._publisher = Publisher(self._channels, self._cells, self._evaluate, self._finish)
         channels.welcome = self._publisher.welcome
@@ -130,9 +132,13 @@ class Bridge:
                 patience_s = self._publisher.go_on()
                 if self._held_interrupts:
                     patience_s = _LEAVING_S
+                if self._client_sessions.has_unanswered:
+                    patience_s = _ANSWER_S
                 if self._posted:
                     patience_s = 0.0
-                for request in self._channels.receive(_LOOK_UP_S if patience_s is None else patience_s):
+                came = [*self._channels.receive(_LOOK_UP_S if patience_s is None else patience_s)]
+                self._client_sessions.take_answers()  # first: what is handed in now has none so far
+                for request in came:
                     self._take(request)
                 self._let_interrupts_pass()
                 self._do_posted()

@@ -1,7 +1,8 @@
 """Each Jupyter client is a session of its own in the kernel: so nobody's error ends what another has queued.
 
 Nothing in here makes the bridge's thread wait: clients join on threads of their own, and what a connection may not take
-at once is handed in on one, too. The number of an execution comes with the kernel's answer.
+at once is handed in on one, too. The number of an execution comes with the kernel's answer, for which nobody is woken:
+most often it is read with the first events of what was handed in.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.client.launch import user_name
 from rpyc_kernel.core.contract import Lane
 from rpyc_kernel.errors import KernelError
-from rpyc_kernel.faces.jupyter.channels import Channels
 from rpyc_kernel.faces.jupyter.executions import BridgedExecution
 from rpyc_kernel.faces.jupyter.messages import Request
 
@@ -41,6 +41,7 @@ class _Task:
     cell: BridgedExecution
     lane: str
     call: str | None
+    taken: Future[int] | None = None  # its number, once it was passed on
 
     @property
     def chars(self) -> int:
@@ -53,15 +54,13 @@ class _ClientSession:
 
     Attributes:
         kernel: its connection, None until it has joined.
-        descriptor: by which the kernel's answers come, None until then and when there will be no more.
         waiting: what was not passed on so far, in order.
         unanswered: what was, and what has no number yet.
     """
 
     kernel: KernelClient | None = None
-    descriptor: int | None = None
     waiting: deque[_Task] = field(default_factory=deque)
-    unanswered: list[_Task] = field(default_factory=list)
+    unanswered: deque[_Task] = field(default_factory=deque)
 
     @property
     def tasks(self) -> list[_Task]:
@@ -76,7 +75,6 @@ class ClientSessions:
         post: has something done on the bridge's thread.
         numbered: told of a cell that the kernel has taken, and its number.
         refused: told of one that it has not taken, and why.
-        channels: what the bridge waits for, and with it for the kernel's answers.
     """
 
     def __init__(
@@ -85,13 +83,11 @@ class ClientSessions:
         post: Callable[[Callable[[], None]], None],
         numbered: Callable[[BridgedExecution, int], None],
         refused: Callable[[BridgedExecution, Exception], None],
-        channels: Channels,
     ) -> None:
         self._join = join
         self._post = post
         self._numbered = numbered
         self._refused = refused
-        self._channels = channels
         self._by_client: OrderedDict[str, _ClientSession] = OrderedDict()
 
     def hand_in(self, cell: BridgedExecution, *, lane: str = Lane.MAIN, call: str | None = None) -> None:
@@ -115,6 +111,18 @@ class ClientSessions:
         with self._join(_name_of(request)) as kernel:
             yield kernel
 
+    @property
+    def has_unanswered(self) -> bool:
+        """Whether there are answers to come, and to be taken soon."""
+        return any(client.unanswered for client in self._by_client.values())
+
+    def take_answers(self) -> None:
+        """Deal with the answers that have come."""
+        for client in [*self._by_client.values()]:
+            while client.unanswered and (taken := client.unanswered[0].taken) is not None and taken.done():
+                self._settle(client.unanswered.popleft().cell, taken)
+                self._advance(client)
+
     def awaits_number(self, session: str | None) -> bool:
         """Whether the kernel has yet to answer to what was handed in under this session of its own."""
         return any(
@@ -137,7 +145,6 @@ class ClientSessions:
         """Leave the kernel."""
         for client in self._by_client.values():
             if client.kernel is not None:
-                self._ignore(client)
                 client.kernel.close()
         self._by_client.clear()
 
@@ -148,8 +155,6 @@ class ClientSessions:
         client = self._by_client.get(request.session)
         if client is None or (client.kernel is not None and client.kernel.is_closed):
             self._leave_oldest()
-            if client is not None:
-                self._ignore(client)
             client = self._by_client[request.session] = _ClientSession()
             _do_aside(self._have_it_join, client, _name_of(request))
         self._by_client.move_to_end(request.session)
@@ -165,18 +170,8 @@ class ClientSessions:
             self._post(lambda: self._let_in(client, kernel))
 
     def _let_in(self, client: _ClientSession, kernel: KernelClient) -> None:
-        client.kernel, client.descriptor = kernel, kernel.fileno()
-        self._channels.listen(client.descriptor, lambda: self._hear(client, kernel))
+        client.kernel = kernel
         self._advance(client)
-
-    def _hear(self, client: _ClientSession, kernel: KernelClient) -> None:
-        if kernel.is_closed:  # looks, and so reads
-            self._ignore(client)
-
-    def _ignore(self, client: _ClientSession) -> None:
-        if client.descriptor is not None:
-            self._channels.ignore(client.descriptor)
-            client.descriptor = None
 
     def _turn_away(self, client: _ClientSession, error: Exception) -> None:
         for name, other in [*self._by_client.items()]:
@@ -190,9 +185,7 @@ class ClientSessions:
             return
         idle = next((name for name, client in self._by_client.items() if client.kernel and not client.tasks), None)
         if idle is not None:
-            client = self._by_client.pop(idle)
-            self._ignore(client)
-            kernel = client.kernel
+            kernel = self._by_client.pop(idle).kernel
             assert kernel is not None
             _do_aside(kernel.close)
 
@@ -207,15 +200,16 @@ class ClientSessions:
                 return
             client.unanswered.append(client.waiting.popleft())
             if is_too_much:
-                _do_aside(self._pass_on, client, client.kernel, task)
+                _do_aside(self._pass_on, client.kernel, task)
             else:
-                self._pass_on(client, client.kernel, task)
+                self._pass_on(client.kernel, task)
 
-    def _pass_on(self, client: _ClientSession, kernel: KernelClient, task: _Task) -> None:
+    @staticmethod
+    def _pass_on(kernel: KernelClient, task: _Task) -> None:
         cell = task.cell
         assert cell.request is not None
         try:
-            taking = kernel.hand_in(
+            task.taken = kernel.hand_in(
                 cell.code,
                 stop_on_error=task.call is None and bool(cell.request.content.get("stop_on_error", True)),
                 lane=task.lane,
@@ -224,20 +218,16 @@ class ClientSessions:
                 is_input=cell.is_input,
             )
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, its client gets to know
-            taking = Future()
-            taking.set_exception(error)
-        taking.add_done_callback(lambda taken: self._post(lambda: self._settle(client, task, taken)))
+            refused: Future[int] = Future()
+            refused.set_exception(error)
+            task.taken = refused
 
-    def _settle(self, client: _ClientSession, task: _Task, taken: Future[int]) -> None:
-        if task not in client.unanswered:
-            return  # it was given up meanwhile
-        client.unanswered.remove(task)
+    def _settle(self, cell: BridgedExecution, taken: Future[int]) -> None:
         error = taken.exception()
         if error is None:
-            self._numbered(task.cell, int(taken.result()))
+            self._numbered(cell, int(taken.result()))
         else:
-            self._refused(task.cell, own_error(error) if isinstance(error, Exception) else KernelError(repr(error)))
-        self._advance(client)
+            self._refused(cell, own_error(error) if isinstance(error, Exception) else KernelError(repr(error)))
 
 
 def _do_aside(work: Callable[..., None], *arguments: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
@@ -143,6 +144,7 @@ class FakeChannels:
         self.wake = self.woken.set
 
     def receive(self, timeout_s: float) -> list[Request]:
+        self.patience_s = timeout_s
         return next(self._script)
 
     def reply(self, request: Request, content: dict[str, Any], metadata: Any = None) -> None:
@@ -186,9 +188,11 @@ class Setting:
 
     def wait(self, condition: Callable[[], object]) -> Iterator[list[Request]]:
         """Let the bridge go round until something is so."""
+        deadline = time.monotonic() + PATIENCE_S
         yield []
         while not condition():
-            assert self.channels.woken.wait(PATIENCE_S), "nothing happened"
+            assert time.monotonic() < deadline, "nothing happened"
+            self.channels.woken.wait(self.channels.patience_s)
             self.channels.woken.clear()
             yield []
 

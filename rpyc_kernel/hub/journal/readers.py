@@ -213,7 +213,9 @@ class Readers:
             if self._followers:
                 self._show_followers(events)
             # What follows is most often there within a fraction of a millisecond, and saves every reader a wake-up.
-            if self._is_quiet and self._waiting and self._publish_at is None:
+            if not self._is_quiet:
+                self._publish_at = None  # or what is quiet next would be told too soon
+            elif self._waiting and self._publish_at is None:
                 self._publish_at = time.monotonic() + _QUIET_S
                 self._changed.notify()
 

@@ -43,8 +43,8 @@ class Room:
         self.presented.append(cursor)
         return cursor, [event[0] for event in events]
 
-    def tell(self, text="x", session=None):
-        event = (self.source.last + 1, 1.0, Kind.STREAM, None, session, text)
+    def tell(self, text="x", session=None, kind=Kind.STREAM):
+        event = (self.source.last + 1, 1.0, kind, None, session, text)
         self.source.events.append(event)
         self.readers.tell([event])
         self.readers.publish(even_quiet=False)
@@ -77,6 +77,17 @@ def test_a_few_are_answered_where_events_are_committed(room):
     room.tell()
     assert [future.done() for future in asked] == [True] * FEW
     assert set(room.threads) == {threading.current_thread()}
+
+
+def test_what_is_quiet_is_told_with_what_follows_and_has_its_clock_stopped(room, monkeypatch):
+    monkeypatch.setattr(readers_module, "_QUIET_S", WAIT_S)
+    asked = room.ask()
+    room.tell(kind=Kind.QUEUED)
+    assert not asked.done()
+    assert room.readers._publish_at is not None
+    room.tell()
+    assert asked.result(WAIT_S) == (2, [1, 2])
+    assert room.readers._publish_at is None
 
 
 def test_a_crowd_is_answered_by_a_thread_of_its_own_and_shares_one_answer(room):

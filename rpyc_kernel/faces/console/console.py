@@ -52,6 +52,7 @@ _COMPLETENESS_TIMEOUT_S = 0.3
 _PAUSE_S = 0.03
 _ACKNOWLEDGE_S = 0.5
 _BAR_S = 0.1
+_NUMBER_S = 1.0
 _STOPPING_S = 10.0
 _MAX_REPLAYED = 300
 
@@ -316,6 +317,8 @@ class Console:
         elif meaning is CtrlC.LINE:
             self.screen.interrupt()
         elif meaning is CtrlC.BREAK_OFF and self._breakable is not None:
+            self.screen.write("\n")  # below the ^C that the terminal shows
+            self.output.line_was_ended()
             self._breakable.cancel()
 
     async def _do(self, what: Any) -> None:
@@ -330,7 +333,6 @@ class Console:
         except asyncio.CancelledError:
             if not self._state.take_interrupt():
                 raise
-            self.skip_line()
             self.say(
                 "broken off; the kernel may still do what it was asked"
                 if self._state.is_connected
@@ -361,16 +363,38 @@ class Console:
         is_background = ends_in_semicolon(code)
         # To IPython the semicolon would mean that the value is to be hidden.
         source = code.rstrip()[:-1] if is_background else code.rstrip()
-        async with self._submitting:
+        await self._submitting.acquire()
+        was_broken_off = False
+        # Without its number, the code would be shown as somebody's elsewhere; so no Ctrl-C breaks that off.
+        handing_in = asyncio.ensure_future(self._hand_in(source, is_background, lambda: was_broken_off))
+        try:
+            number = await asyncio.shield(handing_in)
+        except asyncio.CancelledError:
+            was_broken_off = True
+            handing_in.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may hear of it
+            await asyncio.wait({handing_in}, timeout=_NUMBER_S)
+            if not handing_in.done() or not self._state.take_interrupt():
+                raise
+            handing_in.result()
+            return
+        if not is_background:
+            await self._foreground.wait(number)
+
+    async def _hand_in(self, source: str, is_background: bool, was_broken_off: Callable[[], bool]) -> int:
+        """Hand code in, and free the lock when it is known how to show what comes of it."""
+        try:
             number = await self._link.ask(self.kernel.enqueue, source)
             self.renderer.adopt(number)
             self._state.jobs.expect(number, source)
-            if not is_background:
+            if is_background:
+                self.say(f"[{number}] goes on in the background; %jobs lists, %wait {number} waits")
+            elif was_broken_off():
+                self._foreground.let_go(number)
+            else:
                 self.renderer.foreground = number
-        if is_background:
-            self.say(f"[{number}] goes on in the background; %jobs lists, %wait {number} waits")
-        else:
-            await self._foreground.wait(number)
+            return number
+        finally:
+            self._submitting.release()
 
     # ------------------------------------------------------------------ what its parts need
 
@@ -400,11 +424,6 @@ class Console:
     def say(self, text: str) -> None:
         """Show a line of the console's own."""
         self.output.say(text)
-
-    def skip_line(self) -> None:
-        """Go on below the ^C that a terminal shows."""
-        self.screen.write("\n")
-        self.output.line_was_ended()
 
     def complain(self, text: str) -> None:
         """Show what went wrong."""

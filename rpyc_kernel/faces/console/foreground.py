@@ -59,12 +59,15 @@ class Foreground:
         except asyncio.CancelledError:
             if not self._state.take_interrupt():
                 raise
-            self._speaker.skip_line()
-            self._speaker.say(f"execution {number} goes on in the background; Ctrl-C again offers to interrupt it")
+            self.let_go(number)
             return False
         finally:
             explaining.cancel()
             self._renderer.foreground = None
+
+    def let_go(self, number: int) -> None:
+        """Say that an execution is not waited for any more."""
+        self._speaker.say(f"execution {number} goes on in the background; Ctrl-C again offers to interrupt it")
 
     async def _explain_delay(self, number: int) -> None:
         """If an execution does not start soon, say what it waits for."""

@@ -14,9 +14,6 @@ class Speaker(Protocol):
     def complain(self, text: str) -> None:
         """Show what went wrong."""
 
-    def skip_line(self) -> None:
-        """Go on below the ^C that a terminal shows."""
-
     async def page(self, text: str) -> None:
         """Show a text, in a pager if it is long; nothing else is shown while the user reads."""
 

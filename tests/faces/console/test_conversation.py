@@ -1,6 +1,8 @@
 """All that a console shows of a conversation, to the letter: what must not come does not, and nothing comes twice."""
 
+import asyncio
 import queue
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from rpyc_kernel.client.kernel import Interruption
 from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.errors import NoSuchExecution
+from rpyc_kernel.faces.console import console as module
 from rpyc_kernel.faces.console import foreground
 from rpyc_kernel.faces.console.commands import HELP
 from rpyc_kernel.faces.console.console import LEFT, Console
@@ -39,6 +42,9 @@ class Kernel:
         self.last = 0
         self.acknowledged: list[int] = []
         self.calls: list[tuple[Any, ...]] = []
+        self.press: Callable[[], None] = lambda: None
+        self.may_answer = threading.Event()
+        self.may_answer.set()
 
     def status(self) -> dict[str, Any]:
         return self._status
@@ -50,6 +56,8 @@ class Kernel:
         return []
 
     def enqueue(self, code: str) -> int:
+        self.press()
+        assert self.may_answer.wait(TIMEOUT_S)
         self._number += 1
         self._tell(Kind.QUEUED, self._number, ME, {"code": code, "name": "me"})
         self._tell_all(code, self._number)
@@ -99,6 +107,10 @@ class Screen(QuietScreen):
         self.kernel: Kernel
 
     async def read_code(self) -> str:
+        self.loop = asyncio.get_running_loop()
+        self.kernel.may_answer.set()
+        async with self.console._submitting:
+            pass
         while self.console._seen < self.kernel.last:
             await self.console.next_change()
         if not self._codes:
@@ -127,11 +139,24 @@ def talk(monkeypatch: pytest.MonkeyPatch) -> Talk:
         status: dict[str, Any] | None = None,
         answer: type[Exception] = EOFError,
         calls: Sequence[tuple[Any, ...]] = (),
+        presses: int = 0,
+        is_hung: bool = False,
     ) -> list[str]:
         kernel, screen = Kernel(tells or {}, status or make_status()), Screen([*codes], answer)
         console = Console(kernel, WELCOME, lambda: kernel)  # type: ignore[arg-type, return-value]
         screen.console, screen.kernel = console, kernel
         monkeypatch.setattr(console, "_make_screen", lambda: screen)
+
+        def press() -> None:
+            for _ in range(presses):
+                asyncio.run_coroutine_threadsafe(interrupt(), screen.loop).result(TIMEOUT_S)
+            if is_hung:
+                kernel.may_answer.clear()
+
+        async def interrupt() -> None:
+            console._interrupt()
+
+        kernel.press = press
         assert console.run() == LEFT
         assert kernel.acknowledged[-1] == kernel.last
         assert kernel.calls == [*calls]
@@ -175,6 +200,26 @@ def test_of_what_one_waits_for_output_and_value_are_shown_and_no_more(talk: Talk
 def test_an_error_is_shown_once(talk: Talk):
     tells = {"fail()": [started(), failed(), ended("error")], "1": [started(), ended()]}
     assert talk(["fail()", "1"], tells) == ["Traceback", "E: odd"]
+
+
+def test_ctrl_c_before_the_number_is_known_lets_the_code_go_on_as_ones_own(talk: Talk):
+    tells = {"work()": [started(), printed("mine\n"), ended()]}
+    let_go = "execution 4 goes on in the background; Ctrl-C again offers to interrupt it"
+    assert talk(["work()"], tells, presses=1) == ["", let_go, "[4] mine", "[4] finished: ok after 0.1 s"]
+    background = "[4] goes on in the background; %jobs lists, %wait 4 waits"
+    assert talk(["work();"], {"work()": tells["work()"]}, presses=1)[:3] == ["", background, "[4] mine"]
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_breaks_off_what_a_kernel_does_not_take_and_it_is_known_when_it_does(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch, presses: int
+):
+    monkeypatch.setattr(module, "_NUMBER_S", 0.0 if presses == 1 else TIMEOUT_S)
+    tells = {"work()": [started(), printed("mine\n"), ended()]}
+    shown = talk(["work()"], tells, presses=presses, is_hung=True)
+    broken_off = "broken off; the kernel may still do what it was asked"
+    let_go = "execution 4 goes on in the background; Ctrl-C again offers to interrupt it"
+    assert shown == [*[""] * presses, broken_off, let_go, "[4] mine", "[4] finished: ok after 0.1 s"]
 
 
 def test_others_are_told_apart_and_their_ends_are_not_told(talk: Talk):

@@ -14,8 +14,6 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from rpyc_kernel.core.contract import RELEASE
-
 if TYPE_CHECKING:
     from rpyc_kernel.client.execution import Execution, Interruption
     from rpyc_kernel.client.kernel import KernelClient, Past
@@ -47,8 +45,6 @@ if TYPE_CHECKING:
         VersionMismatch,
         WorkerBusy,
     )
-
-__version__ = RELEASE
 
 __all__ = [
     "AuthenticationFailed",
@@ -97,6 +93,10 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from rpyc_kernel.core.contract import RELEASE
+
+        return RELEASE
     if name not in __all__:
         raise AttributeError(f"module 'rpyc_kernel' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOME_OF.get(name, "rpyc_kernel.errors")), name)

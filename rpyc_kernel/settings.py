@@ -10,10 +10,10 @@ import os
 import re
 import sys
 import warnings
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from rpyc_kernel.errors import BadName
+from rpyc_kernel.frozen import Frozen
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\Z")
 _APP = "rpyc_kernel"
@@ -54,8 +54,7 @@ def check_name(name: str) -> str:
     return name
 
 
-@dataclass(frozen=True)
-class Folders:
+class Folders(Frozen):
     """Where kernels keep what runs and what stays.
 
     Attributes:
@@ -100,8 +99,7 @@ def _is_usable(runtime: Path) -> bool:
     return above.st_uid == os.getuid() and os.access(runtime.parent, os.W_OK | os.X_OK)
 
 
-@dataclass(frozen=True)
-class HubSettings:
+class HubSettings(Frozen):
     """How a hub behaves.
 
     Attributes:
@@ -135,8 +133,7 @@ KEEP_OUTPUT = 8 * 1024 * 1024
 """More than people read, and little beside what a program holds that has many executions."""
 
 
-@dataclass(frozen=True)
-class ClientSettings:
+class ClientSettings(Frozen):
     """How patient a client is.
 
     Attributes:
@@ -154,8 +151,7 @@ DEFAULT_SWITCH_INTERVAL_S = 0.0002
 """Python's own 5 ms would let every look at a busy kernel wait so long, several times over; see docs/speed.md."""
 
 
-@dataclass(frozen=True)
-class WorkerSettings:
+class WorkerSettings(Frozen):
     """How a worker behaves.
 
     Attributes:
@@ -174,6 +170,6 @@ class WorkerSettings:
     kept_values: int = 16
     profile: bool = True
     face: str = Face.TERMINAL
-    environment: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] | None = None
     cwd: str = "/"
     umask: int = -1

@@ -110,13 +110,20 @@ def test_a_bridge_loads_nothing_that_it_does_not_need() -> None:
     assert (loaded - _brought_by("rpyc", "zmq")) & (_NEVER | _RUNS_NO_CODE) == set()
 
 
+def test_the_package_alone_loads_nothing_of_its_own() -> None:
+    loaded = {name for name in _list_loaded("import rpyc_kernel\ntell()") if name.startswith("rpyc_kernel")}
+    assert loaded == {"rpyc_kernel"}
+
+
 def test_a_hub_starts_its_worker_before_it_loads_what_it_works_with(
     folders: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(SETTINGS_VARIABLE, json.dumps({"hub": {"is_private": True}}))
     loaded = _list_loaded(_AT_NEXT_PROCESS + "from rpyc_kernel.hub.__main__ import main\nmain(['demo'])")
     assert "rpyc_kernel.hub.worker_process" in loaded
-    assert (loaded - _brought_by()) & (_NEVER | _RUNS_NO_CODE | _COMES_LATER | {"hashlib"}) == set()
+    assert (loaded - _brought_by()) & (
+        _NEVER | _RUNS_NO_CODE | _COMES_LATER | {"dataclasses", "hashlib", "inspect"}
+    ) == set()
 
 
 def test_a_hub_loads_nothing_that_it_does_not_need() -> None:
@@ -142,13 +149,16 @@ _OF_LARGE_VALUES = {"pickle", "rpyc_kernel.wire.bulk.codec", "rpyc_kernel.wire.b
 _UNUSED_BY_CLIENTS = {
     *_OF_LIVE_OBJECTS,
     *_OF_LARGE_VALUES,
+    "dataclasses",
     "datetime",
+    "inspect",
     "pdb",
     "rpyc_kernel.core.events",
     "rpyc_kernel.core.introspection",
     "rpyc_kernel.core.kernel_state",
     "rpyc_kernel.wire.debug_adapter",
     "sqlite3",
+    "subprocess",
 }
 
 

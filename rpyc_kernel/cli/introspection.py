@@ -19,6 +19,7 @@ from rpyc_kernel.errors import NoSuchKernel
 from rpyc_kernel.faces.console.control_characters import is_colourful, sanitize, sanitize_line
 from rpyc_kernel.faces.console.render import Renderer
 from rpyc_kernel.faces.console.summaries import summarise_status, summarise_variables
+from rpyc_kernel.frozen import fields_of
 
 
 class Status(JsonCommand):
@@ -102,7 +103,7 @@ class History(PastCommand):
         with self.open(name) as source:
             found = source.history(" ".join(text), limit=self.limit)
         for past in found:
-            print(json.dumps(dataclasses.asdict(past)) if self.as_json else _describe_input(past))
+            print(json.dumps(fields_of(past)) if self.as_json else _describe_input(past))
         return OK
 
 

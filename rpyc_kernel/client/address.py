@@ -7,12 +7,12 @@ import os
 import socket
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from rpyc_kernel.client.whereabouts import Whereabouts, find
 from rpyc_kernel.errors import CallTimeout, ConnectionFailed, NoSuchKernel, RequestError
+from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.settings import check_name
 from rpyc_kernel.system.home import Home
 from rpyc_kernel.wire import handshake
@@ -23,8 +23,7 @@ _DOOR_S = 3.0
 _LOOK_AGAIN_S = 0.02
 
 
-@dataclass(frozen=True)
-class Address:
+class Address(Frozen):
     """One way to reach a hub.
 
     Attributes:

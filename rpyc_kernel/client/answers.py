@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import functools
 import json
 from collections.abc import Callable
@@ -91,7 +90,9 @@ def read_literal(text: Any) -> Any:
     """The plain value that a result event carries."""
     if len(_require(str, text)) > MAX_PLAIN_REPR:
         raise ValueError("it is too long for the literal of a plain value")
-    return ast.literal_eval(text)
+    from ast import literal_eval  # here: few starts read a value before they are of use
+
+    return literal_eval(text)
 
 
 def _read_texts(answer: Any) -> list[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 
 from rpyc_kernel.client.kernel import Past
 from rpyc_kernel.client.whereabouts import find
 from rpyc_kernel.core.contract import Event
 from rpyc_kernel.errors import KernelExists, NoSuchKernel, RequestError
+from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.settings import Folders, check_name, is_name
 from rpyc_kernel.system.home import Home
 from rpyc_kernel.system.journal_file import JournalError, JournalFile
@@ -19,8 +19,7 @@ _MAX_RECALLED = 8
 _PATIENCE_S = 0.3
 
 
-@dataclass(frozen=True)
-class StoppedKernel:
+class StoppedKernel(Frozen):
     """A kernel that does not run, and whose journal is there.
 
     Attributes:

@@ -7,9 +7,9 @@ of the hub remain, for clients of another make; these here tell the caller at on
 from __future__ import annotations
 
 import functools
-import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
+from types import FunctionType
 from typing import Any, TypeVar
 
 from rpyc_kernel.core import kinds
@@ -60,7 +60,7 @@ _TAKES: dict[str, Read] = {
 def check_methods(cls: type[_Class]) -> type[_Class]:
     """Check what is passed to each public method of a class that is its own."""
     for name, method in list(vars(cls).items()):
-        if inspect.isfunction(method) and (name == "__init__" or not name.startswith("_")):
+        if isinstance(method, FunctionType) and (name == "__init__" or not name.startswith("_")):
             setattr(cls, name, check_arguments(method))
     return cls
 
@@ -69,14 +69,16 @@ def check_arguments(function: _Function) -> _Function:
     """Check what is passed to a function."""
     by_name: dict[str, Read] = {}
     by_place: list[tuple[int, str, Read]] = []
-    for place, parameter in enumerate(inspect.signature(function).parameters.values()):
-        take = _find_take(str(parameter.annotation))
-        if take is None or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+    code = function.__code__  # of which `inspect` makes signatures, at much cost
+    positional, only_positional = code.co_argcount, code.co_posonlyargcount
+    for place, name in enumerate(code.co_varnames[: positional + code.co_kwonlyargcount]):
+        take = _find_take(function.__annotations__.get(name, ""))
+        if take is None:
             continue
-        if parameter.kind is not parameter.POSITIONAL_ONLY:
-            by_name[parameter.name] = take
-        if parameter.kind is not parameter.KEYWORD_ONLY:
-            by_place.append((place, parameter.name, take))
+        if place >= only_positional:
+            by_name[name] = take
+        if place < positional:
+            by_place.append((place, name, take))
     if not (by_name or by_place):
         return function
 

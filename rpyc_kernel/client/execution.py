@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rpyc_kernel.client.answers import read_literal
@@ -23,6 +22,7 @@ from rpyc_kernel.errors import (
     KernelError,
     NotQueued,
 )
+from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.settings import KEEP_OUTPUT
 from rpyc_kernel.system.futures import CallFuture
 
@@ -36,8 +36,7 @@ _CALLING_BACK: set[Execution] = set()
 """Those that have not finished and have callbacks. All else is held by those only who want to see it."""
 
 
-@dataclass(frozen=True)
-class Interruption:
+class Interruption(Frozen):
     """What came of an interrupt. It is true if the execution stopped.
 
     Attributes:

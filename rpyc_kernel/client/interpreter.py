@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import subprocess
 import sys
 
 from rpyc_kernel.errors import RequestError
@@ -33,8 +31,10 @@ def find_interpreter(python: str | os.PathLike[str] | None, engine: str) -> str:
         RequestError: it is not there, is no Python, is too old, or lacks a package; the message says what to install.
     """
     if python is None:
-        missing = [_IPYTHON] if engine == "ipython" and importlib.util.find_spec(_IPYTHON) is None else []
-        _require(missing, sys.executable)
+        if engine == "ipython":
+            from importlib.util import find_spec
+
+            _require([_IPYTHON] if find_spec(_IPYTHON) is None else [], sys.executable)
         return sys.executable
     import shutil  # here, because it brings all of Python's compression, and few starts name an interpreter
 
@@ -57,6 +57,8 @@ def _require(missing: list[str], path: str) -> None:
 
 def _list_missing(path: str) -> list[str]:
     """The packages that an interpreter lacks."""
+    import subprocess
+
     try:
         asked = subprocess.run(
             [path, "-c", _PROBE], stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE_S, check=False

@@ -9,7 +9,6 @@ import os
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -40,6 +39,7 @@ from rpyc_kernel.errors import (
     NotRunning,
     WorkerBusy,
 )
+from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.settings import KEEP_OUTPUT, ClientSettings
 from rpyc_kernel.system.futures import NotDone
 from rpyc_kernel.wire import handshake
@@ -57,8 +57,7 @@ _ANSWER_S = 2.0
 """How much longer than the hub was told to wait its answer may take."""
 
 
-@dataclass(frozen=True)
-class Past:
+class Past(Frozen):
     """One input of the past.
 
     Attributes:

@@ -7,9 +7,7 @@ import importlib
 import json
 import os
 import select
-import subprocess
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +17,7 @@ from rpyc_kernel.client.interpreter import find_interpreter
 from rpyc_kernel.client.whereabouts import Whereabouts, find, find_all
 from rpyc_kernel.core.contract import Role
 from rpyc_kernel.errors import CallTimeout, KernelError, KernelExists, RequestError, from_name
+from rpyc_kernel.frozen import Frozen, fields_of
 from rpyc_kernel.settings import (
     DEFAULT_SWITCH_INTERVAL_S,
     ENGINES,
@@ -46,8 +45,7 @@ _MIN_SWITCH_INTERVAL_S = 1e-6
 _MAX_SWITCH_INTERVAL_S = 1.0
 
 
-@dataclass(frozen=True)
-class KernelInfo:
+class KernelInfo(Frozen):
     """A kernel on this machine, as its connection file tells.
 
     Attributes:
@@ -184,7 +182,7 @@ def launch(
         switch_interval_s=switch_interval,
         profile=profile,
         face=face,
-        environment=env or {},
+        environment=env,
         cwd=os.path.abspath(cwd or os.getcwd()),
     )
     folders = Folders.from_environment()
@@ -195,13 +193,13 @@ def launch(
     read_end, write_end = os.pipe()
     try:
         has_input = standard_input is not None
-        options = {"hub": asdict(hub), "worker": asdict(worker), "ready": write_end, "has_input": has_input}
+        options = {"hub": fields_of(hub), "worker": fields_of(worker), "ready": write_end, "has_input": has_input}
         child = processes.spawn_module(
             "rpyc_kernel.hub",
             [name],
             cwd=str(place.path),
             environment={**places, SETTINGS_VARIABLE: json.dumps(options)},
-            stdin=subprocess.DEVNULL if standard_input is None else standard_input,
+            stdin=processes.NOBODY if standard_input is None else standard_input,
             pass_descriptors=(write_end,),
         )
     except BaseException:

@@ -6,10 +6,10 @@ A kernel's home says where its hub is. A private kernel has nothing but a runtim
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from rpyc_kernel.errors import NoSuchKernel
+from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.settings import Folders
 from rpyc_kernel.system import processes
 from rpyc_kernel.system.home import Home
@@ -17,8 +17,7 @@ from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.wire.connection_file import ConnectionFile
 
 
-@dataclass(frozen=True)
-class Whereabouts:
+class Whereabouts(Frozen):
     """One place where a kernel is or was.
 
     Attributes:

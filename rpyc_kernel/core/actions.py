@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from rpyc_kernel.core.payloads import encode_payload
 from rpyc_kernel.core.source import Source
+from rpyc_kernel.frozen import Frozen
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Frozen):
     """Write an event to the journal and show it to every reader.
 
     Its payload is encoded when it is made: what cannot be recorded fails where the decision is made, and not when
     others' actions are carried out with it.
-
-    Attributes:
-        encoded: the payload as JSON; see `encode_payload`.
 
     Raises:
         TypeError: the payload is nothing that JSON can carry.
     """
 
     kind: str
-    execution: int | None = None
-    session: str | None = None
-    payload: dict[str, Any] = field(default_factory=dict)
-    encoded: str = field(init=False, repr=False, compare=False)
+    execution: int | None
+    session: str | None
+    payload: dict[str, Any]
+
+    @cached_property
+    def encoded(self) -> str:
+        """The payload as JSON; see `encode_payload`."""
+        return encode_payload(self.payload)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "encoded", encode_payload(self.payload))
+        _ = self.encoded
 
 
-@dataclass(frozen=True, slots=True)
-class RunCode:
+class RunCode(Frozen):
     """Hand an execution to the worker.
 
     Attributes:
@@ -51,15 +51,13 @@ class RunCode:
     count: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DropCall:
+class DropCall(Frozen):
     """Have the worker forget a staged call that will not be made."""
 
     call: str
 
 
-@dataclass(frozen=True, slots=True)
-class InterruptWorker:
+class InterruptWorker(Frozen):
     """Interrupt exactly this execution, if the worker still runs it."""
 
     execution: int
@@ -67,23 +65,20 @@ class InterruptWorker:
     force: str
 
 
-@dataclass(frozen=True, slots=True)
-class StartGrace:
+class StartGrace(Frozen):
     """Report back with `GraceElapsed` after the time an interrupt is given to work."""
 
     execution: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReportStack:
+class ReportStack(Frozen):
     """Dump every thread's stack and record it: an interrupt went unanswered."""
 
     execution: int
     session: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerWorker:
+class AnswerWorker(Frozen):
     """Give the worker the text for a prompt; None is end-of-file, or the refusal of whoever was asked."""
 
     token: int
@@ -91,22 +86,19 @@ class AnswerWorker:
     is_refused: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class StartWorker:
+class StartWorker(Frozen):
     """Start a worker with an empty namespace."""
 
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class KillWorker:
+class KillWorker(Frozen):
     """End the worker process; its death is reported like any other, with this reason."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class StopHub:
+class StopHub(Frozen):
     """Leave, after everything recorded was written."""
 
     reason: str

@@ -7,7 +7,7 @@ held against it, and `docs/reference/commands.md` is written from it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final, Generic, TypeVar
 
 from rpyc_kernel.core import kinds, shapes
@@ -25,14 +25,14 @@ from rpyc_kernel.errors import (
     RequestError,
     WorkerBusy,
 )
+from rpyc_kernel.frozen import Frozen
 
 _T_co = TypeVar("_T_co", covariant=True)
 REQUIRED: Final[Any] = object()
 """Stands where a parameter has no default."""
 
 
-@dataclass(frozen=True, eq=False)
-class Parameter:
+class Parameter(Frozen, eq=False):
     """One parameter of a command.
 
     Attributes:
@@ -86,8 +86,7 @@ def _one_of(read: Read, choices: tuple[str, ...]) -> Read:
     return read_one
 
 
-@dataclass(frozen=True, eq=False)
-class Command(Generic[_T_co]):
+class Command(Frozen, Generic[_T_co], eq=False):
     """One command.
 
     Attributes:
@@ -109,15 +108,18 @@ class Command(Generic[_T_co]):
     is_immediate: bool = True
     by_worker: bool = False
     raises: tuple[type[KernelError], ...] = ()
-    _reads: tuple[tuple[str, Read], ...] = field(init=False, repr=False)
-    _defaults: list[Any] = field(init=False, repr=False)
-    _needs: int = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        defaults = [each.default for each in self.parameters]
-        object.__setattr__(self, "_reads", tuple((each.name, each.read) for each in self.parameters))
-        object.__setattr__(self, "_defaults", defaults)
-        object.__setattr__(self, "_needs", defaults.count(REQUIRED))
+    @cached_property
+    def _reads(self) -> tuple[tuple[str, Read], ...]:
+        return tuple((each.name, each.read) for each in self.parameters)
+
+    @cached_property
+    def _defaults(self) -> list[Any]:
+        return [each.default for each in self.parameters]
+
+    @cached_property
+    def _needs(self) -> int:
+        return self._defaults.count(REQUIRED)
 
     @property
     def role(self) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from rpyc_kernel.frozen import Frozen
 
 RELEASE: Final = "0.1.0"
 PROTOCOL_VERSION: Final = 1
@@ -170,8 +171,7 @@ WireEvent = tuple[int, float, str, int | None, str | None, str]
 """An event before it crosses the wire: number, time, kind, execution, session, and the payload as a JSON object."""
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(Frozen):
     """One numbered fact of a kernel's life.
 
     The fields of the payload (see `FIELDS`) read as attributes: ``event.text`` of a stream.
@@ -201,7 +201,7 @@ class Event:
     kind: str
     execution: int | None
     session: str | None
-    payload: dict[str, Any] = field(default_factory=dict)
+    payload: dict[str, Any]
 
     def __getattr__(self, name: str) -> Any:
         try:

@@ -6,15 +6,14 @@ has been checked where it came in, and so has who may request it; see `core.comm
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from rpyc_kernel.core.contract import Force, Lane, Role
 from rpyc_kernel.core.source import Source
+from rpyc_kernel.frozen import Frozen
 
 
-@dataclass(frozen=True, slots=True)
-class SessionJoined:
+class SessionJoined(Frozen):
     """A client connected under this session."""
 
     session: str
@@ -22,21 +21,18 @@ class SessionJoined:
     role: str = Role.USER
 
 
-@dataclass(frozen=True, slots=True)
-class SessionLeft:
+class SessionLeft(Frozen):
     """One of the session's connections ended."""
 
     session: str
     role: str = Role.USER
 
 
-@dataclass(frozen=True, slots=True)
-class StarterLost:
+class StarterLost(Frozen):
     """Whoever started this hub is gone already."""
 
 
-@dataclass(frozen=True, slots=True)
-class CodeSubmitted:
+class CodeSubmitted(Frozen):
     """A session handed in code to run, or (``call``) a staged call in the worker, or (``source``) a file.
 
     Attributes:
@@ -53,16 +49,14 @@ class CodeSubmitted:
     is_input: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class CancelRequested:
+class CancelRequested(Frozen):
     """A session wants a queued execution gone."""
 
     session: str
     execution: int
 
 
-@dataclass(frozen=True, slots=True)
-class InterruptRequested:
+class InterruptRequested(Frozen):
     """A session wants a running execution to stop; None means whatever runs on the main lane."""
 
     session: str
@@ -70,15 +64,13 @@ class InterruptRequested:
     force: str = Force.SIGNAL
 
 
-@dataclass(frozen=True, slots=True)
-class GraceElapsed:
+class GraceElapsed(Frozen):
     """The time an interrupted execution had to stop is over."""
 
     execution: int
 
 
-@dataclass(frozen=True, slots=True)
-class InputAnswered:
+class InputAnswered(Frozen):
     """A session answers a prompt: the one of ``execution``, or the only one there is.
 
     Text None is end-of-file, or where it is refused says that nobody can be asked.
@@ -90,8 +82,7 @@ class InputAnswered:
     is_refused: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerStarted:
+class WorkerStarted(Frozen):
     """A worker is ready to run code."""
 
     generation: int
@@ -106,8 +97,7 @@ class WorkerStarted:
     debugger: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerReported:
+class WorkerReported(Frozen):
     """The worker produced an event of its own: a stream, a display, a result, an error."""
 
     kind: str
@@ -115,8 +105,7 @@ class WorkerReported:
     payload: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class InputWanted:
+class InputWanted(Frozen):
     """User code waits for a line of text."""
 
     execution: int | None
@@ -125,15 +114,13 @@ class InputWanted:
     password: bool
 
 
-@dataclass(frozen=True, slots=True)
-class InputWithdrawn:
+class InputWithdrawn(Frozen):
     """User code no longer waits for a line of text that it wanted: it was interrupted."""
 
     token: int
 
 
-@dataclass(frozen=True, slots=True)
-class CodeFinished:
+class CodeFinished(Frozen):
     """The worker is through with an execution."""
 
     execution: int
@@ -142,8 +129,7 @@ class CodeFinished:
     duration_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class UnfinishedTold:
+class UnfinishedTold(Frozen):
     """The worker said what it has not finished; reports of some ends may be lost.
 
     Attributes:
@@ -161,8 +147,7 @@ class UnfinishedTold:
     settled: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerDied:
+class WorkerDied(Frozen):
     """The worker process is gone."""
 
     reason: str
@@ -173,23 +158,20 @@ class WorkerDied:
     exit_code: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RestartRequested:
+class RestartRequested(Frozen):
     """A session wants a new namespace."""
 
     session: str
 
 
-@dataclass(frozen=True, slots=True)
-class ShutdownRequested:
+class ShutdownRequested(Frozen):
     """The kernel is to end."""
 
     session: str | None
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Restored:
+class Restored(Frozen):
     """What a new hub reads in the journal of one that is gone.
 
     Attributes:

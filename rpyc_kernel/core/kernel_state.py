@@ -40,6 +40,7 @@ from rpyc_kernel.core.contract import COMM_CALL, Force, Kind, Lane, Outcome, Sta
 from rpyc_kernel.core.sessions import Sessions
 from rpyc_kernel.core.source import Program, Source, describe_source, read_source
 from rpyc_kernel.errors import NoSuchExecution, NotAsked, NotQueued, NotRunning, RequestError
+from rpyc_kernel.frozen import Frozen
 
 _GONE = "the worker was gone when a new hub came"
 _SHOWN_QUEUED = 100
@@ -179,8 +180,7 @@ class Execution:
         return QUEUED if self.started_at is None else RUNNING
 
 
-@dataclass(frozen=True)
-class Prompt:
+class Prompt(Frozen):
     """A line of text that user code waits for."""
 
     token: int

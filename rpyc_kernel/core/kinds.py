@@ -10,7 +10,6 @@ import keyword
 import math
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from rpyc_kernel.core.contract import MAX_CODE_CHARS
@@ -18,6 +17,7 @@ from rpyc_kernel.core.seconds import read_seconds
 from rpyc_kernel.core.source import read_source
 from rpyc_kernel.core.texts import require_encodable
 from rpyc_kernel.errors import BadCode, RequestError
+from rpyc_kernel.frozen import Frozen
 
 _MAX_NUMBER: Final = 2**128
 _MAX_PLACE: Final = 2**62
@@ -29,8 +29,7 @@ Read = Callable[[Any, str], Any]
 """Returns a value as it is used from here on; it is called what the second argument says; raises `RequestError`."""
 
 
-@dataclass(frozen=True, eq=False)
-class ArgumentKind:
+class ArgumentKind(Frozen, eq=False):
     """One kind of argument.
 
     Attributes:

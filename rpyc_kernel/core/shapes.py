@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from rpyc_kernel.frozen import Frozen
 
 if TYPE_CHECKING:  # a hub starts without the classes, which only workers and clients make
     from rpyc_kernel.core.contract import Event
@@ -23,8 +24,7 @@ if TYPE_CHECKING:  # a hub starts without the classes, which only workers and cl
 _T_co = TypeVar("_T_co", covariant=True)
 
 
-@dataclass(frozen=True, eq=False)
-class Answer(Generic[_T_co]):
+class Answer(Frozen, Generic[_T_co], eq=False):
     """What comes back, and what a client makes of it.
 
     Attributes:

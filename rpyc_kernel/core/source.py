@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from rpyc_kernel.core.contract import MAX_CODE_CHARS, Space
 from rpyc_kernel.core.texts import require_encodable
 from rpyc_kernel.errors import RequestError
+from rpyc_kernel.frozen import Frozen, fields_of
 
 _MAX_FIRST_LINE = 10_000_000
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(Frozen):
     """The place that code has in a file.
 
     Attributes:
@@ -30,8 +29,7 @@ class Origin:
             raise RequestError(f"first_line must be a number from 1 to {_MAX_FIRST_LINE:,}")
 
 
-@dataclass(frozen=True)
-class Program:
+class Program(Frozen):
     """A file that the worker is to read and run as ``__main__``.
 
     Attributes:
@@ -64,7 +62,7 @@ Source = Origin | Program
 
 def describe_source(source: Source | None) -> dict[str, Any] | None:
     """The same by name, as JSON can carry it."""
-    return None if source is None else asdict(source)
+    return None if source is None else fields_of(source)
 
 
 def read_source(described: Any) -> Source | None:
@@ -84,7 +82,7 @@ def read_source(described: Any) -> Source | None:
             raise RequestError("arguments must be a list of str")
         return Program(**fields, arguments=tuple(arguments))
     except (TypeError, ValueError):
-        known = " or ".join(", ".join(kind.__dataclass_fields__) for kind in (Origin, Program))
+        known = " or ".join(", ".join(kind.__match_args__) for kind in (Origin, Program))
         raise RequestError(f"a source is made of pairs of name and value; the names are {known}") from None
 
 

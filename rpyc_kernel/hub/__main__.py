@@ -12,7 +12,6 @@ import json
 import logging
 import os
 import sys
-from dataclasses import replace
 from typing import Any
 
 from rpyc_kernel.errors import KernelError
@@ -37,7 +36,7 @@ def main(arguments: list[str]) -> int:
     # Everything the hub makes is this user's alone; what user code makes is as its starter wants it.
     umask = os.umask(0o077)
     hub_settings = HubSettings(**options.get("hub", {}))
-    worker_settings = replace(WorkerSettings(**options.get("worker", {})), umask=umask)
+    worker_settings = WorkerSettings(**{**options.get("worker", {}), "umask": umask})
     try:
         place = take_place(check_name(name), Folders.from_environment(), is_private=hub_settings.is_private)
     except KernelError as error:

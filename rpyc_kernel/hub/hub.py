@@ -19,7 +19,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -28,6 +27,7 @@ from rpyc_kernel.core.actions import Action, Record
 from rpyc_kernel.core.contract import PROTOCOL_VERSION, RELEASE, UNFINISHED, Kind, Outcome
 from rpyc_kernel.core.kernel_state import KernelState
 from rpyc_kernel.errors import KernelDied, KernelError, WorkerBusy
+from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.hub import failing
 from rpyc_kernel.hub.journal.journal import Journal
 from rpyc_kernel.hub.pump import Report
@@ -49,8 +49,7 @@ _MAY_FAIL = (actions.DropCall, actions.InterruptWorker, actions.StartGrace, acti
 """What can be asked for again. Any other action that is not carried out would be waited for without end."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Progress:
+class _Progress(Frozen):
     """Up to where the ring of a generation is dealt with, once the records before this are committed."""
 
     ring: RingReader

@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from rpyc_kernel.errors import KernelError, KernelExists
+from rpyc_kernel.frozen import changed
 from rpyc_kernel.hub.place import Place
 from rpyc_kernel.wire.connection_file import ConnectionFile
 
@@ -54,7 +54,7 @@ class Keeper:
     def publish(self, worker_pid: int | None, generation: int, worker_birth: str) -> None:
         """Say which worker there is."""
         with self._lock:
-            self._file = replace(self._file, worker_pid=worker_pid, generation=generation, worker_birth=worker_birth)
+            self._file = changed(self._file, worker_pid=worker_pid, generation=generation, worker_birth=worker_birth)
             self._try(self._write)
 
     def look(self, listen: Callable[[str], None] | None) -> None:
@@ -99,7 +99,7 @@ class Keeper:
     def _write(self) -> None:
         place = self._place
         home = "" if place.home is place.folder else str(place.home.path)
-        self._file = replace(self._file, unix=str(place.folder.hub_socket), home=home)
+        self._file = changed(self._file, unix=str(place.folder.hub_socket), home=home)
         for path in self._connection_files:
             self._file.write(path)
 

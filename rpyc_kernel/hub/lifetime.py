@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 
 from rpyc_kernel.core import events
@@ -107,4 +108,6 @@ def _begin(hub: Hub, name: str) -> None:
 
 
 def _describe(place: Place, host: str, port: int, key: bytes) -> ConnectionFile:
-    return ConnectionFile(place.name, host, port, key.hex(), str(place.folder.hub_socket), os.getpid())
+    return ConnectionFile(
+        place.name, host, port, key.hex(), str(place.folder.hub_socket), os.getpid(), started=time.time()
+    )

@@ -11,10 +11,10 @@ import os
 import socket
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from rpyc_kernel.errors import KernelError, KernelExists, RequestError, WorkerBusy
+from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.settings import Folders
 from rpyc_kernel.system import processes
 from rpyc_kernel.system.home import Home
@@ -26,8 +26,7 @@ _REAPPEAR_S = 3.0
 _LOOK_AGAIN_S = 0.05
 
 
-@dataclass
-class Place:
+class Place(Frozen):
     """A hub's folders, both locked.
 
     Attributes:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import asdict
 
 from rpyc_kernel.core.contract import WORKER_VERSION
+from rpyc_kernel.frozen import fields_of
 from rpyc_kernel.settings import HubSettings, WorkerSettings
 from rpyc_kernel.system import processes
 from rpyc_kernel.system.runtime_folder import RuntimeFolder, listen
@@ -66,7 +66,7 @@ class WorkerProcess:
 
     def tell(self, generation: int) -> None:
         """Tell the worker which generation it is; its ring must be there. One that is gone is found out later."""
-        message = {"version": WORKER_VERSION, "generation": generation, "settings": asdict(self._settings)}
+        message = {"version": WORKER_VERSION, "generation": generation, "settings": fields_of(self._settings)}
         told = json.dumps(message).encode()
         try:
             while told:

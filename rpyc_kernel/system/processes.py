@@ -6,12 +6,12 @@ import contextlib
 import os
 import resource  # noqa: F401 - `os.wait4` imports it when called: too late where there is no descriptor left
 import signal
-import subprocess
 import sys
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.system.originals import select, threading, time
 
 INTERRUPT_SIGNAL: int = signal.SIGRTMIN + 6 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR1
@@ -23,12 +23,17 @@ ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 NUDGE_SIGNAL: int = signal.SIGURG
 """Does nothing but end a wait, after which Python runs the handlers of signals that came before."""
 
+if TYPE_CHECKING:
+    import subprocess
+
+NOBODY = -3
+"""`subprocess.DEVNULL`, without what comes with it."""
+
 _MAX_CHILDREN = 4096
 _ENDING_S = 0.25
 
 
-@dataclass(frozen=True)
-class Ending:
+class Ending(Frozen):
     """How a process ended.
 
     Attributes:
@@ -287,9 +292,9 @@ def spawn_module(
     cwd: str,
     python: str = "",
     environment: dict[str, str] | None = None,
-    stdin: int = subprocess.DEVNULL,
-    stdout: int = subprocess.DEVNULL,
-    stderr: int = subprocess.DEVNULL,
+    stdin: int = NOBODY,
+    stdout: int = NOBODY,
+    stderr: int = NOBODY,
     pass_descriptors: tuple[int, ...] = (),
     umask: int = -1,
 ) -> Child:
@@ -300,6 +305,8 @@ def spawn_module(
     Raises:
         OSError: the interpreter or the folder is not there.
     """
+    import subprocess  # here: who only looks at processes needs nothing of it
+
     process = subprocess.Popen(
         [python or sys.executable, "-m", module, *arguments],
         stdin=stdin,

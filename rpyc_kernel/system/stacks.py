@@ -16,7 +16,6 @@ import os
 import signal
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from typing import Any
 
 from rpyc_kernel.errors import KernelDied, WorkerBusy
@@ -44,11 +43,11 @@ _MAX_REASON = 500
 _MAX_BYTES = 16 * 1024 * 1024
 
 
-@dataclass(eq=False)
 class _Asker:
-    deadline: float
-    timeout_s: float
-    answer: Future[str] = field(default_factory=Future)
+    def __init__(self, timeout_s: float) -> None:
+        self.deadline = time.monotonic() + timeout_s
+        self.timeout_s = timeout_s
+        self.answer: Future[str] = Future()
 
 
 class Stacks:
@@ -78,7 +77,7 @@ class Stacks:
         Args:
             timeout_s: for how many seconds to wait, for others and for the process.
         """
-        asker = _Asker(time.monotonic() + timeout_s, timeout_s)
+        asker = _Asker(timeout_s)
         asker.answer.set_running_or_notify_cancel()
         with self._lock:
             if self._is_closed:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from rpyc_kernel.core.contract import PROTOCOL_VERSION
 from rpyc_kernel.errors import NoSuchKernel
-from rpyc_kernel.system.originals import json, time
+from rpyc_kernel.frozen import Frozen, fields_of
+from rpyc_kernel.system.originals import json
 
 
-@dataclass(frozen=True)
-class ConnectionFile:
+class ConnectionFile(Frozen):
     """What `kernel.json` says.
 
     Attributes:
@@ -38,7 +37,7 @@ class ConnectionFile:
     hub_pid: int
     worker_pid: int | None = None
     generation: int = 0
-    started: float = field(default_factory=time.time)
+    started: float = 0.0
     protocol: int = PROTOCOL_VERSION
     worker_birth: str = ""
     home: str = ""
@@ -48,7 +47,7 @@ class ConnectionFile:
         fresh = path.with_suffix(".new")
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(fd, "w") as opened:
-            json.dump(asdict(self), opened, indent=1)
+            json.dump(fields_of(self), opened, indent=1)
         fresh.replace(path)
 
     @classmethod
@@ -59,7 +58,7 @@ class ConnectionFile:
             with open(path, encoding="utf-8", opener=_open_at_once) as opened:
                 loaded = json.load(opened)
             # A later release may say more.
-            file = cls(**{known.name: loaded[known.name] for known in fields(cls) if known.name in loaded})
+            file = cls(**{known: loaded[known] for known in cls.__match_args__ if known in loaded})
             bytes.fromhex(file.key)
             return file
         except FileNotFoundError:

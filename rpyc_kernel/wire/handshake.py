@@ -19,7 +19,6 @@ from __future__ import annotations
 import hmac
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from struct import Struct
 from typing import Any
 
@@ -33,6 +32,7 @@ from rpyc_kernel.errors import (
     NotPermitted,
     VersionMismatch,
 )
+from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.system.originals import json, socket, time
 
 COMMANDS, EVENTS, OBJECTS, BULK, DEBUGGER = range(1, 6)
@@ -48,8 +48,7 @@ _MAX_NAME = 200
 _OK, _WRONG_VERSION, _WRONG_KEY, _, _REFUSED = range(5)
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(Frozen):
     """Who a client says it is. An empty session id asks for a new one."""
 
     session: str = ""
@@ -57,8 +56,7 @@ class Identity:
     role: str = Role.USER
 
 
-@dataclass(frozen=True)
-class Welcome:
+class Welcome(Frozen):
     """What the hub knows of a connection once it is proven."""
 
     channel: int

@@ -1,7 +1,6 @@
 """Where a kernel is: what a name, a file or an address leads to, and what is said when it leads nowhere."""
 
 import contextlib
-import dataclasses
 import json
 import os
 import socket
@@ -16,6 +15,7 @@ from rpyc_kernel.client import address
 from rpyc_kernel.client.address import Address, from_file, read_running, resolve
 from rpyc_kernel.client.launch import stop_orphan
 from rpyc_kernel.errors import BadName, ConnectionFailed, NoSuchKernel, RequestError
+from rpyc_kernel.frozen import changed
 from rpyc_kernel.system.home import Home
 from rpyc_kernel.system.runtime_folder import RuntimeFolder, listen
 from rpyc_kernel.wire.connection_file import ConnectionFile
@@ -40,7 +40,7 @@ def folder(folders):
 def describe(folder, **changes):
     """Write a connection file."""
     file = ConnectionFile("demo", "127.0.0.1", 4000, KEY, str(folder.path / "hub.sock"), 1, NOBODY, 2, 3.0)
-    file = dataclasses.replace(file, **changes)
+    file = changed(file, **changes)
     file.write(folder.connection_file)
     return file
 
@@ -88,7 +88,7 @@ def home(folders):
 
 def test_an_address_leads_to_the_socket_where_it_is_now(folder, home, folders):
     known = from_file(describe(folder, home=str(home.path)))
-    known = dataclasses.replace(known, unix=str(folder.hub_socket))
+    known = changed(known, unix=str(folder.hub_socket))
     moved = RuntimeFolder(folders.runtime / "moved")
     moved.create()
     describe(home, unix=str(moved.hub_socket), home=str(home.path))

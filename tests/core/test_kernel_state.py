@@ -1,7 +1,5 @@
 """The rules of the kernel, one example each."""
 
-from dataclasses import replace
-
 import pytest
 
 from rpyc_kernel.core import events
@@ -25,6 +23,7 @@ from rpyc_kernel.errors import (
     NotRunning,
     RequestError,
 )
+from rpyc_kernel.frozen import changed
 
 
 def worker_started(generation=1, *, received=0, adopted=False, time=0.0):
@@ -85,7 +84,7 @@ def endings(actions):
 def others(actions):
     """All but records; which input is run is another matter."""
     return [
-        replace(action, count=None) if isinstance(action, RunCode) else action
+        changed(action, count=None) if isinstance(action, RunCode) else action
         for action in actions
         if not isinstance(action, Record)
     ]

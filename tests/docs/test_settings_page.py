@@ -6,7 +6,6 @@ import ast
 import inspect
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 
 import rpyc_kernel
 from rpyc_kernel import settings
+from rpyc_kernel.frozen import fields_of
 from tests.docs.pages import ROOT, read_page, rows_of, sections_of
 
 _SECTIONS = sections_of(read_page("settings.md"))
@@ -33,7 +33,7 @@ def test_every_argument_is_told_with_its_default(function: Callable[..., Any]) -
     [("Hub", settings.HubSettings), ("Worker", settings.WorkerSettings), ("Client", settings.ClientSettings)],
 )
 def test_every_setting_is_told_with_its_default(section: str, kind: Any) -> None:
-    assert _told_in(section) == {field.name: _default_of(field) for field in fields(kind)}
+    assert _told_in(section) == fields_of(kind())
 
 
 def test_every_environment_variable_that_the_code_reads_or_sets_is_told() -> None:
@@ -45,10 +45,6 @@ def test_every_environment_variable_that_the_code_reads_or_sets_is_told() -> Non
 def _told_in(section: str) -> dict[str, Any]:
     rows = rows_of(_SECTIONS[section])
     return {name: ast.literal_eval(re.sub(r"(?<=\d),(?=\d)", "", cells[0].strip("`"))) for name, cells in rows.items()}
-
-
-def _default_of(field: Field[Any]) -> Any:
-    return field.default_factory() if field.default_factory is not MISSING else field.default
 
 
 def _variables_in(package: Path) -> Iterator[str]:

@@ -166,8 +166,8 @@ def test_a_client_that_cannot_get_in_says_within_its_limit_what_may_be_wrong(ker
 
 
 def test_code_does_not_wait_for_a_client_that_is_gone(kernel):
-    kernel.execute("from rpyc_kernel.worker import objects; from dataclasses import replace")
-    kernel.execute("objects._PATIENCE = replace(objects._PATIENCE, limit_s=0.5)")
+    kernel.execute("from rpyc_kernel.worker import objects; from rpyc_kernel.frozen import changed")
+    kernel.execute("objects._PATIENCE = changed(objects._PATIENCE, limit_s=0.5)")
     with stuck_tunnel(kernel) as (client, block):
         client.namespace["ask"] = threading.Event().wait
         block()

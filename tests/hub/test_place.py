@@ -1,6 +1,5 @@
 """One home for a name: who may be its hub, and where the worker of the hub before is found."""
 
-import dataclasses
 import os
 import subprocess
 import sys
@@ -8,6 +7,7 @@ import sys
 import pytest
 
 from rpyc_kernel.errors import KernelExists, RequestError, WorkerBusy
+from rpyc_kernel.frozen import changed
 from rpyc_kernel.hub import place as place_module
 from rpyc_kernel.hub.place import take_place
 from rpyc_kernel.settings import Folders
@@ -83,7 +83,7 @@ def test_one_folder_cannot_be_for_what_stays_and_for_what_goes(take, folders, tm
     (tmp_path / "link").symlink_to(folders.state)
     for runtime in (folders.state, tmp_path / "link"):
         with pytest.raises(RequestError, match="are the same folder"):
-            take(dataclasses.replace(folders, runtime=runtime))
+            take(changed(folders, runtime=runtime))
 
 
 def test_a_private_kernel_has_no_home_but_its_runtime_folder(take, folders):

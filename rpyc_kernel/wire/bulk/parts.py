@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rpyc_kernel.errors import RequestError
+from rpyc_kernel.frozen import Frozen
 
 Tree = Any
 
 
-@dataclass(frozen=True)
-class Buffer:
+class Buffer(Frozen):
     """Bytes to send.
 
     Attributes:
@@ -25,8 +24,7 @@ class Buffer:
     chunks: Callable[[], Iterable[memoryview]]
 
 
-@dataclass(frozen=True)
-class Parcel:
+class Parcel(Frozen):
     """A packed value."""
 
     tree: Tree

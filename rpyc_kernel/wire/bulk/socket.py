@@ -18,12 +18,12 @@ import errno
 import io
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from struct import Struct
 from typing import Any, Final
 
 from rpyc_kernel.core.seconds import LONGEST_S
 from rpyc_kernel.errors import CallTimeout, ConnectionLost, RequestError
+from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.system import shared_memory
 from rpyc_kernel.system.descriptors import receive_with_descriptors, send_with_descriptors
 from rpyc_kernel.system.originals import json, select, socket
@@ -47,8 +47,7 @@ _FREE_HEAD_BYTES: Final = 64 * 1024
 _ALLOCATED_FROM_BYTES: Final = 64 * 1024
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(Frozen):
     """What came.
 
     Attributes:
@@ -66,8 +65,7 @@ class Message:
         return codec.unpack(self.tree, self.buffers, allow_pickle=allow_pickle)
 
 
-@dataclass(frozen=True)
-class Outgoing:
+class Outgoing(Frozen):
     """A message that can be sent.
 
     Attributes:

@@ -11,16 +11,15 @@ Nothing is asked while nothing is awaited: a silent peer costs nothing then, and
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
+from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.system.originals import futures, time
 
 _BEATS: Final = 5
 
 
-@dataclass(frozen=True)
-class Patience:
+class Patience(Frozen):
     """How long a peer may be silent.
 
     Attributes:

@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 _LOOK_UP_S = 1.0
 _LEAVING_S = 0.05
 _ANSWER_S = 0.005
-"""As long as the kernel holds back that code was queued and has begun, for what follows."""
+"""How often to look for answers that are not heard: to what was handed in on another thread, or refused at once."""
 
 
 class Bridge:
@@ -69,7 +69,7 @@ class Bridge:
         self._cells = BridgedExecutions()
         self._channels = channels
         self._attachment = attachment
-        self._client_sessions = ClientSessions(attachment.join, self._post, self._number, self._refuse)
+        self._client_sessions = ClientSessions(attachment.join, self._post, self._number, self._refuse, channels)
         self._pairing = Pairing(self._cells, self._client_sessions.awaits_number)
         self._publisher = Publisher(self._channels, self._cells, self._evaluate, self._finish)
         channels.welcome = self._publisher.welcome

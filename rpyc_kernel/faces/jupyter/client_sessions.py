@@ -1,8 +1,8 @@
 """Each Jupyter client is a session of its own in the kernel: so nobody's error ends what another has queued.
 
 Nothing in here makes the bridge's thread wait: clients join on threads of their own, and what a connection may not take
-at once is handed in on one, too. The number of an execution comes with the kernel's answer, for which nobody is woken:
-most often it is read with the first events of what was handed in.
+at once is handed in on one, too. The number of an execution comes with the kernel's answer, while the code runs: it
+could be read with the first events, which is a wake-up less, but then somebody waits for the reply.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.client.launch import user_name
 from rpyc_kernel.core.contract import Lane
 from rpyc_kernel.errors import KernelError
+from rpyc_kernel.faces.jupyter.channels import Channels
 from rpyc_kernel.faces.jupyter.executions import BridgedExecution
 from rpyc_kernel.faces.jupyter.messages import Request
 
@@ -54,11 +55,13 @@ class _ClientSession:
 
     Attributes:
         kernel: its connection, None until it has joined.
+        descriptor: by which the kernel's answers come, None until then and when there will be no more.
         waiting: what was not passed on so far, in order.
         unanswered: what was, and what has no number yet.
     """
 
     kernel: KernelClient | None = None
+    descriptor: int | None = None
     waiting: deque[_Task] = field(default_factory=deque)
     unanswered: deque[_Task] = field(default_factory=deque)
 
@@ -75,6 +78,7 @@ class ClientSessions:
         post: has something done on the bridge's thread.
         numbered: told of a cell that the kernel has taken, and its number.
         refused: told of one that it has not taken, and why.
+        channels: what the bridge waits for, and with it for the kernel's answers.
     """
 
     def __init__(
@@ -83,11 +87,13 @@ class ClientSessions:
         post: Callable[[Callable[[], None]], None],
         numbered: Callable[[BridgedExecution, int], None],
         refused: Callable[[BridgedExecution, Exception], None],
+        channels: Channels,
     ) -> None:
         self._join = join
         self._post = post
         self._numbered = numbered
         self._refused = refused
+        self._channels = channels
         self._by_client: OrderedDict[str, _ClientSession] = OrderedDict()
 
     def hand_in(self, cell: BridgedExecution, *, lane: str = Lane.MAIN, call: str | None = None) -> None:
@@ -145,6 +151,7 @@ class ClientSessions:
         """Leave the kernel."""
         for client in self._by_client.values():
             if client.kernel is not None:
+                self._ignore(client)
                 client.kernel.close()
         self._by_client.clear()
 
@@ -155,6 +162,8 @@ class ClientSessions:
         client = self._by_client.get(request.session)
         if client is None or (client.kernel is not None and client.kernel.is_closed):
             self._leave_oldest()
+            if client is not None:
+                self._ignore(client)
             client = self._by_client[request.session] = _ClientSession()
             _do_aside(self._have_it_join, client, _name_of(request))
         self._by_client.move_to_end(request.session)
@@ -170,8 +179,18 @@ class ClientSessions:
             self._post(lambda: self._let_in(client, kernel))
 
     def _let_in(self, client: _ClientSession, kernel: KernelClient) -> None:
-        client.kernel = kernel
+        client.kernel, client.descriptor = kernel, kernel.fileno()
+        self._channels.listen(client.descriptor, lambda: self._hear(client, kernel))
         self._advance(client)
+
+    def _hear(self, client: _ClientSession, kernel: KernelClient) -> None:
+        if kernel.is_closed:  # looks, and so reads
+            self._ignore(client)
+
+    def _ignore(self, client: _ClientSession) -> None:
+        if client.descriptor is not None:
+            self._channels.ignore(client.descriptor)
+            client.descriptor = None
 
     def _turn_away(self, client: _ClientSession, error: Exception) -> None:
         for name, other in [*self._by_client.items()]:
@@ -185,7 +204,9 @@ class ClientSessions:
             return
         idle = next((name for name, client in self._by_client.items() if client.kernel and not client.tasks), None)
         if idle is not None:
-            kernel = self._by_client.pop(idle).kernel
+            client = self._by_client.pop(idle)
+            self._ignore(client)
+            kernel = client.kernel
             assert kernel is not None
             _do_aside(kernel.close)
 

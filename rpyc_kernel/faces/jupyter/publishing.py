@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import itertools
 import logging
 from collections.abc import Callable, Iterator
@@ -331,5 +330,8 @@ def _join(events: list[Event]) -> Iterator[Event]:
     """Make one event of neighbouring text of the same stream of the same execution."""
     for _, group in itertools.groupby(events, lambda e: (e.execution, e.name) if e.kind == Kind.STREAM else e.seq):
         first, *others = group
-        text = "".join([first.text, *(event.text for event in others)]) if others else ""
-        yield dataclasses.replace(first, payload={**first.payload, "text": text}) if others else first
+        if others:
+            text = "".join([first.text, *(event.text for event in others)])
+            payload = {**first.payload, "text": text}
+            first = Event(first.seq, first.time, first.kind, first.execution, first.session, payload)
+        yield first

@@ -1,20 +1,28 @@
 """Submitted code as its submitter sees it: a future that also collects what the code printed and showed.
 
-What it printed is kept up to a limit. Beyond that it is in the kernel's journal only, and is read there when it is
-asked for.
+What comes of it stands in the kernel's journal, and is read there by whoever wants to know, on the thread that does:
+who waits, iterates, or looks. Only who is to be told without asking (callbacks, ``concurrent.futures.wait``, asyncio)
+needs somebody who reads in the meantime. All of these begin by asking for the future's condition, so there is none
+before, and with it comes the `notifier`.
+
+What it printed is kept up to a limit. Beyond that it is in the journal only, and is read again when it is asked for.
 """
 
 from __future__ import annotations
 
+import contextlib
+import math
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, Protocol
 
 from rpyc_kernel.client.answers import read_literal
 from rpyc_kernel.client.arguments import check_arguments
+from rpyc_kernel.client.events import WAIT_S
 from rpyc_kernel.core.contract import Event, Kind, Outcome
 from rpyc_kernel.errors import (
+    CallTimeout,
     ExecutionDropped,
     ExecutionError,
     ExecutionInterrupted,
@@ -24,10 +32,13 @@ from rpyc_kernel.errors import (
 )
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.settings import KEEP_OUTPUT
-from rpyc_kernel.system.futures import CallFuture
+from rpyc_kernel.system.futures import CallFuture, GuardedCondition
+from rpyc_kernel.system.originals import futures
 
 _UNSET: Any = object()
 _LEAST_S = 0.5
+_MARGIN_S = 40.0
+"""How much longer than the hub was told to wait its answer may take."""
 _EVENT_CHARS = 500
 """What an event takes besides its text."""
 _OUTPUT = (Kind.STREAM, Kind.DISPLAY, Kind.CLEAR_OUTPUT, Kind.PAGE, Kind.COMM)
@@ -69,21 +80,30 @@ class Kernel(Protocol):
     def fetch_value(self, execution: int, timeout: float | None = None) -> Any:
         """Return its value."""
 
+    def _follow(
+        self, execution: int, cursor: int, wait_s: float, limit_s: float | None = None
+    ) -> tuple[int, list[Event]]:
+        """Read its events once, and return the cursor to go on with and them."""
+
     def _read_execution(
         self, execution: int, since: int, *, waits: bool, limit_s: float | None = None
     ) -> Iterator[Event]:
         """Yield its events from the kernel's journal."""
 
+    def _notify(self, execution: Execution) -> None:
+        """Complete its future when it has ended."""
+
+    def _find_stack(self, generation: int) -> str:
+        """Return the last stack of a generation's worker, "" if there is none any more."""
+
 
 class Execution(CallFuture):
     """The future of a submitted piece of code. Its result is the value of the last expression.
 
+    Whoever looks at one that has not ended asks the kernel how far it is.
+
     Attributes:
         id: the number of the execution.
-        status: ``queued``, ``running``, or how it ended: ``ok``, ``error``, ``interrupted``, ``cancelled``,
-            ``aborted``, ``lost``.
-        count: which input of its generation it is, as in ``Out[count]``; None until it has begun, and of calls.
-        duration_s: how long it ran, in seconds, measured in the worker; None until it finished.
 
     Example:
         >>> job = kernel.submit("print('hello'); 6 * 7")
@@ -91,35 +111,81 @@ class Execution(CallFuture):
         (42, 'ok', 'hello')
     """
 
-    def __init__(self, kernel: Kernel, execution: int, *, keep_output: int = KEEP_OUTPUT) -> None:
-        super().__init__()
-        self._begin(kernel, execution, keep_output)
-
-    @classmethod
-    def _unwaited(cls, kernel: Kernel, keep_output: int) -> Execution:
-        """One that nobody sees before `_conclude`, without what it takes to be waited for."""
-        execution = cls.__new__(cls)
-        execution._begin(kernel, 0, keep_output)
-        return execution
-
-    def _begin(self, kernel: Kernel, execution: int, keep_output: int) -> None:
+    def __init__(self, kernel: Kernel, execution: int, *, cursor: int = 0, keep_output: int = KEEP_OUTPUT) -> None:
+        # What it takes to be waited for by others is made by `__getattr__`; most are never.
         self.id = execution
-        self.status = "queued"
-        self.count: int | None = None
-        self.duration_s: float | None = None
         self._kernel = kernel
         self._taking = threading.Lock()
-        self._seen = 0  # the number of the last event that was taken in
+        self._start = self._cursor = cursor  # all up to here is taken in
         self._events: list[Event] = []
         self._room_chars = keep_output
+        self._last_status = "queued"
+        self._count: int | None = None
         self._value: Any = _UNSET
         self._error: Event | None = None
         self._end: Event | None = None
+        self._loss: Exception | None = None
+        self._failure: Any = _UNSET
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "_condition":
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        if not self._is_over:
+            self._kernel._notify(self)  # first: an interrupt then leaves nobody with a future that is not completed
+        while True:
+            failure = self._get_failure() if (is_over := self._is_over) else None
+            with self._taking:
+                if "_condition" in vars(self):  # another thread has made it
+                    break
+                if self._is_over == is_over:
+                    self._waiters: list[Any] = []
+                    self._done_callbacks = []
+                    self._result: Any = None
+                    self._exception = failure
+                    self._state = "FINISHED" if is_over else "PENDING"
+                    self._condition = GuardedCondition()  # last
+                    break
+        return self._condition
 
     def __repr__(self) -> str:
-        return f"<Execution {self.id} {self.status}>"
+        return f"<Execution {self.id} {self._last_status}>"
 
     # ------------------------------------------------------------------ what came of it
+
+    @property
+    def status(self) -> str:
+        """``queued``, ``running``, or how it ended: ``ok``, ``error``, ``interrupted``, ``cancelled``, ...
+
+        The others are ``aborted`` and ``lost``.
+
+        Example:
+            >>> kernel.execute("1").status
+            'ok'
+        """
+        self._catch_up()
+        return self._last_status
+
+    @property
+    def count(self) -> int | None:
+        """Which input of its generation it is, as in ``Out[count]``; None until it has begun, and of calls.
+
+        Example:
+            >>> kernel.execute("1").count > 0
+            True
+        """
+        self._catch_up()
+        return self._count
+
+    @property
+    def duration_s(self) -> float | None:
+        """How long it ran, in seconds, measured in the worker; None until it finished.
+
+        Example:
+            >>> kernel.execute("1").duration_s < 30
+            True
+        """
+        self._catch_up()
+        return None if self._end is None else self._end.duration_s
 
     @property
     def stdout(self) -> str:
@@ -166,8 +232,7 @@ class Execution(CallFuture):
             >>> kernel.execute("6 * 7").value
             42
         """
-        super().result(None)
-        return self._get_value(None)
+        return self.result()
 
     def _get_value(self, timeout_s: float | None) -> Any:
         if self._value is _UNSET:
@@ -190,6 +255,7 @@ class Execution(CallFuture):
 
     def _look_back(self) -> Iterator[Event]:
         """All events so far, from the journal if not all of them were kept."""
+        self._catch_up()
         if self._room_chars < 0:
             return self._kernel._read_execution(self.id, 0, waits=False)
         return iter(self._events)
@@ -217,11 +283,30 @@ class Execution(CallFuture):
             >>> kernel.submit("6 * 7").result(timeout=30)
             42
         """
-        if timeout is None:
-            return self.value
         begun = time.monotonic()
-        super().result(timeout)
-        return self._get_value(max(_LEAST_S, timeout - (time.monotonic() - begun)))
+        self._wait(timeout)
+        self._raise_failure()
+        return self._get_value(None if timeout is None else max(_LEAST_S, timeout - (time.monotonic() - begun)))
+
+    def exception(self, timeout: float | None = None) -> Exception | None:
+        """Wait for the end and return what `result` would raise, None if that is a value.
+
+        Example:
+            >>> kernel.submit("1 / 0").exception(timeout=30).ename
+            'ZeroDivisionError'
+        """
+        self._wait(timeout)
+        return self._get_failure()
+
+    def done(self) -> bool:
+        """Whether it has ended.
+
+        Example:
+            >>> kernel.execute("1").done()
+            True
+        """
+        self._catch_up()
+        return self._is_over
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self._wait_async().__await__()
@@ -235,7 +320,7 @@ class Execution(CallFuture):
             # asyncio takes an execution that was dropped for a cancellation of whoever waits.
             if not (self.done() and self.cancelled()):
                 raise
-            super().result(0)
+            self._raise_failure()
         return await asyncio.get_running_loop().run_in_executor(None, lambda: self.value)
 
     @check_arguments
@@ -261,13 +346,12 @@ class Execution(CallFuture):
         if self._end is not None and self._room_chars >= 0:
             yield from (event for event in self._events if event.seq > since)
             return
-        is_gapless = since <= self._seen
-        for event in self._kernel._read_execution(self.id, since, waits=True, limit_s=timeout):
-            # So that whoever sees an event finds it here, too; its end only when those are told who wait for it.
-            if event.kind == Kind.FINISHED:
+        is_gapless = since <= self._cursor
+        for event in self._kernel._read_execution(self.id, max(since, self._start), waits=True, limit_s=timeout):
+            if is_gapless:
+                self._take((event,), event.seq)  # so that whoever sees an event finds it here, too
+            elif event.kind == Kind.FINISHED:
                 self._wait(None)
-            elif is_gapless:
-                self._take(event)
             yield event
 
     # ------------------------------------------------------------------ stopping
@@ -341,74 +425,109 @@ class Execution(CallFuture):
             >>> ended.get(timeout=30).result(timeout=30)
             42
         """
-        if fn is not CallFuture._wake:
-            _CALLING_BACK.add(self)
+        _CALLING_BACK.add(self)
         super().add_done_callback(fn)
-        if self.done():
+        if self._is_over:
             _CALLING_BACK.discard(self)
 
-    # ------------------------------------------------------------------ fed by the client
+    # ------------------------------------------------------------------ reading
 
-    def _take(self, event: Event) -> bool:
-        """Take in one of this execution's events; whether it is the last one, after which `_finish` is due.
+    @property
+    def _is_over(self) -> bool:
+        """Whether nothing more is to come that could be read."""
+        return self._end is not None or self._loss is not None
 
-        More than one thread may read them, each from the first and in order: what was taken in is passed over.
+    def _wait_completed(self, timeout_s: float | None) -> bool:
+        deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        while not self._is_over:
+            left_s = max(0.0, deadline - time.monotonic())
+            try:
+                self._read(min(left_s, WAIT_S), max(_LEAST_S, min(left_s, WAIT_S + _MARGIN_S)))
+            except CallTimeout:
+                if time.monotonic() < deadline:
+                    raise
+            if time.monotonic() >= deadline:
+                break
+        return self._is_over
+
+    def _catch_up(self) -> None:
+        """Take in what there is by now; who cannot be reached in time has not told anything new."""
+        with contextlib.suppress(CallTimeout):
+            while not self._is_over and self._read(0.0):
+                pass
+
+    def _read(self, wait_s: float, limit_s: float | None = None) -> bool:
+        """Read once, to the end if that comes in time; whether there was anything new."""
+        try:
+            cursor, events = self._kernel._follow(self.id, self._cursor, wait_s, limit_s)
+        except CallTimeout:
+            raise
+        except KernelError as error:
+            self._lose(error)
+            return False
+        self._take(events, cursor)
+        return bool(events)
+
+    def _take(self, events: Iterable[Event], cursor: int) -> None:
+        """Take in its events up to the cursor.
+
+        More than one thread may read them, each in order and from no later than what is known, which is passed over.
+        An interrupt has one taken in again.
         """
         with self._taking:
-            if event.seq > self._seen:
-                self._seen = event.seq
-                self._note(event)
-        return event.kind == Kind.FINISHED
+            for event in events:
+                if event.seq > self._cursor:
+                    self._note(event)
+                    self._cursor = event.seq
+            self._cursor = max(self._cursor, cursor)
 
     def _note(self, event: Event) -> None:
-        if event.kind in _OUTPUT:
-            self._keep(event)
-            return
-        self._events.append(event)
+        if self._events and self._events[-1].seq == event.seq:
+            pass  # again, after an interrupt
+        elif event.kind not in _OUTPUT or self._has_room(event):
+            self._events.append(event)
         if event.kind == Kind.QUEUED:
             self.id = event.execution or 0
         elif event.kind == Kind.STARTED:
-            self._note_start(event)
+            self._last_status = "running"
+            self._count = event.payload.get("count")
         elif event.kind == Kind.ERROR:
             self._error = event
         elif event.kind == Kind.FINISHED:
-            self.status = event.outcome
-            self.duration_s = event.duration_s
+            self._last_status = event.outcome
             self._end = event
 
-    def _keep(self, event: Event) -> None:
-        if self._room_chars < 0:
-            return
-        self._room_chars -= _EVENT_CHARS + _count_chars(event)
+    def _has_room(self, event: Event) -> bool:
         if self._room_chars >= 0:
-            self._events.append(event)
-        else:
-            self._events = [event for event in self._events if event.kind not in _OUTPUT]
-
-    def _note_start(self, event: Event) -> None:
-        if self.status == "queued":
-            self.status = "running"
-        self.count = event.payload.get("count")
+            self._room_chars -= _EVENT_CHARS + _count_chars(event)
+            if self._room_chars < 0:
+                self._events = [event for event in self._events if event.kind not in _OUTPUT]
+        return self._room_chars >= 0
 
     def _lose(self, error: Exception) -> None:
         """The connection is gone, and with it the news."""
-        self._complete(error)
+        with self._taking:
+            if not self._is_over:
+                self._loss = error
 
-    def _conclude(self, last_stack: str) -> None:
-        """All is taken in of one that nobody has waited for; raises what came of it."""
-        error = self._make_error(last_stack)
-        self._init_finished(error)
-        if error is not None:
-            raise error
+    # ------------------------------------------------------------------ what it raises
 
-    def _finish(self, last_stack: str) -> None:
-        """All is taken in; wake those who wait."""
-        self._complete(self._make_error(last_stack))
+    def _raise_failure(self) -> None:
+        failure = self._get_failure()
+        if failure is not None:
+            raise failure
 
-    def _make_error(self, last_stack: str) -> Exception | None:
+    def _get_failure(self) -> Exception | None:
         """What came of it, where that is not a value."""
+        if self._failure is _UNSET:
+            self._failure = self._make_failure()
+        failure: Exception | None = self._failure
+        return failure
+
+    def _make_failure(self) -> Exception | None:
         finished = self._end
-        assert finished is not None
+        if finished is None:
+            return self._loss
         outcome = finished.outcome
         if outcome == Outcome.OK:
             return None
@@ -421,18 +540,24 @@ class Execution(CallFuture):
             error.__notes__ = list(told.notes)
             return error
         if outcome == Outcome.LOST:
-            message = f"execution {self.id} is lost: {finished.reason}"
-            return KernelDied(message, finished.reason, finished.generation, last_stack)
+            message, generation = f"execution {self.id} is lost: {finished.reason}", finished.generation
+            return KernelDied(message, finished.reason, generation, self._kernel._find_stack(generation))
         return ExecutionDropped(f"execution {self.id} was {outcome}: {finished.reason}", outcome, self.id)
 
-    def _complete(self, error: Exception | None) -> None:
+    # ------------------------------------------------------------------ told by the notifier
+
+    def _complete(self) -> None:
+        """Tell those who do not read that it is over; may be repeated."""
+        failure = self._get_failure()
+        with self._taking:
+            is_awaited = "_condition" in vars(self)  # else it is made as that of one that is over
+        if is_awaited:
+            with contextlib.suppress(futures.InvalidStateError):
+                if failure is None:
+                    self.set_result(None)
+                else:
+                    self.set_exception(failure)
         _CALLING_BACK.discard(self)
-        if self.done():
-            return
-        if error is None:
-            self.set_result(None)
-        else:
-            self.set_exception(error)
 
 
 def _count_chars(event: Event) -> int:

@@ -109,6 +109,10 @@ class HubConnection:
         """Wait until the other side has ended the connection; whether it has."""
         return self._client.wait_until_closed(timeout_s)
 
+    def read_until(self, is_over: Callable[[], bool]) -> None:
+        """Complete the calls that were started, until something is so, or the connection is gone."""
+        self._client.read_until(is_over)
+
     # ---- for a loop that waits for several things ----
 
     @property

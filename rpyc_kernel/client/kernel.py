@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import math
 import os
 import shlex
 import time
@@ -23,10 +22,10 @@ from rpyc_kernel.client.hub_connection import HubConnection
 from rpyc_kernel.client.introspection import Introspection
 from rpyc_kernel.client.live_objects import LiveObjects
 from rpyc_kernel.client.namespace import Namespace
-from rpyc_kernel.client.submissions import Submissions
+from rpyc_kernel.client.notifier import Notifier
 from rpyc_kernel.core import commands
 from rpyc_kernel.core.commands import Command
-from rpyc_kernel.core.contract import Event, Force, Kind, Lane, Outcome, Role, Space, State, freeze
+from rpyc_kernel.core.contract import Event, Force, Kind, Lane, Role, Space, State, freeze
 from rpyc_kernel.core.seconds import LONGEST_S
 from rpyc_kernel.core.source import Origin, Program, Source, describe_source
 from rpyc_kernel.core.texts import require_encodable
@@ -36,6 +35,7 @@ from rpyc_kernel.errors import (
     ConnectionFailed,
     ConnectionLost,
     KernelDied,
+    KernelError,
     NotRunning,
     WorkerBusy,
 )
@@ -88,7 +88,7 @@ class KernelClient(Introspection):
     Who calls also reads the answer. Ctrl-C at any moment leaves the connection usable. Every call waits at most
     ``timeout`` seconds, or what it says itself, and raises `ConnectionLost` at once when the connection is gone. What
     would run, stop or change something raises `NotPermitted` where the session only observes. There is a thread only
-    for what is to go on by itself: once something was submitted, and for live objects.
+    for what is to go on by itself: once somebody is to be called back, and for live objects.
 
     Args:
         address: where the hub is.
@@ -142,7 +142,8 @@ class KernelClient(Introspection):
             vouch = partial(self._commands.start, commands.HELLO, timeout_s=0)
             self._live = LiveObjects(address, lambda: self._identity, self._settings, vouch)
             self._bulk = Bulk(address, lambda: self._identity, hello["hub_pid"], timeout)
-            self._submissions = Submissions(self._open_events)
+            self._notifier = Notifier(self._open_notices)
+            self._known = hello["last"]  # events up to here were there before what is submitted from now on
         except BaseException:
             self._commands.close()
             raise
@@ -314,22 +315,23 @@ class KernelClient(Introspection):
             ('hello', 42)
         """
         _require_code(code)
-        deadline = math.inf if timeout is None else time.monotonic() + timeout
-        execution = Execution._unwaited(self, self._settings.keep_output)
-        question: tuple[Any, ...] = (commands.RUN, code, stop_on_error, WAIT_S)
-        while execution._end is None:
-            left_s = min(max(0.0, deadline - time.monotonic()), WAIT_S + _FOLLOW_MARGIN_S)
-            try:
-                cursor, events = self._commands.call(*question, timeout_s=left_s)
-            except CallTimeout:
-                if time.monotonic() < deadline:
-                    raise
-                raise NotDone(f"not done within {timeout:g} s; it goes on") from None
-            for event in events:
-                execution._take(event)
-            question = (commands.FOLLOW, execution.id, cursor, WAIT_S)
-        self._submissions.pass_over(cursor)
-        execution._conclude(self.last_stack if execution.status == Outcome.LOST else "")
+        begun = time.monotonic()
+        execution = Execution(self, 0, keep_output=self._settings.keep_output)
+        limit_s = WAIT_S + _FOLLOW_MARGIN_S
+        try:
+            question = code, stop_on_error, WAIT_S
+            cursor, events = self._commands.call(
+                commands.RUN, *question, timeout_s=limit_s if timeout is None else min(timeout, limit_s)
+            )
+        except CallTimeout:
+            if timeout is None or timeout > limit_s:
+                raise
+            raise NotDone(f"not done within {timeout:g} s; it goes on") from None
+        self._known = cursor
+        execution._take(events, cursor)
+        if execution._end is None:
+            execution._wait(None if timeout is None else max(0.0, timeout - (time.monotonic() - begun)))
+        execution._raise_failure()
         return execution
 
     def execution(self, number: int) -> Execution:
@@ -351,15 +353,9 @@ class KernelClient(Introspection):
             >>> run.stdout.strip()
             'from afar'
         """
-        stream = EventStream.of_execution(self._commands, number)
-        execution = Execution(self, number, keep_output=self._settings.keep_output)
-        for events in stream.read_all():
-            for event in events:
-                execution._take(event)
-        if execution._end is None:
-            self._submissions.follow(execution, stream.cursor)
-        else:
-            execution._finish(self.last_stack if execution.status == Outcome.LOST else "")
+        first = self._commands.call(commands.FIND, number)
+        execution = Execution(self, number, cursor=first - 1, keep_output=self._settings.keep_output)
+        execution._catch_up()
         return execution
 
     def enqueue(self, code: str, *, stop_on_error: bool = True) -> int:
@@ -533,16 +529,10 @@ class KernelClient(Introspection):
         self, code: str, stop_on_error: bool, lane: str, call: str | None, source: Source | None = None
     ) -> Execution:
         _require_code(code)
-        if self.is_closed:  # or another hub would be looked for at this address, to whom nothing is submitted
-            raise ConnectionLost(f"the connection to {self._address.shown} is gone; connect again")
-        arguments = (code, stop_on_error, lane, call, freeze(describe_source(source)))
-        return self._submissions.submit(
-            lambda: Execution(
-                self,
-                self._commands.call(commands.EXECUTE, *arguments),
-                keep_output=self._settings.keep_output,
-            )
-        )
+        source_text = freeze(describe_source(source))
+        known = self._known
+        number = self._commands.call(commands.EXECUTE, code, stop_on_error, lane, call, source_text)
+        return Execution(self, number, cursor=known, keep_output=self._settings.keep_output)
 
     # ------------------------------------------------------------------ live objects
 
@@ -708,12 +698,30 @@ class KernelClient(Introspection):
             self._readers.discard(reader)
             reader.close()
 
+    # ---- what executions ask for
+
+    def _follow(
+        self, execution: int, cursor: int, wait_s: float, limit_s: float | None = None
+    ) -> tuple[int, list[Event]]:
+        answer = self._commands.call(commands.FOLLOW, execution, cursor, wait_s, timeout_s=limit_s)
+        self._known = max(self._known, answer[0])
+        return answer
+
     def _read_execution(
         self, execution: int, since: int, *, waits: bool, limit_s: float | None = None
     ) -> Iterator[Event]:
         stream = EventStream(self._commands, since, execution=execution)
         for batch in stream.follow(limit_s) if waits else stream.read_all():
             yield from batch
+
+    def _notify(self, execution: Execution) -> None:
+        self._notifier.notify(execution)
+
+    def _find_stack(self, generation: int) -> str:
+        try:
+            return self.last_stack if self.status()["generation"] <= generation + 1 else ""
+        except KernelError:
+            return ""
 
     def watch(self, since: int) -> Watch:
         """Read events in a loop that waits for other things, too.
@@ -776,6 +784,13 @@ class KernelClient(Introspection):
             'total = sum(range(4))'
         """
         return [Past(*found) for found in self._commands.call(commands.HISTORY, pattern, limit)]
+
+    def _open_notices(self) -> HubConnection:
+        if self.is_closed:  # or another hub would be looked for at this address, to whom nothing was submitted
+            raise ConnectionLost(f"the connection to {self._address.shown} is gone; connect again")
+        reader = self._open_events()
+        reader.hello()  # no answer is read by who asks from here on
+        return reader
 
     def _open_events(self) -> HubConnection:
         return HubConnection(self._address, handshake.EVENTS, self._identity, self._settings)
@@ -921,7 +936,7 @@ class KernelClient(Introspection):
         for reader in list(self._readers):
             reader.close()
         self._bulk.close()
-        self._submissions.close()
+        self._notifier.close()
         self._commands.close()
 
     # ------------------------------------------------------------------ looking, also while the kernel is busy

@@ -64,10 +64,6 @@ class Latch:
         return self.is_set
 
 
-_HAPPENED = Latch()
-_HAPPENED.set()
-
-
 class GuardedCondition(threading.Condition):
     """A condition whose ``with`` enters the lock by one C call."""
 
@@ -85,26 +81,13 @@ class _ListingUse(type):
 class CallFuture(Future[Any], metaclass=_ListingUse):
     """A future that its completing thread can still use after a KeyboardInterrupt has hit the waiting one."""
 
+    _done_callbacks: list[Any]
+
     def __init__(self) -> None:
         super().__init__()
         self._condition: threading.Condition = GuardedCondition()
         self._completed = Latch()
         self.add_done_callback(self._wake)
-
-    def _init_finished(self, error: BaseException | None) -> None:
-        """Begin as one that is done, without what it takes to wait; most such are never waited for."""
-        self._state = "FINISHED"
-        self._result: Any = None
-        self._exception = error
-        self._waiters: list[Any] = []
-        self._done_callbacks: list[Any] = []
-        self._completed = _HAPPENED
-
-    def __getattr__(self, name: str) -> Any:
-        if name != "_condition":
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        self._condition = GuardedCondition()  # of one that began as done, and is waited for
-        return self._condition
 
     def result(self, timeout: float | None = None) -> Any:
         """See ``concurrent.futures.Future``."""

@@ -3,7 +3,6 @@
 import decimal
 import inspect
 import math
-import threading
 
 import pytest
 
@@ -25,7 +24,7 @@ class Untouched:
 
 def make_kernel():
     kernel = object.__new__(KernelClient)
-    kernel._commands = kernel._live = kernel._bulk = kernel._submissions = Untouched()
+    kernel._commands = kernel._live = kernel._bulk = kernel._notifier = Untouched()
     kernel._timeout_s = 10.0
     return kernel
 
@@ -185,7 +184,17 @@ def test_a_futures_limit_is_looked_at_as_well(make, bad):
             wait(bad)
 
 
-@pytest.mark.parametrize("make", [CallFuture, lambda: Execution(make_kernel(), 1)])
+class Silent:
+    """A kernel that has nothing new of its executions, or is gone."""
+
+    def _follow(self, execution, cursor, wait_s, limit_s):
+        assert wait_s <= limit_s <= 60
+        if wait_s:
+            raise rpyc_kernel.ConnectionLost("gone")
+        return cursor, []
+
+
+@pytest.mark.parametrize("make", [CallFuture, lambda: Execution(Silent(), 1)])
 def test_a_futures_limit_may_be_past_as_everywhere_in_python(make):
     for wait in (make().result, make().exception):
         with pytest.raises(TimeoutError):
@@ -193,6 +202,4 @@ def test_a_futures_limit_may_be_past_as_everywhere_in_python(make):
 
 
 def test_a_limit_may_be_longer_than_the_system_can_wait():
-    execution = Execution(make_kernel(), 1)
-    threading.Timer(0.0, execution._complete, (rpyc_kernel.ConnectionLost("gone"),)).start()
-    assert isinstance(execution.exception(math.inf), rpyc_kernel.ConnectionLost)
+    assert isinstance(Execution(Silent(), 1).exception(math.inf), rpyc_kernel.ConnectionLost)

@@ -2,17 +2,20 @@
 
 import asyncio
 import concurrent.futures
+import itertools
+import sys
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import pytest
 
 from rpyc_kernel.client.execution import Execution
 from rpyc_kernel.core.contract import Event, Kind
-from rpyc_kernel.errors import ExecutionError
+from rpyc_kernel.errors import CallTimeout, ConnectionLost, ExecutionError
 
 OF_A_FUTURE = {"add_done_callback", "cancel", "cancelled", "done", "exception", "result", "running"}
-OWN = {"events", "interrupt", "outputs", "stderr", "stdout", "value"}
+OWN = {"count", "duration_s", "events", "interrupt", "outputs", "status", "stderr", "stdout", "value"}
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def _public(thing: object) -> set[str]:
 
 def test_what_completes_it_is_not_listed_with_what_people_use(execution: Execution):
     assert _public(Execution) == OF_A_FUTURE | OWN
-    assert _public(execution) == _public(Execution) | {name for name in vars(execution) if not name.startswith("_")}
+    assert _public(execution) == _public(Execution) | {"id"}
     assert "__repr__" in dir(execution)
 
 
@@ -42,11 +45,21 @@ def test_it_is_a_future_to_the_standard_library(execution: Execution):
 
 
 class Journal:
-    """A kernel that is asked for nothing but events."""
+    """A kernel that is asked for nothing but events, of which one answer holds so many."""
 
-    def __init__(self, *events: Event) -> None:
+    def __init__(self, *events: Event, page: int = 2) -> None:
         self.events = events
+        self.page = page
         self.asked: list[tuple[int, bool]] = []
+        self.failure: Exception | None = None
+
+    def _follow(
+        self, execution: int, cursor: int, wait_s: float, limit_s: float | None = None
+    ) -> tuple[int, list[Event]]:
+        if self.failure is not None:
+            raise self.failure
+        found = [event for event in self.events if event.seq > cursor][: self.page]
+        return max([cursor, *(event.seq for event in found)]), found
 
     def _read_execution(
         self, execution: int, since: int, *, waits: bool, limit_s: float | None = None
@@ -69,10 +82,8 @@ FINISHED = make(9, Kind.FINISHED, outcome="ok", reason="", duration_s=0.5)
 
 
 def conclude(*events: Event, kernel: Any = None, keep_output: int = 10_000) -> Execution:
-    execution = Execution._unwaited(kernel, keep_output)
-    for event in events:
-        execution._take(event)
-    execution._conclude("")
+    execution = Execution(kernel, 1, keep_output=keep_output)
+    execution._take(events, events[-1].seq)
     return execution
 
 
@@ -97,7 +108,7 @@ def test_one_that_has_ended_when_it_is_made_is_a_future_all_the_same():
 def test_one_that_has_failed_when_it_is_made_raises():
     error = make(3, Kind.ERROR, ename="E", evalue="e", traceback="E: e", notes=["note"])
     with pytest.raises(ExecutionError, match="E: e") as caught:
-        conclude(QUEUED, error, make(9, Kind.FINISHED, outcome="error", reason="", duration_s=0.5))
+        conclude(QUEUED, error, make(9, Kind.FINISHED, outcome="error", reason="", duration_s=0.5)).result()
     assert caught.value.execution == 1
 
 
@@ -132,17 +143,87 @@ def test_displays_count_as_output():
 def test_whoever_iterates_finds_in_it_what_was_yielded():
     journal = Journal(QUEUED, printed(2, "x"), make(3, Kind.STARTED, count=7))
     execution = Execution(journal, 1)
-    execution._take(QUEUED)  # by the thread that completes it
+    execution._take((QUEUED,), 1)  # by another thread
+    journal.page = 0
     seen = [(event.seq, execution.stdout, execution.status, execution.count) for event in execution.events()]
     assert seen == [(1, "", "queued", None), (2, "x", "queued", None), (3, "x", "running", 7)]
-    execution._take(printed(2, "x"))
+    execution._take((printed(2, "x"),), 2)
     assert execution.stdout == "x"
 
 
 def test_a_gap_is_not_taken_for_all_that_was_printed():
-    execution = Execution(Journal(printed(7, "later")), 1)
-    assert [event.seq for event in execution.events(since=6)] == [7]
-    assert execution.stdout == ""
-    execution._take(printed(2, "first"))
-    execution._take(printed(7, "later"))
+    journal = Journal(printed(2, "first"), printed(7, "later"))
+    execution = Execution(journal, 1)
+    assert [event.seq for event in execution.events(since=6)] == [2, 7]  # the fake knows no cursor
+    assert not execution._events
     assert execution.stdout == "firstlater"
+
+
+def test_whoever_looks_finds_it_as_far_as_it_is():
+    journal = Journal(QUEUED, make(2, Kind.STARTED, count=7), printed(3, "x"), printed(4, "y"), printed(5, "z"))
+    execution = Execution(journal, 1)
+    assert execution.stdout == "xyz"
+    assert (execution.status, execution.count, execution.duration_s) == ("running", 7, None)
+    assert execution.running()
+    assert not execution.done()
+    journal.events += (FINISHED,)
+    assert execution.done()
+    assert (execution.status, execution.duration_s) == ("ok", 0.5)
+
+
+def test_who_waits_reads_to_the_end_and_no_further():
+    journal = Journal(QUEUED, printed(2, "x"), SHOWN, FINISHED, printed(10, "of nobody"))
+    execution = Execution(journal, 1)
+    assert execution.result() == 6
+    assert execution._cursor == FINISHED.seq
+
+
+def test_a_limit_is_kept_also_where_nothing_answers():
+    execution = Execution(Journal(QUEUED), 1)
+    with pytest.raises(TimeoutError, match=r"not done within 0 s; it goes on"):
+        execution.result(timeout=0)
+    execution._kernel.failure = CallTimeout("no answer came")  # type: ignore[attr-defined]
+    with pytest.raises(TimeoutError, match=r"not done within 0 s; it goes on"):
+        execution.result(timeout=0)
+    with pytest.raises(CallTimeout):
+        execution.result()
+    assert (execution.status, execution.done()) == ("queued", False)
+
+
+def test_when_the_connection_is_lost_it_is_done_with_that():
+    execution = Execution(journal := Journal(QUEUED, printed(2, "x")), 1)
+    assert execution.stdout == "x"
+    journal.failure = ConnectionLost("gone")
+    assert execution.done()
+    assert execution.stdout == "x"
+    assert execution.exception() is journal.failure
+    with pytest.raises(ConnectionLost, match="gone"):
+        execution.result()
+
+
+def test_ctrl_c_anywhere_in_what_is_taken_in_loses_and_repeats_nothing():
+    """An interrupt comes at each line of it in turn, and then it is read again."""
+    events = (QUEUED, make(2, Kind.STARTED, count=7), printed(3, "x"), SHOWN, printed(5, "y"), FINISHED)
+    for stop in itertools.count(1):
+        execution, lines = Execution(Journal(*events, page=10), 1), iter(range(1, stop + 1))
+
+        def interrupt(frame: FrameType, what: str, _: Any, lines: Iterator[int] = lines) -> Any:
+            if what == "line" and frame.f_code.co_name in ("_take", "_note", "_has_room") and next(lines, 0) == 0:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+            return interrupt
+
+        sys.settrace(interrupt)
+        was_interrupted = False
+        try:
+            execution.result()
+        except KeyboardInterrupt:
+            was_interrupted = True
+        finally:
+            sys.settrace(None)
+        assert execution.result() == 6
+        assert execution.stdout == "xy"
+        assert [event.seq for event in execution._events] == [1, 2, 3, 4, 5, 9]
+        if not was_interrupted:
+            break
+    assert stop > 20

@@ -180,6 +180,7 @@ class Readers:
                 follower.gather(found[1])
                 reader.limit = _MAX_FOLLOWED
                 continue
+            follower.cursor = max(follower.cursor, reader.cursor)  # and who asks again has none of it looked at again
             with self._lock:
                 if self._is_closed:
                     raise ConnectionLost("the kernel has stopped")

@@ -249,6 +249,10 @@ class ValueClient:
         if self._loss:
             future.settle(None, ConnectionLost(self._loss))
 
+    def read_until(self, is_over: Callable[[], bool]) -> None:
+        """Read until something is so that the callbacks of calls bring about, or the connection is gone."""
+        self._stay(Call(), None, is_over)
+
     def wait_until_closed(self, timeout_s: float) -> bool:
         """Wait until the other side has ended the connection; whether it has."""
         self._stay(Call(), timeout_s, lambda: bool(self._loss), counts_silence=False)

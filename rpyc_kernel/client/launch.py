@@ -91,6 +91,8 @@ def start(
     is_private: bool = False,
     standard_input: int | None = None,
     timeout: float = 10.0,
+    silence: float = 20.0,
+    keep_output: int = KEEP_OUTPUT,
 ) -> KernelClient:
     """Start a kernel and connect to it. If its hub is gone but its worker lives, the worker is taken up again.
 
@@ -112,6 +114,8 @@ def start(
         standard_input: a descriptor that a private kernel's first worker gets for its standard input, to read from it
             by itself; None to have `input`, `sys.stdin` and `getpass` ask the clients.
         timeout: of the connection's calls, in seconds.
+        silence: as of `connect`.
+        keep_output: as of `connect`.
 
     Returns:
         A client of the kernel, whose worker may still be starting.
@@ -142,7 +146,7 @@ def start(
         is_private=is_private,
         standard_input=standard_input,
     )
-    return connect(name, session=session, name=client_name, timeout=timeout)
+    return connect(name, session=session, name=client_name, timeout=timeout, silence=silence, keep_output=keep_output)
 
 
 def launch(

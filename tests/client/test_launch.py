@@ -1,10 +1,12 @@
 """Ending the worker of a kernel that has lost its hub: whatever its hub, or the next one, does at that moment."""
 
+import inspect
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -199,3 +201,13 @@ def test_a_worker_can_be_ended_whatever_its_hub_is_about_to_do(
 def test_only_a_private_kernel_takes_standard_input_over(folders: Folders) -> None:
     with pytest.raises(RequestError, match="asks its clients"):
         launch.start("demo", standard_input=0)
+
+
+def test_whoever_starts_a_kernel_may_say_what_whoever_connects_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    connected: list[dict[str, Any]] = []
+    monkeypatch.setattr(launch, "launch", lambda name, **options: None)
+    monkeypatch.setattr(launch, "connect", lambda name, **options: connected.append(options))
+    launch.start("demo", client_name="me", session="s", timeout=1.0, silence=2.0, keep_output=3)
+    assert connected == [{"name": "me", "session": "s", "timeout": 1.0, "silence": 2.0, "keep_output": 3}]
+    shared = set(inspect.signature(launch.connect).parameters) - {"target", "name", "role", "joins", "key"}
+    assert shared <= set(inspect.signature(launch.start).parameters)

@@ -204,10 +204,10 @@ def test_only_a_private_kernel_takes_standard_input_over(folders: Folders) -> No
 
 
 def test_whoever_starts_a_kernel_may_say_what_whoever_connects_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = set(inspect.signature(launch.connect).parameters) - {"target", "name", "role", "joins", "key"}
     connected: list[dict[str, Any]] = []
     monkeypatch.setattr(launch, "launch", lambda name, **options: None)
-    monkeypatch.setattr(launch, "connect", lambda name, **options: connected.append(options))
+    monkeypatch.setattr(launch, "connect", lambda target, **options: connected.append(options))
     launch.start("demo", client_name="me", session="s", timeout=1.0, silence=2.0, keep_output=3)
     assert connected == [{"name": "me", "session": "s", "timeout": 1.0, "silence": 2.0, "keep_output": 3}]
-    shared = set(inspect.signature(launch.connect).parameters) - {"target", "name", "role", "joins", "key"}
     assert shared <= set(inspect.signature(launch.start).parameters)

@@ -41,7 +41,6 @@ from rpyc_kernel.system.runtime_folder import RuntimeFolder
 _log = logging.getLogger(__name__)
 _STACK_TIMEOUT_S = 2.0
 _NUDGE_S = 0.1
-_LOOK_S = 1.0
 _NO_WORKER = "there is no worker at the moment; wait for it, or restart the kernel"
 _MAX_EXECUTION = 2**62
 _ENDED = (Outcome.OK, Outcome.ERROR, Outcome.INTERRUPTED)
@@ -114,7 +113,6 @@ class Hub:
 
     def begin(self) -> None:
         """Take over what an earlier hub left, or start afresh."""
-        self._scheduler.every(_LOOK_S, self._look_after)
         restored = self._journal.restored()
         self._state.restore(restored)
         adopted = self._supervisor.adopt(self._journal.ring_position)
@@ -255,11 +253,12 @@ class Hub:
         stack = shown.result() if error is None else f"({error})"
         self.post([Record(Kind.INTERRUPT_UNANSWERED, execution, session, {"stack": stack})])
 
-    def _look_after(self) -> None:
+    def look_after(self) -> None:
+        """Do what is to be done about once a second."""
         worker = self._supervisor.worker
         if worker is not None:
             worker.look()
-        self._journal.save_cursors()
+        self._journal.look_after()
 
     # ------------------------------------------------------------------ what its parts are asked from outside
 

@@ -81,6 +81,7 @@ def run(
 
     while not stopping.wait(LOOK_S):
         keeper.look(listen if hub.wait_for_worker(0) else None)
+        hub.look_after()
     server.stop_accepting()
     stopped = hub.last  # that it has is recorded by now, on disk or not
     hub.close()

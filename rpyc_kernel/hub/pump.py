@@ -23,7 +23,6 @@ _log = logging.getLogger(__name__)
 
 BATCH_BYTES = 512 * 1024
 _LINGER_MS = 2
-_SLEEP_MS = 1000
 _PAUSE_S = 0.1
 _LAST_ATTEMPTS = 10
 """How often something may fail once the worker is gone."""
@@ -98,7 +97,7 @@ class Pump:
         self._pending: dict[int, int] = {}
         self._readable = set(descriptors)  # by the last look; before the first any pipe may be
         self._has_rung = self.is_cut_off = False
-        self._stop = threading.Event()
+        self._stop, self._ending = threading.Event(), threading.Lock()
         self._wake_in, self._wake_out = os.pipe()
         self._thread = threading.Thread(target=self._run, name=f"pump-{generation}", daemon=True)
         self._poll, self._poll_pipes = select.poll(), select.poll()
@@ -112,9 +111,16 @@ class Pump:
         """Begin to read."""
         self._thread.start()
 
+    def look(self) -> None:
+        """Wake the thread if it has slept through something; user code, which shares the map, can see to that."""
+        with self._ending:
+            if not self._stop.is_set() and (self._spills or self._ring.backlog_bytes):
+                os.write(self._wake_out, b"!")
+
     def finish(self) -> None:
         """Read everything that is there, stop, and give the descriptors back. The worker must be gone."""
-        self._stop.set()
+        with self._ending:
+            self._stop.set()
         os.write(self._wake_out, b"!")
         self._thread.join()
         for descriptor in (*self._pipes, self._wake_in, self._wake_out):
@@ -176,9 +182,9 @@ class Pump:
         """
         if self._has_rung:  # only now, when what it rang for is passed on
             self._hear_bell()
-        timeout_ms = 0
+        timeout_ms: int | None = 0
         if self._ring.announce(ring.LINGERING if lingers else ring.ASLEEP):
-            timeout_ms = _LINGER_MS if lingers else _SLEEP_MS
+            timeout_ms = _LINGER_MS if lingers else None
         found = self._poll.poll(timeout_ms)
         self._ring.announce(ring.AWAKE)
         ready = {descriptor for descriptor, events in found if events & select.POLLIN}
@@ -186,6 +192,8 @@ class Pump:
             if descriptor not in ready:
                 # Nobody can write to it any more; poll would say so again and again.
                 self._poll.unregister(descriptor)
+        if self._wake_in in ready:
+            os.read(self._wake_in, 4096)
         self._has_rung, self._readable = self._run_socket.fileno() in ready, ready
 
     def _hear_bell(self) -> None:

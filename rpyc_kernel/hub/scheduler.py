@@ -1,4 +1,4 @@
-"""What the hub does later, or every so often: one thread, one heap of deadlines.
+"""What the hub does later: one thread, one heap of deadlines.
 
 Nothing done here may wait for a worker, a client or a process, or everything else that is due would wait with it: such
 an answer comes as an event of its own, by a callback of its future. A commit is as long as anything may take.
@@ -25,12 +25,11 @@ _numbers = itertools.count()
 
 @dataclass(order=True, slots=True)
 class Task:
-    """Something to be done at a time of the monotonic clock, and if it has a period again and again."""
+    """Something to be done at a time of the monotonic clock."""
 
     due: float
     number: int  # of two that are due at the same time, the one that was asked for first comes first
     do: Callable[[], object] | None = field(compare=False)
-    period_s: float | None = field(compare=False, default=None)
 
     def cancel(self) -> None:
         """Have it not done any more; what is being done goes on."""
@@ -48,10 +47,6 @@ class Scheduler:
     def after(self, delay_s: float, do: Callable[[], object]) -> Task:
         """Do something once; a signal's handler may ask for it, too."""
         return self._add(Task(time.monotonic() + delay_s, next(_numbers), do))
-
-    def every(self, period_s: float, do: Callable[[], object]) -> Task:
-        """Do something again and again, for the first time after one period."""
-        return self._add(Task(time.monotonic() + period_s, next(_numbers), do, period_s))
 
     def _add(self, task: Task) -> Task:
         self._incoming.put(task)
@@ -74,11 +69,7 @@ class Scheduler:
                     heappush(heap, task)
                     wait_s = 0.0
             if heap[0].due <= time.monotonic():
-                task = heappop(heap)
-                self._do(task)
-                if task.do is not None and task.period_s is not None:
-                    task.due = time.monotonic() + task.period_s
-                    heappush(heap, task)
+                self._do(heappop(heap))
 
     def _do(self, task: Task) -> None:
         do = task.do

@@ -158,6 +158,7 @@ class Worker:
         if self.has_ended:
             return
         self.memory_bytes = processes.memory_bytes(self._pid) or self.memory_bytes
+        self._pump.look()
         if self._pump.is_cut_off:
             self._end_cut_off()
 

@@ -355,14 +355,27 @@ def test_a_worker_whose_end_of_the_bell_is_gone_does_not_keep_the_hub_busy(rig):
 # Sleeping, waking and ending
 
 
-def test_a_print_wakes_a_pump_that_sleeps(rig, monkeypatch):
-    monkeypatch.setattr(pump, "_SLEEP_MS", 3_600_000)
+def test_a_print_wakes_a_pump_that_sleeps(rig):
     rig.pump.start()
     for number in range(20):
         wait_until(rig.is_asleep)
         rig.writer.put(STDOUT, number + 1, b"x")
         wait_until(lambda expected=number + 1: len(rig.reports) == expected, what="a wake-up")
     assert finish(rig) == [printed("x", number + 1) for number in range(20)]
+
+
+def test_a_look_finds_what_nobody_rang_for(rig):
+    rig.pump.start()
+    rig.writer._bell = lambda: None
+    for number in range(3):
+        wait_until(rig.is_asleep)
+        rig.writer.put(STDOUT, number + 1, b"x")
+        rig.pump.look()
+        wait_until(lambda expected=number + 1: len(rig.reports) == expected, what="a wake-up")
+    wait_until(rig.is_asleep)
+    assert count_rounds(rig) < 50
+    finish(rig)
+    rig.pump.look()
 
 
 def test_the_position_told_with_the_reports_is_behind_them(rig):

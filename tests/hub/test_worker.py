@@ -20,7 +20,7 @@ class Bare(Worker):
     def __init__(self, reader=None):
         self._pid = 4711
         self._ring = reader or SimpleNamespace(words=[0] * WORDS)
-        self._pump = SimpleNamespace(is_cut_off=False)
+        self._pump = SimpleNamespace(is_cut_off=False, look=lambda: None)
         self.words = self._ring.words
         self.has_ended = False
         self.memory_bytes = None

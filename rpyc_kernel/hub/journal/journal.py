@@ -80,7 +80,12 @@ class Journal:
         self._readers = Readers(self, present)
         self._file = JournalFile(path, is_live=True)  # read apart, so that nobody waits behind a search
         self._upkeep = Upkeep(
-            path, hold=lambda: self._append_lock, retry=self.retry, mend=self._mend, last=lambda: self._last
+            path,
+            hold=lambda: self._append_lock,
+            is_troubled=lambda: self._trouble.message is not None,
+            retry=self.retry,
+            mend=self._mend,
+            last=lambda: self._last,
         )
         self._upkeep.start()
         if told:
@@ -297,6 +302,11 @@ class Journal:
     def acknowledge(self, session: str, cursor: int) -> None:
         """Remember that a session has dealt with everything up to ``cursor``."""
         self._cursors[session] = cursor
+
+    def look_after(self) -> None:
+        """Do what is to be done about once a second."""
+        self.save_cursors()
+        self._upkeep.look()
 
     def save_cursors(self) -> None:
         """Write changed cursors to disk; if a hub dies before this, sessions see some events again and miss none."""

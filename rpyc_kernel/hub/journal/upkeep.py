@@ -2,7 +2,8 @@
 
 SQLite's log is moved into the file: in a flood whenever it has grown long, so that it stays bounded, and in every
 quiet moment, so that all is in the file when a hub is killed. The file is looked at: nobody else is to write to it, to
-replace or to remove it. What a disk refused is written as soon as it may be.
+replace or to remove it. What a disk refused is written as soon as it may be. The thread has no clock of its own: once a
+second it is woken if there is something to do, so that a hub that does nothing has one clock.
 
 Left to SQLite, every few megabytes some commit would copy pages and wait for the disk, and everybody with it; and as
 SQLite never makes writers wait, its log would grow as long as they write.
@@ -23,7 +24,6 @@ from rpyc_kernel.hub.journal.inputs import InputsIndex
 from rpyc_kernel.hub.journal.store import connect, find_damage, index_of, log_of, size_of
 
 _log = logging.getLogger(__name__)
-_LOOK_S = 0.5
 _LONG_LOG_BYTES = 8 * 1024 * 1024
 _SHORT_LOG_BYTES = 1024 * 1024
 _MAX_ROUNDS = 3
@@ -36,7 +36,8 @@ class Upkeep:
     Args:
         path: the journal's file.
         hold: keeps everybody from writing.
-        retry: writes what the disk refused, and what is to be written from time to time.
+        is_troubled: whether the disk has refused something.
+        retry: writes it.
         mend: called with what is wrong with the file, again and again until `begin_anew` is.
         last: the number of the newest event.
     """
@@ -46,12 +47,14 @@ class Upkeep:
         path: Path,
         *,
         hold: Callable[[], AbstractContextManager[object]],
+        is_troubled: Callable[[], bool],
         retry: Callable[[], None],
         mend: Callable[[str], None],
         last: Callable[[], int],
     ) -> None:
         self._path = path
         self._hold = hold
+        self._is_troubled = is_troubled
         self._retry = retry
         self._mend = mend
         self._last = last
@@ -89,6 +92,11 @@ class Upkeep:
             self._suspicion = what
         self._is_due.set()
 
+    def look(self) -> None:
+        """Have the thread do what there is to do, if anything; called about once a second."""
+        if self._unmoved_bytes or self._damage or self._suspicion or self._is_troubled() or self._watch.is_touched:
+            self._is_due.set()
+
     def begin_anew(self) -> None:
         """The file is another one now, and sound."""
         self._damage = self._suspicion = None
@@ -107,7 +115,7 @@ class Upkeep:
 
     def _run(self) -> None:
         while True:
-            self._is_due.wait(_LOOK_S)
+            self._is_due.wait()
             self._is_due.clear()
             if self._is_stopped:
                 self._inputs.close()
@@ -116,8 +124,6 @@ class Upkeep:
                 self._look_after()
             except Exception:  # noqa: BLE001 - the top of a thread; the next round may find things in order
                 _log.exception("the journal %s could not be looked after", self._path)
-            if self._damage:
-                self._is_due.wait(_LOOK_S)  # what failed is not tried without a pause
 
     def _look_after(self) -> None:
         if self._damage is None:
@@ -195,6 +201,12 @@ class FileWatch:
         """What the file is like now is as it should be."""
         self._state = _state_of(self._path)
         self._log_bytes = size_of(log_of(self._path))
+
+    @property
+    def is_touched(self) -> bool:
+        """Whether there is anything to find by the others; changes nothing."""
+        is_cut = size_of(log_of(self._path)) < self._log_bytes
+        return is_cut or _state_of(self._path) != self._state or self.find_loss() is not None
 
     @property
     def is_changed(self) -> bool:

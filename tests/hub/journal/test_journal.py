@@ -42,10 +42,29 @@ WAIT_S = 30.0
 @contextlib.contextmanager
 def open_journal(folder, *, memory=PLENTY, unsaved=PLENTY):
     journal = Journal(Path(folder) / "state" / "journal.sqlite", max_memory_bytes=memory, max_unsaved_bytes=unsaved)
+    with looked_after(journal):
+        try:
+            yield journal
+        finally:
+            journal.close()
+
+
+@contextlib.contextmanager
+def looked_after(journal):
+    """Have done now and then what a hub does once a second."""
+    is_over = threading.Event()
+
+    def look():
+        while not is_over.wait(0.05):
+            journal._upkeep.look()
+
+    thread = threading.Thread(target=look)
+    thread.start()
     try:
-        yield journal
+        yield
     finally:
-        journal.close()
+        is_over.set()
+        thread.join()
 
 
 @pytest.fixture
@@ -840,6 +859,19 @@ def test_a_journal_that_others_read_and_write_soundly_stays_where_it_is(tmp_path
             assert looked_through.wait(WAIT_S)
         append(journal, printed())
         assert kinds(read_everything(journal)) == [Kind.STREAM] * 11
+
+
+def test_nobody_is_woken_for_a_journal_at_rest(tmp_path):
+    with open_journal(tmp_path) as journal:
+        fill(journal, 10)
+        wait_until_moved(journal)
+        with mock.patch.object(journal._upkeep._is_due, "set") as wake:
+            for _ in range(5):
+                journal.look_after()
+            assert wake.call_count == 0
+            append(journal, printed())
+            journal.look_after()
+            assert wake.call_count
 
 
 def test_numbers_that_another_program_has_written_meanwhile_are_ours(tmp_path):

@@ -21,6 +21,7 @@ from rpyc.core import channel as rpyc_channel
 from rpyc.core.stream import SocketStream
 
 from rpyc_kernel.errors import ConnectionLost, RequestError
+from rpyc_kernel.system import switching
 from rpyc_kernel.system.originals import select, socket
 from rpyc_kernel.system.readiness import Readiness
 from rpyc_kernel.system.sending import QUIETLY
@@ -297,6 +298,7 @@ class Channel(rpyc_channel.Channel):
         while True:
             try:
                 received = self._sock.recv_into(view)
+                switching.relax()  # at once: others look at how long they have to wait
             except BlockingIOError:
                 continue  # the time after which who peeks looks up
             except OSError as error:

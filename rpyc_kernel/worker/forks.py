@@ -21,6 +21,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from rpyc_kernel.system import switching
 from rpyc_kernel.system.originals import socket, threading
 from rpyc_kernel.system.processes import exit_status
 from rpyc_kernel.system.sending import silence
@@ -83,6 +84,7 @@ def install(prepare: Callable[[], None], forget: Callable[[], None], *, descript
         faulthandler.disable()
         faulthandler.unregister(STACK_SIGNAL)
         signal.set_wakeup_fd(-1)
+        switching.relax()
         forget()
 
     os.register_at_fork(before=prepare, after_in_child=become_child)

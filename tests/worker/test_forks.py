@@ -37,3 +37,20 @@ warnings.warn("something else", DeprecationWarning)
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "something else" in ended.stderr
     assert "multi-threaded" not in ended.stderr
+
+
+def test_a_child_switches_threads_as_often_as_ever():
+    program = """\
+import os, sys
+from rpyc_kernel.system import switching
+from rpyc_kernel.worker import forks
+forks.install(lambda: None, lambda: None)
+usual = sys.getswitchinterval()
+switching.expect()
+assert sys.getswitchinterval() < usual
+child = os.fork()
+if not child:
+    os._exit(sys.getswitchinterval() != usual)
+sys.exit(os.waitpid(child, 0)[1])
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -23,6 +23,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Final
 
+from rpyc_kernel.system import switching
 from rpyc_kernel.system.originals import queue, threading
 from rpyc_kernel.wire.channel import Channel
 
@@ -67,6 +68,7 @@ class Reading:
         # For the standby: True has it read, False has it look.
         self._bell: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._is_over = False
+        self._is_eager = readiness is None  # mostly answers, and user code may compute meanwhile
 
     @property
     def is_own_thread(self) -> bool:
@@ -161,6 +163,7 @@ class Reading:
                     self._read_on(is_needed, is_patient=is_patient)
         finally:
             self._is_server_here = False
+            switching.relax()
             if self._backlog >= _BACKLOG:
                 self._backlog = 0
                 self.summon()
@@ -184,6 +187,8 @@ class Reading:
         self._reader = threading.get_ident()
         try:
             while is_needed() and not self._is_over:  # asked with the baton: nobody else reads any more
+                if self._is_eager:
+                    switching.expect()
                 self._read()
                 has_more = self._channel.has_more
                 self._backlog = self._backlog + 1 if has_more else 0
@@ -219,6 +224,7 @@ class Reading:
                 return
             if turn != self._turns or is_server_here != self._is_server_here:
                 continue  # it has come to read, or gone from it
+            switching.relax()
             if not is_server_here:
                 return
             self._is_asleep = True  # then look once more: the server does the two in the other order

@@ -4,6 +4,7 @@ import itertools
 import random
 import signal
 import socket
+import sys
 import threading
 
 import pytest
@@ -12,6 +13,7 @@ from rpyc.core import Channel as StockChannel
 from rpyc.core import consts
 
 from rpyc_kernel.errors import CallTimeout, ConnectionLost
+from rpyc_kernel.system import switching
 from rpyc_kernel.wire import messages
 from rpyc_kernel.wire.channel import Channel
 from rpyc_kernel.wire.netrefs import reading
@@ -32,6 +34,20 @@ from tests.wire.peers import (
 )
 from tests.wire.services import Gate, Workshop
 from tests.wire.stages import closing_all, wait_until_blocked
+
+INTERVAL_S = 0.0004
+EAGER_S = INTERVAL_S / 4
+
+
+@pytest.fixture
+def intervals(monkeypatch):
+    """What the switch interval was set to, in this order, beginning with 0.4 ms."""
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(INTERVAL_S)
+    seen = []
+    monkeypatch.setattr(switching, "_set", lambda seconds: (seen.append(seconds), sys.setswitchinterval(seconds)))
+    yield seen
+    sys.setswitchinterval(usual_s)
 
 
 class Counter:
@@ -623,3 +639,29 @@ def test_threads_bear_the_name_of_their_connection_and_end_with_it():
         client.close()  # which waits for them, but not for ever
         theirs = {"client-reader", "client-writer", "client-requests"}
         wait_until(lambda: not {thread.name for thread in threading.enumerate()} & theirs)
+
+
+# ---- the interpreter lock ----
+
+
+def test_who_expects_a_request_gets_the_lock_sooner_until_it_has_come(monkeypatch, intervals):
+    monkeypatch.setattr(reading, "PATIENCE_S", 10 * DEADLINE_S)
+    with our_pair() as (client, _):
+        evaluate = client.root.eval
+        for _ in range(3):
+            assert evaluate("__import__('sys').getswitchinterval()") == pytest.approx(INTERVAL_S)
+            wait_until(lambda: sys.getswitchinterval() == pytest.approx(EAGER_S, abs=2e-6))
+    assert sys.getswitchinterval() == pytest.approx(INTERVAL_S)
+
+
+def test_a_quiet_connection_leaves_the_switch_interval_as_it_is(intervals):
+    with our_pair() as (client, _):
+        assert client.root.eval("1 + 1") == 2
+        wait_until(lambda: intervals and sys.getswitchinterval() == pytest.approx(INTERVAL_S))
+        assert intervals[0] == pytest.approx(EAGER_S, abs=2e-6)
+
+
+def test_who_mostly_asks_leaves_the_switch_interval_alone(intervals):
+    with stock_server() as (sock, _), our_client(sock) as client:
+        assert client.root.eval("(lambda back: back())")(lambda: 7) == 7
+    assert not intervals

@@ -31,6 +31,17 @@ MUTANTS = (
         tests=(f"{_HUB}test_code_is_handed_over_when_it_is_committed_that_it_has_started",),
     ),
     Mutant(
+        promise="what a client was told of outlives its hub",
+        file="hub/hub.py",
+        before="        if progress is None:\n            self._journal.append(records)",
+        after="        records = self.__dict__.pop('_late', []) + records\n"
+        "        if any(isinstance(item, actions.RunCode) for item in to_do):\n            self._late = records\n"
+        "        elif progress is None:\n            self._journal.append(records)",
+        tests=(
+            "end_to_end/test_road_faults.py::test_every_promise_is_kept_whoever_is_killed_at[handed to the worker-0]",
+        ),
+    ),
+    Mutant(
         promise="no failure of power damages a journal",
         file="hub/journal/store.py",
         before="PRAGMA synchronous=NORMAL",

@@ -1241,6 +1241,36 @@ def _names_of_parsed():
     return [found.filename for found in gc.get_objects() if isinstance(found, executing.Source)]
 
 
+_OF_IPYTHON = ["%who", "x = %who", "  !ls", "x = !ls", "if 1:\n    x?", "/f 1", ";f 1", ",f 1", "a\f,b\n", "'\x0b;a'"]
+_OF_PYTHON = ["f(1, 2); x = 1 / 2\nif x:\n    pass", "", "(", "x = '''\n"]
+
+
+@pytest.mark.parametrize("code", [*_OF_IPYTHON, *_OF_PYTHON, "a % b != 'c?'"])
+def test_code_becomes_what_ipython_makes_of_it_and_plain_python_is_not_taken_apart(ipython, code, monkeypatch):
+    manager = ipython.engine._shell.input_transformer_manager
+    theirs = type(manager).__base__().transform_cell(code)
+    looked_at = []
+    look = manager.do_one_token_transform
+    monkeypatch.setattr(manager, "do_one_token_transform", lambda lines: looked_at.append(lines) or look(lines))
+    assert manager.transform_cell(code) == theirs
+    assert bool(looked_at) == (code not in _OF_PYTHON)
+
+
+def test_code_is_looked_at_for_what_the_user_adds_to_the_language(ipython):
+    class Shout:
+        start_line = start_col = priority = 0
+
+        @classmethod
+        def find(cls, tokens_by_line):
+            return cls() if tokens_by_line[0][0].string == "shout" else None
+
+        def transform(self, lines):
+            return ["'loud'\n"]
+
+    ipython.engine._shell.input_transformer_manager.token_transformers.append(Shout)
+    assert eval(ipython.result("shout")["literal"]) == "loud"
+
+
 def test_code_that_inputs_run_by_the_shell_is_forgotten_like_inputs(ipython, monkeypatch):
     monkeypatch.setattr("rpyc_kernel.worker.sources._KEPT", 3)
     monkeypatch.setattr("rpyc_kernel.worker.engines.shell_parts._KEPT_INPUTS", 3)

@@ -20,13 +20,22 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.text import LSString, SList
 from traitlets import Any as AnyTrait
+from traitlets import Instance
 from traitlets.config import Config
 
 from rpyc_kernel.settings import CONNECTION_FILE_VARIABLE, Face
 from rpyc_kernel.worker.engines import commands, magics, profile, zmqshell
 from rpyc_kernel.worker.engines.displays import Displays
 from rpyc_kernel.worker.engines.notebook_kernel import Hooked, NotebookKernel, offer_application
-from rpyc_kernel.worker.engines.shell_parts import Compiler, Formatter, History, Hook, Payloads, Publisher
+from rpyc_kernel.worker.engines.shell_parts import (
+    Compiler,
+    Formatter,
+    History,
+    Hook,
+    Payloads,
+    Publisher,
+    Transformers,
+)
 from rpyc_kernel.worker.error_reports import describe_error, is_group, is_of_debugger, without_our_frames
 from rpyc_kernel.worker.sources import Sources
 from rpyc_kernel.worker.values import Values
@@ -60,6 +69,7 @@ class Shell(InteractiveShell):
     failed: BaseException | None = None
     told: BaseException | None = None
     execution_count: Any  # IPython's
+    input_transformer_manager = Instance(Transformers, ())
     _is_of_compiler = False
 
     def begin(self, count: int | None, code: str, file: str, first_line: int, publish: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codeop
 import contextlib
 import fnmatch
+import re
 import tokenize
 from typing import Any
 
@@ -13,6 +14,7 @@ from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
 from IPython.core.formatters import DisplayFormatter
 from IPython.core.history import HistoryManager
+from IPython.core.inputtransformer2 import ESCAPE_SINGLES, TransformerManager
 from IPython.core.payload import PayloadManager
 
 from rpyc_kernel.system.originals import threading
@@ -21,6 +23,9 @@ from rpyc_kernel.worker.interrupts import runs_user_code
 from rpyc_kernel.worker.sources import Sources
 
 _KEPT_INPUTS = 1000
+_ANYWHERE = re.compile("[%!?]")
+_AT_BEGINNING = tuple(ESCAPE_SINGLES)
+_KNOWN_TRANSFORMERS = TransformerManager().token_transformers
 
 
 class Compiler(CachingCompiler):
@@ -69,6 +74,21 @@ class Compiler(CachingCompiler):
         return super().ast_parse(source, filename, symbol)
 
 
+class Transformers(TransformerManager):
+    """Makes Python of what IPython adds to it."""
+
+    def do_token_transforms(self, lines: list[str]) -> list[str]:
+        """Leave code as it is that has nothing of that: to look for it takes longer than all else, line by line."""
+        if self.token_transformers == _KNOWN_TRANSFORMERS and not any(map(_may_be_more_than_python, lines)):
+            return lines
+        transformed: list[str] = super().do_token_transforms(lines)
+        return transformed
+
+
+def _may_be_more_than_python(line: str) -> bool:
+    return line.lstrip().startswith(_AT_BEGINNING) or _ANYWHERE.search(line) is not None
+
+
 class History(HistoryManager):
     """`In`, `_i`, `%history`, `%recall` and `%rerun`, of the last inputs; all of them are in the journal."""
 
@@ -86,8 +106,9 @@ class History(HistoryManager):
                 inputs[line_num - _KEPT_INPUTS] = ""
         getattr(self, "exceptions", {}).pop(line_num - _KEPT_INPUTS, None)  # IPython 8 keeps none
         names = dict(zip(("_i", "_ii", "_iii"), self._last, strict=True))
-        self.shell.push({**names, f"_i{line_num}": raw}, interactive=False)
         for namespace in (self.shell.user_ns, self.shell.user_ns_hidden):
+            namespace.update(names)
+            namespace[f"_i{line_num}"] = raw
             namespace.pop(f"_i{line_num - _KEPT_INPUTS}", None)
         self._last = [raw, *self._last[:2]]
 

@@ -8,22 +8,21 @@ input is the worker's.
 
 from __future__ import annotations
 
+import gc
 import json
-import logging
 import os
 import sys
 from typing import Any
 
+if __name__ == "__main__":
+    gc.disable()  # see `heaps.collect_from_here`
+
 from rpyc_kernel.errors import KernelError
-from rpyc_kernel.hub import failing
-from rpyc_kernel.hub.log import write_log
 from rpyc_kernel.hub.place import take_place
 from rpyc_kernel.hub.worker_process import WorkerProcess
 from rpyc_kernel.settings import SETTINGS_VARIABLE, Folders, HubSettings, WorkerSettings, check_name
 from rpyc_kernel.system import processes
 from rpyc_kernel.system.descriptors import take_away
-
-_log = logging.getLogger("rpyc_kernel.hub")
 
 
 def main(arguments: list[str]) -> int:
@@ -43,19 +42,25 @@ def main(arguments: list[str]) -> int:
         starter.tell({"error": type(error).__name__, "message": str(error)})
         sys.stderr.write(f"{error}\n")
         return 2
-    write_log(place.home.log_file)
-    failing.watch_threads()
     spare = None
     try:
-        if not place.has_worker:
-            given = take_away(0) if options.get("has_input") else None
-            spare = WorkerProcess(place.folder, hub_settings, worker_settings, given)
-        # Imported only now: the worker's process does its own importing meanwhile.
+        try:
+            if not place.has_worker:
+                given = take_away(0) if options.get("has_input") else None
+                spare = WorkerProcess(place.folder, hub_settings, worker_settings, given)
+        finally:
+            # Imported only now: the worker's process does its own importing meanwhile.
+            import logging
+
+            from rpyc_kernel.hub import failing, log
+
+            log.write_log(place.home.log_file)
+            failing.watch_threads()
         from rpyc_kernel.hub.lifetime import run
 
         run(place, hub_settings, worker_settings, spare, lambda: starter.tell({}))
     except (KernelError, OSError) as error:
-        _log.error("%s", error)
+        logging.getLogger("rpyc_kernel.hub").error("%s", error)
         if spare is not None and not starter.was_told:  # else it is a kernel's, and lives on without a hub
             processes.kill(spare.child.pid)
         starter.tell({"error": type(error).__name__, "message": str(error)})
@@ -83,8 +88,7 @@ class _Starter:
             return True
         try:
             os.write(descriptor, json.dumps(answer).encode())
-        except OSError as error:
-            _log.warning("whoever started this hub is gone: %s", error)
+        except OSError:
             return False
         finally:
             os.close(descriptor)

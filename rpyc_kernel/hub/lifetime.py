@@ -19,7 +19,7 @@ from rpyc_kernel.hub.place import Place
 from rpyc_kernel.hub.server import Server
 from rpyc_kernel.hub.worker_process import WorkerProcess
 from rpyc_kernel.settings import HubSettings, WorkerSettings
-from rpyc_kernel.system.heaps import share_heaps
+from rpyc_kernel.system.heaps import collect_from_here, share_heaps
 from rpyc_kernel.system.processes import birth_of
 from rpyc_kernel.wire.connection_file import ConnectionFile
 
@@ -37,6 +37,7 @@ def run(
 ) -> None:
     """Run the hub of a place; ``ready`` is called when clients can connect, and says whether somebody hears."""
     share_heaps(_HEAPS)
+    collect_from_here()
     stopping = threading.Event()
     folder, earlier = place.folder, place.earlier
     # A client that was connected to the hub before must find the same door again.
@@ -71,6 +72,7 @@ def run(
     _begin(hub, place.name)
     server.start(hub)
     if not ready():
+        _log.warning("whoever started this hub is gone")
         hub.handle(events.StarterLost())
     _log.info(
         "hub of kernel %s listens on %s", place.name, f"port {server.port}" if server.port else "its unix socket alone"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import subprocess  # noqa: F401 - `spawn_module` imports it when called: too late where there is no descriptor left
 
 from rpyc_kernel.core.contract import WORKER_VERSION
 from rpyc_kernel.frozen import fields_of

@@ -7,6 +7,7 @@ find there instead may come as a further descriptor.
 from __future__ import annotations
 
 import faulthandler
+import gc
 import importlib
 import io
 import os
@@ -22,11 +23,12 @@ from typing import Any
 from rpyc_kernel.system import originals
 
 if __name__ == "__main__":  # before the imports below, which take from there what the kernel needs
+    gc.disable()  # see `heaps.collect_from_here`
     originals.set_apart()
 
 from rpyc_kernel.core.contract import RELEASE, WORKER_VERSION, Kind
 from rpyc_kernel.settings import WorkerSettings
-from rpyc_kernel.system import ring
+from rpyc_kernel.system import heaps, ring
 from rpyc_kernel.system.descriptors import take_away
 from rpyc_kernel.system.originals import json, logging, socket, threading
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
@@ -57,6 +59,7 @@ def main(arguments: list[str]) -> None:
     for descriptor in (listener, *read_ends):
         os.set_inheritable(descriptor, False)
     engine_class = choose_engine(arguments[4])  # while the hub finds out what to tell
+    heaps.collect_from_here()
     told = json.load(sys.stdin)
     if told.get("version") != WORKER_VERSION:
         sys.exit(

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from rpyc_kernel.hub import __main__ as main_module
-from rpyc_kernel.hub import lifetime
+from rpyc_kernel.hub import failing, lifetime, log
 from rpyc_kernel.settings import SETTINGS_VARIABLE
 
 WORKER = 4711
@@ -21,8 +21,8 @@ def start(folders, monkeypatch):
         killed = []
         monkeypatch.setattr(main_module, "processes", SimpleNamespace(detach=lambda: None, kill=killed.append))
         monkeypatch.setattr(main_module, "WorkerProcess", lambda *_: SimpleNamespace(child=SimpleNamespace(pid=WORKER)))
-        monkeypatch.setattr(main_module, "write_log", lambda path: None)
-        monkeypatch.setattr(main_module.failing, "watch_threads", lambda: None)
+        monkeypatch.setattr(log, "write_log", lambda path: None)
+        monkeypatch.setattr(failing, "watch_threads", lambda: None)
         monkeypatch.setattr(lifetime, "run", run)
         umask = os.umask(0)
         read_end, write_end = os.pipe()

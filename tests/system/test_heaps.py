@@ -1,11 +1,14 @@
-"""Heaps of the C library: as few as was asked for, however many threads there are."""
+"""Heaps of the C library, as few as was asked for, however many threads there are; and where garbage is looked for."""
 
 import ctypes
+import gc
 import os
 import subprocess
 import sys
 
 import pytest
+
+from rpyc_kernel.system.heaps import collect_from_here
 
 ALLOCATE = """
 import ctypes, os, sys, tempfile, threading
@@ -44,3 +47,17 @@ def test_threads_share_as_many_heaps_as_was_asked_for():
         for how in ("shared", "as always")
     }
     assert counts["shared"] <= 2 < counts["as always"]
+
+
+@pytest.mark.parametrize("was_put_off", [True, False])
+def test_garbage_is_looked_for_among_what_was_made_since(was_put_off):
+    frozen = gc.get_freeze_count()
+    try:
+        if was_put_off:
+            gc.disable()
+        collect_from_here()
+        assert gc.isenabled()
+        assert (gc.get_freeze_count() > frozen) == was_put_off
+    finally:
+        gc.unfreeze()
+        gc.enable()

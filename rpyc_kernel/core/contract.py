@@ -15,7 +15,7 @@ from rpyc_kernel.frozen import Frozen
 
 RELEASE: Final = "0.1.0"
 PROTOCOL_VERSION: Final = 1
-WORKER_VERSION: Final = 3
+WORKER_VERSION: Final = 4
 """Of what hub and worker say to each other, and of the ring; a hub takes over no worker of another."""
 JOURNAL_VERSION: Final = 1
 """Of the journal's tables; a journal of a later version is refused, one without a number is of before there was one."""

@@ -1,5 +1,6 @@
 """User code that scribbles over the ring loses output, and is told so; the kernel goes on."""
 
+import contextlib
 import mmap
 import os
 import random
@@ -43,9 +44,9 @@ SCRIBBLES = {
     "zeros": bytes(1 << 16),
     "ones": b"\xff" * (1 << 16),
     "noise": NOISE,
-    "the length of a frame": struct.pack("=IIQ", 0, 0xFFFFFFF1, 1) * (1 << 12),
-    "empty pads": struct.pack("=IIQ", 0, 0, 0) * (1 << 12),
-    "pads beyond the end": struct.pack("=IIQ", 0, 0xFFFFFFF0, 0) * (1 << 12),
+    "the length of a frame": struct.pack("=QQ", 0xFFFFFFF1, 1) * (1 << 12),
+    "empty pads": struct.pack("=QQ", 0, 0) * (1 << 12),
+    "pads beyond the end": struct.pack("=QQ", 0xFFFFFFF0, 0) * (1 << 12),
 }
 
 
@@ -71,9 +72,9 @@ class Scribbler:
         try:
             (self._folder / "print").touch()
             with self._ring.open("r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
-                wait_until(lambda: last in memory[find_unread(memory)], DEADLINE_S, "the worker to write")
-                unread = find_unread(memory)
-                memory[unread] = scribble[: unread.stop - unread.start]
+                wait_until(lambda: last in memory[find_unread(self._ring)], DEADLINE_S, "the worker to write")
+                unread = find_unread(self._ring)
+                memory[unread] = scribble[unread.start % 16 :][: unread.stop - unread.start]
                 if header:
                     memory[: ring.HEADER_BYTES] = scribble[: ring.HEADER_BYTES]
         finally:
@@ -84,11 +85,11 @@ class Scribbler:
         (self._folder / "go on").touch()
 
 
-def find_unread(memory: mmap.mmap) -> slice:
+def find_unread(path: Path) -> slice:
     """What the worker has written and the hub has not read; the ring is too large to wrap in these tests."""
-    with memoryview(memory)[: ring.HEADER_BYTES] as page, page.cast("Q") as words:
-        start, end = words[ring.WORD_TAIL], words[ring.WORD_HEAD]
-    return slice(ring.HEADER_BYTES + start, ring.HEADER_BYTES + end)
+    with contextlib.closing(ring.RingReader(path)) as reader:
+        start = ring.HEADER_BYTES + reader.position
+        return slice(start, start + reader.backlog_bytes)
 
 
 @pytest.fixture

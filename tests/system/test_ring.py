@@ -132,13 +132,14 @@ def test_neighbours_of_one_stream_come_joined(tmp_path):
         ]
 
 
-def test_joined_frames_stay_within_their_limit(tmp_path):
-    with open_ring(tmp_path, 1 << 20) as (writer, reader):
-        for _ in range(5):
-            writer.put(STDOUT, 1, bytes(100_000))
-        sizes = [len(frame.data) for frame in read_all(reader)]
-    assert sum(sizes) == 500_000
-    assert max(sizes) <= ring.MAX_JOINED_BYTES + 100_000
+@pytest.mark.parametrize("capacity", [PAGE, 1 << 21])
+def test_a_frame_that_grows_stays_within_its_limit(tmp_path, capacity):
+    """Else the writer would wait for room that the reader cannot give back."""
+    with open_ring(tmp_path, capacity, check_interrupt=refuse_to_wait) as (writer, reader):
+        for _ in range(3 * capacity // 400):
+            writer.put(STDOUT, 1, bytes(400))
+            assert sum(len(frame.data) for frame in read_all(reader)) == 400
+            assert reader.words[ring.WORD_TAIL] >= reader.position - ring.MAX_GROWN_BYTES - 16
 
 
 def test_a_frame_of_the_greatest_size_fits(tmp_path):
@@ -231,13 +232,23 @@ def test_releasing_what_was_read_from_a_ring_that_is_closed_is_no_error(tmp_path
         reader.release(4096)
 
 
-def test_a_writer_goes_on_where_it_was(tmp_path):
+@pytest.mark.parametrize("has_said_so", [False, True])
+def test_a_reader_goes_on_in_the_middle_of_a_frame_that_grows(tmp_path, has_said_so):
+    """The hub before committed this far; where it could say so to the writer, the journal need not know."""
     with open_ring(tmp_path) as (writer, reader):
-        writer.put(RECORD, 1, b"first")
-        again = ring.RingWriter(tmp_path / "ring", ignore, ignore)
-        again.put(RECORD, 2, b"second")
-        again.close()
-        assert [frame.data for frame in read_all(reader)] == [b"first", b"second"]
+        for kind in (RECORD, STDOUT):
+            writer.put(kind, 1, b"safe ")
+        reader.read(PAGE)
+        if has_said_so:
+            reader.release(reader.position)
+        writer.put(STDOUT, 1, b"second")
+        journal = 0 if has_said_so else reader.position
+        with contextlib.closing(ring.RingReader(tmp_path / "ring", journal)) as following:
+            assert following.read(PAGE) == [Frame(STDOUT, 1, b"second")]
+            assert not following.has_frames
+            writer.put(STDOUT, 1, b"third")
+            writer.put(RECORD, 1, b"last")
+            assert following.read(PAGE) == [Frame(STDOUT, 1, b"third"), Frame(RECORD, 1, b"last")]
 
 
 # Back-pressure
@@ -417,7 +428,7 @@ def test_an_exception_raised_from_another_thread_leaves_the_ring_to_the_others(t
             has_begun.set()
             while True:
                 writer.put(STDOUT, 1, b"side")
-                reader.release(reader.words[ring.WORD_HEAD])
+                read_all(reader)
 
     for number in range(50):
         (tmp_path / str(number)).mkdir()
@@ -464,11 +475,43 @@ def test_damage_is_told_after_what_stood_before_it_and_reading_goes_on(tmp_path,
             writer.put(RECORD, number, b"%d" % number)
         scribble(tmp_path / "ring", offset, data)
         assert reader.read(PAGE) == [Frame(RECORD, 0, b"0")]
-        with pytest.raises(ring.RingDamaged, match="damaged before byte 96") as caught:
+        with pytest.raises(ring.RingDamaged, match="damaged before byte 64") as caught:
             reader.read(PAGE)
-        assert caught.value.position == reader.position == 96
+        assert caught.value.position == reader.position == 64
+        writer.put(RECORD, 3, b"after")
+        assert reader.read(PAGE) == [Frame(RECORD, 2, b"2"), Frame(RECORD, 3, b"after")]
+
+
+def test_damage_to_the_newest_frame_too_is_told_only_once(tmp_path):
+    with open_ring(tmp_path) as (writer, reader):
+        for number in range(3):
+            writer.put(RECORD, number, b"x")
+        scribble(tmp_path / "ring", 0, bytes(96))
+        with pytest.raises(ring.RingDamaged):
+            reader.read(PAGE)
+        assert not reader.has_frames
         writer.put(RECORD, 3, b"after")
         assert reader.read(PAGE) == [Frame(RECORD, 3, b"after")]
+
+
+@pytest.mark.parametrize(
+    ("offset", "data"), [(0, b"\xff" * 8), (0, bytes(8)), (18, b"?")], ids=["length", "none", "data"]
+)
+def test_what_the_newest_frame_grows_by_is_lost_with_it_and_the_next_is_not(tmp_path, offset, data):
+    with open_ring(tmp_path) as (writer, reader):
+        writer.put(STDOUT, 1, b"a")
+        read_all(reader)
+        writer.put(STDOUT, 1, b"bcd")
+        scribble(tmp_path / "ring", offset, data)
+        with pytest.raises(ring.RingDamaged):
+            reader.read(PAGE)
+        assert not reader.has_frames
+        assert reader.announce(ASLEEP)
+        writer.put(STDOUT, 1, b"e")
+        assert reader.read(PAGE) == []
+        writer.put(RECORD, 1, b"next")
+        writer.put(STDOUT, 1, b"f")
+        assert reader.read(PAGE) == [Frame(RECORD, 1, b"next"), Frame(STDOUT, 1, b"f")]
 
 
 @pytest.mark.parametrize("data", [bytes(16), b"\xff" * 16], ids=["zeros", "ones"])
@@ -477,7 +520,7 @@ def test_damage_to_the_filling_at_the_end_is_found_too(tmp_path, data):
         for _ in range(7):
             writer.put(RECORD, 1, bytes(500))
         read_all(reader)
-        start = reader.position
+        start = 7 * 528
         writer.put(RECORD, 2, bytes(112))  # leaves less than the next one needs
         writer.put(RECORD, 3, bytes(500))
         assert reader.backlog_bytes > 128 + 528, "there is no filling to damage"
@@ -485,13 +528,14 @@ def test_damage_to_the_filling_at_the_end_is_found_too(tmp_path, data):
         assert [frame.execution for frame in reader.read(PAGE)] == [2]
         with pytest.raises(ring.RingDamaged):
             reader.read(PAGE)
-        assert not reader.has_frames
+        assert [frame.execution for frame in reader.read(PAGE)] == [3]
 
 
 @pytest.mark.parametrize("garbage", [0, 1, 10**6, 2**64 - 1])
 def test_a_head_that_was_written_over_is_told_once_and_mended_by_the_next_frame(tmp_path, garbage):
     with open_ring(tmp_path) as (writer, reader):
-        writer.put(STDOUT, 1, b"first")
+        for kind in (RECORD, STDOUT):
+            writer.put(kind, 1, b"first")
         read_all(reader)
         writer.put(STDOUT, 1, b"second")
         reader.words[ring.WORD_HEAD] = garbage
@@ -507,9 +551,10 @@ def test_a_tail_that_was_written_over_is_mended_when_the_consumer_sleeps(tmp_pat
     with open_ring(tmp_path) as (writer, reader):
         writer.put(STDOUT, 1, b"first")
         read_all(reader)
-        reader.words[ring.WORD_TAIL] = 12345
+        for word in (ring.WORD_TAIL, ring.WORD_SAFE):
+            reader.words[word] = 12345
         reader.announce(ring.ASLEEP)
-        assert reader.words[ring.WORD_TAIL] == reader.position
+        assert (reader.words[ring.WORD_TAIL], reader.words[ring.WORD_SAFE]) == (0, reader.position)
 
 
 def test_a_frame_that_becomes_visible_late_is_not_damage(tmp_path, monkeypatch):
@@ -547,11 +592,24 @@ def test_the_bell_rings_for_those_who_want_to_hear_it(tmp_path, state, kind, rin
         assert bool(heard) == rings
 
 
-@pytest.mark.parametrize("state", [LINGERING, ASLEEP])
-def test_a_consumer_must_not_sleep_on_what_came_meanwhile(tmp_path, state):
+@pytest.mark.parametrize(
+    ("state", "kind", "may"),
+    [
+        (ASLEEP, STDOUT, False),
+        (ASLEEP, RECORD, False),
+        (LINGERING, STDOUT, True),
+        (LINGERING, STDERR, False),
+        (LINGERING, RECORD, False),
+    ],
+)
+def test_a_consumer_must_not_sleep_on_what_came_meanwhile_nor_linger_but_on_more_of_the_same(
+    tmp_path, state, kind, may
+):
     with open_ring(tmp_path) as (writer, reader):
         writer.put(STDOUT, 1, b"x")
-        assert not reader.announce(state)
+        read_all(reader)
+        writer.put(kind, 1, b"x")
+        assert reader.announce(state) == may
         assert reader.announce(AWAKE)
 
 

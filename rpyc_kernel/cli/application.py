@@ -63,13 +63,10 @@ class Application(cli.Application):
 
 
 class Command(Application):
-    """One command.
-
-    Attributes:
-        WORDS_BEFORE_REST: after so many words everything belongs to the last one, also what looks like a switch.
-    """
+    """One command."""
 
     WORDS_BEFORE_REST: int | None = None
+    """After so many words everything belongs to the last one, also what looks like a switch."""
 
     def _parse_args(self, argv: list[str]) -> Any:
         return super()._parse_args(self._sort(argv))
@@ -103,10 +100,7 @@ class Command(Application):
     def connect(self, target: str, *, joins: bool = True, insists: bool = False) -> KernelClient:
         """Connect to the kernel the user named.
 
-        Args:
-            target: which one.
-            joins: whether others are told.
-            insists: come in without being announced where there is no room for one more who is.
+        Where it ``insists``, unannounced if there is no room for one more who joins.
         """
         try:
             return launch.connect(target, joins=joins)
@@ -124,7 +118,7 @@ class JsonCommand(Command):
 
     as_json = cli.Flag("--json", help="write JSON, for a program to read")
 
-    def tell(self, answer: Any, lines: Iterable[str]) -> None:
+    def write_answer(self, answer: Any, lines: Iterable[str]) -> None:
         """Write the answer for a program or for a person."""
         if self.as_json:
             print(json.dumps(answer, indent=1))
@@ -134,15 +128,10 @@ class JsonCommand(Command):
 
 
 class StartingCommand(Command):
-    """A command that may start a kernel.
-
-    Attributes:
-        DEFAULT_ENGINE: what runs the code if nothing else is asked for.
-        DEFAULT_PROFILE: whether what the user has set up for interactive work is read.
-    """
+    """A command that may start a kernel."""
 
     DEFAULT_ENGINE = "auto"
-    DEFAULT_PROFILE = True
+    DEFAULT_PROFILE = True  # reads what the user has set up for interactive work
 
     engine = cli.SwitchAttr("--engine", cli.Set(*ENGINES), help="what runs the code; auto: ipython where it is there")
     python = cli.SwitchAttr("--python", str, help="the interpreter to run", argname="PATH")

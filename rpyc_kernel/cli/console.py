@@ -1,5 +1,7 @@
 """The command that opens a prompt: console."""
 
+# ruff: noqa: D102 - what `main` of a command does, its class says
+
 from __future__ import annotations
 
 import os
@@ -34,15 +36,14 @@ class Console(StartingCommand):
     is_observer = cli.Flag("--read-only", help="look on: see everything, run and change nothing")
 
     def main(self, name: str = DEFAULT_NAME) -> int:
-        """Open the prompt."""
         from rpyc_kernel.faces.console import console  # with a terminal library, which takes 0.2 s
 
         kernel, how = self._join_or_start(name)
-        said = f"{how} kernel {kernel.name!r} as {kernel.client_name}; %help explains, Ctrl-D leaves"
+        greeting = f"{how} kernel {kernel.name!r} as {kernel.client_name}; %help explains, Ctrl-D leaves"
         with kernel:
             reconnect = partial(launch.connect, name, session=kernel.session, name=kernel.client_name, role=self._role)
             end = console.Console(
-                kernel, said, reconnect, replays=bool(self.replays), is_observer=bool(self.is_observer)
+                kernel, greeting, reconnect, replays=bool(self.replays), is_observer=bool(self.is_observer)
             ).run()
         if end == console.LOST:
             print(_tell_way_back(name), file=sys.stderr)

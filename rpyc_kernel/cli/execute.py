@@ -1,5 +1,7 @@
 """Commands about code: exec, run, interrupt, cancel."""
 
+# ruff: noqa: D102 - what `main` of a command does, its class says
+
 from __future__ import annotations
 
 import contextlib
@@ -53,13 +55,12 @@ class Exec(JsonCommand):
     is_detached = cli.Flag("--detach", help="queue the code, write its number, and leave")
 
     def main(self, name: str, *code: str) -> int:
-        """Run the code."""
         from_input = code in ((), ("-",))
         source = _decode(_read_standard_input(), "standard input") if from_input else "\n".join(code)
         with self.connect(name) as kernel:
             if self.is_detached:
                 execution = kernel.submit(source)
-                self.tell({"execution": execution.id}, [str(execution.id)])
+                self.write_answer({"execution": execution.id}, [str(execution.id)])
                 return OK
             show = Show(kernel, shows_values=True, has_input=not from_input, as_json=self.as_json)
             return show.run(source)
@@ -84,7 +85,6 @@ class Run(StartingCommand, JsonCommand):
     kernel_name = cli.SwitchAttr("--kernel", str, help="run it in this kernel's namespace instead", argname="NAME")
 
     def main(self, file: str = "-", *arguments: str) -> int:
-        """Run the program."""
         has_own_kernel = file != "-" and not self.kernel_name
         is_application = has_own_kernel and (os.path.isdir(file) or zipfile.is_zipfile(file))
         is_read_by_worker = is_application or (has_own_kernel and os.path.isfile(file))  # a pipe cannot be
@@ -157,7 +157,6 @@ class Interrupt(JsonCommand):
     )
 
     def main(self, name: str = DEFAULT_NAME, execution: str = "") -> int:
-        """Interrupt it."""
         number = parse_execution(execution) if execution else None
         with self.connect(name, insists=True) as kernel:
             result = kernel.interrupt(number, force=str(self.force))
@@ -170,7 +169,7 @@ class Interrupt(JsonCommand):
             + sanitize(result.stack).rstrip(),
         }
         answer = {"status": result.status, "execution": result.execution, "stack": result.stack}
-        self.tell(answer, [lines[result.status]])
+        self.write_answer(answer, [lines[result.status]])
         return RAISED if result.status == "unanswered" else OK
 
 
@@ -180,11 +179,10 @@ class Cancel(JsonCommand):
     USAGE = "    {progname} [SWITCHES] NAME EXECUTION\n"
 
     def main(self, name: str, execution: str) -> int:
-        """Cancel it."""
         number = parse_execution(execution)
         with self.connect(name, insists=True) as kernel:
             kernel.cancel(number)
-        self.tell({"execution": number}, [f"execution {number} is cancelled"])
+        self.write_answer({"execution": number}, [f"execution {number} is cancelled"])
         return OK
 
 

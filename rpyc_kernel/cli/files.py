@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from rpyc_kernel.errors import RequestError
+from rpyc_kernel.wire.bulk.parts import load_library
 
 FORMATS = ".npy .npz .csv .parquet .arrow .feather; any other name, or '-', is raw bytes"
 
@@ -98,12 +98,8 @@ def _save_raw(value: Any, file: BinaryIO) -> None:
         ) from None
 
 
-def _save_npy(value: Any, file: BinaryIO) -> None:
-    _load_library("numpy").save(file, _as_array(value), allow_pickle=False)
-
-
 def _save_npz(value: Any, file: BinaryIO) -> None:
-    numpy = _load_library("numpy")
+    numpy = _load("numpy")
     arrays = value if isinstance(value, dict) else {"array": value}
     # Not numpy.savez, for which two names are parameters.
     with zipfile.ZipFile(file, "w") as archive:
@@ -118,33 +114,29 @@ def _save_csv(value: Any, file: BinaryIO) -> None:
     if hasattr(value, "to_csv"):
         value.to_csv(file, index=type(value.index).__name__ != "RangeIndex")
     elif isinstance(value, dict):
-        _load_library("pandas").DataFrame(value).to_csv(file, index=False)
+        _load("pandas").DataFrame(value).to_csv(file, index=False)
     else:
         array = _as_array(value)
         if array.ndim > 2 or array.dtype.names:
             raise RequestError(f"a {describe(array)} is no table; pull a slice of two dimensions, or write .npy")
-        _load_library("numpy").savetxt(file, array, delimiter=",", fmt="%s")
-
-
-def _save_parquet(value: Any, file: BinaryIO) -> None:
-    _load_library("pyarrow.parquet").write_table(_as_table(value), file)
+        _load("numpy").savetxt(file, array, delimiter=",", fmt="%s")
 
 
 def _save_arrow(value: Any, file: BinaryIO) -> None:
     table = _as_table(value)
-    with _load_library("pyarrow.ipc").new_file(file, table.schema) as writer:
+    with _load("pyarrow.ipc").new_file(file, table.schema) as writer:
         writer.write_table(table)
 
 
 def _as_array(value: Any) -> Any:
-    array = _load_library("numpy").asarray(value)
+    array = _load("numpy").asarray(value)
     if array.dtype.hasobject:
         raise RequestError(f"a {type(value).__name__} is no array of numbers or text; pull one, or name another format")
     return array
 
 
 def _as_table(value: Any) -> Any:
-    pyarrow = _load_library("pyarrow")
+    pyarrow = _load("pyarrow")
     if isinstance(value, pyarrow.Table):
         return value
     if type(value).__name__ == "DataFrame":
@@ -157,35 +149,19 @@ def _as_table(value: Any) -> Any:
 # ------------------------------------------------------------------ reading
 
 
-def _load_npy(path: Path) -> Any:
-    return _load_library("numpy").load(path, mmap_mode="r", allow_pickle=False)
-
-
 def _load_npz(path: Path) -> Any:
-    with _load_library("numpy").load(path, allow_pickle=False) as arrays:
+    with _load("numpy").load(path, allow_pickle=False) as arrays:
         return dict(arrays)
 
 
-def _load_csv(path: Path) -> Any:
-    return _load_library("pandas").read_csv(path)
-
-
-def _load_parquet(path: Path) -> Any:
-    return _load_library("pandas").read_parquet(path)
-
-
 def _load_arrow(path: Path) -> Any:
-    _load_library("pandas")
-    with _load_library("pyarrow.ipc").open_file(str(path)) as opened:
+    _load("pandas")
+    with _load("pyarrow.ipc").open_file(str(path)) as opened:
         return opened.read_all().to_pandas()
 
 
-def _load_library(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        package = name.partition(".")[0]
-        raise RequestError(f"this format needs {package}; install it with 'pip install {package}'") from None
+def _load(name: str) -> Any:
+    return load_library(name, "this format")
 
 
 def _umask() -> int:
@@ -195,18 +171,18 @@ def _umask() -> int:
 
 
 _WRITERS: dict[str, Callable[[Any, BinaryIO], None]] = {
-    ".npy": _save_npy,
+    ".npy": lambda value, file: _load("numpy").save(file, _as_array(value), allow_pickle=False),
     ".npz": _save_npz,
     ".csv": _save_csv,
-    ".parquet": _save_parquet,
+    ".parquet": lambda value, file: _load("pyarrow.parquet").write_table(_as_table(value), file),
     ".arrow": _save_arrow,
     ".feather": _save_arrow,
 }
 _READERS: dict[str, Callable[[Path], Any]] = {
-    ".npy": _load_npy,
+    ".npy": lambda path: _load("numpy").load(path, mmap_mode="r", allow_pickle=False),
     ".npz": _load_npz,
-    ".csv": _load_csv,
-    ".parquet": _load_parquet,
+    ".csv": lambda path: _load("pandas").read_csv(path),
+    ".parquet": lambda path: _load("pandas").read_parquet(path),
     ".arrow": _load_arrow,
     ".feather": _load_arrow,
 }

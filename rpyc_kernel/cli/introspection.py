@@ -1,5 +1,7 @@
 """Commands that look: status, vars, stack, log, history. They answer while the kernel is busy, and tell nobody."""
 
+# ruff: noqa: D102 - what `main` of a command does, its class says
+
 from __future__ import annotations
 
 import contextlib
@@ -26,10 +28,9 @@ class Status(JsonCommand):
     """Say what a kernel is doing, who waits for what, and who is there."""
 
     def main(self, name: str = DEFAULT_NAME) -> int:
-        """Ask for the status."""
         with self.connect(name, joins=False) as kernel:
             status = kernel.status()
-        self.tell(status, summarise_status(status))
+        self.write_answer(status, summarise_status(status))
         return OK
 
 
@@ -43,7 +44,6 @@ class Vars(JsonCommand):
     USAGE = "    {progname} [SWITCHES] [NAME]\n"
 
     def main(self, name: str = DEFAULT_NAME) -> int:
-        """Ask for the variables."""
         with self.connect(name, joins=False) as kernel:
             found = kernel.variables()
         lines = summarise_variables(found)
@@ -58,10 +58,9 @@ class Stack(JsonCommand):
     """Show where every thread of a kernel's worker is, also while a C call holds the interpreter lock."""
 
     def main(self, name: str = DEFAULT_NAME) -> int:
-        """Ask for the stacks."""
         with self.connect(name, joins=False) as kernel:
             stack = kernel.stack()
-        self.tell({"stack": stack}, [sanitize(stack).rstrip()])
+        self.write_answer({"stack": stack}, [sanitize(stack).rstrip()])
         return OK
 
 
@@ -97,7 +96,6 @@ class History(PastCommand):
     limit = cli.SwitchAttr("--limit", int, default=1000, help="how many at most, the newest", argname="NUMBER")
 
     def main(self, name: str = DEFAULT_NAME, *text: str) -> int:
-        """Ask for the inputs."""
         if self.limit < 1:
             raise UsageError(f"--limit {self.limit}: at least one is shown")
         with self.open(name) as source:
@@ -127,7 +125,6 @@ class Log(PastCommand):
     speed = cli.SwitchAttr("--speed", float, default=1.0, help="how many times faster to replay", argname="FACTOR")
 
     def main(self, name: str = DEFAULT_NAME) -> int:
-        """Read the journal."""
         renderer = Renderer("", is_colourful=is_colourful(sys.stdout), shows_messages=self.shows_messages)
         if self.is_replayed:
             return self._replay(name, renderer)

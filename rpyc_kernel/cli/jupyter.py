@@ -1,5 +1,7 @@
 """The commands that make kernels known to Jupyter: jupyter install, uninstall, list."""
 
+# ruff: noqa: D102 - what `main` of a command does, its class says
+
 from __future__ import annotations
 
 import dataclasses
@@ -36,7 +38,6 @@ class Jupyter(Application):
     CALL_MAIN_IF_NESTED_COMMAND = False
 
     def main(self, *arguments: str) -> int:
-        """Say what there is."""
         if arguments:
             raise UsageError(f"there is no command 'jupyter {arguments[0]}'; choose one of install, uninstall, list")
         print(_HELP, end="", file=sys.stderr)
@@ -44,7 +45,6 @@ class Jupyter(Application):
 
     @cli.switch(["-h", "--help"], overridable=True, group="Meta-switches", help="show this")
     def help(self) -> None:
-        """Show what there is."""
         print(_HELP, end="")
 
 
@@ -64,7 +64,6 @@ class Install(_SpecCommand):
     """Install a kernelspec, for this user if not told otherwise."""
 
     def main(self) -> int:
-        """Install it."""
         path = _kernelspecs().install(self.attach, user=not self.is_for_all, prefix=self.prefix)
         print(f"installed {path}")
         if self.attach:
@@ -84,7 +83,6 @@ class Uninstall(_SpecCommand):
     """Remove a kernelspec, this user's if not told otherwise."""
 
     def main(self) -> int:
-        """Remove it."""
         removed = _kernelspecs().uninstall(self.attach, user=not self.is_for_all, prefix=self.prefix)
         print(f"removed {removed.path}")
         if removed.others:
@@ -97,10 +95,9 @@ class ListSpecs(JsonCommand):
     """Show the kernelspecs that Jupyter finds."""
 
     def main(self) -> int:
-        """Show them."""
         found = _kernelspecs().list_installed()
         lines = [f"{spec.name}  {spec.path}" + (f"  joins {spec.attach}" if spec.attach else "") for spec in found]
-        self.tell([dataclasses.asdict(spec) for spec in found], lines or ["no kernelspec of ours is installed"])
+        self.write_answer([dataclasses.asdict(spec) for spec in found], lines or ["no kernelspec of ours is installed"])
         return OK
 
 

@@ -1,5 +1,7 @@
 """Commands about kernels as a whole: start, list, restart, stop."""
 
+# ruff: noqa: D102 - what `main` of a command does, its class says
+
 from __future__ import annotations
 
 import sys
@@ -22,7 +24,6 @@ class Start(StartingCommand, JsonCommand):
     """Start a kernel; or give one that has lost its hub a new one."""
 
     def main(self, name: str = DEFAULT_NAME) -> int:
-        """Start the kernel."""
         with self.start(name) as kernel:
             _wait_for_worker(kernel)
             status = kernel.status()
@@ -30,7 +31,9 @@ class Start(StartingCommand, JsonCommand):
             f"kernel {name!r} is running (hub {status['hub_pid']}, worker {status['worker_pid'] or '-'})",
             f"open it with 'rpyc-kernel console {name}', stop it with 'rpyc-kernel stop {name}'",
         ]
-        self.tell({"name": name, **{key: status[key] for key in ("hub_pid", "worker_pid", "generation")}}, lines)
+        self.write_answer(
+            {"name": name, **{key: status[key] for key in ("hub_pid", "worker_pid", "generation")}}, lines
+        )
         return OK
 
 
@@ -40,7 +43,6 @@ class List(JsonCommand):
     shows_all = cli.Flag(["-a", "--all"], help="also kernels that are stopped, whose journals are there")
 
     def main(self) -> int:
-        """List them."""
         found = launch.kernels()
         stopped = stopped_kernels() if self.shows_all else []
         width = max((len(name) for name in [*(k.name for k in found), *(k.name for k in stopped)]), default=0)
@@ -55,7 +57,7 @@ class List(JsonCommand):
             + ("unreadable" if kernel.events is None else f"{kernel.events} events")
             for kernel in stopped
         ]
-        self.tell(
+        self.write_answer(
             [vars(kernel) for kernel in (*found, *stopped)],
             lines or ["no kernel is running; 'rpyc-kernel start' starts one"],
         )
@@ -72,13 +74,12 @@ class Forget(Command):
     is_sure = cli.Flag(["-y", "--yes"], help="do not ask")
 
     def main(self, name: str) -> int:
-        """Forget it."""
         archive = next((kernel for kernel in stopped_kernels() if kernel.name == name), None)
         if not self.is_sure and archive is not None:
             if not sys.stdin.isatty():
                 raise UsageError(f"the journal of {name!r} would be gone for good; say so with --yes")
-            told = f"{format_bytes(archive.journal_bytes)}, last seen {format_time(archive.last_seen)}"
-            if input(f"Remove the journal of kernel {name!r} ({told}) for good? [y/N] ").strip().lower() not in _YES:
+            what = f"{format_bytes(archive.journal_bytes)}, last seen {format_time(archive.last_seen)}"
+            if input(f"Remove the journal of kernel {name!r} ({what}) for good? [y/N] ").strip().lower() not in _YES:
                 print("nothing was removed")
                 return OK
         forget(name)
@@ -90,10 +91,9 @@ class Restart(JsonCommand):
     """Replace a kernel's worker and its namespace; its clients stay connected."""
 
     def main(self, name: str = DEFAULT_NAME) -> int:
-        """Restart it."""
         with self.connect(name, insists=True) as kernel:
             generation = kernel.restart()
-        self.tell({"generation": generation}, [f"kernel {name!r} has a new namespace: generation {generation}"])
+        self.write_answer({"generation": generation}, [f"kernel {name!r} has a new namespace: generation {generation}"])
         return OK
 
 
@@ -101,7 +101,6 @@ class Stop(Command):
     """End a kernel, worker and hub. What happened in it stays in its journal."""
 
     def main(self, name: str = DEFAULT_NAME) -> int:
-        """Stop it, also when it has lost its hub."""
         if launch.stop_orphan(name):
             print(f"kernel {name!r} had lost its hub; its worker is stopped")
             return OK
@@ -129,5 +128,5 @@ def _wait_for_worker(kernel: KernelClient) -> None:
                     break
     if status["state"] == State.DEAD:
         kernel.shutdown()
-        told = sanitize_line(reason.strip().rpartition("\n")[2])
-        raise KernelDied(f"the worker cannot be started, so kernel {kernel.name!r} was stopped again: {told}")
+        reason = sanitize_line(reason.strip().rpartition("\n")[2])
+        raise KernelDied(f"the worker cannot be started, so kernel {kernel.name!r} was stopped again: {reason}")

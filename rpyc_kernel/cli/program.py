@@ -1,5 +1,7 @@
 """The program ``rpyc-kernel``: its commands by name, its help, its exit status."""
 
+# ruff: noqa: D102 - what `main` of a command does, its class says
+
 from __future__ import annotations
 
 import difflib
@@ -84,7 +86,6 @@ class RpycKernel(Application):
     CALL_MAIN_IF_NESTED_COMMAND = False
 
     def main(self, *arguments: str) -> int:
-        """Say what there is."""
         if not arguments:
             print(_HELP, end="", file=sys.stderr)
             return USAGE
@@ -94,7 +95,6 @@ class RpycKernel(Application):
 
     @cli.switch(["-h", "--help"], overridable=True, group="Meta-switches", help="show this")
     def help(self) -> None:
-        """Show what there is."""
         print(_HELP, end="")
 
 

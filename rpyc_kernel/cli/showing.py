@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 from rpyc_kernel.cli.application import INTERRUPTED, OK, RAISED
 from rpyc_kernel.client.kernel import KernelClient
@@ -26,10 +27,9 @@ _SIGNALLED = 128
 
 
 class Show:
-    """Shows one execution as a shell user expects it.
+    """Shows one execution, in a kernel that is closed behind it, as a shell user expects it.
 
     Args:
-        kernel: where it runs; the caller closes it.
         shows_values: also the value of the last expression, as a prompt does and a script does not.
         has_input: whether standard input is there to answer what the code asks.
         as_json: write events, one JSON object a line.
@@ -215,12 +215,9 @@ class ShowProgram(Show):
     """Runs a program in a private kernel, shows what happens up to the end of its last thread, and stops the kernel.
 
     Args:
-        kernel: the private kernel.
         preparation: code to run before the program, "" for none.
-        has_input: as for `Show`.
-        as_json: as for `Show`.
-        file: as for `Show`.
         program: the path and the arguments of a program that the worker can read by itself.
+        options: of `Show`.
     """
 
     def __init__(
@@ -228,12 +225,10 @@ class ShowProgram(Show):
         kernel: KernelClient,
         preparation: str,
         *,
-        has_input: bool,
-        as_json: bool,
-        file: str | None,
         program: tuple[str, ...] = (),
+        **options: Any,
     ) -> None:
-        super().__init__(kernel, shows_values=False, has_input=has_input, as_json=as_json, file=file)
+        super().__init__(kernel, shows_values=False, **options)
         self._preparation = preparation
         self._path_and_arguments = program
         self._ours: set[int] = set()

@@ -1,5 +1,7 @@
 """Commands that copy values between a kernel and files: pull, push."""
 
+# ruff: noqa: D102 - what `main` of a command does, its class says
+
 from __future__ import annotations
 
 import sys
@@ -26,13 +28,12 @@ class Pull(JsonCommand):
     )
 
     def main(self, name: str, expression: str, file: str) -> int:
-        """Pull it."""
         with self.connect(name, joins=False) as kernel:
             value = kernel.pull(expression, progress=ProgressBar(), allow_pickle=self.allow_pickle)
         files.save(value, file)
         if file != "-":
             what = files.describe(value)
-            self.tell({"file": file, "value": what}, [f"{file}: {what}"])
+            self.write_answer({"file": file, "value": what}, [f"{file}: {what}"])
         return OK
 
 
@@ -45,12 +46,11 @@ class Push(JsonCommand):
     USAGE = "    {progname} [SWITCHES] NAME VARIABLE FILE\n"
 
     def main(self, name: str, variable: str, file: str) -> int:
-        """Push it."""
         value = files.load(file)
         with self.connect(name, joins=False) as kernel:
             kernel.push({variable: value}, progress=ProgressBar())
         what = files.describe(value)
-        self.tell({"variable": variable, "value": what}, [f"{variable}: {what}"])
+        self.write_answer({"variable": variable, "value": what}, [f"{variable}: {what}"])
         return OK
 
 

@@ -47,7 +47,7 @@ def stopped(folders: Folders) -> list[float]:
     home.create()
     journal = Journal(home.journal, max_memory_bytes=1000, max_unsaved_bytes=1000)
     queued = [{"code": code, "name": "ann", "call": None} for code in INPUTS]
-    queued.append({"code": "# comm_msg", "name": "ann", "call": "w1"})
+    queued.append({"code": "# comm_msg", "name": "ann", "call": "w1", "is_input": False})
     journal.append([Record(Kind.QUEUED, number, "a", what) for number, what in enumerate(queued, start=1)])
     journal.close()
     return [event.time for event in Archive("demo").events()]

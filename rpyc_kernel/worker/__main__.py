@@ -39,8 +39,8 @@ from rpyc_kernel.worker.comms import Comms
 from rpyc_kernel.worker.control import Control
 from rpyc_kernel.worker.debugging import interactive
 from rpyc_kernel.worker.debugging.server import DebugServer
-from rpyc_kernel.worker.engine import Engine
 from rpyc_kernel.worker.engines.choice import choose_engine
+from rpyc_kernel.worker.engines.plain import PlainEngine
 from rpyc_kernel.worker.event_sink import EventSink
 from rpyc_kernel.worker.handlers import Handlers
 from rpyc_kernel.worker.interrupts import Interrupts
@@ -167,7 +167,7 @@ def _greeting(generation: int, loop: MainLoop, engine: str, debugger: str) -> di
     }
 
 
-def _prepare_answer_pool(engine: Engine) -> AnswerPool:
+def _prepare_answer_pool(engine: PlainEngine) -> AnswerPool:
     """Threads for questions about the namespace, which load what answers them when the first one comes."""
     first_names = frozenset(engine.namespace)
 
@@ -257,7 +257,7 @@ class _Channel:
         self._connections.add(sock)
 
 
-def _prepare_objects(engine: Engine, staged: StagedCalls) -> _Channel:
+def _prepare_objects(engine: PlainEngine, staged: StagedCalls) -> _Channel:
     def make() -> Any:
         from rpyc_kernel.worker.objects import ObjectConnections
 
@@ -266,7 +266,7 @@ def _prepare_objects(engine: Engine, staged: StagedCalls) -> _Channel:
     return _Channel(make)
 
 
-def _prepare_bulk(engine: Engine) -> _Channel:
+def _prepare_bulk(engine: PlainEngine) -> _Channel:
     def make() -> Any:
         from rpyc_kernel.worker.bulk import BulkConnections
 

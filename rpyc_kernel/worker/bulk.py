@@ -17,11 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 class BulkConnections:
-    """Serves bulk connections.
-
-    Args:
-        namespace: the namespace of user code.
-    """
+    """Serves bulk connections."""
 
     def __init__(self, namespace: dict[str, Any]) -> None:
         self._namespace = namespace

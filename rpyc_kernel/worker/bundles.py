@@ -149,9 +149,9 @@ def _ask_for_bundle(value: Any, data: dict[str, Any], metadata: dict[str, Any], 
         return
     try:
         found = _call(method, value, include=include, exclude=exclude)
-        told = found if isinstance(found, tuple) else (found or {}, {})
-        data.update(told[0])
-        metadata.update(told[1])
+        bundle = found if isinstance(found, tuple) else (found or {}, {})
+        data.update(bundle[0])
+        metadata.update(bundle[1])
     except BaseException as error:  # noqa: BLE001 - user code
         explain(f"_repr_mimebundle_ of a {type(value).__name__}", error)
 

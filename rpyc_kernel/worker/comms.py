@@ -26,11 +26,7 @@ _ALL_WIDGETS = "jupyter.widget.control"
 
 
 class Comms:
-    """The worker's end of all comms.
-
-    Args:
-        emit: publishes events.
-    """
+    """The worker's end of all comms."""
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
@@ -100,14 +96,14 @@ def _answer_without_widgets(opened: Any, _: dict[str, Any]) -> None:
 
 
 @runs_user_code
-def _receive(manager: Any, told: dict[str, Any]) -> None:
+def _receive(manager: Any, sent: dict[str, Any]) -> None:
     message = {
-        "header": {"msg_id": "", "msg_type": f"comm_{told['action']}"},
-        "content": told["content"],
-        "metadata": told["metadata"],
-        "buffers": [memoryview(base64.b64decode(buffer)) for buffer in told["buffers"]],
+        "header": {"msg_id": "", "msg_type": f"comm_{sent['action']}"},
+        "content": sent["content"],
+        "metadata": sent["metadata"],
+        "buffers": [memoryview(base64.b64decode(buffer)) for buffer in sent["buffers"]],
     }
-    take = {"open": manager.comm_open, "msg": manager.comm_msg, "close": manager.comm_close}[told["action"]]
+    take = {"open": manager.comm_open, "msg": manager.comm_msg, "close": manager.comm_close}[sent["action"]]
     stream: Any = None  # there is no socket here, and it is not used
     take(stream, "", message)
 
@@ -117,19 +113,14 @@ class Messages:
 
     def get_parent(self, channel: str | None = None) -> dict[str, Any]:
         """A message whose id alone says something: which execution it was."""
-        told = {"msg_id": name_message(current_execution.get()), "msg_type": "execute_request"}
-        return {"header": told, "parent_header": {}, "metadata": {}, "content": {}}
+        header = {"msg_id": name_message(current_execution.get()), "msg_type": "execute_request"}
+        return {"header": header, "parent_header": {}, "metadata": {}, "content": {}}
 
     def set_parent(self, ident: Any, parent: dict[str, Any], channel: str = "shell") -> None:
         """Have what this thread or task shows from now on belong to an execution, while that runs.
 
-        Args:
-            ident: a client of Jupyter, of which nothing is known here.
-            parent: what `get_parent` has returned in the execution, or the header of that.
-            channel: what the message has come by.
-
-        Raises:
-            ValueError: it names no execution.
+        The parent is what `get_parent` has returned in the execution, or the header of that; ValueError where it is of
+        none. What else Jupyter's kernel is given says nothing here.
         """
         header = parent.get("header", parent)
         execution = execution_of(header.get("msg_id"))

@@ -26,12 +26,7 @@ _GROUPS: tuple[type, ...] = tuple(filter(None, (getattr(builtins, "BaseException
 
 
 def describe_error(error: BaseException, has_frames: bool = True) -> dict[str, Any]:
-    """Return the payload of an error event, whatever the exception's own methods do.
-
-    Args:
-        error: what was raised.
-        has_frames: whether its frames are of interest; those of the compiler are not.
-    """
+    """Return the payload of an error event, whatever the exception's own methods do, with its frames or without."""
     try:
         return _describe(error, has_frames)
     except BaseException as failure:  # noqa: BLE001 - a hostile exception object must not take the engine down
@@ -39,23 +34,17 @@ def describe_error(error: BaseException, has_frames: bool = True) -> dict[str, A
         why = f"<{type(failure).__name__} while formatting it>"
         # Not after an interrupt: it may have been the message that took for ever.
         text = fit(text_of(error)) if issubclass(type(failure), Exception) else ""
-        told = f"{name}: {text} {why}\n" if text else f"{name}: {why}\n"
-        return {"ename": name, "evalue": text or why, "traceback": told, "notes": [], "chain": []}
+        shown = f"{name}: {text} {why}\n" if text else f"{name}: {why}\n"
+        return {"ename": name, "evalue": text or why, "traceback": shown, "notes": [], "chain": []}
 
 
 def keep_for_debugger(error: BaseException) -> None:
     """Let `pdb.pm` find the exception, without the kernel's frames at its beginning."""
-    trace = _traceback_of(error)
+    trace = BaseException.__dict__["__traceback__"].__get__(error)  # without asking the exception's own methods
     while trace is not None and trace.tb_next is not None and is_hidden(trace.tb_frame.f_code.co_filename):
         trace = trace.tb_next
     sys.last_type, sys.last_value, sys.last_traceback = type(error), error, trace
     sys.last_exc = error  # type: ignore[attr-defined,unused-ignore] # what 3.12 and later look for
-
-
-def _traceback_of(error: BaseException) -> TracebackType | None:
-    """The traceback, without asking the exception's own methods."""
-    found: TracebackType | None = BaseException.__dict__["__traceback__"].__get__(error)
-    return found
 
 
 @runs_user_code
@@ -63,14 +52,14 @@ def _describe(error: BaseException, has_frames: bool) -> dict[str, Any]:
     if isinstance(error, SyntaxError) and error.text is None and error.filename and error.lineno:
         # What only the second stage of the compiler finds comes without its line, as it looks for a file.
         error.text = linecache.getline(error.filename, error.lineno) or None
-    told = traceback.TracebackException(type(error), error, error.__traceback__ if has_frames else None, compact=True)
-    _drop_our_frames(told)
+    report = traceback.TracebackException(type(error), error, error.__traceback__ if has_frames else None, compact=True)
+    _drop_our_frames(report)
     notes = getattr(error, "__notes__", None) or []
     return {
         **_exit_code_of(error),
         "ename": type(error).__name__,
         "evalue": fit(name_inputs(text_of(error))),
-        "traceback": fit(name_inputs("".join(told.format()))),
+        "traceback": fit(name_inputs("".join(report.format()))),
         "notes": [fit(str(note), MAX_CHARS // _MAX_LINKS) for note in notes[:_MAX_LINKS]],
         "chain": [[type(link).__name__, fit(text_of(link), MAX_CHARS // _MAX_LINKS)] for link in _chain(error)],
     }
@@ -84,12 +73,12 @@ def _exit_code_of(error: BaseException) -> dict[str, Any]:
     return {"exit_code": code if code is None or isinstance(code, int) else fit(str(code))}
 
 
-def _drop_our_frames(told: traceback.TracebackException, depth: int = 0) -> None:
+def _drop_our_frames(report: traceback.TracebackException, depth: int = 0) -> None:
     """Leave only the user's frames, in the exception and in everything it is chained to."""
     if depth > _MAX_LINKS:
         return
-    told.stack[:] = _users_frames(told.stack)
-    linked = [told.__cause__, told.__context__, *(getattr(told, "exceptions", None) or [])]
+    report.stack[:] = _users_frames(report.stack)
+    linked = [report.__cause__, report.__context__, *(getattr(report, "exceptions", None) or [])]
     for link in linked:
         if link is not None:
             _drop_our_frames(link, depth + 1)

@@ -40,9 +40,7 @@ class _File:
 def tell_in(descriptor: int, path: Path) -> None:
     """Write the reason to the file in which the hub looks for the reason of an end.
 
-    Args:
-        descriptor: leads there though its folder may have vanished, unless user code has closed it.
-        path: where it was.
+    The descriptor leads there though its folder may have vanished; the path, where user code has closed it.
     """
     _File.descriptor, _File.path, _File.found = descriptor, os.fspath(path), _fstat(descriptor)
 

@@ -63,13 +63,7 @@ def keep_from_children(sock: socket.socket) -> socket.socket:
 
 
 def install(prepare: Callable[[], None], forget: Callable[[], None], *, descriptors: tuple[int, ...] = ()) -> None:
-    """See to every child that is forked from now on.
-
-    Args:
-        prepare: called in the worker, just before.
-        forget: called in the child.
-        descriptors: what it has to close beside the sockets.
-    """
+    """See to every child that is forked from now on: prepare it in the worker, and have it forget and close these."""
     _descriptors.update(descriptors)
 
     def become_child() -> None:
@@ -106,13 +100,9 @@ def renew_loop(loop: Any) -> None:
 
 
 def end_child(error: BaseException | None = None) -> NoReturn:
-    """End a child as `python` ends a script, with the status that a script would have.
+    """End a child as `python` ends a script whose code has raised this, with the status that a script would have.
 
-    Args:
-        error: what its code has raised.
-
-    Raises:
-        SystemExit: on the thread that has the interpreter's own end below it.
+    The main thread raises SystemExit, as it has the interpreter's own end below it.
     """
     ending: BaseException = SystemExit(0)
     if error is not None and issubclass(type(error), SystemExit):

@@ -34,12 +34,7 @@ _NUDGE_AFTER_S = 0.002
 
 
 class Handlers:
-    """Stands between the system and the user's handlers.
-
-    Args:
-        loop: the one that the main thread runs.
-        survive: takes what a handler has raised in a turn of its own.
-    """
+    """Stands between the system and the user's handlers; ``survive`` takes what one raises in a turn of its own."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, survive: Callable[[BaseException], None]) -> None:
         self._loop = loop

@@ -98,8 +98,8 @@ class Interrupts:
     def __init__(self) -> None:
         self.is_pending = False
         self.was_cancelled = self.insists = False
-        self.let_go: Callable[[], None] = _do_nothing
-        self.nudged: Callable[[FrameType | None], None] = _pass
+        self.let_go: Callable[[], None] = lambda: None
+        self.nudged: Callable[[FrameType | None], None] = lambda frame: None
         self._words: Any = [0] * WORDS
         self._execution = 0
         self._task: asyncio.Task[Any] | None = None
@@ -158,11 +158,7 @@ class Interrupts:
         self._words[WORD_SIDES] = count
 
     def check(self) -> None:
-        """Raise a pending interrupt here, if this is the main thread.
-
-        Raises:
-            KeyboardInterrupt: there was one.
-        """
+        """Raise a pending interrupt here, if this is the main thread."""
         if self.is_pending and threading.get_ident() == threading.main_thread().ident:
             self._take()
             raise KeyboardInterrupt
@@ -172,11 +168,7 @@ class Interrupts:
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), ctypes.py_object(KeyboardInterrupt))
 
     def cancel(self) -> bool:
-        """Cancel the task of the running execution: the interrupt struck another task that it has started.
-
-        Returns:
-            Whether there is such a task.
-        """
+        """Cancel the task of the running execution, if any: the interrupt struck another task that it has started."""
         return self._cancel(self._execution)
 
     def _handle_own(self, _number: int, frame: FrameType | None) -> None:
@@ -275,11 +267,3 @@ def _is_loops(code: CodeType) -> bool:
 
 def _is_ours(code: CodeType) -> bool:
     return code.co_filename.startswith(_OURS) and code.co_filename != _WAITED_IN
-
-
-def _do_nothing() -> None:
-    pass
-
-
-def _pass(_frame: FrameType | None) -> None:
-    pass

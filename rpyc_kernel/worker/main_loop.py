@@ -23,7 +23,7 @@ from rpyc_kernel.worker import failing, forks
 from rpyc_kernel.worker.capture import begin_execution, current_execution, end_execution
 from rpyc_kernel.worker.debugging import interactive
 from rpyc_kernel.worker.debugging.server import DebugServer
-from rpyc_kernel.worker.engine import Engine
+from rpyc_kernel.worker.engines.plain import PlainEngine
 from rpyc_kernel.worker.error_reports import describe_error
 from rpyc_kernel.worker.event_sink import EventSink
 from rpyc_kernel.worker.interrupts import Interrupts, runs_user_code, without_loop
@@ -48,7 +48,7 @@ class MainLoop:
     """
 
     def __init__(
-        self, engine: Engine, output: EventSink, interrupts: Interrupts, take_call: Any, debugger: DebugServer
+        self, engine: PlainEngine, output: EventSink, interrupts: Interrupts, take_call: Any, debugger: DebugServer
     ) -> None:
         self.loop = asyncio.new_event_loop()
         self._engine = engine

@@ -16,10 +16,7 @@ _PAUSE_S = 0.0002
 
 
 class Order:
-    """Waits, before something is put into the ring, for what children have written.
-
-    Args:
-        descriptors: the read ends of the pipes.
+    """Waits, before something is put into the ring, until the pipes with these read ends are empty.
 
     Attributes:
         look_at: from which moment of `time.monotonic` on `wait` has to be called again.

@@ -37,13 +37,7 @@ class _Answer(NamedTuple):
 
 
 class Prompts:
-    """The questions that wait for an answer.
-
-    Args:
-        ask: publishes a question.
-        withdraw: publishes that nobody waits for its answer any more.
-        interrupts: lets an interrupt end the wait.
-    """
+    """The questions that wait for an answer, or for an interrupt."""
 
     def __init__(self, ask: Ask, withdraw: Withdraw, interrupts: Interrupts) -> None:
         self._ask = ask

@@ -26,11 +26,6 @@ Run = Callable[[int, str, "str | None", "Source | None", "int | None"], "str | A
 class SideLanes:
     """Runs executions, any number at the same time.
 
-    Args:
-        run: runs one.
-        output: publishes what comes of it.
-        interrupts: is told how many run.
-
     Attributes:
         last_execution: the highest number received.
         last_count: the highest count of an input received.

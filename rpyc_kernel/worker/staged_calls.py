@@ -10,7 +10,7 @@ from rpyc_kernel.errors import NotAvailable
 
 
 class StagedCalls:
-    """Calls that were handed in over an objects connection and wait for their turn in the queue."""
+    """Such calls, by token."""
 
     def __init__(self) -> None:
         self._calls: dict[str, Callable[[], Any]] = {}

@@ -10,19 +10,16 @@ _KEPT_COUNTS = 1000
 
 
 class Values(dict[int, Any]):
-    """The values of inputs by their count, of which only the last ones are kept; beside them those of calls.
-
-    Args:
-        limit: how many of either.
+    """The values of inputs by their count, of which only the last ones are kept; beside them as many of calls.
 
     Attributes:
-        forgotten: told of each input whose value is let go.
+        forgotten: called with each input whose value is let go.
     """
 
     def __init__(self, limit: int) -> None:
         super().__init__()
         self.limit = limit
-        self.forgotten: Callable[[int], None] = _do_nothing
+        self.forgotten: Callable[[int], None] = lambda _: None
         self._counts: dict[int, int] = {}
         self._of_calls: dict[int, Any] = {}
 
@@ -66,7 +63,3 @@ def _trim(kept: dict[int, Any], limit: int) -> list[int]:
     for key in oldest:
         del kept[key]
     return oldest
-
-
-def _do_nothing(count: int) -> None:
-    pass

@@ -20,11 +20,7 @@ _COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 
 class Displays:
-    """Publishes rich output under the execution that calls.
-
-    Args:
-        emit: publishes events.
-    """
+    """Publishes rich output under the execution that calls."""
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
@@ -122,11 +118,7 @@ class Displays:
 
 
 class DisplayHandle:
-    """Something displayed that can be changed.
-
-    Attributes:
-        display_id: its name.
-    """
+    """Something displayed that can be changed."""
 
     def __init__(self, displays: Displays, display_id: str) -> None:
         self._displays = displays

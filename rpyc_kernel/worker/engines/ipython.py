@@ -87,7 +87,7 @@ class IPythonEngine(PlainEngine):
         )
 
     def start_up(self) -> None:
-        """Run what the user's profile wants run, or else the file for interactive work; see `Engine.start_up`."""
+        """Run what the user's profile wants run, or else the file for interactive work."""
         if self._shell.application is None:
             super().start_up()
             return
@@ -101,7 +101,7 @@ class IPythonEngine(PlainEngine):
         self._shell.start_up()
 
     def is_complete(self, code: str) -> CodeState:
-        """Say whether code could run as it is; see `Engine.is_complete`."""
+        """Say whether code could run as it is, as IPython sees it."""
         from rpyc_kernel.core.introspection import CodeState, Completeness
 
         if "\0" in code:  # the tokenizer of Python 3.12 and later takes it for an end that is missing
@@ -189,12 +189,12 @@ class IPythonEngine(PlainEngine):
             error = result.error_in_exec if was_compiled else result.error_before_exec
         except BaseException as raised:  # noqa: BLE001 - an interrupt; or the shell fails at a hostile exception
             error = raised if shell.failed is None else shell.failed
-        told, shell.failed, shell.told = shell.told, None, None
+        shown, shell.failed, shell.shown = shell.shown, None, None
         if error is None:
             # What was shown and not raised fails nothing; but an interrupt of a `%run` was meant for the whole.
-            return Outcome.INTERRUPTED if issubclass(type(told), KeyboardInterrupt) else Outcome.OK
-        if told is not None and told is error:
-            return self._outcome_of(told)
+            return Outcome.INTERRUPTED if issubclass(type(shown), KeyboardInterrupt) else Outcome.OK
+        if shown is not None and shown is error:
+            return self._outcome_of(shown)
         if shell.is_shown_elsewhere(error):
             return self.report(execution, error, rich=[])
         return self.report(execution, error, has_frames=was_compiled and type(error) is not UsageError)
@@ -205,7 +205,7 @@ class IPythonEngine(PlainEngine):
         """Show an exception, whether or not the execution fails by it."""
         execution = printing_execution()
         if forks.is_child():
-            self._shell.told = None  # it ends with what it fails by, and that is told then
+            self._shell.shown = None  # it ends with what it fails by, and that is told then
         elif execution:
             self.report(execution, error, has_frames=has_frames, rich=rich)
         else:

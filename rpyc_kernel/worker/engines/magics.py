@@ -12,12 +12,7 @@ from IPython.display import Javascript, display
 
 
 def install(shell: Any, *, is_notebook: bool) -> None:
-    """Give a shell its magics.
-
-    Args:
-        shell: IPython's shell.
-        is_notebook: whether those count, too, that speak to the notebook or of it.
-    """
+    """Give IPython's shell its magics; those that speak to the notebook or of it, where there is one."""
     magics = _Magics(shell)
     shared = [magics.clear, magics.less, magics.more, magics.man]
     for magic in [*shared, magics.autosave, magics.connect_info] if is_notebook else shared:

@@ -21,11 +21,7 @@ from rpyc_kernel.worker.interrupts import runs_user_code
 
 
 class Session:
-    """What sends messages in a kernel that speaks Jupyter's protocol itself; here those that show something.
-
-    Args:
-        displays: publishes rich output.
-    """
+    """What sends messages in a kernel that speaks Jupyter's protocol itself; here those that show something."""
 
     def __init__(self, displays: Displays) -> None:
         self.session = os.urandom(16).hex()  # as some want a name for the kernel's life
@@ -40,33 +36,28 @@ class Session:
         metadata: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Make a message, for `send`."""
-        told = header or {"msg_id": os.urandom(16).hex(), "msg_type": msg_type, "session": self.session}
-        belongs_to = parent or {}
+        header = header or {"msg_id": os.urandom(16).hex(), "msg_type": msg_type, "session": self.session}
+        parent = parent or {}
         return {
-            "header": told,
-            "msg_id": told["msg_id"],
-            "msg_type": told["msg_type"],
-            "parent_header": belongs_to.get("header", belongs_to),
+            "header": header,
+            "msg_id": header["msg_id"],
+            "msg_type": header["msg_type"],
+            "parent_header": parent.get("header", parent),
             "content": content or {},
             "metadata": metadata or {},
         }
 
     def send(self, stream: Any, msg_or_type: Any, content: dict[str, Any] | None = None, *_: Any, **__: Any) -> None:
-        """Show what the message says, under the execution that calls.
-
-        Args:
-            stream: a socket, which there is none of here.
-            msg_or_type: a message, or its type.
-            content: of the message, if that is not given itself.
+        """Show what a message says, or the content of one of this type, under the execution that calls.
 
         Raises:
             NotImplementedError: it is of a kind that shows nothing, which only the kernel itself sends.
         """
-        told = content or {}
+        content = content or {}
         if isinstance(msg_or_type, dict):
-            msg_or_type, told = msg_or_type["header"]["msg_type"], msg_or_type["content"]
-        data, metadata = told.get("data"), told.get("metadata")
-        display_id = (told.get("transient") or {}).get("display_id")
+            msg_or_type, content = msg_or_type["header"]["msg_type"], msg_or_type["content"]
+        data, metadata = content.get("data"), content.get("metadata")
+        display_id = (content.get("transient") or {}).get("display_id")
         match msg_or_type:
             case "display_data" | "update_display_data":
                 is_update = msg_or_type == "update_display_data"
@@ -74,9 +65,9 @@ class Session:
             case "execute_result":
                 self._displays.publish_as_result(data, metadata, display_id=display_id)
             case "clear_output":
-                self._displays.clear(bool(told.get("wait")))
+                self._displays.clear(bool(content.get("wait")))
             case "stream":
-                (sys.stderr if told.get("name") == "stderr" else sys.stdout).write(str(told.get("text", "")))
+                (sys.stderr if content.get("name") == "stderr" else sys.stdout).write(str(content.get("text", "")))
             case _:
                 raise NotImplementedError(
                     "code can send display_data, update_display_data, execute_result, clear_output and stream through "
@@ -108,11 +99,7 @@ class Hooked(Publisher):
         return self._of_thread.hooks  # type: ignore[no-any-return]
 
     def register_hook(self, hook: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
-        """Have a function see each message of this thread before it is sent.
-
-        Args:
-            hook: takes a message, and returns what is to be sent in its place; None if nothing is.
-        """
+        """Have a function see each message of this thread; it returns what is sent in its place, None for nothing."""
         self._hooks.append(hook)
 
     def unregister_hook(self, hook: Callable[[dict[str, Any]], dict[str, Any] | None]) -> bool:
@@ -159,12 +146,7 @@ class Hooked(Publisher):
 
 
 class NotebookKernel(Messages):
-    """The kernel as code in it sees it.
-
-    Attributes:
-        shell: IPython's shell.
-        session: sends messages.
-    """
+    """The kernel as code in it sees it."""
 
     implementation = "rpyc_kernel"
     eventloop: Any = None
@@ -252,11 +234,8 @@ class NotebookKernel(Messages):
 def offer_application(shell: Any, connection_file: str) -> None:
     """Have `ipykernel.get_connection_file` and the like find what they ask: by it code learns which notebook it is in.
 
-    Notebooks end themselves by ``IPython.Application.instance().kernel.do_shutdown(True)``.
-
-    Args:
-        shell: IPython's shell.
-        connection_file: Jupyter's, "" if there is none.
+    Notebooks end themselves by ``IPython.Application.instance().kernel.do_shutdown(True)``. The connection file is
+    Jupyter's, "" if there is none.
     """
 
     def install(module: ModuleType) -> None:

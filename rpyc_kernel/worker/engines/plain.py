@@ -48,14 +48,7 @@ _IPYTHON_HINT = (
 
 
 class PlainEngine:
-    """Runs code in a module named ``__main__``.
-
-    Args:
-        emit: publishes events.
-        interrupts: tells a cancelled task from an interrupted one.
-        kept_values: how many last values to keep for `run.value`.
-        profile: whether `start_up` runs the file that ``PYTHONSTARTUP`` names.
-    """
+    """Runs code in a module named ``__main__``; with a ``profile``, `start_up` runs what ``PYTHONSTARTUP`` names."""
 
     name = "plain"
 
@@ -87,7 +80,7 @@ class PlainEngine:
         add_builtins(Out=MappingProxyType(self.values))
 
     def start_up(self) -> None:
-        """Run the user's file for interactive work as `python` does; see `Engine.start_up`."""
+        """Run the user's file for interactive work as `python` does, if that is wanted; on the main thread."""
         file = os.environ.get("PYTHONSTARTUP")
         if not self._has_profile or not file:
             return
@@ -112,7 +105,10 @@ class PlainEngine:
     def run(
         self, execution: int, code: str, source: Source | None = None, count: int | None = None
     ) -> str | Awaitable[str]:
-        """Run code; see `Engine.run`."""
+        """Run code and publish what comes of it; returns its outcome, or an awaitable of it if the code awaits.
+
+        ``count`` is which input it is; None is the one of what nobody would call an input.
+        """
         if count is not None:
             self.values.expect(execution, count)
         if isinstance(source, Program):
@@ -126,7 +122,7 @@ class PlainEngine:
         return f"<execution {execution}>" if count is None else f"<In {count}>"
 
     def call(self, execution: int, function: Callable[[], Any]) -> str:
-        """Call a function; see `Engine.call`."""
+        """Call a function as if it were the last expression of an execution."""
         try:
             self.show(execution, _call(function))
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is a result
@@ -134,7 +130,7 @@ class PlainEngine:
         return Outcome.OK
 
     def is_complete(self, code: str) -> CodeState:
-        """Say whether code could run as it is; see `Engine.is_complete`."""
+        """Say whether code could run as it is; on other threads, while other code runs."""
         from rpyc_kernel.worker.completeness import judge
 
         return judge(code)
@@ -161,11 +157,8 @@ class PlainEngine:
     ) -> str:
         """Publish an exception that user code raised; returns the outcome. A forked child ends with it.
 
-        Args:
-            execution: which one it is of.
-            error: what was raised.
-            has_frames: whether its frames are of interest; those of the compiler are not.
-            rich: how it is shown where there are colours, in parts; empty if user code has shown it by itself.
+        The compiler's own frames are of no interest. ``rich`` is how it is shown where there are colours, in parts;
+        empty if user code has shown it by itself.
         """
         if forks.is_child():
             raise error

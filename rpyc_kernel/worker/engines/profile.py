@@ -22,8 +22,7 @@ _NAMES = {True: "ipython-kernel", False: "ipython"}
 def read(*, is_notebook: bool) -> Any:
     """Read the configuration; returns the application that holds it, or None where the user has set up nothing.
 
-    Args:
-        is_notebook: whether what is meant for notebooks alone counts too, ``ipython_kernel_config.py``.
+    Where it ``is_notebook``, what is meant for notebooks alone counts too, ``ipython_kernel_config.py``.
     """
     folders = (get_ipython_dir(), os.path.join(get_ipython_dir(), "profile_default"), *_SHARED)
     if not any(glob.glob(os.path.join(glob.escape(folder), pattern)) for folder in folders for pattern in _PATTERNS):

@@ -105,8 +105,8 @@ def call_hook(error: BaseException) -> bool:
         hook(type(error), error, error.__traceback__)
     except Exception as failed:  # noqa: BLE001 - whatever user code raises; what ends a program passes
         failed.__context__ = None
-        told = describe_error(failed)["traceback"]
-        sys.stderr.write(f"Error in sys.excepthook:\n{told}\nOriginal exception was:\n")
+        trace = describe_error(failed)["traceback"]
+        sys.stderr.write(f"Error in sys.excepthook:\n{trace}\nOriginal exception was:\n")
         return False
     return True
 

@@ -58,7 +58,7 @@ class Shell(InteractiveShell):
 
     Attributes:
         failed: the exception of the running input that was handed over to be shown last.
-        told: the one that was shown last.
+        shown: the one that was shown last.
     """
 
     displays: Displays
@@ -67,7 +67,7 @@ class Shell(InteractiveShell):
     tell: Tell
     application: Any = None
     failed: BaseException | None = None
-    told: BaseException | None = None
+    shown: BaseException | None = None
     execution_count: Any  # IPython's
     input_transformer_manager = Instance(Transformers, ())
     _is_of_compiler = False
@@ -76,7 +76,7 @@ class Shell(InteractiveShell):
         """Take up an input, or what is none."""
         if count is not None and self.execution_count != count:  # which tells all who observe it
             self.execution_count = count
-        self.failed = self.told = None
+        self.failed = self.shown = None
         self.displayhook.publish, self.displayhook.is_counted = publish, count is not None
         self.compile.begin(code, file, first_line, self.sources)
 
@@ -168,7 +168,7 @@ class Shell(InteractiveShell):
         try:
             super().showtraceback((type(error), error, without_our_frames(trace)), *arguments, **keywords)
         except BaseException:
-            if self.told is error:
+            if self.shown is error:
                 raise
             self._showtraceback(type(error), error, None)
         finally:
@@ -197,14 +197,14 @@ class Shell(InteractiveShell):
 
     def _showtraceback(self, etype: Any, evalue: BaseException, stb: Any) -> None:
         """Publish what is shown; libraries that show it themselves replace this method."""
-        self.told = evalue
+        self.shown = evalue
         parts = [stb] if isinstance(stb, str) else stb
         self.tell(evalue, parts, not self._is_of_compiler)
 
     def _format_exception_for_storage(self, exception: BaseException, *_: Any, **__: Any) -> dict[str, Any]:
         """What ``%notebook`` exports of an exception, without asking it again how IPython would show it."""
-        told = describe_error(exception)
-        return {"ename": told["ename"], "evalue": told["evalue"], "traceback": told["traceback"].splitlines()}
+        report = describe_error(exception)
+        return {"ename": report["ename"], "evalue": report["evalue"], "traceback": report["traceback"].splitlines()}
 
     def is_shown_elsewhere(self, error: BaseException) -> bool:
         """Whether the user has put something in place of what shows such an exception here."""
@@ -220,7 +220,7 @@ class Shell(InteractiveShell):
 
     def reset(self, *arguments: Any, **keywords: Any) -> None:
         """Free what was shown, too."""
-        self.failed = self.told = None
+        self.failed = self.shown = None
         super().reset(*arguments, **keywords)
 
     def system(self, cmd: str) -> None:
@@ -307,16 +307,9 @@ _CLASSES = {Face.NOTEBOOK: ZMQInteractiveShell, Face.TERMINAL: TerminalInteracti
 def make_shell(
     module: ModuleType, displays: Displays, sources: Sources, values: Values, tell: Tell, *, face: str, reads: bool
 ) -> Shell:
-    """Make the one shell there is, which `get_ipython` returns.
+    """Make the one shell there is, which `get_ipython` returns, with this face to libraries.
 
-    Args:
-        module: the user's namespace.
-        displays: publishes what is shown.
-        sources: knows what was run.
-        values: the last values, which are `Out`.
-        tell: shows exceptions.
-        face: one of `Face`: what libraries are to take the kernel for.
-        reads: whether to read the user's profile.
+    It ``reads`` the user's profile or not, and ``tell`` shows exceptions.
     """
     kind = _CLASSES[face]
     kind.displays, kind.sources, kind.values = displays, sources, values

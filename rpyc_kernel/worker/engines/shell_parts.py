@@ -192,14 +192,9 @@ class Payloads(PayloadManager):
     """What code asks of the page behind its answer."""
 
     def write_payload(self, data: dict[str, Any], single: bool = True) -> None:
-        """Ask the page to show a text beside the notebook, or to propose what to run next.
+        """Ask the page to show a text beside the notebook, or to propose what to run next; nothing else is passed on.
 
-        Args:
-            data: what is asked, by its ``source``.
-            single: whether it takes the place of what was asked before of the same source.
-
-        Raises:
-            NotImplementedError: the kernel passes nothing else on.
+        What is ``single`` takes the place of what was asked before of the same source.
         """
         if not isinstance(data, dict):
             raise TypeError(f"each payload must be a dict, not {type(data).__name__}")

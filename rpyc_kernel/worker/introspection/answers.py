@@ -10,7 +10,7 @@ from rpyc_kernel.core import commands
 from rpyc_kernel.core.commands import Command
 from rpyc_kernel.core.introspection import Completions, encode_found
 from rpyc_kernel.system.originals import json
-from rpyc_kernel.worker.engine import Engine
+from rpyc_kernel.worker.engines.plain import PlainEngine
 from rpyc_kernel.worker.introspection import surroundings
 from rpyc_kernel.worker.introspection.completion import Completer
 from rpyc_kernel.worker.introspection.help import HelpReader
@@ -23,7 +23,7 @@ from rpyc_kernel.worker.introspection.variables import Variables
 _Found = TypeVar("_Found")
 
 
-def build_answers(engine: Engine, first_names: frozenset[str]) -> dict[str, Callable[..., str]]:
+def build_answers(engine: PlainEngine, first_names: frozenset[str]) -> dict[str, Callable[..., str]]:
     """Return what answers each of those commands, as JSON; the hub has checked the arguments.
 
     Args:

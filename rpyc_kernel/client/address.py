@@ -45,11 +45,6 @@ class Address(Frozen):
     def enter(self, channel: int, identity: Identity, timeout_s: float) -> tuple[socket.socket, Identity]:
         """Connect a socket, and go through the handshake; returns it, and who the hub says the client is.
 
-        Args:
-            channel: which of the handshake's channels.
-            identity: who asks.
-            timeout_s: for all of it.
-
         Raises:
             ConnectionFailed: or one of its kinds.
         """
@@ -153,8 +148,8 @@ def read_running(name: str) -> ConnectionFile:
             f"namespace; take it up again with 'rpyc-kernel start {name}'"
         )
     seen = place.folder.last_seen
-    told = f" (last seen {time.strftime('%Y-%m-%d %H:%M', time.localtime(seen))})" if seen else ""
-    raise NoSuchKernel(f"kernel {name!r} is not running{told}; start it with 'rpyc-kernel start {name}'")
+    when = f" (last seen {time.strftime('%Y-%m-%d %H:%M', time.localtime(seen))})" if seen else ""
+    raise NoSuchKernel(f"kernel {name!r} is not running{when}; start it with 'rpyc-kernel start {name}'")
 
 
 def _wait_for_door(place: Whereabouts, file: ConnectionFile) -> ConnectionFile:

@@ -38,15 +38,7 @@ class StoppedKernel(Frozen):
 
 
 class Archive:
-    """The journal of a kernel that does not run.
-
-    Args:
-        name: of the kernel.
-        patience_s: for how long to read it at most, None for as long as it takes.
-
-    Raises:
-        NoSuchKernel: there is no journal of that name.
-    """
+    """The journal of a kernel that does not run, read for so long at most; NoSuchKernel where there is none."""
 
     def __init__(self, name: str, *, patience_s: float | None = None) -> None:
         self.name = name
@@ -59,23 +51,12 @@ class Archive:
         self._file = JournalFile(self._home.journal, deadline=deadline)
 
     def events(self, since: int = 0) -> Iterator[Event]:
-        """Yield what happened, in order.
-
-        Args:
-            since: begin after this event.
-
-        Raises:
-            RequestError: the journal cannot be read.
-        """
+        """Yield what happened after an event, in order; raises `RequestError` where the journal cannot be read."""
         with self._readable():
             yield from self._file.events(since)
 
     def history(self, pattern: str = "", *, limit: int = 1000) -> list[Past]:
-        """Return the newest inputs whose source contains ``pattern``, oldest first.
-
-        Raises:
-            RequestError: the journal cannot be read.
-        """
+        """Return the newest inputs whose source contains ``pattern``, oldest first; raises as `events`."""
         with self._readable():
             found = self._file.inputs(pattern, limit)
         return [
@@ -124,12 +105,7 @@ def stopped_kernels() -> list[StoppedKernel]:
 
 
 def recall_stopped(running: Collection[str], *, limit: int) -> list[Past]:
-    """Return the newest inputs of stopped kernels; of a journal that cannot be read in a moment, none.
-
-    Args:
-        running: names of kernels to leave out.
-        limit: how many at most of each kernel.
-    """
+    """Return the newest inputs of each kernel that does not run; of a journal that cannot be read in a moment, none."""
     left = [home for home in _list_homes() if home.path.name not in running]
     found: list[Past] = []
     for home in sorted(left, key=lambda home: -(home.last_seen or 0.0))[:_MAX_RECALLED]:

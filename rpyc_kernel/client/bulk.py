@@ -24,11 +24,7 @@ class Bulk:
     A transfer has its connection for itself, in the caller's thread. Where one is broken off, by Ctrl-C as by an error,
     its connection goes with it, and the next transfer makes another.
 
-    Args:
-        address: where the hub is.
-        identity: tells who this client is.
-        hub_pid: the hub's process, which opened the door on its machine.
-        timeout_s: for connecting; a transfer's own limit holds if it is shorter.
+    The hub's process has opened the door on its machine. To connect, a transfer's own limit holds if it is shorter.
     """
 
     def __init__(self, address: Address, identity: Callable[[], Identity], hub_pid: int, timeout_s: float) -> None:
@@ -136,9 +132,9 @@ def _raise_error(answer: Message) -> None:
         return
     if head.get("class"):
         raise from_name(str(head["class"]), str(head.get("message")))
-    told = head.get("raised")
-    if not isinstance(told, dict):
+    raised = head.get("raised")
+    if not isinstance(raised, dict):
         raise RequestError("the kernel's answer is none")
-    error = ExecutionError(str(told.get("ename")), str(told.get("evalue")), str(told.get("traceback")))
-    error.__notes__ = [str(note) for note in told.get("notes") or ()]
+    error = ExecutionError(str(raised.get("ename")), str(raised.get("evalue")), str(raised.get("traceback")))
+    error.__notes__ = [str(note) for note in raised.get("notes") or ()]
     raise error

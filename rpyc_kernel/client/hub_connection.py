@@ -98,11 +98,11 @@ class HubConnection:
         ours = own_error(error)
         if isinstance(ours, KernelError):
             return ours
-        told = error.args[0] if error.args else ""
+        message = error.args[0] if error.args else ""
         if hasattr(error, "remote_type"):
-            what = f"{error.remote_type.rpartition('.')[2]}: {told}"
+            what = f"{error.remote_type.rpartition('.')[2]}: {message}"
             return KernelError(f"the hub of {self._shown} failed at what was asked: {what}; its hub.log may say more")
-        what = f"{type(error).__name__}: {told}"
+        what = f"{type(error).__name__}: {message}"
         return KernelError(f"{self._shown} answered with what cannot be read ({what}); is it of the same release?")
 
     def wait_until_closed(self, timeout_s: float) -> bool:

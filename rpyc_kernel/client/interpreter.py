@@ -21,11 +21,7 @@ print(" ".join(name for name in {(*_NEEDED, _IPYTHON)!r} if importlib.util.find_
 
 
 def find_interpreter(python: str | os.PathLike[str] | None, engine: str) -> str:
-    """Return the path of a worker's interpreter.
-
-    Args:
-        python: a path, absolute or from here, or the name of a command; None is the interpreter that runs this.
-        engine: what the worker is to run code with.
+    """Return the path of a worker's interpreter: of a path or the name of a command; None is the one that runs this.
 
     Raises:
         RequestError: it is not there, is no Python, is too old, or lacks a package; the message says what to install.

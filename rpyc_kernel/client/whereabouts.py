@@ -18,12 +18,7 @@ from rpyc_kernel.wire.connection_file import ConnectionFile
 
 
 class Whereabouts(Frozen):
-    """One place where a kernel is or was.
-
-    Attributes:
-        folder: its home, or the runtime folder where that is all it has.
-        file: what its hub says or said, None if there is nothing.
-    """
+    """One place where a kernel is or was: its home, or the runtime folder where that is all, and what its hub says."""
 
     folder: Home
     file: ConnectionFile | None

@@ -127,11 +127,7 @@ class Command(Frozen, Generic[_T_co], eq=False):
         return Role.USER if self.cannot else Role.OBSERVER
 
     def bind(self, values: Sequence[Any], named: Mapping[str, Any] | None = None) -> list[Any]:
-        """Return the arguments of a call in order, each as its parameter takes it, or its default.
-
-        Args:
-            values: what is given by place.
-            named: what is given by name.
+        """Return the arguments of a call, given by place or by name, in order, as parameters take them, or defaults.
 
         Raises:
             RequestError: they are not what the command takes.

@@ -267,10 +267,10 @@ def _list_fields(found: Any) -> dict[str, Any]:
     return dict(vars(found))
 
 
-def read_found(kind: type[Found], told: dict[str, Any]) -> Found:
+def read_found(kind: type[Found], found: dict[str, Any]) -> Found:
     """Build what was found from what JSON carried; fields that only a newer worker knows are left out."""
     inner = _inner_kinds(kind)  # type: ignore[arg-type] # mypy takes classes for unhashable
-    return kind(**{name: _read_field(inner[name], value) for name, value in told.items() if name in inner})
+    return kind(**{name: _read_field(inner[name], value) for name, value in found.items() if name in inner})
 
 
 @functools.cache

@@ -18,12 +18,7 @@ _MAX_BYTES = 1024 * 1024
 
 
 class BoundedLog(logging.FileHandler):
-    """Writes to a file, and takes its older half away whenever it has become too large.
-
-    Args:
-        path: the file; what is in it already stays.
-        max_bytes: how large it may become.
-    """
+    """Writes to a file, and takes its older half away whenever it has become too large; what is in it already stays."""
 
     def __init__(self, path: Path, max_bytes: int = _MAX_BYTES) -> None:
         super().__init__(path, encoding="utf-8", errors="backslashreplace")
@@ -54,12 +49,7 @@ def write_log(path: Path) -> None:
 
 
 class Sparing:
-    """Logs what strangers can make happen as often as they like: one line in a while, which counts the others.
-
-    Args:
-        log: where to.
-        pause_s: how long to be silent after a line.
-    """
+    """Logs what strangers can make happen as often as they like: one line in a while, which counts the others."""
 
     def __init__(self, log: logging.Logger, pause_s: float = 10.0) -> None:
         self._log = log

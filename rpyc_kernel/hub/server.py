@@ -54,19 +54,10 @@ _PASSED_ON = {handshake.OBJECTS: "objects", handshake.BULK: "bulk", handshake.DE
 
 
 class Server:
-    """Accepts connections until closed.
-
-    Args:
-        folder: where the unix sockets are made.
-        name: the kernel's name.
-        key: the shared secret.
-        settings: address, deadline, limits.
+    """Accepts connections until closed; RequestError where an address cannot be listened on.
 
     Attributes:
         port: the TCP port, 0 where there is none.
-
-    Raises:
-        RequestError: an address cannot be listened on.
     """
 
     def __init__(self, folder: RuntimeFolder, name: str, key: bytes, settings: HubSettings) -> None:
@@ -112,11 +103,7 @@ class Server:
         return all(_inode_of(path) == inode for path, inode in self._doors.items())
 
     def reopen_doors(self) -> None:
-        """Make the unix sockets anew, where the folder stands now; whoever is inside stays.
-
-        Raises:
-            OSError: it cannot be done.
-        """
+        """Make the unix sockets anew, where the folder stands now; whoever is inside stays."""
         self._new_doors.put(self._listen_in_folder())
         os.write(self._wake_out, b"+")
 

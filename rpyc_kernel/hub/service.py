@@ -61,13 +61,8 @@ def _check_first(command: Command[Any], method: Callable[..., Any] | None) -> Ca
 class HubService:
     """One client's view of the hub: a method for every command of the table, which has checked what comes in.
 
-    Args:
-        hub: the kernel.
-        session: whose connection this is.
-        name: the kernel's name.
-        later: runs what takes a while off the connection's thread.
-        came_first: nobody else had this session when this connection came.
-        role: what this connection may do, whatever others of its session may.
+    Its role is what this connection may do, whatever others of its session may. What takes a while runs ``later``, off
+    the connection's thread.
     """
 
     def __init__(
@@ -118,8 +113,7 @@ class HubService:
 
     def _do_run(self, code: str, stop_on_error: bool, wait_s: float) -> Any:
         before = self._hub.last
-        submitted = events.CodeSubmitted(self._session, code, time.time(), stop_on_error)
-        number = int(self._hub.handle(submitted))
+        number = int(self._hub.handle(events.CodeSubmitted(self._session, code, time.time(), stop_on_error)))
         return self._hub.follow(number, before, wait_s, is_eager=False)
 
     def _do_follow(self, execution: int, cursor: int, wait_s: float, is_eager: bool) -> Any:
@@ -135,17 +129,14 @@ class HubService:
         return self._hub.last_stack
 
     def _do_cancel(self, execution: int) -> int:
-        cancel = events.CancelRequested(self._session, execution)
-        return int(self._hub.handle(cancel))
+        return int(self._hub.handle(events.CancelRequested(self._session, execution)))
 
     def _do_interrupt(self, execution: int | None, force: str) -> int:
-        interrupt = events.InterruptRequested(self._session, execution, force)
-        return int(self._hub.handle(interrupt))
+        return int(self._hub.handle(events.InterruptRequested(self._session, execution, force)))
 
     def _do_answer_input(self, text: str | None, execution: int | None, is_refused: bool) -> int | None:
-        answered = events.InputAnswered(self._session, text, execution, is_refused)
-        answer: int | None = self._hub.handle(answered)
-        return answer
+        answered: int | None = self._hub.handle(events.InputAnswered(self._session, text, execution, is_refused))
+        return answered
 
     # ------------------------------------------------------------------ events
 
@@ -181,12 +172,10 @@ class HubService:
     # ------------------------------------------------------------------ life
 
     def _do_restart(self) -> int:
-        restart = events.RestartRequested(self._session)
-        return int(self._hub.handle(restart))
+        return int(self._hub.handle(events.RestartRequested(self._session)))
 
     def _do_shutdown(self) -> None:
-        shutdown = events.ShutdownRequested(self._session, f"stopped by {self._shown}")
-        self._hub.handle(shutdown)
+        self._hub.handle(events.ShutdownRequested(self._session, f"stopped by {self._shown}"))
 
     def _do_stack(self, timeout_s: float) -> Future[str]:
         return self._hub.ask_stack(timeout_s)

@@ -37,8 +37,8 @@ def send_with_descriptors(sock: socket.socket, data: bytes, descriptors: Iterabl
 
     `socket.send_fds` passes no flags on.
     """
-    told = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
-    return sock.sendmsg([data], told, QUIETLY)
+    rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))
+    return sock.sendmsg([data], [rights], QUIETLY)
 
 
 def receive_with_descriptors(sock: socket.socket, size: int, most: int) -> tuple[bytes, list[int], bool]:
@@ -46,9 +46,9 @@ def receive_with_descriptors(sock: socket.socket, size: int, most: int) -> tuple
 
     No child process inherits them; `socket.recv_fds` passes no flag on that would see to that.
     """
-    data, told, flags, _ = sock.recvmsg(size, socket.CMSG_LEN(most * _DESCRIPTOR_BYTES), _CLOSE_IN_CHILDREN)
+    data, ancillary, flags, _ = sock.recvmsg(size, socket.CMSG_LEN(most * _DESCRIPTOR_BYTES), _CLOSE_IN_CHILDREN)
     received = array.array("i")
-    for level, kind, content in told:
+    for level, kind, content in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             received.frombytes(content[: len(content) - len(content) % received.itemsize])
     for descriptor in received:

@@ -50,11 +50,7 @@ class FrameReader:
         self._buffer = bytearray()
 
     def receive(self) -> Any:
-        """Wait for the next message of a blocking socket.
-
-        Raises:
-            EOFError: the other side is gone, or sends what is no message.
-        """
+        """Wait for the next message of a blocking socket; EOFError where the other side is gone, or sends none."""
         while (message := self._take()) is None:
             self._fill()
         return message[0]
@@ -101,15 +97,11 @@ class FrameReader:
 
 
 class DescriptorReader(FrameReader):
-    """The same where descriptors come with messages.
-
-    Attributes:
-        descriptors: that have come, for who reads the message that tells of them.
-    """
+    """The same where descriptors come with messages."""
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock)
-        self.descriptors: list[int] = []
+        self.descriptors: list[int] = []  # that have come, for who reads the message that tells of them
 
     def _read(self) -> bytes:
         data, received, _ = receive_with_descriptors(self._sock, _READ_BYTES, _MAX_DESCRIPTORS)

@@ -15,9 +15,9 @@ _M_ARENA_MAX = -8
 
 def share_heaps(count: int) -> None:
     """Have all threads share so many heaps, where the C library can be told; before there are other threads."""
-    tell = getattr(ctypes.CDLL(None), "mallopt", None)
-    if tell is not None:
-        tell(_M_ARENA_MAX, count)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, count)
 
 
 def collect_from_here() -> None:

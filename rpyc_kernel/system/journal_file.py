@@ -40,12 +40,9 @@ def index_path_of(journal: Path) -> Path:
 
 
 class JournalFile:
-    """A journal on disk; whatever is asked may raise `JournalError`.
+    """A journal on disk, read until a deadline at most; whatever is asked may raise `JournalError`.
 
-    Args:
-        path: the file.
-        is_live: this process is the hub that writes it.
-        deadline: until when to read at most, by the monotonic clock; None for as long as it takes.
+    Where it ``is_live``, this process is the hub that writes it.
     """
 
     def __init__(self, path: Path, *, is_live: bool = False, deadline: float | None = None) -> None:

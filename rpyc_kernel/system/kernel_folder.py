@@ -26,11 +26,7 @@ _PASSED_OVER = (".DS_Store", "._*", ".nfs*", ".fuse_hidden*")
 
 
 def make_folders(path: Path) -> None:
-    """Make a folder, and those above it that are missing, for this user alone, whatever the umask allows.
-
-    Raises:
-        OSError: it cannot be made.
-    """
+    """Make a folder, and those above it that are missing, for this user alone, whatever the umask allows."""
     if not path.is_dir():
         make_folders(path.parent)
         with contextlib.suppress(FileExistsError):
@@ -144,14 +140,7 @@ class KernelFolder:
     # ------------------------------------------------------------------ holding it
 
     def lock(self, patience_s: float = LOCK_PATIENCE_S) -> None:
-        """Become the one hub of this folder, until `unlock` or the process's end.
-
-        Args:
-            patience_s: for how many seconds to wait for another's end.
-
-        Raises:
-            KernelExists: another hub is.
-        """
+        """Become the one hub of this folder, until `unlock` or the process's end; KernelExists where another is."""
         deadline = time.monotonic() + patience_s
         pause = threading.Event()
         while not self._try_lock():

@@ -136,11 +136,9 @@ def has_children() -> bool:
 
 
 def children_of(pid: int, thread: int | None = None) -> list[int]:
-    """The processes that a process has started itself and that are its own still.
+    """The processes that a process, or this thread of it, has started itself and that are its own still.
 
-    Args:
-        pid: the process.
-        thread: only those that this thread of it has started; none where the system does not tell.
+    Of a thread there are none where the system does not tell.
     """
     if sys.platform == "darwin":
         return _ask_libproc(pid) if thread is None else []
@@ -163,10 +161,7 @@ def children_of(pid: int, thread: int | None = None) -> list[int]:
 def foreground_of(pid: int, spared: Collection[int] = (), thread: int | None = None) -> list[int]:
     """The descendants of the leader of a process group that are in its group, as a terminal's Ctrl-C finds them.
 
-    Args:
-        pid: the leader.
-        spared: children of it that are left out, with all that descend from them.
-        thread: only what descends from children of this thread of it; none where the system does not tell.
+    Those of ``spared`` children are left out; of a thread, see `children_of`.
     """
     found: list[int] = []
     children = [child for child in children_of(pid, thread) if child not in spared]

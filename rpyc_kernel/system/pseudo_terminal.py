@@ -24,14 +24,7 @@ _OPEN = 'exec <"$0" >"$0" 2>&1 && exec "$@"'
 
 
 class Terminal:
-    """A command that runs on a terminal.
-
-    Args:
-        words: the command.
-
-    Attributes:
-        output: to be polled for something to read, or for the end of all who could write.
-    """
+    """A command that runs on a terminal; ``output`` is polled for something to read, or for the end of all writers."""
 
     def __init__(self, words: Sequence[str]) -> None:
         self._master, slave = os.openpty()

@@ -95,11 +95,7 @@ class RuntimeFolder(Home):
             raise
 
     def create(self) -> None:
-        """Make the folder for this user alone.
-
-        Raises:
-            RequestError: it cannot be made or is not ours to use, or its path is too long for a socket.
-        """
+        """Make the folder; RequestError also where its path is too long for a socket."""
         longest = str(self.worker_socket)
         if len(os.fsencode(longest)) > _MAX_SOCKET_PATH:
             raise RequestError(
@@ -111,11 +107,7 @@ class RuntimeFolder(Home):
         super().create()
 
     def settle(self) -> None:
-        """Make the folder, or another one where this one can no longer stand; `path` says where it is then.
-
-        Raises:
-            RequestError: it can stand nowhere.
-        """
+        """Make the folder, or another one where this one can no longer stand; `path` says where it is then."""
         try:
             self.create()
         except RequestError as error:
@@ -140,11 +132,7 @@ class RuntimeFolder(Home):
 
 
 def listen(path: Path, backlog: int) -> socket.socket:
-    """Listen on a unix socket of this user alone, in place of whatever listened there.
-
-    Raises:
-        OSError: it cannot be made.
-    """
+    """Listen on a unix socket of this user alone, in place of whatever listened there."""
     listener = socket.socket(socket.AF_UNIX)
     try:
         with contextlib.suppress(FileNotFoundError):
@@ -160,11 +148,7 @@ def listen(path: Path, backlog: int) -> socket.socket:
 
 
 def _claim(folder: Path) -> None:
-    """Make a folder where everybody can make folders, so that nobody else's is taken for it.
-
-    Raises:
-        RequestError: somebody else made it.
-    """
+    """Make a folder where everybody can make folders, so that nobody else's is taken for it."""
     try:
         with contextlib.suppress(FileExistsError):
             folder.mkdir(mode=0o700)

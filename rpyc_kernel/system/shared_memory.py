@@ -47,11 +47,7 @@ def create(chunks: Iterable[memoryview]) -> int:
 
 
 def check(descriptor: int, length: int) -> None:
-    """Make sure that a received memory has this length, and cannot change any more.
-
-    Raises:
-        ValueError: it is not so.
-    """
+    """Make sure that a received memory has this length, and cannot change any more; ValueError where it is not so."""
     try:
         seals, size = fcntl.fcntl(descriptor, fcntl.F_GET_SEALS), os.fstat(descriptor).st_size
     except OSError as error:

@@ -11,11 +11,9 @@ _NOTICE_S = 0.5
 
 
 class Suspending:
-    """Stops this process on request, and notices when it was stopped by others.
+    """Stops this process on request, and has it ``resume`` when others have stopped it.
 
-    Args:
-        stop: gives the terminal back, calls what it is given, and takes the terminal again.
-        resume: called when the process goes on after a stop that nobody asked it for.
+    Its ``stop`` gives the terminal back, calls what it is given, and takes the terminal again.
     """
 
     def __init__(self, stop: Callable[[Callable[[], None]], object], resume: Callable[[], object]) -> None:

@@ -13,12 +13,7 @@ _MASK: Final = 0xFFFFFFFF
 
 
 def name_cell(prefix: str, code: str) -> str:
-    """The path of a cell.
-
-    Args:
-        prefix: what the paths of all cells of a kernel begin with.
-        code: its source.
-    """
+    """The path of the cell with this source; those of all cells of a kernel begin with the prefix."""
     return f"{prefix}{hash_text(code, HASH_SEED)}{SUFFIX}"
 
 

@@ -52,16 +52,12 @@ class FrameTooLarge(RequestError, ValueError):
 class Channel(rpyc_channel.Channel):
     """A drop-in for RPyC's channel that never stalls, never re-slices and never trusts a length.
 
-    Args:
-        sock: A connected stream socket; the channel owns it from here on.
-        max_frame_bytes: The most one frame's data may occupy, before and after decompression.
-        compress: Whether to deflate large frames when sending. Deflated frames are always understood.
-        budget: What large frames that come in are charged to, each until the next one is received.
-        may_peek: Whether to allow for ``peek``.
+    It owns the socket. The limit is for one frame's data, before and after decompression; deflated frames are always
+    understood. Large frames that come in are charged to the budget, each until the next one is received.
 
     Attributes:
         received_bytes: How much has come in.
-        readiness: Tells when there is something to ``peek`` at; None without ``may_peek``.
+        readiness: Tells when there is something to ``peek`` at; None where that is not allowed for.
     """
 
     __slots__ = (

@@ -63,46 +63,40 @@ class Welcome(Frozen):
     identity: Identity
 
 
-class _Deadline:
+class _Conversation:
+    """Sends and receives, within one deadline."""
+
     def __init__(self, sock: socket.socket, timeout_s: float) -> None:
         self._sock = sock
         self._end = time.monotonic() + timeout_s
 
-    def arm(self) -> None:
-        left = self._end - time.monotonic()
-        if left <= 0:
-            raise CallTimeout("the other side did not finish the handshake in time")
-        self._sock.settimeout(left)
+    def receive(self, count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            piece: bytes = self._do(self._sock.recv, count - len(data))
+            if not piece:
+                raise ConnectionLost("the other side closed the connection during the handshake")
+            data += piece
+        return data
 
+    def send(self, data: bytes) -> None:
+        self._do(self._sock.sendall, data)
 
-def _receive(sock: socket.socket, count: int, deadline: _Deadline) -> bytes:
-    data = b""
-    while len(data) < count:
-        deadline.arm()
+    def _do(self, step: Callable[[Any], Any], argument: object) -> Any:
         try:
-            piece = sock.recv(count - len(data))
+            left_s = self._end - time.monotonic()
+            if left_s <= 0:
+                raise TimeoutError
+            self._sock.settimeout(left_s)
+            return step(argument)
         except TimeoutError:
             raise CallTimeout("the other side did not finish the handshake in time") from None
         except OSError as error:
             raise ConnectionLost(f"the connection broke during the handshake: {error}") from None
-        if not piece:
-            raise ConnectionLost("the other side closed the connection during the handshake")
-        data += piece
-    return data
 
 
-def _send(sock: socket.socket, data: bytes, deadline: _Deadline) -> None:
-    deadline.arm()
-    try:
-        sock.sendall(data)
-    except TimeoutError:
-        raise CallTimeout("the other side did not finish the handshake in time") from None
-    except OSError as error:
-        raise ConnectionLost(f"the connection broke during the handshake: {error}") from None
-
-
-def _proof(key: bytes, role: bytes, *said: bytes) -> bytes:
-    return hmac.digest(key, b"|".join((b"rpyc_kernel", role, *said)), "sha256")
+def _proof(key: bytes, role: bytes, *clear: bytes) -> bytes:
+    return hmac.digest(key, b"|".join((b"rpyc_kernel", role, *clear)), "sha256")
 
 
 def _loads(blob: bytes) -> dict[str, Any]:
@@ -124,10 +118,10 @@ def greet_hub(sock: socket.socket, key: bytes, channel: int, identity: Identity,
         NotPermitted: the role may not use this channel.
         ConnectionFailed: it is no hub, has clients enough, is gone, or too slow.
     """
-    deadline = _Deadline(sock, timeout_s)
+    hub = _Conversation(sock, timeout_s)
     hello = _HELLO.pack(_MAGIC, PROTOCOL_VERSION, channel, 0, os.urandom(32))
-    _send(sock, hello, deadline)
-    reply = _receive(sock, _REPLY.size, deadline)
+    hub.send(hello)
+    reply = hub.receive(_REPLY.size)
     magic, version, status, _, _nonce, proof = _REPLY.unpack(reply)
     if magic != _MAGIC:
         raise ConnectionFailed("whatever answers at this address is not a kernel's hub")
@@ -136,18 +130,18 @@ def greet_hub(sock: socket.socket, key: bytes, channel: int, identity: Identity,
             f"this client speaks version {PROTOCOL_VERSION} of the protocol and the hub version {version}; "
             "install the same release of rpyc-kernel on both sides"
         )
-    said = reply[: -len(proof)]
-    if not hmac.compare_digest(proof, _proof(key, b"hub", hello, said)):
+    clear = reply[: -len(proof)]
+    if not hmac.compare_digest(proof, _proof(key, b"hub", hello, clear)):
         raise AuthenticationFailed(
             "the hub does not know the key of this connection file; the file is stale or belongs to another kernel"
         )
     blob = json.dumps({"session": identity.session, "name": identity.name[:_MAX_NAME], "role": identity.role}).encode()
-    answer = _proof(key, b"client", hello, said, blob)
-    _send(sock, _PROOF.pack(answer, len(blob)) + blob, deadline)
-    verdict, length = _VERDICT.unpack(_receive(sock, _VERDICT.size, deadline))
+    answer = _proof(key, b"client", hello, clear, blob)
+    hub.send(_PROOF.pack(answer, len(blob)) + blob)
+    verdict, length = _VERDICT.unpack(hub.receive(_VERDICT.size))
     if length > _MAX_BLOB_BYTES:
         raise ConnectionFailed("the hub's answer is too long")
-    body = _loads(_receive(sock, length, deadline))
+    body = _loads(hub.receive(length))
     if verdict == _WRONG_KEY:
         raise AuthenticationFailed("the hub refused the key")
     if verdict != _OK:
@@ -162,46 +156,40 @@ def greet_hub(sock: socket.socket, key: bytes, channel: int, identity: Identity,
 def greet_client(
     sock: socket.socket, key: bytes, new_session: str, timeout_s: float, refusal: Callable[[int], str] = lambda _: ""
 ) -> Welcome:
-    """Do the hub's half.
+    """Do the hub's half, within the time; ``new_session`` is the id for a client that has none.
 
-    Args:
-        sock: the accepted socket.
-        key: the shared secret.
-        new_session: the id for a client that has none.
-        timeout_s: the deadline for the whole conversation.
-        refusal: says of a channel why not even one who has the key is let in, "" if all are.
+    The ``refusal`` says of a channel why not even one who has the key is let in, "" if all are.
 
     Raises:
         ConnectionFailed: or one of its kinds; the socket is of no more use.
     """
-    deadline = _Deadline(sock, timeout_s)
-    hello = _receive(sock, _HELLO.size, deadline)
+    client = _Conversation(sock, timeout_s)
+    hello = client.receive(_HELLO.size)
     magic, version, channel, _, _nonce = _HELLO.unpack(hello)
     if magic != _MAGIC:
         raise ConnectionFailed("not a client of a kernel")
     if version != PROTOCOL_VERSION:
-        _send(sock, _REPLY.pack(_MAGIC, PROTOCOL_VERSION, _WRONG_VERSION, 0, bytes(32), bytes(32)), deadline)
+        client.send(_REPLY.pack(_MAGIC, PROTOCOL_VERSION, _WRONG_VERSION, 0, bytes(32), bytes(32)))
         raise VersionMismatch(f"the client speaks version {version}")
-    said = _REPLY.pack(_MAGIC, PROTOCOL_VERSION, _OK, 0, os.urandom(32), bytes(32))[:-32]
-    _send(sock, said + _proof(key, b"hub", hello, said), deadline)
-    answer, length = _PROOF.unpack(_receive(sock, _PROOF.size, deadline))
+    clear = _REPLY.pack(_MAGIC, PROTOCOL_VERSION, _OK, 0, os.urandom(32), bytes(32))[:-32]
+    client.send(clear + _proof(key, b"hub", hello, clear))
+    answer, length = _PROOF.unpack(client.receive(_PROOF.size))
     if length > _MAX_BLOB_BYTES:
         raise ConnectionFailed("the client's identity is too long")
-    blob = _receive(sock, length, deadline)
-    if not hmac.compare_digest(answer, _proof(key, b"client", hello, said, blob)):
-        _send_verdict(sock, _WRONG_KEY, {}, deadline)
+    blob = client.receive(length)
+    if not hmac.compare_digest(answer, _proof(key, b"client", hello, clear, blob)):
+        _send_verdict(client, _WRONG_KEY, {})
         raise AuthenticationFailed("the client does not know the key")
-    told = _loads(blob)
-    said_name = told.get("name", "")[:_MAX_NAME]
-    name = "".join(char if char.isprintable() else "?" for char in said_name)  # others' terminals show it
-    identity = Identity(told.get("session") or new_session, name, told.get("role", Role.USER))
+    body = _loads(blob)
+    # Others' terminals show it.
+    name = "".join(char if char.isprintable() else "?" for char in body.get("name", "")[:_MAX_NAME])
+    identity = Identity(body.get("session") or new_session, name, body.get("role", Role.USER))
     reason = refusal(channel)
     problem = ConnectionFailed(reason) if reason else _problem_with(channel, identity)
     if problem is not None:
-        _send_verdict(sock, _REFUSED, {"class": type(problem).__name__, "message": str(problem)}, deadline)
+        _send_verdict(client, _REFUSED, {"class": type(problem).__name__, "message": str(problem)})
         raise ConnectionFailed(str(problem))
-    settled = {"session": identity.session, "name": identity.name, "role": identity.role}
-    _send_verdict(sock, _OK, settled, deadline)
+    _send_verdict(client, _OK, {"session": identity.session, "name": identity.name, "role": identity.role})
     sock.settimeout(None)
     return Welcome(channel, identity)
 
@@ -221,6 +209,6 @@ def _problem_with(channel: int, identity: Identity) -> KernelError | None:
     return None
 
 
-def _send_verdict(sock: socket.socket, verdict: int, body: dict[str, str], deadline: _Deadline) -> None:
+def _send_verdict(client: _Conversation, verdict: int, body: dict[str, str]) -> None:
     blob = json.dumps(body).encode()
-    _send(sock, _VERDICT.pack(verdict, len(blob)) + blob, deadline)
+    client.send(_VERDICT.pack(verdict, len(blob)) + blob)

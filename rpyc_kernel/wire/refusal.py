@@ -19,18 +19,14 @@ _MAX_BYTES: Final = 4096
 
 
 def read_reason(read: Callable[[int], bytes | bytearray]) -> str:
-    """Read what follows the mark.
-
-    Args:
-        read: reads so many bytes.
-    """
+    """Read what follows the mark, by what reads so many bytes."""
     return read(int.from_bytes(read(LENGTH_BYTES), "big")).decode("utf-8", "replace")
 
 
 def refuse(sock: socket.socket, reason: str) -> None:
     """Tell the other side why it is not served, and end the connection."""
-    told = reason.encode("utf-8", "replace")[:_MAX_BYTES]
+    message = reason.encode("utf-8", "replace")[:_MAX_BYTES]
     with sock, contextlib.suppress(OSError):
         sock.setblocking(False)  # nothing was sent before, so that it has room
-        sock.sendall(MARK + len(told).to_bytes(LENGTH_BYTES, "big") + told, QUIETLY)
+        sock.sendall(MARK + len(message).to_bytes(LENGTH_BYTES, "big") + message, QUIETLY)
         sock.shutdown(socket.SHUT_WR)

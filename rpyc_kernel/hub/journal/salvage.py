@@ -44,8 +44,8 @@ def open_or_salvage(path: Path) -> tuple[Store, Start, str]:
         copy, last = salvage_unopened(path)
         aside = install(copy, path)
         store, start = _begin(path)
-        told = f"the journal {path} is damaged ({error}); what can be read of it is kept{_name_aside(aside)}"
-        return store, start._replace(last=max(start.last, last)), told
+        message = f"the journal {path} is damaged ({error}); what can be read of it is kept{_name_aside(aside)}"
+        return store, start._replace(last=max(start.last, last)), message
 
 
 def _begin(path: Path) -> tuple[Store, Start]:
@@ -144,11 +144,7 @@ def salvage_unopened(path: Path) -> tuple[Store, int]:
 
 
 def install(store: Store, path: Path) -> Path | None:
-    """Put a copy that is complete into the place of the damaged journal; nobody may have either open.
-
-    Returns:
-        where the damaged one is now; None where there was none.
-    """
+    """Put a copy into the place of the damaged journal, which nobody has open; returns where that is now, if it was."""
     store.close()
     aside = _set_aside(path)
     store.path.rename(path)

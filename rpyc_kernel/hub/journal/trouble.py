@@ -16,11 +16,7 @@ _RETRY_S = 0.5
 
 
 class Trouble:
-    """Whether a journal can be written, and what it owes its file.
-
-    Args:
-        path: the file.
-        max_bytes: how much memory may be taken by what is held; the oldest is given up for the newest.
+    """Whether a journal can be written, and what it owes its file; of too much, the oldest is given up for the newest.
 
     Attributes:
         message: what everybody was told; None while all is well.

@@ -13,12 +13,7 @@ Tree = Any
 
 
 class Buffer(Frozen):
-    """Bytes to send.
-
-    Attributes:
-        length: how many there are.
-        chunks: gives them in order; may be asked again.
-    """
+    """Bytes to send, so many; ``chunks`` gives them in order, and may be asked again."""
 
     length: int
     chunks: Callable[[], Iterable[memoryview]]

@@ -48,13 +48,7 @@ _ALLOCATED_FROM_BYTES: Final = 64 * 1024
 
 
 class Message(Frozen):
-    """What came.
-
-    Attributes:
-        head: the fields, without the value.
-        tree: the value's tree, see `codec`.
-        buffers: its buffers.
-    """
+    """What came: the fields of the head, and the tree and the buffers of the value, see `codec`."""
 
     head: dict[str, Any]
     tree: Tree
@@ -66,13 +60,7 @@ class Message(Frozen):
 
 
 class Outgoing(Frozen):
-    """A message that can be sent.
-
-    Attributes:
-        body: the encoded head.
-        buffers: what follows it.
-        may_be_shared: whether each of them may come as shared memory.
-    """
+    """A message that can be sent: the encoded head, and what follows it, each of which may come as shared memory."""
 
     body: bytes
     buffers: list[Buffer]
@@ -80,11 +68,7 @@ class Outgoing(Frozen):
 
 
 class BulkSocket:
-    """One end.
-
-    Args:
-        sock: connected.
-    """
+    """One end of a connection."""
 
     def __init__(self, sock: socket.socket) -> None:
         prepare_socket(sock)
@@ -123,13 +107,7 @@ class BulkSocket:
         return Outgoing(_encode({**head, "value": parcel.tree, "buffers": lengths}), parcel.buffers, may_be_shared)
 
     def send(self, message: Outgoing, progress: Progress | None = None) -> None:
-        """Send a message.
-
-        Raises:
-            RequestError: it cannot be sent to its end.
-            ConnectionLost: the other side is gone.
-            CallTimeout: it takes nothing.
-        """
+        """Send a message; raises what `_translated` says."""
         with _translated(), self._refusals_heard():
             counter = _Counter(sum(buffer.length for buffer in message.buffers), progress)
             self._sock.sendall(_LENGTH.pack(len(message.body)) + message.body, QUIETLY)
@@ -177,17 +155,9 @@ class BulkSocket:
     # ------------------------------------------------------------------ receiving
 
     def receive(self, progress: Progress | None = None, *, max_bytes: int | None = None) -> Message:
-        """Wait for a message.
+        """Wait for a message; raises what `_translated` says, and RequestError where it is too large, or none.
 
-        Args:
-            progress: told of the buffers' bytes.
-            max_bytes: the most they may have together, and what describes them if it is long; None for as many as
-                there is memory for.
-
-        Raises:
-            RequestError: it is too large, or no message.
-            ConnectionLost: the other side is gone.
-            CallTimeout: it sends nothing.
+        The limit is for the buffers' bytes together, and what describes them if it is long.
         """
         with _translated():
             (length,) = _LENGTH.unpack(self._receive_bytes(_LENGTH.size))
@@ -231,10 +201,10 @@ class BulkSocket:
         return collected.getvalue()
 
     def _receive_shared(self, length: int, counter: _Counter, is_immutable: bool) -> Any:
-        told, received, is_cut = receive_with_descriptors(self._sock, 1, 1)
-        if not told:
+        how, received, is_cut = receive_with_descriptors(self._sock, 1, 1)
+        if not how:
             raise ConnectionLost("the other side is gone")
-        if told == _NOT_SHARED:
+        if how == _NOT_SHARED:
             return self._receive_buffer(length, counter, is_immutable)
         if len(received) != 1:
             reason = "this process has no descriptor left" if is_cut else "it came without a descriptor"
@@ -320,7 +290,13 @@ def _sum_lengths(lengths: list[Any]) -> int:
 
 @contextlib.contextmanager
 def _translated() -> Iterator[None]:
-    """Turn what a socket raises, and a lack of memory, into errors of this package."""
+    """Turn what a socket raises, and a lack of memory, into errors of this package.
+
+    Raises:
+        RequestError: the message cannot be transferred to its end.
+        ConnectionLost: the other side is gone.
+        CallTimeout: it takes or sends nothing.
+    """
     try:
         yield
     except _ProgressError as carrier:

@@ -14,8 +14,9 @@ from rpyc_kernel.core.contract import Event, Kind, Scope
 
 WAIT_S = 20.0
 """How long a question waits for an answer in the hub, at most; whoever wants to wait longer asks again."""
+MARGIN_S = 40.0
+"""How much longer than that its answer may take."""
 _BATCH = 1000
-_MARGIN_S = 40.0
 _read: Callable[[Any], tuple[int, list[Event]]] = reader_of(commands.READ)
 
 
@@ -26,7 +27,6 @@ class EventStream:
         connection: what is asked by. Others may go on to use it.
         cursor: the number of the last event that is not wanted.
         execution: the number of the one execution whose events are wanted, None for all events.
-        scope: whose events are wanted, one of `Scope`.
         acknowledge: whether the kernel is to remember how far the session has read.
 
     Attributes:
@@ -39,13 +39,11 @@ class EventStream:
         cursor: int,
         *,
         execution: int | None = None,
-        scope: str = Scope.ALL,
         acknowledge: bool = False,
     ) -> None:
         self.cursor = cursor
         self._connection = connection
         self._execution = execution
-        self._scope = scope
         self._acknowledge = acknowledge
 
     @classmethod
@@ -58,7 +56,7 @@ class EventStream:
         first = connection.call(commands.FIND, execution)
         return cls(connection, max(cursor, first - 1), execution=execution)
 
-    def read(self, wait_s: float, *, is_eager: bool = True, margin_s: float = _MARGIN_S) -> list[Event]:
+    def read(self, wait_s: float, *, is_eager: bool = True, margin_s: float = MARGIN_S) -> list[Event]:
         """Read once.
 
         Args:
@@ -111,7 +109,7 @@ class EventStream:
     def _question(self, wait_s: float, is_eager: bool = True) -> tuple[Any, ...]:
         if self._execution is not None:
             return commands.FOLLOW, self._execution, self.cursor, wait_s, is_eager
-        return commands.READ, self.cursor, _BATCH, wait_s, self._scope, self._acknowledge
+        return commands.READ, self.cursor, _BATCH, wait_s, Scope.ALL, self._acknowledge
 
     def _is_end(self, event: Event, last: int) -> bool:
         if self._execution is not None:

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from rpyc_kernel.client.answers import read_literal
 from rpyc_kernel.client.arguments import check_arguments
-from rpyc_kernel.client.events import WAIT_S
+from rpyc_kernel.client.events import MARGIN_S, WAIT_S
 from rpyc_kernel.core.contract import Event, Kind, Outcome
 from rpyc_kernel.errors import (
     CallTimeout,
@@ -37,8 +37,6 @@ from rpyc_kernel.system.originals import futures
 
 _UNSET: Any = object()
 _LEAST_S = 0.5
-_MARGIN_S = 40.0
-"""How much longer than the hub was told to wait its answer may take."""
 _EVENT_CHARS = 500
 """What an event takes besides its text."""
 _OUTPUT = (Kind.STREAM, Kind.DISPLAY, Kind.CLEAR_OUTPUT, Kind.PAGE, Kind.COMM)
@@ -442,7 +440,7 @@ class Execution(CallFuture):
         while not self._is_over:
             left_s = max(0.0, deadline - time.monotonic())
             try:
-                self._read(min(left_s, WAIT_S), max(_LEAST_S, min(left_s, WAIT_S + _MARGIN_S)))
+                self._read(min(left_s, WAIT_S), max(_LEAST_S, min(left_s, WAIT_S + MARGIN_S)))
             except CallTimeout:
                 if time.monotonic() < deadline:
                     raise

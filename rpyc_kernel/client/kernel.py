@@ -16,7 +16,7 @@ from rpyc_kernel.client import answers
 from rpyc_kernel.client.address import Address
 from rpyc_kernel.client.arguments import check_methods
 from rpyc_kernel.client.bulk import Bulk
-from rpyc_kernel.client.events import WAIT_S, EventStream, Watch
+from rpyc_kernel.client.events import MARGIN_S, WAIT_S, EventStream, Watch
 from rpyc_kernel.client.execution import Execution, Interruption
 from rpyc_kernel.client.hub_connection import HubConnection
 from rpyc_kernel.client.introspection import Introspection
@@ -52,7 +52,6 @@ if TYPE_CHECKING:  # each of these takes as long to load as all the rest, and is
 _T = TypeVar("_T")
 _DEBUGGER_START_S = 30.0
 _QUEUE_PAGE = 1000
-_FOLLOW_MARGIN_S = 40.0
 _ANSWER_S = 2.0
 """How much longer than the hub was told to wait its answer may take."""
 
@@ -317,16 +316,14 @@ class KernelClient(Introspection):
         _require_code(code)
         begun = time.monotonic()
         execution = Execution(self, 0, keep_output=self._settings.keep_output)
-        limit_s = WAIT_S + _FOLLOW_MARGIN_S
+        most_s = WAIT_S + MARGIN_S
+        limit_s = most_s if timeout is None else min(timeout, most_s)
         try:
-            question = code, stop_on_error, WAIT_S
-            cursor, events = self._commands.call(
-                commands.RUN, *question, timeout_s=limit_s if timeout is None else min(timeout, limit_s)
-            )
+            cursor, events = self._commands.call(commands.RUN, code, stop_on_error, WAIT_S, timeout_s=limit_s)
         except CallTimeout:
-            if timeout is None or timeout > limit_s:
+            if limit_s == most_s:
                 raise
-            raise NotDone(f"not done within {timeout:g} s; it goes on") from None
+            raise NotDone(f"not done within {limit_s:g} s; it goes on") from None
         self._known = cursor
         execution._take(events, cursor)
         if execution._end is None:

@@ -114,4 +114,25 @@ MUTANTS = (
         after='if _require(int, item["execution"]) <= 0:',
         tests=("client/test_answers.py::test_a_page_of_the_queue_that_could_go_on_for_ever_is_refused",),
     ),
+    Mutant(
+        promise="Ctrl-C has nothing taken in twice of what an execution prints",
+        file="client/execution.py",
+        before="if self._events and self._events[-1].seq == event.seq:",
+        after="if False:",
+        tests=("client/test_execution.py::test_ctrl_c_anywhere_in_what_is_taken_in_loses_and_repeats_nothing",),
+    ),
+    Mutant(
+        promise="Ctrl-C leaves no future of an execution that nobody completes",
+        file="client/execution.py",
+        before="            self._kernel._notify(self)  # first",
+        after="            self._condition = GuardedCondition(); self._kernel._notify(self)  # first",
+        tests=("client/test_notifier.py::test_ctrl_c_while_it_is_asked_for_leaves_nobody_waiting_for_ever",),
+    ),
+    Mutant(
+        promise="an execution that nobody holds is let go with all it has printed",
+        file="client/notifier.py",
+        before="held = weakref.ref(execution)",
+        after="held: Any = lambda: execution",
+        tests=("client/test_notifier.py::test_an_execution_that_nobody_holds_is_let_go_and_no_longer_read_for",),
+    ),
 )

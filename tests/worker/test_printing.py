@@ -8,7 +8,7 @@ import types
 
 import pytest
 
-from rpyc_kernel.system.ring import STDOUT
+from rpyc_kernel.system.ring import STDOUT, WORDS
 from rpyc_kernel.worker import printing
 from rpyc_kernel.worker.capture import Stream
 from rpyc_kernel.worker.interrupts import Interrupts
@@ -108,7 +108,7 @@ def test_print_without_a_standard_output_is_silent(show):
 def test_an_interrupt_that_came_while_printing_elsewhere_is_raised_afterwards(show, interrupts):
     file = io.StringIO()
     interrupts.is_pending = True
-    interrupts._words = [0] * 6
+    interrupts._words = [0] * WORDS
     with pytest.raises(KeyboardInterrupt):
         show("a", file=file)
     assert file.getvalue() == "a\n"

@@ -160,17 +160,17 @@ def test_an_observer_moves_nobodys_place_in_the_events(kernel):
 
 def test_a_long_queue_is_shown_by_its_length_and_its_first_page(kernel):
     client = kernel.connect()
-    for number in range(1, 10_002):
+    for number in range(1, 1202):
         assert client.exposed_execute(f"{number}") == number
     status = dict(client.exposed_status())
-    assert status["queue_length"] == 10_000
+    assert status["queue_length"] == 1200
     assert [dict(item)["execution"] for item in status["queue"]] == list(range(2, 102))
     shown, after = [], 0
     while page := client.exposed_queue(after, 999):
         shown += [dict(item)["execution"] for item in page]
         after = shown[-1]
-    assert shown == list(range(2, 10_002))
-    assert client.exposed_queue(5000, 1)[0][0] == ("execution", 5001)
+    assert shown == list(range(2, 1202))
+    assert client.exposed_queue(500, 1)[0][0] == ("execution", 501)
     assert client.exposed_queue(0, 10**9)[-1][0] == ("execution", 1001)
     assert client.exposed_queue(0, -1) == ()
 

@@ -25,6 +25,8 @@ ODD = [math.nan, math.inf, -math.inf, -0.0, 1e-323, 1e22, 0.1 + 0.2, 2**70, "\ud
 @given(values)
 def test_the_same_is_written_as_json_writes(value):
     assert make_encoder(json)(value) == json.dumps(value, separators=(",", ":"))
+    whole = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    assert make_encoder(json, ensure_ascii=False)(value) == whole
 
 
 @pytest.mark.parametrize("outcome", [value for name, value in vars(Outcome).items() if name.isupper()])

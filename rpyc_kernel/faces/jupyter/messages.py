@@ -27,7 +27,7 @@ _DELIMITER = b"<IDS|MSG>"
 _SCHEME = "hmac-"
 _MAX_REMEMBERED = 65_536
 _EMPTY = b"{}"
-_encode = make_encoder(json, allow_nan=False)
+_encode = make_encoder(json, allow_nan=False, ensure_ascii=False)
 
 Json = dict[str, Any]
 Header = Json
@@ -164,9 +164,9 @@ def _pack(content: Json | None) -> bytes:
     if not content:
         return _EMPTY
     try:
-        return _encode(content).encode("ascii")
-    except ValueError:  # a number that is not finite
-        return _encode(_without_nan(content)).encode("ascii")
+        return _encode(content).encode()
+    except ValueError:  # a number that is not finite, or text that no encoding can carry
+        return json.dumps(_without_nan(content)).encode("ascii")
 
 
 def _without_nan(value: Any) -> Any:

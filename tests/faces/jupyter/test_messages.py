@@ -37,6 +37,7 @@ def test_what_is_written_jupyter_reads() -> None:
     assert (message["msg_type"], message["content"], message["metadata"]) == ("stream", {"text": "ä"}, {"m": 1})
     assert message["parent_header"]["msg_id"] == "p"
     assert message["header"]["version"] == "5.5"
+    assert written[-1] == '{"text":"ä"}'.encode()  # no longer than it need be
 
 
 def test_a_header_is_as_jupyters_own() -> None:

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from rpyc_kernel.client.answers import read_literal
 from rpyc_kernel.client.arguments import check_arguments
 from rpyc_kernel.client.events import MARGIN_S, WAIT_S
-from rpyc_kernel.core.contract import Event, Kind, Outcome
+from rpyc_kernel.core.contract import Event, Kind, MissingField, Outcome
 from rpyc_kernel.errors import (
     CallTimeout,
     ExecutionDropped,
@@ -183,7 +183,7 @@ class Execution(CallFuture):
             True
         """
         self._catch_up()
-        return None if self._end is None else self._end.duration_s
+        return None if self._end is None else self._end.payload.get("duration_s")
 
     @property
     def stdout(self) -> str:
@@ -518,7 +518,10 @@ class Execution(CallFuture):
     def _get_failure(self) -> Exception | None:
         """What came of it, where that is not a value."""
         if self._failure is _UNSET:
-            self._failure = self._make_failure()
+            try:
+                self._failure = self._make_failure()
+            except MissingField as error:
+                self._failure = KernelError(f"the end of execution {self.id} cannot be read: {error}")
         failure: Exception | None = self._failure
         return failure
 

@@ -695,31 +695,6 @@ class KernelClient(Introspection):
             self._readers.discard(reader)
             reader.close()
 
-    # ---- what executions ask for
-
-    def _follow(
-        self, execution: int, cursor: int, wait_s: float, limit_s: float | None = None
-    ) -> tuple[int, list[Event]]:
-        answer = self._commands.call(commands.FOLLOW, execution, cursor, wait_s, timeout_s=limit_s)
-        self._known = max(self._known, answer[0])
-        return answer
-
-    def _read_execution(
-        self, execution: int, since: int, *, waits: bool, limit_s: float | None = None
-    ) -> Iterator[Event]:
-        stream = EventStream(self._commands, since, execution=execution)
-        for batch in stream.follow(limit_s) if waits else stream.read_all():
-            yield from batch
-
-    def _notify(self, execution: Execution) -> None:
-        self._notifier.notify(execution)
-
-    def _find_stack(self, generation: int) -> str:
-        try:
-            return self.last_stack if self.status()["generation"] <= generation + 1 else ""
-        except KernelError:
-            return ""
-
     def watch(self, since: int) -> Watch:
         """Read events in a loop that waits for other things, too.
 
@@ -781,6 +756,29 @@ class KernelClient(Introspection):
             'total = sum(range(4))'
         """
         return [Past(*found) for found in self._commands.call(commands.HISTORY, pattern, limit)]
+
+    def _follow(
+        self, execution: int, cursor: int, wait_s: float, limit_s: float | None = None
+    ) -> tuple[int, list[Event]]:
+        answer = self._commands.call(commands.FOLLOW, execution, cursor, wait_s, timeout_s=limit_s)
+        self._known = max(self._known, answer[0])
+        return answer
+
+    def _read_execution(
+        self, execution: int, since: int, *, waits: bool, limit_s: float | None = None
+    ) -> Iterator[Event]:
+        stream = EventStream(self._commands, since, execution=execution)
+        for batch in stream.follow(limit_s) if waits else stream.read_all():
+            yield from batch
+
+    def _notify(self, execution: Execution) -> None:
+        self._notifier.notify(execution)
+
+    def _find_stack(self, generation: int) -> str:
+        try:
+            return self.last_stack if self.status()["generation"] <= generation + 1 else ""
+        except KernelError:
+            return ""
 
     def _open_notices(self) -> HubConnection:
         if self.is_closed:  # or another hub would be looked for at this address, to whom nothing was submitted

@@ -12,7 +12,7 @@ import pytest
 
 from rpyc_kernel.client.execution import Execution
 from rpyc_kernel.core.contract import Event, Kind
-from rpyc_kernel.errors import CallTimeout, ConnectionLost, ExecutionError
+from rpyc_kernel.errors import CallTimeout, ConnectionLost, ExecutionError, KernelError
 
 OF_A_FUTURE = {"add_done_callback", "cancel", "cancelled", "done", "exception", "result", "running"}
 OWN = {"count", "duration_s", "events", "interrupt", "outputs", "status", "stderr", "stdout", "value"}
@@ -199,6 +199,13 @@ def test_when_the_connection_is_lost_it_is_done_with_that():
     assert execution.exception() is journal.failure
     with pytest.raises(ConnectionLost, match="gone"):
         execution.result()
+
+
+def test_an_end_that_tells_too_little_is_an_end_all_the_same():
+    execution = Execution(Journal(make(1, Kind.FINISHED, outcome="lost")), 1)
+    assert isinstance(execution.exception(), KernelError)
+    assert execution.duration_s is None
+    assert concurrent.futures.wait([execution]).done == {execution}
 
 
 def test_ctrl_c_anywhere_in_what_is_taken_in_loses_and_repeats_nothing():

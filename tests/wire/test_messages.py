@@ -9,8 +9,16 @@ from rpyc_kernel.errors import ConnectionLost
 from rpyc_kernel.wire import messages
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text() | st.binary(),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
     lambda inner: st.lists(inner, max_size=5).map(tuple),
+)
+PACKAGES = st.recursive(
+    st.tuples(st.just(consts.LABEL_VALUE), VALUES)
+    | st.tuples(
+        st.sampled_from([consts.LABEL_LOCAL_REF, consts.LABEL_REMOTE_REF]),
+        st.tuples(st.text(), st.integers(), st.integers()),
+    ),
+    lambda inner: st.tuples(st.just(consts.LABEL_TUPLE), st.lists(inner, max_size=6).map(tuple)),
 )
 
 
@@ -19,6 +27,15 @@ def test_a_message_arrives_as_it_was_sent(kind, seq, payload):
     data = messages.encode(kind, seq, payload)
     assert data == bytes((kind,)) + brine.dump((seq, payload))
     assert messages.decode(data) == messages.decode(bytearray(data)) == (kind, seq, payload)
+
+
+@given(st.integers(), st.integers(1, 20), PACKAGES | st.just((consts.LABEL_VALUE, (10**300, "x" * 70_000))))
+def test_requests_and_replies_are_written_as_brine_writes_them(seq, handler, package):
+    request, reply = messages.encode_request(seq, handler, package), messages.encode_reply(seq, package)
+    assert request == messages.encode(consts.MSG_REQUEST, seq, (handler, package))
+    assert reply == messages.encode(consts.MSG_REPLY, seq, package)
+    assert messages.decode(request) == (consts.MSG_REQUEST, seq, (handler, package))
+    assert repr(messages.decode(reply)) == repr((consts.MSG_REPLY, seq, package))  # 1 for 1 and True for True
 
 
 @given(st.binary())

@@ -155,7 +155,7 @@ class Connection(Handlers):
             self._say_farewell()
             self._lose("it was closed here")
             self._requests.stop()
-            self._outbox.put(messages.encode(consts.MSG_REQUEST, self._get_seq_id(), _CLOSE))
+            self._outbox.put(messages.encode_request(self._get_seq_id(), *_CLOSE))
         self._outbox.close()
         self._join(self._writer, _FLUSH_S)
         self._channel.close()
@@ -261,7 +261,7 @@ class Connection(Handlers):
         given: list[IdPack] = []
         seq = self._get_seq_id()
         try:
-            frame = messages.encode(consts.MSG_REQUEST, seq, (handler, self.references.box(args, given)))
+            frame = messages.encode_request(seq, handler, self.references.box(args, given))
             # Who is given an object calls it before the reply comes, and that is for the requests thread to read.
             if is_awaited and not given and self._may_read:
                 self._reading.call(
@@ -393,7 +393,7 @@ class Connection(Handlers):
 
     def _ping(self) -> None:
         # Nobody waits for the reply, so it needs no place among those that are awaited.
-        self._outbox.put_uncounted(messages.encode(consts.MSG_REQUEST, self._get_seq_id(), _PING))
+        self._outbox.put_uncounted(messages.encode_request(self._get_seq_id(), *_PING))
 
     def _give_up(self, reason: str) -> None:
         self._loss = self._loss or reason

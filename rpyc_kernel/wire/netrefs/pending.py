@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from functools import partial
+from operator import methodcaller
 from typing import Any
 
 from rpyc.core import consts
@@ -108,13 +108,13 @@ class PendingRequests:
 
     def fail(self, seq: int, error: BaseException) -> None:
         """Deliver an error of this side."""
-        self._deliver(seq, partial(_fail, error))
+        self._deliver(seq, methodcaller("fail", error))
 
     def fail_all(self, make_error: Callable[[], BaseException]) -> None:
         """Deliver an error of this side to every request, and run their callbacks here and now."""
         while self._requests:
             _, request = self._requests.popitem()
-            self._hand_over(request, partial(_fail, make_error()))
+            self._hand_over(request, methodcaller("fail", make_error()))
             request.run_callbacks()
 
     def _deliver(self, seq: int, deliver: Callable[[Reply], None]) -> None:
@@ -128,7 +128,3 @@ class PendingRequests:
         except BaseException:  # noqa: BLE001 - a callback of a future; this thread has to go on
             _log.exception("delivering a reply raised")
         self._wake()
-
-
-def _fail(error: BaseException, request: Reply) -> None:
-    request.fail(error)

@@ -135,7 +135,7 @@ class RequestServer:
     def _answer(self, seq: int, result: Any) -> None:
         given: list[IdPack] = []
         try:
-            frame = messages.encode(consts.MSG_REPLY, seq, self._references.box(result, given))
+            frame = messages.encode_reply(seq, self._references.box(result, given))
             self._channel.check_size(frame)
         except BaseException as error:  # noqa: BLE001 - encoding fails in many ways, and runs code of foreign objects
             self._references.take_back(given)

@@ -209,7 +209,7 @@ class _ValueServer:
 
     def _encode(self, seq: int, result: Any) -> bytes:
         try:
-            data = messages.encode_reply(seq, *self._box(result))
+            data = messages.encode_reply(seq, self._box(result))
             self._channel.check_size(data)
         except Exception as error:  # noqa: BLE001 - brine fails in many ways; each is the caller's to hear of
             return self._encode_error(seq, error)

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from rpyc.core import brine, consts, netref
 
 from rpyc_kernel.errors import ConnectionLost
-from rpyc_kernel.wire import messages
 from rpyc_kernel.wire.channel import Channel
 from rpyc_kernel.wire.values.call import CallEncoder
 from rpyc_kernel.wire.values.client import RemoteError
@@ -428,13 +427,3 @@ def test_what_our_clients_write_is_known_by_its_bytes(seq, args):
     assert reader.read(CallEncoder(ROOT).encode(seq, "echo", args)) == (seq, "echo", args)
     assert reader.read(CallEncoder(ROOT).encode(seq, "version", args)) is None
     assert reader.read(CallEncoder(("another", 1, 1)).encode(seq, "echo", args)) is None
-
-
-@pytest.mark.parametrize(
-    "value", [(), None, 7, "text", b"\0" * 300, (1, ("a", 2.5), "\u2028"), (10**300, "x" * 70_000)]
-)
-@pytest.mark.parametrize("seq", [0, 159, 160, -49, 10**30])
-def test_a_reply_is_written_as_brine_writes_it(seq, value):
-    assert messages.encode_reply(seq, consts.LABEL_VALUE, value) == messages.encode(
-        consts.MSG_REPLY, seq, (consts.LABEL_VALUE, value)
-    )

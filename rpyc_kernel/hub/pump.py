@@ -16,7 +16,7 @@ from typing import Any
 from rpyc_kernel.core.contract import FIELDS, UNFINISHED, Kind
 from rpyc_kernel.core.streams import read_written
 from rpyc_kernel.system import ring
-from rpyc_kernel.system.pipes import pending_bytes
+from rpyc_kernel.system.descriptors import pending_bytes
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 
 _log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""Descriptors: how many a process may have, and how they pass from one to another."""
+"""Descriptors: how many a process may have, how they pass from one to another, and how much waits in a pipe."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import array
 import fcntl
 import os
 import resource
+import sys
+import termios
 from collections.abc import Iterable
 
 from rpyc_kernel.system.originals import socket
@@ -21,6 +23,14 @@ def max_descriptors() -> int:
     """The limit of this process, a million where there is none."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _MANY if soft == resource.RLIM_INFINITY else min(soft, _MANY)
+
+
+def pending_bytes(descriptor: int) -> int:
+    """How many bytes wait to be read; 0 also where that cannot be said."""
+    try:
+        return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder)
+    except OSError:
+        return 0
 
 
 def take_away(descriptor: int) -> int:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from rpyc_kernel.system.pipes import pending_bytes
+from rpyc_kernel.system.descriptors import pending_bytes
 from rpyc_kernel.worker import order as order_module
 from rpyc_kernel.worker.order import NO_ORDER, Order
 from tests.support.waiting import wait_until

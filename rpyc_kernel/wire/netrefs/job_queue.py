@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 LIMIT_BYTES: Final = 16 * 1024 * 1024
 _CUT_BYTES: Final = 256 * 1024 * 1024
-_LOOK_AGAIN_S: Final = 0.05
+_LOOK_AGAIN_S: Final = 0.005
 
 Job = Callable[[], None]
 
@@ -45,7 +45,7 @@ class JobQueue:
         self._waits = 0
         self._is_finished = False
         self._queued_bytes = 0
-        self._taken = threading.Condition()  # never entered by user threads
+        self._counting = threading.Lock()  # never taken by user threads
 
     @property
     def is_in_job(self) -> bool:
@@ -59,7 +59,7 @@ class JobQueue:
         waiting a little, would be a thousand deep.
         """
         if size_bytes:
-            with self._taken:
+            with self._counting:
                 self._queued_bytes += size_bytes
         self._jobs.put((job, size_bytes, nests))
 
@@ -109,11 +109,8 @@ class JobQueue:
 
         Raises ``ConnectionLost`` when far too much is queued and it says otherwise.
         """
-        if self._queued_bytes <= LIMIT_BYTES:
-            return
-        with self._taken:
-            while self._queued_bytes > LIMIT_BYTES and may_pause():
-                self._taken.wait(_LOOK_AGAIN_S)
+        while self._queued_bytes > LIMIT_BYTES and may_pause():
+            time.sleep(_LOOK_AGAIN_S)
         if self._queued_bytes > _CUT_BYTES:
             raise ConnectionLost(
                 f"the peer has sent {self._queued_bytes} bytes of requests while this side waits for it"
@@ -137,9 +134,8 @@ class JobQueue:
 
     def _do(self, job: Job | None, size_bytes: int, nests: bool) -> None:
         if size_bytes:
-            with self._taken:
+            with self._counting:
                 self._queued_bytes -= size_bytes
-                self._taken.notify()
         if job is not None and (nests or not self._waits):
             job()
         elif job is not None:

@@ -17,9 +17,6 @@ else:
         return lambda cls: cls
 
 
-_Value = TypeVar("_Value", bound="Frozen")
-
-
 @dataclass_transform(frozen_default=True)
 class Frozen:
     """A class derived from this has the fields that it annotates; one that has a value there has it as its default.
@@ -58,6 +55,9 @@ class Frozen:
 
     def __hash__(self) -> int:
         return hash(tuple(fields_of(self).values()))
+
+
+_Value = TypeVar("_Value", bound=Frozen)
 
 
 def changed(value: _Value, **changes: Any) -> _Value:

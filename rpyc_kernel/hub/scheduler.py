@@ -15,7 +15,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from queue import Empty, SimpleQueue
 
@@ -23,34 +22,24 @@ _log = logging.getLogger(__name__)
 _numbers = itertools.count()
 
 
-@dataclass(order=True, slots=True)
-class Task:
-    """Something to be done at a time of the monotonic clock."""
-
-    due: float
-    number: int  # of two that are due at the same time, the one that was asked for first comes first
-    do: Callable[[], object] | None = field(compare=False)
-
-    def cancel(self) -> None:
-        """Have it not done any more; what is being done goes on."""
-        self.do = None
+_Task = tuple[float, int, Callable[[], object]]
+"""When it is due by the monotonic clock, a number by which those of one time come as they were asked for, and what."""
 
 
 class Scheduler:
     """Does what it was given when that is due, until it is closed."""
 
     def __init__(self) -> None:
-        self._incoming: SimpleQueue[Task | None] = SimpleQueue()
+        self._incoming: SimpleQueue[_Task | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="hub-scheduler", daemon=True)
         self._thread.start()
 
-    def after(self, delay_s: float, do: Callable[[], object]) -> Task:
+    def after(self, delay_s: float, do: Callable[[], object]) -> None:
         """Do something once; a signal's handler may ask for it, too."""
-        return self._add(Task(time.monotonic() + delay_s, next(_numbers), do))
+        self._add((time.monotonic() + delay_s, next(_numbers), do))
 
-    def _add(self, task: Task) -> Task:
+    def _add(self, task: _Task) -> None:
         self._incoming.put(task)
-        return task
 
     def close(self) -> None:
         """End when what is being done is done; what is due later is not done."""
@@ -58,9 +47,9 @@ class Scheduler:
         self._thread.join()
 
     def _run(self) -> None:
-        heap: list[Task] = []
+        heap: list[_Task] = []
         while True:
-            wait_s = max(0.0, heap[0].due - time.monotonic()) if heap else None
+            wait_s = max(0.0, heap[0][0] - time.monotonic()) if heap else None
             with contextlib.suppress(Empty):
                 while True:
                     task = self._incoming.get(timeout=wait_s)
@@ -68,14 +57,12 @@ class Scheduler:
                         return
                     heappush(heap, task)
                     wait_s = 0.0
-            if heap[0].due <= time.monotonic():
-                self._do(heappop(heap))
+            if heap[0][0] <= time.monotonic():
+                _do(heappop(heap)[2])
 
-    def _do(self, task: Task) -> None:
-        do = task.do
-        if do is None:
-            return
-        try:
-            do()
-        except Exception:  # noqa: BLE001 - one task's trouble is its own: nobody waits for it, or it is tried again
-            _log.exception("what was to be done later failed")
+
+def _do(do: Callable[[], object]) -> None:
+    try:
+        do()
+    except Exception:  # noqa: BLE001 - one task's trouble is its own: nobody waits for it, or it is tried again
+        _log.exception("what was to be done later failed")

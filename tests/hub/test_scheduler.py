@@ -44,13 +44,6 @@ def test_what_is_due_earlier_is_done_earlier_and_all_in_one_thread(scheduler, go
     assert done == [(1, "hub-scheduler"), (2, "hub-scheduler"), (3, "hub-scheduler")]
 
 
-def test_what_was_cancelled_is_not_done(scheduler, go):
-    done = []
-    scheduler.after(-10, lambda: done.append("cancelled")).cancel()
-    go()
-    assert done == []
-
-
 def test_what_fails_is_logged_and_takes_no_other_away(scheduler, caplog, go):
     def fail():
         raise LookupError("of this task")

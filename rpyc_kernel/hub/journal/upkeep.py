@@ -79,11 +79,6 @@ class Upkeep:
         if self._unmoved_bytes >= _LONG_LOG_BYTES:
             self._is_due.set()
 
-    @property
-    def is_all_moved(self) -> bool:
-        """Whether the log is empty."""
-        return not self._unmoved_bytes
-
     def suspect(self, what: str, *, is_sure: bool) -> None:
         """Something was seen that says the file is damaged, or that it may be."""
         if is_sure:

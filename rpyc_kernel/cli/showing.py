@@ -221,12 +221,7 @@ class ShowProgram(Show):
     """
 
     def __init__(
-        self,
-        kernel: KernelClient,
-        preparation: str,
-        *,
-        program: tuple[str, ...] = (),
-        **options: Any,
+        self, kernel: KernelClient, preparation: str, *, program: tuple[str, ...] = (), **options: Any
     ) -> None:
         super().__init__(kernel, shows_values=False, **options)
         self._preparation = preparation

@@ -30,15 +30,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rpyc_kernel.system.originals import threading, time
 from rpyc_kernel.system.processes import INTERRUPT_SIGNAL, NUDGE_SIGNAL, children_of, has_children
-from rpyc_kernel.system.ring import (
-    MAX_SPARED,
-    WORD_FORCE,
-    WORD_INTERRUPT,
-    WORD_RUNNING,
-    WORD_SIDES,
-    WORD_SPARED,
-    WORDS,
-)
+from rpyc_kernel.system.ring import MAX_SPARED, WORD_FORCE, WORD_INTERRUPT, WORD_RUNNING, WORD_SIDES, WORD_SPARED, WORDS
 from rpyc_kernel.worker.user_frames import LOOPS
 
 if TYPE_CHECKING:

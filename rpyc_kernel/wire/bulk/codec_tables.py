@@ -8,15 +8,7 @@ from typing import Any, Final
 
 from rpyc_kernel.errors import NotPlain
 from rpyc_kernel.wire.bulk.codec_numpy import pack_array, unpack_array
-from rpyc_kernel.wire.bulk.parts import (
-    NeedsPickle,
-    Packing,
-    Tree,
-    Unpacking,
-    buffer_of,
-    find_library,
-    load_library,
-)
+from rpyc_kernel.wire.bulk.parts import NeedsPickle, Packing, Tree, Unpacking, buffer_of, find_library, load_library
 
 _LABELS: Final = (type(None), bool, float, str, int)
 _SAFE_ARROW: Final = 15

@@ -57,13 +57,7 @@ class IPythonEngine(PlainEngine):
     name = "ipython"
 
     def __init__(
-        self,
-        emit: Emit,
-        interrupts: Interrupts,
-        kept_values: int,
-        *,
-        profile: bool = False,
-        face: str = Face.TERMINAL,
+        self, emit: Emit, interrupts: Interrupts, kept_values: int, *, profile: bool = False, face: str = Face.TERMINAL
     ) -> None:
         super().__init__(emit, interrupts, kept_values, profile=profile)
         hide(_IPYTHON, "<decorator-gen")

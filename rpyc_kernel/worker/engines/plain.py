@@ -53,13 +53,7 @@ class PlainEngine:
     name = "plain"
 
     def __init__(
-        self,
-        emit: Emit,
-        interrupts: Interrupts,
-        kept_values: int,
-        *,
-        profile: bool = False,
-        face: str = Face.TERMINAL,
+        self, emit: Emit, interrupts: Interrupts, kept_values: int, *, profile: bool = False, face: str = Face.TERMINAL
     ) -> None:
         self._module = ModuleType("__main__", "The namespace that all clients of this kernel share.")
         self._module.__builtins__ = sys.modules["builtins"]  # type: ignore[attr-defined]

@@ -27,15 +27,7 @@ from rpyc_kernel.settings import CONNECTION_FILE_VARIABLE, Face
 from rpyc_kernel.worker.engines import commands, magics, profile, zmqshell
 from rpyc_kernel.worker.engines.displays import Displays
 from rpyc_kernel.worker.engines.notebook_kernel import Hooked, NotebookKernel, offer_application
-from rpyc_kernel.worker.engines.shell_parts import (
-    Compiler,
-    Formatter,
-    History,
-    Hook,
-    Payloads,
-    Publisher,
-    Transformers,
-)
+from rpyc_kernel.worker.engines.shell_parts import Compiler, Formatter, History, Hook, Payloads, Publisher, Transformers
 from rpyc_kernel.worker.error_reports import describe_error, is_group, is_of_debugger, without_our_frames
 from rpyc_kernel.worker.sources import Sources
 from rpyc_kernel.worker.values import Values

@@ -7,16 +7,16 @@ import contextlib
 import json
 import signal
 import sys
-from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 from rpyc_kernel.cli.application import INTERRUPTED, OK, RAISED
+from rpyc_kernel.client.events import Watch
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Event, Kind, Outcome
 from rpyc_kernel.core.streams import raw_bytes
 from rpyc_kernel.errors import ConnectionFailed, KernelError, RequestError
-from rpyc_kernel.faces.console.following import Following
+from rpyc_kernel.faces.console.following import follow
 from rpyc_kernel.faces.console.standard_input import StandardInput
 from rpyc_kernel.system.processes import exit_status
 
@@ -71,11 +71,10 @@ class Show:
         self._left = loop.create_future()
         loop.add_signal_handler(signal.SIGINT, self._interrupt)  # before there is anything to interrupt
         self._input = StandardInput()
-        read = await asyncio.to_thread(self._submit, source)
+        watch = await asyncio.to_thread(self._submit, source)
         if self._interrupts:
             self._pass_on_once()
-        following = Following(read)
-        showing = asyncio.ensure_future(self._show(following))
+        showing = asyncio.ensure_future(self._show(watch))
         try:
             await asyncio.wait({showing, self._left}, return_when=asyncio.FIRST_COMPLETED)
             if not showing.done():
@@ -87,18 +86,18 @@ class Show:
             showing.cancel()
             self._stop_asking()
             await asyncio.to_thread(self.kernel.close)
-            await asyncio.to_thread(following.close)
 
-    def _submit(self, source: str) -> Callable[[], Iterator[Event]]:
-        """Queue the code; returns what reads the events to show."""
-        self._execution = number = self.kernel.enqueue(source)
-        return partial(self.kernel.events, execution=number)
+    def _submit(self, source: str) -> Watch:
+        """Queue the code; returns where the events to show come from."""
+        self._execution = self.kernel.enqueue(source)
+        return self.kernel.watch(0, execution=self._execution)
 
-    async def _show(self, following: Following) -> None:
-        async for batch in following.batches():
-            for event in batch:
-                await self.take(event)
-            sys.stdout.flush()
+    async def _show(self, watch: Watch) -> None:
+        async with contextlib.aclosing(follow(watch)) as batches:
+            async for batch in batches:
+                for event in batch:
+                    await self.take(event)
+                sys.stdout.flush()
 
     def _tell_goodbye(self) -> None:
         name = self.kernel.name
@@ -229,7 +228,7 @@ class ShowProgram(Show):
         self._ours: set[int] = set()
         self._is_stopping = False
 
-    def _submit(self, source: str) -> Callable[[], Iterator[Event]]:
+    def _submit(self, source: str) -> Watch:
         if self._preparation:
             self._ours.add(self.kernel.enqueue(self._preparation))
         if self._path_and_arguments:
@@ -238,11 +237,11 @@ class ShowProgram(Show):
         else:
             self._program = self.kernel.enqueue(source)
         self._execution = self._program
-        return self._read
+        return self.kernel.watch(0)
 
-    def _read(self) -> Iterator[Event]:
+    async def _show(self, watch: Watch) -> None:
         try:
-            yield from self.kernel.events(since=0)
+            await super()._show(watch)
         except ConnectionFailed:
             if not self._is_stopping:
                 raise
@@ -267,8 +266,8 @@ class ShowProgram(Show):
             return
         if event.outcome == Outcome.INTERRUPTED:
             self._exit_status = INTERRUPTED
-        self._is_stopping = True
         await asyncio.to_thread(self.kernel.shutdown)
+        self._is_stopping = True
 
     def _tell_goodbye(self) -> None:
         """Nothing goes on: the kernel ends with its only client."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, TypeVar
 
 from rpyc_kernel.client.answers import reader_of
 from rpyc_kernel.client.hub_connection import HubConnection
 from rpyc_kernel.core import commands
 from rpyc_kernel.core.contract import Event, Kind, Scope
+
+_S = TypeVar("_S", bound="EventStream")
 
 WAIT_S = 20.0
 """How long a question waits for an answer in the hub, at most; whoever wants to wait longer asks again."""
@@ -47,7 +49,7 @@ class EventStream:
         self._acknowledge = acknowledge
 
     @classmethod
-    def of_execution(cls, connection: HubConnection, execution: int, cursor: int = 0) -> EventStream:
+    def of_execution(cls: type[_S], connection: HubConnection, execution: int, cursor: int = 0) -> _S:
         """The stream of one execution, which begins no earlier than that.
 
         Raises:
@@ -122,20 +124,22 @@ class EventStream:
 
 
 class Watch(EventStream):
-    """All events after a cursor, for a loop that waits for other things, too: nothing in it waits but its making.
+    """Events after a cursor, for a loop that waits for other things, too: nothing in it waits but its making.
 
     Args:
         connection: an events connection; the watch owns it.
         cursor: the number of the last event that is not wanted.
+        execution: as for `EventStream`.
 
     Attributes:
         has_ended: whether there is nothing more to come than what can be taken.
         error: why, if the kernel was not stopped.
     """
 
-    def __init__(self, connection: HubConnection, cursor: int) -> None:
-        super().__init__(connection, cursor)
-        self._last: int = connection.hello()["last"]  # a stop up to here was one of an earlier life
+    def __init__(self, connection: HubConnection, cursor: int, *, execution: int | None = None) -> None:
+        super().__init__(connection, cursor, execution=execution)
+        # A stop up to here was one of an earlier life.
+        self._last: int = connection.hello()["last"] if execution is None else 0
         self._answers: list[Future[Any]] = []
         self._is_asked = False
         self.has_ended = False

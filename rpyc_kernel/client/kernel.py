@@ -695,11 +695,12 @@ class KernelClient(Introspection):
             self._readers.discard(reader)
             reader.close()
 
-    def watch(self, since: int) -> Watch:
+    def watch(self, since: int, *, execution: int | None = None) -> Watch:
         """Read events in a loop that waits for other things, too.
 
         Args:
             since: the number of the last event already seen.
+            execution: only what belongs to the execution of this number, up to its end.
 
         Returns:
             The watch, for whose `fileno` the loop waits; it is to be closed.
@@ -721,7 +722,7 @@ class KernelClient(Introspection):
         """
         connection = self._open_events()
         try:
-            return Watch(connection, since)
+            return Watch(connection, since) if execution is None else Watch.of_execution(connection, execution, since)
         except BaseException:
             connection.close()
             raise

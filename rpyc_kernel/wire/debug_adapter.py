@@ -87,9 +87,9 @@ class DebugChannel:
             ConnectionLost: the worker is gone, or too slow.
         """
         self.set_timeout(timeout_s)
-        told = self.receive()
-        if not told.get("ready"):
-            raise RequestError(str(told.get("message")))
+        greeting = self.receive()
+        if not greeting.get("ready"):
+            raise RequestError(str(greeting.get("message")))
         self.set_timeout(None)
 
     def set_timeout(self, timeout_s: float | None) -> None:

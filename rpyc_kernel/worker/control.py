@@ -86,18 +86,18 @@ class Control:
     @failing.vital
     def _accept(self) -> None:
         """Let hubs in, one at a time: the lock on the runtime folder sees to it that there is only one."""
-        told = ""
+        logged = ""
         while True:
             try:
                 sock = self._wait()
             except OSError as error:
                 # User code may have taken every descriptor; the next hub must get in when it has given some back.
-                if str(error) != told:
+                if str(error) != logged:
                     _log.error("a hub cannot be let in: %s", error)
-                told = str(error)
+                logged = str(error)
                 threading.Event().wait(0.1)
                 continue
-            told = ""
+            logged = ""
             if sock is None:
                 continue
             sock = forks.keep_from_children(sock)

@@ -138,3 +138,15 @@ def test_a_watch_ends_with_the_kernel_and_not_with_an_earlier_life():
         assert (watch.has_ended, watch.error) == (has_ended, None)
         watch.go_on()
     assert len(connection.asked) == 2
+
+
+def test_a_watch_of_an_execution_begins_and_ends_with_it():
+    connection = Connection([], [stream(7)], [finished(8)])
+    watch = Watch.of_execution(connection, 1, 2)
+    seen = []
+    while not watch.has_ended:
+        connection.answer()
+        seen += numbers([watch.take()])
+        watch.go_on()
+    assert (seen, watch.error) == ([7, 8], None)
+    assert [asked[:3] for asked in connection.asked] == [("find", 1), *[("follow", 1, cursor) for cursor in (4, 4, 7)]]

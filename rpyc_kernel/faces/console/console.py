@@ -1,7 +1,7 @@
 """The conversation between one person and a kernel: reads code, hands it in, waits or lets it go on, answers questions.
 
-Everything happens in one asyncio loop. Threads only wait: one for events, and one for each call that the kernel has not
-answered yet. A Ctrl-C is an event like any other, so it never strikes in the middle of anything.
+Everything happens in one asyncio loop. Threads only wait, one for each call that the kernel has not answered yet. A
+Ctrl-C is an event like any other, so it never strikes in the middle of anything.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rpyc_kernel.faces import LEAVING
 from rpyc_kernel.faces.console.commands import ConsoleCommands
 from rpyc_kernel.faces.console.console_state import ConsoleState, CtrlC
 from rpyc_kernel.faces.console.control_characters import is_colourful, sanitize
-from rpyc_kernel.faces.console.following import Following
+from rpyc_kernel.faces.console.following import follow
 from rpyc_kernel.faces.console.foreground import Foreground
 from rpyc_kernel.faces.console.interrupting import Interrupting
 from rpyc_kernel.faces.console.kernel_link import KernelLink, describe_loss
@@ -65,7 +65,7 @@ class Console:
 
     Args:
         kernel: the kernel; closed at the end.
-        said: shown first.
+        welcome: shown first.
         reconnect: connects to the kernel once more, as the same session.
         replays: show what happened before the user came.
         is_observer: the user only looks on.
@@ -74,7 +74,7 @@ class Console:
     def __init__(
         self,
         kernel: KernelClient,
-        said: str,
+        welcome: str,
         reconnect: Callable[[], KernelClient],
         *,
         replays: bool = False,
@@ -86,7 +86,7 @@ class Console:
         self.bar = StatusBar(self._state, is_observer=is_observer)
         self.screen: Screen
         self.output: Transcript
-        self._said = said
+        self._welcome = welcome
         pictures = pictures_of_terminal(Home(Folders.from_environment().state / kernel.name).pictures)
         self.renderer = Renderer(
             kernel.session,
@@ -104,7 +104,6 @@ class Console:
         self._end = TERMINATED
         self._waited_for: int | None = None
         self._must_end: asyncio.Event
-        self._following: Following
         self._seen = 0
 
     @property
@@ -133,10 +132,9 @@ class Console:
         self.screen = self._make_screen()
         self.output = Transcript(self.screen, self.renderer)
         if self.screen.is_interactive:
-            self.say(self._said)
+            self.say(self._welcome)
             self._tell_state(status)
         self._seen = self._choose_beginning(int(status["last"]))
-        self._follow()
         showing = asyncio.ensure_future(self._show())
         remembering = asyncio.ensure_future(self._remember())
         observing = asyncio.ensure_future(self._observe())
@@ -221,30 +219,31 @@ class Console:
                 self._link.lose(error)
                 await self.hang_up()
                 self._seen = await self._link.come_back(self._seen)
-                self._follow()
 
     async def _show_connected(self) -> None:
-        async for batch in self._following.batches():
-            async with self._paging, self._submitting:  # a number that is on its way says whose an event is
-                pages = {event.seq: page for event in batch if (page := self._find_page(event))}
-                hidden = {*pages, *(find_superseded(batch) if self.screen.is_interactive else ())}
-                for event in batch:
-                    self._take(event, is_hidden=event.seq in hidden)
-            for page in pages.values():
-                await self.page(page)
-            self._seen = batch[-1].seq
-            self._changed.set_result(None)
-            self._changed = asyncio.get_running_loop().create_future()
-            # While nobody types, output flows as fast as it comes; above a prompt, which is drawn anew, in portions.
-            await asyncio.sleep(_PAUSE_S if self.screen.is_reading else 0)
+        watch = await asyncio.to_thread(self.kernel.watch, self._seen)
+        async with contextlib.aclosing(follow(watch)) as batches:
+            async for batch in batches:
+                await self._show_batch(batch)
+
+    async def _show_batch(self, batch: list[Event]) -> None:
+        async with self._paging, self._submitting:  # a number that is on its way says whose an event is
+            pages = {event.seq: page for event in batch if (page := self._find_page(event))}
+            hidden = {*pages, *(find_superseded(batch) if self.screen.is_interactive else ())}
+            for event in batch:
+                self._take(event, is_hidden=event.seq in hidden)
+        for page in pages.values():
+            await self.page(page)
+        self._seen = batch[-1].seq
+        self._changed.set_result(None)
+        self._changed = asyncio.get_running_loop().create_future()
+        # While nobody types, output flows as fast as it comes; above a prompt, which is drawn anew, in portions.
+        await asyncio.sleep(_PAUSE_S if self.screen.is_reading else 0)
 
     def _find_page(self, event: Event) -> str:
         """What the user has asked to read and is too long for the window; "" for everything else."""
         page = self.renderer.read_page(event)
         return page if page and self.screen.is_too_long(page) else ""
-
-    def _follow(self) -> None:
-        self._following = Following(partial(self.kernel.events, since=self._seen))
 
     async def _observe(self) -> None:
         """Keep the bar up to date."""
@@ -399,9 +398,8 @@ class Console:
     # ------------------------------------------------------------------ what its parts need
 
     async def hang_up(self) -> None:
-        """End the connection and what reads from it."""
+        """End the connection."""
         await asyncio.to_thread(self.kernel.close)
-        await asyncio.to_thread(self._following.close)
 
     async def page(self, text: str) -> None:
         """Show a text, in a pager if it is long; nothing else is shown while the user reads."""

@@ -15,10 +15,10 @@ _INTERRUPTED = 130
 
 def find_pager(environment: Mapping[str, str]) -> str:
     """The command that $PAGER names, "" where the user wants none."""
-    told = environment.get("PAGER", _DEFAULT).strip()
-    if told == "less" and "r" not in environment.get("LESS", "").lower():
+    pager = environment.get("PAGER", _DEFAULT).strip()
+    if pager == "less" and "r" not in environment.get("LESS", "").lower():
         return _DEFAULT  # without it colours are shown as codes
-    return "" if told == "cat" else told
+    return "" if pager == "cat" else pager
 
 
 async def read_in_pager(command: str, text: str) -> int:

@@ -28,9 +28,9 @@ KITTY, ITERM, SIXEL = "kitty", "iterm", "sixel"
 
 def find_protocol(environment: Mapping[str, str]) -> str | None:
     """How this terminal draws pictures; RPYC_KERNEL_PICTURES says it where the terminal does not, ``none`` for none."""
-    told = environment.get("RPYC_KERNEL_PICTURES", "")
-    if told:
-        return told if told in (KITTY, ITERM, SIXEL) else None
+    protocol = environment.get("RPYC_KERNEL_PICTURES", "")
+    if protocol:
+        return protocol if protocol in (KITTY, ITERM, SIXEL) else None
     terminal, program = environment.get("TERM", ""), environment.get("TERM_PROGRAM", "")
     if environment.get("TMUX") or terminal.startswith("screen"):
         return None  # they pass on none of it

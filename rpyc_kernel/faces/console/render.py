@@ -283,8 +283,8 @@ class Renderer:
             case Kind.WORKER_DIED:
                 memory = event.peak_memory_bytes or event.memory_bytes
                 held = f", having held up to {memory / 1e6:.0f} MB" if memory else ""
-                told = f"the worker of generation {event.generation} ended: {sanitize_line(event.reason)}{held}\n"
-                return self._paint(told, _RED) + (_end_line(sanitize(event.stack)) if event.stack else "")
+                end = f"the worker of generation {event.generation} ended: {sanitize_line(event.reason)}{held}\n"
+                return self._paint(end, _RED) + (_end_line(sanitize(event.stack)) if event.stack else "")
             case Kind.WORKER_STARTED if event.adopted:
                 return self._paint(f"[the worker of generation {event.generation} was taken up again]\n", _FAINT)
             case Kind.WORKER_STARTED if event.generation > 1:

@@ -185,11 +185,11 @@ def _accept(listener: socket.socket, token: str) -> DebugChannel:
 
 
 def _knows(body: Any, token: str) -> bool:
-    said = body.get("clientAccessToken") if isinstance(body, dict) else None
+    shown = body.get("clientAccessToken") if isinstance(body, dict) else None
     from hmac import compare_digest  # which debugpy has loaded; it takes a start 3 ms
 
     # Text that is not all ASCII cannot be compared.
-    return isinstance(said, str) and compare_digest(said.encode("utf-8", "replace"), token.encode())
+    return isinstance(shown, str) and compare_digest(shown.encode("utf-8", "replace"), token.encode())
 
 
 def _detach() -> None:

@@ -1,15 +1,14 @@
 """All that a console shows of a conversation, to the letter: what must not come does not, and nothing comes twice."""
 
 import asyncio
-import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from rpyc_kernel.client.kernel import Interruption
-from rpyc_kernel.core.contract import Event, Kind
+from rpyc_kernel.core.contract import Kind
 from rpyc_kernel.errors import NoSuchExecution
 from rpyc_kernel.faces.console import console as module
 from rpyc_kernel.faces.console import foreground
@@ -18,6 +17,7 @@ from rpyc_kernel.faces.console.console import LEFT, Console
 from rpyc_kernel.faces.console.screen import Interrupted
 from tests.faces.console.events import ALICE, ME, make_event, make_item, make_status
 from tests.faces.console.screens import QuietScreen
+from tests.faces.console.watches import FakeWatch
 from tests.support.folders import Folders
 
 TIMEOUT_S = 30
@@ -37,7 +37,7 @@ class Kernel:
     def __init__(self, tells: dict[str, list[Told]], status: dict[str, Any]) -> None:
         self._tells = tells
         self._status = status
-        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._events = FakeWatch()
         self._number = 3
         self.last = 0
         self.acknowledged: list[int] = []
@@ -85,9 +85,8 @@ class Kernel:
         self.last += 1
         self._events.put(make_event(kind, execution, session, self.last, **fields))
 
-    def events(self, since: int) -> Iterator[Event]:
-        while (event := self._events.get(timeout=TIMEOUT_S)) is not None:
-            yield event
+    def watch(self, since: int) -> FakeWatch:
+        return self._events
 
     def acknowledge(self, seq: int) -> None:
         self.acknowledged.append(seq)
@@ -148,10 +147,10 @@ def talk(monkeypatch: pytest.MonkeyPatch) -> Talk:
         monkeypatch.setattr(console, "_make_screen", lambda: screen)
 
         def press() -> None:
-            for _ in range(presses):
-                asyncio.run_coroutine_threadsafe(interrupt(), screen.loop).result(TIMEOUT_S)
             if is_hung:
                 kernel.may_answer.clear()
+            for _ in range(presses):
+                asyncio.run_coroutine_threadsafe(interrupt(), screen.loop).result(TIMEOUT_S)
 
         async def interrupt() -> None:
             console._interrupt()

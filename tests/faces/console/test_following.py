@@ -1,99 +1,68 @@
+"""Events in a loop: each when it comes, none before it is wanted, and the reason of their end."""
+
 import asyncio
-import threading
-from collections.abc import Iterator
+from contextlib import aclosing
 
 import pytest
 
 from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.errors import ConnectionLost
-from rpyc_kernel.faces.console.following import _MAX_UNTAKEN, Following
+from rpyc_kernel.faces.console import following
+from rpyc_kernel.faces.console.following import follow
 from tests.faces.console.events import make_event
-from tests.support.waiting import wait_until
+from tests.faces.console.watches import FakeWatch
 
 TIMEOUT_S = 30
 
 
-def make_events(count: int) -> Iterator[Event]:
-    return (make_event(Kind.STREAM, 1, seq=seq, name="stdout", text="x") for seq in range(count))
+def make_events(*numbers: int) -> list[Event]:
+    return [make_event(Kind.STREAM, 1, seq=seq, name="stdout", text="x") for seq in numbers]
 
 
-async def collect(following: Following) -> list[int]:
-    return [event.seq async for batch in following.batches() for event in batch]
-
-
-def test_all_events_come_in_order():
-    async def run() -> list[int]:
-        following = Following(lambda: make_events(10_000))
-        try:
-            return await asyncio.wait_for(collect(following), TIMEOUT_S)
-        finally:
-            following.close()
-
-    assert asyncio.run(run()) == list(range(10_000))
-
-
-def test_what_nobody_takes_is_not_read():
-    read = []
-
-    def read_events() -> Iterator[Event]:
-        for event in make_events(10 * _MAX_UNTAKEN):
-            read.append(event.seq)
-            yield event
-
+def test_an_event_wakes_whoever_waits_and_none_is_asked_for_before_the_last_is_dealt_with():
     async def run() -> None:
-        following = Following(read_events)
-        await asyncio.to_thread(wait_until, lambda: len(read) > _MAX_UNTAKEN)
-        following.close()
+        watch = FakeWatch()
+        async with aclosing(follow(watch)) as batches:
+            for seq in (1, 2, 3):
+                (event,) = make_events(seq)
+                waiting = asyncio.ensure_future(anext(batches))
+                await asyncio.sleep(0)
+                watch.put(event)
+                assert await asyncio.wait_for(waiting, TIMEOUT_S) == [event]
+                assert watch.asked == seq
+        assert watch.is_closed
 
     asyncio.run(run())
-    assert len(read) == _MAX_UNTAKEN + 1
 
 
 def test_the_error_that_ends_the_events_comes_after_them():
-    def read_events() -> Iterator[Event]:
-        yield from make_events(3)
-        raise ConnectionLost("gone")
-
     async def run() -> list[int]:
         seen = []
-        following = Following(read_events)
+        watch = FakeWatch(*make_events(0, 1, 2), ConnectionLost("gone"))
         with pytest.raises(ConnectionLost, match="gone"):
-            async for batch in following.batches():
+            async for batch in follow(watch):
                 seen += [event.seq for event in batch]
-        following.close()
+        assert watch.is_closed
         return seen
 
     assert asyncio.run(run()) == [0, 1, 2]
 
 
-def test_an_event_wakes_whoever_waits():
-    gate = threading.Event()
+def test_a_connection_on_which_nothing_comes_is_looked_after(monkeypatch):
+    """Else a hub that hangs would never be noticed."""
+    monkeypatch.setattr(following, "_LOOK_UP_S", 0.01)
 
-    def read_events() -> Iterator[Event]:
-        gate.wait(TIMEOUT_S)
-        yield from make_events(1)
+    class Silent(FakeWatch):
+        waited_s = 0.0
 
-    async def run() -> list[int]:
-        following = Following(read_events)
-        asyncio.get_running_loop().call_later(0.05, gate.set)
-        try:
-            return await asyncio.wait_for(collect(following), TIMEOUT_S)
-        finally:
-            following.close()
+        def read_ready(self, waited_s: float) -> None:
+            self.waited_s += waited_s
+            if self.waited_s >= 0.03:
+                self.put(ConnectionLost("silent"))
 
-    assert asyncio.run(run()) == [0]
+    async def run() -> None:
+        async for _ in follow(Silent()):
+            raise AssertionError
 
-
-def test_events_that_come_after_the_end_of_the_loop_are_dropped():
-    gate = threading.Event()
-
-    def read_events() -> Iterator[Event]:
-        gate.wait(TIMEOUT_S)
-        yield from make_events(1)
-
-    async def begin() -> Following:
-        return Following(read_events)
-
-    following = asyncio.run(begin())
-    gate.set()
-    following.close()
+    with pytest.raises(ConnectionLost, match="silent"):
+        asyncio.run(run())

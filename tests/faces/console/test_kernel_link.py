@@ -1,7 +1,6 @@
 """A console whose connection breaks shows every event once."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from rpyc_kernel.faces.console.console import Console
 from rpyc_kernel.faces.console.output import Transcript
 from tests.faces.console.events import ALICE, ME, make_event, make_status
 from tests.faces.console.screens import QuietScreen
+from tests.faces.console.watches import FakeWatch
 from tests.support.folders import Folders
 
 TIMEOUT_S = 30
@@ -36,10 +36,9 @@ class Kernel:
     def status(self) -> dict[str, Any]:
         return make_status(last=self.last)
 
-    def events(self, since: int) -> Iterator[Event]:
-        yield from (print_of(seq) for seq in range(max(since + 1, self.first), self.last + 1))
-        if not self.is_last:
-            raise ConnectionLost("cut")
+    def watch(self, since: int) -> FakeWatch:
+        events = [print_of(seq) for seq in range(max(since + 1, self.first), self.last + 1)]
+        return FakeWatch(*events, None if self.is_last else ConnectionLost("cut"))
 
     def close(self) -> None:
         """Nothing holds it."""
@@ -56,7 +55,6 @@ def show(*connections: Kernel) -> list[str]:
         console.output = Transcript(screen, console.renderer)
         console._submitting = asyncio.Lock()
         console._changed = asyncio.get_running_loop().create_future()
-        console._follow()
         await asyncio.wait_for(console._show(), TIMEOUT_S)
         await console.hang_up()
         return screen.shown

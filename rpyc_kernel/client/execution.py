@@ -41,6 +41,8 @@ _EVENT_CHARS = 500
 """What an event takes besides its text."""
 _OUTPUT = (Kind.STREAM, Kind.DISPLAY, Kind.CLEAR_OUTPUT, Kind.PAGE, Kind.COMM)
 """What is no longer kept of an execution with too much of it. Its end, its error and its result are."""
+_OF_A_FUTURE = frozenset({"_condition", "_done_callbacks", "_exception", "_result", "_state", "_waiters"})
+"""What the standard library keeps in a future."""
 _CALLING_BACK: set[Execution] = set()
 """Those that have not finished and have callbacks. All else is held by those only who want to see it."""
 
@@ -126,7 +128,7 @@ class Execution(CallFuture):
         self._failure: Any = _UNSET
 
     def __getattr__(self, name: str) -> Any:
-        if name != "_condition":
+        if name not in _OF_A_FUTURE:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         if not self._is_over:
             self._kernel._notify(self)  # first: an interrupt then leaves nobody with a future that is not completed
@@ -143,7 +145,7 @@ class Execution(CallFuture):
                     self._state = "FINISHED" if is_over else "PENDING"
                     self._condition = GuardedCondition()  # last
                     break
-        return self._condition
+        return vars(self)[name]
 
     def __repr__(self) -> str:
         return f"<Execution {self.id} {self._last_status}>"

@@ -31,6 +31,8 @@ _log = logging.getLogger(__name__)
 _PREFIX: Final = "exposed_"
 _METHOD_TYPE: Final = f"{MethodType.__module__}.{MethodType.__name__}"  # stock clients know this class without asking
 _ROOT_NUMBER: Final = 1
+_SEND_BYTES: Final = 1024 * 1024
+"""What the system may hold of answers that a peer has not read: else each large one would take a thread to send."""
 _BEGIN: Final = bytes((consts.MSG_REQUEST,)) + brine.TAG_TUP2
 _NO_KEYWORDS: Final[bytes] = brine.dump((consts.LABEL_VALUE, ()))
 
@@ -54,6 +56,8 @@ def serve_values(
         max_frame_bytes: The largest message sent or accepted.
         budget: What the large messages of several connections may take together.
     """
+    with suppress(OSError):  # systems have limits of their own
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
     channel = Channel(sock, max_frame_bytes=max_frame_bytes, budget=budget)
     server = _ValueServer(service, channel, name)
     try:

@@ -1,3 +1,4 @@
+import socket
 import threading
 from concurrent.futures import Future
 
@@ -277,6 +278,18 @@ def test_a_slow_peer_delays_nobody_who_completes_futures_for_it(ledger):
         answers = [brine.load(bytes(channel.recv())[1:]) for _ in range(10)]
         assert sorted(seq for seq, _ in answers) == list(range(10))
         assert all(package == (consts.LABEL_VALUE, bytes(1_000_000)) for _, package in answers)
+    serving.join()
+
+
+def test_the_system_may_hold_more_of_the_answers_than_it_would_by_itself(ledger):
+    """So that a large answer to each of many who read everything takes no thread to send."""
+    near, far = socket_pair()
+    held = far.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+    serving = Serving(lambda: serve_values(far, ledger, name="held"))
+    channel = Channel(near)
+    with closing_all(channel):
+        root_of(channel)
+        assert far.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) > held
     serving.join()
 
 

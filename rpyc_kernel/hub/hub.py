@@ -104,7 +104,6 @@ class Hub:
             running=lambda: self._state.running,
             spare=spare,
         )
-        journal.note_held = self._note_numbers
         # Nothing of these is decided.
         self.read, self.follow, self.find = journal.read, journal.follow, journal.find
         self.history, self.acknowledge, self.cursor_of = journal.history, journal.acknowledge, journal.cursor_of
@@ -205,6 +204,9 @@ class Hub:
             self._journal.keep(records)
         else:
             self._journal.keep(records, progress.generation, progress.position)
+        worker = self._supervisor.worker
+        if self._journal.trouble is not None and worker is not None:
+            worker.note_numbers(self._journal.last, self._state.last_execution)
         for action in to_do:
             try:
                 self._act(action)
@@ -217,12 +219,6 @@ class Hub:
         self._journal.commit()  # last: nobody waits for it
         if progress is not None:
             progress.ring.release(progress.position)
-
-    def _note_numbers(self, last: int) -> None:
-        """Have the worker keep which numbers were given out, which the journal cannot write down now."""
-        worker = self._supervisor.worker
-        if worker is not None:
-            worker.note_numbers(last, self._state.last_execution)
 
     def _act(self, action: Action) -> None:
         assert self._performer == threading.get_ident()

@@ -42,9 +42,9 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _MAX_REPLY_CHARS = 1024 * 1024
 _SNAPSHOT_EVENTS = 10_000
-"""After so many events what is unfinished is written down again: a start reads no more of them."""
 _FAR = 1000
 """So many events are looked through faster than the first of an execution is looked up."""
+"""After so many events what is unfinished is written down again: a start reads no more of them."""
 
 
 class Journal:
@@ -55,10 +55,6 @@ class Journal:
         max_memory_bytes: how much memory the end may take that is held for readers.
         max_unsaved_bytes: the same of what is held while the file cannot be written.
         present: makes of a cursor and events what readers get; the pair itself if not given.
-
-    Attributes:
-        note_held: called with the number of the newest event, before anybody hears of it, while events are in memory
-            only: the next hub must give no number twice.
 
     Raises:
         RequestError: the file cannot be opened or is no journal.
@@ -85,7 +81,6 @@ class Journal:
         self._kept: list[Row] = []
         self._is_apart = False
         self._is_closed = False
-        self.note_held: Callable[[int], None] = lambda last: None
         self._readers = Readers(self, present)
         self._file = JournalFile(path, is_live=True)  # read apart, so that nobody waits behind a search
         self._upkeep = Upkeep(
@@ -174,8 +169,6 @@ class Journal:
 
     def _show(self, rows: list[Row]) -> None:
         shown = [row[:6] for row in rows]
-        if self._trouble.message is not None:
-            self.note_held(rows[-1][0])
         with self._lock:
             self._last = rows[-1][0]
             self._tail.extend(shown, rows[0][0] if self._kept else self._trouble.first_held)

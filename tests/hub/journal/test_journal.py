@@ -1108,21 +1108,6 @@ def on_disk(folder):
         return [seq for (seq,) in connection.execute("SELECT seq FROM events ORDER BY seq")]
 
 
-def test_numbers_that_no_file_holds_are_noted_before_anybody_hears_of_them(journal):
-    noted = []
-    journal.note_held = lambda last: noted.append((last, journal.last))
-    journal.keep([printed("1")])
-    journal.commit()
-    assert noted == []
-    with refusing(journal) as disk:
-        journal.keep([printed("2")])
-        journal.commit()
-        assert noted == [(3, 2)]  # the next hub finds the second in the redo file
-        journal.append([printed("4")])
-        assert noted[1:] == [(4, 3)]
-        disk.is_full = False
-
-
 def test_readers_get_what_the_disk_refuses_and_are_told_of_it_once(tmp_path):
     with open_journal(tmp_path, memory=0) as journal:
         append(journal, printed("before"))

@@ -2,9 +2,9 @@
 
 Any thread may bring an event. It decides under the lock, leaves the actions in the outbox, and goes on when they are
 done, by whichever thread: so nobody can ask for more than the kernel carries out, and the thread that reads the worker
-is never kept busy by those who ask. In each round everything to record is kept first, so that no death of a process can
-take it away, then the rest is done, and then it is committed, in one transaction: so code is never handed over before
-it is certain to be in the journal, nor a frame of the ring given up before its event is there.
+is never kept busy by those who ask. In each round everything to record is committed first, in one transaction, and
+then the rest is done: so code is never handed over before `started` is in the journal, nor a frame of the ring given
+up before its event is.
 
 What anybody asks is refused before it changes the state, or done. Whatever else fails on the way, between a decision
 and its being carried out, leaves a state that nobody can vouch for: then the hub ends, see `failing`.
@@ -201,9 +201,10 @@ class Hub:
                 to_do.append(item)
         records += [_note_stop(item) for item in to_do if isinstance(item, actions.StopHub)]
         if progress is None:
-            self._journal.keep(records)
+            self._journal.append(records)
         else:
-            self._journal.keep(records, progress.generation, progress.position)
+            self._journal.append(records, progress.generation, progress.position)
+            progress.ring.release(progress.position)
         worker = self._supervisor.worker
         if self._journal.trouble is not None and worker is not None:
             worker.note_numbers(self._journal.last, self._state.last_execution)
@@ -214,11 +215,8 @@ class Hub:
                 if not isinstance(action, _MAY_FAIL):
                     raise
                 _log.exception("%s failed", type(action).__name__)
-        # Behind it, so that the worker has begun before readers hear of it.
+        # Last, so that the worker has begun before readers hear of it.
         self._journal.publish(even_quiet=False)
-        self._journal.commit()  # last: nobody waits for it
-        if progress is not None:
-            progress.ring.release(progress.position)
 
     def _act(self, action: Action) -> None:
         assert self._performer == threading.get_ident()

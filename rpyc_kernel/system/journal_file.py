@@ -16,7 +16,6 @@ from rpyc_kernel.core.contract import JOURNAL_VERSION, MAX_NUMBER, Event, Kind
 from rpyc_kernel.core.payloads import has_texts, load_payload
 from rpyc_kernel.errors import RequestError
 from rpyc_kernel.system.originals import json, time
-from rpyc_kernel.system.redo_file import read_redo
 
 JournalError = sqlite3.Error
 """What goes wrong when a journal is read."""
@@ -58,8 +57,6 @@ class JournalFile:
             with self._open() as journal:
                 rows = journal.execute(f"{_EVENTS} WHERE seq > ? ORDER BY seq LIMIT ?", (edge, _BATCH)).fetchall()
             if not rows:
-                late = [] if self._is_live else read_redo(self._path, self.last())
-                yield from filter(None, (_read(row[:6]) for row in late if row[0] > edge))
                 return
             edge = rows[-1][0]
             yield from filter(None, map(_read, rows))

@@ -28,7 +28,6 @@ VICTIMS = {"hub": ("hub_pid",), "worker": ("worker_pid",), "both": ("worker_pid"
 POINTS = (
     failpoints.REQUESTED,
     failpoints.NUMBERED,
-    failpoints.KEPT,
     failpoints.QUEUED,
     failpoints.HANDED_OVER,
     failpoints.HANDLED,
@@ -37,12 +36,11 @@ POINTS = (
     failpoints.PRINTED,
     failpoints.ENDED,
     failpoints.READ,
-    failpoints.END_KEPT,
     failpoints.FINISHED,
     failpoints.RELEASED,
     failpoints.REPLIED,
 )
-HAS_ENDED = (failpoints.ENDED, failpoints.READ, failpoints.END_KEPT, failpoints.FINISHED, failpoints.REPLIED)
+HAS_ENDED = (failpoints.ENDED, failpoints.READ, failpoints.FINISHED, failpoints.REPLIED)
 """Whoever dies there, the end is in the ring or in the journal. (The ring is released by pieces.)"""
 LINES, HALF = 60, 30
 

@@ -25,7 +25,6 @@ from typing import Any, TypeVar
 from rpyc_kernel.core import events
 from rpyc_kernel.core.actions import Record
 from rpyc_kernel.core.contract import Kind, Scope, WireEvent
-from rpyc_kernel.core.payloads import load_payload
 from rpyc_kernel.core.source import read_source
 from rpyc_kernel.errors import RequestError
 from rpyc_kernel.hub.journal import salvage
@@ -36,15 +35,14 @@ from rpyc_kernel.hub.journal.tail import Tail
 from rpyc_kernel.hub.journal.trouble import Trouble
 from rpyc_kernel.hub.journal.upkeep import Upkeep
 from rpyc_kernel.system.journal_file import JournalFile
-from rpyc_kernel.system.redo_file import RedoFile, read_redo
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _MAX_REPLY_CHARS = 1024 * 1024
 _SNAPSHOT_EVENTS = 10_000
+"""After so many events what is unfinished is written down again: a start reads no more of them."""
 _FAR = 1000
 """So many events are looked through faster than the first of an execution is looked up."""
-"""After so many events what is unfinished is written down again: a start reads no more of them."""
 
 
 class Journal:
@@ -77,8 +75,6 @@ class Journal:
         self._lock = threading.Lock()  # keeps the end in memory and its number together
         self._tail = Tail(max_memory_bytes)
         self._trouble = Trouble(path, max_unsaved_bytes)
-        self._redo = RedoFile(path)
-        self._kept: list[Row] = []
         self._is_apart = False
         self._is_closed = False
         self._readers = Readers(self, present)
@@ -92,18 +88,8 @@ class Journal:
             last=lambda: self._last,
         )
         self._upkeep.start()
-        self._do_again(read_redo(path, self._last))
         if told:
             self.append([Record(Kind.JOURNAL_TROUBLE, None, None, {"message": told})])
-
-    def _do_again(self, rows: list[Row]) -> None:
-        """Write what an earlier hub was about to write when it died."""
-        if rows:
-            with self._append_lock:
-                self._recovery.follow(rows, load_payload)
-                told = self._save(rows)
-                self._show(rows)
-                self._add(told)
 
     # ------------------------------------------------------------------ writing
 
@@ -123,65 +109,35 @@ class Journal:
         return self._trouble.message
 
     def append(self, records: Sequence[Record], generation: int | None = None, position: int | None = None) -> None:
-        """Number, show and write events."""
-        self.keep(records, generation, position)
-        self.commit()
+        """Number, commit and show events, in one transaction with the position in the ring they came from.
 
-    def keep(self, records: Sequence[Record], generation: int | None = None, position: int | None = None) -> None:
-        """Number and show events, which no death of a process can take away from here on; `commit` must follow.
-
-        They are one transaction, with the position in the ring they came from. Never raises for a disk that refuses:
-        see the module's docstring.
+        Never raises for a disk that refuses: see the module's docstring.
         """
         if not records:
             return
         with self._append_lock:
-            if not self._is_closed:
-                self._add(self._write_kept())  # which another thread has not yet
-                self._add(records, generation, position)
-
-    def commit(self) -> None:
-        """Write what was kept."""
-        with self._append_lock:
-            told = self._write_kept()
-            self._add(told)
-        if told:
-            self.publish()
-
-    def _add(self, records: Sequence[Record], generation: int | None = None, position: int | None = None) -> None:
-        """Number and show events, with the lock: they are noted, or written at once."""
-        while records:  # what comes of writing is to be told and written, too
+            if self._is_closed:
+                return
             now = time.time()
-            rows: list[Row] = []
-            for seq, record in enumerate(records, self._last + 1):
-                rows.append((seq, now, record.kind, record.execution, record.session, record.encoded, None, None))
-                self._recovery.take(seq, now, record.kind, record.execution, record.session, record.payload)
-            if position is not None:
-                rows[-1] = (*rows[-1][:6], generation, position)
-                self._recovery.take_ring(generation or 0, position)
-                position = None
-            records = []
-            if self._trouble.message is None and not self._is_apart and self._redo.note(rows):
-                self._kept = rows
-            else:
-                records = self._save(rows)
-            self._show(rows)
-
-    def _show(self, rows: list[Row]) -> None:
-        shown = [row[:6] for row in rows]
-        with self._lock:
-            self._last = rows[-1][0]
-            self._tail.extend(shown, rows[0][0] if self._kept else self._trouble.first_held)
-        self._readers.tell(shown)
-
-    def _write_kept(self) -> list[Record]:
-        """Write what was noted, with the lock; returns what everybody must be told."""
-        told = self._save(self._kept) if self._kept else []
-        self._kept = []
-        return told
+            shown: list[WireEvent] = []
+            to_save: Sequence[Record] = records
+            while to_save:  # what comes of saving is to be told and saved too
+                rows: list[Row] = []
+                for seq, record in enumerate(to_save, self._last + len(shown) + 1):
+                    rows.append((seq, now, record.kind, record.execution, record.session, record.encoded, None, None))
+                    self._recovery.take(seq, now, record.kind, record.execution, record.session, record.payload)
+                if position is not None and not shown:
+                    rows[-1] = (*rows[-1][:6], generation, position)
+                    self._recovery.take_ring(generation or 0, position)
+                shown += [row[:6] for row in rows]
+                to_save = self._save(rows)
+            with self._lock:
+                self._last += len(shown)
+                self._tail.extend(shown, self._trouble.first_held)
+            self._readers.tell(shown)
 
     def publish(self, *, even_quiet: bool = True) -> None:
-        """Answer the readers for whom there is something new; `keep` and `append` leave that to the caller."""
+        """Answer the readers for whom there is something new; `append` leaves that to the caller."""
         self._readers.publish(even_quiet=even_quiet)
 
     def retry(self) -> None:
@@ -233,7 +189,7 @@ class Journal:
         with self._append_lock:
             if self._is_closed:
                 return
-            told = [*self._write_kept(), *self._trouble.begin(what)]
+            told = self._trouble.begin(what)
             self._is_apart = True  # from here on nothing is written but by this
             written = (self._trouble.first_held or self._last + 1) - 1
         self._announce(told)
@@ -322,7 +278,7 @@ class Journal:
         Raises:
             RequestError: the file cannot be read now.
         """
-        held = [row[0] for row in [*self._kept, *self._trouble.held] if row[2:4] == (Kind.QUEUED, execution)]
+        held = [row[0] for row in list(self._trouble.held) if row[2:4] == (Kind.QUEUED, execution)]
         return held[0] if held else self._ask_disk(lambda _: self._file.find(execution))
 
     def history(self, pattern: str, limit: int) -> tuple[tuple[int, int, float, str, str], ...]:
@@ -395,14 +351,12 @@ class Journal:
         self.save_cursors()
         with self._append_lock:
             snapshot = Snapshot(self._last, self._recovery.as_text()) if self._last > self._written_down else None
-            held, self._kept = [*self._trouble.held, *self._kept], []
+            held = self._trouble.held
             try:
                 self._store.commit(held, snapshot)
-                self._redo.close()
             except sqlite3.Error as error:
                 if held:
                     _log.error("%d events are lost, the journal cannot be written: %s", len(held), error)
-                self._redo.close(is_needed=True)
             self._store.close()
 
 

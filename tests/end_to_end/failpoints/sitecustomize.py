@@ -13,7 +13,6 @@ from typing import Any
 
 ARMED = "ROAD_FAULT"
 REQUESTED, NUMBERED, HANDLED = "request received", "number assigned", "call dealt with"
-KEPT, END_KEPT = "'queued' kept", "'finished' kept"
 QUEUED, HANDED_OVER, RECEIVED = "'queued' committed", "handed to the worker", "received by the worker"
 STARTED, PRINTED, ENDED = "code started", "output in the ring", "'finished' in the ring"
 READ, FINISHED, RELEASED, REPLIED = "read by the pump", "'finished' committed", "ring released", "reply sent"
@@ -42,10 +41,6 @@ def _records(kind: str) -> Callable[..., bool]:
     return lambda _, records, *more: any(record.kind == kind for record in records)
 
 
-def _rows(kind: str) -> Callable[..., bool]:
-    return lambda _, rows: any(row[2] == kind for row in rows)
-
-
 def _always(*_: Any) -> bool:
     return True
 
@@ -59,10 +54,8 @@ _PLACES: dict[str, list[tuple[str, str, str, Callable[..., bool]]]] = {
     "rpyc_kernel.hub.hub": [("Hub.handle", REQUESTED, HANDLED, _is_submitted)],
     "rpyc_kernel.core.kernel_state": [("KernelState.handle", "", NUMBERED, _is_submitted)],
     "rpyc_kernel.hub.journal.journal": [
-        ("Journal.keep", "", KEPT, _records("queued")),
-        ("Journal.keep", "", END_KEPT, _records("finished")),
-        ("Journal._commit", "", QUEUED, _rows("queued")),
-        ("Journal._commit", "", FINISHED, _rows("finished")),
+        ("Journal.append", "", QUEUED, _records("queued")),
+        ("Journal.append", "", FINISHED, _records("finished")),
     ],
     "rpyc_kernel.hub.worker_link": [("WorkerLink.run", "", HANDED_OVER, _always)],
     "rpyc_kernel.hub.pump": [("read_reports", READ, "", lambda frames, *more: _is_last_frame(frames))],

@@ -1236,32 +1236,6 @@ def test_closing_on_a_full_disk_is_no_error(tmp_path):
 # Death
 
 
-def test_what_was_kept_and_not_committed_is_read_and_written_by_whoever_comes_next(tmp_path):
-    with open_journal(tmp_path) as journal:
-        append(journal, printed("committed"))
-        journal.keep([printed("kept")], 3, 4096)
-        assert texts(read(journal)[1]) == ["committed", "kept"]
-        shutil.copytree(tmp_path / "state", tmp_path / "killed" / "state")
-    assert on_disk(tmp_path / "killed") == [1]
-    assert [event.text for event in JournalFile(tmp_path / "killed" / "state" / "journal.sqlite").events()] == [
-        "committed",
-        "kept",
-    ]
-    with open_journal(tmp_path / "killed") as journal:
-        assert texts(read(journal)[1]) == ["committed", "kept"]
-        assert journal.ring_position(3) == 4096
-        assert on_disk(tmp_path / "killed") == [1, 2]
-
-
-def test_what_is_kept_is_committed_before_what_follows_it(tmp_path):
-    with open_journal(tmp_path) as journal:
-        journal.keep([printed("first")])
-        journal.keep([printed("second")])
-        assert on_disk(tmp_path) == [1]
-        journal.commit()
-        assert on_disk(tmp_path) == [1, 2]
-
-
 APPENDING = """
 import os, sys
 from pathlib import Path

@@ -12,6 +12,7 @@ import heapq
 import itertools
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -136,7 +137,8 @@ class Readers:
         self._waiting: set[_Reader] = set()
         self._followers: dict[int, list[_Follower]] = {}
         self._satisfied: list[_Follower] = []
-        self._deadlines: list[tuple[float, int, _Reader | _Follower]] = []
+        # Held weakly: most are answered long before, and each has an answer of up to a million characters.
+        self._deadlines: list[tuple[float, int, weakref.ref[_Reader | _Follower]]] = []
         self._max_deadlines = _FEW_DEADLINES
         self._count = itertools.count()
         self._publish_at: float | None = None
@@ -195,11 +197,11 @@ class Readers:
 
     def _set_clock(self, waiter: _Reader | _Follower) -> None:
         """Have it answered when its time is over; with the lock."""
-        if len(self._deadlines) >= self._max_deadlines:  # most of those who wait are answered long before
-            self._deadlines = [entry for entry in self._deadlines if not entry[2].future.done()]
+        if len(self._deadlines) >= self._max_deadlines:
+            self._deadlines = [entry for entry in self._deadlines if entry[2]() is not None]
             heapq.heapify(self._deadlines)
             self._max_deadlines = 2 * len(self._deadlines) + _FEW_DEADLINES
-        entry = (waiter.deadline, next(self._count), waiter)
+        entry = (waiter.deadline, next(self._count), weakref.ref(waiter))
         heapq.heappush(self._deadlines, entry)
         if self._deadlines[0] is entry:
             self._changed.notify()
@@ -344,13 +346,12 @@ class Readers:
         over: list[_Reader | _Follower] = []
         with self._lock:
             while self._deadlines and self._deadlines[0][0] <= now:
-                waiter = heapq.heappop(self._deadlines)[2]
-                if isinstance(waiter, _Follower):
-                    is_there = self._forget(waiter)
-                else:
-                    is_there = waiter in self._waiting
+                waiter = heapq.heappop(self._deadlines)[2]()
+                if isinstance(waiter, _Follower) and self._forget(waiter):
+                    over.append(waiter)
+                elif waiter in self._waiting:
                     self._waiting.discard(waiter)
-                over += [waiter] if is_there else []
+                    over.append(waiter)
         for waiter in over:
             self._set(waiter.future, self._present(*waiter.reading))
 

@@ -2,6 +2,7 @@
 
 import threading
 import time
+import weakref
 from concurrent.futures import Future
 from unittest import mock
 
@@ -43,8 +44,8 @@ class Room:
         self.presented.append(cursor)
         return cursor, [event[0] for event in events]
 
-    def tell(self, text="x", session=None, kind=Kind.STREAM):
-        event = (self.source.last + 1, 1.0, kind, None, session, text)
+    def tell(self, text="x", session=None, kind=Kind.STREAM, execution=None):
+        event = (self.source.last + 1, 1.0, kind, execution, session, text)
         self.source.events.append(event)
         self.readers.tell([event])
         self.readers.publish(even_quiet=False)
@@ -157,6 +158,15 @@ def test_closing_answers_a_crowd_that_rests(room):
     room.tell()
     room.readers.close()
     assert results(asked) == [(1, [1])] * MANY
+
+
+def test_an_answer_is_kept_by_whoever_asked_alone(room):
+    asked = [room.ask(), room.readers.follow(1, 0, WAIT_S, is_eager=False)]
+    kept = [weakref.ref(future) for future in asked]
+    room.tell(kind=Kind.FINISHED, execution=1)
+    assert [future.result(WAIT_S) for future in asked] == [(1, [1])] * 2
+    del asked
+    assert [future() for future in kept] == [None] * 2
 
 
 def test_of_those_who_were_answered_in_time_nothing_is_kept(room):

@@ -70,6 +70,7 @@ def _report_calls(rounds: int) -> None:
         for _ in range(rounds):  # in turns, so that all meet the same weather
             for name, works in running.items():
                 _measure(works, idle.setdefault(name, {}), _CALLS)
+    _print_calls("Calls of live objects, idle (median ms)", idle)
     for name, start in peers.ALL.items():  # one at a time: each burns a processor
         with start() as works, spinning.counter() as spin:
             assert works.spin is not None
@@ -77,7 +78,6 @@ def _report_calls(rounds: int) -> None:
             watch = spin.wait_for(name)
             for _ in range(rounds):
                 _measure(works, busy.setdefault(name, {}), _BUSY_CALLS, watch)
-    _print_calls("Calls of live objects, idle (median ms)", idle)
     _print_calls("The same while user code spins (median ms)", busy, _BUSY)
 
 

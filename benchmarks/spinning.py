@@ -19,8 +19,9 @@ from benchmarks.measure import timed
 
 _LEAST_SHARE: Final = 0.05
 """Of what the code does alone: whoever asks for much leaves it about half, and the other processes take theirs."""
-_LEAST_CALLS: Final = 0.9
-_ATTEMPTS: Final = 3
+_LEAST_CALLS: Final = 0.7
+"""Now and then two answers come without the code in between, where the lock is given on late, as by stock RPyC."""
+_ATTEMPTS: Final = 5
 _ALONE_S: Final = 0.2
 _SETTLE_S: Final = 30.0
 _SOURCE: Final = """
@@ -98,7 +99,7 @@ class Watch:
         """Seconds that each of so many calls takes; again from the start where the code did not spin meanwhile.
 
         Raises:
-            NotSpinning: nor did it the third time.
+            NotSpinning: nor did it the fifth time.
         """
         for _ in range(_ATTEMPTS - 1):
             with contextlib.suppress(NotSpinning), self.during(what) as time_call:
@@ -111,8 +112,8 @@ class Watch:
         """Watch a measurement; yields what times each call of it, in seconds.
 
         Raises:
-            NotSpinning: the code did not run meanwhile, or not while one call in ten was answered. Where processors are
-                scarce it may not get one between two short answers, which then come as if it were not there.
+            NotSpinning: the code did not run meanwhile, or not while three calls in ten were answered. Where processors
+                are scarce it may not get one between two short answers, which then come as if it were not there.
         """
         seen: list[bool] = []
 

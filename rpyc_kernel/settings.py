@@ -12,7 +12,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from rpyc_kernel.errors import BadName
+from rpyc_kernel.errors import BadName, RequestError
 from rpyc_kernel.frozen import Frozen
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\Z")
@@ -145,6 +145,12 @@ class ClientSettings(Frozen):
     timeout_s: float = 10.0
     silence_s: float = 20.0
     keep_output: int = KEEP_OUTPUT
+
+    def __post_init__(self) -> None:
+        if self.silence_s <= 0:
+            raise RequestError("silence must be more than 0 seconds: no hub answers at once")
+        if self.keep_output < 0:
+            raise RequestError("keep_output must be a number of characters, 0 or more")
 
 
 DEFAULT_SWITCH_INTERVAL_S = 0.0002

@@ -23,6 +23,7 @@ from rpyc_kernel.settings import (
     ENGINES,
     KEEP_OUTPUT,
     SETTINGS_VARIABLE,
+    ClientSettings,
     Face,
     Folders,
     HubSettings,
@@ -133,6 +134,7 @@ def start(
         ...     brief.shutdown()
         42
     """
+    ClientSettings(timeout, silence, keep_output)  # what cannot be is refused before anything is started
     launch(
         check_name(name),
         engine=engine,

@@ -15,7 +15,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
 from rpyc_kernel.core.seconds import read_seconds
-from rpyc_kernel.system.originals import threading
+from rpyc_kernel.system.originals import logging, threading
 
 if FutureTimeoutError is TimeoutError:
     NotDone = TimeoutError
@@ -25,6 +25,7 @@ else:  # Python 3.10
         """What is still going on when the time is over; caught by either name."""
 
 
+_log = logging.getLogger(__name__)
 _COMPLETING = ("set_result", "set_exception", "set_running_or_notify_cancel")
 
 
@@ -114,6 +115,16 @@ class CallFuture(Future[Any], metaclass=_ListingUse):
 
     def __dir__(self) -> list[str]:
         return [*dir(type(self)), *vars(self)]
+
+    def _invoke_callbacks(self) -> None:
+        """Call each, whatever another raises: the thread that does serves others, and does not end for it."""
+        for callback in self._done_callbacks:
+            try:
+                callback(self)
+            except BaseException as error:
+                if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                    raise
+                _log.exception("a callback of %r failed", self)
 
     def _wait(self, timeout: float | None) -> None:
         if timeout is not None:

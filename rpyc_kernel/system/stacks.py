@@ -147,7 +147,8 @@ class Stacks:
 
     def _ask_process(self, asking: list[_Asker]) -> None:
         now = time.monotonic()
-        if self._asked is None:
+        asked = self._asked
+        if asked is None or (asked.done() and asked.exception() is None):  # what it wrote was read before it answered
             self._asked, self._asked_at = self._ask_thread(), now
         elif is_stopped(self._pid):
             self._asked_at = now

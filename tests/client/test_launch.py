@@ -211,3 +211,14 @@ def test_whoever_starts_a_kernel_may_say_what_whoever_connects_may(monkeypatch: 
     launch.start("demo", client_name="me", session="s", timeout=1.0, silence=2.0, keep_output=3)
     assert connected == [{"name": "me", "session": "s", "timeout": 1.0, "silence": 2.0, "keep_output": 3}]
     assert shared <= set(inspect.signature(launch.start).parameters)
+
+
+@pytest.mark.parametrize("wrong", [{"silence": 0}, {"keep_output": -1}])
+def test_what_no_client_could_work_with_is_refused_before_a_kernel_is_started(
+    wrong: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(launch, "launch", lambda name, **options: started.append(name))
+    with pytest.raises(RequestError, match=next(iter(wrong))):
+        launch.start("demo", **wrong)
+    assert started == []

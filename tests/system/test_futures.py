@@ -1,3 +1,4 @@
+import asyncio
 import threading
 from concurrent.futures import CancelledError, Future, as_completed
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -106,3 +107,17 @@ def test_a_cancelled_future_wakes_its_waiters():
     assert [future] == list(as_completed([future], 0))
     assert future.cancel()
     assert not begin_completing(future)
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError(), ValueError()])
+def test_whatever_a_callback_raises_others_are_called_and_the_thread_goes_on(error, caplog):
+    future, called = CallFuture(), []
+
+    def fail(_):
+        raise error
+
+    future.add_done_callback(fail)
+    future.add_done_callback(called.append)
+    future.set_result(1)
+    assert called == [future]
+    assert "a callback of" in caplog.text

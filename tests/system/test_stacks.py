@@ -13,6 +13,7 @@ from rpyc_kernel.errors import KernelDied, WorkerBusy
 from rpyc_kernel.system import stacks
 from rpyc_kernel.system.processes import kill, spawn_module
 from rpyc_kernel.system.stacks import STACK_SIGNAL, Stacks
+from tests.support.waiting import wait_until
 
 NOBODY = 2**22 + 1
 """More than Linux ever gives out."""
@@ -179,6 +180,20 @@ def test_where_the_thread_is_held_up_it_is_asked_once_and_the_process_gets_signa
     process.answers_by_thread = True
     assert process.read() == DUMP.decode()
     assert (len(process.asked), process.signals) == (2, [STACK_SIGNAL] * 3)
+
+
+def test_a_thread_whose_dump_was_read_before_it_answered_is_asked_again(process, monkeypatch):
+    monkeypatch.setattr(stacks, "_SILENCE_S", 2 * PATIENCE_S)
+    first = process.stacks.ask(2 * PATIENCE_S)
+    wait_until(lambda: process.asked, PATIENCE_S)
+    os.write(process.file, DUMP)
+    assert first.result(PATIENCE_S) == DUMP.decode()
+    again = process.stacks.ask(2 * PATIENCE_S)
+    process.asked[0].set_result(None)
+    wait_until(lambda: len(process.asked) == 2, PATIENCE_S)
+    process.answer()
+    assert again.result(PATIENCE_S) == DUMP.decode()
+    assert process.signals == []
 
 
 def test_a_process_that_is_stopped_gets_no_signal_that_would_meet_it_when_it_goes_on(process, monkeypatch):

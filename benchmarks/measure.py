@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 PEER = "ipykernel"
+_NOTHING = 1e-12
+"""In place of 0, by which nothing can be divided."""
 _AIM = re.compile(r"(?P<limit>under|over|at most)? ?(?P<number>[\d.]+)(?P<is_ratio>x)? ?(?P<rest>.*)")
 
 
@@ -52,8 +54,8 @@ class Figure:
 
     def ratio(self, side: str = "") -> float:
         """How many times better than a side ours is."""
-        other = self.figures[side or self.peer]
-        return (self.ours / other if self.more_is_better else other / self.ours) if self.ours and other else 1.0
+        ours, other = self.ours or _NOTHING, self.figures[side or self.peer] or _NOTHING
+        return ours / other if self.more_is_better else other / ours
 
     def _is_reached(self, aim: str) -> bool:
         found = _AIM.fullmatch(aim)
@@ -135,7 +137,8 @@ def report(title: str, rows: Iterable[Figure]) -> None:
     print(f"{'work':<52} {'ours':>10} {'peer':>10} {'unit':<6} {'ratio':>7}  {'middle half of ours':<20} aim")
     for row in rows:
         spread = f"{row.spread[0]:.3g} – {row.spread[1]:.3g}" if row.spread else ""
+        peer, ratio = (f"{row.figures[row.peer]:.3g}", f"{row.ratio():.1f}x") if len(row.figures) > 1 else ("", "")
         print(
-            f"{row.work:<52} {row.ours:>10.3g} {row.figures[row.peer]:>10.3g} {row.unit:<6} {row.ratio():>6.1f}x  "
+            f"{row.work:<52} {row.ours:>10.3g} {peer:>10} {row.unit:<6} {ratio:>7}  "
             f"{spread:<20} {row.aim}{'' if row.is_reached else '  MISSED'}"
         )

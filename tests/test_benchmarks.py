@@ -54,6 +54,18 @@ def test_of_throughput_more_is_better():
     assert (row.ratio(), row.is_reached) == (3.0, True)
 
 
+@pytest.mark.parametrize(("ours", "peer", "is_reached"), [(0.0, 5.0, False), (5.0, 0.0, True)])
+def test_a_side_that_did_nothing_is_no_match(ours: float, peer: float, is_reached: bool):
+    assert (
+        Figure("daily", "right", "", {"ours": ours, "peer": peer}, "1x", more_is_better=True).is_reached is is_reached
+    )
+
+
+def test_of_ours_alone_no_ratio_is_shown(capsys: pytest.CaptureFixture[str]):
+    report("title", [Figure("clients", "memory", "MB", {"ours": 30.0}, "under 60 MB")])
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["memory", "30", "MB", "under", "60", "MB"]
+
+
 def test_what_was_missed_is_named(capsys: pytest.CaptureFixture[str]):
     report("title", [Figure("suite", work, "ms", {"ours": ours, "peer": 9.0}, "2x") for work, ours in _WORKS.items()])
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.endswith("MISSED")] == ["slow"]

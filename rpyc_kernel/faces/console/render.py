@@ -200,7 +200,7 @@ class Renderer:
                 self._labels[event.execution] = name if event.seq <= self.past else f"{name} elsewhere"
 
     def _describe_input(self, event: Event) -> str:
-        count = event.payload.get("count", event.execution)  # a journal may be older than counts
+        count = event.payload.get("count")
         self._note_count(event.execution, count)
         queued = self._queued.pop(event.execution or 0, None)
         if queued is None:

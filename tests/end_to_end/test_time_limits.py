@@ -3,14 +3,15 @@
 import os
 import signal
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 
 import pytest
 
 import rpyc_kernel
 from rpyc_kernel import CallTimeout, ConnectionFailed, WorkerBusy
+from rpyc_kernel.core.contract import Kind
 from tests.end_to_end.clients import PATIENCE_S
 from tests.support.forwarders import forwarding
 from tests.support.processes import suspend
@@ -23,8 +24,8 @@ FAR_TOO_LONG_S = 30.0
 """Longer than any limit of these tests, and shorter than what held before there were any."""
 
 HOLD = """
-import ctypes, ctypes.util
-held = ctypes.PyDLL(None).sleep(FOR_S)  # a C call that keeps the interpreter lock
+import ctypes
+held = ctypes.PyDLL(None).system(b"echo held; read released < '{gate}'")  # a C call that keeps the interpreter lock
 """
 
 
@@ -56,6 +57,21 @@ def stuck_tunnel(kernel):
         rpyc_kernel.connect(f"tcp://127.0.0.1:{forwarder.port}", key=key, timeout=LIMIT_S, silence=LIMIT_S) as client,
     ):
         yield client, forwarder.block
+
+
+@contextmanager
+def holding(kernel, gate):
+    """The interpreter lock, held from before this begins until what it gives is called, or to its end."""
+    os.mkfifo(gate)
+    held = kernel.submit(HOLD.format(gate=gate))
+    # The shell that the C call has started says so: code that was handed over need not have begun.
+    next(event for event in held.events(timeout=PATIENCE_S) if event.kind == Kind.STREAM)
+    release = cache(lambda: gate.write_text("released\n"))
+    try:
+        yield release
+    finally:
+        release()
+        held.result(PATIENCE_S)
 
 
 CALLS = {
@@ -134,27 +150,28 @@ def test_no_call_waits_for_a_way_that_is_blocked(kernel):
     kernel.eval("gate.set")()
 
 
-def test_a_worker_that_holds_the_interpreter_lock_is_not_taken_for_dead(kernel):
-    held = kernel.submit(HOLD.replace("FOR_S", "6"))
-    wait_until(lambda: held.status == "running")
-    with rpyc_kernel.connect(kernel.name, timeout=LIMIT_S, silence=LIMIT_S) as client:
+def test_a_worker_that_holds_the_interpreter_lock_is_not_taken_for_dead(kernel, tmp_path):
+    with (
+        ThreadPoolExecutor(1) as pool,
+        holding(kernel, tmp_path / "gate") as release,
+        rpyc_kernel.connect(kernel.name, timeout=LIMIT_S, silence=LIMIT_S) as client,
+    ):
         with pytest.raises(WorkerBusy, match=r"stack\(\) shows"):
             client.eval("1")
         with pytest.raises(WorkerBusy):
             client.namespace["x"]
-        assert client.objects.root.eval("1 + 1") == 2  # waits for as long as it takes
+        patient = pool.submit(lambda: client.objects.root.eval("1 + 1"))
+        assert not wait([patient], 2 * LIMIT_S).done
+        release()
+        assert patient.result(PATIENCE_S) == 2
         assert not client.is_closed
-    held.result(PATIENCE_S)
 
 
-def test_the_value_of_an_execution_keeps_the_limit_of_its_result(kernel):
+def test_the_value_of_an_execution_keeps_the_limit_of_its_result(kernel, tmp_path):
     run = kernel.submit("[1]")
     wait_until(run.done)
-    held = kernel.submit(HOLD.replace("FOR_S", "3"))
-    wait_until(lambda: held.status == "running")
-    with pytest.raises(TimeoutError, match=r"within 0\.5 s"):
+    with holding(kernel, tmp_path / "gate"), pytest.raises(TimeoutError, match=r"within 0\.5 s"):
         run.result(timeout=0.1)
-    held.result(PATIENCE_S)
     assert list(run.result(timeout=PATIENCE_S)) == [1]
 
 

@@ -13,8 +13,8 @@ import rpyc_kernel
 from rpyc_kernel import CallTimeout, ConnectionFailed, WorkerBusy
 from rpyc_kernel.core.contract import Kind
 from tests.end_to_end.clients import PATIENCE_S
-from tests.support.forwarders import forwarding
 from tests.support.processes import suspend
+from tests.support.proxy import proxying
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.shares_kernel
@@ -53,10 +53,10 @@ def stuck_tunnel(kernel):
     port = next(info.port for info in rpyc_kernel.kernels() if info.name == kernel.name)
     key = read_key(kernel)
     with (
-        forwarding(port) as forwarder,
-        rpyc_kernel.connect(f"tcp://127.0.0.1:{forwarder.port}", key=key, timeout=LIMIT_S, silence=LIMIT_S) as client,
+        proxying(("127.0.0.1", port)) as proxy,
+        rpyc_kernel.connect(proxy.address, key=key, timeout=LIMIT_S, silence=LIMIT_S) as client,
     ):
-        yield client, forwarder.block
+        yield client, proxy.black_hole
 
 
 @contextmanager

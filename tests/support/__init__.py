@@ -1,1 +1,1 @@
-"""What tests share: waiting, processes and their end, folders of a test's own, and the search for leaks."""
+"""What tests share: waiting, processes, folders of a test, a network that breaks, and the search for leaks."""

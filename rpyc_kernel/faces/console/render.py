@@ -12,11 +12,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
-
-from pygments import highlight
-from pygments.formatters.terminal import TerminalFormatter
-from pygments.lexers.python import PythonLexer, PythonTracebackLexer
 
 from rpyc_kernel.core.contract import COMM_CALL, Event, Kind, MissingField, Outcome
 from rpyc_kernel.faces.console.control_characters import sanitize, sanitize_line
@@ -26,7 +23,7 @@ _MAX_SHOWN_CHARS = 100_000
 """Of a value; a hundred megabytes in a line would keep a terminal busy for minutes."""
 _FAINT, _RED, _YELLOW, _CYAN = "2", "31", "33", "36"
 _CONTINUED = "   ...: "
-_CODE, _TRACEBACK = PythonLexer(stripnl=False), PythonTracebackLexer(stripnl=False)
+_CODE, _TRACEBACK = "PythonLexer", "PythonTracebackLexer"
 
 
 class Renderer:
@@ -333,8 +330,10 @@ class Renderer:
 
     # ------------------------------------------------------------------ colours
 
-    def _highlight(self, text: str, lexer: Any) -> str:
-        return highlight(text, lexer, TerminalFormatter()) if self._is_colourful else text
+    def _highlight(self, text: str, lexer: str) -> str:
+        if not self._is_colourful:
+            return text
+        return _load_painter(lexer)(text)
 
     def _paint(self, text: str, colour: str) -> str:
         if not self._is_colourful or not text:
@@ -357,3 +356,13 @@ def join_numbers(numbers: Iterable[int]) -> str:
 
 def _end_line(text: str) -> str:
     return text if text.endswith("\n") else text + "\n"
+
+
+@cache
+def _load_painter(lexer: str) -> Callable[[str], str]:
+    # Here, as most commands write no colours, and a host that they are brought to has nothing to make them with.
+    from pygments import highlight, lexers
+    from pygments.formatters.terminal import TerminalFormatter
+
+    reads, writes = getattr(lexers, lexer)(stripnl=False), TerminalFormatter()
+    return lambda text: highlight(text, reads, writes)

@@ -165,11 +165,11 @@ class NotPermitted(RequestError, PermissionError):
     """The role of the connection does not allow this.
 
     Example:
-        >>> with rpyc_kernel.connect("demo", role="observer", name="guest") as guest:
+        >>> with rpyc_kernel.connect("demo", role="viewer", name="guest") as guest:
         ...     guest.execute("1")
         Traceback (most recent call last):
             ...
-        rpyc_kernel.errors.NotPermitted: session 'guest' only observes; it cannot execute code
+        rpyc_kernel.errors.NotPermitted: 'guest' is here as viewer; it cannot execute code
     """
 
 

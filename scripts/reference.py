@@ -30,7 +30,7 @@ client calls them on the root: `connection.root.execute("6*7")`; see [the guide]
 events. What the *worker* answers is one JSON text; if it is starting, it has four seconds.
 
 Every command can raise `RequestError`: an argument is not what the command takes, or it is not possible now. Those for
-users raise `NotPermitted` where an observer gives them. Those that the worker answers raise `WorkerBusy` where it does
+users raise `NotPermitted` where a viewer gives them. Those that the worker answers raise `WorkerBusy` where it does
 not answer, and `KernelDied` where there is none.
 """
 
@@ -52,7 +52,7 @@ def write_page() -> str:
 
 
 def _sum_up(command: Command) -> str:
-    who = "users" if command.cannot else "all"
+    who = "editors" if command.cannot else "all"
     is_immediate = "yes" if command.is_immediate else "no"
     by = "worker" if command.by_worker else "hub"
     short = command.doc.split(". ")[0].removesuffix(".")
@@ -77,7 +77,7 @@ def _tell_answer(command: Command) -> str:
 
 
 def _tell_who(command: Command) -> str:
-    who = "users only" if command.cannot else "everybody"
+    who = "editors" if command.cannot else "everybody"
     return f"For {who}; {'immediate' if command.is_immediate else 'not immediate'}."
 
 

@@ -33,7 +33,7 @@ class Console(StartingCommand):
     session = cli.SwitchAttr("--session", str, help="the session to continue; else a free one of yours", argname="ID")
     shown_name = cli.SwitchAttr("--as", str, help="how others see you; else your user name", argname="NAME")
     replays = cli.Flag("--replay", help="first show all that happened in the kernel so far")
-    is_observer = cli.Flag("--read-only", help="look on: see everything, run and change nothing")
+    is_viewer = cli.Flag("--read-only", help="look on: see everything, run and change nothing")
 
     def main(self, name: str = DEFAULT_NAME) -> int:
         from rpyc_kernel.faces.console import console  # with a terminal library, which takes 0.2 s
@@ -43,7 +43,7 @@ class Console(StartingCommand):
         with kernel:
             reconnect = partial(launch.connect, name, session=kernel.session, name=kernel.client_name, role=self._role)
             end = console.Console(
-                kernel, greeting, reconnect, replays=bool(self.replays), is_observer=bool(self.is_observer)
+                kernel, greeting, reconnect, replays=bool(self.replays), is_viewer=bool(self.is_viewer)
             ).run()
         if end == console.LOST:
             print(_tell_way_back(name), file=sys.stderr)
@@ -56,14 +56,14 @@ class Console(StartingCommand):
         return OK
 
     @property
-    def _role(self) -> str:
-        return Role.OBSERVER if self.is_observer else Role.USER
+    def _role(self) -> str | None:
+        return Role.VIEWER if self.is_viewer else None
 
     def _join_or_start(self, name: str) -> tuple[KernelClient, str]:
         try:
             return self._join(name), "joined"
         except NoSuchKernel:
-            if self.is_observer or "://" in name or os.sep in name or name.endswith(".json"):
+            if self.is_viewer or "://" in name or os.sep in name or name.endswith(".json"):
                 raise
         try:
             self.start(name).close()

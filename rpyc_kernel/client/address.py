@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import threading
@@ -10,17 +9,15 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from rpyc_kernel.client.doors import DOOR_S, LOOK_AGAIN_S, Door, TcpDoor, UnixDoor
 from rpyc_kernel.client.whereabouts import Whereabouts, find
 from rpyc_kernel.errors import CallTimeout, ConnectionFailed, NoSuchKernel, RequestError
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.settings import check_name
-from rpyc_kernel.system.home import Home
 from rpyc_kernel.wire import handshake
 from rpyc_kernel.wire.connection_file import ConnectionFile
 from rpyc_kernel.wire.handshake import Identity
-
-_DOOR_S = 3.0
-_LOOK_AGAIN_S = 0.02
+from rpyc_kernel.wire.keys import Key
 
 
 class Address(Frozen):
@@ -28,19 +25,13 @@ class Address(Frozen):
 
     Attributes:
         shown: how to name it to people.
-        key: the shared secret.
-        unix: the path of a unix socket, or "".
-        host: the host, where there is no unix socket.
-        port: the TCP port.
-        home: the kernel's home on this machine, which tells where the socket is when it has moved; or "".
+        key: what this client proves that it knows.
+        door: the way to the hub.
     """
 
     shown: str
-    key: bytes
-    unix: str = ""
-    host: str = ""
-    port: int = 0
-    home: str = ""
+    key: Key
+    door: Door
 
     def enter(self, channel: int, identity: Identity, timeout_s: float) -> tuple[socket.socket, Identity]:
         """Connect a socket, and go through the handshake; returns it, and who the hub says the client is.
@@ -49,9 +40,10 @@ class Address(Frozen):
             ConnectionFailed: or one of its kinds.
         """
         deadline = time.monotonic() + timeout_s
-        sock = self.open(timeout_s)
+        sock, binding = self.open(timeout_s)
         try:
-            return sock, handshake.greet_hub(sock, self.key, channel, identity, deadline - time.monotonic())
+            left_s = deadline - time.monotonic()
+            return sock, handshake.greet_hub(sock, self.key, channel, identity, left_s, binding)
         except CallTimeout:
             sock.close()
             raise CallTimeout(
@@ -62,44 +54,12 @@ class Address(Frozen):
             sock.close()
             raise
 
-    def open(self, timeout_s: float) -> socket.socket:
-        """Connect a socket; raises `ConnectionFailed` where nobody listens there."""
+    def open(self, timeout_s: float) -> tuple[socket.socket, bytes]:
+        """Open the door; raises `ConnectionFailed` where nobody listens there."""
         try:
-            if not self.unix:
-                if not self.port:
-                    raise ConnectionFailed(f"{self.shown} has no TCP port, and its unix socket is not on this machine")
-                return socket.create_connection((self.host, self.port), timeout=timeout_s)
-            return _open_unix(self.unix, timeout_s)
+            return self.door.open(timeout_s)
         except OSError as error:
-            sock = self._open_moved(timeout_s) if self.home else None
-            if sock is None:
-                raise ConnectionFailed(f"cannot connect to {self.shown}: {error}") from None
-            return sock
-
-    def _open_moved(self, timeout_s: float) -> socket.socket | None:
-        """The socket where it is now: a folder that vanished is made again, here or somewhere else; None without."""
-        home = Home(Path(self.home))
-        deadline = time.monotonic() + min(timeout_s, _DOOR_S)
-        pause = threading.Event()
-        while home.has_hub and time.monotonic() < deadline:
-            with contextlib.suppress(NoSuchKernel, OSError):
-                file = ConnectionFile.read(home.connection_file)
-                if bytes.fromhex(file.key) != self.key:
-                    return None  # another life of this name
-                return _open_unix(file.unix, timeout_s)
-            pause.wait(_LOOK_AGAIN_S)
-        return None
-
-
-def _open_unix(path: str, timeout_s: float) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX)
-    try:
-        sock.settimeout(timeout_s)
-        sock.connect(path)
-    except OSError:
-        sock.close()
-        raise
-    return sock
+            raise ConnectionFailed(f"cannot connect to {self.shown}: {error}") from None
 
 
 def resolve(target: str | os.PathLike[str], key: str | None = None) -> Address:
@@ -128,8 +88,9 @@ def is_place(target: str) -> bool:
 
 def from_file(file: ConnectionFile) -> Address:
     """The address in a connection file: the unix socket if it is on this machine, else TCP."""
-    unix = file.unix if os.path.exists(file.unix) else ""
-    return Address(f"kernel {file.name!r}", bytes.fromhex(file.key), unix, file.host, file.port, file.home)
+    is_here = os.path.exists(file.unix)
+    door: Door = UnixDoor(file.unix, file.home) if is_here else TcpDoor(file.host, file.port)
+    return Address(f"kernel {file.name!r}", Key(bytes.fromhex(file.key)), door)
 
 
 def read_running(name: str) -> ConnectionFile:
@@ -154,10 +115,10 @@ def read_running(name: str) -> ConnectionFile:
 
 def _wait_for_door(place: Whereabouts, file: ConnectionFile) -> ConnectionFile:
     """A hub makes a socket that has vanished again; only one with a port can be reached meanwhile."""
-    deadline = time.monotonic() + _DOOR_S
+    deadline = time.monotonic() + DOOR_S
     pause = threading.Event()
     while not file.port and not os.path.exists(file.unix) and time.monotonic() < deadline:
-        pause.wait(_LOOK_AGAIN_S)
+        pause.wait(LOOK_AGAIN_S)
         file = place.read_again().file or file
     return file
 
@@ -179,13 +140,13 @@ def _resolve_url(text: str, key: str | None) -> Address:
     if not secret:
         raise RequestError(f"{text} needs the kernel's key; set RPYC_KERNEL_KEY to the 'key' of its connection file")
     try:
-        raw, port = bytes.fromhex(secret), parts.port
+        known, port = Key(bytes.fromhex(secret)), parts.port
     except ValueError as error:
         raise RequestError(f"{text} or its key cannot be understood: {error}") from None
     if parts.scheme == "unix" and parts.path:
-        return Address(text, raw, unix=parts.path)
+        return Address(text, known, UnixDoor(parts.path))
     if parts.scheme == "tcp" and parts.hostname and port:
-        return Address(text, raw, host=parts.hostname, port=port)
+        return Address(text, known, TcpDoor(parts.hostname, port))
     raise RequestError(
         f"{text!r} is no kernel's address; use a name, a connection file, tcp://host:port or unix:///path"
     )

@@ -37,7 +37,7 @@ class Introspection:
     Every method here is *immediate*: the worker answers it beside the code that runs, and nothing is queued. None runs
     code of the objects looked at; what could not be told without that is left out. All raise `WorkerBusy` if the worker
     does not answer within ``timeout`` seconds, most often because a C call holds the interpreter lock; those that
-    change something raise `NotPermitted` where the session only observes.
+    change something raise `NotPermitted` to a viewer.
 
     A *path* leads to a value, as ``servers[0]['name'].port``; `variables` and `children` give the path of each value.
     """

@@ -25,7 +25,7 @@ from rpyc_kernel.client.namespace import Namespace
 from rpyc_kernel.client.notifier import Notifier
 from rpyc_kernel.core import commands
 from rpyc_kernel.core.commands import Command
-from rpyc_kernel.core.contract import Event, Force, Kind, Lane, Role, Space, State, freeze
+from rpyc_kernel.core.contract import Event, Force, Kind, Lane, Space, State, freeze
 from rpyc_kernel.core.seconds import LONGEST_S
 from rpyc_kernel.core.source import Origin, Program, Source, describe_source
 from rpyc_kernel.core.texts import require_encodable
@@ -42,6 +42,7 @@ from rpyc_kernel.errors import (
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.settings import KEEP_OUTPUT, ClientSettings
 from rpyc_kernel.system.futures import NotDone
+from rpyc_kernel.system.originals import socket
 from rpyc_kernel.wire import handshake
 from rpyc_kernel.wire.handshake import Identity
 
@@ -86,14 +87,14 @@ class KernelClient(Introspection):
 
     Who calls also reads the answer. Ctrl-C at any moment leaves the connection usable. Every call waits at most
     ``timeout`` seconds, or what it says itself, and raises `ConnectionLost` at once when the connection is gone. What
-    would run, stop or change something raises `NotPermitted` where the session only observes. There is a thread only
-    for what is to go on by itself: once somebody is to be called back, and for live objects.
+    the connection's role does not allow raises `NotPermitted`. There is a thread only for what is to go on by itself:
+    once somebody is to be called back, and for live objects.
 
     Args:
         address: where the hub is.
         session: the session to continue, None for a new one.
         name: how to be shown to others.
-        role: ``user`` or ``observer``.
+        role: ``owner``, ``editor`` or ``viewer``, None for the most that the key gives.
         joins: False only looks: nobody is told of this client, and no session is shown as present.
         timeout: in seconds.
         silence: for how many seconds the kernel's hub may be silent while something is awaited of it, before the
@@ -118,7 +119,7 @@ class KernelClient(Introspection):
         *,
         session: str | None = None,
         name: str | None = None,
-        role: str = Role.USER,
+        role: str | None = None,
         joins: bool = True,
         timeout: float = 10.0,
         silence: float = 20.0,
@@ -128,7 +129,7 @@ class KernelClient(Introspection):
         self._timeout_s = timeout = min(timeout, LONGEST_S)
         self._settings = ClientSettings(timeout, min(silence, LONGEST_S), keep_output)
         self._readers: set[HubConnection] = set()
-        identity = Identity(session or "", name or "", role)
+        identity = Identity(session or "", name or "", role or "", socket.gethostname())
         # Both serve all calls; who joins is told to everybody.
         channel = handshake.COMMANDS if joins else handshake.EVENTS
         self._commands = HubConnection(address, channel, identity, self._settings)
@@ -1003,7 +1004,7 @@ class KernelClient(Introspection):
         """List who takes part.
 
         Returns:
-            The sessions, those present first, each with `id`, `name`, `role`, `connections` and `observers`.
+            The sessions, those present first, each with `id`, `name`, `role`, `connections` and `viewers`.
 
         Example:
             >>> with rpyc_kernel.connect("demo", name="alice"):

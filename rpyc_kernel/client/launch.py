@@ -15,7 +15,6 @@ from rpyc_kernel.client.address import resolve
 from rpyc_kernel.client.arguments import check_arguments
 from rpyc_kernel.client.interpreter import find_interpreter
 from rpyc_kernel.client.whereabouts import Whereabouts, find, find_all
-from rpyc_kernel.core.contract import Role
 from rpyc_kernel.errors import CallTimeout, KernelError, KernelExists, RequestError, from_name
 from rpyc_kernel.frozen import Frozen, fields_of
 from rpyc_kernel.settings import (
@@ -230,7 +229,7 @@ def connect(
     *,
     session: str | None = None,
     name: str | None = None,
-    role: str = Role.USER,
+    role: str | None = None,
     joins: bool = True,
     key: str | None = None,
     timeout: float = 10.0,
@@ -243,7 +242,7 @@ def connect(
         target: its name, the path of its connection file, ``tcp://host:port`` or ``unix:///path``.
         session: the session to continue, None for a new one.
         name: how to be shown to others, None for the user's name.
-        role: ``user``, or ``observer`` to look on only.
+        role: ``owner``, ``editor`` or ``viewer``, who only looks on; None for the most that the key gives.
         joins: False only looks: nobody is told, and no session is shown as present.
         key: the kernel's key in hexadecimal digits, for ``tcp://`` and ``unix://``; else ``RPYC_KERNEL_KEY`` is asked.
         timeout: of connecting and of each call, in seconds.

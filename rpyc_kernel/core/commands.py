@@ -94,7 +94,7 @@ class Command(Frozen, Generic[_T_co], eq=False):
         doc: what it does.
         answer: what comes back.
         parameters: in order, those that are required first; each can be given by place or by name.
-        cannot: what an observer is told that it cannot do; "" where everybody may.
+        cannot: what a viewer is told that it cannot do; "" where everybody may.
         is_immediate: whether it is done beside the code that runs. The others queue code, or wait for events.
         by_worker: whether the worker answers it, beside the code that runs, as one JSON text.
         raises: the errors that are its own, beside what every call can meet.
@@ -124,7 +124,7 @@ class Command(Frozen, Generic[_T_co], eq=False):
     @property
     def role(self) -> str:
         """The least that whoever calls must be."""
-        return Role.USER if self.cannot else Role.OBSERVER
+        return Role.EDITOR if self.cannot else Role.VIEWER
 
     def bind(self, values: Sequence[Any], named: Mapping[str, Any] | None = None) -> list[Any]:
         """Return the arguments of a call, given by place or by name, in order, as parameters take them, or defaults.

@@ -14,7 +14,7 @@ from typing import Any, Final
 from rpyc_kernel.frozen import Frozen
 
 RELEASE: Final = "0.1.0"
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
 WORKER_VERSION: Final = 4
 """Of what hub and worker say to each other, and of the ring; a hub takes over no worker of another."""
 JOURNAL_VERSION: Final = 1
@@ -100,10 +100,19 @@ class Space:
 
 
 class Role:
-    """What a connection may do: that of a person or program that works, or of one that only looks on."""
+    """What a connection may do. Who has one of these may do what those before it may, and more."""
 
-    USER: Final = "user"
-    OBSERVER: Final = "observer"
+    VIEWER: Final = "viewer"  # sees what happens
+    EDITOR: Final = "editor"  # runs code, and has the kernel's objects
+    OWNER: Final = "owner"  # ends the kernel, and says who else may come
+
+    @staticmethod
+    def allows(role: str, least: str) -> bool:
+        """Whether a role is that much, or more; what is no role allows nothing."""
+        return role in ROLES and ROLES.index(role) >= ROLES.index(least)
+
+
+ROLES: Final = (Role.VIEWER, Role.EDITOR, Role.OWNER)
 
 
 class Force:

@@ -18,14 +18,14 @@ class SessionJoined(Frozen):
 
     session: str
     name: str
-    role: str = Role.USER
+    role: str = Role.OWNER
 
 
 class SessionLeft(Frozen):
     """One of the session's connections ended."""
 
     session: str
-    role: str = Role.USER
+    role: str = Role.OWNER
 
 
 class StarterLost(Frozen):

@@ -6,9 +6,10 @@ session of somebody who works there takes nothing away from them, and gains noth
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 
-from rpyc_kernel.core.contract import Role
+from rpyc_kernel.core.contract import ROLES, Role
 
 _KEPT_ABSENT = 20
 """How many are remembered that have gone; what they left in the queue knows its owner by itself."""
@@ -20,23 +21,19 @@ class Session:
 
     id: str
     name: str = ""
-    role: str = Role.USER
-    users: int = 0
-    observers: int = 0
+    role: str = Role.OWNER
+    roles: Counter[str] = field(default_factory=Counter)
 
     @property
     def connections(self) -> int:
         """How many clients are connected under this session now."""
-        return self.users + self.observers
+        return self.roles.total()
 
     def count(self, role: str, change: int) -> None:
         """Count connections of a role."""
-        if role == Role.OBSERVER:
-            self.observers += change
-        else:
-            self.users += change
+        self.roles[role] += change
         if self.connections:
-            self.role = Role.USER if self.users else Role.OBSERVER
+            self.role = next(each for each in reversed(ROLES) if self.roles[each])
 
 
 class Sessions:
@@ -52,7 +49,7 @@ class Sessions:
         is_first = session is None
         if session is None:
             session = self._present[session_id] = self._absent.pop(session_id, Session(session_id))
-        if role == Role.USER or not session.name:
+        if role != Role.VIEWER or not session.name:
             session.name = name or session.name
         session.count(role, 1)
         return is_first
@@ -97,7 +94,7 @@ class Sessions:
                 "name": session.name,
                 "role": session.role,
                 "connections": session.connections,
-                "observers": session.observers,
+                "viewers": session.roles[Role.VIEWER],
             }
             for session in (*self._present.values(), *self._absent.values())
         )

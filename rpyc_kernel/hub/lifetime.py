@@ -22,6 +22,7 @@ from rpyc_kernel.settings import HubSettings, WorkerSettings
 from rpyc_kernel.system.heaps import collect_from_here, share_heaps
 from rpyc_kernel.system.processes import birth_of
 from rpyc_kernel.wire.connection_file import ConnectionFile
+from rpyc_kernel.wire.keys import Key, of_owner
 
 _log = logging.getLogger(__name__)
 _HEAPS = 2
@@ -40,10 +41,15 @@ def run(
     collect_from_here()
     stopping = threading.Event()
     folder, earlier = place.folder, place.earlier
-    # A client that was connected to the hub before must find the same door again.
-    key = bytes.fromhex(earlier.key) if earlier else os.urandom(32)
+    key = place.home.take_key(bytes.fromhex(earlier.key) if earlier else os.urandom(32))
     folder.clear(
-        keep=(folder.worker_socket, folder.connection_file, *folder.worker_files(), *folder.path.glob("journal*"))
+        keep=(
+            folder.worker_socket,
+            folder.connection_file,
+            folder.path / "key",
+            *folder.worker_files(),
+            *folder.path.glob("journal*"),
+        )
     )
     journal = Journal(
         place.home.journal,
@@ -51,7 +57,7 @@ def run(
         max_unsaved_bytes=settings.max_unsaved_bytes,
         present=lambda cursor, events: (cursor, encode_events(events)),
     )
-    server = Server(folder, place.name, key, settings)
+    server = Server(folder, place.name, of_owner(Key(key)), settings)
     keeper = Keeper(place, _describe(place, settings.host, server.port, key), server)
 
     hub = Hub(

@@ -24,6 +24,7 @@ from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 
+from rpyc_kernel.core.contract import Role
 from rpyc_kernel.errors import ConnectionFailed, KernelError, RequestError
 from rpyc_kernel.hub import service
 from rpyc_kernel.hub.hub import Hub
@@ -33,6 +34,7 @@ from rpyc_kernel.system.descriptors import max_descriptors
 from rpyc_kernel.system.runtime_folder import RuntimeFolder, listen
 from rpyc_kernel.wire import handshake
 from rpyc_kernel.wire.budget import Budget
+from rpyc_kernel.wire.keys import KeyRing
 from rpyc_kernel.wire.refusal import refuse
 from rpyc_kernel.wire.values.server import serve_values
 
@@ -60,9 +62,9 @@ class Server:
         port: the TCP port, 0 where there is none.
     """
 
-    def __init__(self, folder: RuntimeFolder, name: str, key: bytes, settings: HubSettings) -> None:
+    def __init__(self, folder: RuntimeFolder, name: str, keys: KeyRing, settings: HubSettings) -> None:
         self._name = name
-        self._key = key
+        self._keys = keys
         self._settings = settings
         self._hub: Hub | None = None
         self._later = ThreadPoolExecutor(_MAX_LATE, thread_name_prefix="hub-later")
@@ -248,7 +250,7 @@ class Server:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         new_session = os.urandom(6).hex()
         welcome = handshake.greet_client(
-            sock, self._key, new_session, self._settings.handshake_timeout_s, partial(self._let_in, sock)
+            sock, self._keys, new_session, self._settings.handshake_timeout_s, partial(self._let_in, sock)
         )
         identity = welcome.identity
         if welcome.channel == handshake.COMMANDS:
@@ -264,7 +266,7 @@ class Server:
         if reason:
             raise ConnectionFailed(reason)
         number = next(self._numbers)
-        self._serve_session(sock, handshake.Identity(f"rpyc-{os.getpid()}-{number}", f"rpyc-{number}"))
+        self._serve_session(sock, handshake.Identity(f"rpyc-{os.getpid()}-{number}", f"rpyc-{number}", Role.OWNER))
 
     def _let_in(self, sock: socket.socket, channel: int) -> str:
         """Have one who has proven to be the user count as such; returns why not where there is no room, else ""."""

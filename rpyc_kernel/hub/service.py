@@ -46,7 +46,7 @@ def _check_first(command: Command[Any], method: Callable[..., Any] | None) -> Ca
     name, bind, is_for_all = command.name, command.bind, not command.cannot
 
     def check_and_call(self: HubService, /, *values: Any, **named: Any) -> Any:
-        if not (is_for_all or self.is_user):
+        if not (is_for_all or self.is_editor):
             raise self.refusal(command)
         if method is None:
             return self.ask_worker(name, bind(values, named))
@@ -66,16 +66,16 @@ class HubService:
     """
 
     def __init__(
-        self, hub: Hub, session: str, name: str, later: Executor, *, came_first: bool, role: str = Role.USER
+        self, hub: Hub, session: str, name: str, later: Executor, *, came_first: bool, role: str = Role.OWNER
     ) -> None:
         self._hub = hub
         self._session = session
         self._name = name
         self._later = later
         self._role = role
-        self.is_user = role == Role.USER
+        self.is_editor = Role.allows(role, Role.EDITOR)
         # Who looks on has a place of its own, and moves nobody else's. No session's id has a line end in it.
-        self._reads_as = session if self.is_user else f"{session}\n{role}"
+        self._reads_as = session if self.is_editor else f"{session}\n{role}"
         self._came_first = came_first
         self._read_up_to: int | None = None
 
@@ -183,8 +183,8 @@ class HubService:
     # ------------------------------------------------------------------ for all of them
 
     def refusal(self, command: Command[Any]) -> NotPermitted:
-        """Say to whoever only observes that this command is not for observers."""
-        return NotPermitted(f"session {self._shown!r} only observes; it cannot {command.cannot}")
+        """Say to a viewer that this command is not for viewers."""
+        return NotPermitted(f"{self._shown!r} is here as {self._role}; it cannot {command.cannot}")
 
     @property
     def _shown(self) -> str:
@@ -217,11 +217,11 @@ class HubService:
             raise WorkerBusy(f"the worker has just started, and did not answer within {_WORKER_START_S:g} s") from None
 
 
-def join(hub: Hub, session: str, name: str, role: str = Role.USER) -> bool:
+def join(hub: Hub, session: str, name: str, role: str = Role.OWNER) -> bool:
     """A client has come; whether nobody else had its session then."""
     return bool(hub.handle(events.SessionJoined(session, name, role)))
 
 
-def leave(hub: Hub, session: str, role: str = Role.USER) -> None:
+def leave(hub: Hub, session: str, role: str = Role.OWNER) -> None:
     """A client has gone."""
     hub.handle(events.SessionLeft(session, role))

@@ -7,12 +7,14 @@ it, whatever the environment says about runtime folders.
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 from rpyc_kernel.system.kernel_folder import KernelFolder
 
 _JOURNAL = "journal.sqlite"
 _PICTURES = "pictures"
+_KEY = "key"
 JOURNAL_NAMES = (_JOURNAL, f"{_JOURNAL}-*", f"{_JOURNAL}.*", "journal.damaged-*.sqlite*")
 """The journal, what SQLite puts beside it, and what was set aside of one that was damaged."""
 
@@ -56,6 +58,22 @@ class Home(KernelFolder):
                 with contextlib.suppress(OSError):
                     size += path.stat().st_size
         return size
+
+    def take_key(self, fresh: bytes) -> bytes:
+        """The kernel's own key: the same as long as this home stands; a fresh one where there is none that can be read.
+
+        So a client finds its kernel again after any number of hubs. Where it cannot be kept, it holds for this hub.
+        """
+        with contextlib.suppress(OSError, ValueError):
+            known = bytes.fromhex((self.path / _KEY).read_text())
+            if len(known) == len(fresh):
+                return known
+        with contextlib.suppress(OSError):
+            written = self.path / f"{_KEY}.new"
+            with open(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
+                opened.write(fresh.hex())
+            written.replace(self.path / _KEY)
+        return fresh
 
     def remove(self) -> None:
         """Remove what kernels made, and the folders if nothing else is in them."""

@@ -1,17 +1,19 @@
 """The first bytes of every connection: protocol, channel, and a proof in both directions that the key is shared.
 
     client                                    hub
-      │ magic, version, channel, nonce (40) ──►│
+      │ magic, version, channel, nonce (40),   │
+      │    id of the key (8) ─────────────────►│
       │◄── magic, version, status, nonce,      │
       │    proof of the key (72)               │     the hub proves itself first: the client tells a stranger nothing
       │ proof of the key, length, session,     │
-      │    name and role as JSON ─────────────►│
+      │    name, role and host as JSON ───────►│
       │◄── status, length, the same as JSON ───│
       ╪═══════════ the channel's own protocol ═╪
 
-A proof is HMAC-SHA256 over the role, everything said in clear and both nonces, so that no answer fits another
-conversation. Reads are of exact length: not one byte of the channel's protocol is swallowed. The whole conversation
-has one deadline.
+A proof is HMAC-SHA256 over whose it is, everything said in clear, both nonces, and what names the secure channel below
+if there is one (of TLS the server's certificate). So no answer fits another conversation, and who stands between the
+two with a certificate of his own cannot pass their proofs on. Reads are of exact length: not one byte of the channel's
+protocol is swallowed. The whole conversation has one deadline.
 """
 
 from __future__ import annotations
@@ -20,9 +22,9 @@ import hmac
 import os
 from collections.abc import Callable
 from struct import Struct
-from typing import Any
+from typing import Any, Final
 
-from rpyc_kernel.core.contract import PROTOCOL_VERSION, Role
+from rpyc_kernel.core.contract import PROTOCOL_VERSION, ROLES, Role
 from rpyc_kernel.errors import (
     AuthenticationFailed,
     CallTimeout,
@@ -34,11 +36,21 @@ from rpyc_kernel.errors import (
 )
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.system.originals import json, socket, time
+from rpyc_kernel.wire.keys import ID_BYTES, Grant, Key, KeyRing
 
 COMMANDS, EVENTS, OBJECTS, BULK, DEBUGGER = range(1, 6)
+CHANNEL_ROLES: Final = {
+    COMMANDS: Role.VIEWER,
+    EVENTS: Role.VIEWER,
+    OBJECTS: Role.EDITOR,
+    BULK: Role.EDITOR,
+    DEBUGGER: Role.EDITOR,
+}
+"""The least that whoever opens a channel must be. Those that lead to the worker run code."""
 
 _MAGIC = b"RPYK"
-_HELLO = Struct("!4sBBH32s")
+_HELLO = Struct("!4sBBH32s")  # as in all versions, so that each can tell the other what it is
+_OWN_KEY = bytes(ID_BYTES)
 _REPLY = Struct("!4sBBH32s32s")
 _PROOF = Struct("!32sI")
 _VERDICT = Struct("!BI")
@@ -46,14 +58,24 @@ _MAX_BLOB_BYTES = 4096
 _MAX_NAME = 200
 
 _OK, _WRONG_VERSION, _WRONG_KEY, _, _REFUSED = range(5)
+_REASONS: Final = {kind.__name__: kind for kind in (AuthenticationFailed, NotPermitted)}
+_UNKNOWN_KEY = "the hub does not know the key of this connection file; the file is stale or belongs to another kernel"
+_UNKNOWN_INVITATION = (
+    "the kernel does not know this invitation, or somebody stands between: ask its owner for another one, by a way you "
+    "trust"
+)
 
 
 class Identity(Frozen):
-    """Who a client says it is. An empty session id asks for a new one."""
+    """Who a client says it is. An empty session id asks for a new one, an empty role for the most its key gives.
+
+    The host is what it says its machine is called; nobody has checked that.
+    """
 
     session: str = ""
     name: str = ""
-    role: str = Role.USER
+    role: str = ""
+    host: str = ""
 
 
 class Welcome(Frozen):
@@ -61,6 +83,7 @@ class Welcome(Frozen):
 
     channel: int
     identity: Identity
+    grant: Grant = Grant()
 
 
 class _Conversation:
@@ -95,8 +118,8 @@ class _Conversation:
             raise ConnectionLost(f"the connection broke during the handshake: {error}") from None
 
 
-def _proof(key: bytes, role: bytes, *clear: bytes) -> bytes:
-    return hmac.digest(key, b"|".join((b"rpyc_kernel", role, *clear)), "sha256")
+def _proof(key: Key, whose: bytes, *clear: bytes) -> bytes:
+    return hmac.digest(key.secret, b"".join(b"%d:%b" % (len(part), part) for part in (_MAGIC, whose, *clear)), "sha256")
 
 
 def _loads(blob: bytes) -> dict[str, Any]:
@@ -109,17 +132,19 @@ def _loads(blob: bytes) -> dict[str, Any]:
     return loaded
 
 
-def greet_hub(sock: socket.socket, key: bytes, channel: int, identity: Identity, timeout_s: float) -> Identity:
-    """Do the client's half; returns the identity the hub settled on.
+def greet_hub(
+    sock: socket.socket, key: Key, channel: int, identity: Identity, timeout_s: float, binding: bytes = b""
+) -> Identity:
+    """Do the client's half; returns the identity the hub settled on. The ``binding`` names the secure channel below.
 
     Raises:
-        AuthenticationFailed: the keys differ.
+        AuthenticationFailed: the keys differ, the key does not hold any more, or somebody stands between the two.
         VersionMismatch: the hub speaks another version.
-        NotPermitted: the role may not use this channel.
+        NotPermitted: the key does not give the role, or the role may not use this channel.
         ConnectionFailed: it is no hub, has clients enough, is gone, or too slow.
     """
     hub = _Conversation(sock, timeout_s)
-    hello = _HELLO.pack(_MAGIC, PROTOCOL_VERSION, channel, 0, os.urandom(32))
+    hello = _HELLO.pack(_MAGIC, PROTOCOL_VERSION, channel, 0, os.urandom(32)) + (bytes.fromhex(key.id) or _OWN_KEY)
     hub.send(hello)
     reply = hub.receive(_REPLY.size)
     magic, version, status, _, _nonce, proof = _REPLY.unpack(reply)
@@ -131,12 +156,11 @@ def greet_hub(sock: socket.socket, key: bytes, channel: int, identity: Identity,
             "install the same release of rpyc-kernel on both sides"
         )
     clear = reply[: -len(proof)]
-    if not hmac.compare_digest(proof, _proof(key, b"hub", hello, clear)):
-        raise AuthenticationFailed(
-            "the hub does not know the key of this connection file; the file is stale or belongs to another kernel"
-        )
-    blob = json.dumps({"session": identity.session, "name": identity.name[:_MAX_NAME], "role": identity.role}).encode()
-    answer = _proof(key, b"client", hello, clear, blob)
+    if not hmac.compare_digest(proof, _proof(key, b"hub", hello, clear, binding)):
+        raise AuthenticationFailed(_UNKNOWN_INVITATION if key.id else _UNKNOWN_KEY)
+    who = {"session": identity.session, "name": identity.name, "role": identity.role, "host": identity.host}
+    blob = json.dumps({**who, "name": identity.name[:_MAX_NAME], "host": identity.host[:_MAX_NAME]}).encode()
+    answer = _proof(key, b"client", hello, clear, binding, blob)
     hub.send(_PROOF.pack(answer, len(blob)) + blob)
     verdict, length = _VERDICT.unpack(hub.receive(_VERDICT.size))
     if length > _MAX_BLOB_BYTES:
@@ -145,20 +169,26 @@ def greet_hub(sock: socket.socket, key: bytes, channel: int, identity: Identity,
     if verdict == _WRONG_KEY:
         raise AuthenticationFailed("the hub refused the key")
     if verdict != _OK:
-        kind = NotPermitted if body.get("class") == NotPermitted.__name__ else ConnectionFailed
+        kind = _REASONS.get(body.get("class", ""), ConnectionFailed)
         raise kind(body.get("message", "the hub refused the connection"))
     if not {"session", "name", "role"} <= body.keys():
         raise ConnectionFailed("the hub does not say who this client is")
     sock.settimeout(None)
-    return Identity(body["session"], body["name"], body["role"])
+    return Identity(body["session"], body["name"], body["role"], identity.host)
 
 
 def greet_client(
-    sock: socket.socket, key: bytes, new_session: str, timeout_s: float, refusal: Callable[[int], str] = lambda _: ""
+    sock: socket.socket,
+    keys: KeyRing,
+    new_session: str,
+    timeout_s: float,
+    refusal: Callable[[int], str] = lambda _: "",
+    binding: bytes = b"",
 ) -> Welcome:
     """Do the hub's half, within the time; ``new_session`` is the id for a client that has none.
 
-    The ``refusal`` says of a channel why not even one who has the key is let in, "" if all are.
+    The ``refusal`` says of a channel why not even one who has a key is let in, "" if all are. The ``binding`` names the
+    secure channel below.
 
     Raises:
         ConnectionFailed: or one of its kinds; the socket is of no more use.
@@ -171,42 +201,59 @@ def greet_client(
     if version != PROTOCOL_VERSION:
         client.send(_REPLY.pack(_MAGIC, PROTOCOL_VERSION, _WRONG_VERSION, 0, bytes(32), bytes(32)))
         raise VersionMismatch(f"the client speaks version {version}")
+    named = client.receive(ID_BYTES)
+    hello += named
+    # Who names a key that is not there gets a proof of one that nobody knows, as from a hub with another key.
+    key, grant = keys("" if named == _OWN_KEY else named.hex()) or (Key(os.urandom(32)), Grant())
     clear = _REPLY.pack(_MAGIC, PROTOCOL_VERSION, _OK, 0, os.urandom(32), bytes(32))[:-32]
-    client.send(clear + _proof(key, b"hub", hello, clear))
+    client.send(clear + _proof(key, b"hub", hello, clear, binding))
     answer, length = _PROOF.unpack(client.receive(_PROOF.size))
     if length > _MAX_BLOB_BYTES:
         raise ConnectionFailed("the client's identity is too long")
     blob = client.receive(length)
-    if not hmac.compare_digest(answer, _proof(key, b"client", hello, clear, blob)):
+    if not hmac.compare_digest(answer, _proof(key, b"client", hello, clear, binding, blob)):
         _send_verdict(client, _WRONG_KEY, {})
         raise AuthenticationFailed("the client does not know the key")
     body = _loads(blob)
-    # Others' terminals show it.
-    name = "".join(char if char.isprintable() else "?" for char in body.get("name", "")[:_MAX_NAME])
-    identity = Identity(body.get("session") or new_session, name, body.get("role", Role.USER))
-    reason = refusal(channel)
-    problem = ConnectionFailed(reason) if reason else _problem_with(channel, identity)
+    identity = Identity(
+        body.get("session") or new_session,
+        grant.name or _printable(body.get("name", "")),
+        body.get("role") or grant.role,
+        _printable(body.get("host", "")),
+    )
+    problem = _problem_with(channel, identity, grant, refusal)
     if problem is not None:
         _send_verdict(client, _REFUSED, {"class": type(problem).__name__, "message": str(problem)})
         raise ConnectionFailed(str(problem))
     _send_verdict(client, _OK, {"session": identity.session, "name": identity.name, "role": identity.role})
     sock.settimeout(None)
-    return Welcome(channel, identity)
+    return Welcome(channel, identity, grant)
 
 
-def _problem_with(channel: int, identity: Identity) -> KernelError | None:
-    if not COMMANDS <= channel <= DEBUGGER:
+def _printable(text: str) -> str:
+    """As others' terminals may show it."""
+    return "".join(char if char.isprintable() else "?" for char in text[:_MAX_NAME])
+
+
+def _problem_with(channel: int, identity: Identity, grant: Grant, refusal: Callable[[int], str]) -> KernelError | None:
+    """Why one who has proven to know a key is not let in, None if it is; ``refusal`` counts it as inside."""
+    if grant.problem:
+        return AuthenticationFailed(grant.problem)
+    if channel not in CHANNEL_ROLES:
         return ConnectionFailed(f"the hub has no channel {channel}")
     if len(identity.session) > 64 or not identity.session.isprintable():
         return ConnectionFailed("a session id has at most 64 printable characters")
-    if identity.role not in (Role.USER, Role.OBSERVER):
-        return ConnectionFailed(f"there is no role {identity.role!r}; choose 'user' or 'observer'")
-    if channel in (OBJECTS, BULK, DEBUGGER) and identity.role == Role.OBSERVER:
-        shown = identity.name or identity.session
-        return NotPermitted(
-            f"session {shown!r} only observes; it cannot use live objects or a debugger, which run code"
+    role, shown = identity.role, identity.name or identity.session
+    if role not in ROLES:
+        return ConnectionFailed(
+            f"there is no role {role!r}; choose {', '.join(map(repr, ROLES[:-1]))} or {ROLES[-1]!r}"
         )
-    return None
+    if not Role.allows(grant.role, role):
+        return NotPermitted(f"the key of {shown!r} gives the role {grant.role!r}, and not {role!r}")
+    if not Role.allows(role, CHANNEL_ROLES[channel]):
+        return NotPermitted(f"{shown!r} is here as {role}; it cannot use live objects or a debugger, which run code")
+    reason = refusal(channel)
+    return ConnectionFailed(reason) if reason else None
 
 
 def _send_verdict(client: _Conversation, verdict: int, body: dict[str, str]) -> None:

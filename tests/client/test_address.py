@@ -11,14 +11,16 @@ from pathlib import Path
 import pytest
 
 import rpyc_kernel
-from rpyc_kernel.client import address
+from rpyc_kernel.client import address, doors
 from rpyc_kernel.client.address import Address, from_file, read_running, resolve
+from rpyc_kernel.client.doors import TcpDoor, UnixDoor
 from rpyc_kernel.client.launch import stop_orphan
 from rpyc_kernel.errors import BadName, ConnectionFailed, NoSuchKernel, RequestError
 from rpyc_kernel.frozen import changed
 from rpyc_kernel.system.home import Home
 from rpyc_kernel.system.runtime_folder import RuntimeFolder, listen
 from rpyc_kernel.wire.connection_file import ConnectionFile
+from rpyc_kernel.wire.keys import Key
 from tests.support.processes import HAS_PROC
 
 KEY = "6b" * 32
@@ -62,14 +64,13 @@ def test_a_name_leads_to_the_socket_of_a_running_hub(folder):
     describe(folder)
     folder.hub_socket.touch()
     with running(folder):
-        assert resolve("demo") == Address("kernel 'demo'", b"k" * 32, str(folder.hub_socket), "127.0.0.1", 4000)
+        assert resolve("demo") == Address("kernel 'demo'", Key(b"k" * 32), UnixDoor(str(folder.hub_socket)))
 
 
 def test_without_its_socket_a_hub_is_reached_by_tcp(folder):
     describe(folder)
     with running(folder):
-        assert resolve("demo").unix == ""
-        assert resolve("demo").port == 4000
+        assert resolve("demo").door == TcpDoor("127.0.0.1", 4000)
 
 
 @contextlib.contextmanager
@@ -88,28 +89,27 @@ def home(folders):
 
 def test_an_address_leads_to_the_socket_where_it_is_now(folder, home, folders):
     known = from_file(describe(folder, home=str(home.path)))
-    known = changed(known, unix=str(folder.hub_socket))
+    known = changed(known, door=UnixDoor(str(folder.hub_socket), str(home.path)))
     moved = RuntimeFolder(folders.runtime / "moved")
     moved.create()
     describe(home, unix=str(moved.hub_socket), home=str(home.path))
     with running(home), listening(moved):
-        known.open(1).close()
+        known.open(1)[0].close()
 
 
-@pytest.mark.parametrize("change", [{"key": "ff" * 32}, {"unix": ""}])
-def test_an_address_leads_to_nothing_but_this_kernel(folder, home, folders, monkeypatch, change):
-    monkeypatch.setattr(address, "_DOOR_S", 0.1)
-    known = Address("kernel 'demo'", bytes.fromhex(KEY), str(folder.hub_socket), home=str(home.path))
+def test_an_address_leads_to_nothing_that_does_not_listen(folder, home, folders, monkeypatch):
+    monkeypatch.setattr(doors, "DOOR_S", 0.1)
+    known = Address("kernel 'demo'", Key(bytes.fromhex(KEY)), UnixDoor(str(folder.hub_socket), str(home.path)))
     moved = RuntimeFolder(folders.runtime / "moved")
     moved.create()
-    describe(home, **{"unix": str(moved.hub_socket), "home": str(home.path), **change})
+    describe(home, unix="", home=str(home.path))
     with running(home), listening(moved), pytest.raises(ConnectionFailed, match="No such file"):
         known.open(1)
 
 
 def test_nobody_waits_for_the_socket_of_a_hub_that_is_gone(folder, home, monkeypatch):
-    monkeypatch.setattr(address, "_DOOR_S", 3600.0)
-    known = Address("kernel 'demo'", bytes.fromhex(KEY), str(folder.hub_socket), home=str(home.path))
+    monkeypatch.setattr(doors, "DOOR_S", 3600.0)
+    known = Address("kernel 'demo'", Key(bytes.fromhex(KEY)), UnixDoor(str(folder.hub_socket), str(home.path)))
     with pytest.raises(ConnectionFailed, match="No such file"):
         known.open(3600)
 
@@ -169,7 +169,7 @@ def test_a_file_in_this_folder_is_known_by_its_ending(folder, tmp_path, monkeypa
     describe(folder)
     (tmp_path / "here.json").write_bytes(folder.connection_file.read_bytes())
     monkeypatch.chdir(tmp_path)
-    assert resolve("here.json").port == 4000
+    assert resolve("here.json").door == TcpDoor("127.0.0.1", 4000)
 
 
 def test_a_connection_file_is_private_and_replaced_in_one_step(folder):
@@ -227,7 +227,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 def test_a_tcp_address_needs_a_key(text, host, port, monkeypatch):
     with pytest.raises(RequestError, match="needs the kernel's key; set RPYC_KERNEL_KEY"):
         resolve(text)
-    assert resolve(text, KEY) == Address(text, b"k" * 32, host=host, port=port)
+    assert resolve(text, KEY) == Address(text, Key(b"k" * 32), TcpDoor(host, port))
     monkeypatch.setenv("RPYC_KERNEL_KEY", KEY)
     assert resolve(text) == resolve(text, KEY)
 
@@ -235,8 +235,8 @@ def test_a_tcp_address_needs_a_key(text, host, port, monkeypatch):
 def test_the_key_of_a_unix_address_may_lie_beside_it(folder):
     describe(folder)
     text = f"unix://{folder.hub_socket}"
-    assert resolve(text) == Address(text, b"k" * 32, unix=str(folder.hub_socket))
-    assert resolve(text, "00").key == b"\0"
+    assert resolve(text) == Address(text, Key(b"k" * 32), UnixDoor(str(folder.hub_socket)))
+    assert resolve(text, "00").key == Key(b"\0")
 
 
 def test_a_unix_address_without_a_key_is_refused(tmp_path):
@@ -278,20 +278,21 @@ def test_a_socket_is_opened_to_where_the_address_says(tmp_path, folders):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-        with Address("it", b"", unix=str(path)).open(10.0) as opened:
+        with Address("it", Key(b""), UnixDoor(str(path))).open(10.0)[0] as opened:
             assert opened.getpeername() == str(path)
     with socket.create_server(("127.0.0.1", 0)) as server:
         host, port = server.getsockname()
-        with Address("it", b"", host=host, port=port).open(10.0) as opened:
+        with Address("it", Key(b""), TcpDoor(host, port)).open(10.0)[0] as opened:
             assert opened.getpeername() == (host, port)
 
 
-@pytest.mark.parametrize("unix", ["", "there", "x" * 200])
-def test_where_nobody_listens_that_is_said(tmp_path, unix):
+@pytest.mark.parametrize("socket_name", ["", "there", "x" * 200])
+def test_where_nobody_listens_that_is_said(tmp_path, socket_name):
     with socket.socket() as taken:  # bound, so that nobody else can listen there meanwhile
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-        nowhere = Address("kernel 'demo'", b"", unix and str(tmp_path / unix), "127.0.0.1", port)
+        door = UnixDoor(str(tmp_path / socket_name)) if socket_name else TcpDoor("127.0.0.1", port)
+        nowhere = Address("kernel 'demo'", Key(b""), door)
         with pytest.raises(ConnectionFailed, match="cannot connect to kernel 'demo': "):
             nowhere.open(10.0)
 

@@ -75,7 +75,7 @@ def test_a_client_with_a_limit_that_is_none_is_not_begun(folders, function, bad)
         ({"target": None}, "target must be str or a path, not NoneType"),
         ({"name": 5}, "name must be str, not int"),
         ({"session": b"x"}, "session must be str, not bytes"),
-        ({"role": None}, "role must be str, not NoneType"),
+        ({"role": 5}, "role must be str, not int"),
         ({"joins": "no"}, "joins must be True or False, not str"),
         ({"key": b"00"}, "key must be str, not bytes"),
         ({"silence": "long"}, "silence must be a number of seconds, 0 or more, not 'long'"),

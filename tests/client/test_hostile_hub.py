@@ -9,12 +9,14 @@ import threading
 import pytest
 
 from rpyc_kernel.client.address import Address
+from rpyc_kernel.client.doors import UnixDoor
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.errors import KernelError
 from rpyc_kernel.wire import handshake
+from rpyc_kernel.wire.keys import Key, of_owner
 from rpyc_kernel.wire.values.server import serve_values
 
-KEY = b"k" * 32
+KEY = Key(b"k" * 32)
 DEADLINE_S = 30.0
 DEEP = "[" * 100_000
 HELLO = (("last", 0), ("kernel", "k"), ("came_first", True), ("cursor", None), ("hub_pid", 1))
@@ -118,7 +120,7 @@ def hostile_hub(path, answer):
 
     def serve(sock):
         with contextlib.suppress(KernelError, OSError):
-            handshake.greet_client(sock, KEY, "session", DEADLINE_S)
+            handshake.greet_client(sock, of_owner(KEY), "session", DEADLINE_S)
             serve_values(sock, service, name="hostile")
         sock.close()
 
@@ -132,7 +134,7 @@ def hostile_hub(path, answer):
     accepting = threading.Thread(target=accept)
     accepting.start()
     try:
-        with KernelClient(Address("kernel 'k'", KEY, unix=path), timeout=DEADLINE_S) as client:
+        with KernelClient(Address("kernel 'k'", KEY, UnixDoor(path)), timeout=DEADLINE_S) as client:
             yield client, service
     finally:
         listener.shutdown(socket.SHUT_RDWR)

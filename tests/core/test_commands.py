@@ -125,7 +125,7 @@ def test_a_command_is_whole(command):
     assert needed == sorted(needed, reverse=True)  # or what is left out could not be told
     assert command.bind([]) if not any(needed) and needed else True
     assert command.is_immediate or not command.by_worker
-    assert command.role == (Role.USER if command.cannot else Role.OBSERVER)
+    assert command.role == (Role.EDITOR if command.cannot else Role.VIEWER)
     assert NotPermitted not in command.raises
     assert command.answer in vars(shapes).values()
 

@@ -34,7 +34,7 @@ def worker_started(generation=1, *, received=0, adopted=False, time=0.0):
 def state():
     """A kernel whose worker is ready, with two users and one who only looks on."""
     state = KernelState()
-    for session, name, role in (("a", "alice", Role.USER), ("b", "bob", Role.USER), ("o", "olga", Role.OBSERVER)):
+    for session, name, role in (("a", "alice", Role.OWNER), ("b", "bob", Role.OWNER), ("o", "olga", Role.VIEWER)):
         state.handle(events.SessionJoined(session, name, role))
     state.start()
     state.handle(worker_started())
@@ -105,7 +105,7 @@ def queue(state):
 def test_the_first_connection_of_a_session_is_announced_and_no_further_one():
     state = KernelState()
     joined = events.SessionJoined("a", "alice")
-    announcement = Record(Kind.CLIENT_JOINED, None, "a", {"name": "alice", "role": Role.USER})
+    announcement = Record(Kind.CLIENT_JOINED, None, "a", {"name": "alice", "role": Role.OWNER})
     assert state.handle(joined) == (True, [announcement])
     assert state.handle(joined) == (False, [])
 
@@ -136,7 +136,7 @@ def test_a_client_that_leaves_ends_nothing(state):
 def test_a_private_kernel_ends_with_its_last_client():
     state = KernelState(is_private=True)
     for session in "ab":
-        state.handle(events.SessionJoined(session, session, Role.USER))
+        state.handle(events.SessionJoined(session, session, Role.OWNER))
     assert others(state.handle(events.SessionLeft("a")).actions) == []
     assert others(state.handle(events.SessionLeft("b")).actions) != []
     assert state.lifecycle == State.STOPPING
@@ -150,7 +150,7 @@ def test_a_private_kernel_ends_when_whoever_started_it_is_gone_before_anybody_ha
 
 def test_who_has_joined_keeps_a_private_kernel_whose_starter_is_gone(state):
     private = KernelState(is_private=True)
-    private.handle(events.SessionJoined("a", "a", Role.USER))
+    private.handle(events.SessionJoined("a", "a", Role.OWNER))
     assert private.handle(events.StarterLost()).actions == state.handle(events.StarterLost()).actions == []
 
 
@@ -176,14 +176,14 @@ def test_those_present_stand_first_among_the_sessions(state):
 
 
 def test_who_looks_on_under_the_session_of_a_user_takes_nothing_away(state):
-    assert state.handle(events.SessionJoined("a", "mallory", Role.OBSERVER)) == (False, [])
+    assert state.handle(events.SessionJoined("a", "mallory", Role.VIEWER)) == (False, [])
     assert submit(state) == 1
     (alice,) = [session for session in state.status()["sessions"] if session["id"] == "a"]
-    assert alice == {"id": "a", "name": "alice", "role": Role.USER, "connections": 2, "observers": 1}
-    assert state.handle(events.SessionLeft("a", Role.USER)).actions == []
+    assert alice == {"id": "a", "name": "alice", "role": Role.OWNER, "connections": 2, "viewers": 1}
+    assert state.handle(events.SessionLeft("a", Role.OWNER)).actions == []
     (alice,) = [session for session in state.status()["sessions"] if session["id"] == "a"]
-    assert (alice["role"], alice["connections"]) == (Role.OBSERVER, 1)
-    assert records(state.handle(events.SessionLeft("a", Role.OBSERVER)).actions, Kind.CLIENT_LEFT)
+    assert (alice["role"], alice["connections"]) == (Role.VIEWER, 1)
+    assert records(state.handle(events.SessionLeft("a", Role.VIEWER)).actions, Kind.CLIENT_LEFT)
 
 
 def test_the_worker_is_told_below_which_number_all_side_lanes_have_ended(state):
@@ -806,7 +806,7 @@ def restored():
                 (4, "a", queued, None, None),
             ),
             prompts=((7, 2, "a"),),
-            sessions=(("a", "alice", Role.USER), ("o", "olga", Role.OBSERVER), ("a", "alicia", Role.USER)),
+            sessions=(("a", "alice", Role.OWNER), ("o", "olga", Role.VIEWER), ("a", "alicia", Role.OWNER)),
         )
     )
     return state

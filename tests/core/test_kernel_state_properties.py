@@ -23,13 +23,13 @@ from rpyc_kernel.errors import NoSuchExecution, NotAsked, NotQueued, NotRunning,
 from rpyc_kernel.hub.journal.recovery import Recovery
 
 USERS = ("a", "b")
-OBSERVER = "o"
+ONLOOKER = "o"
 
 CALM_STEPS = 8
 """How many steps lie between two disasters, so that queues have time to form."""
 
-sessions = st.sampled_from((*USERS, *USERS, OBSERVER))
-roles = st.sampled_from((Role.USER, Role.USER, Role.OBSERVER))
+sessions = st.sampled_from((*USERS, *USERS, ONLOOKER))
+roles = st.sampled_from((Role.OWNER, Role.OWNER, Role.VIEWER))
 users = st.sampled_from(USERS)
 lanes = st.sampled_from((Lane.MAIN, Lane.MAIN, Lane.MAIN, Lane.SIDE))
 
@@ -118,10 +118,8 @@ class KernelLife(RuleBasedStateMachine):
 
     @initialize()
     def begin(self):
-        self.state.handle(events.SessionJoined(OBSERVER, f"name of {OBSERVER}", Role.OBSERVER))
-        self.perform(
-            [Record(Kind.CLIENT_JOINED, None, OBSERVER, {"name": f"name of {OBSERVER}", "role": Role.OBSERVER})]
-        )
+        self.state.handle(events.SessionJoined(ONLOOKER, f"name of {ONLOOKER}", Role.VIEWER))
+        self.perform([Record(Kind.CLIENT_JOINED, None, ONLOOKER, {"name": f"name of {ONLOOKER}", "role": Role.VIEWER})])
         self.perform(self.state.start())
 
     # Carrying out what was decided, and checking each step

@@ -142,7 +142,7 @@ def test_who_only_looks_on_sees_everything_and_runs_nothing(bob: Terminal, open_
     bob.enter("x = 6 * 7; x")
     alice.wait_for(r"^\[bob\] Out \[2\]: 42$")
     alice.enter("x = 1")
-    alice.wait_for("only observes")
+    alice.wait_for("is here as viewer")
     alice.enter("x?")
     alice.wait_for("^value   42$")
 

@@ -34,8 +34,8 @@ SLOWNESS_S = 30.0
 """How much longer than a deadline the machine may take."""
 MAX_STRANGERS = 64
 
-MAGIC, VERSION = b"RPYK", 1
-HELLO = struct.Struct("!4sBBH32s")
+MAGIC, VERSION = b"RPYK", 2
+HELLO = struct.Struct("!4sBBH32s8s")
 REPLY = struct.Struct("!4sBBH32s32s")
 OK, WRONG_VERSION, WRONG_KEY, _, REFUSED = range(5)
 
@@ -53,17 +53,22 @@ class Caller:
 
     def greet(self, *, version: int = VERSION, channel: int = 1) -> tuple[bytes, bytes]:
         """Say hello and take the hub's answer; both."""
-        hello = HELLO.pack(MAGIC, version, channel, 0, os.urandom(32))
+        hello = HELLO.pack(MAGIC, version, channel, 0, os.urandom(32), bytes(8))
         self.send(hello)
         return hello, self.receive(REPLY.size)
 
     def prove(self, hello: bytes, reply: bytes, key: bytes, identity: bytes = b'{"session": ""}') -> tuple[int, bytes]:
         """Prove to know the key; the verdict and what comes with it."""
-        said = b"|".join((b"rpyc_kernel", b"client", hello, reply[:-32], identity))
-        proof = hmac.new(key, said, hashlib.sha256).digest()
-        self.send(proof + struct.pack("!I", len(identity)) + identity)
+        self.say(hello, reply, key, identity)
         verdict, length = struct.unpack("!BI", self.receive(5))
         return verdict, self.receive(length)
+
+    def say(self, hello: bytes, reply: bytes, key: bytes, identity: bytes) -> None:
+        """Say who this is, with a proof of that."""
+        parts = (MAGIC, b"client", hello, reply[:-32], b"", identity)
+        said = b"".join(b"%d:%b" % (len(part), part) for part in parts)
+        proof = hmac.new(key, said, hashlib.sha256).digest()
+        self.send(proof + struct.pack("!I", len(identity)) + identity)
 
     def receive(self, count: int) -> bytes:
         data = b""
@@ -115,7 +120,7 @@ def test_a_caller_with_the_key_and_the_version_is_let_in(call):
     hello, reply = caller.greet()
     assert REPLY.unpack(reply)[:3] == (MAGIC, VERSION, OK)
     verdict, body = caller.prove(hello, reply, caller.key)
-    assert (verdict, json.loads(body)["role"]) == (OK, "user")
+    assert (verdict, json.loads(body)["role"]) == (OK, "owner")
 
 
 def test_a_caller_with_another_key_is_refused(call):
@@ -133,7 +138,7 @@ def test_a_proof_of_one_conversation_does_not_fit_another(call):
     assert verdict == WRONG_KEY
 
 
-@pytest.mark.parametrize("version", [0, 2, 99, 255])
+@pytest.mark.parametrize("version", [0, 1, 99, 255])
 def test_a_caller_of_another_version_is_told_which_is_spoken(call, version):
     caller = call()
     _, reply = caller.greet(version=version)
@@ -150,14 +155,14 @@ def test_a_caller_for_an_unknown_channel_is_refused_with_the_reason(call, channe
 
 
 @pytest.mark.parametrize("is_right", [True, False])
-def test_no_file_but_the_connection_file_tells_the_key(call, folders, is_right):
+def test_no_file_but_two_tells_the_key(call, folders, is_right):
     caller = call()
     caller.prove(*caller.greet(), key=caller.key if is_right else os.urandom(32))
     files = [path for root in (folders.runtime, folders.state) for path in root.rglob("*") if path.is_file()]
     assert "hub.log" in [path.name for path in files]
     secrets = (caller.key, caller.key.hex().encode())
     telling = {path.name for path in files if any(secret in path.read_bytes() for secret in secrets)}
-    assert telling == {"kernel.json"}
+    assert telling == {"kernel.json", "key"}
 
 
 BAD_IDENTITIES = {
@@ -167,16 +172,14 @@ BAD_IDENTITIES = {
     "no text at all": b"\xff\xfe",
     "an endless session": json.dumps({"session": "x" * 65}).encode(),
     "an unprintable session": json.dumps({"session": "\x1b[2J"}).encode(),
-    "an unknown role": json.dumps({"role": "owner"}).encode(),
+    "an unknown role": json.dumps({"role": "king"}).encode(),
 }
 
 
 @pytest.mark.parametrize("identity", BAD_IDENTITIES.values(), ids=BAD_IDENTITIES)
 def test_a_caller_with_a_strange_identity_is_refused(call, identity):
     caller = call()
-    hello, reply = caller.greet()
-    said = b"|".join((b"rpyc_kernel", b"client", hello, reply[:-32], identity))
-    caller.send(hmac.new(caller.key, said, hashlib.sha256).digest() + struct.pack("!I", len(identity)) + identity)
+    caller.say(*caller.greet(), caller.key, identity)
     answer = b""
     while piece := caller.socket.recv(4096):
         answer += piece
@@ -213,7 +216,7 @@ def test_an_identity_that_is_announced_too_long_is_hung_up_on_at_once(call):
 def test_half_a_handshake_or_nothing_is_hung_up_on_after_the_deadline(call, deadline_s):
     began = time.monotonic()
     callers = [call() for _ in range(4)]
-    hello = HELLO.pack(MAGIC, VERSION, 1, 0, os.urandom(32))
+    hello = HELLO.pack(MAGIC, VERSION, 1, 0, os.urandom(32), bytes(8))
     with suppress(AssertionError, ConnectionResetError, BrokenPipeError):  # the deadline may be over already
         callers[1].send(hello[:1])
         callers[2].send(hello[:-1])
@@ -229,7 +232,7 @@ def test_half_a_handshake_or_nothing_is_hung_up_on_after_the_deadline(call, dead
 def test_a_caller_that_speaks_a_byte_at_a_time_gets_no_longer_than_the_deadline(call, deadline_s):
     caller = call()
     began = time.monotonic()
-    hello = HELLO.pack(MAGIC, VERSION, 1, 0, os.urandom(32))
+    hello = HELLO.pack(MAGIC, VERSION, 1, 0, os.urandom(32), bytes(8))
     pause = threading.Event()
     try:
         for byte in hello:
@@ -278,7 +281,7 @@ def test_a_connection_file_with_another_key_is_told_from_the_right_one(kernel, f
 def test_a_client_of_another_version_is_told_both_versions_and_what_to_do(kernel, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr("rpyc_kernel.wire.handshake.PROTOCOL_VERSION", 99)
-        with pytest.raises(VersionMismatch, match=r"speaks version 99 .* hub version 1; install the same release"):
+        with pytest.raises(VersionMismatch, match=r"speaks version 99 .* hub version 2; install the same release"):
             rpyc_kernel.connect("demo")
 
 

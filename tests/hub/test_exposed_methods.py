@@ -130,32 +130,32 @@ ONLY_LOOK = {
     "status",
     "variables",
 }
-"""What an observer may do, written down once more. What is not here must refuse it."""
+"""What a viewer may do, written down once more. What is not here must refuse it."""
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_an_observer_may_only_look_whatever_its_session_may(kernel, name):
-    user, observer = kernel.connect("a"), kernel.connect("a", role=Role.OBSERVER)
+def test_a_viewer_may_only_look_whatever_its_session_may(kernel, name):
+    user, viewer = kernel.connect("a"), kernel.connect("a", role=Role.VIEWER)
     user.exposed_execute("'runs for long'")
     before = kernel.snapshot()[:2]
     arguments = right_values(COMMANDS[name])
     if name in ONLY_LOOK:
-        getattr(observer, f"exposed_{name}")(*arguments)
+        getattr(viewer, f"exposed_{name}")(*arguments)
     else:
-        with pytest.raises(NotPermitted, match=r"^session 'a' only observes; it cannot "):
-            getattr(observer, f"exposed_{name}")(*arguments)
+        with pytest.raises(NotPermitted, match=r"^'a' is here as viewer; it cannot "):
+            getattr(viewer, f"exposed_{name}")(*arguments)
     assert kernel.snapshot()[:2] == before
     assert not any(request[0] == "interrupt" for request in kernel.worker.asked)
 
 
-def test_an_observer_moves_nobodys_place_in_the_events(kernel):
-    user, observer = kernel.connect("a"), kernel.connect("a", role=Role.OBSERVER)
+def test_a_viewer_moves_nobodys_place_in_the_events(kernel):
+    user, viewer = kernel.connect("a"), kernel.connect("a", role=Role.VIEWER)
     for _ in range(3):
         user.exposed_execute("1")
     user.exposed_acknowledge(1)
-    observer.exposed_acknowledge(3)
-    observer.exposed_read(4, 10, 0.0, Scope.ALL, True)
-    assert [dict(client.exposed_hello())["cursor"] for client in (user, observer)] == [1, 4]
+    viewer.exposed_acknowledge(3)
+    viewer.exposed_read(4, 10, 0.0, Scope.ALL, True)
+    assert [dict(client.exposed_hello())["cursor"] for client in (user, viewer)] == [1, 4]
 
 
 def test_a_long_queue_is_shown_by_its_length_and_its_first_page(kernel):

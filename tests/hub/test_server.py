@@ -20,12 +20,14 @@ from rpyc_kernel.settings import HubSettings
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.wire import handshake
 from rpyc_kernel.wire.handshake import Identity
+from rpyc_kernel.wire.keys import Key, of_owner
 from rpyc_kernel.wire.refusal import MARK
 from tests.hub.kernels import FakeKernel
 from tests.support.waiting import wait_until
 from tests.wire.peers import value_client
 
-KEY = b"known to nobody but those inside"
+SECRET = b"known to nobody but those inside"
+KEY = Key(SECRET)
 PATIENCE_S = 30.0
 
 
@@ -37,7 +39,7 @@ class Doors:
         folder = RuntimeFolder(path / "r")
         folder.create()
         self.path = str(folder.hub_socket)
-        self.server = Server(folder, "demo", KEY, settings)
+        self.server = Server(folder, "demo", of_owner(KEY), settings)
         self.server.start(self.kernel.hub)
         self.opened = contextlib.ExitStack()
 
@@ -199,7 +201,7 @@ def test_neither_the_log_nor_a_refusal_tells_the_key(open_doors, caplog, monkeyp
     monkeypatch.setattr(doors.server, "_refusals", Sparing(server_module._log, pause_s=0.0))
     doors.come_in(doors.knock())
     told = b""
-    greeting = handshake._HELLO.pack(b"RPYK", PROTOCOL_VERSION, handshake.COMMANDS, 0, bytes(32))
+    greeting = handshake._HELLO.pack(b"RPYK", PROTOCOL_VERSION, handshake.COMMANDS, 0, bytes(32)) + bytes(8)
     for said in (
         bytes(40),  # no client
         handshake._HELLO.pack(b"RPYK", PROTOCOL_VERSION + 1, handshake.COMMANDS, 0, bytes(32)),
@@ -215,7 +217,7 @@ def test_neither_the_log_nor_a_refusal_tells_the_key(open_doors, caplog, monkeyp
         doors.come_in(doors.knock())
     wait_until(lambda: sum("refused: " in record.message for record in caplog.records) == 5, PATIENCE_S)
     told += f"{caplog.text}{refusal.value}".encode()
-    for secret in (KEY, KEY.hex().encode(), repr(KEY).encode(), base64.b64encode(KEY)):
+    for secret in (SECRET, SECRET.hex().encode(), repr(SECRET).encode(), base64.b64encode(SECRET)):
         assert secret not in told
 
 

@@ -94,13 +94,6 @@ MUTANTS = (
         tests=("client/test_archive.py::test_a_row_that_is_broken_takes_no_other_away",),
     ),
     Mutant(
-        promise="an address leads to no other life of its name",
-        file="client/address.py",
-        before="if bytes.fromhex(file.key) != self.key:",
-        after="if False:",
-        tests=("client/test_address.py::test_an_address_leads_to_nothing_but_this_kernel",),
-    ),
-    Mutant(
         promise="the history of a stopped kernel tells of inputs only",
         file="system/journal_file.py",
         before='event.execution is not None and event.payload.get("is_input", True)',

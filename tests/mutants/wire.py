@@ -6,22 +6,22 @@ MUTANTS = (
     Mutant(
         promise="a client that does not know the key is refused",
         file="wire/handshake.py",
-        before='if not hmac.compare_digest(answer, _proof(key, b"client", hello, clear, blob)):',
+        before='if not hmac.compare_digest(answer, _proof(key, b"client", hello, clear, binding, blob)):',
         after="if not answer:",
         tests=("wire/test_handshake.py::test_a_client_that_does_not_know_the_key_is_told_so",),
     ),
     Mutant(
         promise="a hub that does not know the key is not told who the client is",
         file="wire/handshake.py",
-        before='if not hmac.compare_digest(proof, _proof(key, b"hub", hello, clear)):',
+        before='if not hmac.compare_digest(proof, _proof(key, b"hub", hello, clear, binding)):',
         after="if not proof:",
         tests=("wire/test_handshake.py::test_a_hub_that_does_not_know_the_key_learns_nothing_from_the_client",),
     ),
     Mutant(
         promise="no conversation of a client begins like another",
         file="wire/handshake.py",
-        before="hello = _HELLO.pack(_MAGIC, PROTOCOL_VERSION, channel, 0, os.urandom(32))",
-        after="hello = _HELLO.pack(_MAGIC, PROTOCOL_VERSION, channel, 0, bytes(32))",
+        before="hello = _HELLO.pack(_MAGIC, PROTOCOL_VERSION, channel, 0, os.urandom(32)) +",
+        after="hello = _HELLO.pack(_MAGIC, PROTOCOL_VERSION, channel, 0, bytes(32)) +",
         tests=("wire/test_handshake.py::test_no_conversation_of_a_client_begins_like_another",),
     ),
     Mutant(
@@ -34,9 +34,39 @@ MUTANTS = (
     Mutant(
         promise="a viewer gets no objects, bulk or debugger channel",
         file="wire/handshake.py",
-        before="if channel in (OBJECTS, BULK, DEBUGGER) and",
-        after="if channel in (BULK,) and",
+        before="if not Role.allows(role, CHANNEL_ROLES[channel]):",
+        after="if channel == BULK and role == Role.VIEWER:",
         tests=("wire/test_handshake.py::test_a_client_is_told_what_is_wrong_with_what_it_asks",),
+    ),
+    Mutant(
+        promise="a key gives no role above its own",
+        file="wire/handshake.py",
+        before="if not Role.allows(grant.role, role):",
+        after="if False:",
+        tests=("wire/test_handshake.py::test_a_key_gives_no_role_above_its_own",),
+    ),
+    Mutant(
+        promise="a key that holds no longer lets nobody in",
+        file="wire/handshake.py",
+        before="    if grant.problem:\n",
+        after="    if False:\n",
+        tests=("wire/test_handshake.py::test_a_key_that_holds_no_longer_says_so_to_whoever_has_it",),
+    ),
+    Mutant(
+        promise="a client notices one who stands between",
+        file="wire/handshake.py",
+        before='_proof(key, b"hub", hello, clear, binding)):',
+        after='_proof(key, b"hub", hello, clear, b"")):',
+        tests=(
+            "wire/test_handshake.py::test_one_who_stands_between_with_another_secure_channel_cannot_pass_proofs_on",
+        ),
+    ),
+    Mutant(
+        promise="a hub notices one who stands between",
+        file="wire/handshake.py",
+        before='_proof(key, b"client", hello, clear, binding, blob)):',
+        after='_proof(key, b"client", hello, clear, b"", blob)):',
+        tests=("wire/test_handshake.py::test_a_hub_checks_for_itself_which_secure_channel_a_client_means",),
     ),
     Mutant(
         promise="names cannot write on others' terminals",

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rpyc_kernel.core.contract import PROTOCOL_VERSION, Role
+from rpyc_kernel.core.contract import PROTOCOL_VERSION, ROLES, Role
 from rpyc_kernel.errors import (
     AuthenticationFailed,
     CallTimeout,
@@ -34,9 +34,12 @@ from rpyc_kernel.wire.handshake import (
     greet_client,
     greet_hub,
 )
+from rpyc_kernel.wire.keys import Grant, Key, of_owner
 
-KEY = b"k" * 32
-OTHER_KEY = b"o" * 32
+KEY = Key(b"k" * 32)
+OTHER_KEY = Key(b"o" * 32)
+KEYS = of_owner(KEY)
+HELLO_BYTES = 48
 TIMEOUT_S = 30.0
 ALICE = Identity("", "alice")
 
@@ -61,10 +64,10 @@ def pair():
         yield ours, theirs
 
 
-def shake(client, hub, *, channel=COMMANDS, identity=ALICE, client_key=KEY, hub_key=KEY):
+def shake(client, hub, *, channel=COMMANDS, identity=ALICE, key=KEY, keys=KEYS, bindings=(b"", b"")):
     """Both halves at once; returns the futures of the client's and the hub's."""
-    hubs = in_thread(greet_client, hub, hub_key, "new-session", TIMEOUT_S)
-    clients = in_thread(greet_hub, client, client_key, channel, identity, TIMEOUT_S)
+    hubs = in_thread(greet_client, hub, keys, "new-session", TIMEOUT_S, lambda _: "", bindings[1])
+    clients = in_thread(greet_hub, client, key, channel, identity, TIMEOUT_S, bindings[0])
     return clients, hubs
 
 
@@ -74,9 +77,9 @@ def shake(client, hub, *, channel=COMMANDS, identity=ALICE, client_key=KEY, hub_
 @pytest.mark.parametrize("channel", [COMMANDS, EVENTS, OBJECTS])
 def test_both_sides_agree_on_channel_and_identity(channel):
     with pair() as (client, hub):
-        clients, hubs = shake(client, hub, channel=channel, identity=Identity("5ad9", "alice", Role.USER))
-        assert clients.result(TIMEOUT_S) == Identity("5ad9", "alice", Role.USER)
-        assert hubs.result(TIMEOUT_S) == Welcome(channel, Identity("5ad9", "alice", Role.USER))
+        clients, hubs = shake(client, hub, channel=channel, identity=Identity("5ad9", "alice", Role.OWNER))
+        assert clients.result(TIMEOUT_S) == Identity("5ad9", "alice", Role.OWNER)
+        assert hubs.result(TIMEOUT_S) == Welcome(channel, Identity("5ad9", "alice", Role.OWNER))
 
 
 def test_a_client_without_a_session_gets_a_new_one():
@@ -102,7 +105,7 @@ def test_not_a_byte_of_the_channels_own_protocol_is_swallowed():
             client.sendall(b"first words of the client")
 
         def be_hub():
-            greet_client(hub, KEY, "new-session", TIMEOUT_S)
+            greet_client(hub, KEYS, "new-session", TIMEOUT_S)
             hub.sendall(b"first words of the hub")
 
         futures = [in_thread(be_hub), in_thread(be_client)]
@@ -133,7 +136,7 @@ def fails(future, error, message):
 
 def test_a_hub_that_does_not_know_the_key_learns_nothing_from_the_client():
     with pair() as (client, hub):
-        clients, hubs = shake(client, hub, hub_key=OTHER_KEY)
+        clients, hubs = shake(client, hub, keys=of_owner(OTHER_KEY))
         fails(clients, AuthenticationFailed, "the hub does not know the key of this connection file")
         client.close()
         fails(hubs, ConnectionLost, "closed the connection")
@@ -142,7 +145,7 @@ def test_a_hub_that_does_not_know_the_key_learns_nothing_from_the_client():
 def test_a_client_that_does_not_know_the_key_is_told_so():
     """One that does not check the hub's proof, as an attacker would not."""
     with pair() as (client, hub):
-        hubs = in_thread(greet_client, hub, KEY, "new-session", TIMEOUT_S)
+        hubs = in_thread(greet_client, hub, KEYS, "new-session", TIMEOUT_S)
         client.sendall(hello())
         read_exactly(client, 72)
         client.sendall(bytes(32) + struct.pack("!I", 2) + b"{}")
@@ -159,7 +162,7 @@ def test_the_proof_of_one_conversation_does_not_fit_another():
             future.result(TIMEOUT_S)
     recorded = bytes(heard)
     with pair() as (client, hub):
-        hubs = in_thread(greet_client, hub, KEY, "new-session", TIMEOUT_S)
+        hubs = in_thread(greet_client, hub, KEYS, "new-session", TIMEOUT_S)
         client.sendall(recorded)
         fails(hubs, AuthenticationFailed, "does not know the key")
 
@@ -169,7 +172,7 @@ def test_no_conversation_of_a_client_begins_like_another():
     for _ in range(2):
         with pair() as (client, hub):
             clients = in_thread(greet_hub, client, KEY, COMMANDS, ALICE, TIMEOUT_S)
-            hellos.append(read_exactly(hub, 40))
+            hellos.append(read_exactly(hub, HELLO_BYTES))
             hub.close()
             fails(clients, ConnectionLost, "closed the connection|broke")
     assert hellos[0] != hellos[1]
@@ -179,7 +182,7 @@ def test_no_answer_of_a_hub_begins_like_another():
     said = []
     for _ in range(2):
         with pair() as (client, hub):
-            hubs = in_thread(greet_client, hub, KEY, "new-session", TIMEOUT_S)
+            hubs = in_thread(greet_client, hub, KEYS, "new-session", TIMEOUT_S)
             client.sendall(hello())
             said.append(read_exactly(client, 72)[:-32])
             client.close()
@@ -190,18 +193,88 @@ def test_no_answer_of_a_hub_begins_like_another():
 def test_a_hubs_proof_does_not_serve_as_a_clients():
     """A client that only sends back what the hub said is no client."""
     with pair() as (client, hub):
-        hubs = in_thread(greet_client, hub, KEY, "new-session", TIMEOUT_S)
+        hubs = in_thread(greet_client, hub, KEYS, "new-session", TIMEOUT_S)
         client.sendall(hello())
         proof = read_exactly(client, 72)[-32:]
         client.sendall(proof + struct.pack("!I", 2) + b"{}")
         fails(hubs, AuthenticationFailed, "does not know the key")
 
 
+def test_one_who_stands_between_with_another_secure_channel_cannot_pass_proofs_on():
+    """Both know the key; each sees another certificate below."""
+    with pair() as (client, hub):
+        clients, hubs = shake(client, hub, bindings=(b"c" * 32, b"h" * 32))
+        fails(clients, AuthenticationFailed, "does not know the key")
+        client.close()
+        fails(hubs, ConnectionLost, "closed the connection")
+    with pair() as (client, hub):
+        for future in shake(client, hub, bindings=(b"c" * 32, b"c" * 32)):
+            future.result(TIMEOUT_S)
+
+
+def test_a_hub_checks_for_itself_which_secure_channel_a_client_means():
+    """One who has the hub's proof passes on a client's that was made for another channel."""
+    with pair() as (client, hub):
+        hubs = in_thread(greet_client, hub, KEYS, "new-session", TIMEOUT_S, lambda _: "", b"h" * 32)
+        assert proven(client, b"{}")[0] == handshake._WRONG_KEY
+        fails(hubs, AuthenticationFailed, "does not know the key")
+
+
+# Invitations
+
+ANNS = Key(b"a" * 32, "00000000000000a1")
+
+
+def ring(**grant):
+    """A hub's keys: its own, and ann's, which gives that."""
+    return {"": (KEY, Grant()), ANNS.id: (ANNS, Grant(ANNS.id, **grant))}.get
+
+
+def test_a_key_gives_its_role_and_its_name_to_whoever_asks_for_none():
+    with pair() as (client, hub):
+        clients, hubs = shake(client, hub, key=ANNS, keys=ring(role=Role.EDITOR, name="ann"))
+        assert clients.result(TIMEOUT_S) == Identity("new-session", "ann", Role.EDITOR)
+        assert hubs.result(TIMEOUT_S).grant.key == ANNS.id
+
+
+@pytest.mark.parametrize("most", ROLES)
+@pytest.mark.parametrize("asked", ROLES)
+def test_a_key_gives_no_role_above_its_own(most, asked):
+    with pair() as (client, hub):
+        clients, hubs = shake(client, hub, key=ANNS, keys=ring(role=most), identity=Identity("", "alice", asked))
+        if ROLES.index(asked) <= ROLES.index(most):
+            assert clients.result(TIMEOUT_S).role == hubs.result(TIMEOUT_S).identity.role == asked
+        else:
+            fails(clients, NotPermitted, f"the key of 'alice' gives the role '{most}', and not '{asked}'")
+            fails(hubs, ConnectionFailed, "the key of 'alice'")
+
+
+def test_a_key_that_holds_no_longer_says_so_to_whoever_has_it():
+    with pair() as (client, hub):
+        clients, hubs = shake(client, hub, key=ANNS, keys=ring(problem="the invitation was revoked"))
+        fails(clients, AuthenticationFailed, "^the invitation was revoked$")
+        fails(hubs, ConnectionFailed, "revoked")
+
+
+@pytest.mark.parametrize("key", [Key(b"x" * 32, ANNS.id), Key(ANNS.secret, "00000000000000b2")], ids=["secret", "id"])
+def test_a_wrong_invitation_is_not_known(key):
+    with pair() as (client, hub):
+        clients, hubs = shake(client, hub, key=key, keys=ring())
+        fails(clients, AuthenticationFailed, "does not know this invitation")
+        client.close()
+        fails(hubs, ConnectionLost, "closed the connection")
+
+
+def test_what_is_shown_of_a_key_tells_nothing_of_it():
+    assert "61" not in repr(ANNS).replace(ANNS.id, "")
+    assert "b'" not in f"{ANNS} {KEY!r}"
+
+
 # Strangers and other versions
 
 
 def hello(magic=b"RPYK", version=PROTOCOL_VERSION, channel=COMMANDS):
-    return struct.pack("!4sBBH32s", magic, version, channel, 0, os.urandom(32))
+    return struct.pack("!4sBBH32s8s", magic, version, channel, 0, os.urandom(32), bytes(8))
 
 
 def read_exactly(sock, count):
@@ -215,7 +288,7 @@ def read_exactly(sock, count):
 
 def test_a_client_of_another_version_is_told_which_the_hub_speaks():
     with pair() as (client, hub):
-        hubs = in_thread(greet_client, hub, KEY, "new-session", TIMEOUT_S)
+        hubs = in_thread(greet_client, hub, KEYS, "new-session", TIMEOUT_S)
         client.sendall(hello(version=PROTOCOL_VERSION + 1))
         fails(hubs, VersionMismatch, f"the client speaks version {PROTOCOL_VERSION + 1}")
         assert read_exactly(client, 72)[4] == PROTOCOL_VERSION
@@ -224,7 +297,7 @@ def test_a_client_of_another_version_is_told_which_the_hub_speaks():
 def test_a_hub_of_another_version_is_named_with_what_to_do():
     with pair() as (client, hub):
         clients = in_thread(greet_hub, client, KEY, COMMANDS, Identity(), TIMEOUT_S)
-        read_exactly(hub, 40)
+        read_exactly(hub, HELLO_BYTES)
         reply = struct.pack("!4sBBH64s", b"RPYK", 9, handshake._WRONG_VERSION, 0, bytes(64))
         hub.sendall(reply)
         fails(clients, VersionMismatch, "and the hub version 9; install the same release")
@@ -232,7 +305,7 @@ def test_a_hub_of_another_version_is_named_with_what_to_do():
 
 def test_a_stranger_is_sent_away_without_an_answer():
     with pair() as (client, hub):
-        hubs = in_thread(greet_client, hub, KEY, "new-session", TIMEOUT_S)
+        hubs = in_thread(greet_client, hub, KEYS, "new-session", TIMEOUT_S)
         client.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" + bytes(40))
         fails(hubs, ConnectionFailed, "not a client of a kernel")
         assert not select.select([client], [], [], 0)[0]
@@ -248,7 +321,7 @@ def test_something_that_is_no_hub_is_recognised():
 def test_a_client_that_is_not_let_in_by_a_full_hub_knows_why():
     with pair() as (client, hub):
         refusals = {COMMANDS: "there is no room; close some"}
-        hubs = in_thread(greet_client, hub, KEY, "new-session", TIMEOUT_S, refusals.__getitem__)
+        hubs = in_thread(greet_client, hub, KEYS, "new-session", TIMEOUT_S, refusals.__getitem__)
         clients = in_thread(greet_hub, client, KEY, COMMANDS, Identity(), TIMEOUT_S)
         fails(clients, ConnectionFailed, "there is no room; close some")
         fails(hubs, ConnectionFailed, "there is no room")
@@ -261,7 +334,7 @@ def test_garbage_ends_the_conversation_with_an_error_of_ours(to_hub, to_client):
         client.sendall(to_hub)
         client.shutdown(socket.SHUT_WR)
         with pytest.raises(ConnectionFailed):
-            greet_client(hub, KEY, "new-session", TIMEOUT_S)
+            greet_client(hub, KEYS, "new-session", TIMEOUT_S)
     with pair() as (client, hub):
         hub.sendall(to_client)
         hub.shutdown(socket.SHUT_WR)
@@ -277,7 +350,7 @@ def proven(client, blob, channel=COMMANDS):
     hello_bytes = hello(channel=channel)
     client.sendall(hello_bytes)
     said = read_exactly(client, 72)[:-32]
-    client.sendall(handshake._proof(KEY, b"client", hello_bytes, said, blob) + struct.pack("!I", len(blob)) + blob)
+    client.sendall(handshake._proof(KEY, b"client", hello_bytes, said, b"", blob) + struct.pack("!I", len(blob)) + blob)
     verdict, length = struct.unpack("!BI", read_exactly(client, 5))
     return verdict, json.loads(read_exactly(client, length))
 
@@ -287,11 +360,16 @@ def proven(client, blob, channel=COMMANDS):
     [
         (DEBUGGER + 7, Identity(), ConnectionFailed, "the hub has no channel 12"),
         (0, Identity(), ConnectionFailed, "the hub has no channel 0"),
-        (COMMANDS, Identity(role="king"), ConnectionFailed, "there is no role 'king'; choose 'user' or 'observer'"),
+        (
+            COMMANDS,
+            Identity(role="king"),
+            ConnectionFailed,
+            "no role 'king'; choose 'viewer', 'editor' or 'owner'",
+        ),
         (COMMANDS, Identity("x" * 65), ConnectionFailed, "at most 64 printable characters"),
         (COMMANDS, Identity("x\n"), ConnectionFailed, "at most 64 printable characters"),
-        (OBJECTS, Identity("o", "olga", Role.OBSERVER), NotPermitted, "session 'olga' only observes"),
-        (DEBUGGER, Identity("o", "olga", Role.OBSERVER), NotPermitted, "session 'olga' only observes"),
+        (OBJECTS, Identity("o", "olga", Role.VIEWER), NotPermitted, "'olga' is here as viewer"),
+        (DEBUGGER, Identity("o", "olga", Role.VIEWER), NotPermitted, "'olga' is here as viewer"),
     ],
 )
 def test_a_client_is_told_what_is_wrong_with_what_it_asks(channel, identity, error, message):
@@ -313,12 +391,12 @@ def test_the_longest_identity_comes_back_whole():
     """Characters that JSON spells with twelve."""
     with pair() as (client, hub):
         clients, _ = shake(client, hub, identity=Identity("\U0001f600" * 64, "\U0001f600" * 500))
-        assert clients.result(TIMEOUT_S) == Identity("\U0001f600" * 64, "\U0001f600" * 200)
+        assert clients.result(TIMEOUT_S) == Identity("\U0001f600" * 64, "\U0001f600" * 200, Role.OWNER)
 
 
 def test_a_name_that_another_client_sends_in_full_length_is_cut():
     with pair() as (client, hub):
-        hubs = in_thread(greet_client, hub, KEY, "new-session", TIMEOUT_S)
+        hubs = in_thread(greet_client, hub, KEYS, "new-session", TIMEOUT_S)
         verdict, body = proven(client, json.dumps({"name": "ä" * 1300}, ensure_ascii=False).encode())
         assert (verdict, body["name"]) == (0, "ä" * 200)
         assert hubs.result(TIMEOUT_S).identity.name == "ä" * 200
@@ -329,21 +407,21 @@ def test_a_name_that_another_client_sends_in_full_length_is_cut():
 )
 def test_an_identity_that_cannot_be_read_ends_the_conversation(blob):
     with pair() as (client, hub):
-        hubs = in_thread(greet_client, hub, KEY, "new-session", TIMEOUT_S)
+        hubs = in_thread(greet_client, hub, KEYS, "new-session", TIMEOUT_S)
         with contextlib.suppress(AssertionError):
             hello_bytes = hello()
             client.sendall(hello_bytes)
             said = read_exactly(client, 72)[:-32]
-            proof = handshake._proof(KEY, b"client", hello_bytes, said, blob)
+            proof = handshake._proof(KEY, b"client", hello_bytes, said, b"", blob)
             client.sendall(proof + struct.pack("!I", len(blob)) + blob)
         fails(hubs, ConnectionFailed, "cannot be read")
 
 
-def test_an_empty_identity_is_a_new_user():
+def test_an_empty_identity_is_a_new_owner():
     with pair() as (client, hub):
-        hubs = in_thread(greet_client, hub, KEY, "new-session", TIMEOUT_S)
-        assert proven(client, b"{}") == (0, {"session": "new-session", "name": "", "role": "user"})
-        assert hubs.result(TIMEOUT_S).identity == Identity("new-session")
+        hubs = in_thread(greet_client, hub, KEYS, "new-session", TIMEOUT_S)
+        assert proven(client, b"{}") == (0, {"session": "new-session", "name": "", "role": "owner"})
+        assert hubs.result(TIMEOUT_S).identity == Identity("new-session", role=Role.OWNER)
 
 
 @pytest.mark.parametrize(
@@ -353,9 +431,9 @@ def test_an_empty_identity_is_a_new_user():
 def test_an_answer_of_the_hub_that_makes_no_sense_ends_the_conversation(length, blob, message):
     with pair() as (client, hub):
         clients = in_thread(greet_hub, client, KEY, COMMANDS, Identity(), TIMEOUT_S)
-        hello_bytes = read_exactly(hub, 40)
+        hello_bytes = read_exactly(hub, HELLO_BYTES)
         said = struct.pack("!4sBBH32s", b"RPYK", PROTOCOL_VERSION, 0, 0, os.urandom(32))
-        hub.sendall(said + handshake._proof(KEY, b"hub", hello_bytes, said))
+        hub.sendall(said + handshake._proof(KEY, b"hub", hello_bytes, said, b""))
         hub.sendall(struct.pack("!BI", 0, length) + blob)
         fails(clients, ConnectionFailed, message)
 
@@ -401,9 +479,9 @@ def measure():
         clients, hubs = shake(client, hub)
         settled = clients.result(TIMEOUT_S)
         hubs.result(TIMEOUT_S)
-    told = json.dumps({"session": "", "name": "alice", "role": "user"})
-    answered = json.dumps({"session": settled.session, "name": "alice", "role": "user"})
-    return 40 + 36 + len(told), 72 + 5 + len(answered)
+    told = json.dumps({"session": "", "name": "alice", "role": "", "host": ""})
+    answered = json.dumps({"session": settled.session, "name": "alice", "role": "owner"})
+    return HELLO_BYTES + 36 + len(told), 72 + 5 + len(answered)
 
 
 def test_a_connection_that_breaks_after_any_byte_of_the_client_fails_on_both_sides():
@@ -454,7 +532,7 @@ def test_a_handshake_byte_by_byte_succeeds():
 
 def test_a_silent_client_is_not_waited_for():
     with pair() as (_, hub), pytest.raises(CallTimeout, match="did not finish the handshake in time"):
-        greet_client(hub, KEY, "new-session", 0.02)
+        greet_client(hub, KEYS, "new-session", 0.02)
 
 
 def test_a_silent_hub_is_not_waited_for():
@@ -466,7 +544,7 @@ def test_a_client_that_only_reads_its_proof_is_not_waited_for():
     with pair() as (client, hub):
         client.sendall(hello())
         with pytest.raises(CallTimeout):
-            greet_client(hub, KEY, "new-session", 0.02)
+            greet_client(hub, KEYS, "new-session", 0.02)
 
 
 def test_the_deadline_is_for_the_whole_conversation():
@@ -484,7 +562,7 @@ def test_the_deadline_is_for_the_whole_conversation():
         thread.start()
         began = time.monotonic()
         with pytest.raises(CallTimeout):
-            greet_client(hub, KEY, "new-session", 1.5)
+            greet_client(hub, KEYS, "new-session", 1.5)
         assert time.monotonic() - began < 30  # to the last byte it would be 40
         is_over.set()
         thread.join()

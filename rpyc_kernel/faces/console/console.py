@@ -68,7 +68,7 @@ class Console:
         welcome: shown first.
         reconnect: connects to the kernel once more, as the same session.
         replays: show what happened before the user came.
-        is_observer: the user only looks on.
+        is_viewer: the user only looks on.
     """
 
     def __init__(
@@ -78,12 +78,12 @@ class Console:
         reconnect: Callable[[], KernelClient],
         *,
         replays: bool = False,
-        is_observer: bool = False,
+        is_viewer: bool = False,
     ) -> None:
         self._state = ConsoleState(kernel.session)
         self._link = KernelLink(kernel, reconnect, self, self._state)
         self._replays = replays
-        self.bar = StatusBar(self._state, is_observer=is_observer)
+        self.bar = StatusBar(self._state, is_viewer=is_viewer)
         self.screen: Screen
         self.output: Transcript
         self._welcome = welcome

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from rpyc_kernel.client import launch
 from rpyc_kernel.client.kernel import KernelClient
-from rpyc_kernel.core.contract import Role
 
 _PREFIX = "console-"
 
 
 def take_session_slot(
-    target: str, *, session: str | None = None, name: str | None = None, role: str = Role.USER
+    target: str, *, session: str | None = None, name: str | None = None, role: str | None = None
 ) -> KernelClient:
     """Connect a console to a running kernel.
 
@@ -22,7 +21,7 @@ def take_session_slot(
         target: the kernel's name or address.
         session: the session to continue whether or not somebody has it already, None to find one.
         name: how to be shown to others, None for the user's name.
-        role: ``user`` or ``observer``.
+        role: as of `connect`.
 
     Raises:
         NoSuchKernel: there is none.

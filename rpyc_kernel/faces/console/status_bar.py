@@ -20,13 +20,13 @@ class StatusBar:
 
     Args:
         state: knows whether the kernel is in reach.
-        is_observer: whether the user only looks on.
+        is_viewer: whether the user only looks on.
     """
 
-    def __init__(self, state: ConsoleState, *, is_observer: bool = False) -> None:
+    def __init__(self, state: ConsoleState, *, is_viewer: bool = False) -> None:
         self._state = state
         self.is_completing = False
-        self._is_observer = is_observer
+        self._is_viewer = is_viewer
         self._status: dict[str, Any] | None = None
 
     def take(self, status: dict[str, Any]) -> None:
@@ -39,7 +39,7 @@ class StatusBar:
         if self._status is None:
             return ""
         parts = [sanitize_line(self._status["kernel"]), f"generation {self._status['generation']}"]
-        if self._is_observer:
+        if self._is_viewer:
             parts.append("read-only")
         if not self._state.is_connected:
             return " | ".join([*parts, "connection lost, reconnecting"])

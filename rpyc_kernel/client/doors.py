@@ -1,0 +1,92 @@
+"""Ways to a hub: each opens a plain socket on which the handshake can begin."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Protocol
+
+from rpyc_kernel.errors import ConnectionFailed, NoSuchKernel
+from rpyc_kernel.frozen import Frozen
+from rpyc_kernel.system.home import Home
+from rpyc_kernel.wire.connection_file import ConnectionFile
+
+DOOR_S = 3.0
+LOOK_AGAIN_S = 0.02
+
+
+class Door(Protocol):
+    """One way to a hub, which can be gone again and again."""
+
+    def open(self, timeout_s: float) -> tuple[socket.socket, bytes]:
+        """Connect a plain socket; returns it, and what names the secure channel below it, b"" where there is none.
+
+        Raises:
+            OSError: nobody listens there.
+            ConnectionFailed: it leads nowhere, or not to whom it should.
+        """
+
+
+class UnixDoor(Frozen):
+    """A hub's unix socket on this machine.
+
+    Attributes:
+        path: of the socket.
+        home: the kernel's home, which tells where the socket is when it has moved; or "".
+    """
+
+    path: str
+    home: str = ""
+
+    def open(self, timeout_s: float) -> tuple[socket.socket, bytes]:
+        """See `Door`."""
+        try:
+            return _open_unix(self.path, timeout_s), b""
+        except OSError:
+            sock = self._open_moved(timeout_s) if self.home else None
+            if sock is None:
+                raise
+            return sock, b""
+
+    def _open_moved(self, timeout_s: float) -> socket.socket | None:
+        """The socket where it is now: a folder that vanished is made again, here or somewhere else; None without."""
+        home = Home(Path(self.home))
+        deadline = time.monotonic() + min(timeout_s, DOOR_S)
+        pause = threading.Event()
+        while home.has_hub and time.monotonic() < deadline:
+            with contextlib.suppress(NoSuchKernel, OSError):
+                return _open_unix(ConnectionFile.read(home.connection_file).unix, timeout_s)
+            pause.wait(LOOK_AGAIN_S)
+        return None
+
+
+class TcpDoor(Frozen):
+    """A hub's TCP port, which nothing protects from who can read the network between: for this machine, and tunnels.
+
+    Attributes:
+        host: a name or an address.
+        port: the port, 0 where the kernel has none.
+    """
+
+    host: str
+    port: int
+
+    def open(self, timeout_s: float) -> tuple[socket.socket, bytes]:
+        """See `Door`."""
+        if not self.port:
+            raise ConnectionFailed("the kernel has no TCP port, and its unix socket is not on this machine")
+        return socket.create_connection((self.host, self.port), timeout=timeout_s), b""
+
+
+def _open_unix(path: str, timeout_s: float) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.settimeout(timeout_s)
+        sock.connect(path)
+    except OSError:
+        sock.close()
+        raise
+    return sock

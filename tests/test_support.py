@@ -1,5 +1,6 @@
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from tests.support.folders import RUNTIME_VARIABLE, STATE_VARIABLE, Folders, end_processes
 from tests.support.leaks import find_belongings, find_new
 from tests.support.processes import HAS_PROC, list_children, list_descendants, read_command, was_started_with
+from tests.support.sshd import Host, Hosts
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent
@@ -279,3 +281,52 @@ def test_an_unreadable_record_is_passed_over(folders):
     record(folders.runtime)
     (folders.runtime / "demo" / "kernel.json").write_text('{"hub_pid": 12')
     end_processes(folders.runtime)
+
+
+# Other machines
+
+
+def log_in(hosts: Hosts, name: str, command: str) -> subprocess.CompletedProcess[str]:
+    ssh = [*shlex.split(hosts.command), "-o", "BatchMode=yes", name, command]
+    return subprocess.run(ssh, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+
+
+def test_a_host_has_a_home_and_nothing_but_a_python_of_its_own(ssh_hosts: Hosts):
+    look = "import os, sys; print(os.environ['HOME'], sys.prefix != sys.base_prefix)\nimport rpyc"
+    answer = log_in(ssh_hosts, "alpha", f'$SHELL -lc "python3 -c \\"{look}\\""')
+    assert answer.stdout == f"{ssh_hosts.alpha.home} True\n"
+    assert "No module named 'rpyc'" in answer.stderr
+    ssh_hosts.alpha.use_python(None)
+    assert log_in(ssh_hosts, "alpha", "python3").returncode == 127
+
+
+def test_one_host_leads_to_the_other(ssh_hosts: Hosts):
+    before = [host.logins for host in ssh_hosts]
+    assert log_in(ssh_hosts, "gamma", "echo $HOME").stdout == f"{ssh_hosts.beta.home}\n"
+    assert [host.logins for host in ssh_hosts] == [count + 1 for count in before]
+
+
+@pytest.mark.parametrize("way_out", [Host.drop, Host.stop])
+def test_connections_to_a_host_can_be_cut(ssh_hosts: Hosts, way_out):
+    ssh = [*shlex.split(ssh_hosts.command), "alpha", "echo in; read x"]
+    with subprocess.Popen(ssh, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as session:
+        assert session.stdout.read(3) == b"in\n"
+        way_out(ssh_hosts.alpha)
+        assert session.wait(30) == 255
+    assert log_in(ssh_hosts, "alpha", "true").returncode == (0 if way_out is Host.drop else 255)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nowhere", "Could not resolve hostname"),
+        ("refusing", "Connection refused"),
+        ("locked", "Permission denied"),
+        ("stranger", "No ED25519 host key is known"),
+        ("changed", "REMOTE HOST IDENTIFICATION HAS CHANGED"),
+    ],
+)
+def test_other_hosts_cannot_be_reached(ssh_hosts: Hosts, name: str, said: str):
+    answer = log_in(ssh_hosts, name, "true")
+    assert answer.returncode == 255
+    assert said in answer.stderr

@@ -24,7 +24,7 @@ import pytest
 
 from tests.support.folders import end_processes
 from tests.support.ports import find_port
-from tests.support.processes import list_processes
+from tests.support.processes import list_processes, read_command
 from tests.support.waiting import wait_until
 
 SSH_VARIABLE = "RPYC_KERNEL_SSH"
@@ -164,9 +164,16 @@ class Host:
     def _find_connections(self) -> set[int]:
         """The processes of the server that each lead a connection; not what was started by way of it."""
         family = {self._find_server()}
-        suspects = [process for process in list_processes() if _is_servers(process.pid)]
-        # As root, a connection has two of them, parent and child.
-        while found := {process.pid for process in suspects if process.parent in family} - family:
+        processes = list_processes()
+        # As root, a connection has two of them, parent and child. By their titles they are told from users' programs.
+        while (
+            found := {
+                process.pid
+                for process in processes
+                if process.parent in family - {0} and read_command(process.pid).startswith("sshd")
+            }
+            - family
+        ):
             family |= found
         return family - {self._find_server()}
 
@@ -211,7 +218,7 @@ class Hosts:
             "beta": f"Port {self.beta.port}",
             "gamma": f"Port {self.beta.port}\n  ProxyJump alpha",
             "nowhere": "HostName nowhere.invalid",
-            "refusing": f"Port {find_port()}",
+            "refusing": "Port 1",
             "locked": f"Port {self.alpha.port}\n  IdentityFile none",
             "stranger": f"Port {self.alpha.port}\n  HostKeyAlias stranger",
             "changed": f"Port {self.alpha.port}\n  HostKeyAlias changed",
@@ -219,8 +226,8 @@ class Hosts:
         blocks = "".join(f"Host {name}\n  {place}\n" for name, place in places.items())
         self.config.write_text(
             f"{before}\n{blocks}Host * !locked\n  IdentityFile {own}\nHost *\n  HostName 127.0.0.1\n"
-            f"  IdentitiesOnly yes\n  IdentityAgent none\n  UserKnownHostsFile {self.known}\n  GlobalKnownHostsFile none\n"
-            f"  StrictHostKeyChecking yes\n  User {getpass.getuser()}\n"
+            f"  IdentitiesOnly yes\n  IdentityAgent none\n  UserKnownHostsFile {self.known}\n"
+            f"  GlobalKnownHostsFile none\n  StrictHostKeyChecking yes\n  User {getpass.getuser()}\n"
         )
 
     def __iter__(self) -> Iterator[Host]:
@@ -304,12 +311,3 @@ def _end(pids: set[int]) -> None:
         lambda: not pids.intersection(process.pid for process in list_processes() if not process.is_zombie),
         what="the end of an SSH server's processes",
     )
-
-
-def _is_servers(pid: int) -> bool:
-    """Whether a process is one of the server's, and no shell or program that was started by way of it."""
-    try:
-        return os.path.basename(os.readlink(f"/proc/{pid}/exe")).startswith("sshd")
-    except OSError:
-        command = subprocess.run(["ps", "-o", "comm=", "-p", str(pid)], capture_output=True, text=True, check=False)
-        return os.path.basename(command.stdout.strip()).startswith("sshd")

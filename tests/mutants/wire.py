@@ -4,6 +4,28 @@ from tests.mutants import Mutant
 
 MUTANTS = (
     Mutant(
+        promise="a proof is for what both sides said before it, and for nothing else",
+        file="wire/handshake.py",
+        before="for part in (_MAGIC, whose, *clear)), ",
+        after="for part in (_MAGIC, whose, *clear[2:])), ",
+        tests=(
+            "wire/test_handshake_attacks.py::test_what_a_hub_said_once_convinces_no_second_client",
+            "wire/test_handshake_attacks.py::test_no_byte_of_what_is_proven_can_be_changed",
+            "wire/test_handshake_attacks.py::test_a_proof_is_for_the_channel_that_was_named_before_it",
+            "wire/test_handshake.py::test_the_proof_of_one_conversation_does_not_fit_another",
+        ),
+    ),
+    Mutant(
+        promise="a key that is not there has no secret that anybody could know",
+        file="wire/handshake.py",
+        before="(Key(os.urandom(32)), Grant())",
+        after="(Key(bytes(32)), Grant())",
+        tests=(
+            "wire/test_handshake_attacks.py::test_no_secret_that_one_could_guess_belongs_to_a_key_that_is_not_there",
+            "wire/test_handshake_attacks.py::test_a_key_that_nobody_has_is_answered_like_one_that_somebody_has",
+        ),
+    ),
+    Mutant(
         promise="a client that does not know the key is refused",
         file="wire/handshake.py",
         before='if not hmac.compare_digest(answer, _proof(key, b"client", hello, clear, binding, blob)):',

@@ -15,8 +15,8 @@ from rpyc_kernel.errors import ConnectionFailed, RequestError
 from rpyc_kernel.settings import DEFAULT_SWITCH_INTERVAL_S, ENGINES
 
 DEFAULT_NAME = "default"
-OK, RAISED, USAGE, NO_KERNEL, INTERRUPTED = 0, 1, 2, 3, 130
-"""Exit statuses: of success, of user code that raised, of wrong requests, of kernels out of reach, of Ctrl-C."""
+OK, RAISED, USAGE, NO_KERNEL, TIMED_OUT, INTERRUPTED = 0, 1, 2, 3, 124, 130
+"""Exit statuses: success, user code that raised, a wrong request, no kernel in reach, a time limit, Ctrl-C."""
 
 _KINDS = {int: "a whole number", float: "a number"}
 
@@ -97,17 +97,17 @@ class Command(Application):
         known = self._switches_by_name.get(argument.lstrip("-"))
         return known is not None and known.argtype is not None
 
-    def connect(self, target: str, *, joins: bool = True, insists: bool = False) -> KernelClient:
-        """Connect to the kernel the user named.
+    def connect(self, target: str, *, joins: bool = True, insists: bool = False, **options: Any) -> KernelClient:
+        """Connect to the kernel the user named, with these further options of `launch.connect`.
 
         Where it ``insists``, unannounced if there is no room for one more who joins.
         """
         try:
-            return launch.connect(target, joins=joins)
+            return launch.connect(target, joins=joins, **options)
         except ConnectionFailed as error:
             if not insists or type(error) is not ConnectionFailed:
                 raise
-            return launch.connect(target, joins=False)
+            return launch.connect(target, joins=False, **options)
 
 
 Command.unbind_switches("--help-all", "--version", "-v", "--completions")
@@ -125,6 +125,17 @@ class JsonCommand(Command):
         else:
             for line in lines:
                 print(line)
+
+
+class JoiningCommand(JsonCommand):
+    """A command that takes part, under a session of its own or one that is there."""
+
+    session = cli.SwitchAttr("--session", str, help="the session to continue; else a new one", argname="ID")
+    shown_name = cli.SwitchAttr("--as", str, help="how others see you; else your user name", argname="NAME")
+
+    def join(self, name: str) -> KernelClient:
+        """Connect to the kernel as who the switches say."""
+        return self.connect(name, session=self.session, name=self.shown_name)
 
 
 class StartingCommand(Command):
@@ -172,3 +183,10 @@ def parse_execution(text: str) -> int:
         return int(text)
     except ValueError:
         raise UsageError(f"{text!r} is not the number of an execution; 'rpyc-kernel status' shows them") from None
+
+
+def check_limit(limit_s: float | None) -> float | None:
+    """Return the limit of time of a command; raises `UsageError` where it is none."""
+    if limit_s is not None and not limit_s >= 0:  # also NaN
+        raise UsageError(f"--timeout {limit_s:g}: use a number of seconds, 0 or more")
+    return limit_s

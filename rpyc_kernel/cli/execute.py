@@ -5,12 +5,10 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import secrets
 import signal
 import sys
-import tokenize
 import zipfile
 from collections.abc import Iterator
 from types import FrameType
@@ -21,12 +19,15 @@ from rpyc_kernel.cli.application import (
     DEFAULT_NAME,
     OK,
     RAISED,
+    JoiningCommand,
     JsonCommand,
     StartingCommand,
     UsageError,
+    check_limit,
     parse_execution,
 )
-from rpyc_kernel.cli.showing import Show, ShowProgram
+from rpyc_kernel.cli.reading import decode, is_from_input, read_code, read_file, read_standard_input
+from rpyc_kernel.cli.showing import LADDER, Show, ShowProgram, TimeLimit
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Force
 from rpyc_kernel.errors import NotRunning
@@ -35,7 +36,7 @@ from rpyc_kernel.system.descriptors import take_away
 from rpyc_kernel.system.processes import ENDING_SIGNALS
 
 
-class Exec(JsonCommand):
+class Exec(JoiningCommand):
     """Run code in a kernel, and show what it prints and the value of its last expression.
 
     Several pieces of code are joined by line ends; '-', or none at all, reads the code from standard input. Code that
@@ -44,25 +45,36 @@ class Exec(JsonCommand):
     Standard input answers what the code asks. The exit status is that of the code: 1 if it raised, 130 if it was
     interrupted, else what it gave to sys.exit. With --json each event is an object on a line of its own.
 
+    With --timeout the code has so many seconds from here on, also to wait for its turn. Then it is interrupted, and if
+    it goes on, an exception is raised in it; --force terminate ends its worker after that, with the namespace of all,
+    and --force signal leaves it at the interrupt. With --detach, too, it is left running, and its number written. The
+    exit status is 124.
+
     Examples:
         rpyc-kernel exec demo 'x = 6 * 7' 'x'
         rpyc-kernel exec demo - < script.py
         rpyc-kernel exec demo 'input().upper()' < answers.txt
+        rpyc-kernel exec demo --timeout 60 'train(epochs=1)'
     """
 
     USAGE = "    {progname} [SWITCHES] NAME [CODE... | -]\n"
 
-    is_detached = cli.Flag("--detach", help="queue the code, write its number, and leave")
+    is_detached = cli.Flag("--detach", help="write the number of the execution, and leave it; with --timeout then only")
+    timeout = cli.SwitchAttr("--timeout", float, help="end the code after so many seconds", argname="SECONDS")
+    force = cli.SwitchAttr(
+        "--force", cli.Set(*LADDER), default=Force.EXCEPTION, help="how far to go to end it when its time is over"
+    )
 
     def main(self, name: str, *code: str) -> int:
-        from_input = code in ((), ("-",))
-        source = _decode(_read_standard_input(), "standard input") if from_input else "\n".join(code)
-        with self.connect(name) as kernel:
-            if self.is_detached:
+        limit_s = check_limit(self.timeout)
+        source = read_code(code)
+        with self.join(name) as kernel:
+            if self.is_detached and limit_s is None:
                 execution = kernel.submit(source)
                 self.write_answer({"execution": execution.id}, [str(execution.id)])
                 return OK
-            show = Show(kernel, shows_values=True, has_input=not from_input, as_json=self.as_json)
+            limit = None if limit_s is None else TimeLimit(limit_s, "" if self.is_detached else str(self.force))
+            show = Show(kernel, shows_values=True, has_input=not is_from_input(code), as_json=self.as_json, limit=limit)
             return show.run(source)
 
 
@@ -90,12 +102,12 @@ class Run(StartingCommand, JsonCommand):
         is_read_by_worker = is_application or (has_own_kernel and os.path.isfile(file))  # a pipe cannot be
         source = ""
         if file == "-":
-            source = _decode(_read_standard_input(), "standard input")
+            source = decode(read_standard_input(), "standard input")
         elif not is_application:
-            content = _read_file(
+            content = read_file(
                 file, 0 if is_read_by_worker else -1
             )  # of what the worker reads, only whether it can be
-            source = _decode(content, file)
+            source = decode(content, file)
         has_input, shown = file != "-", None if file == "-" else file
         if self.kernel_name:
             if arguments:
@@ -151,7 +163,7 @@ class Interrupt(JsonCommand):
 
     force = cli.SwitchAttr(
         "--force",
-        cli.Set(Force.SIGNAL, Force.EXCEPTION, Force.TERMINATE),
+        cli.Set(*LADDER),
         default=Force.SIGNAL,
         help="exception: also where user code has taken SIGINT over; terminate: end the worker and its namespace",
     )
@@ -191,29 +203,6 @@ def _refuse_queued(kernel: KernelClient, number: int) -> None:
     if kernel.is_queued(number):
         how = f"'rpyc-kernel cancel {kernel.name} {number}' takes it out of the queue"
         raise NotRunning(f"execution {number} is queued, not running; {how}")
-
-
-def _read_standard_input() -> bytes:
-    if sys.stdin.isatty():
-        print("reading code from the terminal; Ctrl-D ends it", file=sys.stderr)
-    return sys.stdin.buffer.read()
-
-
-def _read_file(file: str, size: int) -> bytes:
-    try:
-        with open(file, "rb") as opened:
-            return opened.read(size)
-    except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error}") from None
-
-
-def _decode(content: bytes, name: str) -> str:
-    """Turn a program into text as Python does, which heeds a coding cookie."""
-    try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
-        return io.TextIOWrapper(io.BytesIO(content), encoding).read()
-    except (SyntaxError, UnicodeDecodeError) as error:
-        raise UsageError(f"{name} cannot be read, as it is no text: {error}") from None
 
 
 def _prepare_program(file: str, arguments: tuple[str, ...]) -> str:

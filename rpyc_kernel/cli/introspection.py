@@ -1,27 +1,15 @@
-"""Commands that look: status, vars, stack, log, history. They answer while the kernel is busy, and tell nobody."""
+"""Commands that look: status, vars, stack. They answer while the kernel is busy, and tell nobody."""
 
 # ruff: noqa: D102 - what `main` of a command does, its class says
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
 
-from plumbum import cli
-
-from rpyc_kernel.cli.application import DEFAULT_NAME, OK, JsonCommand, UsageError
-from rpyc_kernel.client.archive import Archive, has_archive
-from rpyc_kernel.client.kernel import KernelClient, Past
-from rpyc_kernel.core.contract import Event
-from rpyc_kernel.errors import NoSuchKernel
-from rpyc_kernel.faces.console.control_characters import is_colourful, sanitize, sanitize_line
-from rpyc_kernel.faces.console.render import Renderer
+from rpyc_kernel.cli.application import DEFAULT_NAME, OK, JsonCommand
+from rpyc_kernel.faces.console.control_characters import sanitize
 from rpyc_kernel.faces.console.summaries import summarise_status, summarise_variables
-from rpyc_kernel.frozen import fields_of
 
 
 class Status(JsonCommand):
@@ -62,132 +50,3 @@ class Stack(JsonCommand):
             stack = kernel.stack()
         self.write_answer({"stack": stack}, [sanitize(stack).rstrip()])
         return OK
-
-
-class PastCommand(JsonCommand):
-    """A command on what has happened, also in a kernel that is stopped."""
-
-    @contextlib.contextmanager
-    def open(self, name: str) -> Iterator[KernelClient | Archive]:
-        """The kernel; if it does not run, what its journal holds."""
-        try:
-            kernel = self.connect(name, joins=False)
-        except NoSuchKernel:
-            if not has_archive(name):
-                raise
-            yield Archive(name)
-            return
-        with kernel:
-            yield kernel
-
-
-class History(PastCommand):
-    """Show what was run in a kernel, by everybody, the newest last; with TEXT only what has this text in it.
-
-    With --json each input is an object on a line of its own. A kernel that is stopped is read from its journal.
-
-    Examples:
-        rpyc-kernel history demo --limit 20
-        rpyc-kernel history demo read_csv
-    """
-
-    USAGE = "    {progname} [SWITCHES] [NAME [TEXT]]\n"
-
-    limit = cli.SwitchAttr("--limit", int, default=1000, help="how many at most, the newest", argname="NUMBER")
-
-    def main(self, name: str = DEFAULT_NAME, *text: str) -> int:
-        if self.limit < 1:
-            raise UsageError(f"--limit {self.limit}: at least one is shown")
-        with self.open(name) as source:
-            found = source.history(" ".join(text), limit=self.limit)
-        for past in found:
-            print(json.dumps(fields_of(past)) if self.as_json else _describe_input(past))
-        return OK
-
-
-class Log(PastCommand):
-    """Show what happened in a kernel, of all sessions and generations, each event with its number and time.
-
-    With --json each event is an object on a line of its own. A kernel that is stopped is read from its journal.
-
-    Examples:
-        rpyc-kernel log demo --since 120
-        rpyc-kernel log demo --follow --json
-        rpyc-kernel log demo --replay --speed 10
-    """
-
-    USAGE = "    {progname} [SWITCHES] [NAME]\n"
-
-    since = cli.SwitchAttr("--since", int, default=0, help="begin after this event", argname="NUMBER")
-    is_following = cli.Flag(["-f", "--follow"], help="go on as things happen, until the kernel stops")
-    is_replayed = cli.Flag("--replay", help="show it as a recording, each event after as long as it took then")
-    shows_messages = cli.Flag("--messages", help="also show the messages of widgets, as when a slider is moved")
-    speed = cli.SwitchAttr("--speed", float, default=1.0, help="how many times faster to replay", argname="FACTOR")
-
-    def main(self, name: str = DEFAULT_NAME) -> int:
-        renderer = Renderer("", is_colourful=is_colourful(sys.stdout), shows_messages=self.shows_messages)
-        if self.is_replayed:
-            return self._replay(name, renderer)
-        with self.open(name) as source:
-            for event in self._read(source):
-                text = json.dumps(event.as_dict()) + "\n" if self.as_json else _describe(event, renderer)
-                if text:
-                    sys.stdout.write(text)
-                if self.is_following:
-                    sys.stdout.flush()
-        return OK
-
-    def _read(self, source: KernelClient | Archive) -> Iterator[Event]:
-        if isinstance(source, Archive):
-            return source.events(self.since)
-        return source.events(since=self.since, follow=self.is_following)
-
-    def _replay(self, name: str, renderer: Renderer) -> int:
-        """Show the recording as it looked on a console then."""
-        if not self.speed > 0 or self.is_following:  # also NaN
-            raise UsageError(
-                "a replay needs a speed above 0, and ends with what has happened by now; leave out --follow"
-            )
-        with self.open(name) as source:
-            for event in pace(self._read(source), self.speed, time.sleep):
-                sys.stdout.write(json.dumps(event.as_dict()) + "\n" if self.as_json else renderer.render(event))
-                sys.stdout.flush()
-        return OK
-
-
-def pace(events: Iterable[Event], speed: float, sleep: Callable[[float], None]) -> Iterator[Event]:
-    """Yield the events of a recording, each so long after the one before as it was then, divided by ``speed``."""
-    before: float | None = None
-    for event in events:
-        if before is not None:
-            sleep(max(0.0, event.time - before) / speed)
-        before = event.time
-        yield event
-
-
-def _describe(event: Event, renderer: Renderer) -> str:
-    """The lines about an event, the first with its number and time; "" where there is nothing to tell people."""
-    text = renderer.render(event)
-    renderer.line_was_ended()
-    if not text:
-        return ""
-    return _with_head(f"{event.seq:>7} {_moment_of(event.time)} ", text.removesuffix("\n")) + "\n"
-
-
-def _describe_input(past: Past) -> str:
-    """The lines of an input, the first with its number, its time and its author."""
-    return _with_head(
-        f"[{past.execution}] {_moment_of(past.time)} {sanitize_line(past.name)}: ", sanitize(past.code).rstrip()
-    )
-
-
-def _moment_of(seconds: float) -> str:
-    try:
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
-    except (OverflowError, ValueError, OSError):  # no moment of this calendar: the record was damaged
-        return "?"
-
-
-def _with_head(head: str, text: str) -> str:
-    """A text behind its head, the further lines below the first."""
-    return head + text.replace("\n", "\n" + " " * len(head))

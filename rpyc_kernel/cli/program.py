@@ -14,9 +14,11 @@ from rpyc_kernel import __version__
 from rpyc_kernel.cli.application import INTERRUPTED, NO_KERNEL, RAISED, USAGE, Application, OutputClosed, UsageError
 from rpyc_kernel.cli.console import Console
 from rpyc_kernel.cli.execute import Cancel, Exec, Interrupt, Run
-from rpyc_kernel.cli.introspection import History, Log, Stack, Status, Vars
+from rpyc_kernel.cli.introspection import Stack, Status, Vars
+from rpyc_kernel.cli.jobs import Output, Result, Submit, Wait
 from rpyc_kernel.cli.jupyter import Jupyter
 from rpyc_kernel.cli.lifecycle import Forget, List, Restart, Start, Stop
+from rpyc_kernel.cli.past import History, Log
 from rpyc_kernel.cli.transfer import Pull, Push
 from rpyc_kernel.errors import ConnectionFailed, KernelError, NoSuchKernel, RequestError
 
@@ -30,6 +32,10 @@ _COMMANDS = {
     "console": Console,
     "exec": Exec,
     "run": Run,
+    "submit": Submit,
+    "wait": Wait,
+    "output": Output,
+    "result": Result,
     "log": Log,
     "history": History,
     "vars": Vars,
@@ -59,6 +65,11 @@ Usage: rpyc-kernel COMMAND [SWITCHES] [NAME] ...
   exec       run code in it; 'exec NAME - < FILE' reads the code from a file
   run        run a program in a kernel of its own, which ends with it
 
+  submit     leave code in its queue, and go; 'submit NAME --file FILE' a program
+  wait       wait until it has ended; the exit status is the code's
+  output     what it has written
+  result     the value it has ended with, or the error
+
   status     what it does, who waits for what, who is there
   vars       its variables
   pull       copy a value to a file
@@ -74,7 +85,8 @@ Usage: rpyc-kernel COMMAND [SWITCHES] [NAME] ...
 'rpyc-kernel COMMAND --help' tells more. Without a NAME most take the kernel 'default'. Instead of a name
 there can be the path of a connection file, or tcp://HOST:PORT with the kernel's key in RPYC_KERNEL_KEY.
 
-Exit status: 0 success, 1 the code raised, 2 wrong usage, 3 no such kernel or no connection, 130 interrupted by Ctrl-C.
+Exit status: 0 success, 1 the code raised, 2 wrong usage, 3 no such kernel or no connection, 124 its time was over,
+130 interrupted by Ctrl-C.
 """
 
 

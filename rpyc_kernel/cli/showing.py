@@ -10,20 +10,42 @@ import sys
 from functools import partial
 from typing import Any
 
-from rpyc_kernel.cli.application import INTERRUPTED, OK, RAISED
+from rpyc_kernel.cli.application import INTERRUPTED, OK, RAISED, TIMED_OUT
 from rpyc_kernel.client.events import Watch
 from rpyc_kernel.client.kernel import KernelClient
-from rpyc_kernel.core.contract import Event, Kind, Outcome
+from rpyc_kernel.core.contract import Event, Force, Kind, Outcome
 from rpyc_kernel.core.streams import raw_bytes
-from rpyc_kernel.errors import ConnectionFailed, KernelError, RequestError
+from rpyc_kernel.errors import ConnectionFailed, KernelError, NotQueued, RequestError
 from rpyc_kernel.faces.console.following import follow
 from rpyc_kernel.faces.console.standard_input import StandardInput
+from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.system.processes import exit_status
 
 _END = "__import__('rpyc_kernel.worker.leaving', fromlist=['leaving']).end_program()"
 
 _SIGNALLED = 128
 """What a shell adds to the number of the signal that has killed a program."""
+
+LADDER = {
+    Force.SIGNAL: "it is interrupted",
+    Force.EXCEPTION: "an exception is raised in it",
+    Force.TERMINATE: "its worker is ended, with the namespace",
+}
+"""The ways to end code, from the mildest on, and what is said of each."""
+_RUNG_S = 3.0
+"""How long each may take; longer than the hub waits before it shows where the code is."""
+
+
+class TimeLimit(Frozen):
+    """How long code may take.
+
+    Attributes:
+        seconds: from when it is handed in.
+        force: how far to go then to end it; "" leaves it running.
+    """
+
+    seconds: float
+    force: str
 
 
 class Show:
@@ -34,6 +56,7 @@ class Show:
         has_input: whether standard input is there to answer what the code asks.
         as_json: write events, one JSON object a line.
         file: what the code is called in tracebacks, None for what the kernel calls it.
+        limit: how long it may take, None for as long as it does.
     """
 
     def __init__(
@@ -44,12 +67,15 @@ class Show:
         has_input: bool = True,
         as_json: bool = False,
         file: str | None = None,
+        limit: TimeLimit | None = None,
     ) -> None:
         self.kernel = kernel
         self._shows_values = shows_values
         self._has_input = has_input
         self._as_json = as_json
         self._file = file
+        self._limit = limit
+        self._is_late = False
         self._execution = 0
         self._count: int | None = None
         self._exit_status: int | None = None
@@ -71,19 +97,25 @@ class Show:
         self._left = loop.create_future()
         loop.add_signal_handler(signal.SIGINT, self._interrupt)  # before there is anything to interrupt
         self._input = StandardInput()
+        begun = loop.time()
         watch = await asyncio.to_thread(self._submit, source)
         if self._interrupts:
             self._pass_on_once()
         showing = asyncio.ensure_future(self._show(watch))
+        limiting = None if self._limit is None else asyncio.ensure_future(self._keep(self._limit, loop.time() - begun))
         try:
             await asyncio.wait({showing, self._left}, return_when=asyncio.FIRST_COMPLETED)
             if not showing.done():
                 self._tell_goodbye()
-                return INTERRUPTED
+                return TIMED_OUT if self._is_late else INTERRUPTED
             showing.result()
+            if self._is_late:
+                return TIMED_OUT
             return RAISED if self._exit_status is None else self._exit_status
         finally:
             showing.cancel()
+            if limiting is not None:
+                limiting.cancel()
             self._stop_asking()
             await asyncio.to_thread(self.kernel.close)
 
@@ -100,10 +132,14 @@ class Show:
                 sys.stdout.flush()
 
     def _tell_goodbye(self) -> None:
-        name = self.kernel.name
+        name, number = self.kernel.name, self._execution
+        is_left_on_purpose = self._is_late and self._limit is not None and not self._limit.force
+        if is_left_on_purpose:
+            print(json.dumps({"execution": number}) if self._as_json else number, flush=True)
+        force = " --force terminate" if self._is_late and not is_left_on_purpose else ""
         print(
-            f"\nexecution {self._execution} goes on in kernel {name!r}; "
-            f"stop it with 'rpyc-kernel interrupt {name} {self._execution}'",
+            f"{'' if self._is_late else chr(10)}execution {number} goes on in kernel {name!r}; "
+            f"stop it with 'rpyc-kernel interrupt {name} {number}{force}'",
             file=sys.stderr,
         )
 
@@ -124,27 +160,22 @@ class Show:
         if event.kind == Kind.STARTED:
             self._count = event.payload.get("count")
         if event.kind == Kind.ERROR and "exit_code" in event.payload:
-            self._exit_status = _read_exit_code(event.exit_code)
+            self._exit_status = status_of_exit(event.exit_code)
+            if isinstance(event.exit_code, str):
+                print(event.exit_code, file=sys.stderr)
         if event.kind == Kind.FINISHED and self._exit_status is None:
-            self._exit_status = {Outcome.OK: OK, Outcome.INTERRUPTED: INTERRUPTED}.get(event.outcome, RAISED)
+            self._exit_status = status_of_outcome(event.outcome)
             if event.outcome == Outcome.CANCELLED and self._interrupts:
                 self._exit_status = INTERRUPTED
 
     def _write(self, event: Event) -> None:
         match event.kind:
             case Kind.STREAM:
-                stream = sys.stderr if event.name == "stderr" else sys.stdout
-                raw = raw_bytes(event.payload)
-                if raw is None:
-                    stream.write(event.text)
-                else:
-                    stream.flush()
-                    stream.buffer.write(raw)
-                stream.flush()
+                write_stream(event)
             case Kind.DISPLAY:
-                print(_text_of(event), flush=True)
+                print(text_of(event), flush=True)
             case Kind.RESULT if self._shows_values:
-                print(_text_of(event), flush=True)
+                print(text_of(event), flush=True)
             case Kind.ERROR if "exit_code" not in event.payload and event.payload.get("rich") != []:
                 sys.stdout.flush()
                 sys.stderr.write(self._with_file_name(event.traceback))
@@ -184,6 +215,42 @@ class Show:
             print(error, file=sys.stderr)  # somebody else was faster
         except KernelError:
             pass  # whoever follows events will say so
+
+    # ------------------------------------------------------------------ the end of its time
+
+    async def _keep(self, limit: TimeLimit, past_s: float) -> None:
+        """End the code when its time is over, one rung of the ladder after the other, or leave it."""
+        await asyncio.sleep(max(0.0, limit.seconds - past_s))
+        self._is_late = True
+        try:
+            if limit.force and await self._climb(limit):
+                return
+        except KernelError as error:
+            print(error, file=sys.stderr)
+        if not self._left.done():
+            self._left.set_result(None)
+
+    async def _climb(self, limit: TimeLimit) -> bool:
+        """Whether it has ended, or is about to."""
+        what = f"execution {self._execution} has taken {limit.seconds:g} s"
+        for force, word in LADDER.items():
+            print(f"{what}; {word}", file=sys.stderr, flush=True)
+            if await self._strike(force):
+                return True
+            what = f"execution {self._execution} goes on"
+            if force == limit.force:
+                break
+        return False
+
+    async def _strike(self, force: str) -> bool:
+        for _ in range(2):  # it may begin between being asked to end and to leave the queue
+            struck = await asyncio.to_thread(partial(self.kernel.interrupt, self._execution, force=force, wait=_RUNG_S))
+            if struck.status != "not-running":
+                return bool(struck)
+            with contextlib.suppress(NotQueued):
+                await asyncio.to_thread(self.kernel.cancel, self._execution)
+                return True
+        return True
 
     # ------------------------------------------------------------------ Ctrl-C
 
@@ -273,15 +340,30 @@ class ShowProgram(Show):
         """Nothing goes on: the kernel ends with its only client."""
 
 
-def _text_of(event: Event) -> str:
+def write_stream(event: Event) -> None:
+    """Write what code has written where it did, byte for byte."""
+    stream = sys.stderr if event.name == "stderr" else sys.stdout
+    raw = raw_bytes(event.payload)
+    if raw is None:
+        stream.write(event.text)
+    else:
+        stream.flush()
+        stream.buffer.write(raw)
+    stream.flush()
+
+
+def text_of(event: Event) -> str:
+    """What is shown, as text."""
     return str(event.data.get("text/plain", f"<{', '.join(event.data)}>"))
 
 
-def _read_exit_code(code: int | str | None) -> int:
+def status_of_outcome(outcome: str) -> int:
+    """The exit status of code that has ended so."""
+    return {Outcome.OK: OK, Outcome.INTERRUPTED: INTERRUPTED}.get(outcome, RAISED)
+
+
+def status_of_exit(code: int | str | None) -> int:
     """What ``sys.exit(code)`` makes the exit status of a script."""
     if code is None:
         return OK
-    if isinstance(code, int):
-        return exit_status(code)
-    print(code, file=sys.stderr)
-    return RAISED
+    return exit_status(code) if isinstance(code, int) else RAISED

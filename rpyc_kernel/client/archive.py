@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator
 
 from rpyc_kernel.client.kernel import Past
 from rpyc_kernel.client.whereabouts import find
-from rpyc_kernel.core.contract import Event
-from rpyc_kernel.errors import KernelExists, NoSuchKernel, RequestError
+from rpyc_kernel.core.contract import Event, Kind
+from rpyc_kernel.errors import KernelExists, NoSuchExecution, NoSuchKernel, RequestError
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.settings import Folders, check_name, is_name
 from rpyc_kernel.system.home import Home
@@ -50,10 +50,25 @@ class Archive:
             )
         self._file = JournalFile(self._home.journal, deadline=deadline)
 
-    def events(self, since: int = 0) -> Iterator[Event]:
-        """Yield what happened after an event, in order; raises `RequestError` where the journal cannot be read."""
+    def events(self, since: int = 0, *, execution: int | None = None) -> Iterator[Event]:
+        """Yield what happened after an event, in order, or only what belongs to one execution, up to its end.
+
+        Raises:
+            RequestError: the journal cannot be read.
+            NoSuchExecution: there never was an execution of this number.
+        """
         with self._readable():
-            yield from self._file.events(since)
+            if execution is None:
+                yield from self._file.events(since)
+                return
+            first = self._file.find(execution)
+            if first is None:
+                raise NoSuchExecution(f"there is no execution {execution} in the journal of kernel {self.name!r}")
+            for event in self._file.events(first - 1):
+                if event.execution == execution and event.seq > since:
+                    yield event
+                if event.execution == execution and event.kind == Kind.FINISHED:
+                    return
 
     def history(self, pattern: str = "", *, limit: int = 1000) -> list[Past]:
         """Return the newest inputs whose source contains ``pattern``, oldest first; raises as `events`."""

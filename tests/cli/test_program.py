@@ -33,7 +33,7 @@ def test_the_help_names_every_command_and_exit_status(capsys: pytest.CaptureFixt
     assert call("--help") == 0
     out = capsys.readouterr().out
     assert all(f"\n  {command} " in out for command in COMMANDS)
-    assert "0 success, 1 the code raised, 2 wrong usage, 3 no such kernel or no connection, 130" in out
+    assert "0 success, 1 the code raised, 2 wrong usage, 3 no such kernel or no connection, 124 its time was" in out
 
 
 def test_without_a_command_the_help_is_an_error(capsys: pytest.CaptureFixture[str]):

@@ -22,8 +22,8 @@ def test_every_error_has_the_status_that_is_told() -> None:
 
 def test_every_status_of_the_commands_is_told() -> None:
     told = {name for name in rows_of(_SECTIONS["Commands"]) if name.isdigit()}
-    statuses = (application.OK, application.RAISED, application.USAGE, application.NO_KERNEL, application.INTERRUPTED)
-    assert told == {str(status) for status in (*statuses, program._BROKEN_PIPE)}
+    statuses = (application.OK, application.RAISED, application.USAGE, application.NO_KERNEL, application.TIMED_OUT)
+    assert told == {str(status) for status in (*statuses, application.INTERRUPTED, program._BROKEN_PIPE)}
 
 
 def test_every_command_is_named() -> None:

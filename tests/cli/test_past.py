@@ -1,4 +1,4 @@
-"""What looking commands show: recordings at their pace, and the inputs of a kernel that is stopped."""
+"""What log and history show: recordings at their pace, and the inputs of a kernel that is stopped."""
 
 import json
 import time
@@ -6,7 +6,7 @@ import time
 import pytest
 
 from rpyc_kernel.cli.application import USAGE
-from rpyc_kernel.cli.introspection import _moment_of, pace
+from rpyc_kernel.cli.past import _moment_of, pace
 from rpyc_kernel.cli.program import run
 from rpyc_kernel.client.archive import Archive
 from rpyc_kernel.core.actions import Record

@@ -20,6 +20,7 @@
     ├── WorkerBusy              the worker's: it does not answer now
     └── ConnectionFailed        the connection's
         ├── AuthenticationFailed  the two sides do not share a key
+        │   └── CertificateChanged  the server shows another certificate than the one that was told of
         ├── VersionMismatch     they speak different versions of the protocol, as hub and worker may, too
         ├── ConnectionLost      it was there and is gone
         └── CallTimeout         no answer in the time that was given
@@ -288,6 +289,15 @@ class AuthenticationFailed(ConnectionFailed):
         Traceback (most recent call last):
             ...
         rpyc_kernel.errors.AuthenticationFailed: ...
+    """
+
+
+class CertificateChanged(AuthenticationFailed):
+    """The server shows another certificate than the connect string tells: it may be somebody in the middle.
+
+    Example:
+        >>> issubclass(rpyc_kernel.CertificateChanged, rpyc_kernel.AuthenticationFailed)
+        True
     """
 
 

@@ -36,6 +36,16 @@ class Home(KernelFolder):
         return self.path / _PICTURES
 
     @property
+    def certificate(self) -> Path:
+        """The certificate of a kernel that has listened with TLS."""
+        return self.path / "certificate.pem"
+
+    @property
+    def private_key(self) -> Path:
+        """The private key of its certificate."""
+        return self.path / "private-key.pem"
+
+    @property
     def last_seen(self) -> float | None:
         """When the kernel last wrote something here, seconds since the epoch; None if it never did."""
         times = []

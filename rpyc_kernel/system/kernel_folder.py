@@ -42,7 +42,18 @@ class KernelFolder:
         VARIABLE: the environment variable that chooses another place.
     """
 
-    WRITTEN = ("hub.lock", "hub.log", "kernel.json", "kernel.new", "key", "key.new")
+    WRITTEN = (
+        "hub.lock",
+        "hub.log",
+        "kernel.json",
+        "kernel.new",
+        "key",
+        "key.new",
+        "certificate.pem",
+        "certificate.new",
+        "private-key.pem",
+        "private-key.new",
+    )
     """What is opened by its name: through a link, somebody's file would be written, and a pipe is waited for."""
     MADE: tuple[str, ...] = WRITTEN
     VARIABLE = ""

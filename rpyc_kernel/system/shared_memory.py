@@ -25,10 +25,21 @@ _MAX_WRITE_BYTES = 64 * 1024 * 1024
 
 
 def peer_pid(sock: socket.socket) -> int | None:
-    """The process at the other end of a unix socket, whoever passes bytes on in between; None for other sockets."""
-    if not IS_AVAILABLE or sock.family != socket.AF_UNIX:
+    """The process at the other end of a unix socket, whoever passes bytes on in between; None for other sockets.
+
+    Also for one of a pair, which has no address: its peer counts as the process that made both ends, and what that
+    passes on may come from another machine, as it does where it speaks TLS.
+    """
+    if not IS_AVAILABLE or sock.family != socket.AF_UNIX or not _has_address(sock):
         return None
     return int(_CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))[0])
+
+
+def _has_address(sock: socket.socket) -> bool:
+    try:
+        return bool(sock.getsockname() or sock.getpeername())
+    except OSError:  # it is connected to nobody any more
+        return False
 
 
 def create(chunks: Iterable[memoryview]) -> int:

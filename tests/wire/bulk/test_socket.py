@@ -28,10 +28,19 @@ def connect_tcp():
     return near, far
 
 
+def connect_unix(path):
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as near:
+        server.bind(str(path))
+        server.listen()
+        near.connect(str(path))
+        far, _ = server.accept()
+        return near.dup(), far
+
+
 @pytest.fixture(params=["unix", "tcp"])
-def ends(request):
+def ends(request, tmp_path):
     """Both ends of a connection, as sockets."""
-    near, far = socket.socketpair() if request.param == "unix" else connect_tcp()
+    near, far = connect_unix(tmp_path / "sock") if request.param == "unix" else connect_tcp()
     with near, far:
         for sock in (near, far):
             sock.settimeout(DEADLINE_S)
@@ -151,14 +160,23 @@ def test_a_long_description_counts_too(pair):
         sending.result(DEADLINE_S)
 
 
-def test_memory_is_shared_only_with_the_process_that_the_socket_leads_to():
-    near, far = socket.socketpair()
+def test_memory_is_shared_only_with_the_process_that_the_socket_leads_to(tmp_path):
+    near, far = connect_unix(tmp_path / "sock")
     with near, far:
         bulk = BulkSocket(near)
         bulk.meet(os.getpid() + 1)
         assert not bulk.can_share
         bulk.meet(os.getpid())
         assert bulk.can_share == hasattr(os, "memfd_create")
+
+
+def test_memory_is_never_shared_through_a_pair_whose_other_end_passes_on_what_comes_from_elsewhere():
+    near, far = socket.socketpair()
+    with near, far:
+        for end in (near, far):
+            bulk = BulkSocket(end)
+            bulk.meet(os.getpid())
+            assert not bulk.can_share
 
 
 # Somebody else at the other end

@@ -107,6 +107,7 @@ class HubSettings(Frozen):
         port: the TCP port, 0 for a free one.
         engine: ``plain``, ``ipython`` or ``auto``.
         python: the interpreter of the worker.
+        bundle: the folder with the packages that this interpreter's environment lacks.
         is_private: end with the client that started the kernel, and keep no journal.
         handshake_timeout_s: how long a new connection has to prove itself.
         max_strangers: how many connections may be unproven at once, of the port and of the unix sockets each.
@@ -120,6 +121,7 @@ class HubSettings(Frozen):
     port: int = 0
     engine: str = "auto"
     python: str = ""
+    bundle: str = ""
     is_private: bool = False
     handshake_timeout_s: float = 5.0
     max_strangers: int = 64

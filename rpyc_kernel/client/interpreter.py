@@ -1,37 +1,70 @@
-"""Which interpreter a worker gets, and whether it has what a worker needs."""
+"""Which interpreter a worker gets, and what it has of the packages that a worker needs."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from typing import Any
 
+from rpyc_kernel.core.contract import WORKER_VERSION
 from rpyc_kernel.errors import RequestError
+from rpyc_kernel.frozen import Frozen
+from rpyc_kernel.system import bundle_start
 
 _OLDEST = (3, 10)
+_RPYC = ((6, 0, 2), (7,))
+"""From which release on RPyC will do, and from which on no longer; see pyproject.toml."""
 _PATIENCE_S = 30.0
-_NEEDED = ("rpyc_kernel", "rpyc")
 _IPYTHON = "IPython"
-# Also for Pythons that are too old.
+# Also for Pythons that are too old. Where the question is asked is not where the worker will be.
 _PROBE = f"""
 import sys
 print("%d %d" % sys.version_info[:2])
-import importlib.util
-print(" ".join(name for name in {(*_NEEDED, _IPYTHON)!r} if importlib.util.find_spec(name) is None))
+import json
+from importlib.util import find_spec
+sys.path[:] = [entry for entry in sys.path if entry]
+has = {{"ipython": find_spec("{_IPYTHON}") is not None, "workers": None, "rpyc": None}}
+try:
+    from rpyc_kernel.core.contract import WORKER_VERSION
+    has["workers"] = WORKER_VERSION
+except Exception:
+    pass
+if find_spec("rpyc") is not None:
+    import importlib.metadata
+    try:
+        has["rpyc"] = importlib.metadata.version("rpyc")
+    except Exception:
+        has["rpyc"] = "of an unknown release"
+print(json.dumps(has))
 """
 
 
-def find_interpreter(python: str | os.PathLike[str] | None, engine: str) -> str:
-    """Return the path of a worker's interpreter: of a path or the name of a command; None is the one that runs this.
+class Interpreter(Frozen):
+    """What runs a worker.
+
+    Attributes:
+        path: of the interpreter.
+        bundle: the folder with the packages that its environment lacks, "" where it lacks none.
+    """
+
+    path: str
+    bundle: str
+
+
+def find_interpreter(python: str | os.PathLike[str] | None, engine: str) -> Interpreter:
+    """Find a worker's interpreter: by a path or the name of a command; None is the one that runs this.
 
     Raises:
-        RequestError: it is not there, is no Python, is too old, or lacks a package; the message says what to install.
+        RequestError: it is not there, is no Python, is too old, or cannot have what a worker needs; the message says
+            what to do.
     """
     if python is None:
         if engine == "ipython":
             from importlib.util import find_spec
 
-            _require([_IPYTHON] if find_spec(_IPYTHON) is None else [], sys.executable)
-        return sys.executable
+            _require_ipython(find_spec(_IPYTHON) is not None, sys.executable)
+        return Interpreter(sys.executable, bundle_start.of_this_process())
     import shutil  # here, because it brings all of Python's compression, and few starts name an interpreter
 
     path = shutil.which(os.path.expanduser(python))
@@ -39,20 +72,31 @@ def find_interpreter(python: str | os.PathLike[str] | None, engine: str) -> str:
         raise RequestError(f"there is no interpreter {python!r} to run; name the file, as in --python .venv/bin/python")
     # Not resolved: what an environment's interpreter links to knows nothing of the environment.
     path = os.path.abspath(path)
-    _require([name for name in _list_missing(path) if name in _NEEDED or engine == "ipython"], path)
-    return path
-
-
-def _require(missing: list[str], path: str) -> None:
-    if missing:
-        what, other = ("IPython", ", or choose the engine 'plain'") if missing == [_IPYTHON] else ("rpyc-kernel", "")
+    has = _ask(path)
+    if engine == "ipython":
+        _require_ipython(has["ipython"], path)
+    if has["workers"] == WORKER_VERSION and has["rpyc"]:
+        return Interpreter(path, "")
+    if has["rpyc"] and not _RPYC[0] <= _parse_release(has["rpyc"]) < _RPYC[1]:
+        # Its user code is to find it, so there cannot be another one beside it.
         raise RequestError(
-            f"{path} has no {what}; install it there: {path} -m pip install 'rpyc-kernel[ipython]'{other}"
+            f"{path} has rpyc {has['rpyc']}, with which no worker of this release can run; change it there: "
+            f"{path} -m pip install 'rpyc>={_show_release(_RPYC[0])},<{_show_release(_RPYC[1])}'"
+        )
+    from rpyc_kernel.client.bundle import unpack_bundle  # here, because few environments need it
+
+    return Interpreter(path, unpack_bundle())
+
+
+def _require_ipython(is_there: bool, path: str) -> None:
+    if not is_there:
+        raise RequestError(
+            f"{path} has no IPython; install it there: {path} -m pip install ipython, or choose the engine 'plain'"
         )
 
 
-def _list_missing(path: str) -> list[str]:
-    """The packages that an interpreter lacks."""
+def _ask(path: str) -> dict[str, Any]:
+    """What an interpreter has of what a worker needs."""
     import subprocess
 
     try:
@@ -61,7 +105,7 @@ def _list_missing(path: str) -> list[str]:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RequestError(f"{path} cannot be run as an interpreter: {error}") from None
-    version, _, missing = asked.stdout.decode("utf-8", "replace").partition("\n")
+    version, _, has = asked.stdout.decode("utf-8", "replace").partition("\n")
     try:
         major, minor = map(int, version.split())
     except ValueError:
@@ -70,4 +114,14 @@ def _list_missing(path: str) -> list[str]:
         raise RequestError(f"{path} is Python {major}.{minor}; a worker needs 3.10 or newer")
     if asked.returncode:
         raise RequestError(f"{path} does not work: {asked.stderr.decode('utf-8', 'replace').strip()[-500:]}")
-    return missing.split()
+    answer: dict[str, Any] = json.loads(has)
+    return answer
+
+
+def _parse_release(version: str) -> tuple[int, ...]:
+    digits = "".join(mark if mark.isdigit() else " " for mark in version.replace(".", " ")).split()
+    return tuple(map(int, digits[:3]))
+
+
+def _show_release(release: tuple[int, ...]) -> str:
+    return ".".join(map(str, release))

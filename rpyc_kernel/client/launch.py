@@ -29,7 +29,7 @@ from rpyc_kernel.settings import (
     WorkerSettings,
     check_name,
 )
-from rpyc_kernel.system import processes
+from rpyc_kernel.system import bundle_start, processes
 from rpyc_kernel.system.home import Home
 from rpyc_kernel.system.kernel_folder import LOCK_PATIENCE_S
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
@@ -182,7 +182,14 @@ def launch(
         raise RequestError("a kernel that outlives its starter asks its clients; only a private one has standard input")
     host, port = _parse_listen(listen) if listen else ("" if is_private else _LOCAL, 0)
     interpreter = find_interpreter(python, engine)
-    hub = HubSettings(host=host, port=port, engine=engine, python=interpreter, is_private=is_private)
+    hub = HubSettings(
+        host=host,
+        port=port,
+        engine=engine,
+        python=interpreter.path,
+        bundle=interpreter.bundle,
+        is_private=is_private,
+    )
     worker = WorkerSettings(
         switch_interval_s=switch_interval,
         profile=profile,
@@ -202,6 +209,7 @@ def launch(
         child = processes.spawn_module(
             "rpyc_kernel.hub",
             [name],
+            bundle=bundle_start.of_this_process(),
             cwd=str(place.path),
             environment={**places, SETTINGS_VARIABLE: json.dumps(options)},
             stdin=processes.NOBODY if standard_input is None else standard_input,

@@ -21,7 +21,7 @@ from rpyc_kernel.errors import KernelError
 from rpyc_kernel.hub.place import take_place
 from rpyc_kernel.hub.worker_process import WorkerProcess
 from rpyc_kernel.settings import SETTINGS_VARIABLE, Folders, HubSettings, WorkerSettings, check_name
-from rpyc_kernel.system import processes
+from rpyc_kernel.system import bundle_start, processes
 from rpyc_kernel.system.descriptors import take_away
 
 
@@ -35,6 +35,8 @@ def main(arguments: list[str]) -> int:
     # Everything the hub makes is this user's alone; what user code makes is as its starter wants it.
     umask = os.umask(0o077)
     hub_settings = HubSettings(**options.get("hub", {}))
+    if hub_settings.bundle:
+        bundle_start.hold(hub_settings.bundle)  # for the next worker, too
     worker_settings = WorkerSettings(**{**options.get("worker", {}), "umask": umask})
     try:
         place = take_place(check_name(name), Folders.from_environment(), is_private=hub_settings.is_private)

@@ -55,6 +55,7 @@ class WorkerProcess:
                 "rpyc_kernel.worker",
                 [str(folder.path), str(listener.fileno()), str(out), str(err), hub_settings.engine, *map(str, given)],
                 python=hub_settings.python,
+                bundle=hub_settings.bundle,
                 cwd=str(folder.path),
                 environment=settings.environment,
                 stdin=settings_input,

@@ -11,6 +11,7 @@ import os
 import sys
 
 _RUNS_USER_CODE = "rpyc_kernel.worker"
+_writes_no_bytecode = sys.dont_write_bytecode
 _folder = ""
 
 
@@ -27,7 +28,13 @@ def start() -> None:
         del sys.argv[1:3]
     # User code has the packages of its environment. Of the others, those that we know to be new enough come first.
     sys.path.insert(len(sys.path) if module == _RUNS_USER_CODE else 0, _folder)
+    sys.dont_write_bytecode = False  # or what the cache holds would be compiled anew at every start
     runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def leave_to_user_code() -> None:
+    """What was changed for the kernel's own modules is as the environment has it, for those of user code."""
+    sys.dont_write_bytecode = _writes_no_bytecode
 
 
 def of_this_process() -> str:

@@ -286,6 +286,7 @@ def spawn_module(
     *,
     cwd: str,
     python: str = "",
+    bundle: str = "",
     environment: dict[str, str] | None = None,
     stdin: int = NOBODY,
     stdout: int = NOBODY,
@@ -295,6 +296,7 @@ def spawn_module(
 ) -> Child:
     """Start ``python -m module`` in a session of its own, so that no terminal's Ctrl-C reaches it.
 
+    With a ``bundle`` (see `bundle_start`) the packages that the interpreter's environment lacks are found there.
     ``cwd`` should be a folder without modules: ``-m`` puts it first in the path, before the standard library.
 
     Raises:
@@ -303,7 +305,7 @@ def spawn_module(
     import subprocess  # here: who only looks at processes needs nothing of it
 
     process = subprocess.Popen(
-        [python or sys.executable, "-m", module, *arguments],
+        [python or sys.executable, *([bundle] if bundle else []), "-m", module, *arguments],
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,

@@ -28,7 +28,7 @@ if __name__ == "__main__":  # before the imports below, which take from there wh
 
 from rpyc_kernel.core.contract import RELEASE, WORKER_VERSION, Kind
 from rpyc_kernel.settings import WorkerSettings
-from rpyc_kernel.system import heaps, ring
+from rpyc_kernel.system import bundle_start, heaps, ring
 from rpyc_kernel.system.descriptors import take_away
 from rpyc_kernel.system.originals import json, logging, socket, threading
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
@@ -148,6 +148,7 @@ def main(arguments: list[str]) -> None:
     sys.argv = [""]
     control.start()
     _load_the_rest()
+    bundle_start.leave_to_user_code()
     loop.run()
     leaving.leave()
 

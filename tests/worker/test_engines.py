@@ -1792,3 +1792,10 @@ def test_ipython_asked_for_and_absent_is_an_error(monkeypatch):
         choose_engine("ipython")
     assert choose_engine("auto") is PlainEngine
     assert choose_engine("plain") is PlainEngine
+
+
+def test_an_ipython_that_is_too_old_counts_as_none(monkeypatch):
+    monkeypatch.setattr("IPython.version_info", (7, 34, 0, ""))
+    assert choose_engine("auto") is PlainEngine
+    with pytest.raises(ImportError, match="is too old"):
+        choose_engine("ipython")

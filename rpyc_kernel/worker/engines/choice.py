@@ -6,6 +6,8 @@ import importlib.util
 
 from rpyc_kernel.worker.engines.plain import PlainEngine
 
+_OLDEST = 8
+
 
 def choose_engine(name: str) -> type[PlainEngine]:
     """Return the engine's class; IPython is imported only where it is chosen.
@@ -16,9 +18,17 @@ def choose_engine(name: str) -> type[PlainEngine]:
     if name == "plain" or (name == "auto" and importlib.util.find_spec("IPython") is None):
         return PlainEngine
     try:
+        _require_recent()
         from rpyc_kernel.worker.engines.ipython import IPythonEngine
     except ImportError:
         if name == "auto":
             return PlainEngine
         raise
     return IPythonEngine
+
+
+def _require_recent() -> None:
+    import IPython
+
+    if IPython.version_info[0] < _OLDEST:
+        raise ImportError(f"IPython {IPython.__version__} is too old: a kernel needs {_OLDEST} or newer")

@@ -22,6 +22,7 @@ from benchmarks import (
     jupyter_speed,
     memory,
     objects,
+    remote,
     results,
     road,
 )
@@ -34,6 +35,7 @@ SUITES: dict[str, Callable[..., list[str] | None]] = {
     "clients": clients.main,
     "introspection": introspection.main,
     "objects": objects.main,
+    "remote": remote.main,
     "jupyter": jupyter_speed.main,
     "sharing": jupyter_sharing.main,
     "daily": daily.main,

@@ -32,12 +32,18 @@ class Peer:
     def __init__(self) -> None:
         self.manager = KernelManager(kernel_name="python3")
         self.manager.start_kernel()
-        self.client = self.manager.blocking_client()
-        self.client.start_channels()
-        self.client.wait_for_ready(timeout=_TIMEOUT_S)
-        self.other = self.manager.blocking_client()
-        self.other.start_channels()
-        self.other.wait_for_ready(timeout=_TIMEOUT_S)
+        self.client = self._connect()
+        self.other = self._connect()
+
+    def make_client(self) -> BlockingKernelClient:
+        """A client that goes where the kernel is."""
+        return self.manager.blocking_client()
+
+    def _connect(self) -> BlockingKernelClient:
+        client = self.make_client()
+        client.start_channels()
+        client.wait_for_ready(timeout=_TIMEOUT_S)
+        return client
 
     def execute(self, code: str) -> float:
         """Seconds from request to reply."""

@@ -145,10 +145,10 @@ def _report_bulk(rounds: int) -> None:
         (info,) = [found for found in rpyc_kernel.kernels() if found.name == "bench-bulk"]
         address = f"tcp://{info.host}:{info.port}"
         try:
-            with rpyc_kernel.connect(address, key=key) as remote, _raw_sender(array.nbytes) as port:
+            with rpyc_kernel.connect(address, key=key) as remote, raw_sender(array.nbytes) as port:
                 kernel.push(array=array)
                 works: dict[str, Callable[[], object]] = {
-                    "raw socket": lambda: _receive_raw(port, array.nbytes),
+                    "raw socket": lambda: receive_raw(port, array.nbytes),
                     "pull over TCP": lambda: remote.pull("array"),
                     "push over TCP": lambda: remote.push(other=array),
                     "pull by shared memory": lambda: kernel.pull("array"),
@@ -187,7 +187,7 @@ with socket.create_server(('127.0.0.1', 0)) as server:
 
 
 @contextlib.contextmanager
-def _raw_sender(size: int) -> Iterator[int]:
+def raw_sender(size: int) -> Iterator[int]:
     """Another process that sends so many bytes from its memory to whoever connects; the port."""
     command = [sys.executable, "-c", _RAW_SENDER, str(size)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -198,7 +198,7 @@ def _raw_sender(size: int) -> Iterator[int]:
             process.kill()
 
 
-def _receive_raw(port: int, size: int) -> None:
+def receive_raw(port: int, size: int) -> None:
     """What the machine can do: ``recv_into`` memory that is new, from another process's ``sendall``."""
     with socket.create_connection(("127.0.0.1", port)) as sock:
         into = memoryview(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
@@ -209,7 +209,7 @@ def _receive_raw(port: int, size: int) -> None:
 
 @contextlib.contextmanager
 def _stock() -> Iterator[rpyc.Connection]:
-    with peers._server("stock_rpyc") as (port, _):
+    with peers.server("stock_rpyc") as (port, _):
         connection = rpyc.utils.factory.connect_stream(SocketStream.connect("127.0.0.1", port), MasterService)
         yield connection
         connection.close()

@@ -79,7 +79,7 @@ def ours() -> Iterator[Works]:
 @contextlib.contextmanager
 def stock_rpyc() -> Iterator[Works]:
     """Stock RPyC in classic mode, with TCP_NODELAY on both ends."""
-    with _server("stock_rpyc") as (port, pid):
+    with server("stock_rpyc") as (port, pid):
         sock = socket.create_connection(("127.0.0.1", port))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = rpyc.utils.factory.connect_stream(SocketStream(sock), MasterService)
@@ -123,7 +123,7 @@ def with_execnet() -> Iterator[Works]:
 @contextlib.contextmanager
 def with_pyro() -> Iterator[Works]:
     """Pyro5: proxies of exposed objects."""
-    with _server("pyro") as (port, pid), Pyro5.api.Proxy(f"PYRO:thing@127.0.0.1:{port}") as thing:
+    with server("pyro") as (port, pid), Pyro5.api.Proxy(f"PYRO:thing@127.0.0.1:{port}") as thing:
         batch_of = Pyro5.api.BatchProxy
 
         def pipeline(count: int) -> None:
@@ -149,7 +149,7 @@ class _Manager(BaseManager):
 @contextlib.contextmanager
 def with_managers() -> Iterator[Works]:
     """multiprocessing.managers: proxies of registered classes, methods only."""
-    with _server("managers") as (port, pid):
+    with server("managers") as (port, pid):
         _Manager.register("thing")
         manager = _Manager(("127.0.0.1", port), _KEY)
         manager.connect()
@@ -182,7 +182,7 @@ def _pipeline(thing: Any) -> Callable[[int], Any]:
 
 
 @contextlib.contextmanager
-def _server(name: str) -> Iterator[tuple[int, int]]:
+def server(name: str) -> Iterator[tuple[int, int]]:
     """A server of this module in a process of its own: its port and its pid."""
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.peers", name], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True

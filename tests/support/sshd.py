@@ -65,6 +65,7 @@ class Host:
             f"ListenAddress 127.0.0.1\nPort {self.port}\nHostKey {folder / 'key'}\nPidFile {self._pid_file}\n"
             f"AuthorizedKeysFile {authorized}\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\n"
             "KbdInteractiveAuthentication no\nUsePAM no\nUseDNS no\nMaxStartups 100\nLogLevel VERBOSE\n"
+            "Subsystem sftp internal-sftp\n"
             f"SetEnv HOME={self.home} PATH={self._programs} XDG_RUNTIME_DIR={self.session} TMPDIR={self.scratch}\n"
         )
 

@@ -290,8 +290,8 @@ class Hub:
         if worker is not None:
             worker.link.notify(method, *arguments)
 
-    def hand_over(self, channel: str, client: socket.socket) -> None:
-        """Have the worker serve a client; the caller closes its own socket.
+    def hand_over(self, channel: str, client: socket.socket, *more: socket.socket) -> None:
+        """Have the worker serve a client, with further sockets where the channel needs them; the caller closes its own.
 
         Raises:
             KernelDied: there is no worker.
@@ -301,7 +301,7 @@ class Hub:
         worker = self._supervisor.worker
         if worker is None:
             raise KernelDied(_NO_WORKER)
-        worker.link.hand_over(channel, client)
+        worker.link.hand_over(channel, client, *more)
 
     def ask_stack(self, timeout_s: float) -> Future[str]:
         """Every thread's stack, also while a C call holds the interpreter lock; `WorkerBusy` when none came in time."""

@@ -1,4 +1,4 @@
-"""The doors of a hub: a TCP port and a unix socket with a handshake, and a unix socket for stock RPyC clients.
+"""The doors of a hub: a TCP port and a unix socket with a handshake, and two unix sockets for stock RPyC clients.
 
 Every connection has a thread of its own. Until it has proven itself it is a stranger; strangers are few and have
 little time. They are counted apart for the port, where anybody may knock, and for the unix sockets. Where there are
@@ -111,7 +111,11 @@ class Server:
 
     def _listen_in_folder(self) -> list[tuple[socket.socket, Callable[[socket.socket], None]]]:
         listeners: list[tuple[socket.socket, Callable[[socket.socket], None]]] = []
-        serving = {self._folder.hub_socket: self._serve_proven, self._folder.rpyc_socket: self._serve_stock}
+        serving = {
+            self._folder.hub_socket: self._serve_proven,
+            self._folder.rpyc_socket: self._serve_stock,
+            self._folder.objects_socket: self._serve_stock_objects,
+        }
         try:
             for path, serve in serving.items():
                 listeners.append((listen(path, _BACKLOG), serve))
@@ -262,11 +266,36 @@ class Server:
 
     def _serve_stock(self, sock: socket.socket) -> None:
         """Serve a stock RPyC client: who can open the socket is the user."""
+        self._serve_session(sock, self._let_stock_in(sock))
+
+    def _serve_stock_objects(self, sock: socket.socket) -> None:
+        """Have the worker serve a stock RPyC client, whose session lives as long as the worker keeps its end of it.
+
+        The hub keeps the client's socket, too: what it shuts down is down for all who hold it.
+        """
+        identity = self._let_stock_in(sock)
+        near, far = socket.socketpair()
+        with near:
+            with far:
+                if not self._pass_to_worker(sock, "stock", far):
+                    return
+            with self._lock:
+                self._open[near] = threading.current_thread()
+            try:
+                self._serve_session(near, identity)
+            finally:
+                with self._lock:
+                    del self._open[near]
+                with contextlib.suppress(OSError):  # it is closed already
+                    sock.shutdown(socket.SHUT_RDWR)
+
+    def _let_stock_in(self, sock: socket.socket) -> handshake.Identity:
+        """Let a stock RPyC client in, and name its session, as it says nothing of itself."""
         reason = self._let_in(sock, handshake.COMMANDS)
         if reason:
             raise ConnectionFailed(reason)
         number = next(self._numbers)
-        self._serve_session(sock, handshake.Identity(f"rpyc-{os.getpid()}-{number}", f"rpyc-{number}", Role.OWNER))
+        return handshake.Identity(f"rpyc-{os.getpid()}-{number}", f"rpyc-{number}", Role.OWNER)
 
     def _let_in(self, sock: socket.socket, channel: int) -> str:
         """Have one who has proven to be the user count as such; returns why not where there is no room, else ""."""
@@ -308,15 +337,17 @@ class Server:
             with self._lock:
                 self._services.discard(offered)
 
-    def _pass_to_worker(self, sock: socket.socket, channel: str) -> None:
-        """Hand the socket itself to the worker; from here on the hub is out of the way."""
+    def _pass_to_worker(self, sock: socket.socket, channel: str, *more: socket.socket) -> bool:
+        """Hand the socket itself to the worker, which hears the client without the hub from here on; False if not."""
         assert self._hub is not None
         self._hub.wait_for_worker(_WORKER_START_S)
         try:
-            self._hub.hand_over(channel, sock)
+            self._hub.hand_over(channel, sock, *more)
         except (KernelError, OSError) as error:  # such as no descriptors
             _log.info("no worker for a connection of channel %s: %s", channel, error)
             refuse(sock, f"the kernel cannot pass this connection to its worker: {error}")
+            return False
+        return True
 
 
 def _listen_tcp(host: str, port: int) -> socket.socket:

@@ -63,7 +63,7 @@ class WorkerLink:
             opened.pop_all()
         *outputs, self.ring_descriptor, self.stacks_descriptor = self._reader.descriptors
         self.output_descriptors = tuple(outputs)
-        self._outgoing: SimpleQueue[tuple[bytes, socket.socket | None] | None] = SimpleQueue()
+        self._outgoing: SimpleQueue[tuple[bytes, tuple[socket.socket, ...]] | None] = SimpleQueue()
         self._closing = threading.Lock()
         self._numbers = itertools.count(1)
         self._pending: dict[int, Future[Any]] = {}
@@ -103,12 +103,12 @@ class WorkerLink:
         return future
 
     def _ask(
-        self, method: str, arguments: tuple[Any, ...], answer: Future[Any], client: socket.socket | None = None
+        self, method: str, arguments: tuple[Any, ...], answer: Future[Any], sockets: tuple[socket.socket, ...] = ()
     ) -> None:
         number = next(self._numbers)
         data = frames.encode([number, method, arguments])
         self._pending[number] = answer
-        self._send(data, client)
+        self._send(data, sockets)
         if self._is_lost:
             self._fail_all()
 
@@ -116,8 +116,8 @@ class WorkerLink:
         """Tell the worker's control thread something, without an answer."""
         self._send(frames.encode([0, method, arguments]))
 
-    def hand_over(self, channel: str, client: socket.socket) -> None:
-        """Have the worker serve a client; the caller closes its own socket.
+    def hand_over(self, channel: str, client: socket.socket, *more: socket.socket) -> None:
+        """Have the worker serve a client, with further sockets where the channel needs them; the caller closes its own.
 
         Where it turns out later that the worker cannot, the client is told.
 
@@ -127,15 +127,19 @@ class WorkerLink:
         """
         if len(self._waiting) >= _MAX_WAITING:
             raise WorkerBusy("the worker takes no connections at the moment: it is stopped by the system, or stuck")
-        kept = client.dup()
+        with contextlib.ExitStack() as opened:
+            kept, *others = (opened.enter_context(sock.dup()) for sock in (client, *more))
+            opened.pop_all()
         self._waiting.add(kept)
         answer: Future[Any] = Future()
-        answer.add_done_callback(lambda done: self._let_go(kept, done.exception()))
-        self._ask(channel, (), answer, kept)
+        answer.add_done_callback(lambda done: self._let_go(kept, others, done.exception()))
+        self._ask(channel, (1 + len(others),) if others else (), answer, (kept, *others))
 
-    def _let_go(self, client: socket.socket, error: BaseException | None) -> None:
+    def _let_go(self, client: socket.socket, more: list[socket.socket], error: BaseException | None) -> None:
         """Close the hub's own of a client's sockets, which the worker has taken, or tell the client why not."""
         self._waiting.discard(client)
+        for sock in more:
+            sock.close()
         if error is None:
             client.close()
         else:
@@ -163,17 +167,17 @@ class WorkerLink:
         for descriptor in self._reader.descriptors:
             os.close(descriptor)
 
-    def _send(self, data: bytes, client: socket.socket | None = None) -> None:
+    def _send(self, data: bytes, sockets: tuple[socket.socket, ...] = ()) -> None:
         """Leave a message to the sender: a worker that does not read must not stop the hub with it."""
         with self._closing:
             if not self._is_lost:
-                self._outgoing.put((data, client))
+                self._outgoing.put((data, sockets))
 
     def _transmit(self) -> None:
         while (item := self._outgoing.get()) is not None:
-            data, client = item
+            data, sockets = item
             try:
-                frames.send_encoded(self._control, data, () if client is None else (client.fileno(),))
+                frames.send_encoded(self._control, data, [sock.fileno() for sock in sockets])
             except OSError:
                 self._is_lost = True
                 self._fail_all()

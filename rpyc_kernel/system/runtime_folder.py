@@ -30,6 +30,7 @@ class RuntimeFolder(Home):
     MADE = (
         *Home.MADE,
         "hub.sock",
+        "objects.sock",
         "rpyc.sock",
         "worker.sock",
         "ring-[0-9]*",
@@ -48,6 +49,11 @@ class RuntimeFolder(Home):
     def rpyc_socket(self) -> Path:
         """Where the hub listens for stock RPyC clients."""
         return self.path / "rpyc.sock"
+
+    @property
+    def objects_socket(self) -> Path:
+        """Where the hub listens for stock RPyC clients that want live objects; the worker serves them."""
+        return self.path / "objects.sock"
 
     @property
     def worker_socket(self) -> Path:
@@ -96,7 +102,7 @@ class RuntimeFolder(Home):
 
     def create(self) -> None:
         """Make the folder; RequestError also where its path is too long for a socket."""
-        longest = str(self.worker_socket)
+        longest = str(self.objects_socket)
         if len(os.fsencode(longest)) > _MAX_SOCKET_PATH:
             raise RequestError(
                 f"{longest} is longer than the {_MAX_SOCKET_PATH} bytes a socket may have; "

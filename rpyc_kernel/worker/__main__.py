@@ -137,6 +137,7 @@ def main(arguments: list[str]) -> None:
         take_clients={
             "objects": _prepare_objects(engine, staged).connect,
             "bulk": _prepare_bulk(engine).connect,
+            "stock": _prepare_stock(engine, staged).connect,
             "debugger": debugger.connect,
         },
     )
@@ -250,12 +251,12 @@ class _Channel:
         self._lock = threading.Lock()
         self._connections: Any = None
 
-    def connect(self, sock: socket.socket) -> None:
-        """Serve a client whose socket the hub handed over."""
+    def connect(self, *sockets: socket.socket) -> None:
+        """Serve a client whose socket the hub handed over, with what else belongs to it."""
         with self._lock, imports.for_kernel():
             if self._connections is None:
                 self._connections = self._make()
-        self._connections.add(sock)
+        self._connections.add(*sockets)
 
 
 def _prepare_objects(engine: PlainEngine, staged: StagedCalls) -> _Channel:
@@ -263,6 +264,15 @@ def _prepare_objects(engine: PlainEngine, staged: StagedCalls) -> _Channel:
         from rpyc_kernel.worker.objects import ObjectConnections
 
         return ObjectConnections(engine.namespace, engine.values, staged)
+
+    return _Channel(make)
+
+
+def _prepare_stock(engine: PlainEngine, staged: StagedCalls) -> _Channel:
+    def make() -> Any:
+        from rpyc_kernel.worker.stock import StockConnections
+
+        return StockConnections(engine.namespace, engine.values, staged)
 
     return _Channel(make)
 

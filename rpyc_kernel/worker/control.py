@@ -47,8 +47,8 @@ class Control:
         methods: what a hub may call, by name.
         answer_pool: answers all other questions.
         take_run: receives the run connection.
-        take_clients: serve a client's socket, by the name of its channel, on a thread of its own; who raises has not
-            kept it.
+        take_clients: serve a client's socket, and what sockets come with it, by the name of the channel, on a thread of
+            its own; who raises has not kept them.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Control:
         methods: dict[str, Method],
         answer_pool: AnswerPool,
         take_run: Callable[[socket.socket], None],
-        take_clients: dict[str, Callable[[socket.socket], None]],
+        take_clients: dict[str, Callable[..., None]],
     ) -> None:
         self._greeting = greeting
         self._descriptors = descriptors
@@ -175,42 +175,57 @@ class Control:
             return
         try:
             if method in self._take_clients:
-                if not reader.descriptors:
-                    raise WorkerBusy("its process has as many files open as it may")
-                self._let_in(method, reader.descriptors.pop(0))
+                self._let_in(method, reader.descriptors, *arguments)
                 reply(True, None)
             else:
                 reply(True, self._methods[method](*arguments))
         except BaseException as error:  # noqa: BLE001 - the thread must go on, whatever user code raises in it
             reply(False, error)
 
-    def _let_in(self, channel: str, descriptor: int) -> None:
+    def _let_in(self, channel: str, descriptors: list[int], count: int = 1) -> None:
         """Serve a client on a thread of its own: it may have to wait for an import that user code holds up."""
+        sockets = _take_sockets(descriptors, count)
         try:
-            sock = socket.socket(fileno=descriptor)
-        except BaseException:  # of an audit hook of user code, say
-            os.close(descriptor)
-            raise
-        try:
-            sock = forks.keep_from_children(sock)
-            make_thread(self._serve_client, channel, (channel, sock)).start()
+            sockets = [forks.keep_from_children(sock) for sock in sockets]
+            make_thread(self._serve_client, channel, (channel, sockets)).start()
         except BaseException as error:  # noqa: BLE001 - as below
-            _turn_away(channel, sock, error)
+            _turn_away(channel, sockets, error)
 
-    def _serve_client(self, channel: str, sock: socket.socket) -> None:
+    def _serve_client(self, channel: str, sockets: list[socket.socket]) -> None:
         try:
-            self._take_clients[channel](sock)
+            self._take_clients[channel](*sockets)
         except BaseException as error:  # noqa: BLE001 - the top of a thread; the client is told
-            _turn_away(channel, sock, error)
+            _turn_away(channel, sockets, error)
 
 
-def _turn_away(channel: str, sock: socket.socket, error: BaseException) -> None:
+def _take_sockets(descriptors: list[int], count: int) -> list[socket.socket]:
+    """Make sockets of the first so many descriptors that have come; raises `WorkerBusy` where some are missing."""
+    taken, descriptors[:count] = descriptors[:count], []
+    sockets: list[socket.socket] = []
+    try:
+        if len(taken) < count:
+            raise WorkerBusy("its process has as many files open as it may")
+        for descriptor in taken:
+            sockets.append(socket.socket(fileno=descriptor))
+    except BaseException:  # of an audit hook of user code, say
+        for sock in sockets:
+            sock.close()
+        for descriptor in taken[len(sockets) :]:
+            os.close(descriptor)
+        raise
+    return sockets
+
+
+def _turn_away(channel: str, sockets: list[socket.socket], error: BaseException) -> None:
     """Tell a client why it is not served: it waits, and the hub has handed it over and does not hear of it.
 
     User code has taken RPyC away, or every descriptor or thread, or something that the kernel needs.
     """
     _log.warning("a client of channel %s cannot be served: %s", channel, type_name(error))
-    refuse(sock, f"the worker cannot serve this connection: {describe_briefly(error)}")
+    client, *more = sockets
+    refuse(client, f"the worker cannot serve this connection: {describe_briefly(error)}")
+    for sock in more:
+        sock.close()
 
 
 def _reply_to(sock: socket.socket, sending: threading.Lock, number: int) -> Reply:

@@ -28,7 +28,7 @@ def take_away(runtime: Path) -> None:
 
 
 def wait_for_doors(folder: Path) -> None:
-    names = ("kernel.json", "hub.sock", "rpyc.sock", "worker.sock")
+    names = ("kernel.json", "hub.sock", "objects.sock", "rpyc.sock", "worker.sock")
     wait_until(lambda: all((folder / name).exists() for name in names), PATIENCE_S, what="the folder's return")
 
 

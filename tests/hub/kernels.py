@@ -32,7 +32,11 @@ class FakeSupervisor:
 
 
 class FakeWorker:
-    """Takes what can be sent to a worker, and answers every question with "null"."""
+    """Takes what can be sent to a worker, and answers every question with "null".
+
+    Attributes:
+        handed_over: the sockets that came with a client's own; to be closed.
+    """
 
     pid = 4711
     memory_bytes = None
@@ -41,6 +45,7 @@ class FakeWorker:
 
     def __init__(self):
         self.asked = []
+        self.handed_over = []
         self.link = self
 
     def note(self, *request):
@@ -58,8 +63,9 @@ class FakeWorker:
     def nudge(self, execution):
         self.note("nudge", execution)
 
-    def hand_over(self, channel, sock):
+    def hand_over(self, channel, sock, *more):
         self.note(channel)
+        self.handed_over += [sock.dup() for sock in more]
 
     def request(self, method, *arguments):
         self.note(method, *arguments)

@@ -27,8 +27,8 @@ class Doors:
 
 
 @pytest.fixture(params=[False, True], ids=["with a home", "private"])
-def place(request, folders, tmp_path, monkeypatch):
-    monkeypatch.setattr("rpyc_kernel.system.runtime_folder.last_resort", lambda: tmp_path / "tmp")
+def place(request, folders, monkeypatch):
+    monkeypatch.setattr("rpyc_kernel.system.runtime_folder.last_resort", lambda: folders.runtime.parent / "tmp")
     place = take_place("demo", folders, is_private=request.param)
     yield place
     place.home.unlock()
@@ -91,23 +91,23 @@ def test_a_connection_file_that_was_damaged_is_written_again(keeper, place, dama
         assert ConnectionFile.read(folder.connection_file).worker_pid == 8
 
 
-def test_without_a_place_for_it_the_folder_goes_elsewhere_and_the_home_says_where(keeper, place, folders, tmp_path):
+def test_without_a_place_for_it_the_folder_goes_elsewhere_and_the_home_says_where(keeper, place, folders):
     shutil.rmtree(folders.runtime)
     folders.runtime.touch()
     keeper.look(None)
-    assert place.folder.path.parent == tmp_path / "tmp"
+    assert place.folder.path.parent == folders.runtime.parent / "tmp"
     assert ConnectionFile.read(place.home.connection_file).unix == str(place.folder.hub_socket)
     assert place.folder.is_held
     folders.runtime.unlink()
 
 
-def test_a_folder_that_somebody_took_meanwhile_is_left_to_them(keeper, place, tmp_path):
+def test_a_folder_that_somebody_took_meanwhile_is_left_to_them(keeper, place, folders):
     shutil.rmtree(place.folder.path)
     other = RuntimeFolder(place.folder.path)
     other.create()
     other.lock()
     keeper.look(None)
-    assert place.folder.path.parent == tmp_path / "tmp"
+    assert place.folder.path.parent == folders.runtime.parent / "tmp"
     assert other.is_held
     other.unlock()
 

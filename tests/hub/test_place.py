@@ -111,8 +111,8 @@ def test_the_worker_of_a_killed_hub_is_found_from_any_environment(take, folders,
         assert place.earlier.worker_pid == worker.pid
 
 
-def test_a_worker_that_went_elsewhere_when_its_folder_vanished_is_found(take, folders, worker, tmp_path, monkeypatch):
-    monkeypatch.setattr("rpyc_kernel.system.runtime_folder.last_resort", lambda: tmp_path / "tmp")
+def test_a_worker_that_went_elsewhere_when_its_folder_vanished_is_found(take, folders, worker, monkeypatch):
+    monkeypatch.setattr("rpyc_kernel.system.runtime_folder.last_resort", lambda: folders.runtime.parent / "tmp")
     folder = RuntimeFolder(folders.runtime / "demo")
     leave_behind(Home(folders.state / "demo"), folder, worker)
     there = RuntimeFolder(folder.refuge)

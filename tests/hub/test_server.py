@@ -39,6 +39,7 @@ class Doors:
         folder = RuntimeFolder(path / "r")
         folder.create()
         self.path = str(folder.hub_socket)
+        self.objects_path = str(folder.objects_socket)
         self.server = Server(folder, "demo", of_owner(KEY), settings)
         self.server.start(self.kernel.hub)
         self.opened = contextlib.ExitStack()
@@ -159,6 +160,61 @@ def test_who_cannot_be_passed_to_the_worker_is_told_why(open_doors, channel, why
     told = sock.makefile("rb").read()
     assert told.startswith(MARK)
     assert told.endswith(f"the kernel cannot pass this connection to its worker: {why}".encode())
+
+
+def knock_for_objects(doors):
+    """Connect a stock client, and take the worker's end of its session."""
+    sock = doors.opened.enter_context(socket.socket(socket.AF_UNIX))
+    sock.settimeout(PATIENCE_S)
+    sock.connect(doors.objects_path)
+    wait_until(lambda: doors.kernel.worker.handed_over, PATIENCE_S)
+    return sock, doors.opened.enter_context(value_client(doors.kernel.worker.handed_over.pop()))
+
+
+def list_present(doors):
+    sessions = doors.kernel.hub.look(lambda state: state.status())["sessions"]
+    return [session["name"] for session in sessions if session["connections"]]
+
+
+def test_a_stock_client_is_handed_over_with_a_socket_to_its_session(open_doors):
+    doors = open_doors()
+    sock, hub = knock_for_objects(doors)
+    assert ("stock",) in doors.kernel.worker.asked
+    hello = dict(hub.call("hello", (), PATIENCE_S))
+    assert hello["role"] == "owner"
+    (name,) = list_present(doors)
+    assert name.startswith("rpyc-")
+    # The worker has closed its end, as the client is gone, or the worker itself.
+    hub.close()
+    assert sock.recv(1) == b""
+    wait_until(lambda: not list_present(doors), PATIENCE_S)
+
+
+def test_a_kernel_that_stops_ends_the_sessions_of_stock_clients_that_its_worker_serves(open_doors):
+    doors = open_doors()
+    sock, hub = knock_for_objects(doors)
+    wait_until(lambda: list_present(doors), PATIENCE_S)
+    doors.server.stop_accepting()
+    doors.server.close()
+    assert hub.is_closed
+    assert sock.recv(1) == b""
+    assert not doors.server._open
+    doors.server.stop_accepting = doors.server.close = lambda: None
+
+
+def test_a_stock_client_that_cannot_be_passed_to_the_worker_leaves_no_session(open_doors):
+    doors = open_doors()
+
+    def refuse(channel, sock, *more):
+        raise WorkerBusy("it is stopped")
+
+    doors.kernel.worker.hand_over = refuse
+    sock = doors.opened.enter_context(socket.socket(socket.AF_UNIX))
+    sock.settimeout(PATIENCE_S)
+    sock.connect(doors.objects_path)
+    assert sock.makefile("rb").read().endswith(b"cannot pass this connection to its worker: it is stopped")
+    wait_until(lambda: not doors.server._open, PATIENCE_S)
+    assert doors.kernel.hub.look(lambda state: state.status())["sessions"] == ()
 
 
 def test_many_who_ask_a_worker_that_is_starting_keep_nobody_else_who_asks_it_waiting(open_doors):

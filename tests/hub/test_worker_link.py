@@ -81,6 +81,26 @@ def test_a_client_whom_the_worker_does_not_take_is_told_why(link, client):
     assert near.makefile("rb").read().endswith(b"the worker cannot serve this connection: too many open files")
 
 
+def test_what_comes_with_a_client_is_handed_over_with_it_and_closed_here(link, client):
+    near, far = client
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(PATIENCE_S)
+        link.hand_over("stock", far, theirs)
+        theirs.close()
+        reader = frames.DescriptorReader(link.worker)
+        reader.receive()
+        number, *message = reader.receive()
+        assert message == ["stock", [2]]
+        served, beside = (socket.socket(fileno=descriptor) for descriptor in reader.descriptors)
+        frames.send(link.worker, [number, True, None])
+        with served, beside:
+            served.sendall(b"client")
+            beside.sendall(b"beside")
+            assert (near.recv(6), ours.recv(6)) == (b"client", b"beside")
+        assert ours.recv(1) == b""
+
+
 def test_no_more_clients_wait_for_a_worker_that_takes_none_than_may_be(link, client, monkeypatch):
     _, far = client
     monkeypatch.setattr(worker_link, "_MAX_WAITING", 1)

@@ -76,11 +76,12 @@ def test_a_path_too_long_for_a_socket_is_refused_before_anything_is_made(folders
 
 
 def test_the_longest_path_that_is_allowed_takes_a_socket(folders):
-    name = "ä" * 20 + "x" * (103 - len(os.fsencode(str(folders.runtime))) - len("/" + "ä" * 20 + "/worker.sock") - 20)
+    name = "ä" * 20 + "x" * (103 - len(os.fsencode(str(folders.runtime))) - len("/" + "ä" * 20 + "/objects.sock") - 20)
     folder = RuntimeFolder(folders.runtime / name)
     folder.create()
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(folder.worker_socket))
+    for path in (folder.hub_socket, folder.rpyc_socket, folder.objects_socket, folder.worker_socket):
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
 
 
 def test_each_generation_has_files_of_its_own(folder):

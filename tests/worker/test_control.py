@@ -102,6 +102,37 @@ def test_the_hub_is_told_of_a_client_whose_socket_did_not_arrive(control):
     assert "as many files open as it may" in str(error)
 
 
+def test_a_client_of_whom_not_all_has_arrived_is_not_served_by_half(control):
+    control._take_clients["stock"] = keep_and_fail
+    near, far = socket.socketpair()
+    answers = []
+    with near:
+        near.settimeout(30)
+        reader = Reader(far)
+        control._handle("stock", [2], reader, lambda *answer: answers.append(answer))
+        assert near.recv(1) == b""
+    ((succeeded, error),) = answers
+    assert (succeeded, type(error), reader.descriptors) == (False, WorkerBusy, [])
+
+
+def test_all_sockets_of_a_client_that_cannot_be_served_are_closed(control):
+    def fail(sock, beside):
+        kept.extend((sock, beside))
+        raise RuntimeError("no more threads")
+
+    control._take_clients["stock"] = fail
+    (near, far), (ours, theirs) = socket.socketpair(), socket.socketpair()
+    with near, ours:
+        for sock in (near, ours):
+            sock.settimeout(30)
+        reader = Reader(far)
+        reader.descriptors.append(theirs.detach())
+        control._handle("stock", [2], reader, lambda *answer: None)
+        assert near.makefile("rb").read().endswith(b"RuntimeError: no more threads")
+        assert ours.recv(1) == b""
+    kept.clear()
+
+
 def test_a_client_that_waits_for_what_serves_it_keeps_nobody_else_waiting(control):
     may_go_on = threading.Event()
     near, far = socket.socketpair()

@@ -1,7 +1,9 @@
 """What each side of a connection lets the other do, as RPyC configurations.
 
 ``callers_read`` is not RPyC's. Where it is true, the side mostly asks, and its threads read their replies themselves.
-Else it mostly answers, and its requests thread reads without waiting twice for the interpreter lock.
+Else it mostly answers, and its requests thread reads without waiting twice for the interpreter lock. Nor is
+``keeps_traceback``: whether the connection keeps that of the last exception that a request raised, for classic RPyC's
+``pm``, and with it all that its frames refer to.
 """
 
 from __future__ import annotations
@@ -48,3 +50,6 @@ WORKER_CONFIG: Final[Mapping[str, Any]] = MappingProxyType(
     }
 )
 """For the side that owns the objects: the peer may do to them whatever Python can."""
+
+STOCK_CONFIG: Final[Mapping[str, Any]] = MappingProxyType({**WORKER_CONFIG, "keeps_traceback": True})
+"""For the side that owns the objects, where the peer is a stock client, with all that classic RPyC does."""

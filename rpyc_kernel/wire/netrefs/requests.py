@@ -6,6 +6,7 @@ thread, which most often is the same.
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from functools import partial
 from os import getpid  # not what user code may put in its place
 from typing import Any
@@ -22,6 +23,13 @@ from rpyc_kernel.wire.netrefs.references import References, is_netref
 from rpyc_kernel.wire.outbox import Outbox
 
 _log = logging.getLogger(__name__)
+
+
+class Later(Future[Any]):
+    """What a handler returns that cannot answer yet: what it is completed with answers the request, from any thread.
+
+    The requests behind it are served meanwhile.
+    """
 
 
 class RequestServer:
@@ -48,6 +56,7 @@ class RequestServer:
         self._jobs = jobs
         self._outbox = outbox
         self._channel = channel
+        self._keeps_traceback = bool(connection._config.get("keeps_traceback"))
         self._pid = getpid()
         self._is_stopped = False
 
@@ -99,11 +108,22 @@ class RequestServer:
             args = self._references.build(package, self._find_sources(package))
             result = self._connection._HANDLERS[handler](self._connection, *args)
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises is the peer's to handle
+            if self._keeps_traceback:
+                self._connection._last_traceback = error.__traceback__
             if not self._ends_here:
                 self.answer_error(seq, error)
         else:
-            if not self._ends_here:
+            if type(result) is Later:
+                result.add_done_callback(partial(self._answer_later, seq))
+            elif not self._ends_here:
                 self._answer(seq, result)
+
+    def _answer_later(self, seq: int, done: Future[Any]) -> None:
+        error = done.exception()
+        if error is not None:
+            self.answer_error(seq, error)
+        else:
+            self._answer(seq, done.result())
 
     @property
     def _ends_here(self) -> bool:

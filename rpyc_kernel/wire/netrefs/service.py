@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from rpyc.core.service import Service, VoidService
+from rpyc.core.service import ModuleNamespace, Service, VoidService
 
-__all__ = ["Service", "VoidService"]
+__all__ = ["ModuleNamespace", "Service", "VoidService"]

@@ -9,6 +9,7 @@ from typing import Any
 from plumbum import cli
 from plumbum.cli.switches import MissingArgument, SwitchError
 
+from rpyc_kernel.cli.hiding import read_connect_string
 from rpyc_kernel.client import launch
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.errors import ConnectionFailed, RequestError
@@ -65,6 +66,8 @@ class Application(cli.Application):
 class Command(Application):
     """One command."""
 
+    NAMES_KERNEL = True
+    """Whether the first word is a kernel's name; '-' then reads a connect string from standard input."""
     WORDS_BEFORE_REST: int | None = None
     """After so many words everything belongs to the last one, also what looks like a switch."""
 
@@ -88,6 +91,8 @@ class Command(Application):
                 if not rest:
                     raise self._as_usage(MissingArgument(f"switch {argument} needs a value"))
                 switches.append(rest.pop(0))
+        if self.NAMES_KERNEL and words[:1] == ["-"]:
+            words[0] = read_connect_string()
         return [*switches, "--", *words, *rest]
 
     def _takes_value(self, argument: str) -> bool:

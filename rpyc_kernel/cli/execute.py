@@ -90,6 +90,7 @@ class Run(StartingCommand, JsonCommand):
     """
 
     USAGE = "    {progname} [SWITCHES] [FILE | -] [ARGUMENTS...]\n"
+    NAMES_KERNEL = False
     WORDS_BEFORE_REST = 1
 
     DEFAULT_ENGINE = "plain"  # a program is Python alone, and magics are of no use to it

@@ -14,6 +14,7 @@ from rpyc_kernel import __version__
 from rpyc_kernel.cli.application import INTERRUPTED, NO_KERNEL, RAISED, USAGE, Application, OutputClosed, UsageError
 from rpyc_kernel.cli.console import Console
 from rpyc_kernel.cli.execute import Cancel, Exec, Interrupt, Run
+from rpyc_kernel.cli.hiding import take_secrets
 from rpyc_kernel.cli.introspection import Stack, Status, Vars
 from rpyc_kernel.cli.jobs import Output, Result, Submit, Wait
 from rpyc_kernel.cli.jupyter import Jupyter
@@ -83,7 +84,8 @@ Usage: rpyc-kernel COMMAND [SWITCHES] [NAME] ...
   jupyter    make kernels known to Jupyter: install, uninstall, list
 
 'rpyc-kernel COMMAND --help' tells more. Without a NAME most take the kernel 'default'. Instead of a name
-there can be the path of a connection file, or tcp://HOST:PORT with the kernel's key in RPYC_KERNEL_KEY.
+there can be the path of a connection file, a connect string (rpyc+tls://...; '-' reads it from standard input),
+or tcp://HOST:PORT with the kernel's key in RPYC_KERNEL_KEY.
 
 Exit status: 0 success, 1 the code raised, 2 wrong usage, 3 no such kernel or no connection, 124 its time was over,
 130 interrupted by Ctrl-C.
@@ -121,7 +123,7 @@ def run(arguments: list[str]) -> int:
     try:
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-        status = int(RpycKernel.run(arguments, exit=False)[1])
+        status = int(RpycKernel.run(take_secrets(arguments), exit=False)[1])
         sys.stdout.flush()
     except (OutputClosed, BrokenPipeError):
         return _give_up_output(_BROKEN_PIPE)

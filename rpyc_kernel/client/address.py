@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rpyc_kernel.client.doors import DOOR_S, LOOK_AGAIN_S, Door, TcpDoor, UnixDoor
+from rpyc_kernel.client import connect_string
+from rpyc_kernel.client.connect_string import ConnectString
+from rpyc_kernel.client.doors import DOOR_S, LOOK_AGAIN_S, Door, TcpDoor, TlsDoor, UnixDoor
 from rpyc_kernel.client.whereabouts import Whereabouts, find
 from rpyc_kernel.errors import CallTimeout, ConnectionFailed, NoSuchKernel, RequestError
 from rpyc_kernel.frozen import Frozen
@@ -66,14 +68,21 @@ def resolve(target: str | os.PathLike[str], key: str | None = None) -> Address:
     """Find the address of a kernel.
 
     Args:
-        target: a kernel's name, the path of a connection file, ``tcp://host:port`` or ``unix:///path``.
-        key: the secret in hexadecimal digits for the last two; else the environment's ``RPYC_KERNEL_KEY`` says.
+        target: a kernel's name, the path of a connection file, a connect string (``rpyc+tls://…``),
+            ``tcp://host:port`` or ``unix:///path``.
+        key: the kernel's key in hexadecimal digits for those with ``://``; else the environment's ``RPYC_KERNEL_KEY``
+            says. A connect string has its own.
 
     Raises:
         NoSuchKernel: there is no such kernel, or only what is left of it.
         RequestError: the target cannot be understood.
     """
     text = os.fspath(target)
+    if text.startswith(f"{connect_string.SCHEME}:"):
+        return _resolve_tls(text, key)
+    if "#" in text:
+        shown = connect_string.shown_of(text)
+        raise RequestError(f"{shown!r} with what stands behind it is no connect string, which begins as rpyc+tls://")
     if "://" in text:
         return _resolve_url(text, key)
     if is_place(text):
@@ -123,6 +132,24 @@ def _wait_for_door(place: Whereabouts, file: ConnectionFile) -> ConnectionFile:
     return file
 
 
+def _resolve_tls(text: str, key: str | None) -> Address:
+    own = key or ("" if "#" in text else os.environ.get("RPYC_KERNEL_KEY", ""))
+    if own:
+        host, port, name = connect_string.parse_place(connect_string.shown_of(text))
+        known = ConnectString(host, port, name, _own_key(f"{host}:{port}", own), b"")
+    else:
+        known = connect_string.parse(text)
+    certificate = os.environ.get("RPYC_KERNEL_CLIENT_CERTIFICATE", "")
+    return Address(known.shown, known.key, TlsDoor(known.host, known.port, known.fingerprint, certificate))
+
+
+def _own_key(shown: str, secret: str) -> Key:
+    try:
+        return Key(bytes.fromhex(secret))
+    except ValueError:
+        raise RequestError(f"the key for {shown} cannot be understood: it is not in hexadecimal digits") from None
+
+
 def _resolve_url(text: str, key: str | None) -> Address:
     try:
         parts = urlsplit(text)
@@ -139,14 +166,15 @@ def _resolve_url(text: str, key: str | None) -> Address:
             secret = ConnectionFile.read(beside).key
     if not secret:
         raise RequestError(f"{text} needs the kernel's key; set RPYC_KERNEL_KEY to the 'key' of its connection file")
+    known = _own_key(text, secret)
     try:
-        known, port = Key(bytes.fromhex(secret)), parts.port
+        port = parts.port
     except ValueError as error:
-        raise RequestError(f"{text} or its key cannot be understood: {error}") from None
+        raise RequestError(f"{text} cannot be understood: {error}") from None
     if parts.scheme == "unix" and parts.path:
         return Address(text, known, UnixDoor(parts.path))
     if parts.scheme == "tcp" and parts.hostname and port:
         return Address(text, known, TcpDoor(parts.hostname, port))
     raise RequestError(
-        f"{text!r} is no kernel's address; use a name, a connection file, tcp://host:port or unix:///path"
+        f"{text!r} is no kernel's address; use a name, a connection file, a connect string, tcp://host:port or unix:///path"
     )

@@ -81,6 +81,32 @@ class TcpDoor(Frozen):
         return socket.create_connection((self.host, self.port), timeout=timeout_s), b""
 
 
+class TlsDoor(Frozen):
+    """A hub's TCP port behind TLS.
+
+    Attributes:
+        host: a name or an address.
+        port: the port.
+        fingerprint: SHA-256 of the certificate that it has to show, b"" for any; see `Door`.
+        certificate: the path of the client's own certificate with its private key, "" without.
+    """
+
+    host: str
+    port: int
+    fingerprint: bytes = b""
+    certificate: str = ""
+
+    def open(self, timeout_s: float) -> tuple[socket.socket, bytes]:
+        """See `Door`; raises `CertificateChanged` where it leads to somebody else."""
+        from rpyc_kernel.wire import tls  # and OpenSSL with it, which clients on the same machine do not need
+
+        deadline = time.monotonic() + timeout_s
+        context = tls.client_context(Path(self.certificate) if self.certificate else None)
+        sock = socket.create_connection((self.host, self.port), timeout=timeout_s)
+        shown = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return tls.connect(sock, context, deadline - time.monotonic(), shown=shown, fingerprint=self.fingerprint)
+
+
 def _open_unix(path: str, timeout_s: float) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX)
     try:

@@ -247,12 +247,13 @@ def connect(
     """Connect to a running kernel.
 
     Args:
-        target: its name, the path of its connection file, ``tcp://host:port`` or ``unix:///path``.
+        target: its name, the path of its connection file, a connect string (``rpyc+tls://…``), ``tcp://host:port`` or
+            ``unix:///path``.
         session: the session to continue, None for a new one.
         name: how to be shown to others, None for the user's name.
         role: ``owner``, ``editor`` or ``viewer``, who only looks on; None for the most that the key gives.
         joins: False only looks: nobody is told, and no session is shown as present.
-        key: the kernel's key in hexadecimal digits, for ``tcp://`` and ``unix://``; else ``RPYC_KERNEL_KEY`` is asked.
+        key: the kernel's key in hexadecimal digits, for what has ``://``; else ``RPYC_KERNEL_KEY`` is asked.
         timeout: of connecting and of each call, in seconds.
         silence: for how many seconds the kernel may be silent while something is awaited of it, before the connection
             counts as lost. Only its hub has to give a sign of life: a worker may compute for as long as it likes.

@@ -231,6 +231,9 @@ def detach() -> None:
         os._exit(0)
 
 
+_SECRETS = ("RPYC_KERNEL_KEY", "RPYC_KERNEL_INVITATION")
+
+
 class Child:
     """A process this one started."""
 
@@ -310,12 +313,17 @@ def spawn_module(
         stdout=stdout,
         stderr=stderr,
         cwd=cwd,
-        env={**os.environ, **_path_to_this_package(), **(environment or {})},
+        env={**environment_without_secrets(), **_path_to_this_package(), **(environment or {})},
         pass_fds=pass_descriptors,
         start_new_session=True,
         umask=umask,
     )
     return Child(process)
+
+
+def environment_without_secrets() -> dict[str, str]:
+    """This process's environment, without what it proves its rights on other kernels by: user code could read that."""
+    return {name: value for name, value in os.environ.items() if name not in _SECRETS}
 
 
 def _path_to_this_package() -> dict[str, str]:

@@ -10,6 +10,7 @@ class Probe(Command):
     """Keeps what it was called with."""
 
     PROGNAME = "probe"
+    NAMES_KERNEL = False
     WORDS_BEFORE_REST = 2
     called: tuple[object, ...] = ()
 
@@ -39,6 +40,13 @@ class Probe(Command):
 def test_switches_are_told_from_words(arguments: list[str], called: tuple[object, ...]):
     Probe.run(["probe", *arguments], exit=False)
     assert Probe.called == called
+
+
+def test_a_dash_for_a_name_is_read_from_standard_input(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Probe, "NAMES_KERNEL", True)
+    monkeypatch.setattr(application, "read_connect_string", lambda: "what may be shown")
+    Probe.run(["probe", "-", "-"], exit=False)
+    assert Probe.called == (("what may be shown", "-"), False, "")
 
 
 @pytest.mark.parametrize("arguments", [["--nonsense"], ["a", "-x"], ["--value"], ["-f", "-f"]])

@@ -1,0 +1,74 @@
+"""How connect strings reach a command without standing where others can read them.
+
+All users of a machine see what stands on its command lines. So a program that finds a connect string on its own runs
+itself anew: the command line then has what may be seen of it, and a pipe that nobody else can open brings the rest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import re
+import sys
+
+from rpyc_kernel.client.connect_string import VARIABLE, remember
+from rpyc_kernel.errors import RequestError
+
+_STRING = re.compile(r"(rpyc\+tls://[^\s#]*)#\S*")
+_DESCRIPTOR = "RPYC_KERNEL_SECRETS_FD"
+_MAX_BYTES = 4096
+"""What fits into any pipe without a reader; a connect string takes 150 bytes."""
+
+
+def run_without_secrets() -> None:
+    """If connect strings stand on the command line, run this program anew without them; does not return then."""
+    arguments = sys.orig_argv[1:]
+    secrets = "\n".join(match[0] for argument in arguments for match in _STRING.finditer(argument)).encode()
+    if not secrets:
+        return
+    print(
+        "rpyc-kernel: the secret of the connect string stood on the command line, where others on this machine can see "
+        f"it; use '-' instead, which reads the string from standard input, or set {VARIABLE}",
+        file=sys.stderr,
+        flush=True,
+    )
+    if len(secrets) > _MAX_BYTES:
+        return
+    reader, writer = os.pipe()
+    os.write(writer, secrets)
+    os.close(writer)
+    os.set_inheritable(reader, True)
+    os.environ[_DESCRIPTOR] = str(reader)
+    with contextlib.suppress(OSError):  # then it goes on as it is
+        os.execv(sys.executable, [sys.executable, *(_STRING.sub(r"\1", argument) for argument in arguments)])
+    del os.environ[_DESCRIPTOR]
+    os.close(reader)
+
+
+def take_secrets(arguments: list[str]) -> list[str]:
+    """Learn what was taken off the command line, and return the arguments with no secret in them."""
+    descriptor = os.environ.pop(_DESCRIPTOR, "")
+    if descriptor.isdigit():
+        with open(int(descriptor), "rb") as told:
+            for text in told.read(_MAX_BYTES).decode(errors="replace").split("\n"):
+                remember(text)
+    return [_STRING.sub(lambda match: remember(match[0]), argument) for argument in arguments]
+
+
+def read_connect_string() -> str:
+    """Read one from standard input, no further than to the end of its line; returns what may be shown of it.
+
+    Raises:
+        RequestError: there is none.
+    """
+    if sys.stdin.isatty():
+        text = getpass.getpass("Connect string: ")
+    else:
+        read = bytearray()
+        while len(read) <= _MAX_BYTES and (byte := os.read(sys.stdin.fileno(), 1)) not in (b"", b"\n"):
+            read += byte
+        text = read.decode(errors="replace")
+    if not text.strip():
+        raise RequestError("'-' in place of a kernel's name reads a connect string from standard input, which has none")
+    return remember(text)

@@ -86,7 +86,13 @@ def main(arguments: list[str]) -> None:
     printing.install(interrupts)
     interactive.install()
     follow_threads()
-    engine = engine_class(output.emit, interrupts, settings.kept_values, profile=settings.profile, face=settings.face)
+    try:
+        engine = engine_class(
+            output.emit, interrupts, settings.kept_values, profile=settings.profile, face=settings.face
+        )
+    except Exception:
+        sys.stderr = sys.__stderr__  # where the hub looks for the reason: the ring is read once there is a worker
+        raise
     prompts = Prompts(
         lambda token, execution, prompt, password: output.emit(
             Kind.INPUT_REQUESTED, execution, {"token": token, "prompt": prompt, "password": password}

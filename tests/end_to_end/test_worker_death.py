@@ -249,3 +249,19 @@ def test_a_dead_kernel_can_be_restarted_when_the_cause_is_gone(folders: Folders,
         kernel.restart(timeout=PATIENCE_S)
         assert kernel.execute("6 * 7", timeout=PATIENCE_S).value == 42
         kernel.shutdown(timeout=PATIENCE_S)
+
+
+def test_a_worker_whose_engine_cannot_be_made_says_why(folders: Folders, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import builtins\n"
+        "def refuse(values, count): raise RuntimeError('no room for values')\n"
+        "def build(function, name, *bases, **others):\n"
+        "    kind = make(function, name, *bases, **others)\n"
+        "    if name == 'Values': kind.__init__ = refuse\n"
+        "    return kind\n"
+        "make, builtins.__build_class__ = builtins.__build_class__, build\n"
+    )
+    with rpyc_kernel.start("demo", engine="plain", env={"PYTHONPATH": str(tmp_path)}, timeout=PATIENCE_S) as kernel:
+        died = follow_until_died(kernel)
+        kernel.shutdown(timeout=PATIENCE_S)
+    assert died.reason.endswith("RuntimeError: no room for values")

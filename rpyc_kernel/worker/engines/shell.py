@@ -119,6 +119,11 @@ class Shell(InteractiveShell):
     def init_magics(self) -> None:
         """Know ``%store`` too, which every application of IPython loads."""
         super().init_magics()
+        if not hasattr(self.magics_manager, "register_lazy"):  # 8.0
+            from IPython.extensions.storemagic import StoreMagics
+
+            self.register_magics(StoreMagics)
+            return
         self.magics_manager.register_lazy("store", "IPython.extensions.storemagic")
         if load := getattr(self.magics_manager, "load_lazy", None):  # an older one loads all at its start
             self.magics_manager.load_lazy = functools.partial(self._load_magics, load)

@@ -11,6 +11,7 @@ import re
 import sys
 import warnings
 from pathlib import Path
+from types import ModuleType
 
 from rpyc_kernel.errors import BadName, RequestError
 from rpyc_kernel.frozen import Frozen
@@ -77,10 +78,24 @@ class Folders(Frozen):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # platformdirs tells of an XDG_RUNTIME_DIR that is missing
             usual = platformdirs.user_runtime_path(_APP, appauthor=False)
+            home = Path(state) if state else _find_state(platformdirs)
             return cls(
                 runtime=Path(runtime).absolute() if runtime else usual if _is_usable(usual) else last_resort(),
-                state=Path(state).absolute() if state else platformdirs.user_state_path(_APP, appauthor=False),
+                state=home.absolute(),
             )
+
+
+def _find_state(platformdirs: ModuleType) -> Path:
+    try:
+        found: Path = platformdirs.user_state_path(_APP, appauthor=False)
+    except RuntimeError:
+        found = Path("~")  # what earlier releases of platformdirs give
+    if found.parts[0].startswith("~"):  # as in a container that runs as a user of its own
+        raise RequestError(
+            f"user {os.getuid()} has no home, neither in HOME nor in the system's list of users; set HOME, or "
+            "RPYC_KERNEL_STATE_DIR to a folder for journals"
+        )
+    return found
 
 
 def last_resort() -> Path:
@@ -109,6 +124,8 @@ class HubSettings(Frozen):
         python: the interpreter of the worker.
         bundle: the folder with the packages that this interpreter's environment lacks.
         is_private: end with the client that started the kernel, and keep no journal.
+        idle_timeout_s: end the kernel when nobody was connected and nothing ran for so long; 0 never, None as the hub
+            before had it, if that did not end by itself.
         handshake_timeout_s: how long a new connection has to prove itself.
         max_strangers: how many connections may be unproven at once, of the port and of the unix sockets each.
         max_connections: how many may be open; fewer where the system does not allow as many.
@@ -123,6 +140,7 @@ class HubSettings(Frozen):
     python: str = ""
     bundle: str = ""
     is_private: bool = False
+    idle_timeout_s: float | None = None
     handshake_timeout_s: float = 5.0
     max_strangers: int = 64
     max_connections: int = 1000
@@ -171,6 +189,7 @@ class WorkerSettings(Frozen):
         environment: variables set for user code.
         cwd: the first working directory of user code.
         umask: which bits new files of user code do not get; -1 for what the hub has.
+        nice: how far user code steps back behind other programs, 0 to 19.
     """
 
     ring_bytes: int = 4 * 1024 * 1024
@@ -181,3 +200,4 @@ class WorkerSettings(Frozen):
     environment: dict[str, str] | None = None
     cwd: str = "/"
     umask: int = -1
+    nice: int = 0

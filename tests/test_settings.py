@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,14 @@ def test_without_a_word_of_the_environment_the_platforms_places_are_taken(monkey
     assert folders.runtime.is_absolute()
     assert folders.runtime.name == folders.state.name == "rpyc_kernel"
     assert folders.runtime != folders.state
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch):
+    for name in ("RPYC_KERNEL_STATE_DIR", "XDG_STATE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31)
+    with pytest.raises(RequestError, match=r"has no home, .* set HOME, or RPYC_KERNEL_STATE_DIR"):
+        Folders.from_environment()
 
 
 @pytest.mark.parametrize("kind", [HubSettings, WorkerSettings])

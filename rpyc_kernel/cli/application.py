@@ -147,7 +147,7 @@ class StartingCommand(Command):
     """A command that may start a kernel."""
 
     DEFAULT_ENGINE = "auto"
-    DEFAULT_PROFILE = True  # reads what the user has set up for interactive work
+    DEFAULT_PROFILE: bool = True  # reads what the user has set up for interactive work
 
     engine = cli.SwitchAttr("--engine", cli.Set(*ENGINES), help="what runs the code; auto: ipython where it is there")
     python = cli.SwitchAttr("--python", str, help="the interpreter to run", argname="PATH")
@@ -161,25 +161,35 @@ class StartingCommand(Command):
         argname="SECONDS",
     )
     has_no_profile = cli.Flag("--no-profile", help="leave PYTHONSTARTUP and IPython's profile unread")
+    nice = cli.SwitchAttr("--nice", int, default=0, help="step back behind other programs, 0 to 19", argname="NUMBER")
+    idle_timeout = cli.SwitchAttr(
+        "--idle-timeout",
+        float,
+        help="end the kernel when nobody was connected and nothing ran for so many seconds; 0: never",
+        argname="SECONDS",
+    )
     listen = cli.SwitchAttr("--listen", str, help="where to listen; 127.0.0.1 if not given", argname="HOST[:PORT]")
 
     def start(self, name: str, *, is_private: bool = False, standard_input: int | None = None) -> KernelClient:
         """Start a kernel as the switches say."""
+        return launch.start(name, is_private=is_private, standard_input=standard_input, **self.settings())
+
+    def settings(self) -> dict[str, Any]:
+        """What the switches say, as the arguments of `launch.start`."""
         for variable in self.variables:
             if "=" not in variable:
                 raise UsageError(f"--env {variable}: use NAME=VALUE")
-        return launch.start(
-            name,
-            engine=str(self.engine or self.DEFAULT_ENGINE),
-            python=self.python,
-            cwd=self.cwd,
-            env=dict(variable.partition("=")[::2] for variable in self.variables),
-            listen=self.listen,
-            switch_interval=self.switch_interval,
-            profile=self.DEFAULT_PROFILE and not self.has_no_profile,
-            is_private=is_private,
-            standard_input=standard_input,
-        )
+        return {
+            "engine": str(self.engine or self.DEFAULT_ENGINE),
+            "python": self.python,
+            "cwd": self.cwd,
+            "env": dict(variable.partition("=")[::2] for variable in self.variables),
+            "listen": self.listen,
+            "switch_interval": self.switch_interval,
+            "profile": self.DEFAULT_PROFILE and not self.has_no_profile,
+            "nice": self.nice,
+            "idle_timeout": check_limit(self.idle_timeout, "--idle-timeout"),
+        }
 
 
 def parse_execution(text: str) -> int:
@@ -190,8 +200,8 @@ def parse_execution(text: str) -> int:
         raise UsageError(f"{text!r} is not the number of an execution; 'rpyc-kernel status' shows them") from None
 
 
-def check_limit(limit_s: float | None) -> float | None:
-    """Return the limit of time of a command; raises `UsageError` where it is none."""
+def check_limit(limit_s: float | None, switch: str = "--timeout") -> float | None:
+    """Return the limit of time that a switch says; raises `UsageError` where it is none."""
     if limit_s is not None and not limit_s >= 0:  # also NaN
-        raise UsageError(f"--timeout {limit_s:g}: use a number of seconds, 0 or more")
+        raise UsageError(f"{switch} {limit_s:g}: use a number of seconds, 0 or more")
     return limit_s

@@ -94,7 +94,7 @@ class Run(StartingCommand, JsonCommand):
     WORDS_BEFORE_REST = 1
 
     DEFAULT_ENGINE = "plain"  # a program is Python alone, and magics are of no use to it
-    DEFAULT_PROFILE = False  # as `python FILE`, which reads nothing that is meant for a prompt
+    DEFAULT_PROFILE: bool = False  # as `python FILE`, which reads nothing that is meant for a prompt
     kernel_name = cli.SwitchAttr("--kernel", str, help="run it in this kernel's namespace instead", argname="NAME")
 
     def main(self, file: str = "-", *arguments: str) -> int:

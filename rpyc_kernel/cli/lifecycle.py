@@ -16,14 +16,31 @@ from rpyc_kernel.core.contract import Kind, State
 from rpyc_kernel.errors import KernelDied
 from rpyc_kernel.faces.console.control_characters import sanitize_line
 from rpyc_kernel.faces.console.summaries import format_bytes, format_time
+from rpyc_kernel.settings import Face, check_name
 
 _YES = ("y", "yes")
 
 
 class Start(StartingCommand, JsonCommand):
-    """Start a kernel; or give one that has lost its hub a new one."""
+    """Start a kernel; or give one that has lost its hub a new one.
+
+    With --foreground it ends with the kernel, for systemd, containers and supervisors: it writes its log to standard
+    error, tells systemd when the kernel is ready, and stops the kernel in good order on SIGTERM, Ctrl-C, or when its
+    terminal is closed. The exit status is 0 when the kernel was stopped, 1 if its worker cannot be started.
+
+    Examples:
+        rpyc-kernel start demo --cwd ~/project --env OMP_NUM_THREADS=4
+        rpyc-kernel start nightly --idle-timeout 3600 --nice 10
+        rpyc-kernel start demo --foreground
+    """
+
+    is_foreground = cli.Flag("--foreground", help="stay, until the kernel ends")
 
     def main(self, name: str = DEFAULT_NAME) -> int:
+        if self.is_foreground:
+            if self.as_json:
+                raise UsageError("--foreground answers by its end alone; leave out --json")
+            launch.launch(check_name(name), face=Face.TERMINAL, is_private=False, in_foreground=True, **self.settings())
         with self.start(name) as kernel:
             _wait_for_worker(kernel)
             status = kernel.status()

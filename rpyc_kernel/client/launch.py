@@ -43,6 +43,7 @@ _CLIENT = "rpyc_kernel.client.kernel"
 """Imported while the hub starts: it brings all of RPyC, and takes as long as the hub does."""
 _MIN_SWITCH_INTERVAL_S = 1e-6
 _MAX_SWITCH_INTERVAL_S = 1.0
+_MAX_NICE = 19
 
 
 class KernelInfo(Frozen):
@@ -85,6 +86,8 @@ def start(
     listen: str | None = None,
     switch_interval: float = DEFAULT_SWITCH_INTERVAL_S,
     profile: bool = True,
+    nice: int = 0,
+    idle_timeout: float | None = None,
     face: str = Face.TERMINAL,
     session: str | None = None,
     client_name: str | None = None,
@@ -107,6 +110,9 @@ def start(
             serve live objects; see `sys.setswitchinterval`.
         profile: whether the worker reads what you have set up for interactive work: ``PYTHONSTARTUP``, and with the
             engine ``ipython`` IPython's profile.
+        nice: how far the worker steps back behind other programs, 0 to 19; see `os.nice`.
+        idle_timeout: end the kernel when nobody was connected and nothing ran for so many seconds; 0 never. None, too,
+            is never, but keeps what a hub had that was lost.
         face: what libraries in the worker are to take it for: ``terminal`` or ``notebook``.
         session: the session to continue.
         client_name: how to be shown to others, None for the user's name.
@@ -143,6 +149,8 @@ def start(
         listen=listen,
         switch_interval=switch_interval,
         profile=profile,
+        nice=nice,
+        idle_timeout=idle_timeout,
         face=face,
         is_private=is_private,
         standard_input=standard_input,
@@ -162,12 +170,16 @@ def launch(
     profile: bool,
     face: str,
     is_private: bool,
+    nice: int = 0,
+    idle_timeout: float | None = None,
     standard_input: int | None = None,
+    in_foreground: bool = False,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> None:
     """Start a hub, and return when clients can connect to it.
 
     ``meanwhile`` is called while it starts. If that fails, nobody waits for the hub any more, and a private one ends.
+    ``in_foreground`` this process becomes the hub, and this function does not return.
     """
     if engine not in ENGINES:
         raise RequestError(f"there is no engine {engine!r}; choose 'auto', 'plain' or 'ipython'")
@@ -178,6 +190,8 @@ def launch(
             f"a switch interval of {switch_interval:g} s makes no sense; choose one between "
             f"{_MIN_SWITCH_INTERVAL_S:g} and {_MAX_SWITCH_INTERVAL_S:g} s"
         )
+    if not 0 <= nice <= _MAX_NICE:
+        raise RequestError(f"nice is how far to step back behind other programs, 0 to {_MAX_NICE}, not {nice}")
     if standard_input is not None and not is_private:
         raise RequestError("a kernel that outlives its starter asks its clients; only a private one has standard input")
     host, port = _parse_listen(listen) if listen else ("" if is_private else _LOCAL, 0)
@@ -189,6 +203,7 @@ def launch(
         python=interpreter.path,
         bundle=interpreter.bundle,
         is_private=is_private,
+        idle_timeout_s=idle_timeout,
     )
     worker = WorkerSettings(
         switch_interval_s=switch_interval,
@@ -196,16 +211,20 @@ def launch(
         face=face,
         environment=env,
         cwd=os.path.abspath(cwd or os.getcwd()),
+        nice=nice,
     )
     folders = Folders.from_environment()
     place = RuntimeFolder(folders.runtime / name) if is_private else Home(folders.state / name)
     place.create()
     # Said in full, because the hub runs in another folder, where relative paths would mean something else.
     places = {"RPYC_KERNEL_RUNTIME_DIR": str(folders.runtime), "RPYC_KERNEL_STATE_DIR": str(folders.state)}
+    options: dict[str, Any] = {"hub": fields_of(hub), "worker": fields_of(worker)}
+    if in_foreground:
+        environment = {**places, SETTINGS_VARIABLE: json.dumps({**options, "foreground": True})}
+        processes.become_module("rpyc_kernel.hub", [name], cwd=str(place.path), environment=environment)
     read_end, write_end = os.pipe()
     try:
-        has_input = standard_input is not None
-        options = {"hub": fields_of(hub), "worker": fields_of(worker), "ready": write_end, "has_input": has_input}
+        options |= {"ready": write_end, "has_input": standard_input is not None}
         child = processes.spawn_module(
             "rpyc_kernel.hub",
             [name],

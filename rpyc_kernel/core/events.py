@@ -32,6 +32,12 @@ class StarterLost(Frozen):
     """Whoever started this hub is gone already."""
 
 
+class IdleTimeElapsed(Frozen):
+    """Nobody was there and nothing ran for as long as the kernel waits for that, when this was last looked at."""
+
+    reason: str
+
+
 class CodeSubmitted(Frozen):
     """A session handed in code to run, or (``call``) a staged call in the worker, or (``source``) a file.
 
@@ -192,6 +198,7 @@ Event = (
     SessionJoined
     | SessionLeft
     | StarterLost
+    | IdleTimeElapsed
     | CodeSubmitted
     | CodeFinished
     | CancelRequested

@@ -94,6 +94,7 @@ LIFECYCLE: dict[type[events.Event], dict[str, _Cell]] = {
     events.SessionJoined:      _by_state(_S,       _I,       _P,           _D),
     events.SessionLeft:        _by_state(_S + _P,  _I + _P,  _P,           _D + _P),  # a private kernel's last client
     events.StarterLost:        _by_state(_S + _P,  _I + _P,  _P,           _D + _P),
+    events.IdleTimeElapsed:    _by_state(_S + _P,  _I + _P,  _IGNORED,     _D + _P),  # or somebody has just come
     events.CodeSubmitted:      _by_state(_S,       _I,       _STOPPING,    _DEAD),
     events.CodeFinished:       _by_state(_S,       _I,       _P,           _IGNORED),
     events.CancelRequested:    _by_state(_S,       _I,       _P,           _D),
@@ -124,6 +125,7 @@ EXECUTION: dict[type[events.Event], dict[str, _Cell]] = {
     events.SessionJoined:      _STAYS,
     events.SessionLeft:        _STAYS,
     events.StarterLost:        _STAYS,
+    events.IdleTimeElapsed:    _STAYS,
     events.CodeSubmitted:      _by_place(_NEVER,      _NEVER,      _NEVER,       _Q + _R),
     events.CodeFinished:       _by_place(_IGNORED,    _F,          _IGNORED,     _IGNORED),
     events.CancelRequested:    _by_place(_F,          _IS_RUNNING, _NOT_QUEUED,  _NO_SUCH),
@@ -263,6 +265,10 @@ class KernelState:
     def _starter_lost(self, _: events.StarterLost) -> list[Action]:
         """Whoever started this hub is gone already; a private kernel that nobody else has joined ends."""
         return self._end_if_deserted("nobody is left who knows of this private kernel")
+
+    def _idle_time_elapsed(self, elapsed: events.IdleTimeElapsed) -> list[Action]:
+        """End a kernel that nobody has come to, meanwhile either."""
+        return self.handle(events.ShutdownRequested(None, elapsed.reason)).actions if self.idle_mark else []
 
     def _end_if_deserted(self, reason: str) -> list[Action]:
         if not self._is_private or self.sessions.are_present:
@@ -555,6 +561,16 @@ class KernelState:
         behind = (number for number in self._queue if number > after)
         return tuple(self._describe(self._unfinished[number]) for number in islice(behind, count))
 
+    @property
+    def idle_mark(self) -> tuple[int, int] | None:
+        """Where nobody is there and nothing runs or waits, what changes when that was otherwise meanwhile; else None.
+
+        Who only looks is not there: a program that asks for the status now and then keeps no kernel alive.
+        """
+        if self.sessions.are_present or self._unfinished:
+            return None
+        return self.sessions.joins, self._last_execution
+
     def owner_of(self, execution: int | None) -> str | None:
         """The session of an unfinished execution, else None."""
         found = self._unfinished.get(execution or 0)
@@ -701,6 +717,7 @@ _DECISIONS: Final[dict[type[events.Event], Callable[[KernelState, Any], Decision
     events.SessionJoined: KernelState._session_joined,
     events.SessionLeft: KernelState._session_left,
     events.StarterLost: KernelState._starter_lost,
+    events.IdleTimeElapsed: KernelState._idle_time_elapsed,
     events.CodeSubmitted: KernelState._code_submitted,
     events.CodeFinished: KernelState._code_finished,
     events.CancelRequested: KernelState._cancel_requested,

@@ -37,14 +37,20 @@ class Session:
 
 
 class Sessions:
-    """Those present, and the last few that have gone."""
+    """Those present, and the last few that have gone.
+
+    Attributes:
+        joins: how many connections there have been.
+    """
 
     def __init__(self) -> None:
+        self.joins = 0
         self._present: dict[str, Session] = {}
         self._absent: dict[str, Session] = {}
 
     def join(self, session_id: str, name: str, role: str) -> bool:
         """Count one more connection; True when the session was not present before."""
+        self.joins += 1
         session = self._present.get(session_id)
         is_first = session is None
         if session is None:

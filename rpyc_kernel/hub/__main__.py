@@ -1,9 +1,9 @@
 """Start a hub: ``python -m rpyc_kernel.hub NAME``; usually `rpyc_kernel.start` does it.
 
 The environment may hold its settings as JSON (see `SETTINGS_VARIABLE`): ``{"hub": {...}, "worker": {...}, "ready":
-DESCRIPTOR, "has_input": true}``. What is written to the descriptor is the answer to whoever started the hub: ``{}``
-when clients can connect, ``{"error": class, "message": text}`` when it cannot run. With ``has_input`` the standard
-input is the worker's.
+DESCRIPTOR, "has_input": true, "foreground": true}``. What is written to the descriptor is the answer to whoever started
+the hub: ``{}`` when clients can connect, ``{"error": class, "message": text}`` when it cannot run. With ``has_input``
+the standard input is the worker's. With ``foreground`` whoever started it waits for its end, and reads what it logs.
 """
 
 from __future__ import annotations
@@ -32,6 +32,11 @@ def main(arguments: list[str]) -> int:
     starter = _Starter(options.get("ready"))
     if starter.waits:
         processes.detach()
+    manager = None
+    if options.get("foreground"):
+        from rpyc_kernel.system.service_manager import ServiceManager
+
+        manager = ServiceManager.from_environment()  # before there is a worker, which would have it from here
     # Everything the hub makes is this user's alone; what user code makes is as its starter wants it.
     umask = os.umask(0o077)
     hub_settings = HubSettings(**options.get("hub", {}))
@@ -56,18 +61,20 @@ def main(arguments: list[str]) -> int:
 
             from rpyc_kernel.hub import failing, log
 
-            log.write_log(place.home.log_file)
+            log.write_log(place.home.log_file, is_shown=manager is not None)
             failing.watch_threads()
+        from rpyc_kernel.hub.foreground import Foreground
         from rpyc_kernel.hub.lifetime import run
 
-        run(place, hub_settings, worker_settings, spare, lambda: starter.tell({}))
+        foreground = Foreground(place.name, manager) if manager else None
+        run(place, hub_settings, worker_settings, spare, lambda: starter.tell({}), foreground)
     except (KernelError, OSError) as error:
         logging.getLogger("rpyc_kernel.hub").error("%s", error)
         if spare is not None and not starter.was_told:  # else it is a kernel's, and lives on without a hub
             processes.kill(spare.child.pid)
         starter.tell({"error": type(error).__name__, "message": str(error)})
         return 2
-    return 0
+    return foreground.exit_status if foreground else 0
 
 
 class _Starter:

@@ -29,6 +29,7 @@ from rpyc_kernel.core.kernel_state import KernelState
 from rpyc_kernel.errors import KernelDied, KernelError, WorkerBusy
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.hub import failing
+from rpyc_kernel.hub.idling import IdleClock
 from rpyc_kernel.hub.journal.journal import Journal
 from rpyc_kernel.hub.pump import Report
 from rpyc_kernel.hub.scheduler import Scheduler
@@ -66,6 +67,7 @@ class Hub:
         worker_settings: of the worker.
         worker_changed: told the worker's process and generation, for the connection file.
         stop: told the reason when the kernel ends.
+        idle_timeout_s: for how long nobody may be there and nothing may run; 0 for as long as it is so.
         spare: a worker process that was started already.
     """
 
@@ -78,6 +80,7 @@ class Hub:
         *,
         worker_changed: Callable[[int | None, int], None],
         stop: Callable[[str], None],
+        idle_timeout_s: float = 0.0,
         spare: WorkerProcess | None = None,
     ) -> None:
         self._journal = journal
@@ -91,6 +94,7 @@ class Hub:
         self._performing = threading.Lock()
         self._performer: int | None = None
         self._scheduler = Scheduler()
+        self._idling = IdleClock(idle_timeout_s)
         self.last_stack = ""
         self._supervisor = Supervisor(
             folder,
@@ -259,6 +263,9 @@ class Hub:
         if worker is not None:
             worker.look()
         self._journal.look_after()
+        if self._idling.look(self.look(lambda state: state.idle_mark), time.monotonic()):
+            limit_s = self._idling.limit_s
+            self.handle(events.IdleTimeElapsed(f"nobody was connected and nothing ran for {limit_s:g} s"))
 
     # ------------------------------------------------------------------ what its parts are asked from outside
 
@@ -270,13 +277,15 @@ class Hub:
     def status(self) -> dict[str, Any]:
         """A snapshot for anybody who asks."""
         worker = self._supervisor.worker
+        decided, mark = self.look(lambda state: (state.status(), state.idle_mark))
         return {
             "hub_pid": os.getpid(),
             "time": time.time(),
             "last": self._journal.last,
             "memory_bytes": None if worker is None else worker.memory_bytes,
             "journal": self._journal.trouble,
-            **self.look(lambda state: state.status()),
+            **self._idling.describe(mark, time.monotonic()),
+            **decided,
         }
 
     def ask_worker(self, method: str, *arguments: Any) -> Future[Any]:

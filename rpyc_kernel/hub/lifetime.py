@@ -12,6 +12,8 @@ from collections.abc import Callable
 from rpyc_kernel.core import events
 from rpyc_kernel.core.contract import encode_events
 from rpyc_kernel.errors import VersionMismatch, WorkerBusy
+from rpyc_kernel.frozen import changed
+from rpyc_kernel.hub.foreground import Foreground
 from rpyc_kernel.hub.hub import Hub
 from rpyc_kernel.hub.journal.journal import Journal
 from rpyc_kernel.hub.keeper import LOOK_S, Keeper
@@ -35,6 +37,7 @@ def run(
     worker_settings: WorkerSettings,
     spare: WorkerProcess | None,
     ready: Callable[[], bool],
+    foreground: Foreground | None = None,
 ) -> None:
     """Run the hub of a place; ``ready`` is called when clients can connect, and says whether somebody hears."""
     share_heaps(_HEAPS)
@@ -58,7 +61,11 @@ def run(
         present=lambda cursor, events: (cursor, encode_events(events)),
     )
     server = Server(folder, place.name, of_owner(Key(key)), settings)
-    keeper = Keeper(place, _describe(place, settings.host, server.port, key), server)
+    idle_timeout_s = settings.idle_timeout_s
+    if idle_timeout_s is None:
+        idle_timeout_s = earlier.idle_timeout_s if earlier else 0.0
+    file = changed(_describe(place, settings.host, server.port, key), idle_timeout_s=idle_timeout_s)
+    keeper = Keeper(place, file, server)
 
     hub = Hub(
         folder,
@@ -67,9 +74,10 @@ def run(
         worker_settings,
         worker_changed=lambda pid, generation: keeper.publish(pid, generation, birth_of(pid)),
         stop=lambda reason: stopping.set(),
+        idle_timeout_s=idle_timeout_s,
         spare=spare,
     )
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, *(foreground.signals if foreground else ())):
         signal.signal(number, lambda number, _: _request_stop(hub, signal.Signals(number).name))
     if earlier is None:
         keeper.publish(None, 0, "")
@@ -87,9 +95,15 @@ def run(
     def listen(path: str) -> None:
         hub.notify_worker("listen", path)
 
+    if foreground is not None:
+        foreground.wait_until_ready(hub, stopping)
     while not stopping.wait(LOOK_S):
         keeper.look(listen if hub.wait_for_worker(0) else None)
         hub.look_after()
+        if foreground is not None:
+            foreground.look(hub)
+    if foreground is not None:
+        foreground.tell_end()
     server.stop_accepting()
     stopped = hub.last  # that it has is recorded by now, on disk or not
     hub.close()

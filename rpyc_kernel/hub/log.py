@@ -43,9 +43,10 @@ class BoundedLog(logging.FileHandler):
             file.truncate()
 
 
-def write_log(path: Path) -> None:
-    """Let everything that this process logs go to a file."""
-    logging.basicConfig(handlers=[BoundedLog(path)], level=logging.INFO)
+def write_log(path: Path, *, is_shown: bool = False) -> None:
+    """Let everything that this process logs go to a file, and where it is shown to standard error, too."""
+    shown = [logging.StreamHandler()] if is_shown else []
+    logging.basicConfig(handlers=[BoundedLog(path), *shown], format=_FORMAT, level=logging.INFO)
 
 
 class Sparing:

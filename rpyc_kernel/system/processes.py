@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.system.originals import select, threading, time
@@ -233,6 +233,11 @@ def detach() -> None:
 
 _SECRETS = ("RPYC_KERNEL_KEY", "RPYC_KERNEL_INVITATION")
 
+_CHILDREN: set[int] = set()
+"""Those whose end somebody here waits for."""
+_starting = threading.Lock()
+"""Held until a child that is started is known as such."""
+
 
 class Child:
     """A process this one started."""
@@ -240,14 +245,31 @@ class Child:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
         self.pid = process.pid
+        _CHILDREN.add(process.pid)
 
     def wait(self) -> Ending:
         """Wait for its end."""
         _, status, usage = os.wait4(self.pid, 0)
         code = os.waitstatus_to_exitcode(status)
         self._process.returncode = code
+        _CHILDREN.discard(self.pid)
         unit = 1 if sys.platform == "darwin" else 1024
         return Ending(describe_exit(code), usage.ru_maxrss * unit, code)
+
+
+def collect_orphans() -> None:
+    """Take note of the ends of children that this process has not started, so that nothing is left of them.
+
+    The first process of a container gets all those whose parents have ended.
+    """
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13
+        return
+    with _starting, contextlib.suppress(ChildProcessError):  # there are no children
+        while True:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None or ended.si_pid in _CHILDREN:  # who waits for it takes it away, and then come the others
+                return
+            os.waitpid(ended.si_pid, os.WNOHANG)
 
 
 class AdoptedProcess:
@@ -307,18 +329,32 @@ def spawn_module(
     """
     import subprocess  # here: who only looks at processes needs nothing of it
 
-    process = subprocess.Popen(
-        [python or sys.executable, *([bundle] if bundle else []), "-m", module, *arguments],
-        stdin=stdin,
-        stdout=stdout,
-        stderr=stderr,
-        cwd=cwd,
-        env={**environment_without_secrets(), **_path_to_this_package(), **(environment or {})},
-        pass_fds=pass_descriptors,
-        start_new_session=True,
-        umask=umask,
-    )
-    return Child(process)
+    with _starting:
+        process = subprocess.Popen(
+            [python or sys.executable, *([bundle] if bundle else []), "-m", module, *arguments],
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            cwd=cwd,
+            env={**environment_without_secrets(), **_path_to_this_package(), **(environment or {})},
+            pass_fds=pass_descriptors,
+            start_new_session=True,
+            umask=umask,
+        )
+        return Child(process)
+
+
+def become_module(module: str, arguments: list[str], *, cwd: str, environment: dict[str, str]) -> NoReturn:
+    """Go on as ``python -m module``, the same process to whoever started it; as `spawn_module` otherwise.
+
+    Raises:
+        OSError: the folder is not there.
+    """
+    environment = {**environment_without_secrets(), **_path_to_this_package(), **environment}
+    os.chdir(cwd)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os.execve(sys.executable, [sys.executable, "-m", module, *arguments], environment)
 
 
 def environment_without_secrets() -> dict[str, str]:

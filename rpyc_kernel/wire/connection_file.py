@@ -26,6 +26,7 @@ class ConnectionFile(Frozen):
         started: seconds since the epoch.
         protocol: the version of the protocol the hub speaks.
         home: the folder with the kernel's lock and journal, "" where it is the one that holds this file.
+        idle_timeout_s: for how long nobody may be connected and nothing may run; 0 for as long as it is so.
         worker_birth: tells the worker's process from a later one of the same number, "" where the system does not.
     """
 
@@ -41,6 +42,7 @@ class ConnectionFile(Frozen):
     protocol: int = PROTOCOL_VERSION
     worker_birth: str = ""
     home: str = ""
+    idle_timeout_s: float = 0.0
 
     def write(self, path: Path) -> None:
         """Replace the file in one step; nobody ever reads half of it."""

@@ -71,6 +71,7 @@ def main(arguments: list[str]) -> None:
     _leave_standard_input(given)
     # Should nohup have started all this, its children would outlive it, which only those are to that ask for it.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    os.nice(settings.nice)  # before there are threads: each has what the one had that started it
     os.chdir(settings.cwd)
     sys.setswitchinterval(settings.switch_interval_s)
     # The next hub gets these with the greeting: the folder may vanish, and with it their names.

@@ -154,6 +154,33 @@ def test_who_has_joined_keeps_a_private_kernel_whose_starter_is_gone(state):
     assert private.handle(events.StarterLost()).actions == state.handle(events.StarterLost()).actions == []
 
 
+def test_a_kernel_whose_idle_time_is_over_ends_if_still_nobody_is_there_and_nothing_runs():
+    state = KernelState()
+    state.start()
+    state.handle(events.WorkerStarted(1, 4711, "3.12", "plain"))
+    over = events.IdleTimeElapsed("nobody was there")
+    state.handle(events.SessionJoined("a", "a"))
+    assert state.idle_mark is None
+    assert state.handle(over).actions == []
+    submitted = state.handle(events.CodeSubmitted("a", "1", 0.0))
+    state.handle(events.SessionLeft("a"))
+    assert state.idle_mark is None
+    assert state.handle(over).actions == []
+    state.handle(events.CodeFinished(submitted.answer, Outcome.OK, 0.0))
+    assert state.idle_mark is not None
+    assert others(state.handle(over).actions) == [KillWorker("nobody was there")]
+    assert state.lifecycle == State.STOPPING
+
+
+def test_a_visit_between_two_looks_can_be_told():
+    state = KernelState()
+    before = state.idle_mark
+    assert before == state.idle_mark is not None
+    state.handle(events.SessionJoined("c", "carol"))
+    state.handle(events.SessionLeft("c"))
+    assert state.idle_mark not in (None, before)
+
+
 def test_a_session_comes_back_under_its_name():
     state = KernelState()
     state.handle(events.SessionJoined("a", "alice"))

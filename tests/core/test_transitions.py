@@ -31,6 +31,7 @@ EXAMPLES = {
         events.SessionJoined("b", "bob"),
         events.SessionLeft("b"),
         events.StarterLost(),
+        events.IdleTimeElapsed("nobody was there"),
         events.CodeSubmitted("a", "1", 0.0),
         events.CodeFinished(2, Outcome.OK, 0.0),
         events.CancelRequested("a", 3),

@@ -21,7 +21,7 @@ def start(folders, monkeypatch):
         killed = []
         monkeypatch.setattr(main_module, "processes", SimpleNamespace(detach=lambda: None, kill=killed.append))
         monkeypatch.setattr(main_module, "WorkerProcess", lambda *_: SimpleNamespace(child=SimpleNamespace(pid=WORKER)))
-        monkeypatch.setattr(log, "write_log", lambda path: None)
+        monkeypatch.setattr(log, "write_log", lambda path, is_shown: None)
         monkeypatch.setattr(failing, "watch_threads", lambda: None)
         monkeypatch.setattr(lifetime, "run", run)
         umask = os.umask(0)
@@ -48,7 +48,7 @@ def test_of_a_hub_that_cannot_start_no_worker_is_left_and_the_starter_hears_why(
 
 
 def test_the_worker_of_a_hub_that_fails_later_lives_on_for_the_next(start):
-    def fail(place, hub_settings, worker_settings, spare, ready):
+    def fail(place, hub_settings, worker_settings, spare, ready, foreground):
         place.folder.unlock()
         ready()
         raise OSError("no room")

@@ -20,9 +20,30 @@ MUTANTS = (
     Mutant(
         promise="Ctrl-C takes code that has not begun out of the queue",
         file="cli/showing.py",
-        before="await asyncio.to_thread(self.kernel.cancel, self._execution)",
-        after="self._left.set_result(None)",
+        before="with contextlib.suppress(RequestError):  # it has begun or ended meanwhile\n                await",
+        after="self._left.set_result(None)\n            if False:\n                await",
         tests=("end_to_end/test_command_line.py::test_ctrl_c_takes_back_code_that_has_not_begun",),
+    ),
+    Mutant(
+        promise="code whose time is over is ended no further than is asked for",
+        file="cli/showing.py",
+        before="            if force == limit.force:\n",
+        after="            if force == Force.TERMINATE:\n",
+        tests=("cli/test_showing.py::test_code_is_ended_rung_by_rung_as_far_as_is_asked_for",),
+    ),
+    Mutant(
+        promise="the exit status of several executions is that of the first that did not end well",
+        file="cli/jobs.py",
+        before="next((status for status in statuses if status != OK), OK)",
+        after="statuses[-1]",
+        tests=("cli/test_jobs.py::test_the_status_of_several_is_that_of_the_first_that_did_not_end_well",),
+    ),
+    Mutant(
+        promise="who waits for an end leaves what has not ended running",
+        file="cli/jobs.py",
+        before="            return TIMED_OUT\n",
+        after="            return OK\n",
+        tests=("end_to_end/test_jobs.py::test_a_job_is_left_behind_waited_for_and_read",),
     ),
     Mutant(
         promise="a second Ctrl-C leaves the code running",
@@ -81,7 +102,7 @@ MUTANTS = (
     ),
     Mutant(
         promise="code is read with the encoding that it names",
-        file="cli/execute.py",
+        file="cli/reading.py",
         before="io.TextIOWrapper(io.BytesIO(content), encoding)",
         after='io.TextIOWrapper(io.BytesIO(content), "utf-8")',
         tests=("end_to_end/test_command_line_shell.py::test_a_script_says_how_it_is_encoded",),

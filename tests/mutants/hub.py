@@ -8,6 +8,33 @@ _KEY = f"{_SERVER}test_neither_the_log_nor_a_refusal_tells_the_key"
 
 MUTANTS = (
     Mutant(
+        promise="a kernel keeps its idle time when its hub is lost",
+        file="hub/lifetime.py",
+        before="earlier.idle_timeout_s if earlier else 0.0",
+        after="0.0",
+        tests=(
+            "end_to_end/test_foreground.py"
+            "::test_a_kernel_that_nobody_uses_ends_also_with_another_hub_than_it_was_started_with",
+        ),
+    ),
+    Mutant(
+        promise="code that runs keeps a kernel that nobody is in",
+        file="core/kernel_state.py",
+        before="if self.sessions.are_present or self._unfinished:",
+        after="if self.sessions.are_present:",
+        tests=(
+            "core/test_kernel_state.py"
+            "::test_a_kernel_whose_idle_time_is_over_ends_if_still_nobody_is_there_and_nothing_runs",
+        ),
+    ),
+    Mutant(
+        promise="who collects orphans leaves the end of a child to who waits for it",
+        file="system/processes.py",
+        before="if ended is None or ended.si_pid in _CHILDREN:",
+        after="if ended is None:",
+        tests=("system/test_processes.py::test_who_collects_orphans_leaves_the_end_of_a_child_to_who_waits_for_it",),
+    ),
+    Mutant(
         promise="the next hub knows how far the ring was read",
         file="hub/hub.py",
         before="self._journal.append(records, progress.generation, progress.position)",

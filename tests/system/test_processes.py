@@ -13,6 +13,7 @@ from rpyc_kernel.system.processes import (
     AdoptedProcess,
     Child,
     children_of,
+    collect_orphans,
     describe_exit,
     foreground_of,
     has_children,
@@ -39,6 +40,21 @@ def child():
 
 
 # How a process ended
+
+
+def test_who_collects_orphans_leaves_the_end_of_a_child_to_who_waits_for_it():
+    child = Child(subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"]))
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    collect_orphans()
+    assert child.wait().exit_code == 3
+
+
+def test_the_end_of_a_child_that_nobody_waits_for_is_collected():
+    orphan = os.posix_spawn(sys.executable, [sys.executable, "-c", ""], os.environ)
+    os.waitid(os.P_PID, orphan, os.WEXITED | os.WNOWAIT)
+    collect_orphans()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(orphan, 0)
 
 
 @pytest.mark.parametrize(

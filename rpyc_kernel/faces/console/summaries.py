@@ -34,6 +34,10 @@ def summarise_status(status: dict[str, Any]) -> list[str]:
         lines.append(f"asking     execution {prompt['execution']} waits for input from {asked}")
     present = [names[session["id"]] for session in status["sessions"] if session["connections"]]
     lines.append(f"present    {', '.join(present) or 'nobody'}")
+    if status.get("idle_timeout_s"):
+        idle = "" if status["idle_s"] is None else f", as for {format_duration(status['idle_s'])} now"
+        limit = format_duration(status["idle_timeout_s"])
+        lines.append(f"ends       when nobody was connected and nothing ran for {limit}{idle}")
     if status["journal"]:
         lines.append(f"trouble    {sanitize_line(status['journal'])}")
     return lines

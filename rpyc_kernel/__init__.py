@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rpyc_kernel.client.execution import Execution, Interruption
+    from rpyc_kernel.client.invitation import Invitation
     from rpyc_kernel.client.kernel import KernelClient, Past
     from rpyc_kernel.client.launch import KernelInfo, connect, kernels, start
     from rpyc_kernel.client.namespace import Namespace
@@ -61,6 +62,7 @@ __all__ = [
     "ExecutionError",
     "ExecutionInterrupted",
     "Interruption",
+    "Invitation",
     "KernelClient",
     "KernelDied",
     "KernelError",
@@ -86,6 +88,7 @@ __all__ = [
 
 _HOMES = {
     "rpyc_kernel.client.execution": ("Execution", "Interruption"),
+    "rpyc_kernel.client.invitation": ("Invitation",),
     "rpyc_kernel.client.kernel": ("KernelClient", "Past"),
     "rpyc_kernel.client.launch": ("KernelInfo", "connect", "kernels", "start"),
     "rpyc_kernel.client.namespace": ("Namespace",),

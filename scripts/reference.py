@@ -1,4 +1,4 @@
-"""Writes docs/reference/commands.md from the table in rpyc_kernel/core/commands.py: python scripts/reference.py"""
+"""Writes docs/reference/commands.md and roles.md from the tables of commands and channels."""
 
 import re
 import sys
@@ -11,10 +11,12 @@ sys.path.insert(0, str(ROOT))
 
 from rpyc_kernel.core import introspection, kinds, shapes  # noqa: E402
 from rpyc_kernel.core.commands import COMMANDS, REQUIRED, Command, Parameter  # noqa: E402
+from rpyc_kernel.core.contract import Role  # noqa: E402
 from rpyc_kernel.core.kinds import ArgumentKind  # noqa: E402
 from rpyc_kernel.core.shapes import Answer  # noqa: E402
+from rpyc_kernel.wire import handshake  # noqa: E402
 
-PAGE = ROOT / "docs" / "reference" / "commands.md"
+REFERENCE = ROOT / "docs" / "reference"
 
 _HEAD = """\
 # Commands
@@ -29,9 +31,9 @@ client calls them on the root: `connection.root.execute("6*7")`; see [the guide]
 *Immediate* commands are done at once, beside the code that runs, and queue nothing. The others queue code, or wait for
 events. What the *worker* answers is one JSON text; if it is starting, it has four seconds.
 
-Every command can raise `RequestError`: an argument is not what the command takes, or it is not possible now. Those for
-users raise `NotPermitted` where a viewer gives them. Those that the worker answers raise `WorkerBusy` where it does
-not answer, and `KernelDied` where there is none.
+Every command can raise `RequestError`: an argument is not what the command takes, or it is not possible now. One that
+is not open to the caller's [role](roles.md) raises `NotPermitted`. Those that the worker answers raise `WorkerBusy`
+where it does not answer, and `KernelDied` where there is none.
 """
 
 
@@ -51,8 +53,35 @@ def write_page() -> str:
     return "\n".join(parts)
 
 
+_BEARERS = {
+    "viewer": (Role.VIEWER, False),
+    "viewer with values": (Role.VIEWER, True),
+    "editor": (Role.EDITOR, True),
+    "owner": (Role.OWNER, True),
+}
+
+
+def write_roles_page() -> str:
+    """The page of roles, with its table as it should be."""
+    text, head = (REFERENCE / "roles.md").read_text(), "\n| operation |"
+    rows = [
+        f"[`{command.name}`](commands.md#{command.name}) | "
+        + " | ".join(_mark(command.is_open_to(role, has_values=values)) for role, values in _BEARERS.values())
+        for command in COMMANDS.values()
+    ]
+    for channel, least in handshake.CHANNEL_ROLES.items():
+        open_to = " | ".join(_mark(Role.allows(role, least)) for role, _ in _BEARERS.values())
+        rows.append(f"[channel](wire.md) {handshake.CHANNEL_NAMES[channel]} | {open_to}")
+    rows.append("the socket `rpyc.sock`: all commands | " + " | ".join(_mark(name == "owner") for name in _BEARERS))
+    return text.partition(head)[0].rstrip("\n") + "\n\n" + _table(f"operation | {' | '.join(_BEARERS)}", rows)
+
+
+def _mark(may: bool) -> str:
+    return "yes" if may else "no"
+
+
 def _sum_up(command: Command) -> str:
-    who = "editors" if command.cannot else "all"
+    who = "viewers with values" if command.shows_values else f"{command.role}s"
     is_immediate = "yes" if command.is_immediate else "no"
     by = "worker" if command.by_worker else "hub"
     short = command.doc.split(". ")[0].removesuffix(".")
@@ -77,8 +106,8 @@ def _tell_answer(command: Command) -> str:
 
 
 def _tell_who(command: Command) -> str:
-    who = "editors" if command.cannot else "everybody"
-    return f"For {who}; {'immediate' if command.is_immediate else 'not immediate'}."
+    who = "viewers with values" if command.shows_values else f"{command.role}s"
+    return f"For {who} and all above; {'immediate' if command.is_immediate else 'not immediate'}."
 
 
 def _tell_errors(command: Command) -> str:
@@ -117,4 +146,5 @@ def _table(head: str, rows) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(write_page())
+    (REFERENCE / "commands.md").write_text(write_page())
+    (REFERENCE / "roles.md").write_text(write_roles_page())

@@ -59,6 +59,23 @@ def read_hello(answer: Any) -> dict[str, Any]:
     return hello
 
 
+def read_invitation(answer: Any) -> dict[str, Any]:
+    """What an invitation gives, and of one just given its secret and where to come to."""
+    said = read_pairs(answer)
+    for name in ("id", "role", "name"):
+        _require(str, said[name])
+    _require(bool, said["values"])
+    for name in ("created", "expires", "revoked"):
+        if said[name] is not None:
+            said[name] = float(said[name])
+    if "secret" in said:
+        bytes.fromhex(_require(str, said["secret"]))
+        for name in ("host", "fingerprint"):
+            _require(str, said[name])
+        _require(int, said["port"])
+    return said
+
+
 def read_number(answer: Any) -> int:
     """A whole number."""
     return _require(int, answer)
@@ -150,5 +167,7 @@ _READS: Final[dict[shapes.Answer[Any], Callable[[Any], Any]]] = {
     shapes.STATUS: read_status,
     shapes.QUEUE: read_queue,
     shapes.EVENTS: read_events,
+    shapes.INVITED: read_invitation,
+    shapes.INVITATIONS: lambda answer: [read_invitation(each) for each in answer],
     shapes.INPUTS: read_inputs,
 }

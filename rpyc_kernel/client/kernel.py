@@ -47,6 +47,7 @@ from rpyc_kernel.wire import handshake
 from rpyc_kernel.wire.handshake import Identity
 
 if TYPE_CHECKING:  # each of these takes as long to load as all the rest, and is loaded when it is first used
+    from rpyc_kernel.client.invitation import Invitation
     from rpyc_kernel.wire.debug_adapter import DebugChannel
     from rpyc_kernel.wire.netrefs.classic import WorkerConnection
 
@@ -1013,6 +1014,89 @@ class KernelClient(Introspection):
         """
         found: list[dict[str, Any]] = self.status()["sessions"]
         return found
+
+    def invite(
+        self, role: str, *, name: str = "", expires: float | None = 86_400.0, values: bool = False
+    ) -> Invitation:
+        """Let somebody come in by a key of their own. Only an owner may.
+
+        Args:
+            role: the most that its bearer may be: ``owner``, ``editor`` or ``viewer``.
+            name: what its bearer is called, whatever it says itself; "" for a name that is made up.
+            expires: for how many seconds it holds, by the hub's clock; None until it is revoked.
+            values: whether a viewer may look at values, too: at all that can be reached from a variable.
+
+        Returns:
+            The invitation, whose `connect_string` is to be given to whom it is for.
+
+        Raises:
+            NotPermitted: this client is no owner.
+            RequestError: there is no such role, nobody can be called so, or it cannot be kept.
+
+        Example:
+            >>> invitation = kernel.invite("viewer", name="ann", expires=2 * 3600)
+            >>> [each.name for each in kernel.invitations() if each.id == invitation.id]
+            ['ann']
+            >>> kernel.revoke(invitation.id)
+        """
+        return self._read_invitation(self._commands.call(commands.INVITE, role, name, expires, values))
+
+    def invitations(self) -> list[Invitation]:
+        """List who was invited. Only an owner may.
+
+        Returns:
+            The invitations that hold, and those that have ended lately, without their secrets.
+
+        Example:
+            >>> invitation = kernel.invite("editor", name="bob")
+            >>> [each.role for each in kernel.invitations() if each.name == "bob" and each.revoked is None]
+            ['editor']
+            >>> kernel.revoke(invitation.id)
+        """
+        return [self._read_invitation(each) for each in self._commands.call(commands.INVITATIONS)]
+
+    def _read_invitation(self, told: dict[str, Any]) -> Invitation:
+        from rpyc_kernel.client.invitation import read_invitation  # few clients are owners who invite
+
+        return read_invitation(told, self.name)
+
+    def revoke(self, invitation: str) -> None:
+        """Let an invitation hold no longer, and end what was connected with it, at once. Only an owner may.
+
+        Args:
+            invitation: its id.
+
+        Raises:
+            RequestError: there is none of this id, or its end cannot be kept.
+
+        Example:
+            >>> invitation = kernel.invite("viewer")
+            >>> kernel.revoke(invitation.id)
+            >>> [each.revoked is None for each in kernel.invitations() if each.id == invitation.id]
+            [False]
+        """
+        self._commands.call(commands.REVOKE, invitation)
+
+    def kick(self, session: str) -> None:
+        """End the connections of a session. Only an owner may.
+
+        Its client can come back after ten seconds, or at once as another session; to keep it out, `revoke` its
+        invitation, whose id such sessions begin with.
+
+        Args:
+            session: its id.
+
+        Raises:
+            RequestError: nobody is connected as this session, or it is this client's own.
+
+        Example:
+            >>> guest = rpyc_kernel.connect("demo", name="guest")
+            >>> kernel.kick(guest.session)
+            >>> guest.wait_until_closed(30)
+            True
+            >>> guest.close()
+        """
+        self._commands.call(commands.KICK, session)
 
     def stack(self, *, timeout: float = 2.0) -> str:
         """Return every thread's stack in the worker, also while a C call holds the interpreter lock.

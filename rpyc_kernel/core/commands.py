@@ -7,11 +7,11 @@ held against it, and `docs/reference/commands.md` is written from it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Final, Generic, TypeVar
 
 from rpyc_kernel.core import kinds, shapes
-from rpyc_kernel.core.contract import Force, Lane, Role, Scope
+from rpyc_kernel.core.contract import ROLES, Force, Lane, Role, Scope
 from rpyc_kernel.core.kinds import ArgumentKind, Read
 from rpyc_kernel.core.shapes import Answer
 from rpyc_kernel.errors import (
@@ -93,8 +93,11 @@ class Command(Frozen, Generic[_T_co], eq=False):
         name: what clients call.
         doc: what it does.
         answer: what comes back.
+        role: the least that whoever gives it must be.
         parameters: in order, those that are required first; each can be given by place or by name.
-        cannot: what a viewer is told that it cannot do; "" where everybody may.
+        cannot: what those are told that they cannot do who may not; "" where everybody may.
+        shows_values: whether values of variables, or environment variables, can be learnt by it. A viewer's key may
+            keep it from those.
         is_immediate: whether it is done beside the code that runs. The others queue code, or wait for events.
         by_worker: whether the worker answers it, beside the code that runs, as one JSON text.
         raises: the errors that are its own, beside what every call can meet.
@@ -103,8 +106,10 @@ class Command(Frozen, Generic[_T_co], eq=False):
     name: str
     doc: str
     answer: Answer[_T_co]
+    role: str
     parameters: tuple[Parameter, ...] = ()
     cannot: str = ""
+    shows_values: bool = False
     is_immediate: bool = True
     by_worker: bool = False
     raises: tuple[type[KernelError], ...] = ()
@@ -121,10 +126,14 @@ class Command(Frozen, Generic[_T_co], eq=False):
     def _needs(self) -> int:
         return self._defaults.count(REQUIRED)
 
-    @property
-    def role(self) -> str:
-        """The least that whoever calls must be."""
-        return Role.EDITOR if self.cannot else Role.VIEWER
+    def __post_init__(self) -> None:
+        if self.role not in ROLES or bool(self.cannot) != (self.role != Role.VIEWER or self.shows_values):
+            raise TypeError(f"the command {self.name!r} does not say who may give it, and what the others cannot do")
+
+    def is_open_to(self, role: str, *, has_values: bool) -> bool:
+        """Whether a connection may give it: of this role, and if a viewer's with values or without."""
+        sees_values = has_values or Role.allows(role, Role.EDITOR)  # who runs code sees all there is
+        return Role.allows(role, self.role) and (sees_values or not self.shows_values)
 
     def bind(self, values: Sequence[Any], named: Mapping[str, Any] | None = None) -> list[Any]:
         """Return the arguments of a call, given by place or by name, in order, as parameters take them, or defaults.
@@ -186,12 +195,15 @@ _VARIABLE = Parameter("name", kinds.NAME, "the variable's")
 
 # ------------------------------------------------------------------ who and what
 
-HELLO: Final = Command("hello", "Who the client is, where it left off, and what it talks to.", shapes.HELLO)
-STATUS: Final = Command("status", "A snapshot of the kernel; always answered.", shapes.STATUS)
+HELLO: Final = Command(
+    "hello", "Who the client is, where it left off, and what it talks to.", shapes.HELLO, Role.VIEWER
+)
+STATUS: Final = Command("status", "A snapshot of the kernel; always answered.", shapes.STATUS, Role.VIEWER)
 QUEUE: Final = Command(
     "queue",
     "The next in the queue, in order.",
     shapes.QUEUE,
+    Role.VIEWER,
     (
         Parameter("after", kinds.INT, "leave out the executions up to this number", 0),
         Parameter("count", kinds.INT, "how many", 100, limits=(0, _MAX_PAGE)),
@@ -204,6 +216,7 @@ EXECUTE: Final = Command(
     "execute",
     "Queue code, and answer with the number of its execution at once.",
     shapes.NUMBER,
+    Role.EDITOR,
     (
         _CODE,
         _STOP_ON_ERROR,
@@ -226,6 +239,7 @@ RUN: Final = Command(
     "run",
     "Queue code, and answer with all its events, which name its number, when it has finished; goes on as `follow`.",
     shapes.EVENTS,
+    Role.EDITOR,
     (_CODE, _STOP_ON_ERROR, _FOLLOWED_S),
     cannot="execute code",
     is_immediate=False,
@@ -236,19 +250,29 @@ FOLLOW: Final = Command(
     "The events of one execution after a cursor. Waits for its end, or if it is eager for anything at all, but not for "
     "more than fits into one answer.",
     shapes.EVENTS,
+    Role.VIEWER,
     (_EXECUTION, _CURSOR, _FOLLOWED_S, Parameter("is_eager", kinds.BOOL, "whether to answer with the first", False)),
     is_immediate=False,
 )
 FIND: Final = Command(
-    "find", "The number of an execution's first event.", shapes.NUMBER, (_EXECUTION,), raises=(NoSuchExecution,)
+    "find",
+    "The number of an execution's first event.",
+    shapes.NUMBER,
+    Role.VIEWER,
+    (_EXECUTION,),
+    raises=(NoSuchExecution,),
 )
 LAST_STACK: Final = Command(
-    "last_stack", 'The last Python stack of the last worker that died, "" if none could be had.', shapes.TEXT
+    "last_stack",
+    'The last Python stack of the last worker that died, "" if none could be had.',
+    shapes.TEXT,
+    Role.VIEWER,
 )
 CANCEL: Final = Command(
     "cancel",
     "Take a queued execution out of the queue, and answer with its number.",
     shapes.NUMBER,
+    Role.EDITOR,
     (_EXECUTION,),
     cannot="cancel an execution",
     raises=(NoSuchExecution, NotQueued),
@@ -257,6 +281,7 @@ INTERRUPT: Final = Command(
     "interrupt",
     "Interrupt a running execution, and answer with its number.",
     shapes.NUMBER,
+    Role.EDITOR,
     (
         Parameter("execution", kinds.INT, "its number; None is what runs on the main lane", None, may_be_none=True),
         Parameter(
@@ -274,6 +299,7 @@ ANSWER_INPUT: Final = Command(
     "answer_input",
     "Answer a prompt, and answer with the number of the execution that asked.",
     shapes.NUMBER_OR_NONE,
+    Role.EDITOR,
     (
         Parameter("text", kinds.TEXT, "the answer without a line end; None is end-of-file", may_be_none=True),
         Parameter("execution", kinds.INT, "which one asks; None is the only one, or the first", None, may_be_none=True),
@@ -289,6 +315,7 @@ READ: Final = Command(
     "read",
     "The events after a cursor; waits for the first.",
     shapes.EVENTS,
+    Role.VIEWER,
     (
         _CURSOR,
         Parameter("limit", kinds.INT, "how many events", 1000, limits=(1, 10_000)),
@@ -305,12 +332,13 @@ READ: Final = Command(
     is_immediate=False,
 )
 ACKNOWLEDGE: Final = Command(
-    "acknowledge", "Remember how far this session has dealt with events.", shapes.NOTHING, (_CURSOR,)
+    "acknowledge", "Remember how far this session has dealt with events.", shapes.NOTHING, Role.VIEWER, (_CURSOR,)
 )
 HISTORY: Final = Command(
     "history",
     "The newest inputs, oldest first.",
     shapes.INPUTS,
+    Role.VIEWER,
     (
         Parameter("pattern", kinds.TEXT, "what their code contains", ""),
         Parameter("limit", kinds.INT, "how many", 1000, limits=(1, 100_000)),
@@ -320,15 +348,66 @@ HISTORY: Final = Command(
 # ------------------------------------------------------------------ life
 
 RESTART: Final = Command(
-    "restart", "Replace the worker, and answer with the generation to come.", shapes.NUMBER, cannot="restart the kernel"
+    "restart",
+    "Replace the worker, and answer with the generation to come.",
+    shapes.NUMBER,
+    Role.OWNER,
+    cannot="restart the kernel",
 )
-SHUTDOWN: Final = Command("shutdown", "End worker and hub.", shapes.NOTHING, cannot="stop the kernel")
+SHUTDOWN: Final = Command("shutdown", "End worker and hub.", shapes.NOTHING, Role.OWNER, cannot="stop the kernel")
 STACK: Final = Command(
     "stack",
     "Every thread's stack, innermost call first; also while a C call holds the interpreter lock.",
     shapes.TEXT,
+    Role.VIEWER,
     (Parameter("timeout_s", kinds.SECONDS, "for how long to wait", 2.0, limits=(0.1, 30.0)),),
     raises=(WorkerBusy,),
+)
+
+# ------------------------------------------------------------------ people
+
+INVITE: Final = Command(
+    "invite",
+    "Make a key for somebody, and answer with what it gives and with its secret, which is told this once.",
+    shapes.INVITED,
+    Role.OWNER,
+    (
+        Parameter("role", kinds.TEXT, "the most that its bearer may be", choices=ROLES),
+        Parameter("name", kinds.TEXT, 'what its bearer is called; "" for one that is made up', ""),
+        Parameter(
+            "expires_s",
+            kinds.SECONDS,
+            "for how long it holds; None for ever",
+            86_400.0,
+            limits=(1.0, 315_360_000.0),
+            may_be_none=True,
+        ),
+        Parameter("values", kinds.BOOL, "whether a viewer may look at values, too", False),
+    ),
+    cannot="invite anybody",
+)
+INVITATIONS: Final = Command(
+    "invitations",
+    "The invitations that hold, and those that have ended lately; never their secrets.",
+    shapes.INVITATIONS,
+    Role.OWNER,
+    cannot="see invitations",
+)
+REVOKE: Final = Command(
+    "revoke",
+    "End an invitation, and the connections that were made with it, at once.",
+    shapes.NOTHING,
+    Role.OWNER,
+    (Parameter("invitation", kinds.TEXT, "its id"),),
+    cannot="revoke an invitation",
+)
+KICK: Final = Command(
+    "kick",
+    "End the connections of a session, which can come back after ten seconds unless its invitation is revoked.",
+    shapes.NOTHING,
+    Role.OWNER,
+    (Parameter("session", kinds.TEXT, "its id"),),
+    cannot="kick anybody",
 )
 
 # ------------------------------------------------------------------ code
@@ -337,32 +416,44 @@ COMPLETE: Final = Command(
     "complete",
     "What could stand at a place in code, or in what is typed at an execution's prompt.",
     shapes.COMPLETIONS,
+    Role.VIEWER,
     (_CODE, _IN_CODE, Parameter("execution", kinds.INT, "whose prompt it is", None, may_be_none=True)),
     by_worker=True,
+    cannot="complete code",
+    shows_values=True,
 )
 SIGNATURES: Final = Command(
     "signatures",
     "How what is called at a place in code wants to be called.",
     shapes.SIGNATURES,
+    Role.VIEWER,
     (_CODE, _IN_CODE),
     by_worker=True,
+    cannot="look up signatures",
+    shows_values=True,
 )
 INSPECT: Final = Command(
     "inspect",
     "What is known of a path, or of what stands at a place in code.",
     shapes.INSPECTION,
+    Role.VIEWER,
     (_PATH_OR_CODE, _IN_ANY_CODE),
     by_worker=True,
+    cannot="inspect values",
+    shows_values=True,
 )
 DEFINITION: Final = Command(
     "definition",
     "Where a path, or what stands at a place in code, is defined.",
     shapes.DEFINITION,
+    Role.VIEWER,
     (_PATH_OR_CODE, _IN_ANY_CODE),
     by_worker=True,
+    cannot="look up definitions",
+    shows_values=True,
 )
 IS_COMPLETE: Final = Command(
-    "is_complete", "Whether code could run as it is.", shapes.CODE_STATE, (_CODE,), by_worker=True
+    "is_complete", "Whether code could run as it is.", shapes.CODE_STATE, Role.VIEWER, (_CODE,), by_worker=True
 )
 
 # ------------------------------------------------------------------ variables
@@ -371,21 +462,28 @@ VARIABLES: Final = Command(
     "variables",
     "What the user defined, by name.",
     shapes.VARIABLES,
+    Role.VIEWER,
     (_START, Parameter("count", kinds.PLACE, "how many", _MAX_PAGE, limits=(0, _MAX_PAGE))),
     by_worker=True,
+    cannot="list variables",
+    shows_values=True,
 )
 CHILDREN: Final = Command(
     "children",
     "What is in the value at a path.",
     shapes.PAGE,
+    Role.VIEWER,
     (_PATH, _START, _COUNT),
     by_worker=True,
     raises=(NotAvailable,),
+    cannot="look into values",
+    shows_values=True,
 )
 CELLS: Final = Command(
     "cells",
     "A rectangle of the table at a path.",
     shapes.CELLS,
+    Role.VIEWER,
     (
         _PATH,
         Parameter("first_row", kinds.PLACE, "the first row", 0),
@@ -395,11 +493,14 @@ CELLS: Final = Command(
     ),
     by_worker=True,
     raises=(NotAvailable,),
+    cannot="look into tables",
+    shows_values=True,
 )
 SET_VARIABLE: Final = Command(
     "set_variable",
     "Give a variable the value of a literal.",
     shapes.NOTHING,
+    Role.EDITOR,
     (_VARIABLE, Parameter("literal", kinds.TEXT, "the value, as Python would write it")),
     cannot="set a variable",
     by_worker=True,
@@ -408,6 +509,7 @@ DELETE_VARIABLE: Final = Command(
     "delete_variable",
     "Take a variable away.",
     shapes.NOTHING,
+    Role.EDITOR,
     (_VARIABLE,),
     cannot="delete a variable",
     by_worker=True,
@@ -417,6 +519,7 @@ RENAME_VARIABLE: Final = Command(
     "rename_variable",
     "Give a variable another name.",
     shapes.NOTHING,
+    Role.EDITOR,
     (_VARIABLE, Parameter("new_name", kinds.NAME, "which nothing has yet")),
     cannot="rename a variable",
     by_worker=True,
@@ -425,20 +528,29 @@ RENAME_VARIABLE: Final = Command(
 
 # ------------------------------------------------------------------ surroundings
 
-CWD: Final = Command("cwd", "The worker's current folder.", shapes.TEXT, by_worker=True)
+CWD: Final = Command("cwd", "The worker's current folder.", shapes.TEXT, Role.VIEWER, by_worker=True)
 SET_CWD: Final = Command(
     "set_cwd",
     "Go to another folder, and answer with its full path.",
     shapes.TEXT,
+    Role.EDITOR,
     (Parameter("folder", kinds.TEXT, "where to"),),
     cannot="change the folder",
     by_worker=True,
 )
-ENVIRONMENT: Final = Command("environment", "The worker's environment variables.", shapes.TEXTS_BY_NAME, by_worker=True)
+ENVIRONMENT: Final = Command(
+    "environment",
+    "The worker's environment variables.",
+    shapes.TEXTS_BY_NAME,
+    Role.EDITOR,
+    by_worker=True,
+    cannot="see the environment",
+)
 SET_ENVIRONMENT: Final = Command(
     "set_environment",
     "Set one environment variable, or take it away.",
     shapes.NOTHING,
+    Role.EDITOR,
     (
         Parameter("name", kinds.TEXT, "the variable's"),
         Parameter("value", kinds.TEXT, "None takes it away", may_be_none=True),
@@ -446,21 +558,36 @@ SET_ENVIRONMENT: Final = Command(
     cannot="change the environment",
     by_worker=True,
 )
-MODULE_PATH: Final = Command("module_path", "The worker's `sys.path`.", shapes.TEXTS, by_worker=True)
+MODULE_PATH: Final = Command(
+    "module_path",
+    "The worker's `sys.path`.",
+    shapes.TEXTS,
+    Role.VIEWER,
+    by_worker=True,
+    cannot="see the module path",
+    shows_values=True,
+)
 SET_MODULE_PATH: Final = Command(
     "set_module_path",
     "Replace the worker's `sys.path`.",
     shapes.NOTHING,
+    Role.EDITOR,
     (Parameter("entries", kinds.TEXTS, "the new ones"),),
     cannot="change the module path",
     by_worker=True,
 )
-PYTHON: Final = Command("python", "The worker's interpreter.", shapes.PYTHON, by_worker=True)
+PYTHON: Final = Command("python", "The worker's interpreter.", shapes.PYTHON, Role.VIEWER, by_worker=True)
 PACKAGES: Final = Command(
-    "packages", "The distributions installed for the worker, by name.", shapes.PACKAGES, by_worker=True
+    "packages", "The distributions installed for the worker, by name.", shapes.PACKAGES, Role.VIEWER, by_worker=True
 )
 
 COMMANDS: Final[dict[str, Command[Any]]] = {
     each.name: each for each in tuple(globals().values()) if isinstance(each, Command)
 }
 """All of them, by name."""
+
+
+@cache
+def open_to(role: str, *, has_values: bool) -> frozenset[str]:
+    """The names of the commands that a connection may give."""
+    return frozenset(name for name, each in COMMANDS.items() if each.is_open_to(role, has_values=has_values))

@@ -15,7 +15,7 @@ from rpyc_kernel.frozen import Frozen
 
 RELEASE: Final = "0.1.0"
 PROTOCOL_VERSION: Final = 2
-WORKER_VERSION: Final = 4
+WORKER_VERSION: Final = 5
 """Of what hub and worker say to each other, and of the ring; a hub takes over no worker of another."""
 JOURNAL_VERSION: Final = 1
 """Of the journal's tables; a journal of a later version is refused, one without a number is of before there was one."""
@@ -31,6 +31,10 @@ class Kind:
     HUB_STOPPED: Final = "hub_stopped"
     CLIENT_JOINED: Final = "client_joined"
     CLIENT_LEFT: Final = "client_left"
+    CLIENT_REFUSED: Final = "client_refused"
+    CLIENT_KICKED: Final = "client_kicked"
+    INVITATION_GIVEN: Final = "invitation_given"
+    INVITATION_REVOKED: Final = "invitation_revoked"
     WORKER_STARTED: Final = "worker_started"
     WORKER_DIED: Final = "worker_died"
     RESTART_REQUESTED: Final = "restart_requested"
@@ -135,6 +139,11 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     Kind.HUB_STOPPED: ("reason",),
     Kind.CLIENT_JOINED: ("name", "role"),
     Kind.CLIENT_LEFT: ("name",),
+    # Those that follow soon are told of together: how many, and of the last one why, and from where it came.
+    Kind.CLIENT_REFUSED: ("reason", "address", "count"),
+    Kind.CLIENT_KICKED: ("kicked", "name", "by"),
+    Kind.INVITATION_GIVEN: ("invitation", "name", "role", "values", "expires", "by"),
+    Kind.INVITATION_REVOKED: ("invitation", "name", "by"),
     Kind.WORKER_STARTED: ("generation", "pid", "python", "engine", "adopted"),
     Kind.WORKER_DIED: ("generation", "reason", "stack", "memory_bytes", "peak_memory_bytes", "exit_code"),
     Kind.RESTART_REQUESTED: ("by",),

@@ -87,6 +87,10 @@ class Sessions:
         """Whether anybody is connected."""
         return bool(self._present)
 
+    def knows(self, session_id: str) -> bool:
+        """Whether it takes part, or is one of those remembered."""
+        return session_id in self._present or session_id in self._absent
+
     def name_of(self, session_id: str | None) -> str:
         """The display name, or the id where none was given or the session is not known (any more)."""
         session = self._present.get(session_id or "") or self._absent.get(session_id or "")

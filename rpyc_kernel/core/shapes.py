@@ -70,6 +70,17 @@ EVENTS: Final[Answer[tuple[int, list[Event]]]] = Answer(
 INPUTS: Final[Answer[list[tuple[int, int, float, str, str]]]] = Answer(
     "Input", "number of the event, execution, time, author and code", is_list=True
 )
+INVITED: Final[Answer[dict[str, Any]]] = Answer(
+    "Invited",
+    "pairs of name and value: those of an `Invitation`, the `secret` of its key in hexadecimal digits, and `host`, "
+    "`port` and `fingerprint` of where the kernel listens",
+)
+INVITATIONS: Final[Answer[list[dict[str, Any]]]] = Answer(
+    "Invitation",
+    "pairs of name and value: `id`, `role`, `name`, `values`, `created`, `expires` (None: never) and `revoked` (None: "
+    "it is not), all three in seconds since the epoch",
+    is_list=True,
+)
 COMPLETIONS: Final[Answer[Completions]] = Answer("Completions")
 SIGNATURES: Final[Answer[list[Signature]]] = Answer("Signature", is_list=True)
 INSPECTION: Final[Answer[Inspection]] = Answer("Inspection")

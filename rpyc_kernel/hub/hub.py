@@ -299,8 +299,10 @@ class Hub:
         if worker is not None:
             worker.link.notify(method, *arguments)
 
-    def hand_over(self, channel: str, client: socket.socket, *more: socket.socket) -> None:
+    def hand_over(self, channel: str, whose: tuple[str, str], client: socket.socket, *more: socket.socket) -> None:
         """Have the worker serve a client, with further sockets where the channel needs them; the caller closes its own.
+
+        It is the client of a session, let in by a key.
 
         Raises:
             KernelDied: there is no worker.
@@ -310,7 +312,7 @@ class Hub:
         worker = self._supervisor.worker
         if worker is None:
             raise KernelDied(_NO_WORKER)
-        worker.link.hand_over(channel, client, *more)
+        worker.link.hand_over(channel, whose, client, *more)
 
     def ask_stack(self, timeout_s: float) -> Future[str]:
         """Every thread's stack, also while a C call holds the interpreter lock; `WorkerBusy` when none came in time."""

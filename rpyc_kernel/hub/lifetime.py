@@ -17,6 +17,7 @@ from rpyc_kernel.hub.foreground import Foreground
 from rpyc_kernel.hub.hub import Hub
 from rpyc_kernel.hub.journal.journal import Journal
 from rpyc_kernel.hub.keeper import LOOK_S, Keeper
+from rpyc_kernel.hub.key_ring import KeyRing
 from rpyc_kernel.hub.place import Place
 from rpyc_kernel.hub.server import Server
 from rpyc_kernel.hub.worker_process import WorkerProcess
@@ -24,7 +25,7 @@ from rpyc_kernel.settings import HubSettings, WorkerSettings
 from rpyc_kernel.system.heaps import collect_from_here, share_heaps
 from rpyc_kernel.system.processes import birth_of
 from rpyc_kernel.wire.connection_file import ConnectionFile
-from rpyc_kernel.wire.keys import Key, of_owner
+from rpyc_kernel.wire.keys import Key
 
 _log = logging.getLogger(__name__)
 _HEAPS = 2
@@ -50,6 +51,7 @@ def run(
             folder.worker_socket,
             folder.connection_file,
             folder.path / "key",
+            folder.invitations,
             *folder.worker_files(),
             *folder.path.glob("journal*"),
         )
@@ -60,7 +62,7 @@ def run(
         max_unsaved_bytes=settings.max_unsaved_bytes,
         present=lambda cursor, events: (cursor, encode_events(events)),
     )
-    server = Server(folder, place.name, of_owner(Key(key)), settings)
+    server = Server(folder, place.name, KeyRing(Key(key), place.home.invitations), settings)
     idle_timeout_s = settings.idle_timeout_s
     if idle_timeout_s is None:
         idle_timeout_s = earlier.idle_timeout_s if earlier else 0.0
@@ -100,6 +102,7 @@ def run(
     while not stopping.wait(LOOK_S):
         keeper.look(listen if hub.wait_for_worker(0) else None)
         hub.look_after()
+        server.look()
         if foreground is not None:
             foreground.look(hub)
     if foreground is not None:

@@ -3,7 +3,9 @@
 Every connection has a thread of its own. Until it has proven itself it is a stranger; strangers are few and have
 little time. They are counted apart for the port, where anybody may knock, and for the unix sockets. Where there are
 as many as may be, the next ones wait in the system's queue until one has proven itself or has had its time; nobody who
-is inside notices. There are never so many connections that no descriptors are left for the worker and the journal.
+is inside notices. Of one address there are three quarters of these at most: for the next one the oldest has to go. What
+comes from where somebody has failed to prove itself again and again is cut at once for a while. There are never so many
+connections that no descriptors are left for the worker and the journal.
 """
 
 from __future__ import annotations
@@ -23,18 +25,23 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 from rpyc_kernel.core.contract import Role
-from rpyc_kernel.errors import ConnectionFailed, KernelError, RequestError
+from rpyc_kernel.errors import AuthenticationFailed, ConnectionFailed, KernelError, NotPermitted, RequestError
 from rpyc_kernel.hub import service
+from rpyc_kernel.hub.attempts import Attempts
+from rpyc_kernel.hub.guests import Guests
 from rpyc_kernel.hub.hub import Hub
+from rpyc_kernel.hub.key_ring import KeyRing
 from rpyc_kernel.hub.log import Sparing
 from rpyc_kernel.settings import HubSettings
 from rpyc_kernel.system.descriptors import max_descriptors
 from rpyc_kernel.system.runtime_folder import RuntimeFolder, listen
 from rpyc_kernel.wire import handshake
 from rpyc_kernel.wire.budget import Budget
-from rpyc_kernel.wire.keys import KeyRing
+from rpyc_kernel.wire.handshake import Identity, Welcome
+from rpyc_kernel.wire.keys import Grant, Key
 from rpyc_kernel.wire.refusal import refuse
 from rpyc_kernel.wire.values.server import serve_values
 
@@ -52,7 +59,10 @@ _LOOK_AGAIN_S = 0.005
 _WORKER_START_S = 20.0
 _MAX_LATE = 32
 """How many may wait at once for a worker that is starting, to ask it something."""
-_PASSED_ON = {handshake.OBJECTS: "objects", handshake.BULK: "bulk", handshake.DEBUGGER: "debugger"}
+_SHARED_FROM = 8
+"""Where there may be fewer strangers, one address may have all of these places."""
+_Serve = Callable[[socket.socket, str], None]
+"""Serves a connection from an address, "" for one by a unix socket."""
 
 
 class Server:
@@ -62,11 +72,12 @@ class Server:
         port: the TCP port, 0 where there is none.
     """
 
-    def __init__(self, folder: RuntimeFolder, name: str, keys: KeyRing, settings: HubSettings) -> None:
+    def __init__(self, folder: RuntimeFolder, name: str, ring: KeyRing, settings: HubSettings) -> None:
         self._name = name
-        self._keys = keys
+        self._ring = ring
         self._settings = settings
         self._hub: Hub | None = None
+        self._guests: Guests | None = None
         self._later = ThreadPoolExecutor(_MAX_LATE, thread_name_prefix="hub-later")
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
@@ -74,19 +85,24 @@ class Server:
         self._services: set[service.HubService] = set()
         # Held by the connections of each session: it goes with the last of them.
         self._budgets: weakref.WeakValueDictionary[str, Budget] = weakref.WeakValueDictionary()
+        self._origins: dict[socket.socket, str] = {}  # the address that each came from, "" by a unix socket
         self._strangers: Counter[int] = Counter()  # by the family of the socket
-        self._inside: set[socket.socket] = set()  # those who were let in
+        self._strangers_from: dict[str, dict[socket.socket, None]] = {}  # by where they come from, the oldest first
+        self._inside: dict[socket.socket, Welcome] = {}  # those who were let in
+        self._attempts = Attempts()
         self._refusals = Sparing(_log)
         room = max(max_descriptors() - _OWN_DESCRIPTORS, 16)
         self._max_strangers = min(settings.max_strangers, room // 8)
+        is_shared = self._max_strangers >= _SHARED_FROM
+        self._max_strangers_from_one = self._max_strangers * 3 // 4 if is_shared else self._max_strangers + 1
         self._max_proven = min(settings.max_connections, room - 2 * self._max_strangers)
         self._max_when_new = self._max_proven - min(_KEPT_PLACES, self._max_proven // 4)
         self._wake_in, self._wake_out = os.pipe()
         os.set_blocking(self._wake_out, False)
         self._folder = folder
-        self._listeners: list[tuple[socket.socket, Callable[[socket.socket], None]]] = []
+        self._listeners: list[tuple[socket.socket, _Serve]] = []
         self._doors: dict[Path, int] = {}
-        self._new_doors: SimpleQueue[list[tuple[socket.socket, Callable[[socket.socket], None]]]] = SimpleQueue()
+        self._new_doors: SimpleQueue[list[tuple[socket.socket, _Serve]]] = SimpleQueue()
         self.port = 0
         try:
             if settings.host:
@@ -109,8 +125,8 @@ class Server:
         self._new_doors.put(self._listen_in_folder())
         os.write(self._wake_out, b"+")
 
-    def _listen_in_folder(self) -> list[tuple[socket.socket, Callable[[socket.socket], None]]]:
-        listeners: list[tuple[socket.socket, Callable[[socket.socket], None]]] = []
+    def _listen_in_folder(self) -> list[tuple[socket.socket, _Serve]]:
+        listeners: list[tuple[socket.socket, _Serve]] = []
         serving = {
             self._folder.hub_socket: self._serve_proven,
             self._folder.rpyc_socket: self._serve_stock,
@@ -129,7 +145,16 @@ class Server:
     def start(self, hub: Hub) -> None:
         """Begin to accept clients of ``hub``."""
         self._hub = hub
+        self._guests = Guests(hub, self._ring, end=self.end_connections, whereabouts=self._tell_whereabouts)
         self._thread.start()
+
+    def look(self) -> None:
+        """Do what is to be done about once a second."""
+        assert self._guests is not None
+        self._guests.look()
+
+    def _tell_whereabouts(self) -> dict[str, Any]:
+        return {"host": self._settings.host, "port": self.port, "fingerprint": ""}
 
     def stop_accepting(self) -> None:
         """Close the doors; whoever is inside stays."""
@@ -203,9 +228,9 @@ class Server:
                     listener.close()
             self._listeners = [entry for entry in self._listeners if entry[0].family != socket.AF_UNIX] + fresh
 
-    def _accept_one(self, listener: socket.socket, serve: Callable[[socket.socket], None]) -> None:
+    def _accept_one(self, listener: socket.socket, serve: _Serve) -> None:
         try:
-            sock, _ = listener.accept()
+            sock, peer = listener.accept()
         except BlockingIOError:
             return
         except OSError as error:
@@ -214,23 +239,46 @@ class Server:
             threading.Event().wait(0.1)
             return
         sock.setblocking(True)
+        origin = "" if sock.family == socket.AF_UNIX else str(peer[0])
+        if origin:
+            if self._attempts.wait_s(origin):
+                sock.close()
+                return
+            self._end_oldest(origin)
         thread = threading.Thread(
-            target=self._serve, args=(sock, serve), name=f"client-{next(self._numbers)}", daemon=True
+            target=self._serve, args=(sock, serve, origin), name=f"client-{next(self._numbers)}", daemon=True
         )
         with self._lock:
             self._open[sock] = thread
+            self._origins[sock] = origin
             self._strangers[sock.family] += 1
+            self._strangers_from.setdefault(origin, {})[sock] = None
         try:
             thread.start()
         except RuntimeError as error:  # no more threads
             self._refusals.info(f"a connection cannot be served: {error}")
             self._forget(sock)
 
-    def _serve(self, sock: socket.socket, serve: Callable[[socket.socket], None]) -> None:
+    def _end_oldest(self, origin: str) -> None:
+        """Where an address has as many strangers as it may, have the one go that has had the most time."""
+        with self._lock:
+            there = self._strangers_from.get(origin, {})
+            if len(there) >= self._max_strangers_from_one:
+                oldest = next(iter(there))
+                del there[oldest]
+                with contextlib.suppress(OSError):
+                    oldest.shutdown(socket.SHUT_RDWR)
+
+    def _serve(self, sock: socket.socket, serve: _Serve, origin: str) -> None:
         try:
-            serve(sock)
-        except ConnectionFailed as error:
+            serve(sock, origin)
+        except (ConnectionFailed, NotPermitted) as error:
             self._refusals.info(f"refused: {error}")
+            if isinstance(error, (AuthenticationFailed, NotPermitted)):
+                assert self._guests is not None
+                self._guests.refusals.note(str(error), origin)
+            if isinstance(error, AuthenticationFailed) and origin:
+                self._attempts.note_failure(origin)
         except Exception:  # noqa: BLE001 - one connection's trouble is its own
             _log.exception("%s failed", threading.current_thread().name)
         finally:
@@ -239,94 +287,151 @@ class Server:
     def _forget(self, sock: socket.socket) -> None:
         """This connection is over."""
         with self._lock:
-            if sock in self._inside:
-                self._inside.discard(sock)
-            else:
+            if self._inside.pop(sock, None) is None:
                 self._make_room(sock)
-            del self._open[sock]
+            del self._open[sock], self._origins[sock]
         sock.close()
 
     # ------------------------------------------------------------------ serving
 
-    def _serve_proven(self, sock: socket.socket) -> None:
-        """Serve a client once it has proven that it knows the key."""
+    def _serve_proven(self, sock: socket.socket, origin: str) -> None:
+        """Serve a client once it has proven that it knows a key."""
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        new_session = os.urandom(6).hex()
-        welcome = handshake.greet_client(
-            sock, self._keys, new_session, self._settings.handshake_timeout_s, partial(self._let_in, sock)
-        )
-        identity = welcome.identity
+        welcome = self._greet(sock)
+        if origin:
+            self._attempts.note_success(origin)
         if welcome.channel == handshake.COMMANDS:
-            self._serve_session(sock, identity)
+            self._serve_session(sock, welcome)
         elif welcome.channel == handshake.EVENTS:
-            self._serve_values(sock, identity)
+            self._serve_values(sock, welcome)
         else:
-            self._pass_to_worker(sock, _PASSED_ON[welcome.channel])
+            self._pass_to_worker(sock, handshake.CHANNEL_NAMES[welcome.channel], welcome)
 
-    def _serve_stock(self, sock: socket.socket) -> None:
+    def _greet(self, sock: socket.socket) -> Welcome:
+        unknown: list[str] = []
+
+        def find(key_id: str) -> tuple[Key, Grant] | None:
+            found = self._ring.find(key_id)
+            if found is None:
+                unknown.append(key_id)
+            return found
+
+        new_session = os.urandom(6).hex()
+        try:
+            return handshake.greet_client(
+                sock, find, new_session, self._settings.handshake_timeout_s, partial(self._let_in, sock)
+            )
+        except ConnectionFailed:
+            if unknown:  # and the client has most likely left by itself, as no proof has satisfied it
+                raise AuthenticationFailed(f"nobody is invited by the key {unknown[0]}") from None
+            raise
+
+    def _serve_stock(self, sock: socket.socket, origin: str) -> None:
         """Serve a stock RPyC client: who can open the socket is the user."""
         self._serve_session(sock, self._let_stock_in(sock))
 
-    def _serve_stock_objects(self, sock: socket.socket) -> None:
+    def _serve_stock_objects(self, sock: socket.socket, origin: str) -> None:
         """Have the worker serve a stock RPyC client, whose session lives as long as the worker keeps its end of it.
 
         The hub keeps the client's socket, too: what it shuts down is down for all who hold it.
         """
-        identity = self._let_stock_in(sock)
+        welcome = self._let_stock_in(sock)
         near, far = socket.socketpair()
         with near:
             with far:
-                if not self._pass_to_worker(sock, "stock", far):
+                if not self._pass_to_worker(sock, "stock", welcome, far):
                     return
             with self._lock:
                 self._open[near] = threading.current_thread()
             try:
-                self._serve_session(near, identity)
+                self._serve_session(near, welcome)
             finally:
                 with self._lock:
                     del self._open[near]
                 with contextlib.suppress(OSError):  # it is closed already
                     sock.shutdown(socket.SHUT_RDWR)
 
-    def _let_stock_in(self, sock: socket.socket) -> handshake.Identity:
+    def _let_stock_in(self, sock: socket.socket) -> Welcome:
         """Let a stock RPyC client in, and name its session, as it says nothing of itself."""
-        reason = self._let_in(sock, handshake.COMMANDS)
-        if reason:
-            raise ConnectionFailed(reason)
         number = next(self._numbers)
-        return handshake.Identity(f"rpyc-{os.getpid()}-{number}", f"rpyc-{number}", Role.OWNER)
+        identity = Identity(f"rpyc-{os.getpid()}-{number}", f"rpyc-{number}", Role.OWNER)
+        welcome = Welcome(handshake.COMMANDS, identity)
+        problem = self._let_in(sock, welcome)
+        if problem is not None:
+            raise problem
+        return welcome
 
-    def _let_in(self, sock: socket.socket, channel: int) -> str:
-        """Have one who has proven to be the user count as such; returns why not where there is no room, else ""."""
+    def _let_in(self, sock: socket.socket, welcome: Welcome) -> KernelError | None:
+        """Have one who has proven to know a key count as inside; returns why not where there is a reason."""
+        assert self._guests is not None
+        problem = self._guests.problem_with(welcome)
+        if problem is not None:
+            return problem
         with self._lock:
+            # Once more: whom somebody sends away just now is not looked for outside.
+            problem = self._guests.problem_since(welcome)
+            if problem is not None:
+                return problem
             count = len(self._inside)
-            if count < (self._max_when_new if channel == handshake.COMMANDS else self._max_proven):
-                self._inside.add(sock)
+            if count < (self._max_when_new if welcome.channel == handshake.COMMANDS else self._max_proven):
+                self._inside[sock] = welcome
                 self._make_room(sock)
-                return ""
-        return f"kernel {self._name!r} has {count} connections, as many as it can; close some, and try again"
+                return None
+        return ConnectionFailed(
+            f"kernel {self._name!r} has {count} connections, as many as it can; close some, and try again"
+        )
+
+    def end_connections(self, session: str | None, key: str | None) -> int:
+        """End those of a session, or those made with a key; returns how many, without those that the worker has."""
+        assert self._hub is not None
+        with self._lock:
+            ending = [
+                sock
+                for sock, welcome in self._inside.items()
+                if session in (None, welcome.identity.session) and key in (None, welcome.grant.key)
+            ]
+        for sock in ending:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        self._hub.notify_worker("end_clients", session, key)
+        return len(ending)
 
     def _make_room(self, sock: socket.socket) -> None:
         """This one is no stranger any more, and the next one may come in; with the lock."""
+        origin = self._origins[sock]
+        there = self._strangers_from.get(origin, {})
+        there.pop(sock, None)
+        if not there:
+            self._strangers_from.pop(origin, None)
         was_crowded = self._strangers[sock.family] >= self._max_strangers
         self._strangers[sock.family] -= 1
         if was_crowded and self._wake_out >= 0:
             with contextlib.suppress(BlockingIOError):  # it will wake all the same
                 os.write(self._wake_out, b".")
 
-    def _serve_session(self, sock: socket.socket, identity: handshake.Identity) -> None:
+    def _serve_session(self, sock: socket.socket, welcome: Welcome) -> None:
         assert self._hub is not None
+        identity = welcome.identity
         came_first = service.join(self._hub, identity.session, identity.name, identity.role)
         try:
-            self._serve_values(sock, identity, came_first=came_first)
+            self._serve_values(sock, welcome, came_first=came_first)
         finally:
             service.leave(self._hub, identity.session, identity.role)
 
-    def _serve_values(self, sock: socket.socket, identity: handshake.Identity, *, came_first: bool = False) -> None:
+    def _serve_values(self, sock: socket.socket, welcome: Welcome, *, came_first: bool = False) -> None:
         assert self._hub is not None
+        assert self._guests is not None
+        identity = welcome.identity
         offered = service.HubService(
-            self._hub, identity.session, self._name, self._later, came_first=came_first, role=identity.role
+            self._hub,
+            self._guests,
+            identity.session,
+            self._name,
+            self._later,
+            came_first=came_first,
+            role=identity.role,
+            has_values=welcome.grant.has_values,
         )
         with self._lock:
             self._services.add(offered)
@@ -337,12 +442,12 @@ class Server:
             with self._lock:
                 self._services.discard(offered)
 
-    def _pass_to_worker(self, sock: socket.socket, channel: str, *more: socket.socket) -> bool:
+    def _pass_to_worker(self, sock: socket.socket, channel: str, welcome: Welcome, *more: socket.socket) -> bool:
         """Hand the socket itself to the worker, which hears the client without the hub from here on; False if not."""
         assert self._hub is not None
         self._hub.wait_for_worker(_WORKER_START_S)
         try:
-            self._hub.hand_over(channel, sock, *more)
+            self._hub.hand_over(channel, (welcome.identity.session, welcome.grant.key), sock, *more)
         except (KernelError, OSError) as error:  # such as no descriptors
             _log.info("no worker for a connection of channel %s: %s", channel, error)
             refuse(sock, f"the kernel cannot pass this connection to its worker: {error}")

@@ -15,10 +15,11 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any, Final, TypeVar
 
 from rpyc_kernel.core import events
-from rpyc_kernel.core.commands import COMMANDS, Command
+from rpyc_kernel.core.commands import COMMANDS, Command, open_to
 from rpyc_kernel.core.contract import PROTOCOL_VERSION, Role, freeze
 from rpyc_kernel.core.source import Source
 from rpyc_kernel.errors import NoSuchExecution, NotPermitted, WorkerBusy
+from rpyc_kernel.hub.guests import Guests
 from rpyc_kernel.hub.hub import Hub
 
 _OFFERED: Final = "exposed_"
@@ -43,11 +44,11 @@ def _offer_commands(cls: _Service) -> _Service:
 
 def _check_first(command: Command[Any], method: Callable[..., Any] | None) -> Callable[..., Any]:
     """What is exposed for a command: its checks, and behind them the hub's method, or without one the worker."""
-    name, bind, is_for_all = command.name, command.bind, not command.cannot
+    name, bind = command.name, command.bind
 
     def check_and_call(self: HubService, /, *values: Any, **named: Any) -> Any:
-        if not (is_for_all or self.is_editor):
-            raise self.refusal(command)
+        if name not in self.may_give:
+            raise self.refuse(command)
         if method is None:
             return self.ask_worker(name, bind(values, named))
         return method(self, *bind(values, named))
@@ -63,19 +64,32 @@ class HubService:
 
     Its role is what this connection may do, whatever others of its session may. What takes a while runs ``later``, off
     the connection's thread.
+
+    Attributes:
+        may_give: the names of the commands that are open to it.
     """
 
     def __init__(
-        self, hub: Hub, session: str, name: str, later: Executor, *, came_first: bool, role: str = Role.OWNER
+        self,
+        hub: Hub,
+        guests: Guests,
+        session: str,
+        name: str,
+        later: Executor,
+        *,
+        came_first: bool,
+        role: str = Role.OWNER,
+        has_values: bool = True,
     ) -> None:
         self._hub = hub
+        self._guests = guests
         self._session = session
         self._name = name
         self._later = later
         self._role = role
-        self.is_editor = Role.allows(role, Role.EDITOR)
+        self.may_give = open_to(role, has_values=has_values)
         # Who looks on has a place of its own, and moves nobody else's. No session's id has a line end in it.
-        self._reads_as = session if self.is_editor else f"{session}\n{role}"
+        self._reads_as = session if Role.allows(role, Role.EDITOR) else f"{session}\n{role}"
         self._came_first = came_first
         self._read_up_to: int | None = None
 
@@ -180,11 +194,28 @@ class HubService:
     def _do_stack(self, timeout_s: float) -> Future[str]:
         return self._hub.ask_stack(timeout_s)
 
+    # ------------------------------------------------------------------ people
+
+    def _do_invite(self, role: str, name: str, expires_s: float | None, values: bool) -> Any:
+        return freeze(self._guests.invite(self._session, role, name, expires_s, values))
+
+    def _do_invitations(self) -> Any:
+        return freeze(self._guests.invitations())
+
+    def _do_revoke(self, invitation: str) -> None:
+        self._guests.revoke(self._session, invitation)
+
+    def _do_kick(self, session: str) -> None:
+        self._guests.kick(self._session, session)
+
     # ------------------------------------------------------------------ for all of them
 
-    def refusal(self, command: Command[Any]) -> NotPermitted:
-        """Say to a viewer that this command is not for viewers."""
-        return NotPermitted(f"{self._shown!r} is here as {self._role}; it cannot {command.cannot}")
+    def refuse(self, command: Command[Any]) -> NotPermitted:
+        """Say that this command is not open to this connection, to whoever gives it and to whoever reads events."""
+        without = " without values" if Role.allows(self._role, command.role) else ""
+        reason = f"{self._shown!r} is here as {self._role}{without}; it cannot {command.cannot}"
+        self._guests.refusals.note(reason, "")
+        return NotPermitted(reason)
 
     @property
     def _shown(self) -> str:

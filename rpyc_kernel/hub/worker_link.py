@@ -116,8 +116,10 @@ class WorkerLink:
         """Tell the worker's control thread something, without an answer."""
         self._send(frames.encode([0, method, arguments]))
 
-    def hand_over(self, channel: str, client: socket.socket, *more: socket.socket) -> None:
+    def hand_over(self, channel: str, whose: tuple[str, str], client: socket.socket, *more: socket.socket) -> None:
         """Have the worker serve a client, with further sockets where the channel needs them; the caller closes its own.
+
+        It is the client of a session, let in by a key.
 
         Where it turns out later that the worker cannot, the client is told.
 
@@ -133,7 +135,7 @@ class WorkerLink:
         self._waiting.add(kept)
         answer: Future[Any] = Future()
         answer.add_done_callback(lambda done: self._let_go(kept, others, done.exception()))
-        self._ask(channel, (1 + len(others),) if others else (), answer, (kept, *others))
+        self._ask(channel, (*whose, 1 + len(others)), answer, (kept, *others))
 
     def _let_go(self, client: socket.socket, more: list[socket.socket], error: BaseException | None) -> None:
         """Close the hub's own of a client's sockets, which the worker has taken, or tell the client why not."""

@@ -22,13 +22,19 @@ JOURNAL_NAMES = (_JOURNAL, f"{_JOURNAL}-*", f"{_JOURNAL}.*", "journal.damaged-*.
 class Home(KernelFolder):
     """The paths of what stays of one kernel."""
 
-    MADE = (*KernelFolder.MADE, *JOURNAL_NAMES, _PICTURES)
+    WRITTEN = (*KernelFolder.WRITTEN, "invitations.json", "invitations.new")
+    MADE = (*WRITTEN, *JOURNAL_NAMES, _PICTURES)
     VARIABLE = "RPYC_KERNEL_STATE_DIR"
 
     @property
     def journal(self) -> Path:
         """The record of the kernel's life."""
         return self.path / _JOURNAL
+
+    @property
+    def invitations(self) -> Path:
+        """The keys of those who were invited."""
+        return self.path / "invitations.json"
 
     @property
     def pictures(self) -> Path:

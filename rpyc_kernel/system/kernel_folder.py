@@ -42,7 +42,7 @@ class KernelFolder:
         VARIABLE: the environment variable that chooses another place.
     """
 
-    WRITTEN = (
+    WRITTEN: tuple[str, ...] = (
         "hub.lock",
         "hub.log",
         "kernel.json",
@@ -55,7 +55,7 @@ class KernelFolder:
         "private-key.new",
     )
     """What is opened by its name: through a link, somebody's file would be written, and a pipe is waited for."""
-    MADE: tuple[str, ...] = WRITTEN
+    MADE = WRITTEN
     VARIABLE = ""
 
     def __init__(self, path: Path) -> None:

@@ -39,6 +39,13 @@ from rpyc_kernel.system.originals import json, socket, time
 from rpyc_kernel.wire.keys import ID_BYTES, Grant, Key, KeyRing
 
 COMMANDS, EVENTS, OBJECTS, BULK, DEBUGGER = range(1, 6)
+CHANNEL_NAMES: Final = {
+    COMMANDS: "commands",
+    EVENTS: "events",
+    OBJECTS: "objects",
+    BULK: "bulk",
+    DEBUGGER: "debugger",
+}
 CHANNEL_ROLES: Final = {
     COMMANDS: Role.VIEWER,
     EVENTS: Role.VIEWER,
@@ -56,6 +63,7 @@ _PROOF = Struct("!32sI")
 _VERDICT = Struct("!BI")
 _MAX_BLOB_BYTES = 4096
 _MAX_NAME = 200
+_MAX_SESSION = 64
 
 _OK, _WRONG_VERSION, _WRONG_KEY, _, _REFUSED = range(5)
 _REASONS: Final = {kind.__name__: kind for kind in (AuthenticationFailed, NotPermitted)}
@@ -64,6 +72,8 @@ _UNKNOWN_INVITATION = (
     "the kernel does not know this invitation, or somebody stands between: ask its owner for another one, by a way you "
     "trust"
 )
+
+_CUT_AT_ONCE = "after failed attempts from one address a hub lets nobody in from there for up to a minute"
 
 
 class Identity(Frozen):
@@ -145,8 +155,11 @@ def greet_hub(
     """
     hub = _Conversation(sock, timeout_s)
     hello = _HELLO.pack(_MAGIC, PROTOCOL_VERSION, channel, 0, os.urandom(32)) + (bytes.fromhex(key.id) or _OWN_KEY)
-    hub.send(hello)
-    reply = hub.receive(_REPLY.size)
+    try:
+        hub.send(hello)
+        reply = hub.receive(_REPLY.size)
+    except ConnectionLost as error:
+        raise ConnectionLost(f"{error}; {_CUT_AT_ONCE}") from None
     magic, version, status, _, _nonce, proof = _REPLY.unpack(reply)
     if magic != _MAGIC:
         raise ConnectionFailed("whatever answers at this address is not a kernel's hub")
@@ -182,16 +195,17 @@ def greet_client(
     keys: KeyRing,
     new_session: str,
     timeout_s: float,
-    refusal: Callable[[int], str] = lambda _: "",
+    refusal: Callable[[Welcome], KernelError | None] = lambda _: None,
     binding: bytes = b"",
 ) -> Welcome:
     """Do the hub's half, within the time; ``new_session`` is the id for a client that has none.
 
-    The ``refusal`` says of a channel why not even one who has a key is let in, "" if all are. The ``binding`` names the
+    The ``refusal`` says why not even one who has a key is let in, None if there is no reason. The ``binding`` names the
     secure channel below.
 
     Raises:
         ConnectionFailed: or one of its kinds; the socket is of no more use.
+        NotPermitted: what was asked for is beyond what the key gives; the same holds.
     """
     client = _Conversation(sock, timeout_s)
     hello = client.receive(_HELLO.size)
@@ -216,18 +230,19 @@ def greet_client(
         raise AuthenticationFailed("the client does not know the key")
     body = _loads(blob)
     identity = Identity(
-        body.get("session") or new_session,
+        grant.own_session(body.get("session") or new_session),
         grant.name or _printable(body.get("name", "")),
         body.get("role") or grant.role,
         _printable(body.get("host", "")),
     )
-    problem = _problem_with(channel, identity, grant, refusal)
+    welcome = Welcome(channel, identity, grant)
+    problem = _problem_with(channel, identity, grant) or refusal(welcome)
     if problem is not None:
         _send_verdict(client, _REFUSED, {"class": type(problem).__name__, "message": str(problem)})
-        raise ConnectionFailed(str(problem))
+        raise problem
     _send_verdict(client, _OK, {"session": identity.session, "name": identity.name, "role": identity.role})
     sock.settimeout(None)
-    return Welcome(channel, identity, grant)
+    return welcome
 
 
 def _printable(text: str) -> str:
@@ -235,14 +250,15 @@ def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text[:_MAX_NAME])
 
 
-def _problem_with(channel: int, identity: Identity, grant: Grant, refusal: Callable[[int], str]) -> KernelError | None:
-    """Why one who has proven to know a key is not let in, None if it is; ``refusal`` counts it as inside."""
+def _problem_with(channel: int, identity: Identity, grant: Grant) -> KernelError | None:
+    """Why one who has proven to know a key gets not what it asks for, None if it does."""
     if grant.problem:
         return AuthenticationFailed(grant.problem)
     if channel not in CHANNEL_ROLES:
         return ConnectionFailed(f"the hub has no channel {channel}")
-    if len(identity.session) > 64 or not identity.session.isprintable():
-        return ConnectionFailed("a session id has at most 64 printable characters")
+    if len(identity.session) > _MAX_SESSION or not identity.session.isprintable():
+        most = _MAX_SESSION - len(grant.own_session(""))
+        return ConnectionFailed(f"a session id has at most {most} printable characters")
     role, shown = identity.role, identity.name or identity.session
     if role not in ROLES:
         return ConnectionFailed(
@@ -252,8 +268,7 @@ def _problem_with(channel: int, identity: Identity, grant: Grant, refusal: Calla
         return NotPermitted(f"the key of {shown!r} gives the role {grant.role!r}, and not {role!r}")
     if not Role.allows(role, CHANNEL_ROLES[channel]):
         return NotPermitted(f"{shown!r} is here as {role}; it cannot use live objects or a debugger, which run code")
-    reason = refusal(channel)
-    return ConnectionFailed(reason) if reason else None
+    return None
 
 
 def _send_verdict(client: _Conversation, verdict: int, body: dict[str, str]) -> None:

@@ -49,6 +49,11 @@ class Grant(Frozen):
     has_values: bool = True
     problem: str = ""
 
+    def own_session(self, asked: str) -> str:
+        """The id of a session of this key: the bearer of an invitation goes on with no session but its own."""
+        mark = f"{self.key}:"
+        return asked if not self.key or asked.startswith(mark) else mark + asked
+
 
 KeyRing = Callable[[str], "tuple[Key, Grant] | None"]
 """Finds a key and what it gives by the key's id; None where there is none."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,10 +65,12 @@ class Control:
     ) -> None:
         self._greeting = greeting
         self._descriptors = descriptors
-        self._methods = {**methods, "listen": self._listen_in}
+        self._methods: dict[str, Method] = {**methods, "listen": self._listen_in, "end_clients": self._end_clients}
         self._answer_pool = answer_pool
         self._take_run = take_run
         self._take_clients = take_clients
+        # Whose each is, its session and the key it was let in by; no socket is kept open by it.
+        self._clients: weakref.WeakKeyDictionary[socket.socket, tuple[str, str]] = weakref.WeakKeyDictionary()
         self._listener = listener
         self._folder = folder
         self._is_asked = False
@@ -182,14 +185,22 @@ class Control:
         except BaseException as error:  # noqa: BLE001 - the thread must go on, whatever user code raises in it
             reply(False, error)
 
-    def _let_in(self, channel: str, descriptors: list[int], count: int = 1) -> None:
+    def _let_in(self, channel: str, descriptors: list[int], session: str, key: str, count: int) -> None:
         """Serve a client on a thread of its own: it may have to wait for an import that user code holds up."""
         sockets = _take_sockets(descriptors, count)
         try:
             sockets = [forks.keep_from_children(sock) for sock in sockets]
+            self._clients[sockets[0]] = session, key
             make_thread(self._serve_client, channel, (channel, sockets)).start()
         except BaseException as error:  # noqa: BLE001 - as below
             _turn_away(channel, sockets, error)
+
+    def _end_clients(self, session: str | None, key: str | None) -> None:
+        """End the connections of a session, or those of who was let in by a key."""
+        for sock, whose in list(self._clients.items()):
+            if session in (None, whose[0]) and key in (None, whose[1]):
+                with contextlib.suppress(OSError):  # it has ended
+                    sock.shutdown(socket.SHUT_RDWR)
 
     def _serve_client(self, channel: str, sockets: list[socket.socket]) -> None:
         try:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rpyc_kernel.core import introspection, kinds, shapes
-from rpyc_kernel.core.commands import COMMANDS, REQUIRED, Command, Parameter
+from rpyc_kernel.core.commands import COMMANDS, REQUIRED, Command, Parameter, open_to
 from rpyc_kernel.core.contract import MAX_CODE_CHARS, Role
 from rpyc_kernel.core.shapes import Answer
 from rpyc_kernel.errors import BadCode, NotPermitted, RequestError
@@ -112,7 +112,7 @@ def fits(parameter, label):
 
 
 def test_the_table_has_every_command_once_and_under_its_name():
-    assert len(COMMANDS) == 36
+    assert len(COMMANDS) == 40
     assert {name: command.name for name, command in COMMANDS.items()} == {name: name for name in COMMANDS}
 
 
@@ -125,9 +125,32 @@ def test_a_command_is_whole(command):
     assert needed == sorted(needed, reverse=True)  # or what is left out could not be told
     assert command.bind([]) if not any(needed) and needed else True
     assert command.is_immediate or not command.by_worker
-    assert command.role == (Role.EDITOR if command.cannot else Role.VIEWER)
     assert NotPermitted not in command.raises
     assert command.answer in vars(shapes).values()
+
+
+@pytest.mark.parametrize(
+    ("role", "more"),
+    [
+        ("king", {"cannot": "rule"}),
+        (Role.VIEWER, {"cannot": "look"}),
+        (Role.VIEWER, {"shows_values": True}),
+        (Role.EDITOR, {}),
+    ],
+)
+def test_a_command_that_does_not_say_who_may_give_it_does_not_come_to_be(role, more):
+    with pytest.raises(TypeError, match="role"):
+        Command("go", "Go.", shapes.NOTHING)
+    with pytest.raises(TypeError, match="'go' does not say who may give it"):
+        Command("go", "Go.", shapes.NOTHING, role, **more)
+
+
+def test_who_may_more_may_all_that_others_may():
+    viewers, with_values = (open_to(Role.VIEWER, has_values=each) for each in (False, True))
+    editors, owners = (open_to(role, has_values=False) for role in (Role.EDITOR, Role.OWNER))
+    assert viewers < with_values < editors < owners == COMMANDS.keys()
+    assert open_to(Role.EDITOR, has_values=True) == editors
+    assert open_to("king", has_values=True) == frozenset()
 
 
 @pytest.mark.parametrize(("command", "place"), PARAMETERS)
@@ -192,7 +215,11 @@ def test_a_wrong_number_of_arguments_is_refused(command):
 
 def test_what_is_left_out_has_its_default():
     command = Command(
-        "go", "Go.", shapes.NOTHING, (Parameter("a", kinds.INT, "a"), *(Parameter(n, kinds.INT, n, 7) for n in "bc"))
+        "go",
+        "Go.",
+        shapes.NOTHING,
+        Role.VIEWER,
+        (Parameter("a", kinds.INT, "a"), *(Parameter(n, kinds.INT, n, 7) for n in "bc")),
     )
     assert command.bind([1]) == [1, 7, 7]
     assert command.bind([1, 2]) == [1, 2, 7]
@@ -212,7 +239,7 @@ def test_what_is_beyond_its_limits_counts_as_the_nearest(parameter, whole, real)
 
 
 def test_waiting_counts_and_limits_have_limits():
-    names = ("wait_s", "timeout_s", "count", "limit", "start")
+    names = ("wait_s", "timeout_s", "expires_s", "count", "limit", "start")
     every = [each for command in COMMANDS.values() for each in command.parameters if each.name in names]
     assert every == LIMITED
 
@@ -227,7 +254,7 @@ def test_an_unknown_word_is_refused_with_those_that_are_known(command, place):
         assert parameter.read(word, parameter.name) == word
     with pytest.raises(RequestError, match=f"^unknown {parameter.name} 'x{'x' * 99}'; choose '{parameter.choices[0]}'"):
         parameter.read("x" * 1000, parameter.name)
-    assert len(CHOOSING) == 3
+    assert len(CHOOSING) == 4
 
 
 @pytest.mark.parametrize("name", ["execute", "run"])

@@ -6,13 +6,16 @@ from concurrent.futures import Executor, Future
 
 from rpyc_kernel.core import events
 from rpyc_kernel.core.contract import Outcome
+from rpyc_kernel.hub.guests import Guests
 from rpyc_kernel.hub.hub import Hub
 from rpyc_kernel.hub.journal.journal import Journal
+from rpyc_kernel.hub.key_ring import KeyRing
 from rpyc_kernel.hub.service import HubService
 from rpyc_kernel.hub.worker import Worker
 from rpyc_kernel.settings import HubSettings, WorkerSettings
 from rpyc_kernel.system import frames
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
+from rpyc_kernel.wire.keys import Key
 
 
 class FakeSupervisor:
@@ -63,8 +66,8 @@ class FakeWorker:
     def nudge(self, execution):
         self.note("nudge", execution)
 
-    def hand_over(self, channel, sock, *more):
-        self.note(channel)
+    def hand_over(self, channel, whose, sock, *more):
+        self.note(channel, *whose)
         self.handed_over += [sock.dup() for sock in more]
 
     def request(self, method, *arguments):
@@ -91,6 +94,9 @@ class AtOnce(Executor):
         return future
 
 
+WHEREABOUTS = {"host": "example.org", "port": 4711, "fingerprint": "ff"}
+
+
 class FakeKernel:
     """A hub with a worker that is ready."""
 
@@ -108,7 +114,14 @@ class FakeKernel:
         self.hub._supervisor = self.supervisor = FakeSupervisor()
         self.worker = self.supervisor.worker
         self.hub.wait_for_worker = lambda timeout_s: True
+        self.ring = KeyRing(Key(b"own"), path / "invitations.json")
+        self.ended = []
+        self.guests = Guests(self.hub, self.ring, end=self._end, whereabouts=lambda: WHEREABOUTS)
         self.start_worker()
+
+    def _end(self, session, key):
+        self.ended.append((session, key))
+        return 1
 
     def start_worker(self, generation=1):
         started = events.WorkerStarted(generation, self.worker.pid, "3.12", "plain")
@@ -120,7 +133,7 @@ class FakeKernel:
         self.start_worker(self.hub.look(lambda state: state.generation))
 
     def connect(self, session="a", **more):
-        return HubService(self.hub, session, "demo", AtOnce(), came_first=True, **more)
+        return HubService(self.hub, self.guests, session, "demo", AtOnce(), came_first=True, **more)
 
     def finish(self, number, outcome=Outcome.OK):
         finished = events.CodeFinished(number, outcome, 0.0)

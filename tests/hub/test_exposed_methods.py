@@ -105,47 +105,68 @@ def test_right_arguments_pass_by_place_and_by_name(kernel):
     assert [read_source(each["source"]) for each in queued] == [Program("/a.py", ("x",), "/")] * 2
 
 
-ONLY_LOOK = {
+LOOK = {
     "acknowledge",
-    "cells",
-    "children",
-    "complete",
     "cwd",
-    "definition",
-    "environment",
     "find",
     "follow",
     "hello",
     "history",
-    "inspect",
     "is_complete",
     "last_stack",
-    "module_path",
     "packages",
     "python",
     "queue",
     "read",
-    "signatures",
     "stack",
     "status",
-    "variables",
 }
-"""What a viewer may do, written down once more. What is not here must refuse it."""
+SEE_VALUES = {"cells", "children", "complete", "definition", "inspect", "module_path", "signatures", "variables"}
+WORK = {
+    "answer_input",
+    "cancel",
+    "delete_variable",
+    "environment",
+    "execute",
+    "interrupt",
+    "rename_variable",
+    "run",
+    "set_cwd",
+    "set_environment",
+    "set_module_path",
+    "set_variable",
+}
+OWN = {"invitations", "invite", "kick", "restart", "revoke", "shutdown"}
+MAY = {
+    ("viewer", False): LOOK,
+    ("viewer", True): LOOK | SEE_VALUES,
+    ("editor", False): LOOK | SEE_VALUES | WORK,
+    ("editor", True): LOOK | SEE_VALUES | WORK,
+    ("owner", False): LOOK | SEE_VALUES | WORK | OWN,
+    ("owner", True): LOOK | SEE_VALUES | WORK | OWN,
+}
+"""Who may what, written down once more. What is not here must be refused."""
 
 
+@pytest.mark.parametrize(("role", "has_values"), MAY)
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_viewer_may_only_look_whatever_its_session_may(kernel, name):
-    user, viewer = kernel.connect("a"), kernel.connect("a", role=Role.VIEWER)
-    user.exposed_execute("'runs for long'")
-    before = kernel.snapshot()[:2]
+def test_a_connection_may_what_its_role_and_key_allow_whatever_its_session_may(kernel, name, role, has_values):
+    owner, other = kernel.connect("a"), kernel.connect("a", role=role, has_values=has_values)
+    owner.exposed_execute("'runs for long'")
     arguments = right_values(COMMANDS[name])
-    if name in ONLY_LOOK:
-        getattr(viewer, f"exposed_{name}")(*arguments)
-    else:
-        with pytest.raises(NotPermitted, match=r"^'a' is here as viewer; it cannot "):
-            getattr(viewer, f"exposed_{name}")(*arguments)
-    assert kernel.snapshot()[:2] == before
-    assert not any(request[0] == "interrupt" for request in kernel.worker.asked)
+    if name in MAY[role, has_values]:
+        with suppress(RequestError):  # nothing asks, waits or was invited here
+            getattr(other, f"exposed_{name}")(*arguments)
+        return
+    before = kernel.snapshot()
+    without = " without values" if name in SEE_VALUES else ""
+    with pytest.raises(NotPermitted, match=f"^'a' is here as {role}{without}; it cannot {COMMANDS[name].cannot}$"):
+        getattr(other, f"exposed_{name}")(*arguments)
+    kind, told = kernel.payloads()[-1]
+    assert (kind, told["count"]) == ("client_refused", 1)
+    assert told["reason"].startswith(f"'a' is here as {role}")
+    state, last, asked = kernel.snapshot()
+    assert (state, last - 1, asked) == before
 
 
 def test_a_viewer_moves_nobodys_place_in_the_events(kernel):

@@ -4,23 +4,35 @@ import base64
 import contextlib
 import json
 import logging
+import select
 import socket
+import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from rpyc_kernel.core.contract import PROTOCOL_VERSION
-from rpyc_kernel.errors import ConnectionFailed, KernelDied, WorkerBusy
+from rpyc_kernel.errors import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    ConnectionLost,
+    KernelDied,
+    NotPermitted,
+    WorkerBusy,
+)
 from rpyc_kernel.hub import server as server_module
+from rpyc_kernel.hub.attempts import FREE
+from rpyc_kernel.hub.key_ring import KeyRing
 from rpyc_kernel.hub.log import BoundedLog, Sparing
 from rpyc_kernel.hub.server import Server
 from rpyc_kernel.settings import HubSettings
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.wire import handshake
 from rpyc_kernel.wire.handshake import Identity
-from rpyc_kernel.wire.keys import Key, of_owner
+from rpyc_kernel.wire.keys import Key
 from rpyc_kernel.wire.refusal import MARK
 from tests.hub.kernels import FakeKernel
 from tests.support.waiting import wait_until
@@ -40,19 +52,22 @@ class Doors:
         folder.create()
         self.path = str(folder.hub_socket)
         self.objects_path = str(folder.objects_socket)
-        self.server = Server(folder, "demo", of_owner(KEY), settings)
+        self.ring = KeyRing(KEY, path / "invitations.json")
+        self.server = Server(folder, "demo", self.ring, settings)
         self.server.start(self.kernel.hub)
         self.opened = contextlib.ExitStack()
 
-    def knock(self, *, is_local=False):
-        """Connect, and say nothing."""
+    def knock(self, *, is_local=False, address="127.0.0.1"):
+        """Connect, from an address, and say nothing."""
         sock = self.opened.enter_context(socket.socket(socket.AF_UNIX if is_local else socket.AF_INET))
         sock.settimeout(PATIENCE_S)
+        if not is_local:
+            sock.bind((address, 0))
         sock.connect(self.path if is_local else ("127.0.0.1", self.server.port))
         return sock
 
-    def come_in(self, sock, channel=handshake.COMMANDS):
-        handshake.greet_hub(sock, KEY, channel, Identity("a", "alice"), PATIENCE_S)
+    def come_in(self, sock, channel=handshake.COMMANDS, *, key=KEY, session="a", role=""):
+        handshake.greet_hub(sock, key, channel, Identity(session, "alice", role), PATIENCE_S)
         return self.opened.enter_context(value_client(sock))
 
     def close(self):
@@ -151,7 +166,7 @@ def test_where_new_clients_find_no_room_those_inside_open_channels_and_others_lo
 def test_who_cannot_be_passed_to_the_worker_is_told_why(open_doors, channel, why):
     doors = open_doors()
 
-    def refuse(channel, sock):
+    def refuse(*handed):
         raise why
 
     doors.kernel.worker.hand_over = refuse
@@ -171,6 +186,10 @@ def knock_for_objects(doors):
     return sock, doors.opened.enter_context(value_client(doors.kernel.worker.handed_over.pop()))
 
 
+def list_ids(doors):
+    return [each["id"] for each in doors.kernel.hub.look(lambda state: state.status())["sessions"]]
+
+
 def list_present(doors):
     sessions = doors.kernel.hub.look(lambda state: state.status())["sessions"]
     return [session["name"] for session in sessions if session["connections"]]
@@ -179,7 +198,7 @@ def list_present(doors):
 def test_a_stock_client_is_handed_over_with_a_socket_to_its_session(open_doors):
     doors = open_doors()
     sock, hub = knock_for_objects(doors)
-    assert ("stock",) in doors.kernel.worker.asked
+    assert ("stock", list_ids(doors)[0], "") in doors.kernel.worker.asked
     hello = dict(hub.call("hello", (), PATIENCE_S))
     assert hello["role"] == "owner"
     (name,) = list_present(doors)
@@ -302,3 +321,192 @@ def test_a_log_keeps_its_newest_lines_and_its_bound(tmp_path):
         assert len(json.dumps(lines)) > 4000
     finally:
         handler.close()
+
+
+# Those who were invited
+
+
+def invite(doors, role="viewer", **more):
+    return doors.ring.invite(role, "ann", more.pop("expires_s", None), values=more.pop("values", False))[1]
+
+
+def payloads_of(doors, kind):
+    return [payload for each, payload in doors.kernel.payloads() if each == kind]
+
+
+def test_who_is_invited_bears_the_invitations_name_and_goes_on_with_no_session_but_its_own(open_doors):
+    doors = open_doors()
+    key = invite(doors, "editor")
+    doors.come_in(doors.knock())
+    with pytest.raises(NotPermitted, match="session 'a' was begun with another key, and goes on with that alone"):
+        doors.come_in(doors.knock(), key=key)
+    sock = doors.knock()
+    anns = handshake.greet_hub(sock, key, handshake.COMMANDS, Identity("mine", "root"), PATIENCE_S)
+    assert anns == Identity(f"{key.id}:mine", "ann", "editor")
+    for same in (anns, Identity("mine")):
+        with doors.knock() as sock:
+            assert handshake.greet_hub(sock, key, handshake.EVENTS, same, PATIENCE_S).session == anns.session
+    with pytest.raises(NotPermitted, match=f"session '{key.id}:mine' was begun with another key"):
+        doors.come_in(doors.knock(), key=invite(doors), session=anns.session)
+    with doors.knock() as sock:  # the owner's goes on with any
+        assert handshake.greet_hub(sock, KEY, handshake.EVENTS, anns, PATIENCE_S).session == anns.session
+
+
+def test_a_revoked_invitation_ends_what_was_connected_with_it_and_lets_nobody_in(open_doors):
+    doors = open_doors()
+    key, others = invite(doors), invite(doors)
+    anns, second, other = (doors.come_in(doors.knock(), key=each) for each in (key, key, others))
+    owner = doors.come_in(doors.knock(is_local=True), session="o")
+    owner.call("revoke", (key.id,), PATIENCE_S)
+    assert anns.wait_until_closed(PATIENCE_S)
+    assert second.wait_until_closed(PATIENCE_S)
+    assert is_busy(other) == "idle"
+    assert ("end_clients", None, key.id) in doors.kernel.worker.asked
+    with pytest.raises(AuthenticationFailed, match=r"'ann' was revoked on .* UTC; ask the owner for another one"):
+        doors.come_in(doors.knock(), key=key)
+    assert payloads_of(doors, "invitation_revoked") == [{"invitation": key.id, "name": "ann", "by": "alice"}]
+
+
+def test_an_invitation_that_expires_ends_what_was_connected_with_it(open_doors):
+    doors = open_doors()
+    now = time.time()
+    doors.ring._now = lambda: now
+    key = invite(doors, expires_s=60.0)
+    anns = doors.come_in(doors.knock(), key=key)
+    doors.server.look()
+    assert is_busy(anns) == "idle"
+    now += 61.0
+    doors.server.look()
+    assert anns.wait_until_closed(PATIENCE_S)
+    asked = list(doors.kernel.worker.asked)
+    doors.server.look()
+    assert doors.kernel.worker.asked == asked  # once is enough
+    with pytest.raises(AuthenticationFailed, match=r"'ann' expired on .* UTC .*; ask the owner for another one"):
+        doors.come_in(doors.knock(), key=key)
+
+
+def test_whom_somebody_sends_away_while_it_comes_in_is_not_let_in(open_doors, monkeypatch):
+    doors = open_doors()
+    key = invite(doors)
+    look = doors.server._guests.problem_with
+
+    def look_and_revoke(welcome):
+        problem = look(welcome)
+        doors.ring.revoke(key.id)
+        return problem
+
+    monkeypatch.setattr(doors.server._guests, "problem_with", look_and_revoke)
+    with pytest.raises(AuthenticationFailed, match="was revoked"):
+        doors.come_in(doors.knock(), key=key)
+
+
+def test_who_is_kicked_stays_out_for_a_moment(open_doors):
+    doors = open_doors()
+    key = invite(doors)
+    anns = doors.come_in(doors.knock(), key=key)
+    session = dict(anns.call("hello", (), PATIENCE_S))["session"]
+    owner = doors.come_in(doors.knock(is_local=True), session="o")
+    now = 0.0
+    doors.server._guests._now = lambda: now
+    owner.call("kick", (session,), PATIENCE_S)
+    assert anns.wait_until_closed(PATIENCE_S)
+    assert ("end_clients", session, None) in doors.kernel.worker.asked
+    with pytest.raises(NotPermitted, match="'alice' has ended this session; connect again in 10 seconds"):
+        doors.come_in(doors.knock(), key=key, session=session)
+    assert payloads_of(doors, "client_kicked") == [{"kicked": session, "name": "ann", "by": "alice"}]
+    now += 11.0
+    assert is_busy(doors.come_in(doors.knock(), key=key, session=session)) == "idle"
+
+
+def test_nobody_kicks_itself_or_who_is_not_there(open_doors):
+    doors = open_doors()
+    owner = doors.come_in(doors.knock(), session="o")
+    for wrong, told in (
+        ("o", "this is your own session"),
+        ("x", r"nobody is connected as session 'x'; there are o \("),
+    ):
+        with pytest.raises(Exception, match=told):
+            owner.call("kick", (wrong,), PATIENCE_S)
+    assert is_busy(doors.come_in(doors.knock(), session="x")) == "idle"
+
+
+WRONG = Key(b"w" * 32)
+UNKNOWN = Key(b"w" * 32, "00000000000000aa")
+
+
+def fail_to_prove(doors, key=WRONG, address="127.0.0.1"):
+    """Come with a key that is none, and say so; returns all that the hub answers."""
+    with doors.knock(address=address) as sock:
+        hello = handshake._HELLO.pack(b"RPYK", PROTOCOL_VERSION, handshake.COMMANDS, 0, bytes(32))
+        with contextlib.suppress(ConnectionError):
+            sock.sendall(hello + (bytes.fromhex(key.id) or bytes(8)) + handshake._PROOF.pack(bytes(32), 2) + b"{}")
+            return sock.makefile("rb").read()
+    return b""
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="there, 127.0.0.2 is no address of the machine")
+@pytest.mark.parametrize("key", [WRONG, UNKNOWN], ids=["wrong secret", "unknown id"])
+def test_an_address_that_fails_to_prove_itself_is_cut_for_a_while_and_nobody_else_is(open_doors, key):
+    doors = open_doors()
+    now = 0.0
+    doors.server._attempts._now = lambda: now
+    for _ in range(FREE + 1):
+        assert fail_to_prove(doors, key)
+    wait_until(lambda: not doors.server._open, PATIENCE_S)
+    assert fail_to_prove(doors, key) == b""
+    assert is_busy(doors.come_in(doors.knock(address="127.0.0.2"))) == "idle"
+    assert is_busy(doors.come_in(doors.knock(is_local=True))) == "idle"
+    with pytest.raises(ConnectionLost, match="after failed attempts from one address"):
+        doors.come_in(doors.knock())
+    now += 1.0
+    assert is_busy(doors.come_in(doors.knock())) == "idle"
+    for _ in range(FREE):  # who has a key is as good as new
+        assert fail_to_prove(doors, key)
+
+
+def test_failures_by_the_unix_socket_delay_nobody(open_doors):
+    doors = open_doors()
+    for _ in range(3 * FREE):
+        with pytest.raises(AuthenticationFailed, match="does not know the key"):
+            doors.come_in(doors.knock(is_local=True), key=WRONG)
+    assert is_busy(doors.come_in(doors.knock(is_local=True))) == "idle"
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="there, 127.0.0.2 is no address of the machine")
+def test_where_an_address_has_many_strangers_the_oldest_makes_room_for_the_next_and_others_find_places(open_doors):
+    doors = open_doors(max_strangers=8)
+    silent = [doors.knock() for _ in range(12)]
+    wait_until(lambda: [is_cut(sock) for sock in silent] == [True] * 6 + [False] * 6, PATIENCE_S)
+    for address in ("127.0.0.2", "127.0.0.1"):
+        assert is_busy(doors.come_in(doors.knock(address=address))) == "idle"
+
+
+def is_cut(sock):
+    return bool(select.select([sock], [], [], 0)[0])
+
+
+def test_refusals_become_events_together_and_tell_no_secret(open_doors, monkeypatch):
+    doors = open_doors()
+    now = 0.0
+    refusals = doors.server._guests.refusals
+    monkeypatch.setattr(refusals, "_now", lambda: now)
+    key = invite(doors)
+    for _ in range(FREE):
+        fail_to_prove(doors, UNKNOWN)
+    with pytest.raises(NotPermitted, match="the key of 'ann' gives the role 'viewer', and not 'owner'"):
+        doors.come_in(doors.knock(), key=key, role="owner")
+    with pytest.raises(NotPermitted, match="it cannot use live objects"):
+        doors.come_in(doors.knock(), handshake.OBJECTS, key=key)
+    viewer = doors.come_in(doors.knock(), key=key)
+    with pytest.raises(Exception, match="'ann' is here as viewer without values; it cannot list variables"):
+        viewer.call("variables", (), PATIENCE_S)
+    first = {"reason": f"nobody is invited by the key {UNKNOWN.id}", "address": "127.0.0.1", "count": 1}
+    assert payloads_of(doors, "client_refused") == [first]
+    now += 59.0
+    doors.server.look()
+    assert payloads_of(doors, "client_refused") == [first]
+    now += 1.0
+    doors.server.look()
+    told = {"reason": "'ann' is here as viewer without values; it cannot list variables", "address": ""}
+    assert payloads_of(doors, "client_refused") == [first, {**told, "count": FREE + 2}]
+    assert key.secret.hex() not in str(doors.kernel.payloads())

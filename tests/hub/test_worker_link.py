@@ -48,7 +48,7 @@ def client():
 
 
 def hand_over(link, far):
-    link.hand_over("objects", far)
+    link.hand_over("objects", ("a", ""), far)
     far.close()  # as the hub does
 
 
@@ -64,7 +64,7 @@ def test_a_client_is_the_workers_once_it_is_handed_over(link, client):
     near, far = client
     hand_over(link, far)
     (number, *message), served = take(link)
-    assert message == ["objects", []]
+    assert message == ["objects", ["a", "", 1]]
     frames.send(link.worker, [number, True, None])
     with served:
         served.sendall(b"hello")
@@ -86,12 +86,12 @@ def test_what_comes_with_a_client_is_handed_over_with_it_and_closed_here(link, c
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.settimeout(PATIENCE_S)
-        link.hand_over("stock", far, theirs)
+        link.hand_over("stock", ("a", ""), far, theirs)
         theirs.close()
         reader = frames.DescriptorReader(link.worker)
         reader.receive()
         number, *message = reader.receive()
-        assert message == ["stock", [2]]
+        assert message == ["stock", ["a", "", 2]]
         served, beside = (socket.socket(fileno=descriptor) for descriptor in reader.descriptors)
         frames.send(link.worker, [number, True, None])
         with served, beside:
@@ -104,9 +104,9 @@ def test_what_comes_with_a_client_is_handed_over_with_it_and_closed_here(link, c
 def test_no_more_clients_wait_for_a_worker_that_takes_none_than_may_be(link, client, monkeypatch):
     _, far = client
     monkeypatch.setattr(worker_link, "_MAX_WAITING", 1)
-    link.hand_over("objects", far)
+    link.hand_over("objects", ("a", ""), far)
     with pytest.raises(WorkerBusy, match="takes no connections at the moment"):
-        link.hand_over("objects", far)
+        link.hand_over("objects", ("a", ""), far)
     (number, *_), served = take(link)
     served.close()
     frames.send(link.worker, [number, True, None])

@@ -4,6 +4,7 @@ from tests.mutants import Mutant
 
 _HUB = "hub/test_hub.py::"
 _SERVER = "hub/test_server.py::"
+_ROLES = "hub/test_exposed_methods.py::test_a_connection_may_what_its_role_and_key_allow_whatever_its_session_may"
 _KEY = f"{_SERVER}test_neither_the_log_nor_a_refusal_tells_the_key"
 
 MUTANTS = (
@@ -79,14 +80,14 @@ MUTANTS = (
         promise="the log does not tell the key",
         file="hub/server.py",
         before='self._refusals.info(f"refused: {error}")',
-        after='self._refusals.info(f"refused: {error}, who knows no {self._keys()[0].secret.hex()}")',
+        after='self._refusals.info(f"refused: {error}, who knows no {self._ring._own.secret.hex()}")',
         tests=(_KEY,),
     ),
     Mutant(
         promise="a refusal does not tell the key",
         file="hub/server.py",
-        before='return f"kernel {self._name!r} has {count}',
-        after='return f"kernel {self._keys()[0].secret!r} has {count}',
+        before='f"kernel {self._name!r} has {count}',
+        after='f"kernel {self._ring._own.secret!r} has {count}',
         tests=(_KEY,),
     ),
     Mutant(
@@ -136,30 +137,30 @@ MUTANTS = (
     Mutant(
         promise="clients are no more than may be",
         file="hub/server.py",
-        before="if count < (self._max_when_new if channel == handshake.COMMANDS else self._max_proven):",
+        before="if count < (self._max_when_new if welcome.channel == handshake.COMMANDS else self._max_proven):",
         after="if True:",
         tests=("hub/test_server.py::test_more_clients_than_may_be_are_refused_with_the_reason",),
     ),
     Mutant(
-        promise="a viewer interrupts nobody",
+        promise="what an owner may an editor may not",
         file="core/commands.py",
-        before='    cannot="interrupt",\n',
-        after="",
-        tests=("hub/test_exposed_methods.py::test_a_viewer_may_only_look_whatever_its_session_may",),
+        before="return Role.allows(role, self.role) and",
+        after="return Role.allows(role, Role.EDITOR if self.role != Role.VIEWER else self.role) and",
+        tests=(_ROLES,),
     ),
     Mutant(
         promise="a viewer changes nothing",
         file="hub/service.py",
-        before="if not (is_for_all or self.is_editor):",
-        after="if not (is_for_all or self._role):",
-        tests=("hub/test_exposed_methods.py::test_a_viewer_may_only_look_whatever_its_session_may",),
+        before="if name not in self.may_give:",
+        after="if not self._role:",
+        tests=(_ROLES,),
     ),
     Mutant(
-        promise="a viewer sets no variable",
+        promise="a viewer sees values only where its key allows it",
         file="core/commands.py",
-        before='    cannot="set a variable",\n',
-        after="",
-        tests=("hub/test_exposed_methods.py::test_a_viewer_may_only_look_whatever_its_session_may",),
+        before="sees_values = has_values or Role.allows(role, Role.EDITOR)",
+        after="sees_values = True",
+        tests=(_ROLES,),
     ),
     Mutant(
         promise="a viewer moves nobody's place",
@@ -206,7 +207,7 @@ MUTANTS = (
     Mutant(
         promise="those who are inside find places where new clients find none",
         file="hub/server.py",
-        before="(self._max_when_new if channel == handshake.COMMANDS else self._max_proven)",
+        before="self._max_when_new if welcome.channel == handshake.COMMANDS else self._max_proven",
         after="self._max_when_new",
         tests=(
             "hub/test_server.py::test_where_new_clients_find_no_room_those_inside_open_channels_and_others_look_and_stop"

@@ -66,7 +66,7 @@ def pair():
 
 def shake(client, hub, *, channel=COMMANDS, identity=ALICE, key=KEY, keys=KEYS, bindings=(b"", b"")):
     """Both halves at once; returns the futures of the client's and the hub's."""
-    hubs = in_thread(greet_client, hub, keys, "new-session", TIMEOUT_S, lambda _: "", bindings[1])
+    hubs = in_thread(greet_client, hub, keys, "new-session", TIMEOUT_S, lambda _: None, bindings[1])
     clients = in_thread(greet_hub, client, key, channel, identity, TIMEOUT_S, bindings[0])
     return clients, hubs
 
@@ -215,7 +215,7 @@ def test_one_who_stands_between_with_another_secure_channel_cannot_pass_proofs_o
 def test_a_hub_checks_for_itself_which_secure_channel_a_client_means():
     """One who has the hub's proof passes on a client's that was made for another channel."""
     with pair() as (client, hub):
-        hubs = in_thread(greet_client, hub, KEYS, "new-session", TIMEOUT_S, lambda _: "", b"h" * 32)
+        hubs = in_thread(greet_client, hub, KEYS, "new-session", TIMEOUT_S, lambda _: None, b"h" * 32)
         assert proven(client, b"{}")[0] == handshake._WRONG_KEY
         fails(hubs, AuthenticationFailed, "does not know the key")
 
@@ -233,7 +233,7 @@ def ring(**grant):
 def test_a_key_gives_its_role_and_its_name_to_whoever_asks_for_none():
     with pair() as (client, hub):
         clients, hubs = shake(client, hub, key=ANNS, keys=ring(role=Role.EDITOR, name="ann"))
-        assert clients.result(TIMEOUT_S) == Identity("new-session", "ann", Role.EDITOR)
+        assert clients.result(TIMEOUT_S) == Identity(f"{ANNS.id}:new-session", "ann", Role.EDITOR)
         assert hubs.result(TIMEOUT_S).grant.key == ANNS.id
 
 
@@ -246,7 +246,24 @@ def test_a_key_gives_no_role_above_its_own(most, asked):
             assert clients.result(TIMEOUT_S).role == hubs.result(TIMEOUT_S).identity.role == asked
         else:
             fails(clients, NotPermitted, f"the key of 'alice' gives the role '{most}', and not '{asked}'")
-            fails(hubs, ConnectionFailed, "the key of 'alice'")
+            fails(hubs, NotPermitted, "the key of 'alice'")
+
+
+@pytest.mark.parametrize("asked", ["a", f"{ANNS.id}:a", "00000000000000b2:a", ":", "x" * 47])
+def test_sessions_of_an_invitation_are_its_own_whatever_it_asks_for(asked):
+    with pair() as (client, hub):
+        clients, hubs = shake(client, hub, key=ANNS, keys=ring(), identity=Identity(asked))
+        settled = hubs.result(TIMEOUT_S).identity.session
+        assert clients.result(TIMEOUT_S).session == settled
+        assert settled == (asked if asked.startswith(ANNS.id) else f"{ANNS.id}:{asked}")
+    with pair() as (client, hub):
+        assert shake(client, hub, keys=ring(), identity=Identity(settled))[0].result(TIMEOUT_S).session == settled
+
+
+def test_a_session_of_an_invitation_is_no_longer_than_any_other():
+    with pair() as (client, hub):
+        clients, _ = shake(client, hub, key=ANNS, keys=ring(), identity=Identity("x" * 48))
+        fails(clients, ConnectionFailed, "a session id has at most 47 printable characters")
 
 
 def test_a_key_that_holds_no_longer_says_so_to_whoever_has_it():
@@ -320,8 +337,12 @@ def test_something_that_is_no_hub_is_recognised():
 
 def test_a_client_that_is_not_let_in_by_a_full_hub_knows_why():
     with pair() as (client, hub):
-        refusals = {COMMANDS: "there is no room; close some"}
-        hubs = in_thread(greet_client, hub, KEYS, "new-session", TIMEOUT_S, refusals.__getitem__)
+
+        def refuse(welcome):
+            assert (welcome.channel, welcome.identity.session) == (COMMANDS, "new-session")
+            return ConnectionFailed("there is no room; close some")
+
+        hubs = in_thread(greet_client, hub, KEYS, "new-session", TIMEOUT_S, refuse)
         clients = in_thread(greet_hub, client, KEY, COMMANDS, Identity(), TIMEOUT_S)
         fails(clients, ConnectionFailed, "there is no room; close some")
         fails(hubs, ConnectionFailed, "there is no room")
@@ -376,7 +397,7 @@ def test_a_client_is_told_what_is_wrong_with_what_it_asks(channel, identity, err
     with pair() as (client, hub):
         clients, hubs = shake(client, hub, channel=channel, identity=identity)
         fails(clients, error, message)
-        fails(hubs, ConnectionFailed, message)
+        fails(hubs, error, message)
 
 
 def test_an_identity_that_is_too_long_is_not_read():

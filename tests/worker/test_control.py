@@ -56,7 +56,7 @@ def test_a_client_that_cannot_be_served_is_told_why(control):
     near, far = socket.socketpair()
     with near:
         near.settimeout(30)
-        control._handle("objects", [], Reader(far), lambda succeeded, answer: None)
+        control._handle("objects", ["a", "", 1], Reader(far), lambda succeeded, answer: None)
         told = near.makefile("rb").read()
     kept.clear()
     assert told.endswith(b"the worker cannot serve this connection: RuntimeError: can't start new thread")
@@ -71,7 +71,7 @@ def test_whatever_user_code_raises_where_a_client_is_let_in_the_client_is_told_a
     near, far = socket.socketpair()
     with near:
         near.settimeout(30)
-        control._handle("objects", [], Reader(far), lambda succeeded, answer: None)
+        control._handle("objects", ["a", "", 1], Reader(far), lambda succeeded, answer: None)
         assert near.makefile("rb").read().endswith(f": {type(error).__name__}: by a hook".encode())
 
     answers = []
@@ -89,14 +89,14 @@ def test_a_client_for_which_there_is_no_thread_is_told_so(control, monkeypatch):
     near, far = socket.socketpair()
     with near:
         near.settimeout(30)
-        control._handle("objects", [], Reader(far), lambda succeeded, answer: None)
+        control._handle("objects", ["a", "", 1], Reader(far), lambda succeeded, answer: None)
         assert near.makefile("rb").read().endswith(b": RuntimeError: can't start new thread")
 
 
 def test_the_hub_is_told_of_a_client_whose_socket_did_not_arrive(control):
     control._take_clients["objects"] = keep_and_fail
     answers = []
-    control._handle("objects", [], frames.DescriptorReader(None), lambda *answer: answers.append(answer))
+    control._handle("objects", ["a", "", 1], frames.DescriptorReader(None), lambda *answer: answers.append(answer))
     ((succeeded, error),) = answers
     assert (succeeded, type(error)) == (False, WorkerBusy)
     assert "as many files open as it may" in str(error)
@@ -109,7 +109,7 @@ def test_a_client_of_whom_not_all_has_arrived_is_not_served_by_half(control):
     with near:
         near.settimeout(30)
         reader = Reader(far)
-        control._handle("stock", [2], reader, lambda *answer: answers.append(answer))
+        control._handle("stock", ["a", "", 2], reader, lambda *answer: answers.append(answer))
         assert near.recv(1) == b""
     ((succeeded, error),) = answers
     assert (succeeded, type(error), reader.descriptors) == (False, WorkerBusy, [])
@@ -127,7 +127,7 @@ def test_all_sockets_of_a_client_that_cannot_be_served_are_closed(control):
             sock.settimeout(30)
         reader = Reader(far)
         reader.descriptors.append(theirs.detach())
-        control._handle("stock", [2], reader, lambda *answer: None)
+        control._handle("stock", ["a", "", 2], reader, lambda *answer: None)
         assert near.makefile("rb").read().endswith(b"RuntimeError: no more threads")
         assert ours.recv(1) == b""
     kept.clear()
@@ -146,7 +146,7 @@ def test_a_client_that_waits_for_what_serves_it_keeps_nobody_else_waiting(contro
     answers = []
     with near:
         near.settimeout(60)
-        control._handle("objects", [], Reader(far), lambda *answer: answers.append(answer))
+        control._handle("objects", ["a", "", 1], Reader(far), lambda *answer: answers.append(answer))
         control._handle("interrupt_side", [3], None, lambda *answer: answers.append(answer))
         may_go_on.set()
         assert near.makefile("rb").read() == b"served"

@@ -293,6 +293,24 @@ class Renderer:
             case Kind.HUB_STOPPED:
                 return self._paint(f"the kernel has stopped: {sanitize_line(event.reason)}\n", _YELLOW)
             case _:
+                return self._describe_people(event)
+
+    def _describe_people(self, event: Event) -> str:
+        match event.kind:
+            case Kind.CLIENT_KICKED:
+                return self._paint(f"[{sanitize_line(event.by)} kicked {sanitize_line(event.name)}]\n", _FAINT)
+            case Kind.INVITATION_GIVEN:
+                invited = f"{sanitize_line(event.name)} as {sanitize_line(event.role)}"
+                return self._paint(f"[{sanitize_line(event.by)} invited {invited}]\n", _FAINT)
+            case Kind.INVITATION_REVOKED:
+                revoked = f"the invitation of {sanitize_line(event.name)}"
+                return self._paint(f"[{sanitize_line(event.by)} revoked {revoked}]\n", _FAINT)
+            case Kind.CLIENT_REFUSED:
+                count = event.count if isinstance(event.count, int) else 1
+                more = f" ({count} times)" if count > 1 else ""
+                where = f" from {sanitize_line(event.address)}" if event.address else ""
+                return self._paint(f"refused{where}: {sanitize_line(event.reason)}{more}\n", _YELLOW)
+            case _:
                 return ""
 
     # ------------------------------------------------------------------ whose it is

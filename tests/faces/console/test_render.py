@@ -243,6 +243,21 @@ def test_coming_and_going_is_told_of_those_whom_it_concerns():
     assert renderer.render(make_event(Kind.CLIENT_JOINED, None, ME, name="me")) == ""
 
 
+def test_who_is_invited_sent_away_and_refused_is_told(renderer: Renderer):
+    given = make_event(Kind.INVITATION_GIVEN, None, ALICE, name="ann", role="viewer", by="alice")
+    revoked = make_event(Kind.INVITATION_REVOKED, None, ALICE, name="ann", by="alice")
+    kicked = make_event(Kind.CLIENT_KICKED, None, ALICE, name="ann", by="alice")
+    once = make_event(Kind.CLIENT_REFUSED, None, None, reason="no key", address="", count=1)
+    often = make_event(Kind.CLIENT_REFUSED, None, None, reason="no\x07 key", address="192.0.2.1", count=7)
+    assert [renderer.render(each) for each in (given, revoked, kicked, once, often)] == [
+        "[alice invited ann as viewer]\n",
+        "[alice revoked the invitation of ann]\n",
+        "[alice kicked ann]\n",
+        "refused: no key\n",
+        "refused from 192.0.2.1: no key (7 times)\n",
+    ]
+
+
 def test_ones_own_interrupt_is_not_told_and_others_are(renderer: Renderer):
     assert renderer.render(make_event(Kind.INTERRUPT_REQUESTED, 4, by="me")) == ""
     assert renderer.render(make_event(Kind.INTERRUPT_REQUESTED, 4, by="alice")) == "[alice interrupts execution 4]\n"

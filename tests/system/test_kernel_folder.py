@@ -193,9 +193,9 @@ def test_a_lock_that_was_removed_is_no_longer_held(folder):
 
 
 @pytest.fixture
-def refuge(tmp_path, monkeypatch):
-    monkeypatch.setattr("rpyc_kernel.system.runtime_folder.last_resort", lambda: tmp_path / "tmp")
-    return tmp_path / "tmp"
+def refuge(folders, monkeypatch):
+    monkeypatch.setattr("rpyc_kernel.system.runtime_folder.last_resort", lambda: folders.runtime.parent / "tmp")
+    return folders.runtime.parent / "tmp"
 
 
 def test_a_folder_that_can_no_longer_stand_in_its_place_goes_to_another(folders, refuge):

@@ -40,8 +40,15 @@ _WAYS = {
 }
 
 
+_DIFFERENT = {
+    "test_netref_hierachy.Test_Netref_Hierarchy.test_instancecheck_across_connections",
+    "test_netref_hierachy.Test_Netref_Hierarchy.test_modules",
+}
+"""What a kernel does otherwise on purpose; docs/stock.md says why."""
+
+
 def main() -> int:
-    """Run them in each way; the status says whether all pass with a kernel that pass with RPyC in another process."""
+    """Run them in each way; the status is 1 where a kernel fails at what RPyC in another process does, by accident."""
     with tempfile.TemporaryDirectory(prefix="rk-", dir="/tmp") as scratch:
         folder = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else _fetch(Path(scratch) / "rpyc")
         results = {way: _run(folder, Path(scratch) / "report.xml", *options) for way, options in _WAYS.items()}
@@ -49,19 +56,17 @@ def main() -> int:
     width = max(map(len, names))
     print(f"{'':{width}}  {'  '.join(results)}")
     for name in names:
-        marks = [found.get(name, ("missing", "")) for found in results.values()]
-        print(
-            f"{name:{width}}  {'  '.join(f'{mark:{len(way)}}' for way, (mark, _) in zip(results, marks, strict=True))}"
-        )
+        marks = [f"{found.get(name, ('missing', ''))[0]:{len(way)}}" for way, found in results.items()]
+        print(f"{name:{width}}  {'  '.join(marks)}")
     for way, found in results.items():
         counted = Counter(mark for mark, _ in found.values())
         print(f"{way}: {', '.join(f'{count} {mark}' for mark, count in sorted(counted.items()))}")
         for name, (mark, why) in sorted(found.items()):
             if mark == "failed":
                 print(f"    {name}: {why}")
-    expected, ours = results["RPyC elsewhere"], results["kernel"]
-    has_less = any(mark == "passed" != ours.get(name, ("", ""))[0] for name, (mark, _) in expected.items())
-    return int(has_less or not ours)
+    expected = {name for name, (mark, _) in results["RPyC elsewhere"].items() if mark == "passed"}
+    passed = {name for name, (mark, _) in results["kernel"].items() if mark == "passed"}
+    return int(not passed or bool(expected - passed - _DIFFERENT))
 
 
 def _fetch(folder: Path) -> Path:

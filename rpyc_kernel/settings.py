@@ -153,6 +153,10 @@ KEEP_OUTPUT = 8 * 1024 * 1024
 """More than people read, and little beside what a program holds that has many executions."""
 
 
+RECONNECT_S = 60.0
+"""Longer than a hub takes to be started again, or a machine to change its network; who waits is told, and may stop."""
+
+
 class ClientSettings(Frozen):
     """How patient a client is.
 
@@ -160,17 +164,21 @@ class ClientSettings(Frozen):
         timeout_s: how long connecting may take, and each call that does not say otherwise.
         silence_s: how long a hub may be silent while something is awaited of it.
         keep_output: how much of the output of an execution stays in memory, in characters.
+        reconnect_s: for how long a lost connection is made again; 0 for not at all.
     """
 
     timeout_s: float = 10.0
     silence_s: float = 20.0
     keep_output: int = KEEP_OUTPUT
+    reconnect_s: float = RECONNECT_S
 
     def __post_init__(self) -> None:
         if self.silence_s <= 0:
             raise RequestError("silence must be more than 0 seconds: no hub answers at once")
         if self.keep_output < 0:
             raise RequestError("keep_output must be a number of characters, 0 or more")
+        if self.reconnect_s < 0:
+            raise RequestError("reconnect must be a number of seconds, or 0 for not at all")
 
 
 DEFAULT_SWITCH_INTERVAL_S = 0.0002

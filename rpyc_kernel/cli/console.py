@@ -41,7 +41,9 @@ class Console(StartingCommand):
         kernel, how = self._join_or_start(name)
         greeting = f"{how} kernel {kernel.name!r} as {kernel.client_name}; %help explains, Ctrl-D leaves"
         with kernel:
-            reconnect = partial(launch.connect, name, session=kernel.session, name=kernel.client_name, role=self._role)
+            reconnect = partial(
+                launch.connect, name, session=kernel.session, name=kernel.client_name, role=self._role, reconnect=0
+            )
             end = console.Console(
                 kernel, greeting, reconnect, replays=bool(self.replays), is_viewer=bool(self.is_viewer)
             ).run()

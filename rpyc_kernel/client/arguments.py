@@ -53,6 +53,7 @@ _TAKES: dict[str, Read] = {
     "Mapping[str, Any]": _expect("a dict by name", lambda value: isinstance(value, Mapping)),
     "tuple[int, int]": _expect("a pair of numbers, the first and the one after the last", _is_range),
     "Callable[[int, int], None]": _expect("a function", callable),
+    "Callable[[str], None]": _expect("a function", callable),
 }
 """By types as they are spelled; what is not here takes anything, or is looked at where it goes."""
 

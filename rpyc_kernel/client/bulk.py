@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from rpyc_kernel.client.address import Address
 from rpyc_kernel.core import kinds
 from rpyc_kernel.errors import ConnectionLost, ExecutionError, RequestError, from_name
 from rpyc_kernel.wire import handshake
-from rpyc_kernel.wire.handshake import Identity
 
 if TYPE_CHECKING:  # the codecs and their pickle, loaded with the first transfer
     from rpyc_kernel.wire.bulk.socket import BulkSocket, Message, Progress
+
+
+_ADVICE = "nothing is half done: variables are set all at once, or not at all. Repeat it"
 
 
 class Bulk:
@@ -27,10 +29,11 @@ class Bulk:
     The hub's process has opened the door on its machine. To connect, a transfer's own limit holds if it is shorter.
     """
 
-    def __init__(self, address: Address, identity: Callable[[], Identity], hub_pid: int, timeout_s: float) -> None:
-        self._address = address
+    def __init__(
+        self, enter: Callable[[int, float], socket.socket], hub_pid: Callable[[], int], timeout_s: float
+    ) -> None:
+        self._enter = enter
         self._hub_pid = hub_pid
-        self._identity = identity
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._idle: list[BulkSocket] = []
@@ -88,10 +91,13 @@ class Bulk:
         try:
             connection.set_timeout(timeout_s)
             yield connection
-        except BaseException:
+        except BaseException as error:
             with self._lock:
                 self._busy.discard(connection)
+                is_closed = self._is_closed
             connection.close()
+            if isinstance(error, ConnectionLost) and not is_closed:
+                raise ConnectionLost(f"{error}; {_ADVICE}") from None
             raise
         with self._lock:
             self._busy.discard(connection)
@@ -109,10 +115,9 @@ class Bulk:
                     self._busy.add(connection)
                     return connection
                 connection.close()
-        sock, _ = self._address.enter(handshake.BULK, self._identity(), timeout_s)
-        connection = BulkSocket(sock)
+        connection = BulkSocket(self._enter(handshake.BULK, timeout_s))
         try:
-            connection.meet(self._hub_pid)
+            connection.meet(self._hub_pid())
             with self._lock:
                 self._require_open()  # as it was before the handshake
                 self._busy.add(connection)

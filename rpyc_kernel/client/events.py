@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -58,16 +59,21 @@ class EventStream:
         first = connection.call(commands.FIND, execution)
         return cls(connection, max(cursor, first - 1), execution=execution)
 
-    def read(self, wait_s: float, *, is_eager: bool = True, margin_s: float = MARGIN_S) -> list[Event]:
+    def read(
+        self, wait_s: float, *, is_eager: bool = True, margin_s: float = MARGIN_S, within_s: float | None = None
+    ) -> list[Event]:
         """Read once.
 
         Args:
             wait_s: how long to wait for something.
             is_eager: of an execution, whether to return with the first event that there is, and not only with the last.
             margin_s: how much longer than that the answer may take.
+            within_s: how long all of it may take, if the connection has to be made again; None for no longer.
         """
         question = self._question(wait_s, is_eager)
-        found: tuple[int, list[Event]] = self._connection.call(*question, timeout_s=wait_s + margin_s)
+        found: tuple[int, list[Event]] = self._connection.call(
+            *question, timeout_s=wait_s + margin_s, within_s=within_s
+        )
         self.cursor, events = found
         return events
 
@@ -85,7 +91,7 @@ class EventStream:
         since = time.monotonic()
         while True:
             left_s = WAIT_S if limit_s is None else max(0.0, since + limit_s - time.monotonic())
-            events = self.read(min(left_s, WAIT_S))
+            events = self.read(min(left_s, WAIT_S), within_s=math.inf if limit_s is None else left_s + MARGIN_S)
             if events:
                 yield events
                 since = time.monotonic()

@@ -81,7 +81,7 @@ class Kernel(Protocol):
         """Return its value."""
 
     def _follow(
-        self, execution: int, cursor: int, wait_s: float, limit_s: float | None = None
+        self, execution: int, cursor: int, wait_s: float, limit_s: float | None = None, within_s: float | None = None
     ) -> tuple[int, list[Event]]:
         """Read its events once, and return the cursor to go on with and them."""
 
@@ -442,7 +442,7 @@ class Execution(CallFuture):
         while not self._is_over:
             left_s = max(0.0, deadline - time.monotonic())
             try:
-                self._read(min(left_s, WAIT_S), max(_LEAST_S, min(left_s, WAIT_S + MARGIN_S)))
+                self._read(min(left_s, WAIT_S), max(_LEAST_S, min(left_s, WAIT_S + MARGIN_S)), max(_LEAST_S, left_s))
             except CallTimeout:
                 if time.monotonic() < deadline:
                     raise
@@ -456,10 +456,10 @@ class Execution(CallFuture):
             while not self._is_over and self._read(0.0):
                 pass
 
-    def _read(self, wait_s: float, limit_s: float | None = None) -> bool:
+    def _read(self, wait_s: float, limit_s: float | None = None, within_s: float | None = None) -> bool:
         """Read once, to the end if that comes in time; whether there was anything new."""
         try:
-            cursor, events = self._kernel._follow(self.id, self._cursor, wait_s, limit_s)
+            cursor, events = self._kernel._follow(self.id, self._cursor, wait_s, limit_s, within_s)
         except CallTimeout:
             raise
         except KernelError as error:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import itertools
+import math
 import os
 import shlex
 import time
@@ -23,6 +25,7 @@ from rpyc_kernel.client.introspection import Introspection
 from rpyc_kernel.client.live_objects import LiveObjects
 from rpyc_kernel.client.namespace import Namespace
 from rpyc_kernel.client.notifier import Notifier
+from rpyc_kernel.client.returning import Attempts, come_back
 from rpyc_kernel.core import commands
 from rpyc_kernel.core.commands import Command
 from rpyc_kernel.core.contract import Event, Force, Kind, Lane, Space, State, freeze
@@ -40,8 +43,8 @@ from rpyc_kernel.errors import (
     WorkerBusy,
 )
 from rpyc_kernel.frozen import Frozen
-from rpyc_kernel.settings import KEEP_OUTPUT, ClientSettings
-from rpyc_kernel.system.futures import NotDone
+from rpyc_kernel.settings import KEEP_OUTPUT, RECONNECT_S, ClientSettings
+from rpyc_kernel.system.futures import Latch, NotDone
 from rpyc_kernel.system.originals import socket
 from rpyc_kernel.wire import handshake
 from rpyc_kernel.wire.handshake import Identity
@@ -87,9 +90,12 @@ class KernelClient(Introspection):
     """A client of a kernel. Leaving it, by `close` or ``with``, leaves the kernel running.
 
     Who calls also reads the answer. Ctrl-C at any moment leaves the connection usable. Every call waits at most
-    ``timeout`` seconds, or what it says itself, and raises `ConnectionLost` at once when the connection is gone. What
-    the connection's role does not allow raises `NotPermitted`. There is a thread only for what is to go on by itself:
-    once somebody is to be called back, and for live objects.
+    ``timeout`` seconds, or what it says itself. A connection that is lost is made again while something is awaited of
+    it, for at most ``reconnect`` seconds: executions and events go on where they were. What must not be asked twice,
+    such as `interrupt`, raises `ConnectionLost` where its answer is lost. So does everything when the kernel has
+    stopped, or is not reached in that time. What the connection's role does not allow raises `NotPermitted`. There is
+    a thread only for what is to go on by itself: while a connection is made again, once somebody is to be called back,
+    and for live objects.
 
     Args:
         address: where the hub is.
@@ -102,6 +108,9 @@ class KernelClient(Introspection):
             connection counts as lost.
         keep_output: how much of what an execution prints and shows it keeps in memory, in characters. The rest is read
             again from the kernel's journal when it is asked for.
+        reconnect: for how many seconds a lost connection is made again, as the same session; 0 for not at all.
+        on_loss: called with what there is to say when the connection is lost, and with "" when it is there again, on
+            another thread.
 
     Attributes:
         name: the kernel's name.
@@ -125,15 +134,19 @@ class KernelClient(Introspection):
         timeout: float = 10.0,
         silence: float = 20.0,
         keep_output: int = KEEP_OUTPUT,
+        reconnect: float = RECONNECT_S,
+        on_loss: Callable[[str], None] | None = None,
     ) -> None:
         self._address = address
         self._timeout_s = timeout = min(timeout, LONGEST_S)
-        self._settings = ClientSettings(timeout, min(silence, LONGEST_S), keep_output)
+        self._settings = ClientSettings(timeout, min(silence, LONGEST_S), keep_output, min(reconnect, LONGEST_S))
         self._readers: set[HubConnection] = set()
+        self._closing = Latch()
+        self._submissions, self._count = os.urandom(6).hex(), itertools.count(1)
         identity = Identity(session or "", name or "", role or "", socket.gethostname())
         # Both serve all calls; who joins is told to everybody.
         channel = handshake.COMMANDS if joins else handshake.EVENTS
-        self._commands = HubConnection(address, channel, identity, self._settings)
+        self._commands = HubConnection(address, channel, identity, self._settings, on_loss)
         try:
             self._identity = self._commands.identity
             hello = self._commands.hello()
@@ -141,8 +154,8 @@ class KernelClient(Introspection):
             self.last_seen: int | None = hello["cursor"]
             self.came_first: bool = hello["came_first"]
             vouch = partial(self._commands.start, commands.HELLO, timeout_s=0)
-            self._live = LiveObjects(address, lambda: self._identity, self._settings, vouch)
-            self._bulk = Bulk(address, lambda: self._identity, hello["hub_pid"], timeout)
+            self._live = LiveObjects(self._enter, self._settings, vouch)
+            self._bulk = Bulk(self._enter, lambda: self._commands.hub_pid, timeout)
             self._notifier = Notifier(self._open_notices)
             self._known = hello["last"]  # events up to here were there before what is submitted from now on
         except BaseException:
@@ -187,7 +200,7 @@ class KernelClient(Introspection):
 
     @property
     def is_closed(self) -> bool:
-        """Whether the connection is closed or lost.
+        """Whether the connection is closed, or lost for good.
 
         Example:
             >>> client = rpyc_kernel.connect("demo")
@@ -196,6 +209,16 @@ class KernelClient(Introspection):
             True
         """
         return self._commands.is_closed
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection now; one that is lost is made again when something is awaited of it.
+
+        Example:
+            >>> kernel.is_connected
+            True
+        """
+        return self._commands.is_connected
 
     def fileno(self) -> int:
         """The descriptor that can be read when an answer has come, for loops that wait for several things.
@@ -319,9 +342,13 @@ class KernelClient(Introspection):
         begun = time.monotonic()
         execution = Execution(self, 0, keep_output=self._settings.keep_output)
         most_s = WAIT_S + MARGIN_S
-        limit_s = most_s if timeout is None else min(timeout, most_s)
+        within_s = math.inf if timeout is None else timeout
+        limit_s = min(within_s, most_s)
+        named = self._name_submission()
         try:
-            cursor, events = self._commands.call(commands.RUN, code, stop_on_error, WAIT_S, timeout_s=limit_s)
+            cursor, events = self._commands.call(
+                commands.RUN, code, stop_on_error, WAIT_S, *named, timeout_s=limit_s, within_s=within_s
+            )
         except CallTimeout:
             if limit_s == most_s:
                 raise
@@ -376,7 +403,9 @@ class KernelClient(Introspection):
             ['queued', 'started', 'result', 'finished']
         """
         _require_code(code)
-        return self._commands.call(commands.EXECUTE, code, stop_on_error)
+        return self._commands.call(
+            commands.EXECUTE, code, stop_on_error, Lane.MAIN, None, None, True, *self._name_submission()
+        )
 
     def hand_in(
         self,
@@ -411,7 +440,8 @@ class KernelClient(Introspection):
         """
         _require_code(code)
         source = None if file is None else freeze(describe_source(Origin(file)))
-        return self._commands.start(commands.EXECUTE, code, stop_on_error, lane, call, source, is_input)
+        named = self._name_submission()
+        return self._commands.start(commands.EXECUTE, code, stop_on_error, lane, call, source, is_input, *named)
 
     def eval(self, expression: str, *, timeout: float | None = None) -> Any:
         """Evaluate an expression at once, beside the queue.
@@ -529,9 +559,13 @@ class KernelClient(Introspection):
     ) -> Execution:
         _require_code(code)
         source_text = freeze(describe_source(source))
-        known = self._known
-        number = self._commands.call(commands.EXECUTE, code, stop_on_error, lane, call, source_text)
-        return Execution(self, number, cursor=known, keep_output=self._settings.keep_output)
+        named = self._name_submission()
+        number = self._commands.call(commands.EXECUTE, code, stop_on_error, lane, call, source_text, True, *named)
+        return Execution(self, number, cursor=named[1], keep_output=self._settings.keep_output)
+
+    def _name_submission(self) -> tuple[str, int]:
+        """What says of a submission that is asked for twice that it is the same one, and where it can be found."""
+        return f"{self._submissions}-{next(self._count)}", self._known
 
     # ------------------------------------------------------------------ live objects
 
@@ -581,8 +615,7 @@ class KernelClient(Introspection):
         """
         from rpyc_kernel.wire.debug_adapter import DebugChannel
 
-        sock, _ = self._address.enter(handshake.DEBUGGER, self._identity, self._timeout_s)
-        channel = DebugChannel(sock)
+        channel = DebugChannel(self._enter(handshake.DEBUGGER, self._timeout_s))
         try:
             channel.wait_until_ready(_DEBUGGER_START_S)
         except BaseException:
@@ -761,9 +794,9 @@ class KernelClient(Introspection):
         return [Past(*found) for found in self._commands.call(commands.HISTORY, pattern, limit)]
 
     def _follow(
-        self, execution: int, cursor: int, wait_s: float, limit_s: float | None = None
+        self, execution: int, cursor: int, wait_s: float, limit_s: float | None = None, within_s: float | None = None
     ) -> tuple[int, list[Event]]:
-        answer = self._commands.call(commands.FOLLOW, execution, cursor, wait_s, timeout_s=limit_s)
+        answer = self._commands.call(commands.FOLLOW, execution, cursor, wait_s, timeout_s=limit_s, within_s=within_s)
         self._known = max(self._known, answer[0])
         return answer
 
@@ -784,7 +817,7 @@ class KernelClient(Introspection):
             return ""
 
     def _open_notices(self) -> HubConnection:
-        if self.is_closed:  # or another hub would be looked for at this address, to whom nothing was submitted
+        if self.is_closed:
             raise ConnectionLost(f"the connection to {self._address.shown} is gone; connect again")
         reader = self._open_events()
         reader.hello()  # no answer is read by who asks from here on
@@ -792,6 +825,19 @@ class KernelClient(Introspection):
 
     def _open_events(self) -> HubConnection:
         return HubConnection(self._address, handshake.EVENTS, self._identity, self._settings)
+
+    def _enter(self, channel: int, timeout_s: float) -> socket.socket:
+        """Connect a further socket; where the kernel is out of reach, again and again until the time is over."""
+        deadline = time.monotonic() + timeout_s
+
+        def enter(limit_s: float) -> socket.socket:
+            return self._address.enter(channel, self._identity, limit_s)[0]
+
+        if not self._settings.reconnect_s:
+            return enter(timeout_s)
+        return come_back(
+            enter, Attempts(self._settings.reconnect_s), self._closing, timeout_s=timeout_s, deadline=deadline
+        )
 
     # ------------------------------------------------------------------ stopping things
 
@@ -930,6 +976,7 @@ class KernelClient(Introspection):
             >>> client = rpyc_kernel.connect("demo")
             >>> client.close()
         """
+        self._closing.set()
         self._live.close()
         for reader in list(self._readers):
             reader.close()

@@ -21,6 +21,7 @@ from rpyc_kernel.settings import (
     DEFAULT_SWITCH_INTERVAL_S,
     ENGINES,
     KEEP_OUTPUT,
+    RECONNECT_S,
     SETTINGS_VARIABLE,
     ClientSettings,
     Face,
@@ -96,6 +97,7 @@ def start(
     timeout: float = 10.0,
     silence: float = 20.0,
     keep_output: int = KEEP_OUTPUT,
+    reconnect: float = RECONNECT_S,
 ) -> KernelClient:
     """Start a kernel and connect to it. If its hub is gone but its worker lives, the worker is taken up again.
 
@@ -122,6 +124,7 @@ def start(
         timeout: of the connection's calls, in seconds.
         silence: as of `connect`.
         keep_output: as of `connect`.
+        reconnect: as of `connect`.
 
     Returns:
         A client of the kernel, whose worker may still be starting.
@@ -139,7 +142,7 @@ def start(
         ...     brief.shutdown()
         42
     """
-    ClientSettings(timeout, silence, keep_output)  # what cannot be is refused before anything is started
+    ClientSettings(timeout, silence, keep_output, reconnect)  # what cannot be is refused before anything is started
     launch(
         check_name(name),
         engine=engine,
@@ -155,7 +158,15 @@ def start(
         is_private=is_private,
         standard_input=standard_input,
     )
-    return connect(name, session=session, name=client_name, timeout=timeout, silence=silence, keep_output=keep_output)
+    return connect(
+        name,
+        session=session,
+        name=client_name,
+        timeout=timeout,
+        silence=silence,
+        keep_output=keep_output,
+        reconnect=reconnect,
+    )
 
 
 def launch(
@@ -262,6 +273,8 @@ def connect(
     timeout: float = 10.0,
     silence: float = 20.0,
     keep_output: int = KEEP_OUTPUT,
+    reconnect: float = RECONNECT_S,
+    on_loss: Callable[[str], None] | None = None,
 ) -> KernelClient:
     """Connect to a running kernel.
 
@@ -278,6 +291,10 @@ def connect(
             counts as lost. Only its hub has to give a sign of life: a worker may compute for as long as it likes.
         keep_output: how much of what an execution prints and shows its client keeps in memory, in characters. The rest
             is read again from the kernel's journal when it is asked for.
+        reconnect: for how many seconds a connection that was lost is made again, as the same session, while something
+            is awaited of it; 0 for not at all.
+        on_loss: called on another thread with what there is to say when the connection is lost, and with "" when it is
+            there again.
 
     Returns:
         A client. Leave it by `close`, or use it in a ``with`` statement; the kernel goes on.
@@ -304,6 +321,8 @@ def connect(
         timeout=timeout,
         silence=silence,
         keep_output=keep_output,
+        reconnect=reconnect,
+        on_loss=on_loss,
     )
 
 

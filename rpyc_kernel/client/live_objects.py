@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from rpyc_kernel.client.address import Address
+from rpyc_kernel.client.answers import read_hello
 from rpyc_kernel.client.hub_connection import SILENCE_ADVICE, own_error
-from rpyc_kernel.errors import CallTimeout, WorkerBusy
+from rpyc_kernel.errors import CallTimeout, KernelError, WorkerBusy
 from rpyc_kernel.settings import ClientSettings
 from rpyc_kernel.wire import handshake
-from rpyc_kernel.wire.handshake import Identity
 from rpyc_kernel.wire.netrefs.heartbeat import Patience
 
 if TYPE_CHECKING:  # all of RPyC, loaded with the first connection
     from rpyc_kernel.wire.netrefs.classic import WorkerConnection
+
+
+_EXPLAINED_S = 0.5
+"""For how long the hub may be asked what became of a worker, while somebody waits for an error."""
 
 
 class LiveObjects:
@@ -27,23 +31,21 @@ class LiveObjects:
     comes from it, the hub is asked; while that answers, the wait goes on.
 
     Args:
-        address: where the hub is.
-        identity: tells who this client is.
+        enter: connects a socket of a channel, within so many seconds.
         settings: how patient to be.
-        vouch: asks the hub for anything; must not wait.
+        vouch: asks the hub how it is; must not wait.
     """
 
     def __init__(
         self,
-        address: Address,
-        identity: Callable[[], Identity],
+        enter: Callable[[int, float], socket.socket],
         settings: ClientSettings,
         vouch: Callable[[], Future[Any]],
     ) -> None:
-        self._address = address
-        self._identity = identity
+        self._enter = enter
         self._settings = settings
         self._patience = Patience(settings.silence_s, SILENCE_ADVICE, vouch)
+        self._vouch = vouch
         self._lock = threading.Lock()
         self._made: WorkerConnection | None = None
 
@@ -59,9 +61,29 @@ class LiveObjects:
         # By one call in C, which Ctrl-C cannot break: another thread holds it for as long as it connects, at most.
         with self._lock:
             if self._made is None or self._made.closed:
-                sock, _ = self._address.enter(handshake.OBJECTS, self._identity(), limit_s)
-                self._made = connect_worker(sock, name="rpyc_kernel-objects", patience=self._patience)
+                sock = self._enter(handshake.OBJECTS, limit_s)
+                self._made = connect_worker(
+                    sock, name="rpyc_kernel-objects", patience=self._patience, explain=self._prepare_explanation()
+                )
             return self._made
+
+    def _prepare_explanation(self) -> Callable[[], str]:
+        """What says of the connection that is made now, when it is lost, what became of its objects."""
+        before = self._ask_hub()
+
+        def explain() -> str:
+            then, now = _read_generation(before), _read_generation(self._ask_hub())
+            if then and now > then:
+                return f"the worker was restarted, generation {now}, and its objects are gone: make them again"
+            return "its objects are gone with it: take them anew, as from kernel.namespace"
+
+        return explain
+
+    def _ask_hub(self) -> Future[Any] | None:
+        try:
+            return self._vouch()
+        except KernelError:
+            return None
 
     def ask(self, target: str | None, method: str, *args: Any, timeout_s: float | None = None) -> Any:
         """Call a method of the worker's root, or of an attribute of it, and return what that returns.
@@ -97,3 +119,13 @@ class LiveObjects:
         made, self._made = self._made, None
         if made is not None:
             made.close()
+
+
+def _read_generation(asked: Future[Any] | None) -> int:
+    """The generation that the hub has told, 0 where it has told none in time."""
+    if asked is None:
+        return 0
+    try:
+        return int(read_hello(asked.result(_EXPLAINED_S))["generation"])
+    except Exception:  # noqa: BLE001 - whatever it is, there is no answer
+        return 0

@@ -100,6 +100,8 @@ class Command(Frozen, Generic[_T_co], eq=False):
             keep it from those.
         is_immediate: whether it is done beside the code that runs. The others queue code, or wait for events.
         by_worker: whether the worker answers it, beside the code that runs, as one JSON text.
+        is_repeatable: whether asking twice, where no answer came, does no more than asking once. What only looks is; so
+            is code that is submitted under a token.
         raises: the errors that are its own, beside what every call can meet.
     """
 
@@ -112,6 +114,7 @@ class Command(Frozen, Generic[_T_co], eq=False):
     shows_values: bool = False
     is_immediate: bool = True
     by_worker: bool = False
+    is_repeatable: bool = True
     raises: tuple[type[KernelError], ...] = ()
 
     @cached_property
@@ -178,6 +181,19 @@ class Command(Frozen, Generic[_T_co], eq=False):
 _FAR: Final = 2**62
 _MAX_PAGE: Final = 1000
 
+_TOKEN = Parameter(
+    "token",
+    kinds.TOKEN,
+    "names this submission among those of its session: asked twice under one, it is queued once, and answered with the "
+    "same number",
+    "",
+)
+_SINCE = Parameter(
+    "since",
+    kinds.INT,
+    "the number of an event that there was before the token was used; 0 looks at no earlier hub's",
+    0,
+)
 _CODE = Parameter("code", kinds.CODE, "the source")
 _STOP_ON_ERROR = Parameter(
     "stop_on_error", kinds.BOOL, "if this code fails, abort what its session queued behind it", True
@@ -230,6 +246,8 @@ EXECUTE: Final = Command(
         Parameter("call", kinds.CALL, "what the worker is to call instead", None, may_be_none=True),
         Parameter("source", kinds.SOURCE, "where the code is from, or the program to run instead", None),
         Parameter("is_input", kinds.BOOL, "whether a person would call it an input; those are counted", True),
+        _TOKEN,
+        _SINCE,
     ),
     cannot="execute code",
     is_immediate=False,
@@ -240,7 +258,7 @@ RUN: Final = Command(
     "Queue code, and answer with all its events, which name its number, when it has finished; goes on as `follow`.",
     shapes.EVENTS,
     Role.EDITOR,
-    (_CODE, _STOP_ON_ERROR, _FOLLOWED_S),
+    (_CODE, _STOP_ON_ERROR, _FOLLOWED_S, _TOKEN, _SINCE),
     cannot="execute code",
     is_immediate=False,
     raises=(BadCode,),
@@ -275,6 +293,7 @@ CANCEL: Final = Command(
     Role.EDITOR,
     (_EXECUTION,),
     cannot="cancel an execution",
+    is_repeatable=False,
     raises=(NoSuchExecution, NotQueued),
 )
 INTERRUPT: Final = Command(
@@ -293,6 +312,7 @@ INTERRUPT: Final = Command(
         ),
     ),
     cannot="interrupt",
+    is_repeatable=False,
     raises=(NoSuchExecution, NotRunning),
 )
 ANSWER_INPUT: Final = Command(
@@ -306,6 +326,7 @@ ANSWER_INPUT: Final = Command(
         Parameter("is_refused", kinds.BOOL, "with None: nobody can be asked here", False),
     ),
     cannot="answer a prompt",
+    is_repeatable=False,
     raises=(NotAsked,),
 )
 
@@ -353,8 +374,11 @@ RESTART: Final = Command(
     shapes.NUMBER,
     Role.OWNER,
     cannot="restart the kernel",
+    is_repeatable=False,
 )
-SHUTDOWN: Final = Command("shutdown", "End worker and hub.", shapes.NOTHING, Role.OWNER, cannot="stop the kernel")
+SHUTDOWN: Final = Command(
+    "shutdown", "End worker and hub.", shapes.NOTHING, Role.OWNER, cannot="stop the kernel", is_repeatable=False
+)
 STACK: Final = Command(
     "stack",
     "Every thread's stack, innermost call first; also while a C call holds the interpreter lock.",
@@ -385,6 +409,7 @@ INVITE: Final = Command(
         Parameter("values", kinds.BOOL, "whether a viewer may look at values, too", False),
     ),
     cannot="invite anybody",
+    is_repeatable=False,
 )
 INVITATIONS: Final = Command(
     "invitations",
@@ -400,6 +425,7 @@ REVOKE: Final = Command(
     Role.OWNER,
     (Parameter("invitation", kinds.TEXT, "its id"),),
     cannot="revoke an invitation",
+    is_repeatable=False,
 )
 KICK: Final = Command(
     "kick",
@@ -408,6 +434,7 @@ KICK: Final = Command(
     Role.OWNER,
     (Parameter("session", kinds.TEXT, "its id"),),
     cannot="kick anybody",
+    is_repeatable=False,
 )
 
 # ------------------------------------------------------------------ code
@@ -503,6 +530,7 @@ SET_VARIABLE: Final = Command(
     Role.EDITOR,
     (_VARIABLE, Parameter("literal", kinds.TEXT, "the value, as Python would write it")),
     cannot="set a variable",
+    is_repeatable=False,
     by_worker=True,
 )
 DELETE_VARIABLE: Final = Command(
@@ -512,6 +540,7 @@ DELETE_VARIABLE: Final = Command(
     Role.EDITOR,
     (_VARIABLE,),
     cannot="delete a variable",
+    is_repeatable=False,
     by_worker=True,
     raises=(NotAvailable,),
 )
@@ -522,6 +551,7 @@ RENAME_VARIABLE: Final = Command(
     Role.EDITOR,
     (_VARIABLE, Parameter("new_name", kinds.NAME, "which nothing has yet")),
     cannot="rename a variable",
+    is_repeatable=False,
     by_worker=True,
     raises=(NotAvailable,),
 )
@@ -536,6 +566,7 @@ SET_CWD: Final = Command(
     Role.EDITOR,
     (Parameter("folder", kinds.TEXT, "where to"),),
     cannot="change the folder",
+    is_repeatable=False,
     by_worker=True,
 )
 ENVIRONMENT: Final = Command(
@@ -556,6 +587,7 @@ SET_ENVIRONMENT: Final = Command(
         Parameter("value", kinds.TEXT, "None takes it away", may_be_none=True),
     ),
     cannot="change the environment",
+    is_repeatable=False,
     by_worker=True,
 )
 MODULE_PATH: Final = Command(
@@ -574,6 +606,7 @@ SET_MODULE_PATH: Final = Command(
     Role.EDITOR,
     (Parameter("entries", kinds.TEXTS, "the new ones"),),
     cannot="change the module path",
+    is_repeatable=False,
     by_worker=True,
 )
 PYTHON: Final = Command("python", "The worker's interpreter.", shapes.PYTHON, Role.VIEWER, by_worker=True)

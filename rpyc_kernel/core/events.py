@@ -43,6 +43,7 @@ class CodeSubmitted(Frozen):
 
     Attributes:
         is_input: whether a person would call it an input. Those are counted; a call never is one.
+        token: names it among the submissions of its session, "" if it may not come twice.
     """
 
     session: str
@@ -53,6 +54,7 @@ class CodeSubmitted(Frozen):
     call: str | None = None
     source: Source | None = None
     is_input: bool = True
+    token: str = ""
 
 
 class CancelRequested(Frozen):

@@ -44,6 +44,8 @@ from rpyc_kernel.frozen import Frozen
 
 _GONE = "the worker was gone when a new hub came"
 _SHOWN_QUEUED = 100
+_KEPT_TOKENS = 4096
+"""Of so many submissions it is remembered what they were called: many more than may be asked for once more."""
 
 MAX_FAILED_STARTS = 3
 """After so many workers in a row that died before they were ready, the hub stops trying and says so."""
@@ -221,6 +223,7 @@ class KernelState:
         self._failed_starts = 0
         self._death_reason = ""
         self._had_worker = False
+        self._by_token: dict[tuple[str, str], int] = {}  # newest last
 
     @property
     def last_execution(self) -> int:
@@ -278,7 +281,10 @@ class KernelState:
     # ------------------------------------------------------------------ executions
 
     def _code_submitted(self, submitted: events.CodeSubmitted) -> Decision:
-        """Give the code a number and a place; the answer is the number."""
+        """Give the code a number and a place; the answer is the number, and of what comes twice the first one."""
+        named = submitted.session, submitted.token
+        if submitted.token and (known := self._by_token.get(named)) is not None:
+            return Decision(known, [])
         if submitted.lane == Lane.SIDE and isinstance(submitted.source, Program):
             raise RequestError("a file runs on the main lane: arguments and working directory are the whole worker's")
         execution = Execution(
@@ -295,22 +301,22 @@ class KernelState:
         is_side = execution.lane == Lane.SIDE and self._is_ready
         position = 0 if is_side else len(self._queue) + (self._running is not None)
         # Made before anything changes: what cannot be recorded does not happen.
-        queued = Record(
-            Kind.QUEUED,
-            execution.id,
-            execution.session,
-            {
-                "code": execution.code,
-                "name": execution.name,
-                "lane": execution.lane,
-                "position": position,
-                "stop_on_error": execution.stop_on_error,
-                "call": execution.call,
-                "source": describe_source(execution.source),
-                "is_input": execution.is_input,
-            },
-        )
+        payload = {
+            "code": execution.code,
+            "name": execution.name,
+            "lane": execution.lane,
+            "position": position,
+            "stop_on_error": execution.stop_on_error,
+            "call": execution.call,
+            "source": describe_source(execution.source),
+            "is_input": execution.is_input,
+        }
+        if submitted.token:
+            payload["token"] = submitted.token
+        queued = Record(Kind.QUEUED, execution.id, execution.session, payload)
         self._last_execution = execution.id
+        if submitted.token:
+            self._remember(named, execution.id)
         self._admit(execution)
         actions: list[Action] = [queued]
         if is_side:
@@ -635,6 +641,11 @@ class KernelState:
             execution.count = self._last_count
         told = {"generation": self.generation, "count": execution.count}
         return [Record(Kind.STARTED, execution.id, execution.session, told), self._run_code(execution)]
+
+    def _remember(self, named: tuple[str, str], number: int) -> None:
+        self._by_token[named] = number
+        if len(self._by_token) > _KEPT_TOKENS:
+            del self._by_token[next(iter(self._by_token))]
 
     def _admit(self, execution: Execution) -> None:
         self._unfinished[execution.id] = execution

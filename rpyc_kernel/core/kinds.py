@@ -22,6 +22,7 @@ from rpyc_kernel.frozen import Frozen
 _MAX_NUMBER: Final = 2**128
 _MAX_PLACE: Final = 2**62
 _MAX_TEXTS: Final = 10_000
+_MAX_TOKEN_CHARS: Final = 64
 _MAX_CALL_CHARS: Final = 20 * 1024 * 1024
 """JSON may spell a character with twelve, and the worker takes frames of 256 MB."""
 
@@ -166,6 +167,12 @@ CALL: Final = ArgumentKind(
     "call",
     f"text of at most {_MAX_CALL_CHARS:,} characters: a message to a widget may be long",
     lambda value, what: _read_text(value, what, _MAX_CALL_CHARS),
+    _take_text,
+)
+TOKEN: Final = ArgumentKind(
+    "token",
+    f"text of at most {_MAX_TOKEN_CHARS} characters",
+    lambda value, what: _read_text(value, what, _MAX_TOKEN_CHARS),
     _take_text,
 )
 NAME: Final = ArgumentKind(

@@ -12,6 +12,7 @@ and its being carried out, leaves a state that nobody can vouch for: then the hu
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
@@ -44,6 +45,7 @@ _STACK_TIMEOUT_S = 2.0
 _NUDGE_S = 0.1
 _NO_WORKER = "there is no worker at the moment; wait for it, or restart the kernel"
 _MAX_EXECUTION = 2**62
+_LOOKED_THROUGH = 1000
 _ENDED = (Outcome.OK, Outcome.ERROR, Outcome.INTERRUPTED)
 _MAY_FAIL = (actions.DropCall, actions.InterruptWorker, actions.StartGrace, actions.ReportStack)
 """What can be asked for again. Any other action that is not carried out would be waited for without end."""
@@ -96,6 +98,7 @@ class Hub:
         self._scheduler = Scheduler()
         self._idling = IdleClock(idle_timeout_s)
         self.last_stack = ""
+        self._inherited = 0  # events up to here are of earlier hubs
         self._supervisor = Supervisor(
             folder,
             settings,
@@ -123,6 +126,7 @@ class Hub:
         event, execution = self._supervisor.read_noted(adopted.generation if adopted else restored.generation)
         self._journal.go_on_behind(event)
         self._state.go_on_behind(execution)
+        self._inherited = self._journal.last
         self.post([Record(Kind.HUB_STARTED, None, None, _describe_hub())])
         if adopted is None:
             self._supervisor.salvage(restored.generation, self._journal.ring_position(restored.generation))
@@ -145,6 +149,28 @@ class Hub:
             self._outbox += decision.actions
         self._perform()
         return decision.answer
+
+    def submit(self, submitted: events.CodeSubmitted, since: int = 0) -> int:
+        """Queue code, and return its number; of what an earlier hub has queued under the same token, the number then.
+
+        Args:
+            submitted: the code.
+            since: an event that there was before the token was used, 0 if it was not used before this hub.
+        """
+        if submitted.token and 0 < since < self._inherited:
+            number = self._find_submission(submitted, since)
+            if number is not None:
+                return number
+        return int(self.handle(submitted))
+
+    def _find_submission(self, submitted: events.CodeSubmitted, cursor: int) -> int | None:
+        while cursor < self._inherited:
+            cursor, found = self._journal.after(cursor, _LOOKED_THROUGH)
+            for _, _, kind, number, session, payload in found:
+                is_own = kind == Kind.QUEUED and session == submitted.session and submitted.token in payload
+                if is_own and json.loads(payload).get("token") == submitted.token:
+                    return number
+        return None
 
     def look(self, view: Callable[[KernelState], Any]) -> Any:
         """Look at the state."""
@@ -273,6 +299,11 @@ class Hub:
     def last(self) -> int:
         """The number of the newest event, 0 if there is none."""
         return self._journal.last
+
+    @property
+    def last_execution(self) -> int:
+        """The highest number that an execution was given."""
+        return self._state.last_execution
 
     def status(self) -> dict[str, Any]:
         """A snapshot for anybody who asks."""

@@ -90,6 +90,7 @@ class Server:
         self._strangers_from: dict[str, dict[socket.socket, None]] = {}  # by where they come from, the oldest first
         self._inside: dict[socket.socket, Welcome] = {}  # those who were let in
         self._attempts = Attempts()
+        self._dismissed: set[socket.socket] = set()  # those whom the hub leaves, who are told so
         self._refusals = Sparing(_log)
         room = max(max_descriptors() - _OWN_DESCRIPTORS, 16)
         self._max_strangers = min(settings.max_strangers, room // 8)
@@ -182,6 +183,7 @@ class Server:
         """End every connection after its last answer, cut those that do not take it; the doors must be closed."""
         with self._lock:
             still_open = dict(self._open)
+            self._dismissed.update(still_open)
         for how in (socket.SHUT_RD, socket.SHUT_RDWR):
             deadline = time.monotonic() + _CLOSING_S
             for sock in still_open:
@@ -289,6 +291,7 @@ class Server:
         with self._lock:
             if self._inside.pop(sock, None) is None:
                 self._make_room(sock)
+            self._dismissed.discard(sock)
             del self._open[sock], self._origins[sock]
         sock.close()
 
@@ -437,7 +440,8 @@ class Server:
             self._services.add(offered)
             budget = self._budgets.setdefault(identity.session, Budget(_SESSION_BYTES))
         try:
-            serve_values(sock, offered, name=threading.current_thread().name, budget=budget)
+            name = threading.current_thread().name
+            serve_values(sock, offered, name=name, budget=budget, is_dismissed=lambda: sock in self._dismissed)
         finally:
             with self._lock:
                 self._services.discard(offered)

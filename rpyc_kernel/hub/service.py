@@ -120,15 +120,26 @@ class HubService:
     # ------------------------------------------------------------------ executions
 
     def _do_execute(
-        self, code: str, stop_on_error: bool, lane: str, call: str | None, source: Source | None, is_input: bool
+        self,
+        code: str,
+        stop_on_error: bool,
+        lane: str,
+        call: str | None,
+        source: Source | None,
+        is_input: bool,
+        token: str,
+        since: int,
     ) -> int:
-        submitted = events.CodeSubmitted(self._session, code, time.time(), stop_on_error, lane, call, source, is_input)
-        return int(self._hub.handle(submitted))
+        now = time.time()
+        submitted = events.CodeSubmitted(self._session, code, now, stop_on_error, lane, call, source, is_input, token)
+        return self._hub.submit(submitted, since)
 
-    def _do_run(self, code: str, stop_on_error: bool, wait_s: float) -> Any:
-        before = self._hub.last
-        number = int(self._hub.handle(events.CodeSubmitted(self._session, code, time.time(), stop_on_error)))
-        return self._hub.follow(number, before, wait_s, is_eager=False)
+    def _do_run(self, code: str, stop_on_error: bool, wait_s: float, token: str, since: int) -> Any:
+        before, highest = self._hub.last, self._hub.last_execution
+        submitted = events.CodeSubmitted(self._session, code, time.time(), stop_on_error, token=token)
+        number = self._hub.submit(submitted, since)
+        # One that was queued before is asked for once more, and began before this.
+        return self._hub.follow(number, before if number > highest else self._within(since), wait_s, is_eager=False)
 
     def _do_follow(self, execution: int, cursor: int, wait_s: float, is_eager: bool) -> Any:
         return self._hub.follow(execution, self._within(cursor), wait_s, is_eager=is_eager)

@@ -25,7 +25,8 @@ class Untouched:
 def make_kernel():
     kernel = object.__new__(KernelClient)
     kernel._commands = kernel._live = kernel._bulk = kernel._notifier = Untouched()
-    kernel._timeout_s = 10.0
+    kernel._timeout_s, kernel._known = 10.0, 0
+    kernel._submissions, kernel._count = "", iter(range(1, 100))
     return kernel
 
 
@@ -135,9 +136,9 @@ def test_what_is_pushed_must_be_a_mapping_of_names():
     with pytest.raises(RequestError, match="values must be a dict"):
         make_kernel().push(["x"])
     with pytest.raises(RequestError, match="the name of a variable must be str, not int"):
-        Bulk(Untouched(), Untouched(), 1, 1.0).push({1: 2}, None, None)
+        Bulk(Untouched(), lambda: 1, 1.0).push({1: 2}, None, None)
     with pytest.raises(RequestError, match="'for' cannot be the name of a variable"):
-        Bulk(Untouched(), Untouched(), 1, 1.0).push({"x": 1, "for": 2}, None, None)
+        Bulk(Untouched(), lambda: 1, 1.0).push({"x": 1, "for": 2}, None, None)
 
 
 def test_what_no_encoding_can_carry_is_refused_as_code():
@@ -187,7 +188,7 @@ def test_a_futures_limit_is_looked_at_as_well(make, bad):
 class Silent:
     """A kernel that has nothing new of its executions, or is gone."""
 
-    def _follow(self, execution, cursor, wait_s, limit_s):
+    def _follow(self, execution, cursor, wait_s, limit_s, within_s):
         assert wait_s <= limit_s <= 60
         if wait_s:
             raise rpyc_kernel.ConnectionLost("gone")

@@ -36,7 +36,7 @@ class Connection:
     def hello(self):
         return {"last": self._last}
 
-    def call(self, command, *arguments, timeout_s=None):
+    def call(self, command, *arguments, timeout_s=None, within_s=None):
         return reader_of(command)(self._answer(command, *arguments))
 
     def _answer(self, command, *arguments):

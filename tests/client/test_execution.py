@@ -54,7 +54,7 @@ class Journal:
         self.failure: Exception | None = None
 
     def _follow(
-        self, execution: int, cursor: int, wait_s: float, limit_s: float | None = None
+        self, execution: int, cursor: int, wait_s: float, limit_s: float | None = None, within_s: float | None = None
     ) -> tuple[int, list[Event]]:
         if self.failure is not None:
             raise self.failure

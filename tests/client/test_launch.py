@@ -204,16 +204,17 @@ def test_only_a_private_kernel_takes_standard_input_over(folders: Folders) -> No
 
 
 def test_whoever_starts_a_kernel_may_say_what_whoever_connects_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    shared = set(inspect.signature(launch.connect).parameters) - {"target", "name", "role", "joins", "key"}
+    shared = set(inspect.signature(launch.connect).parameters) - {"target", "name", "role", "joins", "key", "on_loss"}
     connected: list[dict[str, Any]] = []
     monkeypatch.setattr(launch, "launch", lambda name, **options: None)
     monkeypatch.setattr(launch, "connect", lambda target, **options: connected.append(options))
-    launch.start("demo", client_name="me", session="s", timeout=1.0, silence=2.0, keep_output=3)
-    assert connected == [{"name": "me", "session": "s", "timeout": 1.0, "silence": 2.0, "keep_output": 3}]
+    launch.start("demo", client_name="me", session="s", timeout=1.0, silence=2.0, keep_output=3, reconnect=4.0)
+    limits = {"timeout": 1.0, "silence": 2.0, "keep_output": 3, "reconnect": 4.0}
+    assert connected == [{"name": "me", "session": "s", **limits}]
     assert shared <= set(inspect.signature(launch.start).parameters)
 
 
-@pytest.mark.parametrize("wrong", [{"silence": 0}, {"keep_output": -1}])
+@pytest.mark.parametrize("wrong", [{"silence": 0}, {"keep_output": -1}, {"reconnect": -1}])
 def test_what_no_client_could_work_with_is_refused_before_a_kernel_is_started(
     wrong: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,7 +84,7 @@ class Kernel:
     def _notify(self, execution):
         self.notifier.notify(execution)
 
-    def _follow(self, execution, cursor, wait_s, limit_s=None):
+    def _follow(self, execution, cursor, wait_s, limit_s=None, within_s=None):
         return cursor, []
 
 

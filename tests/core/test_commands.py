@@ -74,6 +74,7 @@ FITS = {
     "text": TEXTS,
     "code": TEXTS,
     "call": {*TEXTS, "a very long text"},
+    "token": TEXTS,
     "name": {"a name"},
     "texts": {"()", "texts"},
     "source": {"None", "()"},
@@ -88,6 +89,7 @@ RIGHT = {
     "text": "x",
     "code": "1",
     "call": "x",
+    "token": "x",
     "name": "x",
     "texts": ("a",),
     "source": (),
@@ -114,6 +116,19 @@ def fits(parameter, label):
 def test_the_table_has_every_command_once_and_under_its_name():
     assert len(COMMANDS) == 40
     assert {name: command.name for name, command in COMMANDS.items()} == {name: name for name in COMMANDS}
+
+
+def test_what_changes_something_is_asked_once_unless_it_has_a_token():
+    asked_once = {
+        *("cancel", "interrupt", "answer_input", "restart", "shutdown", "invite", "revoke", "kick"),
+        *("set_variable", "delete_variable", "rename_variable", "set_cwd", "set_environment", "set_module_path"),
+    }
+    assert {name for name, command in COMMANDS.items() if not command.is_repeatable} == asked_once
+    only_look = {"invitations", "environment"}
+    for name, command in COMMANDS.items():
+        has_token = any(parameter.name == "token" for parameter in command.parameters)
+        if command.role != Role.VIEWER and not has_token and name not in only_look:
+            assert not command.is_repeatable, f"{name} may do something, so asking twice may do it twice"
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)

@@ -920,3 +920,29 @@ def test_every_record_carries_the_fields_of_its_kind(state):
     recorded = {record.kind: set(record.payload) for record in records(actions)}
     assert recorded == {kind: set(FIELDS[kind]) for kind in recorded}
     assert len(recorded) == 11
+
+
+def test_what_is_submitted_twice_under_one_token_is_queued_once(state):
+    first = submit(state, token="t-1")
+    decision = state.handle(events.CodeSubmitted("a", "1", 1.0, token="t-1"))
+    assert (decision.answer, decision.actions) == (first, [])
+    assert submit(state, token="t-2") == first + 1
+    assert submit(state, session="b", token="t-1") == first + 2  # another session's is another submission
+    finish(state, first)
+    assert state.handle(events.CodeSubmitted("a", "1", 2.0, token="t-1")).answer == first
+
+
+def test_the_token_is_recorded_where_there_is_one(state):
+    named, nameless = (
+        records(state.handle(events.CodeSubmitted("a", "1", 0.0, token=token)).actions, Kind.QUEUED)[0]
+        for token in ("t-1", "")
+    )
+    assert named.payload["token"] == "t-1"
+    assert "token" not in nameless.payload
+
+
+def test_no_more_tokens_are_remembered_than_may_be_asked_for_again(state):
+    for number in range(5000):
+        submit(state, token=f"t-{number}")
+    assert len(state._by_token) == 4096
+    assert submit(state, token="t-4999") == 5000

@@ -76,8 +76,8 @@ def print_lines(first: int, last: int) -> str:
 # The worker goes on without a hub
 
 
-def test_clients_of_a_killed_hub_hear_of_it_at_once(start: Start):
-    kernel = start()
+def test_clients_of_a_killed_hub_that_do_not_come_back_hear_of_it_at_once(start: Start):
+    kernel = start(reconnect=0)
     kernel.execute(PREPARE, timeout=PATIENCE_S)
     run = kernel.submit("gate.wait()")
     kill_hub(kernel)

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 import weakref
+from collections.abc import Iterator
 
 import pytest
 
@@ -374,7 +375,16 @@ def test_waiting_too_long_in_execute_leaves_the_code_running(prepared):
 # The connection lost
 
 
-def test_every_waiter_hears_at_once_that_the_hub_is_gone(prepared):
+@pytest.fixture
+def staying_away(kernel: KernelClient) -> Iterator[KernelClient]:
+    """A client that does not come back when its connection is lost."""
+    with rpyc_kernel.connect(kernel.name, reconnect=0) as client:
+        client.execute("import threading")
+        yield client
+
+
+def test_every_waiter_hears_at_once_that_the_hub_is_gone(staying_away):
+    prepared = staying_away
     executions = [prepared.submit("go = threading.Event(); go.wait()"), prepared.submit("'behind'")]
     failed: dict[str, tuple[type, float]] = {}
     started = threading.Barrier(7)

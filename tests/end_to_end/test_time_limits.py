@@ -38,7 +38,7 @@ def read_key(kernel):
 @contextmanager
 def stopped_hub(kernel):
     """A client of a hub that the system has stopped."""
-    with rpyc_kernel.connect(kernel.name, timeout=LIMIT_S, silence=LIMIT_S) as client:
+    with rpyc_kernel.connect(kernel.name, timeout=LIMIT_S, silence=LIMIT_S, reconnect=LIMIT_S) as client:
         pid = client.status()["hub_pid"]
 
         try:
@@ -54,7 +54,7 @@ def stuck_tunnel(kernel):
     key = read_key(kernel)
     with (
         proxying(("127.0.0.1", port)) as proxy,
-        rpyc_kernel.connect(proxy.address, key=key, timeout=LIMIT_S, silence=LIMIT_S) as client,
+        rpyc_kernel.connect(proxy.address, key=key, timeout=LIMIT_S, silence=LIMIT_S, reconnect=LIMIT_S) as client,
     ):
         yield client, proxy.black_hole
 
@@ -154,7 +154,7 @@ def test_a_worker_that_holds_the_interpreter_lock_is_not_taken_for_dead(kernel, 
     with (
         ThreadPoolExecutor(1) as pool,
         holding(kernel, tmp_path / "gate") as release,
-        rpyc_kernel.connect(kernel.name, timeout=LIMIT_S, silence=LIMIT_S) as client,
+        rpyc_kernel.connect(kernel.name, timeout=LIMIT_S, silence=LIMIT_S, reconnect=LIMIT_S) as client,
     ):
         with pytest.raises(WorkerBusy, match=r"stack\(\) shows"):
             client.eval("1")

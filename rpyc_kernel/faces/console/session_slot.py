@@ -28,13 +28,13 @@ def take_session_slot(
     """
     name = name or launch.user_name()
     if session is not None:
-        return launch.connect(target, session=session, name=name, role=role)
+        return launch.connect(target, session=session, name=name, role=role, reconnect=0)
     number = 0
     while True:
         number = _find_free(target, name, number + 1)
         slot = f"{_PREFIX}{name}-{number}"
         shown = name if number == 1 else f"{name}-{number}"
-        kernel = launch.connect(target, session=slot, name=shown, role=role)
+        kernel = launch.connect(target, session=slot, name=shown, role=role, reconnect=0)
         if kernel.came_first:
             return kernel
         kernel.close()  # another console was opened at the same moment

@@ -58,7 +58,7 @@ class Attachment:
         """
 
         def connect() -> KernelClient:
-            return launch.connect(target, joins=False, timeout=_TIMEOUT_S)
+            return launch.connect(target, joins=False, timeout=_TIMEOUT_S, reconnect=0)
 
         return cls(connect(), connect, target, is_owner=False)
 
@@ -110,7 +110,7 @@ class Attachment:
 
     def join(self, name: str) -> KernelClient:
         """Connect once more, as a session of its own."""
-        return launch.connect(self._target, name=name, session=_new_session() if self.is_owner else None)
+        return launch.connect(self._target, name=name, session=_new_session() if self.is_owner else None, reconnect=0)
 
     def leave(self, restart: Callable[[], object] | None = None) -> None:
         """End the kernel if it is the bridge's, or give it a new namespace if others are to find it again.
@@ -156,7 +156,7 @@ def _end_remains(name: str) -> bool:
     """End what is left of an earlier bridge of the same name that was killed; False if that has clients by now."""
     launch.stop_orphan(name)
     try:
-        left = launch.connect(name, joins=False, timeout=_TIMEOUT_S)
+        left = launch.connect(name, joins=False, timeout=_TIMEOUT_S, reconnect=0)
     except NoSuchKernel:
         return True
     with left:
@@ -192,7 +192,7 @@ def _start(name: str, file: Path, meanwhile: Callable[[], object] = lambda: None
 
 
 def _join(name: str) -> KernelClient:
-    return launch.connect(name, name="jupyter", session=_new_session(), timeout=_TIMEOUT_S)
+    return launch.connect(name, name="jupyter", session=_new_session(), timeout=_TIMEOUT_S, reconnect=0)
 
 
 def _new_session() -> str:

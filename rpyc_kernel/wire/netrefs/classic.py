@@ -10,7 +10,7 @@ from rpyc.core import consts
 from rpyc.core.service import ModuleNamespace
 from rpyc.utils.classic import teleport_function
 
-from rpyc_kernel.errors import RequestError
+from rpyc_kernel.errors import ConnectionLost, RequestError
 from rpyc_kernel.system.futures import CallFuture, begin_completing
 from rpyc_kernel.system.originals import socket
 from rpyc_kernel.wire.channel import Channel
@@ -22,9 +22,24 @@ from rpyc_kernel.wire.netrefs.replies import Reply
 from rpyc_kernel.wire.netrefs.service import VoidService
 
 
-def connect_worker(sock: socket.socket, *, name: str, patience: Patience | None = None) -> WorkerConnection:
-    """Speak RPyC with a worker over a connected socket; a request takes as long as it takes."""
-    config = {**CLIENT_CONFIG, "connid": name, "sync_request_timeout": None, "patience": patience}
+def connect_worker(
+    sock: socket.socket, *, name: str, patience: Patience | None = None, explain: Callable[[], str] = lambda: ""
+) -> WorkerConnection:
+    """Speak RPyC with a worker over a connected socket; a request takes as long as it takes.
+
+    Args:
+        sock: the socket.
+        name: what the connection is called.
+        patience: how long the worker may be silent.
+        explain: asked when the connection is lost what that means to people, and what they can do.
+    """
+    config = {
+        **CLIENT_CONFIG,
+        "connid": name,
+        "sync_request_timeout": None,
+        "patience": patience,
+        "explain": functools.cache(explain),
+    }
     connection = WorkerConnection(VoidService(), Channel(sock, may_peek=True), config)
     connection.start()
     return connection
@@ -36,6 +51,11 @@ class WorkerConnection(Connection):
     What classic RPyC sets up with seven round trips is fetched here when it is first asked for. ``rpyc.async_``,
     ``rpyc.timed``, ``rpyc.buffiter`` and the functions of ``rpyc.utils.classic`` take it like one of their own.
     """
+
+    def _lost(self) -> ConnectionLost:
+        explain: Any = self._config["explain"]
+        explanation = "" if self._is_closing else explain()
+        return ConnectionLost(f"{super()._lost()}{explanation and '; '}{explanation}")
 
     @functools.cached_property
     def modules(self) -> Any:

@@ -27,7 +27,7 @@ from collections import deque
 from collections.abc import Callable
 from os import getpid
 from struct import Struct
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, Protocol
 
 from rpyc_kernel.errors import CallTimeout, ConnectionLost, RequestError
 from rpyc_kernel.system.futures import CallFuture
@@ -105,12 +105,27 @@ class Call:
             self.future.settle(self.answer, self.failure)
 
 
+class Reader(Protocol):
+    """Who reads for calls that were started."""
+
+    def read_ready(self) -> None:
+        """Deliver what has arrived; never waits."""
+
+    def wait_for(self, future: StartedCall, timeout_s: float | None) -> None:
+        """Read until a call is answered, or the time is over."""
+
+
 class StartedCall(CallFuture):
     """A call that nobody waits for yet. It is completed when somebody reads, as whoever waits for it does."""
 
-    def __init__(self, client: ValueClient) -> None:
+    def __init__(self, client: Reader) -> None:
         super().__init__()
         self._client = client
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is completed; does not look."""
+        return self._completed.is_set
 
     def done(self) -> bool:
         """See ``concurrent.futures.Future``; reads what is there."""
@@ -168,6 +183,9 @@ class ValueClient:
         silence_s: for how long the peer may be silent while something is awaited of it; None means for ever.
         advice: what to say to people when it was silent for longer.
         max_frame_bytes: the largest message sent or accepted.
+
+    Attributes:
+        was_dismissed: whether the peer has said that it ends the connection, and did not just go.
     """
 
     def __init__(
@@ -196,6 +214,7 @@ class ValueClient:
         self._silent_s = 0.0  # how long was waited in vain; not measured, see `_note_silence`
         self._inside: set[Call] = set()  # who may be in a call of the socket, whose descriptor must stay theirs
         self._loss = ""
+        self.was_dismissed = False
         self._pid = getpid()
 
     # ---- calls ----
@@ -215,14 +234,20 @@ class ValueClient:
         number = next(self._numbers)
         return self._exchange(number, self._encode(number, method, arguments, deadline), deadline)
 
-    def start(self, method: str, arguments: tuple[Any, ...] = (), timeout_s: float | None = None) -> StartedCall:
+    def start(
+        self,
+        method: str,
+        arguments: tuple[Any, ...] = (),
+        timeout_s: float | None = None,
+        future: StartedCall | None = None,
+    ) -> StartedCall:
         """Call a method, and return when the call is sent; raises like `call`, at once or as the future's exception.
 
         Callbacks of the future run on the thread that happens to read then, and must not wait for this client.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         number = next(self._numbers)
-        future = StartedCall(self)
+        future = future or StartedCall(self)
         transfer = self._frame(self._encode(number, method, arguments, deadline))
         sender = Call()
         try:
@@ -295,6 +320,11 @@ class ValueClient:
         return self._beat_s
 
     # ---- life ----
+
+    @property
+    def loss(self) -> str:
+        """Why the connection is gone, "" as long as nobody has noticed that; does not look."""
+        return self._loss
 
     @property
     def is_closed(self) -> bool:
@@ -614,6 +644,7 @@ class ValueClient:
             has_closed = plain_codec.load(data, 1)[1][0] == HANDLE_CLOSE
         except Exception:  # noqa: BLE001 - the peer's bytes can fail in any way
             has_closed = False
+        self.was_dismissed = has_closed
         raise ConnectionLost("the peer closed it" if has_closed else "the peer made a request of one who only asks")
 
     def _note_silence(self, waited_s: float) -> None:

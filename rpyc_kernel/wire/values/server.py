@@ -24,7 +24,7 @@ from rpyc_kernel.wire.budget import Budget
 from rpyc_kernel.wire.channel import DEFAULT_MAX_FRAME_BYTES, Channel, FrameTooLarge
 from rpyc_kernel.wire.messages import IdPack
 from rpyc_kernel.wire.outbox import Outbox
-from rpyc_kernel.wire.values.call import CallEncoder
+from rpyc_kernel.wire.values.call import CallEncoder, encode_request
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +44,7 @@ def serve_values(
     name: str,
     max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES,
     budget: Budget | None = None,
+    is_dismissed: Callable[[], bool] = lambda: False,
 ) -> None:
     """Serve one connection in this thread until it ends.
 
@@ -55,6 +56,8 @@ def serve_values(
         name: What the connection is called in thread names and logs.
         max_frame_bytes: The largest message sent or accepted.
         budget: What the large messages of several connections may take together.
+        is_dismissed: Whether it is this side that ends the connection, which the peer is told then: one that hears
+            nothing may try to come back.
     """
     with suppress(OSError):  # systems have limits of their own
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
@@ -62,6 +65,8 @@ def serve_values(
     server = _ValueServer(service, channel, name)
     try:
         server.serve()
+        if is_dismissed():
+            server.say_goodbye()
     finally:
         channel.close()
         server.end()
@@ -114,6 +119,11 @@ class _ValueServer:
             _log.debug("%s: ended: %s", self._name, error)
         except FrameTooLarge as error:
             _log.error("%s: cut, because %s", self._name, error)
+
+    def say_goodbye(self) -> None:
+        """Tell the peer that the connection ends for good."""
+        with suppress(ConnectionLost):
+            self._send(encode_request(0, consts.HANDLE_CLOSE))
 
     def end(self) -> None:
         """Cancel what is still to be answered; the channel is closed already."""

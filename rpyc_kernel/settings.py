@@ -126,6 +126,7 @@ class HubSettings(Frozen):
         is_private: end with the client that started the kernel, and keep no journal.
         idle_timeout_s: end the kernel when nobody was connected and nothing ran for so long; 0 never, None as the hub
             before had it, if that did not end by itself.
+        announce: the registry of RPyC's that is told of the kernel, see `wire.registry`; "" for none.
         handshake_timeout_s: how long a new connection has to prove itself.
         max_strangers: how many connections may be unproven at once, of the port and of the unix sockets each.
         max_connections: how many may be open; fewer where the system does not allow as many.
@@ -141,6 +142,7 @@ class HubSettings(Frozen):
     bundle: str = ""
     is_private: bool = False
     idle_timeout_s: float | None = None
+    announce: str = ""
     handshake_timeout_s: float = 5.0
     max_strangers: int = 64
     max_connections: int = 1000

@@ -170,6 +170,13 @@ class StartingCommand(Command):
     )
     listen = cli.SwitchAttr("--listen", str, help="where to listen; 127.0.0.1 if not given", argname="HOST[:PORT]")
 
+    announce = cli.SwitchAttr(
+        "--announce",
+        str,
+        help="tell a registry of RPyC's where the kernel is: broadcast, HOST[:PORT] or tcp://HOST[:PORT]",
+        argname="REGISTRY",
+    )
+
     def start(self, name: str, *, is_private: bool = False, standard_input: int | None = None) -> KernelClient:
         """Start a kernel as the switches say."""
         return launch.start(name, is_private=is_private, standard_input=standard_input, **self.settings())
@@ -185,6 +192,7 @@ class StartingCommand(Command):
             "cwd": self.cwd,
             "env": dict(variable.partition("=")[::2] for variable in self.variables),
             "listen": self.listen,
+            "announce": self.announce,
             "switch_interval": self.switch_interval,
             "profile": self.DEFAULT_PROFILE and not self.has_no_profile,
             "nice": self.nice,

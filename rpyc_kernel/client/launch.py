@@ -85,6 +85,7 @@ def start(
     cwd: str | os.PathLike[str] | None = None,
     env: dict[str, str] | None = None,
     listen: str | None = None,
+    announce: str | None = None,
     switch_interval: float = DEFAULT_SWITCH_INTERVAL_S,
     profile: bool = True,
     nice: int = 0,
@@ -108,6 +109,8 @@ def start(
         cwd: the worker's working directory, None for this one's.
         env: further environment variables for the worker.
         listen: ``host`` or ``host:port``, None for a free port of 127.0.0.1, or for none at all if it is private.
+        announce: a registry of RPyC's to tell of the kernel, so that `rpyc.discover` finds it: ``broadcast``,
+            ``host[:port]`` or ``tcp://host[:port]``.
         switch_interval: after how many seconds busy code lets other threads of the worker run, such as those that
             serve live objects; see `sys.setswitchinterval`.
         profile: whether the worker reads what you have set up for interactive work: ``PYTHONSTARTUP``, and with the
@@ -150,6 +153,7 @@ def start(
         cwd=cwd,
         env=env,
         listen=listen,
+        announce=announce,
         switch_interval=switch_interval,
         profile=profile,
         nice=nice,
@@ -183,6 +187,7 @@ def launch(
     is_private: bool,
     nice: int = 0,
     idle_timeout: float | None = None,
+    announce: str | None = None,
     standard_input: int | None = None,
     in_foreground: bool = False,
     meanwhile: Callable[[], object] = lambda: None,
@@ -206,6 +211,10 @@ def launch(
     if standard_input is not None and not is_private:
         raise RequestError("a kernel that outlives its starter asks its clients; only a private one has standard input")
     host, port = _parse_listen(listen) if listen else ("" if is_private else _LOCAL, 0)
+    if announce:
+        from rpyc_kernel.wire.registry import Registry
+
+        Registry.parse(announce).check_against(host)
     interpreter = find_interpreter(python, engine)
     hub = HubSettings(
         host=host,
@@ -215,6 +224,7 @@ def launch(
         bundle=interpreter.bundle,
         is_private=is_private,
         idle_timeout_s=idle_timeout,
+        announce=announce or "",
     )
     worker = WorkerSettings(
         switch_interval_s=switch_interval,

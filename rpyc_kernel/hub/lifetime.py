@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from rpyc_kernel.core import events
 from rpyc_kernel.core.contract import encode_events
@@ -26,6 +27,9 @@ from rpyc_kernel.system.heaps import collect_from_here, share_heaps
 from rpyc_kernel.system.processes import birth_of
 from rpyc_kernel.wire.connection_file import ConnectionFile
 from rpyc_kernel.wire.keys import Key
+
+if TYPE_CHECKING:  # few kernels are announced
+    from rpyc_kernel.hub.announcing import Announcer
 
 _log = logging.getLogger(__name__)
 _HEAPS = 2
@@ -94,6 +98,8 @@ def run(
         "hub of kernel %s listens on %s", place.name, f"port {server.port}" if server.port else "its unix socket alone"
     )
 
+    announcer = _start_announcer(settings.announce, place.name, server.port)
+
     def listen(path: str) -> None:
         hub.notify_worker("listen", path)
 
@@ -107,6 +113,8 @@ def run(
             foreground.look(hub)
     if foreground is not None:
         foreground.tell_end()
+    if announcer is not None:
+        announcer.close()
     server.stop_accepting()
     stopped = hub.last  # that it has is recorded by now, on disk or not
     hub.close()
@@ -117,6 +125,18 @@ def run(
     server.let_hear(stopped)
     # Last, because a client that sees its connection end may start the kernel again at once.
     server.close()
+
+
+def _start_announcer(registry: str, name: str, port: int) -> Announcer | None:
+    """Tell a registry of the kernel, where that is asked for."""
+    if not registry:
+        return None
+    from rpyc_kernel.hub.announcing import Announcer
+    from rpyc_kernel.wire.registry import Registry
+
+    announcer = Announcer(Registry.parse(registry), name, port)
+    announcer.start()
+    return announcer
 
 
 def _request_stop(hub: Hub, signal_name: str) -> None:

@@ -188,8 +188,6 @@ class StockService(ObjectsService):
         hub: calls to the hub, in the client's session.
     """
 
-    ALIASES = ("kernel", "slave")  # type: ignore[assignment] # RPyC types its own empty tuple
-
     def __init__(self, namespace: dict[str, Any], values: Values, staged: StagedCalls, hub: HubCalls) -> None:
         super().__init__(namespace, values, staged)
         self.kernel = Commands(hub)

@@ -20,6 +20,7 @@ from rpyc_kernel.cli.jobs import Output, Result, Submit, Wait
 from rpyc_kernel.cli.jupyter import Jupyter
 from rpyc_kernel.cli.lifecycle import Forget, List, Restart, Start, Stop
 from rpyc_kernel.cli.past import History, Log
+from rpyc_kernel.cli.people import Invite, Kick, Revoke, Sessions
 from rpyc_kernel.cli.transfer import Pull, Push
 from rpyc_kernel.errors import ConnectionFailed, KernelError, NoSuchKernel, RequestError
 
@@ -47,6 +48,10 @@ _COMMANDS = {
     "stack": Stack,
     "restart": Restart,
     "stop": Stop,
+    "invite": Invite,
+    "sessions": Sessions,
+    "revoke": Revoke,
+    "kick": Kick,
     "forget": Forget,
     "jupyter": Jupyter,
 }
@@ -80,6 +85,11 @@ Usage: rpyc-kernel COMMAND [SWITCHES] [NAME] ...
   history    what was run in it; 'history NAME TEXT' searches
   interrupt  interrupt what runs in it
   cancel     take an execution out of its queue
+
+  invite     let somebody in who is elsewhere: prints a line to give to them
+  sessions   who is there, and who is invited
+  revoke     end an invitation, and what was connected with it
+  kick       end the connections of a session
 
   jupyter    make kernels known to Jupyter: install, uninstall, list
 

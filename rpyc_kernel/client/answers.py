@@ -70,9 +70,11 @@ def read_invitation(answer: Any) -> dict[str, Any]:
             said[name] = float(said[name])
     if "secret" in said:
         bytes.fromhex(_require(str, said["secret"]))
-        for name in ("host", "fingerprint"):
-            _require(str, said[name])
-        _require(int, said["port"])
+        said["listening"] = [read_pairs(each) for each in said["listening"]]
+        for each in said["listening"]:
+            _require(str, each["host"])
+            _require(int, each["port"])
+            bytes.fromhex(_require(str, each.get("fingerprint", "")))
     return said
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
 
+from rpyc_kernel.client.connect_string import ConnectString
 from rpyc_kernel.errors import RequestError
 from rpyc_kernel.frozen import Frozen
+from rpyc_kernel.wire.keys import Key
 
 _ANY = ("", "0.0.0.0", "::")
+_LOOPBACK = ("127.", "::1", "localhost")
 
 
 class Invitation(Frozen):
@@ -40,44 +42,61 @@ class Invitation(Frozen):
     revoked: float | None = None
     secret: str = ""
     kernel: str = ""
-    host: str = ""
-    port: int = 0
-    fingerprint: str = ""
+    listening: tuple[dict[str, Any], ...] = ()
 
     def __repr__(self) -> str:
         return f"Invitation({self.id!r}, {self.role!r}, {self.name!r})"
 
     def connect_string(self, host: str = "") -> str:
-        """What its bearer gives to `rpyc_kernel.connect` or to a command; it holds the secret.
+        """What its bearer gives to `rpyc_kernel.connect` or to a command, and needs to come in. It holds the secret.
 
         Args:
             host: the name or address by which its bearer reaches this machine; "" for the one it listens on.
 
         Raises:
-            RequestError: the secret is not known any more, or the kernel listens nowhere that could be reached.
+            RequestError: the kernel does not listen with TLS, or on all addresses; or the secret is not known any more.
 
         Example:
             >>> invitation = kernel.invite("viewer", name="ann")
-            >>> invitation.connect_string("gpu.example.org").partition("#")[0].rpartition(":")[0]
-            'rpyc+tls://gpu.example.org'
+            >>> invitation.connect_string()
+            Traceback (most recent call last):
+                ...
+            rpyc_kernel.errors.RequestError: kernel 'demo' does not listen with TLS, so that nobody can come ...
             >>> kernel.revoke(invitation.id)
         """
         if not self.secret:
             raise RequestError("the secret of an invitation is told once, by 'invite'; make another one")
-        if not self.port:
-            raise RequestError(
-                f"kernel {self.kernel!r} listens on no port, so nobody can come from elsewhere; start it with "
-                "'rpyc-kernel start NAME --listen HOST'"
-            )
-        where = host or self.host
-        if where in _ANY:
-            raise RequestError(f"kernel {self.kernel!r} listens on all addresses; say by which one it is reached")
-        shown = f"[{where}]" if ":" in where else where
-        parts = [self.id, self.secret, *([self.fingerprint] if self.fingerprint else [])]
-        return f"rpyc+tls://{shown}:{self.port}/{quote(self.kernel)}#{'.'.join(parts)}"
+        place = choose_listening(self.listening, self.kernel, host)
+        key = Key(bytes.fromhex(self.secret), self.id)
+        fingerprint = bytes.fromhex(place["fingerprint"])
+        return ConnectString(host or place["host"], place["port"], self.kernel, key, fingerprint).reveal()
+
+
+def choose_listening(listening: tuple[dict[str, Any], ...], kernel: str, host: str = "") -> dict[str, Any]:
+    """Where those who are invited come to, of all the ports of a kernel; RequestError where they can come to none.
+
+    A host stands for the one that it listens on, where others know it by another name.
+    """
+    safe = [each for each in listening if each.get("fingerprint")]
+    if not safe:
+        raise RequestError(
+            f"kernel {kernel!r} does not listen with TLS, so that nobody can come in from elsewhere; start it with "
+            f"'rpyc-kernel start {kernel} --listen HOST'"
+        )
+    found = min(safe, key=lambda each: str(each["host"]).startswith(_LOOPBACK))
+    if not host and found["host"] in _ANY:
+        raise RequestError(
+            f"kernel {kernel!r} listens on all addresses; say by which one it is reached: host=… or --host"
+        )
+    return found
+
+
+def reaches_beyond(place: dict[str, Any]) -> bool:
+    """Whether somebody on another machine can come to it."""
+    return not str(place["host"]).startswith(_LOOPBACK)
 
 
 def read_invitation(told: dict[str, Any], kernel: str) -> Invitation:
     """The invitation that a hub tells of; what a later one says more is left out."""
     known = {name: told[name] for name in Invitation.__match_args__ if name in told}
-    return Invitation(**{**known, "kernel": kernel})
+    return Invitation(**{**known, "kernel": kernel, "listening": tuple(known.get("listening", ()))})

@@ -199,6 +199,17 @@ class KernelClient(Introspection):
         return self._identity.name
 
     @property
+    def role(self) -> str:
+        """What this client may do: ``owner``, ``editor`` or ``viewer``.
+
+        Example:
+            >>> with rpyc_kernel.connect("demo", role="viewer") as client:
+            ...     client.role
+            'viewer'
+        """
+        return self._identity.role
+
+    @property
     def is_closed(self) -> bool:
         """Whether the connection is closed, or lost for good.
 

@@ -72,8 +72,9 @@ INPUTS: Final[Answer[list[tuple[int, int, float, str, str]]]] = Answer(
 )
 INVITED: Final[Answer[dict[str, Any]]] = Answer(
     "Invited",
-    "pairs of name and value: those of an `Invitation`, the `secret` of its key in hexadecimal digits, and `host`, "
-    "`port` and `fingerprint` of where the kernel listens",
+    "pairs of name and value: those of an `Invitation`, the `secret` of its key in hexadecimal digits, and "
+    "`listening`: of each port that the kernel listens on `host`, `port` and `security`, and of those with TLS the "
+    "`fingerprint` of the certificate",
 )
 INVITATIONS: Final[Answer[list[dict[str, Any]]]] = Answer(
     "Invitation",

@@ -29,7 +29,8 @@ class Guests:
         hub: of the kernel.
         ring: its keys.
         end: ends the connections of a session, or those made with a key; returns how many.
-        whereabouts: says where the kernel listens: `host`, `port` and `fingerprint`.
+        list_listening: tells of each port that the kernel listens on: its `host`, `port` and `security`, and of those
+            with TLS the `fingerprint`.
         now: a clock, in seconds.
     """
 
@@ -39,13 +40,13 @@ class Guests:
         ring: KeyRing,
         *,
         end: Callable[[str | None, str | None], int],
-        whereabouts: Callable[[], dict[str, Any]],
+        list_listening: Callable[[], list[dict[str, Any]]],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._hub = hub
         self._ring = ring
         self._end = end
-        self._whereabouts = whereabouts
+        self._list_listening = list_listening
         self._now = now
         self._kicked: dict[str, tuple[float, str]] = {}  # until when, and by whom
         self._sent_away: set[str] = set()  # the keys whose connections were ended
@@ -53,37 +54,40 @@ class Guests:
 
     # ------------------------------------------------------------------ what owners do
 
-    def invite(self, by: str, role: str, name: str, expires_s: float | None, values: bool) -> dict[str, Any]:
+    # Each is asked for by a session, and shown as done by somebody of that name.
+
+    def invite(
+        self, session: str, by: str, role: str, name: str, expires_s: float | None, *, values: bool
+    ) -> dict[str, Any]:
         """Make a key for somebody; the answer has its secret, which is told this once."""
         given, key = self._ring.invite(role, name, expires_s, values=values)
         told = {each: getattr(given, each) for each in ("name", "role", "values", "expires")}
-        self._record(Kind.INVITATION_GIVEN, by, {"invitation": given.id, **told, "by": self._name_of(by)})
-        return {**fields_of(given), "secret": key.secret.hex(), **self._whereabouts()}
+        self._record(Kind.INVITATION_GIVEN, session, {"invitation": given.id, **told, "by": by})
+        return {**fields_of(given), "secret": key.secret.hex(), "listening": self._list_listening()}
 
     def invitations(self) -> list[dict[str, Any]]:
         """Those that hold, and those that have ended lately."""
         return [fields_of(each) for each in self._ring.invitations()]
 
-    def revoke(self, by: str, key_id: str) -> None:
+    def revoke(self, session: str, by: str, key_id: str) -> None:
         """End an invitation, and what was connected with it."""
         invitation, problem = self._ring.revoke(key_id)
         self._send_away(key_id)
-        told = {"invitation": key_id, "name": invitation.name, "by": self._name_of(by)}
-        self._record(Kind.INVITATION_REVOKED, by, told)
+        self._record(Kind.INVITATION_REVOKED, session, {"invitation": key_id, "name": invitation.name, "by": by})
         if problem:
             raise RequestError(problem)
 
-    def kick(self, by: str, session: str) -> None:
+    def kick(self, session: str, by: str, kicked: str) -> None:
         """End the connections of a session."""
-        if session == by:
+        if kicked == session:
             raise RequestError("this is your own session; close it instead")
-        name, until = self._name_of(session), self._now() + KICKED_S
+        name, until = self._hub.look(lambda state: state.sessions.name_of(kicked)), self._now() + KICKED_S
         self._kicked = {each: kept for each, kept in self._kicked.items() if kept[0] > self._now()}
-        self._kicked[session] = (until, self._name_of(by))
-        if not self._end(session, None):
-            del self._kicked[session]
-            raise RequestError(f"nobody is connected as session {session[:100]!r}; {self._say_present()}")
-        self._record(Kind.CLIENT_KICKED, by, {"kicked": session, "name": name, "by": self._name_of(by)})
+        self._kicked[kicked] = (until, by)
+        if not self._end(kicked, None):
+            del self._kicked[kicked]
+            raise RequestError(f"nobody is connected as session {kicked[:100]!r}; {self._say_present()}")
+        self._record(Kind.CLIENT_KICKED, session, {"kicked": kicked, "name": name, "by": by})
 
     # ------------------------------------------------------------------ who comes
 
@@ -123,9 +127,6 @@ class Guests:
 
     def _record(self, kind: str, session: str | None, payload: dict[str, Any]) -> None:
         self._hub.post([Record(kind, None, session, payload)])
-
-    def _name_of(self, session: str) -> str:
-        return str(self._hub.look(lambda state: state.sessions.name_of(session)))
 
     def _say_present(self) -> str:
         present = self._hub.look(lambda state: [each for each in state.sessions.snapshot() if each["connections"]])

@@ -146,7 +146,7 @@ class Server:
     def start(self, hub: Hub) -> None:
         """Begin to accept clients of ``hub``."""
         self._hub = hub
-        self._guests = Guests(hub, self._ring, end=self.end_connections, whereabouts=self._tell_whereabouts)
+        self._guests = Guests(hub, self._ring, end=self.end_connections, list_listening=self._list_listening)
         self._thread.start()
 
     def look(self) -> None:
@@ -154,8 +154,8 @@ class Server:
         assert self._guests is not None
         self._guests.look()
 
-    def _tell_whereabouts(self) -> dict[str, Any]:
-        return {"host": self._settings.host, "port": self.port, "fingerprint": ""}
+    def _list_listening(self) -> list[dict[str, Any]]:
+        return [{"host": self._settings.host, "port": self.port, "security": "plain"}] if self.port else []
 
     def stop_accepting(self) -> None:
         """Close the doors; whoever is inside stays."""
@@ -432,6 +432,7 @@ class Server:
             identity.session,
             self._name,
             self._later,
+            shown=identity.name,
             came_first=came_first,
             role=identity.role,
             has_values=welcome.grant.has_values,

@@ -77,12 +77,14 @@ class HubService:
         name: str,
         later: Executor,
         *,
+        shown: str = "",
         came_first: bool,
         role: str = Role.OWNER,
         has_values: bool = True,
     ) -> None:
         self._hub = hub
         self._guests = guests
+        self._client_name = shown
         self._session = session
         self._name = name
         self._later = later
@@ -208,16 +210,16 @@ class HubService:
     # ------------------------------------------------------------------ people
 
     def _do_invite(self, role: str, name: str, expires_s: float | None, values: bool) -> Any:
-        return freeze(self._guests.invite(self._session, role, name, expires_s, values))
+        return freeze(self._guests.invite(self._session, self._shown, role, name, expires_s, values=values))
 
     def _do_invitations(self) -> Any:
         return freeze(self._guests.invitations())
 
     def _do_revoke(self, invitation: str) -> None:
-        self._guests.revoke(self._session, invitation)
+        self._guests.revoke(self._session, self._shown, invitation)
 
     def _do_kick(self, session: str) -> None:
-        self._guests.kick(self._session, session)
+        self._guests.kick(self._session, self._shown, session)
 
     # ------------------------------------------------------------------ for all of them
 
@@ -230,7 +232,8 @@ class HubService:
 
     @property
     def _shown(self) -> str:
-        return str(self._hub.look(lambda state: state.sessions.name_of(self._session)))
+        """The name that this client has given, whether or not it has joined; else that of its session."""
+        return self._client_name or str(self._hub.look(lambda state: state.sessions.name_of(self._session)))
 
     def ask_worker(self, name: str, arguments: list[Any]) -> Future[Any]:
         """Have the worker answer a command, beside the code that it runs."""

@@ -94,7 +94,7 @@ class AtOnce(Executor):
         return future
 
 
-WHEREABOUTS = {"host": "example.org", "port": 4711, "fingerprint": "ff"}
+LISTENING = [{"host": "example.org", "port": 4711, "security": "tls", "fingerprint": "ff"}]
 
 
 class FakeKernel:
@@ -116,7 +116,7 @@ class FakeKernel:
         self.hub.wait_for_worker = lambda timeout_s: True
         self.ring = KeyRing(Key(b"own"), path / "invitations.json")
         self.ended = []
-        self.guests = Guests(self.hub, self.ring, end=self._end, whereabouts=lambda: WHEREABOUTS)
+        self.guests = Guests(self.hub, self.ring, end=self._end, list_listening=lambda: LISTENING)
         self.start_worker()
 
     def _end(self, session, key):

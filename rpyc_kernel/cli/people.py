@@ -1,0 +1,173 @@
+"""Commands about people: invite, sessions, revoke, kick."""
+
+# ruff: noqa: D102 - what `main` of a command does, its class says
+
+from __future__ import annotations
+
+import difflib
+import re
+import time
+from collections.abc import Iterable
+
+from plumbum import cli
+
+from rpyc_kernel.cli.application import DEFAULT_NAME, OK, Command, JsonCommand, UsageError
+from rpyc_kernel.client.invitation import Invitation, choose_listening, reaches_beyond
+from rpyc_kernel.core.contract import ROLES, Role
+from rpyc_kernel.faces.console.control_characters import sanitize_line
+from rpyc_kernel.frozen import fields_of
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhdw])")
+_NEVER = "never"
+
+
+class Invite(JsonCommand):
+    """Let somebody into a kernel that listens with TLS: prints one line to give to them, which is their key.
+
+    They give it in place of a kernel's name, best to 'rpyc-kernel console -', which reads it from standard input. Who
+    has this line can do what the role allows; so send it by a way that nobody else can read.
+
+    Examples:
+        rpyc-kernel invite demo --role viewer --name ann --expires 2h
+        rpyc-kernel invite demo --role editor --expires never --host gpu.example.org
+    """
+
+    role = cli.SwitchAttr(
+        "--role", cli.Set(*ROLES), mandatory=True, help="viewer sees, editor also runs code, owner may do all"
+    )
+    expires = cli.SwitchAttr(
+        "--expires", str, default="1d", help="for how long: 90s, 30m, 2h, 7d, 2w or never", argname="TIME"
+    )
+    name = cli.SwitchAttr("--name", str, default="", help="what they are called in the kernel")
+    shows_values = cli.Flag("--values", help="a viewer may look at values of variables, too")
+    host = cli.SwitchAttr("--host", str, default="", help="by what name or address they reach this machine")
+
+    def main(self, name: str = DEFAULT_NAME) -> int:
+        expires = parse_duration(self.expires)
+        with self.connect(name, joins=False) as kernel:
+            # First, so that nobody is invited who cannot come.
+            place = choose_listening(tuple(kernel.status().get("listening", ())), kernel.name, self.host)
+            if not self.host and not reaches_beyond(place):
+                raise UsageError(
+                    f"kernel {kernel.name!r} listens on {place['host']} alone, where nobody comes to from elsewhere; "
+                    f"start it with 'rpyc-kernel start {kernel.name} --listen HOST', or say by --host where a tunnel "
+                    "begins"
+                )
+            given = kernel.invite(str(self.role), name=self.name, expires=expires, values=bool(self.shows_values))
+        text = given.connect_string(self.host)
+        told = {**_describe(given), "connect_string": text}
+        self.write_answer(told, [text])
+        return OK
+
+
+class Sessions(JsonCommand):
+    """List who takes part in a kernel, and to an owner who is invited: what 'kick' and 'revoke' are given."""
+
+    def main(self, name: str = DEFAULT_NAME) -> int:
+        with self.connect(name, joins=False) as kernel:
+            present = [each for each in kernel.sessions() if each["connections"]]
+            invited = kernel.invitations() if kernel.role == Role.OWNER else []
+        now = time.time()
+        rows = [
+            (each["id"], sanitize_line(each["name"]), each["role"], f"{each['connections']} connected")
+            for each in present
+        ]
+        rows += [(each.id, sanitize_line(each.name), each.role, _state_of(each, now)) for each in invited]
+        answer = {"sessions": present, "invitations": [_describe(each) for each in invited]}
+        self.write_answer(answer, _in_columns(rows) or ["nobody is here, and nobody is invited"])
+        return OK
+
+
+class Revoke(Command):
+    """End an invitation, by its id or name, and what was connected with it, at once.
+
+    Example:
+        rpyc-kernel revoke demo ann
+    """
+
+    USAGE = "    {progname} NAME INVITATION\n"
+
+    def main(self, name: str, invitation: str) -> int:
+        with self.connect(name, joins=False) as kernel:
+            holding = {each.id: each.name for each in kernel.invitations() if each.revoked is None}
+            key = find("invitation", invitation, holding)
+            kernel.revoke(key)
+        print(f"the invitation {key} of {sanitize_line(holding[key])} holds no longer")
+        return OK
+
+
+class Kick(Command):
+    """End the connections of a session, by its id or name. It can come back in ten seconds, unless 'revoke' forbids it.
+
+    Example:
+        rpyc-kernel kick demo ann
+    """
+
+    USAGE = "    {progname} NAME SESSION\n"
+
+    def main(self, name: str, session: str) -> int:
+        with self.connect(name, joins=False) as kernel:
+            present = {each["id"]: each["name"] for each in kernel.sessions() if each["connections"]}
+            key = find("session", session, present)
+            kernel.kick(key)
+        print(f"session {key} of {sanitize_line(present[key])} has ended")
+        return OK
+
+
+def parse_duration(text: str) -> float | None:
+    """Read a time such as ``2h``, in seconds; None is for ever. UsageError where it is none."""
+    if text == _NEVER:
+        return None
+    found = _DURATION.fullmatch(text)
+    seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
+    if not 1 <= seconds <= 10 * 365 * 86_400:
+        raise UsageError(f"--expires {text[:50]}: use a time such as 90s, 30m, 2h, 7d or 2w, up to ten years, or never")
+    return seconds
+
+
+def find(what: str, wanted: str, known: dict[str, str]) -> str:
+    """The id of what is wanted, by id or name, of some with their names; UsageError where it is none, or several."""
+    if wanted in known:
+        return wanted
+    named = [each for each, name in known.items() if name == wanted]
+    if len(named) == 1:
+        return named[0]
+    near = named or [
+        each
+        for word in difflib.get_close_matches(wanted, {*known, *known.values()}, 3)
+        for each, name in known.items()
+        if word in (each, name)
+    ]
+    shown = ", ".join(f"{each} ({sanitize_line(known[each])})" for each in dict.fromkeys(near or known))
+    several = f"there are several of the name {wanted!r}; choose one by its id: {shown}"
+    none = f"there is no {what} {wanted[:100]!r}; " + (
+        f"did you mean {shown}?" if near else f"there are {shown}" if shown else "there is none at all"
+    )
+    raise UsageError(several if named else none)
+
+
+def _describe(invitation: Invitation) -> dict[str, object]:
+    """What a program is told; the secret stands in the connect string alone."""
+    return {name: value for name, value in fields_of(invitation).items() if name not in ("secret", "listening")}
+
+
+def _state_of(invitation: Invitation, now: float) -> str:
+    if invitation.revoked is not None:
+        return f"revoked {_in_utc(invitation.revoked)}"
+    if invitation.expires is None:
+        return "invited until revoked"
+    return f"{'invited until' if invitation.expires > now else 'expired'} {_in_utc(invitation.expires)}"
+
+
+def _in_utc(moment: float) -> str:
+    try:
+        return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(moment))
+    except (OverflowError, ValueError, OSError):
+        return "?"
+
+
+def _in_columns(rows: Iterable[tuple[str, ...]]) -> list[str]:
+    listed = list(rows)
+    widths = [max(map(len, column)) for column in zip(*listed, strict=True)]
+    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in listed]

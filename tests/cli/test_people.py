@@ -1,0 +1,192 @@
+"""What the commands about people take, print and refuse, with a kernel that remembers what it was asked."""
+
+import contextlib
+import json
+
+import pytest
+
+from rpyc_kernel.cli import people
+from rpyc_kernel.cli.application import UsageError
+from rpyc_kernel.cli.people import find, parse_duration
+from rpyc_kernel.cli.program import run
+from rpyc_kernel.client.connect_string import parse
+from rpyc_kernel.client.invitation import Invitation
+
+ID, OTHER = "0011223344556677", "8899aabbccddeeff"
+SECRET = "5e" * 32
+TLS = {"host": "192.0.2.7", "port": 4711, "security": "tls", "fingerprint": "f1" * 32}
+PLAIN = {"host": "127.0.0.1", "port": 4712, "security": "plain"}
+
+
+class Kernel:
+    name, role = "demo", "owner"
+
+    def __init__(self):
+        self.listening = [PLAIN, TLS]
+        self.asked = []
+
+    def status(self):
+        return {"listening": self.listening}
+
+    def invite(self, role, **more):
+        self.asked.append((role, more))
+        return Invitation(
+            ID, role, more["name"], more["values"], 0.0, 60.0, secret=SECRET, kernel="demo", listening=(PLAIN, TLS)
+        )
+
+    def invitations(self):
+        return [
+            Invitation(ID, "viewer", "ann", False, 0.0, None),
+            Invitation(OTHER, "editor", "bob", True, 0.0, 4e9),
+            Invitation("gone", "editor", "bob", True, 0.0, 60.0, 61.0),
+            Invitation("late", "editor", "eve\x1b[31m", True, 0.0, 60.0),
+        ]
+
+    def sessions(self):
+        return [
+            {"id": f"{ID}:s", "name": "ann", "role": "viewer", "connections": 2},
+            {"id": "left", "name": "old", "role": "owner", "connections": 0},
+        ]
+
+    def revoke(self, key):
+        self.asked.append(key)
+
+    kick = revoke
+
+
+@pytest.fixture
+def kernel(monkeypatch):
+    kernel = Kernel()
+    monkeypatch.setattr(
+        people.Command, "connect", lambda self, name, joins: contextlib.nullcontext(kernel), raising=True
+    )
+    return kernel
+
+
+def call(capsys, *arguments):
+    status = run(["rpyc-kernel", *arguments])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def test_an_invitation_is_one_line_that_leads_there_with_its_key(kernel, capsys):
+    status, out, err = call(capsys, "invite", "demo", "--role", "viewer", "--expires", "2h", "--name", "ann")
+    assert (status, err, out.count("\n")) == (0, "", 1)
+    assert kernel.asked == [("viewer", {"name": "ann", "expires": 7200.0, "values": False})]
+    told = parse(out)
+    assert (told.host, told.port, told.name) == (TLS["host"], TLS["port"], "demo")
+    assert (told.key.id, told.key.secret.hex(), told.fingerprint.hex()) == (ID, SECRET, TLS["fingerprint"])
+
+
+def test_an_invitation_for_programs_has_its_secret_once(kernel, capsys):
+    _, out, _ = call(
+        capsys, "invite", "demo", "--role=editor", "--expires=never", "--values", "--host", "h.org", "--json"
+    )
+    told = json.loads(out)
+    assert kernel.asked == [("editor", {"name": "", "expires": None, "values": True})]
+    assert told.keys() == {
+        *("id", "role", "name", "values", "created", "expires", "revoked", "kernel"),
+        "connect_string",
+    }
+    assert parse(told["connect_string"]).host == "h.org"
+
+
+@pytest.mark.parametrize(
+    ("listening", "arguments", "told"),
+    [
+        ([], (), "kernel 'demo' does not listen with TLS, so that nobody can come in from elsewhere; start it with"),
+        ([PLAIN], (), "start it with 'rpyc-kernel start demo --listen HOST'"),
+        (
+            [{**TLS, "host": "127.0.0.1"}],
+            (),
+            "listens on 127.0.0.1 alone, where nobody comes to from elsewhere; start",
+        ),
+        (
+            [{**TLS, "host": "0.0.0.0"}],
+            (),
+            "listens on all addresses; say by which one it is reached: host=… or --host",
+        ),
+        ([TLS], ("--expires", "soon"), "--expires soon: use a time such as 90s, 30m, 2h, 7d or 2w"),
+        ([TLS], ("--role", "king"), "argument of role expected"),
+    ],
+)
+def test_nobody_is_invited_who_could_not_come(kernel, capsys, listening, arguments, told):
+    kernel.listening = listening
+    status, out, err = call(capsys, "invite", "demo", "--role", "viewer", *arguments)
+    assert (status, out, kernel.asked) == (2, "", [])
+    assert err.startswith("rpyc-kernel: ")
+    assert told in err
+    assert err.count("\n") == 1
+
+
+def test_a_tunnel_may_end_where_the_kernel_listens_for_this_machine_alone(kernel, capsys):
+    kernel.listening = [{**TLS, "host": "127.0.0.1"}]
+    assert call(capsys, "invite", "--role", "viewer", "--host", "h.org")[0] == 0
+    assert len(kernel.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("30m", 1800), ("2h", 7200), ("1.5d", 129_600), ("2w", 1_209_600), ("520w", 520 * 604_800)],
+)
+def test_a_time_is_a_number_and_a_unit(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "2", "h", "-2h", "2 h", "2y", "0s", "nan", "1e9s", "11111w", "٣h", "2h3m", "2hx"])
+def test_what_is_no_time_is_refused(text):
+    with pytest.raises(UsageError, match=r"use a time such as 90s"):
+        parse_duration(text)
+
+
+def test_those_who_are_there_and_who_are_invited_are_listed(kernel, capsys):
+    assert call(capsys, "sessions", "demo")[1].splitlines() == [
+        f"{ID}:s  ann  viewer  2 connected",
+        f"{ID}    ann  viewer  invited until revoked",
+        f"{OTHER}    bob  editor  invited until 2096-10-02 07:06 UTC",
+        "gone                bob  editor  revoked 1970-01-01 00:01 UTC",
+        "late                eve  editor  expired 1970-01-01 00:01 UTC",
+    ]
+    told = json.loads(call(capsys, "sessions", "demo", "--json")[1])
+    assert [each["id"] for each in told["sessions"]] == [f"{ID}:s"]
+    assert [each["name"] for each in told["invitations"]][:2] == ["ann", "bob"]
+    assert "secret" not in str(told)
+
+
+def test_who_is_no_owner_sees_no_invitations_and_asks_for_none(kernel, capsys):
+    kernel.role, kernel.invitations = "viewer", None
+    assert call(capsys, "sessions", "demo")[1] == f"{ID}:s  ann  viewer  2 connected\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "wanted"), [("revoke", ID), ("revoke", "ann"), ("kick", "ann"), ("kick", f"{ID}:s")]
+)
+def test_people_are_sent_away_by_id_or_name(kernel, capsys, command, wanted):
+    status, out, _ = call(capsys, command, "demo", wanted)
+    key = ID if command == "revoke" else f"{ID}:s"
+    assert (status, kernel.asked) == (0, [key])
+    assert f"{key} of ann" in out
+
+
+@pytest.mark.parametrize(
+    ("command", "wanted", "told"),
+    [
+        ("revoke", "anne", f"there is no invitation 'anne'; did you mean {ID} (ann)?"),
+        ("revoke", ID[:-1], f"did you mean {ID} (ann)?"),
+        ("revoke", "gone", "there is no invitation 'gone'; there are"),
+        ("kick", "old", f"there is no session 'old'; there are {ID}:s (ann)"),
+    ],
+)
+def test_who_is_not_there_is_told_with_who_is_near(kernel, capsys, command, wanted, told):
+    status, out, err = call(capsys, command, "demo", wanted)
+    assert (status, out, kernel.asked) == (2, "", [])
+    assert told in err
+
+
+def test_a_name_of_several_is_no_choice():
+    with pytest.raises(
+        UsageError, match=r"there are several of the name 'bob'; choose one by its id: a \(bob\), b \(bob\)"
+    ):
+        find("session", "bob", {"a": "bob", "b": "bob", "c": "ann"})
+    with pytest.raises(UsageError, match="there is no session 'x'; there is none at all"):
+        find("session", "x", {})

@@ -21,7 +21,9 @@ import socket
 import ssl
 import time
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
+from struct import Struct
 from typing import Any, Final
 
 from rpyc_kernel.errors import CallTimeout, CertificateChanged, ConnectionFailed, ConnectionLost, RequestError
@@ -38,6 +40,8 @@ _HELD_BYTES: Final = 256 * 1024
 _RECORD_BYTES: Final = 16 * 1024
 _HANDSHAKE_BYTES: Final = 16 * 1024
 _LOOK_AGAIN_MS: Final = 250
+_FRAME_HEADER: Final = Struct("!LB")
+"""Of RPyC: how many bytes follow, without the one that ends each frame."""
 _HANDSHAKE_RECORD, _ALERT_RECORD = 22, 21
 
 
@@ -334,7 +338,16 @@ class Relay:
         self._taken = memoryview(bytearray(_HELD_BYTES))
         self._encrypted = memoryview(b"")
         self._is_outward_over = False
+        self._frames: _Frames | None = None
         _relays.add(self)
+
+    def keep_frames_apart(self) -> None:
+        """Begin a record of TLS with each of RPyC's frames; to be said before any of them is on its way.
+
+        A stock client looks for the next frame by waiting for its socket, where nothing shows that the record before
+        held two.
+        """
+        self._frames = _Frames()
 
     def run(self) -> None:
         """Pass everything on to the end; what was in the way by then is in the log."""
@@ -471,9 +484,10 @@ class Relay:
             return
         except ConnectionError:  # closed with something unread
             count = 0
-        done, tls = 0, self._stream.tls
-        while done < count:
-            done += tls.write(self._taken[done:count])
+        data, tls = self._taken[:count], self._stream.tls
+        for part in (data,) if self._frames is None else self._frames.divide(data):
+            while part:
+                part = part[tls.write(part) :]
         if not count:
             self._is_outward_over = True
             # All that has come is decrypted: this looks for the other side's word, and would trip over anything else.
@@ -493,6 +507,34 @@ class Relay:
         if self._is_outward_over:
             with contextlib.suppress(OSError):
                 self._outer.shutdown(socket.SHUT_WR)
+
+
+class _Frames:
+    """Where RPyC's frames end in what comes in pieces."""
+
+    def __init__(self) -> None:
+        self._header = b""
+        self._left = 0
+
+    def divide(self, data: memoryview) -> Iterator[memoryview]:
+        """Parts of which none has bytes of two frames."""
+        start = end = 0
+        while end < len(data):
+            if not self._left:
+                piece = bytes(data[end : end + _FRAME_HEADER.size - len(self._header)])
+                self._header += piece
+                end += len(piece)
+                if len(self._header) < _FRAME_HEADER.size:
+                    break
+                self._left = _FRAME_HEADER.unpack(self._header)[0] + 1
+                self._header = b""
+            step = min(self._left, len(data) - end)
+            end += step
+            self._left -= step
+            if not self._left:
+                yield data[start:end]
+                start = end
+        yield data[start:]
 
 
 def _leave_to_parent() -> None:

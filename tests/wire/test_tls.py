@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import select
 import socket
 import ssl
 import struct
@@ -52,7 +53,7 @@ class Hub(threading.Thread):
     def __init__(self, sock, context, timeout_s=DEADLINE_S):
         super().__init__(name="hub")
         self.sock, self.context, self.timeout_s = sock, context, timeout_s
-        self.plain = self.client = self.error = None
+        self.relay = self.plain = self.client = self.error = None
         self.is_ready = threading.Event()
 
     def run(self):
@@ -64,7 +65,7 @@ class Hub(threading.Thread):
                 return
             finally:
                 self.is_ready.set()
-            self.plain = relay.plain
+            self.relay, self.plain = relay, relay.plain
             self.is_ready.set()
             relay.run()
 
@@ -107,6 +108,34 @@ def receive_all(sock):
 
 
 # What passes
+
+
+def test_a_stock_client_of_rpyc_hears_every_frame_though_they_come_together(server):
+    frames = [struct.pack("!LB", len(data), 0) + data + b"\n" for data in (b"first", b"", os.urandom(40_000), b"last")]
+    near, far = connect_tcp()
+    context = tls.client_context()
+    with Hub(far, server) as hub, context.wrap_socket(near) as client:
+        client.settimeout(DEADLINE_S)
+        wait_until(lambda: hub.plain)
+        hub.relay.keep_frames_apart()
+        # In pieces that end anywhere: in a header, between frames, and behind several of them.
+        said = b"".join(frames)
+        for start, end in ((0, 3), (3, 11), (11, 19), (19, len(said))):
+            hub.plain.sendall(said[start:end])
+        heard = b""
+        for frame in frames:
+            while len(heard) < len(frame):
+                assert client.pending() or wait_readable(client)
+                heard += client.recv(len(frame) - len(heard))
+            assert heard == frame
+            assert client.pending() == 0  # or it would wait for its socket in vain
+            heard = b""
+
+
+def wait_readable(sock):
+    waiting = select.poll()
+    waiting.register(sock, select.POLLIN)
+    return bool(waiting.poll(DEADLINE_S * 1000))
 
 
 def test_what_one_side_says_the_other_one_hears(server):

@@ -33,6 +33,7 @@ _METHOD_TYPE: Final = f"{MethodType.__module__}.{MethodType.__name__}"  # stock 
 _ROOT_NUMBER: Final = 1
 _SEND_BYTES: Final = 1024 * 1024
 """What the system may hold of answers that a peer has not read: else each large one would take a thread to send."""
+_REFUSED_BYTES: Final = 64 * 1024
 _BEGIN: Final = bytes((consts.MSG_REQUEST,)) + brine.TAG_TUP2
 _NO_KEYWORDS: Final[bytes] = brine.dump((consts.LABEL_VALUE, ()))
 
@@ -70,6 +71,25 @@ def serve_values(
     finally:
         channel.close()
         server.end()
+
+
+def refuse_stock(sock: socket.socket, error: Exception, timeout_s: float) -> None:
+    """Answer a stock client's first request by what keeps it out, if it asks for something in time, and end it.
+
+    Args:
+        sock: The connected socket; closed on return.
+        error: What it is told.
+        timeout_s: How long it may take to ask, and to take the answer, each.
+    """
+    channel = Channel(sock, max_frame_bytes=_REFUSED_BYTES)
+    try:
+        sock.settimeout(timeout_s)
+        _, seq, _ = messages.decode(channel.recv())
+        channel.send(remote_errors.encode(seq, error, _REFUSED_BYTES, include_traceback=False))
+    except (ConnectionLost, FrameTooLarge, messages.UnreadableMessage) as failure:
+        _log.debug("nobody was told %r: %s", error, failure)
+    finally:
+        channel.close()
 
 
 class _ValueServer:

@@ -1,4 +1,5 @@
 import socket
+import struct
 import threading
 from concurrent.futures import Future
 
@@ -8,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rpyc.core import brine, consts, netref
 
-from rpyc_kernel.errors import ConnectionLost
+from rpyc_kernel.errors import ConnectionLost, NotPermitted
 from rpyc_kernel.wire.channel import Channel
 from rpyc_kernel.wire.values.call import CallEncoder
 from rpyc_kernel.wire.values.client import RemoteError
-from rpyc_kernel.wire.values.server import CallReader, _ValueServer, serve_values
+from rpyc_kernel.wire.values.server import CallReader, _ValueServer, refuse_stock, serve_values
 from tests.support.waiting import wait_until
 from tests.wire.peers import DEADLINE_S, Serving, our_client, socket_pair, stock_client, value_client, value_server
 from tests.wire.stages import closing_all, wait_until_blocked
@@ -74,6 +75,34 @@ def stock(ledger):
 def ours(ledger):
     with value_server(ledger, max_frame_bytes=1_000_000) as (sock, _), value_client(sock) as client:
         yield client
+
+
+# ---- a stock client that is not let in ----
+
+
+@pytest.mark.parametrize("service", [rpyc.VoidService, rpyc.ClassicService])
+def test_a_stock_client_that_is_not_let_in_hears_why_when_it_asks_for_anything(service):
+    near, far = socket_pair()
+    refusing = Serving(lambda: refuse_stock(far, NotPermitted("your invitation has expired"), DEADLINE_S))
+    with (
+        near,
+        pytest.raises(Exception, match="your invitation has expired") as caught,
+        stock_client(near, service) as client,
+    ):
+        _ = client.root
+    assert type(caught.value).__name__.endswith("NotPermitted")
+    refusing.join()
+    assert refusing.error is None
+    assert far.fileno() == -1
+
+
+@pytest.mark.parametrize("said", [b"", b"RPYK" * 10, bytes(20), struct.pack("!LB", 10, 0) + bytes(10) + b"\n"])
+def test_who_is_not_let_in_and_makes_no_sense_or_asks_nothing_is_let_go_in_time(said):
+    near, far = socket_pair()
+    with near:
+        near.sendall(said)
+        refuse_stock(far, NotPermitted("your invitation has expired"), 0.05)
+        assert near.recv(100) == b""
 
 
 # ---- a stock client ----

@@ -18,6 +18,7 @@ from rpyc_kernel.wire.netrefs.requests import Later
 from rpyc_kernel.wire.values.client import RemoteError, ValueClient
 
 _OUR_ERRORS = "rpyc_kernel.errors."
+_JOIN_S = 2.0
 
 Steps = Generator[Later, Any, Any]
 """What takes several answers of the hub: yields what it waits for, is sent the answer, and returns its own."""
@@ -42,6 +43,7 @@ class HubCalls:
     def close(self) -> None:
         """Leave the hub; what is awaited fails."""
         self._client.close()
+        self._reader.join(_JOIN_S)
 
     def ask(self, command: Command[Any], *arguments: Any) -> Later:
         """Give the hub a command."""

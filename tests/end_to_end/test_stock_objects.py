@@ -175,6 +175,15 @@ def test_the_hub_is_asked_in_the_clients_own_session(kernel, stock):
 # ---- ends ----
 
 
+def test_who_is_kicked_has_no_live_objects_any_more(kernel, open_stock):
+    stock, other = open_stock(), open_stock()
+    kept = stock.eval("[1]")
+    kernel.kick(dict(stock.root.kernel.hello())["session"])
+    with pytest.raises(EOFError):
+        kept.append(2)
+    assert other.root.run("1 + 1") == 2
+
+
 @pytest.mark.own_kernel
 def test_a_stock_client_keeps_its_objects_without_a_hub_and_loses_them_with_the_worker(kernel, open_stock):
     stock, other = open_stock(), open_stock()

@@ -45,7 +45,7 @@ class Console(StartingCommand):
                 launch.connect, name, session=kernel.session, name=kernel.client_name, role=self._role, reconnect=0
             )
             end = console.Console(
-                kernel, greeting, reconnect, replays=bool(self.replays), is_viewer=bool(self.is_viewer)
+                kernel, greeting, reconnect, replays=bool(self.replays), is_viewer=kernel.role == Role.VIEWER
             ).run()
         if end == console.LOST:
             print(_tell_way_back(name), file=sys.stderr)

@@ -98,6 +98,7 @@ class Server:
         self._max_strangers_from_one = self._max_strangers * 3 // 4 if is_shared else self._max_strangers + 1
         self._max_proven = min(settings.max_connections, room - 2 * self._max_strangers)
         self._max_when_new = self._max_proven - min(_KEPT_PLACES, self._max_proven // 4)
+        self._max_with_one_key = max(self._max_proven // 4, 1)  # who is invited leaves places to others
         self._wake_in, self._wake_out = os.pipe()
         os.set_blocking(self._wake_out, False)
         self._folder = folder
@@ -376,6 +377,10 @@ class Server:
             problem = self._guests.problem_since(welcome)
             if problem is not None:
                 return problem
+            if welcome.grant.key and self._count_with(welcome.grant.key) >= self._max_with_one_key:
+                return ConnectionFailed(
+                    f"this invitation has {self._max_with_one_key} connections, as many as it can; close some"
+                )
             count = len(self._inside)
             if count < (self._max_when_new if welcome.channel == handshake.COMMANDS else self._max_proven):
                 self._inside[sock] = welcome
@@ -384,6 +389,9 @@ class Server:
         return ConnectionFailed(
             f"kernel {self._name!r} has {count} connections, as many as it can; close some, and try again"
         )
+
+    def _count_with(self, key: str) -> int:
+        return sum(welcome.grant.key == key for welcome in self._inside.values())
 
     def end_connections(self, session: str | None, key: str | None) -> int:
         """End those of a session, or those made with a key; returns how many, without those that the worker has."""

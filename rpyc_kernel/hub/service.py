@@ -224,10 +224,14 @@ class HubService:
     # ------------------------------------------------------------------ for all of them
 
     def refuse(self, command: Command[Any]) -> NotPermitted:
-        """Say that this command is not open to this connection, to whoever gives it and to whoever reads events."""
+        """Say that this command is not open to this connection.
+
+        To ask for values is no event: consoles do so as one types.
+        """
         without = " without values" if Role.allows(self._role, command.role) else ""
         reason = f"{self._shown!r} is here as {self._role}{without}; it cannot {command.cannot}"
-        self._guests.refusals.note(reason, "")
+        if not without:
+            self._guests.refusals.note(reason, "")
         return NotPermitted(reason)
 
     @property

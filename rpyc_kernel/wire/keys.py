@@ -57,8 +57,3 @@ class Grant(Frozen):
 
 KeyRing = Callable[[str], "tuple[Key, Grant] | None"]
 """Finds a key and what it gives by the key's id; None where there is none."""
-
-
-def of_owner(key: Key) -> KeyRing:
-    """The ring of a hub that has no other key than the kernel's own."""
-    return {key.id: (key, Grant(key.id))}.get

@@ -13,8 +13,9 @@ from rpyc_kernel.client.doors import UnixDoor
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.errors import KernelError
 from rpyc_kernel.wire import handshake
-from rpyc_kernel.wire.keys import Key, of_owner
+from rpyc_kernel.wire.keys import Key
 from rpyc_kernel.wire.values.server import serve_values
+from tests.wire.peers import of_owner
 
 KEY = Key(b"k" * 32)
 DEADLINE_S = 30.0

@@ -498,8 +498,12 @@ def test_refusals_become_events_together_and_tell_no_secret(open_doors, monkeypa
     with pytest.raises(NotPermitted, match="it cannot use live objects"):
         doors.come_in(doors.knock(), handshake.OBJECTS, key=key)
     viewer = doors.come_in(doors.knock(), key=key)
-    with pytest.raises(Exception, match="'ann' is here as viewer without values; it cannot list variables"):
-        viewer.call("variables", (), PATIENCE_S)
+    for command, told in (
+        ("variables", "viewer without values; it cannot list"),
+        ("restart", "viewer; it cannot rest"),
+    ):
+        with pytest.raises(Exception, match=f"'ann' is here as {told}"):
+            viewer.call(command, (), PATIENCE_S)
     first = {"reason": f"nobody is invited by the key {UNKNOWN.id}", "address": "127.0.0.1", "count": 1}
     assert payloads_of(doors, "client_refused") == [first]
     now += 59.0
@@ -507,6 +511,17 @@ def test_refusals_become_events_together_and_tell_no_secret(open_doors, monkeypa
     assert payloads_of(doors, "client_refused") == [first]
     now += 1.0
     doors.server.look()
-    told = {"reason": "'ann' is here as viewer without values; it cannot list variables", "address": ""}
+    told = {"reason": "'ann' is here as viewer; it cannot restart the kernel", "address": ""}
     assert payloads_of(doors, "client_refused") == [first, {**told, "count": FREE + 2}]
     assert key.secret.hex() not in str(doors.kernel.payloads())
+
+
+def test_an_invitation_leaves_places_to_others(open_doors):
+    doors = open_doors(max_connections=8)
+    key = invite(doors)
+    for _ in range(2):
+        doors.come_in(doors.knock(), handshake.EVENTS, key=key)
+    with pytest.raises(ConnectionFailed, match="this invitation has 2 connections, as many as it can"):
+        doors.come_in(doors.knock(), handshake.EVENTS, key=key)
+    assert is_busy(doors.come_in(doors.knock(), key=invite(doors))) == "idle"
+    assert is_busy(doors.come_in(doors.knock())) == "idle"

@@ -170,6 +170,84 @@ MUTANTS = (
         tests=("hub/test_exposed_methods.py::test_a_viewer_moves_nobodys_place_in_the_events",),
     ),
     Mutant(
+        promise="what is revoked ends at once what was connected with it",
+        file="hub/guests.py",
+        before="        self._send_away(key_id)\n        self._record(",
+        after="        self._record(",
+        tests=(f"{_SERVER}test_a_revoked_invitation_ends_what_was_connected_with_it_and_lets_nobody_in",),
+    ),
+    Mutant(
+        promise="an invitation that expires ends what was connected with it",
+        file="hub/guests.py",
+        before="for key_id in self._ring.ended() - self._sent_away:",
+        after="for key_id in set():",
+        tests=(f"{_SERVER}test_an_invitation_that_expires_ends_what_was_connected_with_it",),
+    ),
+    Mutant(
+        promise="who is sent away while it comes in is not let in",
+        file="hub/server.py",
+        before="problem = self._guests.problem_since(welcome)",
+        after="problem = None",
+        tests=(f"{_SERVER}test_whom_somebody_sends_away_while_it_comes_in_is_not_let_in",),
+    ),
+    Mutant(
+        promise="nobody goes on with a session of another key",
+        file="wire/keys.py",
+        before="return asked if not self.key or asked.startswith(mark) else mark + asked",
+        after="return asked",
+        tests=("wire/test_handshake.py::test_sessions_of_an_invitation_are_its_own_whatever_it_asks_for",),
+    ),
+    Mutant(
+        promise="guesses at a key become slow",
+        file="hub/server.py",
+        before="self._attempts.note_failure(origin)",
+        after="pass",
+        tests=(f"{_SERVER}test_an_address_that_fails_to_prove_itself_is_cut_for_a_while_and_nobody_else_is",),
+    ),
+    Mutant(
+        promise="a flood of refusals does not fill the journal",
+        file="hub/refusals.py",
+        before="now < self._silent_until",
+        after="False",
+        tests=(f"{_SERVER}test_refusals_become_events_together_and_tell_no_secret",),
+    ),
+    Mutant(
+        promise="no event tells the secret of an invitation",
+        file="hub/guests.py",
+        before='{"invitation": given.id, **told, "by": by}',
+        after='{"invitation": given.id, **told, "by": by, "secret": key.secret.hex()}',
+        tests=(
+            "end_to_end/test_roles.py::"
+            "test_live_objects_of_a_revoked_or_kicked_client_end_with_it_and_an_invitation_outlives_hub_and_kernel",
+        ),
+    ),
+    Mutant(
+        promise="an invitation holds no longer than it says",
+        file="hub/key_ring.py",
+        before="self.expires <= now",
+        after="self.expires <= now - 86400",
+        tests=("hub/test_key_ring.py::test_an_invitation_holds_until_it_expires_by_the_hubs_clock",),
+    ),
+    Mutant(
+        promise="live objects end with whom they were handed to",
+        file="worker/control.py",
+        before="            self._clients[sockets[0]] = session, key\n",
+        after="",
+        tests=(
+            "end_to_end/test_roles.py::"
+            "test_live_objects_of_a_revoked_or_kicked_client_end_with_it_and_an_invitation_outlives_hub_and_kernel",
+        ),
+    ),
+    Mutant(
+        promise="strangers of one address leave places to those of others",
+        file="hub/server.py",
+        before="                oldest.shutdown(socket.SHUT_RDWR)",
+        after="                pass",
+        tests=(
+            f"{_SERVER}test_where_an_address_has_many_strangers_the_oldest_makes_room_for_the_next_and_others_find_places",
+        ),
+    ),
+    Mutant(
         promise="a long queue comes in pages",
         file="core/commands.py",
         before='kinds.INT, "how many", 100, limits=(0, _MAX_PAGE)',

@@ -12,9 +12,16 @@ import rpyc
 from rpyc.core.channel import Channel as StockChannel
 from rpyc.core.stream import SocketStream
 
+from rpyc_kernel.wire.keys import Grant, Key, KeyRing
 from rpyc_kernel.wire.netrefs.connection import CLIENT_CONFIG, WORKER_CONFIG, Connection, connect_peer
 from rpyc_kernel.wire.values.client import ValueClient
 from rpyc_kernel.wire.values.server import serve_values
+
+
+def of_owner(key: Key) -> KeyRing:
+    """The ring of a hub that has no other key than the kernel's own."""
+    return {key.id: (key, Grant(key.id))}.get
+
 
 DEADLINE_S = 30.0
 """How long a test waits for what should be there in milliseconds."""

@@ -34,7 +34,8 @@ from rpyc_kernel.wire.handshake import (
     greet_client,
     greet_hub,
 )
-from rpyc_kernel.wire.keys import Grant, Key, of_owner
+from rpyc_kernel.wire.keys import Grant, Key
+from tests.wire.peers import of_owner
 
 KEY = Key(b"k" * 32)
 OTHER_KEY = Key(b"o" * 32)

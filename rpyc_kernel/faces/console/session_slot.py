@@ -31,8 +31,7 @@ def take_session_slot(
         return launch.connect(target, session=session, name=name, role=role, reconnect=0)
     number = 0
     while True:
-        number = _find_free(target, name, number + 1)
-        slot = f"{_PREFIX}{name}-{number}"
+        number, slot = _find_free(target, name, number + 1)
         shown = name if number == 1 else f"{name}-{number}"
         kernel = launch.connect(target, session=slot, name=shown, role=role, reconnect=0)
         if kernel.came_first:
@@ -42,12 +41,14 @@ def take_session_slot(
 
 def is_session_slot(session: str | None) -> bool:
     """Whether a session is that of a console, so that its coming and going concern people."""
-    return bool(session) and str(session).startswith(_PREFIX)
+    return str(session or "").rpartition(":")[2].startswith(_PREFIX)
 
 
-def _find_free(target: str, name: str, number: int) -> int:
+def _find_free(target: str, name: str, number: int) -> tuple[int, str]:
+    """The next number that nobody has, and the session's id; those of an invitation begin with its own."""
     with launch.connect(target, name=name, joins=False) as looker:
         taken = {session["id"] for session in looker.sessions() if session["connections"]}
-    while f"{_PREFIX}{name}-{number}" in taken:
+        start = "".join(looker.session.rpartition(":")[:2]) + f"{_PREFIX}{name}-"
+    while f"{start}{number}" in taken:
         number += 1
-    return number
+    return number, f"{start}{number}"

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from plumbum import cli
 
 from rpyc_kernel.cli.application import DEFAULT_NAME, OK, JsonCommand, UsageError
+from rpyc_kernel.cli.selection import Selection, read_when
 from rpyc_kernel.client.archive import Archive, has_archive
 from rpyc_kernel.client.kernel import KernelClient, Past
 from rpyc_kernel.core.contract import Event
@@ -66,48 +67,69 @@ class History(PastCommand):
 class Log(PastCommand):
     """Show what happened in a kernel, of all sessions and generations, each event with its number and time.
 
-    With --json each event is an object on a line of its own. A kernel that is stopped is read from its journal.
+    --since takes the number of an event, or a time: 10m ago (s, m, h, d), 13:45, 2026-11-27, '2026-11-27 13:45:10', as
+    clocks are set here, or with a Z behind it in UTC. With --json each event is an object on a line of its own. A
+    kernel that is stopped is read from its journal.
 
     Examples:
         rpyc-kernel log demo --since 120
-        rpyc-kernel log demo --follow --json
+        rpyc-kernel log demo --tail 20 --follow
+        rpyc-kernel log demo --since 2h --session ann --json
+        rpyc-kernel log demo --execution 3
         rpyc-kernel log demo --replay --speed 10
     """
 
     USAGE = "    {progname} [SWITCHES] [NAME]\n"
 
-    since = cli.SwitchAttr("--since", int, default=0, help="begin after this event", argname="NUMBER")
+    since = cli.SwitchAttr("--since", str, default="0", help="begin after this event, or at a time", argname="WHEN")
+    tail = cli.SwitchAttr("--tail", int, help="only the last so many that would be shown", argname="NUMBER")
+    execution = cli.SwitchAttr("--execution", int, help="only what belongs to this execution", argname="NUMBER")
+    session = cli.SwitchAttr("--session", str, help="only what belongs to this session", argname="ID|NAME")
     is_following = cli.Flag(["-f", "--follow"], help="go on as things happen, until the kernel stops")
     is_replayed = cli.Flag("--replay", help="show it as a recording, each event after as long as it took then")
     shows_messages = cli.Flag("--messages", help="also show the messages of widgets, as when a slider is moved")
     speed = cli.SwitchAttr("--speed", float, default=1.0, help="how many times faster to replay", argname="FACTOR")
 
     def main(self, name: str = DEFAULT_NAME) -> int:
-        renderer = Renderer("", is_colourful=is_colourful(sys.stdout), shows_messages=self.shows_messages)
+        tail: int | None = self.tail
+        if tail is not None and (tail < 1 or self.is_replayed):
+            raise UsageError(f"--tail {tail}: at least one is shown; a replay shows all there is from --since on")
+        since = read_when(self.since, time.time())
         if self.is_replayed:
-            return self._replay(name, renderer)
+            return self._replay(name, since)
         with self.open(name) as source:
-            for event in self._read(source):
-                text = json.dumps(event.as_dict()) + "\n" if self.as_json else _describe(event, renderer)
-                if text:
-                    sys.stdout.write(text)
+            selection = Selection(source, since, self.execution, self.session)
+            last = 0
+            if tail is not None:
+                last = selection.last
+                sys.stdout.writelines(selection.tail(self._describe_all, tail, last))
+                if not self.is_following:
+                    return OK
+                sys.stdout.flush()
+            for text in self._describe_all(selection.events(last, follow=bool(self.is_following))):
+                sys.stdout.write(text)
                 if self.is_following:
                     sys.stdout.flush()
         return OK
 
-    def _read(self, source: KernelClient | Archive) -> Iterator[Event]:
-        if isinstance(source, Archive):
-            return source.events(self.since)
-        return source.events(since=self.since, follow=self.is_following)
+    def _describe_all(self, events: Iterable[Event]) -> Iterator[str]:
+        renderer = self._make_renderer()
+        described = (json.dumps(e.as_dict()) + "\n" if self.as_json else _describe(e, renderer) for e in events)
+        return filter(None, described)
 
-    def _replay(self, name: str, renderer: Renderer) -> int:
+    def _make_renderer(self) -> Renderer:
+        return Renderer("", is_colourful=is_colourful(sys.stdout), shows_messages=self.shows_messages)
+
+    def _replay(self, name: str, since: int | float) -> int:
         """Show the recording as it looked on a console then."""
         if not self.speed > 0 or self.is_following:  # also NaN
             raise UsageError(
                 "a replay needs a speed above 0, and ends with what has happened by now; leave out --follow"
             )
+        renderer = self._make_renderer()
         with self.open(name) as source:
-            for event in pace(self._read(source), self.speed, time.sleep):
+            selection = Selection(source, since, self.execution, self.session)
+            for event in pace(selection.events(), self.speed, time.sleep):
                 sys.stdout.write(json.dumps(event.as_dict()) + "\n" if self.as_json else renderer.render(event))
                 sys.stdout.flush()
         return OK

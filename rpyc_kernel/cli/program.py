@@ -11,6 +11,7 @@ import sys
 from plumbum import cli
 
 from rpyc_kernel import __version__
+from rpyc_kernel.cli.answering import Answer
 from rpyc_kernel.cli.application import INTERRUPTED, NO_KERNEL, RAISED, USAGE, Application, OutputClosed, UsageError
 from rpyc_kernel.cli.console import Console
 from rpyc_kernel.cli.execute import Cancel, Exec, Interrupt, Run
@@ -38,6 +39,7 @@ _COMMANDS = {
     "wait": Wait,
     "output": Output,
     "result": Result,
+    "answer": Answer,
     "log": Log,
     "history": History,
     "vars": Vars,
@@ -75,13 +77,14 @@ Usage: rpyc-kernel COMMAND [SWITCHES] [NAME] ...
   wait       wait until it has ended; the exit status is the code's
   output     what it has written
   result     the value it has ended with, or the error
+  answer     answer what code asks, or show it
 
   status     what it does, who waits for what, who is there
   vars       its variables
   pull       copy a value to a file
   push       copy a file to a variable
   stack      where its threads are
-  log        what happened in it; --follow goes on
+  log        what happened in it; --follow goes on, --tail, --since, --execution and --session choose
   history    what was run in it; 'history NAME TEXT' searches
   interrupt  interrupt what runs in it
   cancel     take an execution out of its queue

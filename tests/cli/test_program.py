@@ -55,7 +55,7 @@ def test_without_a_command_the_help_is_an_error(capsys: pytest.CaptureFixture[st
         (["cancel", "demo", "x"], "'x' is not the number of an execution"),
         (["interrupt", "demo", "x"], "'x' is not the number of an execution"),
         (["interrupt", "demo", "--force", "hammer"], "argument of force expected"),
-        (["log", "demo", "--since", "monday"], "argument of since expected to be"),
+        (["log", "demo", "--since", "monday"], "use the number of an event, or a time"),
         (["start", "bad name"], "'bad name' cannot name a kernel"),
         (["start", "demo", "--env", "NONSENSE"], "--env NONSENSE: use NAME=VALUE"),
         (["start", "demo", "--cwd", "/nowhere/at/all"], "'/nowhere/at/all' is not there"),

@@ -4,6 +4,22 @@ from tests.mutants import Mutant
 
 MUTANTS = (
     Mutant(
+        promise="no record of TLS holds two frames for a stock client, which would miss the second",
+        file="wire/tls.py",
+        before="(data,) if self._frames is None else self._frames.divide(data)",
+        after="(data,)",
+        tests=("wire/test_tls.py::test_a_stock_client_of_rpyc_hears_every_frame_though_they_come_together",),
+    ),
+    Mutant(
+        promise="what waits for the queue keeps no other request of its connection waiting",
+        file="wire/netrefs/requests.py",
+        before="result.add_done_callback(partial(self._answer_later, seq))",
+        after="self._answer_later(seq, result)",
+        tests=(
+            "wire/netrefs/test_requests.py::test_what_is_answered_later_keeps_nobody_waiting_and_comes_in_any_order",
+        ),
+    ),
+    Mutant(
         promise="a proof is for what both sides said before it, and for nothing else",
         file="wire/handshake.py",
         before="for part in (_MAGIC, whose, *clear)), ",

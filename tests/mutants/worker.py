@@ -6,7 +6,30 @@ _LOOP = "worker/test_main_loop.py::"
 _SIDES = "worker/test_side_lanes.py::"
 _STRIKE = "worker/test_interrupts.py::"
 
+_STOCK = "worker/test_stock.py::"
+
 MUTANTS = (
+    Mutant(
+        promise="a stock client that asks again for a value that is there has it at once",
+        file="worker/stock.py",
+        before="while not self._has_ended:",
+        after="while True:",
+        tests=(f"{_STOCK}test_it_is_read_from_its_first_event_on_and_no_further_than_its_end",),
+    ),
+    Mutant(
+        promise="what code raised does not end a stock client's process",
+        file="worker/stock.py",
+        before="issubclass(kind, Exception)",
+        after="issubclass(kind, BaseException)",
+        tests=(f"{_STOCK}test_what_came_of_it_is_raised",),
+    ),
+    Mutant(
+        promise="a client of whom not all sockets have arrived is not served by half",
+        file="worker/control.py",
+        before="if len(taken) < count:",
+        after="if not taken:",
+        tests=("worker/test_control.py::test_a_client_of_whom_not_all_has_arrived_is_not_served_by_half",),
+    ),
     Mutant(
         promise="code that a second hub hands over again does not run again",
         file="worker/main_loop.py",

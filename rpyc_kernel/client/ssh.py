@@ -1,0 +1,281 @@
+"""Kernels on other machines: ``ssh://[USER@]HOST[:PORT]/NAME``.
+
+What runs there is found by a command that runs there, of the packages that are installed here (see `bundle`): it reads
+the connection file of the kernel and says what stands in it by the same connection, where it stays in memory. The
+kernel's unix socket is then forwarded. Nothing listens on a port, and no key lies in a file here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shlex
+import socket
+import subprocess
+import time
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from rpyc_kernel.client.bundle import make_bundle, program
+from rpyc_kernel.client.ssh_login import Destination, Login, log_in
+from rpyc_kernel.errors import CallTimeout, ConnectionFailed, KernelError, RequestError, from_name
+from rpyc_kernel.frozen import Frozen
+from rpyc_kernel.settings import check_name
+from rpyc_kernel.system import bundle_cache
+
+SCHEME = "ssh://"
+ANSWER = "rpyc-kernel-answer "
+"""Begins the line of the answer; what else is written there is a profile's, or a module's."""
+
+_DEFAULT_NAME = "default"
+_OUTPOST = ("-m", "rpyc_kernel.client.outpost")
+_ASK_S = 180.0
+"""For an answer from there: the packages may have to go over a slow line first."""
+_PIECE_BYTES = 65536
+_OLD = "needs 3.10 or newer"
+_NO_PYTHON = 127
+
+# The shell of the user there may be any, and its profile says where its programs are: from a login of this kind, none of
+# it would have been read. Of what the profile writes itself, the last line is ours.
+_RUN_PYTHON = (
+    'w=$1; shift; s=${SHELL:-/bin/sh}; case $s in *csh) s=/bin/sh;; esac; n=$(printf "\\nx"); n=${n%x}; '
+    'p=$("$s" -lc "$w" </dev/null 2>/dev/null); p=${p##*$n}; '
+    'case $p in /*) ;; *) p=$(eval "$w" 2>/dev/null);; esac; '
+    'case $p in /*) exec "$p" -c "$@";; esac; exit 127'
+)
+_USUAL_PYTHON = "command -v python3"
+_NEWER_PYTHONS = " || ".join(f"command -v python3.{minor}" for minor in range(14, 9, -1))
+
+
+class Target(Frozen):
+    """What an address says.
+
+    Attributes:
+        destination: the host.
+        name: the kernel's name, "" where none is said.
+    """
+
+    destination: Destination
+    name: str = ""
+
+    @property
+    def host_url(self) -> str:
+        """The host's address, as it is shown."""
+        to = self.destination
+        host = f"[{to.host}]" if ":" in to.host else to.host
+        return f"{SCHEME}{f'{to.user}@' if to.user else ''}{host}{f':{to.port}' if to.port else ''}/"
+
+    @property
+    def url(self) -> str:
+        """The kernel's address, as it is shown."""
+        return f"{self.host_url}{self.name}"
+
+
+class SshDoor(Frozen):
+    """A hub's unix socket on another machine; see `doors.Door`.
+
+    Attributes:
+        login: the connection to that machine.
+        path: of the socket there.
+    """
+
+    login: Login
+    path: str
+
+    def open(self, timeout_s: float) -> tuple[socket.socket, bytes]:
+        """See `Door`: OpenSSH has proven who is there, so there is nothing to bind the kernel's handshake to."""
+        return self.login.open(self.path, timeout_s), b""
+
+
+def is_url(text: str) -> bool:
+    """Whether this is an address of this kind."""
+    return text.startswith(SCHEME)
+
+
+def parse(text: str) -> Target:
+    """Read an address; raises `RequestError` where it is none."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port or 0
+    except ValueError as error:
+        raise RequestError(f"{text} cannot be understood: {error}") from None
+    host, user, name = unquote(parts.hostname or ""), unquote(parts.username or ""), parts.path.strip("/")
+    if parts.password is not None:
+        raise RequestError("an address has no room for a password, which others could read; OpenSSH asks for it")
+    # As it was written: names in ~/.ssh/config may have capitals.
+    written = parts.netloc.rpartition("@")[2]
+    host = written[: len(host)] if written[: len(host)].lower() == host else host
+    wrong = parts.query or parts.fragment or "/" in name or not host
+    for part in (host, user):
+        # OpenSSH would take it for an option, or the shells of jump hosts for a command.
+        wrong = wrong or part.startswith("-") or not part.isprintable() or any(char in part for char in " '\"`$;&|<>\\(){}")
+    if wrong:
+        raise RequestError(f"{text!r} is no address of a kernel; use ssh://[user@]host[:port]/name")
+    return Target(Destination(host, user, port), check_name(name) if name else "")
+
+
+def parse_kernel(text: str) -> Target:
+    """Read the address of a kernel, which without a name is the one called 'default'."""
+    target = parse(text)
+    return target if target.name else Target(target.destination, _DEFAULT_NAME)
+
+
+def parse_host(text: str) -> Target:
+    """Read the address of a host."""
+    target = parse(text)
+    if target.name:
+        raise RequestError(f"{text} is the address of a kernel; that of its host is {target.host_url}")
+    return target
+
+
+def ask(target: Target, request: dict[str, Any], *, python: str | None = None) -> Any:
+    """Have a request answered on a host by our command there; see `outpost`.
+
+    Args:
+        target: the host.
+        request: what to do; it may have secrets, and stands in no command line.
+        python: the interpreter there, a path or the name of a command; None for its python3, or a newer one beside it.
+
+    Raises:
+        ConnectionFailed: the host cannot be reached.
+        KernelError: whatever the command there says is wrong.
+    """
+    login = log_in(target.destination)
+    if python is not None:
+        return _ask(login, target, request, _find(python), f"{python!r}")
+    try:
+        return _ask(login, target, request, _USUAL_PYTHON, "python3")
+    except _NoPython as first:
+        try:
+            return _ask(login, target, request, _NEWER_PYTHONS, "python3.10 to python3.14")
+        except _NoPython as second:
+            raise RequestError(
+                f"{first}; nor is {second.tried} there; install Python 3.10 or newer, or name one by python=… "
+                "(--python)"
+            ) from None
+
+
+class _NoPython(RequestError):
+    """There is no Python of this name, or only one that is too old."""
+
+    def __init__(self, message: str, tried: str) -> None:
+        super().__init__(message)
+        self.tried = tried
+
+
+def _find(python: str) -> str:
+    """What a shell has to do to find an interpreter that somebody has named."""
+    if python.startswith("~/"):
+        return f'echo "$HOME"/{shlex.quote(python[2:])}'
+    if "/" in python and not python.startswith("/"):
+        return f'echo "$HOME"/{shlex.quote(python)}'
+    return f"command -v {shlex.quote(python)}"
+
+
+def _ask(login: Login, target: Target, request: dict[str, Any], find: str, tried: str) -> Any:
+    bundle = make_bundle()
+    words = [program(), bundle.digest, str(len(bundle.data)), *_OUTPOST]
+    command = f"exec /bin/sh -c {shlex.quote(_RUN_PYTHON)} sh {shlex.quote(find)} {shlex.join(words)}"
+    process = login.start(command)
+    try:
+        talk = _Talk(process, target)
+        while True:
+            line = talk.read_line()
+            if line is None:
+                break
+            if line.startswith(bundle_cache.MARK):
+                said = json.loads(line.removeprefix(bundle_cache.MARK))
+                if said["status"] == "wanted":
+                    talk.write(bundle.data)
+                elif said["status"] == "here":
+                    talk.write(json.dumps(request).encode() + b"\n")
+                elif _OLD in said["error"]:
+                    raise _NoPython(f"{target.host_url}: {said['error']}", tried)
+                else:
+                    raise RequestError(f"{target.host_url}: {said['error']}")
+            elif line.startswith(ANSWER):
+                answer = json.loads(line.removeprefix(ANSWER))
+                if "error" in answer:
+                    raise from_name(answer["error"], answer["message"])
+                return answer["answer"]
+        raise _end(login, process, target, tried)
+    finally:
+        _close(process)
+
+
+def _end(login: Login, process: subprocess.Popen[bytes], target: Target, tried: str) -> KernelError:
+    """Why there was no answer."""
+    assert process.stderr is not None
+    said = process.stderr.read().decode(errors="replace").strip()
+    status = process.wait()
+    if status == _NO_PYTHON:
+        return _NoPython(f"{target.host_url} has no {tried} on the PATH of a login shell", tried)
+    if status == 255:  # OpenSSH's own
+        return login.explain(said, status)
+    last = said.rpartition("\n")[2] or f"status {status}"
+    return KernelError(f"what ran on {target.host_url} ended without an answer: {last}")
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    for stream in (process.stdin, process.stdout, process.stderr):
+        assert stream is not None
+        with contextlib.suppress(OSError):
+            stream.close()
+    process.kill()
+    process.wait()
+
+
+class _Talk:
+    """Lines from a command there, and bytes to it, within one deadline."""
+
+    def __init__(self, process: subprocess.Popen[bytes], target: Target) -> None:
+        assert process.stdin is not None and process.stdout is not None
+        self._in, self._out = process.stdin.fileno(), process.stdout.fileno()
+        os.set_blocking(self._in, False)
+        self._target = target
+        self._deadline = time.monotonic() + _ASK_S
+        self._read = b""
+
+    def read_line(self) -> str | None:
+        """The next line, None at the end."""
+        while b"\n" not in self._read:
+            self._wait(self._out, select.POLLIN)
+            piece = os.read(self._out, _PIECE_BYTES)
+            if not piece:
+                return None
+            self._read += piece
+        line, _, self._read = self._read.partition(b"\n")
+        return line.decode(errors="replace")
+
+    def write(self, data: bytes) -> None:
+        """Write all of it; a command that does not take it has ended, which its output will say."""
+        view = memoryview(data)
+        with contextlib.suppress(BrokenPipeError):
+            while view:
+                self._wait(self._in, select.POLLOUT)
+                view = view[os.write(self._in, view[:_PIECE_BYTES]) :]
+
+    def _wait(self, descriptor: int, what: int) -> None:
+        ready = select.poll()
+        ready.register(descriptor, what)
+        if not ready.poll(max(0.0, self._deadline - time.monotonic()) * 1000):
+            raise CallTimeout(f"{self._target.host_url} did not answer within {_ASK_S:g} s")
+
+
+def ask_all(targets: list[Target], request: dict[str, Any]) -> list[Any | KernelError]:
+    """Ask several hosts at once; of each that fails, the answer is its error."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def ask_one(target: Target) -> Any | KernelError:
+        try:
+            return ask(target, request)
+        except KernelError as error:
+            return error
+
+    with ThreadPoolExecutor(len(targets) or 1, "rpyc_kernel-ssh") as pool:
+        return list(pool.map(ask_one, targets))
+
+
+__all__ = ["ANSWER", "ConnectionFailed", "SshDoor", "Target", "ask", "ask_all", "is_url", "parse", "parse_host", "parse_kernel"]

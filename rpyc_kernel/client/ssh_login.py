@@ -1,0 +1,363 @@
+"""One login per host and process, held by OpenSSH's own client; all else goes by way of it.
+
+So what the user has set up for SSH holds: names and jump hosts in ~/.ssh/config, agents, known hosts. Where the user
+shares connections already (ControlMaster), that one is taken; else one is made whose socket stands in a private folder.
+A shell that waits for this process's end, however it comes about, then ends the connection and removes the folder.
+Were the shell ended, too, the connection ends by itself when nothing has used it for some minutes.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from rpyc_kernel.errors import AuthenticationFailed, CallTimeout, ConnectionFailed, RequestError
+from rpyc_kernel.frozen import Frozen
+
+COMMAND_VARIABLE = "RPYC_KERNEL_SSH"
+"""OpenSSH's client and options for it, as a shell would read them; ``ssh`` if it is not set."""
+
+_LOGIN_S = 30.0
+_TYPING_S = 300.0
+_LOCAL_S = 10.0
+"""For what the client does on this machine alone."""
+_UNUSED_S = 300
+"""After this long without use a connection ends that nobody has ended."""
+_SILENCE_S, _SILENCES = 5, 3
+"""A connection on which nothing comes for so long, so many times, is dead; unless the user's configuration says other."""
+_LONGEST_FOLDER = 60
+"""The path of a unix socket has 104 characters at most, and OpenSSH adds 17 of its own while it makes one."""
+
+_AT_END = 'trap "" HUP INT TERM; read -r _; cd "$1" && . ./at_end; cd /; rm -rf "$1"'
+
+
+class Destination(Frozen):
+    """Where to log in, as the user has written it; OpenSSH's configuration says what that means.
+
+    Attributes:
+        host: a name or an address.
+        user: the user there, "" for what the configuration says.
+        port: the port, 0 for what the configuration says.
+    """
+
+    host: str
+    user: str = ""
+    port: int = 0
+
+    @property
+    def arguments(self) -> list[str]:
+        """For the end of the client's options."""
+        user = ["-l", self.user] if self.user else []
+        port = ["-p", str(self.port)] if self.port else []
+        return [*user, *port, "--", self.host]
+
+    @property
+    def command(self) -> str:
+        """What a user would type to log in."""
+        port = f"-p {self.port} " if self.port else ""
+        return f"ssh {port}{f'{self.user}@' if self.user else ''}{self.host}"
+
+
+class Login:
+    """One host, and this process's connection to it; made when first used, and again after it broke."""
+
+    def __init__(self, destination: Destination) -> None:
+        self.destination = destination
+        self._lock = threading.Lock()
+        self._sharing: list[str] | None = None
+        """The options that lead to the connection, None while there is none."""
+        self._near: dict[str, str] = {}
+        self._was_there = False
+
+    def start(self, command: str) -> subprocess.Popen[bytes]:
+        """Run a command there; the caller has its streams, and ends it.
+
+        Raises:
+            ConnectionFailed: the host cannot be reached.
+        """
+        with self._lock:
+            if self._sharing is None or not self._is_up(self._sharing):
+                self._connect(_LOGIN_S, may_ask=True)
+            return subprocess.Popen(
+                [*self._ssh(*(self._sharing or []), "-o", "BatchMode=yes", "-T"), command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C is for this process, which ends what it waits for
+            )
+
+    def open(self, far: str, timeout_s: float) -> socket.socket:
+        """Connect to a unix socket there; a connection that broke is made again, and nothing asked of the user.
+
+        Raises:
+            ConnectionFailed: the host cannot be reached.
+        """
+        deadline = time.monotonic() + timeout_s
+        if not self._lock.acquire(timeout=timeout_s):
+            raise CallTimeout(f"{self.destination.command!r} was not through within {timeout_s:g} s")
+        try:
+            near = self._near.get(far)
+            if near is not None:
+                with contextlib.suppress(OSError):
+                    return _connect_unix(near, timeout_s)
+            if self._sharing is None or not self._is_up(self._sharing):
+                self._connect(max(1.0, deadline - time.monotonic()), may_ask=False)
+            near = self._near[far] = self._forward(far)
+        finally:
+            self._lock.release()
+        try:
+            return _connect_unix(near, max(0.1, deadline - time.monotonic()))
+        except OSError as error:
+            raise ConnectionFailed(f"the way through {self.destination.command!r} is gone: {error}") from None
+
+    def explain(self, said: str, status: int) -> ConnectionFailed:
+        """What OpenSSH's words mean, and what to do."""
+        return _explain(self.destination, said, status)
+
+    def _connect(self, timeout_s: float, *, may_ask: bool) -> None:
+        """Have a connection. Only the first time does OpenSSH ask, for a password or whether to trust a host."""
+        self._near.clear()
+        self._sharing = None
+        config = self._read_config()
+        path = config.get("controlpath", "none")
+        if path != "none" and self._is_up([]):
+            self._sharing = []
+            return
+        options = [] if config.get("connecttimeout", "none") != "none" else ["-o", f"ConnectTimeout={timeout_s:.0f}"]
+        if config.get("serveraliveinterval", "0") == "0":
+            options += ["-o", f"ServerAliveInterval={_SILENCE_S}", "-o", f"ServerAliveCountMax={_SILENCES}"]
+        is_shared = path != "none" and config.get("controlmaster", "").startswith(("auto", "ask"))
+        if is_shared and config.get("controlpersist", "no") not in ("no", "false"):
+            sharing: list[str] = []
+        else:
+            place = _have_place()
+            sharing = ["-o", f"ControlPath={place.path}/{place.number()}"]
+            options += [*sharing, "-o", "ControlMaster=yes", "-o", f"ControlPersist={_UNUSED_S}"]
+            place.at_end(self._ssh(*sharing, "-O", "exit"))
+        self._log_in(options, timeout_s, can_ask=may_ask and not self._was_there and _can_ask())
+        self._sharing = sharing
+        self._was_there = True
+
+    def _log_in(self, options: list[str], timeout_s: float, *, can_ask: bool) -> None:
+        limit_s = _TYPING_S if can_ask else timeout_s
+        # What the user forwards or runs at each login of another kind is none of this one's business.
+        unneeded = ("ClearAllForwardings=yes", "PermitLocalCommand=no", "RemoteCommand=none", "ForwardX11=no")
+        quiet = [part for setting in unneeded for part in ("-o", setting)]
+        batch = ["-o", f"BatchMode={'no' if can_ask else 'yes'}"]
+        # Authenticated, it goes into the background, with a session of its own, out of reach of Ctrl-C.
+        command = self._ssh(*options, *quiet, *batch, "-f", "-N")
+        try:
+            ended = subprocess.run(
+                command,
+                stdin=None if can_ask else subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                timeout=limit_s,
+                check=False,
+                start_new_session=not can_ask,
+            )
+        except subprocess.TimeoutExpired:
+            raise CallTimeout(
+                f"{self.destination.command!r} was not through within {limit_s:g} s; see whether it is by hand"
+            ) from None
+        if ended.returncode:
+            raise self.explain(ended.stderr.decode(errors="replace"), ended.returncode)
+
+    def _read_config(self) -> dict[str, str]:
+        ended = self._run("-G")
+        if ended.returncode:
+            raise self.explain(ended.stderr, ended.returncode)
+        return dict(line.partition(" ")[::2] for line in ended.stdout.splitlines())
+
+    def _is_up(self, sharing: list[str]) -> bool:
+        return self._run(*sharing, "-O", "check").returncode == 0
+
+    def _forward(self, far: str) -> str:
+        """Have a unix socket here that leads to one there; returns its path."""
+        place = _have_place()
+        near = f"{place.path}/{place.number()}"
+        assert self._sharing is not None
+        if not self._sharing:  # the user's connection goes on after us
+            place.at_end(self._ssh("-O", "cancel", "-L", f"{near}:{far}"))
+        ended = self._run(*self._sharing, "-O", "forward", "-L", f"{near}:{far}")
+        if ended.returncode:
+            raise self.explain(ended.stderr, ended.returncode)
+        return near
+
+    def _run(self, *options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self._ssh(*options),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_LOCAL_S,
+            check=False,
+            start_new_session=True,
+        )
+
+    def _ssh(self, *options: str) -> list[str]:
+        return [*_client(), *options, *self.destination.arguments]
+
+
+class _Place:
+    """A private folder for sockets, and the shell that takes it away, with the connections, when this process ends."""
+
+    def __init__(self) -> None:
+        above = tempfile.gettempdir()
+        self.path = tempfile.mkdtemp(prefix="rk-ssh-", dir=above if _is_usable(above) else "/tmp")
+        self._count = 0
+        Path(self.path, "at_end").touch(0o600)
+        self._shell = subprocess.Popen(
+            ["/bin/sh", "-c", _AT_END, "sh", self.path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,
+        )
+
+    def number(self) -> int:
+        """A name for a socket."""
+        self._count += 1
+        return self._count
+
+    def at_end(self, command: list[str]) -> None:
+        """Have a command run when this process ends."""
+        with open(os.path.join(self.path, "at_end"), "a", encoding="utf-8") as file:
+            file.write(f"{shlex.join(command)}\n")
+
+    def leave(self) -> None:
+        """Have all taken away now."""
+        assert self._shell.stdin is not None
+        self._shell.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._shell.wait(_LOCAL_S)
+
+    def forget(self) -> None:
+        """In a forked child, which has copies of it: leave it to the parent."""
+        assert self._shell.stdin is not None
+        self._shell.stdin.close()
+        self._shell.returncode = 0
+
+
+_places: list[_Place] = []
+_logins: dict[Destination, Login] = {}
+_lock = threading.Lock()
+
+
+def log_in(destination: Destination) -> Login:
+    """This process's login at a destination."""
+    with _lock:
+        return _logins.setdefault(destination, Login(destination))
+
+
+def log_out() -> None:
+    """End all connections that this process has made, and take away what it made for them."""
+    with _lock:
+        places = [*_places]
+        _places.clear()
+        _logins.clear()
+    for place in places:
+        place.leave()
+
+
+def _have_place() -> _Place:
+    with _lock:
+        if not _places or not os.path.isdir(_places[0].path):
+            _places.insert(0, _Place())
+        return _places[0]
+
+
+def _forget_in_child() -> None:
+    global _lock
+    _lock = threading.Lock()
+    for place in _places:
+        place.forget()
+    _places.clear()
+    _logins.clear()
+
+
+atexit.register(log_out)
+os.register_at_fork(after_in_child=_forget_in_child)
+
+
+def _is_usable(folder: str) -> bool:
+    return len(folder) < _LONGEST_FOLDER and "%" not in folder and ":" not in folder
+
+
+def _client() -> list[str]:
+    try:
+        command = shlex.split(os.environ.get(COMMAND_VARIABLE, "")) or ["ssh"]
+    except ValueError as error:
+        raise RequestError(f"{COMMAND_VARIABLE} cannot be understood: {error}") from None
+    if shutil.which(command[0]) is None:
+        raise RequestError(f"there is no program {command[0]!r} on this machine; install OpenSSH's client")
+    return command
+
+
+def _can_ask() -> bool:
+    """Whether there is somebody at a terminal, or a program that asks in a window."""
+    if os.environ.get("SSH_ASKPASS"):
+        return True
+    try:
+        if not sys.stdin.isatty():
+            return False
+        with open("/dev/tty", "rb", buffering=0) as terminal:
+            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _connect_unix(path: str, timeout_s: float) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.settimeout(timeout_s)
+        sock.connect(path)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+_ADVICE = (
+    ("Could not resolve", "see whether the name is right, here or in ~/.ssh/config"),
+    ("Connection refused", "no SSH server listens there; see whether host and port are right"),
+    ("Connection timed out", "the host is off, or something blocks the way; a jump host may lead there"),
+    ("No route to host", "the host is off, or this machine is not on its network"),
+    ("administratively prohibited", "its server forwards no unix sockets: AllowStreamLocalForwarding in sshd_config"),
+)
+
+
+def _explain(destination: Destination, said: str, status: int) -> ConnectionFailed:
+    lines = [line.strip() for line in said.splitlines() if line.strip() and set(line.strip()) != {"@"}]
+    words = lines[-1] if lines else f"{destination.command!r} ended with status {status}"
+    if any("REMOTE HOST IDENTIFICATION HAS CHANGED" in line for line in lines):
+        where = " ".join(line for line in lines if line.startswith(("SHA256:", "Offending", "remove with", "ssh-keygen")))
+        return AuthenticationFailed(
+            f"REMOTE HOST IDENTIFICATION OF {destination.host} HAS CHANGED! Somebody may stand between this machine and "
+            f"it, or it has a new key; nothing was sent. If you know why, remove the old one and log in by hand: {where}"
+        )
+    if "Host key verification failed" in words:
+        return AuthenticationFailed(
+            f"{' '.join(lines)} Log in once by '{destination.command}' to see its key, and to say that you trust it"
+        )
+    if "Permission denied" in words:
+        return AuthenticationFailed(
+            f"{words} If it wants a password, do this at a terminal, where OpenSSH asks for it; or use a key or an "
+            f"agent, and try '{destination.command}'"
+        )
+    for part, advice in _ADVICE:
+        if part in words:
+            return ConnectionFailed(f"{words}; {advice}")
+    return ConnectionFailed(f"{words}; try '{destination.command}' by hand")

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from functools import partial
@@ -13,7 +12,7 @@ from plumbum import cli
 
 from rpyc_kernel.cli.application import DEFAULT_NAME, INTERRUPTED, NO_KERNEL, OK, StartingCommand
 from rpyc_kernel.client import launch
-from rpyc_kernel.client.address import resolve
+from rpyc_kernel.client.address import is_on_other_machine, is_place, resolve
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Role
 from rpyc_kernel.errors import KernelError, KernelExists, NoSuchKernel
@@ -65,7 +64,7 @@ class Console(StartingCommand):
         try:
             return self._join(name), "joined"
         except NoSuchKernel:
-            if self.is_viewer or "://" in name or os.sep in name or name.endswith(".json"):
+            if self.is_viewer or (is_place(name) and not is_on_other_machine(name)):
                 raise
         try:
             self.start(name).close()

@@ -5,13 +5,15 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from plumbum import cli
 
-from rpyc_kernel.cli.application import DEFAULT_NAME, OK, Command, JsonCommand, StartingCommand, UsageError
+from rpyc_kernel.cli.application import DEFAULT_NAME, NO_KERNEL, OK, Command, JsonCommand, StartingCommand, UsageError
 from rpyc_kernel.client import launch
-from rpyc_kernel.client.archive import forget, stopped_kernels
+from rpyc_kernel.client.archive import StoppedKernel, forget, stopped_kernels
 from rpyc_kernel.client.kernel import KernelClient
+from rpyc_kernel.client.launch import KernelInfo
 from rpyc_kernel.core.contract import Kind, State
 from rpyc_kernel.errors import KernelDied
 from rpyc_kernel.faces.console.control_characters import sanitize_line
@@ -55,30 +57,62 @@ class Start(StartingCommand, JsonCommand):
 
 
 class List(JsonCommand):
-    """List the kernels of this user on this machine."""
+    """List the kernels of this user on this machine, or on others, side by side.
+
+    A host that cannot be reached hides none of the others; the exit status is 3 then.
+
+    Examples:
+        rpyc-kernel list --all
+        rpyc-kernel list ssh://ann@server/ ssh://gpu/ --json
+    """
+
+    USAGE = "    {progname} [SWITCHES] [HOST...]\n"
 
     shows_all = cli.Flag(["-a", "--all"], help="also kernels that are stopped, whose journals are there")
 
-    def main(self) -> int:
-        found = launch.kernels()
-        stopped = stopped_kernels() if self.shows_all else []
-        width = max((len(name) for name in [*(k.name for k in found), *(k.name for k in stopped)]), default=0)
-        lines = [
-            f"{kernel.name:<{width}}  {kernel.state:<8}  hub {kernel.hub_pid}, worker {kernel.worker_pid or '-'}, "
-            f"{f'{kernel.host}:{kernel.port}' if kernel.port else 'no port'}, since {format_time(kernel.started)}"
-            for kernel in found
-        ]
-        lines += [
-            f"{kernel.name:<{width}}  {kernel.state:<8}  last seen {format_time(kernel.last_seen)}, "
-            f"journal {format_bytes(kernel.journal_bytes)}, "
-            + ("unreadable" if kernel.events is None else f"{kernel.events} events")
-            for kernel in stopped
-        ]
+    def main(self, *hosts: str) -> int:
+        if hosts:
+            return self._list_there(hosts)
+        found: list[KernelInfo | StoppedKernel] = [*launch.kernels(), *(stopped_kernels() if self.shows_all else [])]
+        lines = _describe([(kernel.name, kernel) for kernel in found])
         self.write_answer(
-            [vars(kernel) for kernel in (*found, *stopped)],
-            lines or ["no kernel is running; 'rpyc-kernel start' starts one"],
+            [vars(kernel) for kernel in found], lines or ["no kernel is running; 'rpyc-kernel start' starts one"]
         )
         return OK
+
+    def _list_there(self, hosts: tuple[str, ...]) -> int:
+        from rpyc_kernel.client import there
+
+        answer: list[dict[str, Any]] = []
+        shown: list[tuple[str, KernelInfo | StoppedKernel]] = []
+        problems: list[str] = []
+        for listed in there.list_kernels(hosts, shows_stopped=bool(self.shows_all)):
+            answer += [{"address": f"{listed.url}{kernel.name}", **vars(kernel)} for kernel in listed.kernels]
+            shown += [(f"{listed.url}{kernel.name}", kernel) for kernel in listed.kernels]
+            if listed.problem is not None:
+                answer.append({"address": listed.url, "error": str(listed.problem)})
+                problems.append(f"{listed.url}: {str(listed.problem).removeprefix(f'{listed.url}: ')}")
+            elif not listed.kernels and not self.as_json:
+                problems.append(f"{listed.url}: no kernel is running there")
+        self.write_answer(answer, _describe(shown))
+        sys.stdout.flush()
+        for problem in problems:
+            print(f"rpyc-kernel: {sanitize_line(problem)}", file=sys.stderr)
+        return NO_KERNEL if any("error" in entry for entry in answer) else OK
+
+
+def _describe(found: list[tuple[str, KernelInfo | StoppedKernel]]) -> list[str]:
+    """A line for each kernel, with how it is named to whoever reads it."""
+    width = max((len(shown) for shown, _ in found), default=0)
+    return [f"{shown:<{width}}  {kernel.state:<8}  {_tell_more(kernel)}" for shown, kernel in found]
+
+
+def _tell_more(kernel: KernelInfo | StoppedKernel) -> str:
+    if isinstance(kernel, StoppedKernel):
+        events = "unreadable" if kernel.events is None else f"{kernel.events} events"
+        return f"last seen {format_time(kernel.last_seen)}, journal {format_bytes(kernel.journal_bytes)}, {events}"
+    where = f"{kernel.host}:{kernel.port}" if kernel.port else "no port"
+    return f"hub {kernel.hub_pid}, worker {kernel.worker_pid or '-'}, {where}, since {format_time(kernel.started)}"
 
 
 class Forget(Command):

@@ -64,7 +64,7 @@ One live Python interpreter that any number of clients share, leave, and come ba
 Usage: rpyc-kernel COMMAND [SWITCHES] [NAME] ...
 
   start      start a kernel
-  list       list the kernels of this user; --all: also stopped ones
+  list       list the kernels of this user, or those of hosts (ssh://HOST/ ...); --all: also stopped ones
   stop       end a kernel
   restart    give it a new, empty namespace
   forget     remove the journal of one that is stopped
@@ -97,8 +97,9 @@ Usage: rpyc-kernel COMMAND [SWITCHES] [NAME] ...
   jupyter    make kernels known to Jupyter: install, uninstall, list
 
 'rpyc-kernel COMMAND --help' tells more. Without a NAME most take the kernel 'default'. Instead of a name
-there can be the path of a connection file, a connect string (rpyc+tls://...; '-' reads it from standard input),
-or tcp://HOST:PORT with the kernel's key in RPYC_KERNEL_KEY.
+there can be ssh://[USER@]HOST[:PORT]/NAME, where nothing need be installed but Python, the path of a connection file,
+a connect string (rpyc+tls://...; '-' reads it from standard input), or tcp://HOST:PORT with the kernel's key in
+RPYC_KERNEL_KEY.
 
 Exit status: 0 success, 1 the code raised, 2 wrong usage, 3 no such kernel or no connection, 124 its time was over,
 130 interrupted by Ctrl-C.

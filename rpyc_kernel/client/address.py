@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from rpyc_kernel.client import connect_string
@@ -20,6 +21,12 @@ from rpyc_kernel.wire import handshake
 from rpyc_kernel.wire.connection_file import ConnectionFile
 from rpyc_kernel.wire.handshake import Identity
 from rpyc_kernel.wire.keys import Key
+
+if TYPE_CHECKING:
+    from rpyc_kernel.client.ssh import Target
+
+
+_SSH = "ssh://"
 
 
 class Address(Frozen):
@@ -69,9 +76,9 @@ def resolve(target: str | os.PathLike[str], key: str | None = None) -> Address:
 
     Args:
         target: a kernel's name, the path of a connection file, a connect string (``rpyc+tls://…``),
-            ``tcp://host:port`` or ``unix:///path``.
-        key: the kernel's key in hexadecimal digits for those with ``://``; else the environment's ``RPYC_KERNEL_KEY``
-            says. A connect string has its own.
+            ``ssh://host/name``, ``tcp://host:port`` or ``unix:///path``.
+        key: the kernel's key in hexadecimal digits for ``tcp://``, ``unix://`` and ``rpyc+tls://``; else the
+            environment's ``RPYC_KERNEL_KEY`` says. A connect string has its own.
 
     Raises:
         NoSuchKernel: there is no such kernel, or only what is left of it.
@@ -80,6 +87,8 @@ def resolve(target: str | os.PathLike[str], key: str | None = None) -> Address:
     text = os.fspath(target)
     if text.startswith(f"{connect_string.SCHEME}:"):
         return _resolve_tls(text, key)
+    if is_on_other_machine(text):
+        return _resolve_ssh(text)
     if "#" in text:
         shown = connect_string.shown_of(text)
         raise RequestError(f"{shown!r} with what stands behind it is no connect string, which begins as rpyc+tls://")
@@ -88,6 +97,11 @@ def resolve(target: str | os.PathLike[str], key: str | None = None) -> Address:
     if is_place(text):
         return from_file(ConnectionFile.read(Path(text)))
     return from_file(read_running(check_name(text)))
+
+
+def is_on_other_machine(target: str) -> bool:
+    """Whether a target is the address of a host that SSH leads to, or of a kernel there."""
+    return target.startswith(_SSH)
 
 
 def is_place(target: str) -> bool:
@@ -132,6 +146,20 @@ def _wait_for_door(place: Whereabouts, file: ConnectionFile) -> ConnectionFile:
     return file
 
 
+def _resolve_ssh(text: str) -> Address:
+    from rpyc_kernel.client import ssh  # and processes with it, which clients on the same machine do not need
+
+    target = ssh.parse_kernel(text)
+    return from_answer(target, ssh.ask(target, {"do": "find", "name": target.name}))
+
+
+def from_answer(target: Target, found: dict[str, str]) -> Address:
+    """The address of a kernel on another machine, of which a command there has told; see `outpost`."""
+    from rpyc_kernel.client import ssh
+
+    return Address(target.url, Key(bytes.fromhex(found["key"])), ssh.door(target, found["unix"]))
+
+
 def _resolve_tls(text: str, key: str | None) -> Address:
     own = key or ("" if "#" in text else os.environ.get("RPYC_KERNEL_KEY", ""))
     if own:
@@ -155,10 +183,6 @@ def _resolve_url(text: str, key: str | None) -> Address:
         parts = urlsplit(text)
     except ValueError as error:
         raise RequestError(f"{text} cannot be understood: {error}") from None
-    if parts.scheme == "ssh":
-        raise RequestError(
-            f"{text}: kernels are not reached by SSH yet; forward a port with 'ssh -L' and use tcp://127.0.0.1:PORT"
-        )
     secret = key or os.environ.get("RPYC_KERNEL_KEY", "")
     if parts.scheme == "unix" and not secret:
         beside = Path(parts.path).parent / "kernel.json"
@@ -176,5 +200,6 @@ def _resolve_url(text: str, key: str | None) -> Address:
     if parts.scheme == "tcp" and parts.hostname and port:
         return Address(text, known, TcpDoor(parts.hostname, port))
     raise RequestError(
-        f"{text!r} is no kernel's address; use a name, a connection file, a connect string, tcp://host:port or unix:///path"
+        f"{text!r} is no kernel's address; use a name, a connection file, a connect string, "
+        "ssh://host/name, tcp://host:port or unix:///path"
     )

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rpyc_kernel.client.address import resolve
+from rpyc_kernel.client.address import Address, from_answer, is_on_other_machine, resolve
 from rpyc_kernel.client.arguments import check_arguments
 from rpyc_kernel.client.interpreter import find_interpreter
 from rpyc_kernel.client.whereabouts import Whereabouts, find, find_all
@@ -103,10 +103,12 @@ def start(
     """Start a kernel and connect to it. If its hub is gone but its worker lives, the worker is taken up again.
 
     Args:
-        name: the kernel's name; 1 to 64 letters, digits, ``.``, ``_`` or ``-``.
+        name: the kernel's name; 1 to 64 letters, digits, ``.``, ``_`` or ``-``. Or ``ssh://[user@]host[:port]/name``,
+            to start it on that machine, where nothing need be installed but Python.
         engine: ``ipython``, ``plain``, or ``auto``, which is IPython where the worker's interpreter has it.
-        python: the interpreter of the worker, a path or the name of a command; None for this one.
-        cwd: the worker's working directory, None for this one's.
+        python: the interpreter of the worker, a path or the name of a command; None for this one, on another machine
+            for its ``python3``.
+        cwd: the worker's working directory, None for this one's, on another machine for where a login begins.
         env: further environment variables for the worker.
         listen: ``host`` or ``host:port``, None for a free port of 127.0.0.1, or for none at all if it is private.
         announce: a registry of RPyC's to tell of the kernel, so that `rpyc.discover` finds it: ``broadcast``,
@@ -146,26 +148,31 @@ def start(
         42
     """
     ClientSettings(timeout, silence, keep_output, reconnect)  # what cannot be is refused before anything is started
-    launch(
-        check_name(name),
-        engine=engine,
-        python=python,
-        cwd=cwd,
-        env=env,
-        listen=listen,
-        announce=announce,
-        switch_interval=switch_interval,
-        profile=profile,
-        nice=nice,
-        idle_timeout=idle_timeout,
-        face=face,
-        is_private=is_private,
-        standard_input=standard_input,
-    )
-    return connect(
-        name,
+    settings: dict[str, Any] = {
+        "engine": engine,
+        "cwd": cwd,
+        "env": env,
+        "listen": listen,
+        "announce": announce,
+        "switch_interval": switch_interval,
+        "profile": profile,
+        "nice": nice,
+        "idle_timeout": idle_timeout,
+        "face": face,
+    }
+    if is_on_other_machine(name):
+        if is_private or standard_input is not None:
+            raise RequestError(f"{name}: a kernel on another machine is there for itself; it cannot be private")
+        address = _start_there(name, python, settings)
+    else:
+        launch(check_name(name), python=python, is_private=is_private, standard_input=standard_input, **settings)
+        address = resolve(name)
+    from rpyc_kernel.client.kernel import KernelClient  # see `_CLIENT`
+
+    return KernelClient(
+        address,
         session=session,
-        name=client_name,
+        name=client_name or user_name(),
         timeout=timeout,
         silence=silence,
         keep_output=keep_output,
@@ -289,8 +296,8 @@ def connect(
     """Connect to a running kernel.
 
     Args:
-        target: its name, the path of its connection file, a connect string (``rpyc+tls://…``), ``tcp://host:port`` or
-            ``unix:///path``.
+        target: its name, the path of its connection file, a connect string (``rpyc+tls://…``),
+            ``ssh://[user@]host[:port]/name``, ``tcp://host:port`` or ``unix:///path``.
         session: the session to continue, None for a new one.
         name: how to be shown to others, None for the user's name.
         role: ``owner``, ``editor`` or ``viewer``, who only looks on; None for the most that the key gives.
@@ -336,16 +343,39 @@ def connect(
     )
 
 
-def kernels() -> list[KernelInfo]:
-    """Find the kernels of this user on this machine.
+def _start_there(url: str, python: str | os.PathLike[str] | None, settings: dict[str, Any]) -> Address:
+    """Start a kernel on another machine."""
+    from rpyc_kernel.client import ssh
+
+    target = ssh.parse_kernel(url)
+    if settings["cwd"] is not None:
+        settings["cwd"] = os.fspath(settings["cwd"])
+    request = {"do": "start", "name": target.name, "settings": settings}
+    return from_answer(target, ssh.ask(target, request, python=None if python is None else os.fspath(python)))
+
+
+@check_arguments
+def kernels(host: str | None = None) -> list[KernelInfo]:
+    """Find the kernels of this user on this machine, or on another one.
+
+    Args:
+        host: the other machine, ``ssh://[user@]host[:port]/``; None for this one.
 
     Returns:
         Those that run, and those whose worker waits for a hub, by name.
+
+    Raises:
+        ConnectionFailed: the other machine cannot be reached.
 
     Example:
         >>> [(found.name, found.state) for found in rpyc_kernel.kernels()]
         [('demo', 'running')]
     """
+    if host is not None:
+        from rpyc_kernel.client import ssh
+
+        there = ssh.ask(ssh.parse_host(host), {"do": "list", "shows_stopped": False})
+        return [KernelInfo(**kernel) for kernel in there]
     found = []
     for place in find_all():
         file = place.file
@@ -366,6 +396,11 @@ def stop_orphan(name: str, *, patience_s: float = 0.0) -> bool:
         name: of the kernel.
         patience_s: for how many seconds to wait for the end of a hub that is still there.
     """
+    if is_on_other_machine(name):
+        from rpyc_kernel.client import ssh
+
+        target = ssh.parse_kernel(name)
+        return bool(ssh.ask(target, {"do": "stop_orphan", "name": target.name}))
     if "://" in name or os.sep in name:
         return False
     place = find(check_name(name))

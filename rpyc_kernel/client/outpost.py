@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from rpyc_kernel.client import launch
 from rpyc_kernel.client.address import read_running
-from rpyc_kernel.client.archive import has_archive, stopped_kernels
+from rpyc_kernel.client.archive import stopped_kernels
 from rpyc_kernel.client.ssh import ANSWER
 from rpyc_kernel.errors import KernelError, NoSuchKernel
 from rpyc_kernel.frozen import fields_of
@@ -63,7 +64,12 @@ def main() -> int:
     return 0
 
 
-_DO = {"find": find, "start": start, "list": list_kernels, "stop_orphan": stop_orphan, "has_archive": has_archive}
+_DO: dict[str, Callable[..., Any]] = {
+    "find": find,
+    "start": start,
+    "list": list_kernels,
+    "stop_orphan": stop_orphan,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import select
 import shlex
 import socket
@@ -19,8 +20,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from rpyc_kernel.client.bundle import make_bundle, program
-from rpyc_kernel.client.ssh_login import Destination, Login, log_in
-from rpyc_kernel.errors import CallTimeout, ConnectionFailed, KernelError, RequestError, from_name
+from rpyc_kernel.client.ssh_login import Destination, Login, explain, log_in
+from rpyc_kernel.errors import CallTimeout, KernelError, RequestError, from_name
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.settings import check_name
 from rpyc_kernel.system import bundle_cache
@@ -31,19 +32,22 @@ ANSWER = "rpyc-kernel-answer "
 
 _DEFAULT_NAME = "default"
 _OUTPOST = ("-m", "rpyc_kernel.client.outpost")
+_ODD = re.compile(r"[^\w.@%+:\[\]-]")
 _ASK_S = 180.0
 """For an answer from there: the packages may have to go over a slow line first."""
 _PIECE_BYTES = 65536
 _OLD = "needs 3.10 or newer"
 _NO_PYTHON = 127
 
-# The shell of the user there may be any, and its profile says where its programs are: from a login of this kind, none of
-# it would have been read. Of what the profile writes itself, the last line is ours.
+# What a profile sets, a kernel started from there is to have, and its Python is on the PATH that it says: a command run
+# by SSH has read none. Which shell the user has there is not known; of what a profile writes, nothing is read.
+_RUN = 'p=$(eval "$0"); case $p in /*) exec "$p" -c "$@";; esac; exit 127'
 _RUN_PYTHON = (
-    'w=$1; shift; s=${SHELL:-/bin/sh}; case $s in *csh) s=/bin/sh;; esac; n=$(printf "\\nx"); n=${n%x}; '
-    'p=$("$s" -lc "$w" </dev/null 2>/dev/null); p=${p##*$n}; '
-    'case $p in /*) ;; *) p=$(eval "$w" 2>/dev/null);; esac; '
-    'case $p in /*) exec "$p" -c "$@";; esac; exit 127'
+    f"w=$1; shift; r={shlex.quote(_RUN)}; s=${{SHELL:-/bin/sh}}; case ${{s##*/}} in "
+    'bash|zsh|ksh*|mksh) exec "$s" -lc "$r" "$w" "$@";; '
+    'fish) w="echo $("$s" -lc "$w" </dev/null 2>/dev/null | tail -n 1)";; '
+    '*sh) "$s" -lc : </dev/null >/dev/null 2>&1 && exec "$s" -lc "$r" "$w" "$@";; '
+    'esac; exec /bin/sh -c "$r" "$w" "$@"'
 )
 _USUAL_PYTHON = "command -v python3"
 _NEWER_PYTHONS = " || ".join(f"command -v python3.{minor}" for minor in range(14, 9, -1))
@@ -89,9 +93,9 @@ class SshDoor(Frozen):
         return self.login.open(self.path, timeout_s), b""
 
 
-def is_url(text: str) -> bool:
-    """Whether this is an address of this kind."""
-    return text.startswith(SCHEME)
+def door(target: Target, path: str) -> SshDoor:
+    """The way to a unix socket on a host."""
+    return SshDoor(log_in(target.destination), path)
 
 
 def parse(text: str) -> Target:
@@ -101,7 +105,9 @@ def parse(text: str) -> Target:
         port = parts.port or 0
     except ValueError as error:
         raise RequestError(f"{text} cannot be understood: {error}") from None
-    host, user, name = unquote(parts.hostname or ""), unquote(parts.username or ""), parts.path.strip("/")
+    user, name = unquote(parts.username or ""), parts.path.strip("/")
+    # Not `hostname`, which has small letters only: a name in ~/.ssh/config may have others.
+    host = re.sub(r":\d*$", "", parts.netloc.rpartition("@")[2]).strip("[]")
     if parts.password is not None:
         raise RequestError("an address has no room for a password, which others could read; OpenSSH asks for it")
     # As it was written: names in ~/.ssh/config may have capitals.
@@ -110,7 +116,9 @@ def parse(text: str) -> Target:
     wrong = parts.query or parts.fragment or "/" in name or not host
     for part in (host, user):
         # OpenSSH would take it for an option, or the shells of jump hosts for a command.
-        wrong = wrong or part.startswith("-") or not part.isprintable() or any(char in part for char in " '\"`$;&|<>\\(){}")
+        wrong = (
+            wrong or part.startswith("-") or not part.isprintable() or any(char in part for char in " '\"`$;&|<>\\(){}")
+        )
     if wrong:
         raise RequestError(f"{text!r} is no address of a kernel; use ssh://[user@]host[:port]/name")
     return Target(Destination(host, user, port), check_name(name) if name else "")
@@ -124,6 +132,8 @@ def parse_kernel(text: str) -> Target:
 
 def parse_host(text: str) -> Target:
     """Read the address of a host."""
+    if not text.startswith(SCHEME):
+        raise RequestError(f"{text!r} is no host; use ssh://[user@]host[:port]/")
     target = parse(text)
     if target.name:
         raise RequestError(f"{text} is the address of a kernel; that of its host is {target.host_url}")
@@ -149,11 +159,11 @@ def ask(target: Target, request: dict[str, Any], *, python: str | None = None) -
         return _ask(login, target, request, _USUAL_PYTHON, "python3")
     except _NoPython as first:
         try:
-            return _ask(login, target, request, _NEWER_PYTHONS, "python3.10 to python3.14")
+            return _ask(login, target, request, _NEWER_PYTHONS, "one of python3.10 to python3.14")
         except _NoPython as second:
             raise RequestError(
-                f"{first}; nor is {second.tried} there; install Python 3.10 or newer, or name one by python=… "
-                "(--python)"
+                f"{first}, and {second.tried} is not there, either; have Python 3.10 or newer installed there, or name "
+                "the file by python=… (--python)"
             ) from None
 
 
@@ -198,22 +208,24 @@ def _ask(login: Login, target: Target, request: dict[str, Any], find: str, tried
             elif line.startswith(ANSWER):
                 answer = json.loads(line.removeprefix(ANSWER))
                 if "error" in answer:
-                    raise from_name(answer["error"], answer["message"])
+                    # As it is named there, nobody reaches it from here.
+                    message = answer["message"].replace(f" {request.get('name')}'", f" {target.url}'")
+                    raise from_name(answer["error"], message)
                 return answer["answer"]
-        raise _end(login, process, target, tried)
+        raise _end(process, target, tried)
     finally:
         _close(process)
 
 
-def _end(login: Login, process: subprocess.Popen[bytes], target: Target, tried: str) -> KernelError:
+def _end(process: subprocess.Popen[bytes], target: Target, tried: str) -> KernelError:
     """Why there was no answer."""
     assert process.stderr is not None
     said = process.stderr.read().decode(errors="replace").strip()
     status = process.wait()
     if status == _NO_PYTHON:
-        return _NoPython(f"{target.host_url} has no {tried} on the PATH of a login shell", tried)
+        return _NoPython(f"there is no {tried} on the PATH of a login shell of {target.host_url}", tried)
     if status == 255:  # OpenSSH's own
-        return login.explain(said, status)
+        return explain(target.destination, said, status)
     last = said.rpartition("\n")[2] or f"status {status}"
     return KernelError(f"what ran on {target.host_url} ended without an answer: {last}")
 
@@ -231,7 +243,8 @@ class _Talk:
     """Lines from a command there, and bytes to it, within one deadline."""
 
     def __init__(self, process: subprocess.Popen[bytes], target: Target) -> None:
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         self._in, self._out = process.stdin.fileno(), process.stdout.fileno()
         os.set_blocking(self._in, False)
         self._target = target
@@ -262,20 +275,3 @@ class _Talk:
         ready.register(descriptor, what)
         if not ready.poll(max(0.0, self._deadline - time.monotonic()) * 1000):
             raise CallTimeout(f"{self._target.host_url} did not answer within {_ASK_S:g} s")
-
-
-def ask_all(targets: list[Target], request: dict[str, Any]) -> list[Any | KernelError]:
-    """Ask several hosts at once; of each that fails, the answer is its error."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    def ask_one(target: Target) -> Any | KernelError:
-        try:
-            return ask(target, request)
-        except KernelError as error:
-            return error
-
-    with ThreadPoolExecutor(len(targets) or 1, "rpyc_kernel-ssh") as pool:
-        return list(pool.map(ask_one, targets))
-
-
-__all__ = ["ANSWER", "ConnectionFailed", "SshDoor", "Target", "ask", "ask_all", "is_url", "parse", "parse_host", "parse_kernel"]

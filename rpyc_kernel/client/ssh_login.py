@@ -34,7 +34,7 @@ _LOCAL_S = 10.0
 _UNUSED_S = 300
 """After this long without use a connection ends that nobody has ended."""
 _SILENCE_S, _SILENCES = 5, 3
-"""A connection on which nothing comes for so long, so many times, is dead; unless the user's configuration says other."""
+"""A connection on which nothing comes for so long, so many times, is dead; unless the configuration says other."""
 _LONGEST_FOLDER = 60
 """The path of a unix socket has 104 characters at most, and OpenSSH adds 17 of its own while it makes one."""
 
@@ -120,10 +120,6 @@ class Login:
         except OSError as error:
             raise ConnectionFailed(f"the way through {self.destination.command!r} is gone: {error}") from None
 
-    def explain(self, said: str, status: int) -> ConnectionFailed:
-        """What OpenSSH's words mean, and what to do."""
-        return _explain(self.destination, said, status)
-
     def _connect(self, timeout_s: float, *, may_ask: bool) -> None:
         """Have a connection. Only the first time does OpenSSH ask, for a password or whether to trust a host."""
         self._near.clear()
@@ -171,12 +167,12 @@ class Login:
                 f"{self.destination.command!r} was not through within {limit_s:g} s; see whether it is by hand"
             ) from None
         if ended.returncode:
-            raise self.explain(ended.stderr.decode(errors="replace"), ended.returncode)
+            raise explain(self.destination, ended.stderr.decode(errors="replace"), ended.returncode)
 
     def _read_config(self) -> dict[str, str]:
         ended = self._run("-G")
         if ended.returncode:
-            raise self.explain(ended.stderr, ended.returncode)
+            raise explain(self.destination, ended.stderr, ended.returncode)
         return dict(line.partition(" ")[::2] for line in ended.stdout.splitlines())
 
     def _is_up(self, sharing: list[str]) -> bool:
@@ -191,7 +187,7 @@ class Login:
             place.at_end(self._ssh("-O", "cancel", "-L", f"{near}:{far}"))
         ended = self._run(*self._sharing, "-O", "forward", "-L", f"{near}:{far}")
         if ended.returncode:
-            raise self.explain(ended.stderr, ended.returncode)
+            raise explain(self.destination, ended.stderr, ended.returncode)
         return near
 
     def _run(self, *options: str) -> subprocess.CompletedProcess[str]:
@@ -339,14 +335,17 @@ _ADVICE = (
 )
 
 
-def _explain(destination: Destination, said: str, status: int) -> ConnectionFailed:
+def explain(destination: Destination, said: str, status: int) -> ConnectionFailed:
+    """What OpenSSH's words mean, and what to do."""
     lines = [line.strip() for line in said.splitlines() if line.strip() and set(line.strip()) != {"@"}]
     words = lines[-1] if lines else f"{destination.command!r} ended with status {status}"
     if any("REMOTE HOST IDENTIFICATION HAS CHANGED" in line for line in lines):
-        where = " ".join(line for line in lines if line.startswith(("SHA256:", "Offending", "remove with", "ssh-keygen")))
+        where = " ".join(
+            line for line in lines if line.startswith(("SHA256:", "Offending", "remove with", "ssh-keygen"))
+        )
         return AuthenticationFailed(
-            f"REMOTE HOST IDENTIFICATION OF {destination.host} HAS CHANGED! Somebody may stand between this machine and "
-            f"it, or it has a new key; nothing was sent. If you know why, remove the old one and log in by hand: {where}"
+            f"REMOTE HOST IDENTIFICATION OF {destination.host} HAS CHANGED! Somebody may stand between, or it has "
+            f"a new key; nothing was sent. If you know why, remove the old one and log in by hand: {where}"
         )
     if "Host key verification failed" in words:
         return AuthenticationFailed(

@@ -51,7 +51,7 @@ def test_without_a_command_the_help_is_an_error(capsys: pytest.CaptureFixture[st
         (["--nonsense"], "unknown switch --nonsense"),
         (["status", "--nonsense"], "unknown switch --nonsense; 'rpyc-kernel status --help' tells"),
         (["cancel"], "expected at least 2 positional arguments"),
-        (["list", "demo"], "expected at most 0 positional arguments"),
+        (["list", "demo"], "'demo' is no host; use ssh://[user@]host[:port]/"),
         (["cancel", "demo", "x"], "'x' is not the number of an execution"),
         (["interrupt", "demo", "x"], "'x' is not the number of an execution"),
         (["interrupt", "demo", "--force", "hammer"], "argument of force expected"),

@@ -257,7 +257,7 @@ def test_a_unix_address_without_a_key_is_refused(tmp_path):
         "unix://",
         "http://host:80",
         "://",
-        "ssh://user@host/demo",
+        "ssh://",
     ],
 )
 def test_an_address_that_is_none_is_refused(text):

@@ -207,7 +207,8 @@ def test_whoever_starts_a_kernel_may_say_what_whoever_connects_may(monkeypatch: 
     shared = set(inspect.signature(launch.connect).parameters) - {"target", "name", "role", "joins", "key", "on_loss"}
     connected: list[dict[str, Any]] = []
     monkeypatch.setattr(launch, "launch", lambda name, **options: None)
-    monkeypatch.setattr(launch, "connect", lambda target, **options: connected.append(options))
+    monkeypatch.setattr(launch, "resolve", lambda name: None)
+    monkeypatch.setattr("rpyc_kernel.client.kernel.KernelClient", lambda _, **options: connected.append(options))
     launch.start("demo", client_name="me", session="s", timeout=1.0, silence=2.0, keep_output=3, reconnect=4.0)
     limits = {"timeout": 1.0, "silence": 2.0, "keep_output": 3, "reconnect": 4.0}
     assert connected == [{"name": "me", "session": "s", **limits}]

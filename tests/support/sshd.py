@@ -22,12 +22,12 @@ from pathlib import Path
 
 import pytest
 
+from rpyc_kernel.client import ssh_login
 from tests.support.folders import end_processes
 from tests.support.ports import find_port
 from tests.support.processes import list_processes, read_command
 from tests.support.waiting import wait_until
 
-SSH_VARIABLE = "RPYC_KERNEL_SSH"
 _PLACES = "/usr/sbin:/usr/local/sbin:/sbin:/opt/homebrew/sbin"
 _SEPARATION = Path("/run/sshd")
 """Where the server's unprivileged part locks itself in; in containers nobody has made it."""
@@ -57,8 +57,7 @@ class Host:
         for made in (folder, self.home, self.session, self.scratch, self._programs):
             made.mkdir(mode=0o700)
         # What the system's profile says of PATH is no more the tests' business than what else is on this machine.
-        for profile in (".profile", ".zprofile"):
-            (self.home / profile).write_text(f"export PATH={self._programs}\n")
+        self.write_profile()
         self.use_python(getattr(sys, "_base_executable", sys.executable))
         _make_key(folder / "key")
         (folder / "config").write_text(
@@ -94,6 +93,11 @@ class Host:
         """How many times somebody has logged in."""
         return self._log.read_text().count("Accepted publickey")
 
+    def write_profile(self, more: str = "") -> None:
+        """Have its login shells read this, beside what sets PATH."""
+        for profile in (".profile", ".zprofile"):
+            (self.home / profile).write_text(f"export PATH={self._programs}\n{more}\n")
+
     def use_python(self, python: str | os.PathLike[str] | None) -> None:
         """Have this interpreter on PATH as python3, in an environment without packages; None for no Python at all."""
         link = self._programs / "python3"
@@ -125,16 +129,16 @@ class Host:
         """End its server and all connections, as when the machine is off the net; its kernels go on."""
         server = self._find_server()
         if server:
-            _end({server, *self._find_connections()})
+            _end({server, *self.connections})
             self._pid_file.unlink(missing_ok=True)
 
     def drop(self) -> None:
         """Cut all connections to it, as when a way on the net breaks; new ones can be made at once."""
-        _end(self._find_connections())
+        _end(self.connections)
 
     def freeze(self) -> None:
         """Let no connection that there is pass anything any more, nor end; new ones can be made at once."""
-        for pid in self._find_connections():
+        for pid in self.connections:
             os.kill(pid, signal.SIGSTOP)
 
     def tidy(self) -> None:
@@ -147,6 +151,7 @@ class Host:
                 if folder != self.home or path.name not in _KEPT:
                     shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         self.use_python(getattr(sys, "_base_executable", sys.executable))
+        self.write_profile()
 
     def _is_answering(self) -> bool:
         try:
@@ -162,7 +167,8 @@ class Host:
         except (OSError, ValueError):
             return 0
 
-    def _find_connections(self) -> set[int]:
+    @property
+    def connections(self) -> set[int]:
         """The processes of the server that each lead a connection; not what was started by way of it."""
         family = {self._find_server()}
         processes = list_processes()
@@ -247,8 +253,9 @@ def ssh_servers() -> Iterator[Hosts]:
 @pytest.fixture
 def ssh_hosts(ssh_servers: Hosts, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hosts]:
     """The hosts, running, with nothing on them that a test has left, and RPYC_KERNEL_SSH leading to them."""
-    monkeypatch.setenv(SSH_VARIABLE, ssh_servers.command)
+    monkeypatch.setenv(ssh_login.COMMAND_VARIABLE, ssh_servers.command)
     yield ssh_servers
+    ssh_login.log_out()
     ssh_servers.write_config()
     for host in ssh_servers:
         host.tidy()

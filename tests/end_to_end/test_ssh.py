@@ -1,0 +1,206 @@
+"""Kernels on other machines, by real OpenSSH: hosts with nothing on them but a Python, and ways there that break."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import rpyc_kernel
+from rpyc_kernel import AuthenticationFailed, ConnectionFailed, KernelClient, NoSuchKernel, RequestError
+from rpyc_kernel.client import ssh_login
+from tests.end_to_end.clients import PATIENCE_S
+from tests.end_to_end.commands import run_command
+from tests.support.sshd import Host, Hosts
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.usefixtures("folders")
+
+WAIT = """
+import os, threading
+print("begun", flush=True)
+while not os.path.exists({path!r}):
+    threading.Event().wait(0.01)
+print("done")
+6 * 7
+"""
+
+
+def start(url: str, **settings) -> KernelClient:  # type: ignore[no-untyped-def]
+    return rpyc_kernel.start(url, engine="plain", timeout=PATIENCE_S, **settings)
+
+
+def begin_to_wait(kernel: KernelClient, path: Path) -> rpyc_kernel.Execution:
+    """Have code run that ends when the file is there."""
+    run = kernel.submit(WAIT.format(path=str(path)))
+    next(event for event in run.events() if event.kind == "stream")
+    return run
+
+
+def test_a_kernel_lives_where_there_is_nothing_but_a_python(ssh_hosts: Hosts):
+    host = ssh_hosts.alpha
+    before = host.logins
+    settings = {"cwd": "~", "env": {"HERE": "there"}, "python": host.home.parent / "bin" / "python3"}
+    with start("ssh://alpha/train", **settings) as kernel:
+        assert kernel.execute("import os; os.getcwd(), os.environ['HERE']").value == (str(host.home), "there")
+        assert [found.name for found in rpyc_kernel.kernels("ssh://alpha/")] == ["train"]
+        assert rpyc_kernel.kernels() == []
+        kernel.push(data=bytes(range(256)) * 10_000)
+        kernel.execute("copy = bytearray(data)")
+        assert kernel.namespace["copy"][-1] == 255
+        assert kernel.pull("copy") == bytes(range(256)) * 10_000
+        assert not kernel._bulk._idle[0].can_share
+    place = Path(ssh_login._places[0].path)
+    ssh_login.log_out()
+    wait_until(lambda: not host.connections, PATIENCE_S, "the end of the connection")
+    assert not place.exists()
+    with rpyc_kernel.connect("ssh://alpha/train", timeout=PATIENCE_S) as kernel:
+        assert kernel.execute("len(copy)").value == 2_560_000
+        with pytest.raises(
+            NoSuchKernel, match=r"start it with 'rpyc-kernel start ssh://alpha/nobody'; there run train$"
+        ):
+            rpyc_kernel.connect("ssh://alpha/nobody")
+        kernel.shutdown(timeout=PATIENCE_S)
+    assert host.logins - before == 2
+    left = {path.relative_to(host.home).parts[0] for path in host.home.rglob("*")} | {*os.listdir(host.scratch)}
+    assert left <= {".profile", ".zprofile", ".cache", ".local"}
+
+
+@pytest.mark.parametrize("cut", [Host.drop, Host.freeze])
+def test_what_runs_and_who_waits_for_it_outlive_the_way_there(ssh_hosts: Hosts, cut: Callable[[Host], None]):
+    """What the user has set for dead connections holds, which for the test is short."""
+    ssh_hosts.write_config("ServerAliveInterval 1\nServerAliveCountMax 1\n")
+    file = ssh_hosts.alpha.scratch / "go on"
+    with start("ssh://alpha/train") as kernel:
+        run = begin_to_wait(kernel, file)
+        cut(ssh_hosts.alpha)
+        file.touch()
+        assert run.result(timeout=PATIENCE_S) == 42
+        assert run.stdout == "begun\ndone\n"
+        assert kernel.execute("1", timeout=PATIENCE_S).status == "ok"
+        kernel.shutdown(timeout=PATIENCE_S)
+
+
+def test_hosts_are_listed_side_by_side_also_by_way_of_others_and_one_that_fails_hides_none(ssh_hosts: Hosts):
+    with start("ssh://gamma/inner") as inner, start("ssh://alpha/outer") as outer:
+        assert inner.eval("__import__('os').environ['HOME']") == str(ssh_hosts.beta.home)
+        assert ssh_hosts.alpha.logins >= 2  # the way to the other one, and its own
+        ssh_login.log_out()
+        listed = run_command("list", "ssh://beta/", "ssh://refusing/", "ssh://alpha/", "--json")
+        assert listed.returncode == 3
+        answer = json.loads(listed.stdout)
+        assert [entry["address"] for entry in answer] == ["ssh://beta/inner", "ssh://refusing/", "ssh://alpha/outer"]
+        assert "Connection refused" in answer[1]["error"]
+        assert listed.stderr.count("\n") == 1
+        shown = run_command("list", "ssh://beta/", "ssh://alpha/")
+        assert [line.split()[:2] for line in shown.stdout.splitlines()] == [
+            ["ssh://beta/inner", "running"],
+            ["ssh://alpha/outer", "running"],
+        ]
+        inner.shutdown(timeout=PATIENCE_S)
+        outer.shutdown(timeout=PATIENCE_S)
+
+
+def test_commands_take_its_address_for_its_name(ssh_hosts: Hosts):
+    host = ssh_hosts.alpha
+    started = run_command("start", "ssh://alpha/train", "--engine", "plain")
+    assert started.returncode == 0, started.stderr
+    assert "'rpyc-kernel console ssh://alpha/train'" in started.stdout
+    before = host.logins
+    typed = run_command("console", "ssh://alpha/train", input_text="6 * 7\n")
+    assert (typed.returncode, typed.stdout.splitlines()[-1]) == (0, "42")
+    assert host.logins == before + 1
+    again = run_command("start", "ssh://alpha/train")
+    assert again.returncode == 2
+    assert "stop it first with 'rpyc-kernel stop ssh://alpha/train'" in again.stderr
+    stopped = run_command("stop", "ssh://alpha/train")
+    assert (stopped.returncode, stopped.stdout) == (0, "kernel 'ssh://alpha/train' is stopped\n")
+    listed = run_command("list", "ssh://alpha/", "--all")
+    assert listed.stdout.split()[:2] == ["ssh://alpha/train", "stopped"]
+
+
+def test_a_large_value_comes_with_word_of_how_far_it_is(ssh_hosts: Hosts):
+    size = 256 * 1024 * 1024
+    heard: list[tuple[int, int]] = []
+    with start("ssh://alpha/train") as kernel:
+        kernel.execute(f"data = bytearray({size}); data[-1] = 7", timeout=PATIENCE_S)
+        pulled = kernel.pull("data", timeout=PATIENCE_S, progress=lambda done, whole: heard.append((done, whole)))
+        assert (len(pulled), pulled[-1]) == (size, 7)
+        kernel.shutdown(timeout=PATIENCE_S)
+    assert len(heard) > 10
+    assert heard[-1][0] == heard[-1][1] >= size
+
+
+@pytest.mark.parametrize(
+    ("host", "kind", "said"),
+    [
+        ("nowhere", ConnectionFailed, "see whether the name is right"),
+        ("refusing", ConnectionFailed, "no SSH server listens there"),
+        ("locked", AuthenticationFailed, "do this at a terminal"),
+        ("stranger", AuthenticationFailed, "Log in once by 'ssh stranger'"),
+        ("changed", AuthenticationFailed, "HAS CHANGED!"),
+    ],
+)
+def test_a_host_out_of_reach_is_told_at_once(ssh_hosts: Hosts, host: str, kind: type, said: str):
+    with pytest.raises(kind, match=said) as raised:
+        rpyc_kernel.connect(f"ssh://{host}/train")
+    assert "\n" not in str(raised.value)
+
+
+OLD = """#!/bin/sh
+exec {python} -c 'import sys; sys.version_info = (3, 8, 1, "final", 0); del sys.argv[0]; exec(sys.argv[1])' "$@"
+"""
+
+
+def test_python_is_looked_for_there_and_what_was_tried_is_told(ssh_hosts: Hosts):
+    host = ssh_hosts.alpha
+    newer = host.add_program("python3.10", f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
+    host.add_program("python3", OLD.format(python=sys.executable))
+    assert rpyc_kernel.kernels("ssh://alpha/") == []
+    newer.unlink()
+    with pytest.raises(RequestError, match=r"is Python 3\.8; a kernel needs 3\.10 or newer, and one of python3\.10 to"):
+        rpyc_kernel.kernels("ssh://alpha/")
+    host.use_python(None)
+    with pytest.raises(RequestError, match=r"there is no python3 on the PATH of a login shell of ssh://alpha/, and"):
+        rpyc_kernel.kernels("ssh://alpha/")
+    with pytest.raises(RequestError, match=r"there is no '/nowhere/python' on"):
+        start("ssh://alpha/train", python="/nowhere/python")
+
+
+def test_what_cannot_be_brought_is_told(ssh_hosts: Hosts):
+    ssh_hosts.alpha.write_profile("echo Welcome; export XDG_CACHE_HOME=/proc/nowhere")
+    with pytest.raises(RequestError, match=r"^ssh://alpha/: the bundle cannot be stored in /proc/nowhere/"):
+        start("ssh://alpha/train")
+    assert not list(ssh_hosts.alpha.session.iterdir())
+
+
+def test_a_login_that_the_user_shares_is_taken_and_left(ssh_hosts: Hosts, tmp_path: Path):
+    ssh_hosts.write_config(f"ControlMaster auto\nControlPersist 60\nControlPath {ssh_hosts.config.parent}/%C\n")
+    command = [*shlex.split(ssh_hosts.command), "alpha"]
+    subprocess.run([*command, "true"], check=True, stderr=subprocess.DEVNULL)
+    try:
+        before = ssh_hosts.alpha.logins
+        with start("ssh://alpha/train") as kernel:
+            assert kernel.execute("6 * 7").value == 42
+            kernel.shutdown(timeout=PATIENCE_S)
+        ssh_login.log_out()
+        assert ssh_hosts.alpha.logins == before
+        assert subprocess.run([*command[:-1], "-O", "check", "alpha"], stderr=subprocess.DEVNULL).returncode == 0
+    finally:
+        subprocess.run([*command[:-1], "-O", "exit", "alpha"], stderr=subprocess.DEVNULL, check=False)
+
+
+def test_a_client_that_is_killed_leaves_no_connection_and_no_folder(ssh_hosts: Hosts, tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(ssh_hosts.config.parent))
+    ask = "import rpyc_kernel, sys; rpyc_kernel.kernels('ssh://alpha/'); print('in', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", ask], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
+        assert client.stdout is not None
+        assert client.stdout.readline() == b"in\n"
+        assert list(ssh_hosts.config.parent.glob("rk-ssh-*"))
+        client.kill()
+    wait_until(lambda: not list(ssh_hosts.config.parent.glob("rk-ssh-*")), PATIENCE_S, "the end of the folder")
+    wait_until(lambda: not ssh_hosts.alpha.connections, PATIENCE_S, "the end of the connection")

@@ -1,0 +1,64 @@
+"""Every shell session of the pages on jobs does what it says; units of systemd are such."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import rpyc_kernel
+from tests.docs.pages import ROOT
+from tests.docs.shell import run_steps, shell_steps_of
+
+_JOBS, _DEPLOY = (ROOT / "docs" / name for name in ("jobs.md", "deploy.md"))
+_UNIT = re.compile(r"^```ini\n# (\S+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def test_the_shell_session_of_the_page_on_jobs_runs_as_shown(folders: object, tmp_path: Path) -> None:
+    steps = shell_steps_of(_JOBS.read_text())
+    assert len(steps) > 10
+    assert not (wrong := run_steps(steps, tmp_path)), "\n".join(wrong)
+    assert rpyc_kernel.kernels() == []  # the page ends what it starts
+
+
+def test_what_comes_out_otherwise_than_shown_is_noticed(tmp_path: Path) -> None:
+    steps = shell_steps_of("```console\n$ echo 1; echo 2\n1\n...\n$ x=3\n$ echo $x\n4\n```\n")
+    assert steps == [("echo 1; echo 2", "1\n...\n"), ("x=3", ""), ("echo $x", "4\n")]
+    assert run_steps(steps, tmp_path) == ["$ echo $x\n3\ninstead of\n4\n"]
+    (tmp_path / "bin" / "rpyc-kernel").unlink()
+    (tmp_path / "bin").rmdir()
+    assert "the shell ended early" in run_steps([("exit 1", ""), ("echo", "")], tmp_path)[-1]
+
+
+def test_the_units_of_the_page_on_services_are_such(tmp_path: Path) -> None:
+    units = dict(_UNIT.findall(_DEPLOY.read_text()))
+    assert len(units) == 2
+    for path, text in units.items():
+        # What stands there is looked for, too: here it is this Python.
+        text = re.sub(r"^(ExecStart=)\S+", rf"\g<1>{sys.executable}", text, flags=re.MULTILINE)
+        is_users = "user" in Path(path).parts
+        if "nonsense" not in _verify(tmp_path, text.replace("=notify", "=nonsense"), is_users=is_users):
+            pytest.skip("there is no systemd-analyze here, or none that can read units")
+        assert _verify(tmp_path, text, is_users=is_users) == ""
+
+
+def _verify(folder: Path, text: str, *, is_users: bool) -> str:
+    """What systemd has to say of a unit."""
+    verify = shutil.which("systemd-analyze")
+    if verify is None:
+        return ""
+    unit = folder / "kernel@.service"
+    unit.write_text(text)
+    done = subprocess.run(
+        [verify, *(["--user"] if is_users else []), "--man=no", "verify", str(unit)],
+        env={**os.environ, "XDG_RUNTIME_DIR": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return "".join(line for line in done.stderr.splitlines() if unit.name in line)

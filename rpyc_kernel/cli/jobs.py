@@ -32,6 +32,7 @@ from rpyc_kernel.client.execution import Execution
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Event, Kind, Lane, Outcome
 from rpyc_kernel.errors import NoSuchKernel
+from rpyc_kernel.faces.console.control_characters import sanitize_line
 from rpyc_kernel.faces.console.following import follow
 
 _ELSEWHERE = ("ssh://", "tcp://", "rpyc+tls://")
@@ -190,6 +191,7 @@ class Ending:
         self._source = source
         self._target = target
         self._cursor = 0
+        self._question: Event | None = None
         self._error: Event | None = None
         self._finished: Event | None = None
         # All that is there, also where there is no time to wait.
@@ -206,6 +208,7 @@ class Ending:
             raise NoSuchKernel(f"kernel {self._source.name!r} was not running a moment ago, and is now; ask again")
         left_s = None if deadline is None else deadline - time.monotonic()
         if left_s is None or left_s > 0:
+            self._tell_question()
             watch = self._source.watch(self._cursor, execution=self.number)
             with contextlib.suppress(asyncio.TimeoutError):
                 asyncio.run(asyncio.wait_for(self._follow(watch), left_s))
@@ -215,6 +218,15 @@ class Ending:
             async for batch in batches:
                 for event in batch:
                     self._take(event)
+                    if event.kind == Kind.INPUT_REQUESTED:
+                        self._tell_question()
+
+    def _tell_question(self) -> None:
+        """Say what keeps the code from going on: whoever waits might wait for ever."""
+        if self._question is not None:
+            prompt = sanitize_line(self._question.prompt).rstrip()
+            how = f"'rpyc-kernel answer {self._target} --execution {self.number}' answers"
+            print(f"execution {self.number} asks: {prompt} ({how})", file=sys.stderr)
 
     def _take(self, event: Event) -> None:
         self._cursor = event.seq
@@ -225,6 +237,10 @@ class Ending:
                 self._error = event
             case Kind.FINISHED:
                 self._finished = event
+            case Kind.INPUT_REQUESTED:
+                self._question = event
+            case Kind.INPUT_ANSWERED:
+                self._question = None
 
     @property
     def outcome(self) -> str | None:

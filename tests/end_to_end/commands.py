@@ -41,6 +41,19 @@ class CommandProcess:
         )
         self._text = b""
 
+    def read_error_line(self) -> str:
+        """Wait for the next line of standard error."""
+        assert self._process.stderr is not None
+        text = b""
+        deadline = time.monotonic() + PATIENCE_S
+        while not text.endswith(b"\n"):
+            ready, _, _ = select.select([self._process.stderr], [], [], max(0.0, deadline - time.monotonic()))
+            assert ready, f"no line came; there is {text!r}"
+            byte = os.read(self._process.stderr.fileno(), 1)
+            assert byte, f"the command ended; it had written {text!r}"
+            text += byte
+        return text.decode().removesuffix("\n")
+
     def read_line(self) -> str:
         """Wait for the next line of standard output."""
         assert self._process.stdout is not None

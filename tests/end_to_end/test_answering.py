@@ -35,6 +35,17 @@ def test_what_is_asked_is_shown_and_answered(kernel: KernelClient) -> None:
     assert run.result(PATIENCE_S) == "me and you"
 
 
+def test_who_waits_for_code_that_asks_is_told(kernel: KernelClient, start_command: StartCommand) -> None:
+    run = ask(kernel, "input('a? ') + input('b? ')")
+    waiting = start_command("wait", "demo", str(run.id))
+    said = [f"execution {run.id} asks: {x}? ('rpyc-kernel answer demo --execution {run.id}' answers)" for x in "ab"]
+    assert waiting.read_error_line() == said[0]
+    kernel.answer_input("1", run.id)
+    assert waiting.read_error_line() == said[1]
+    kernel.answer_input("2", run.id)
+    assert waiting.wait()[0] == 0
+
+
 def test_a_secret_is_taken_from_standard_input_alone(kernel: KernelClient) -> None:
     run = ask(kernel, "import getpass; getpass.getpass('word: ')")
     refused = run_command("answer", "demo", "hunter2")

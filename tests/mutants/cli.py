@@ -46,6 +46,20 @@ MUTANTS = (
         tests=("end_to_end/test_jobs.py::test_a_job_is_left_behind_waited_for_and_read",),
     ),
     Mutant(
+        promise="a secret never stands on a command line",
+        file="cli/answering.py",
+        before="        if question.password:\n",
+        after="        if False:\n",
+        tests=("end_to_end/test_answering.py::test_a_secret_is_taken_from_standard_input_alone",),
+    ),
+    Mutant(
+        promise="a log shows what belongs to sessions of a name, also if it begins later",
+        file="cli/selection.py",
+        before="self._read(0 if self._session else since, follow=follow)",
+        after="self._read(since, follow=follow)",
+        tests=("cli/test_selection.py::test_a_log_shows_what_is_chosen",),
+    ),
+    Mutant(
         promise="a second Ctrl-C leaves the code running",
         file="cli/showing.py",
         before="elif not self._left.done():",

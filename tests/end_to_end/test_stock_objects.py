@@ -99,6 +99,9 @@ def test_code_calls_what_a_client_hands_over_while_that_waits(stock):
     got = []
     stock.eval("lambda call: [call(x) for x in range(3)]")(got.append)
     assert got == [0, 1, 2]
+    stock.namespace["call"] = got.append
+    stock.root.run("for x in range(3): call(-x)")  # on the main thread, in its turn
+    assert got[3:] == [0, -1, -2]
 
 
 # ---- asynchronous results ----

@@ -44,7 +44,7 @@ class UnixDoor(Frozen):
     def open(self, timeout_s: float) -> tuple[socket.socket, bytes]:
         """See `Door`."""
         try:
-            return _open_unix(self.path, timeout_s), b""
+            return open_unix(self.path, timeout_s), b""
         except OSError:
             sock = self._open_moved(timeout_s) if self.home else None
             if sock is None:
@@ -58,7 +58,7 @@ class UnixDoor(Frozen):
         pause = threading.Event()
         while home.has_hub and time.monotonic() < deadline:
             with contextlib.suppress(NoSuchKernel, OSError):
-                return _open_unix(ConnectionFile.read(home.connection_file).unix, timeout_s)
+                return open_unix(ConnectionFile.read(home.connection_file).unix, timeout_s)
             pause.wait(LOOK_AGAIN_S)
         return None
 
@@ -107,7 +107,8 @@ class TlsDoor(Frozen):
         return tls.connect(sock, context, deadline - time.monotonic(), shown=shown, fingerprint=self.fingerprint)
 
 
-def _open_unix(path: str, timeout_s: float) -> socket.socket:
+def open_unix(path: str, timeout_s: float) -> socket.socket:
+    """Connect to a unix socket on this machine; raises `OSError` where nobody listens."""
     sock = socket.socket(socket.AF_UNIX)
     try:
         sock.settimeout(timeout_s)

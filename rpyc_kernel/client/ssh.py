@@ -20,8 +20,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from rpyc_kernel.client.bundle import make_bundle, program
+from rpyc_kernel.client.doors import open_unix
 from rpyc_kernel.client.ssh_login import Destination, Login, explain, log_in
-from rpyc_kernel.errors import CallTimeout, KernelError, RequestError, from_name
+from rpyc_kernel.errors import CallTimeout, ConnectionFailed, KernelError, NoSuchKernel, RequestError, from_name
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.settings import check_name
 from rpyc_kernel.system import bundle_cache
@@ -77,25 +78,47 @@ class Target(Frozen):
         return f"{self.host_url}{self.name}"
 
 
-class SshDoor(Frozen):
+class SshDoor:
     """A hub's unix socket on another machine; see `doors.Door`.
 
-    Attributes:
+    It is looked for again with each new login: after the last one had ended, the machine may have taken away the folder
+    of its user's sockets, and the hub has made its own somewhere else.
+
+    Args:
+        target: the kernel.
         login: the connection to that machine.
-        path: of the socket there.
+        path: where the socket was found by the connection that there is.
     """
 
-    login: Login
-    path: str
+    def __init__(self, target: Target, login: Login, path: str) -> None:
+        self._target = target
+        self._login = login
+        self._path = path
+        self._found_by = login.connect()
 
     def open(self, timeout_s: float) -> tuple[socket.socket, bytes]:
         """See `Door`: OpenSSH has proven who is there, so there is nothing to bind the kernel's handshake to."""
-        return self.login.open(self.path, timeout_s), b""
+        deadline = time.monotonic() + timeout_s
+        way = self._login.find_way(self._path)
+        if way:
+            with contextlib.suppress(OSError):
+                return open_unix(way, timeout_s), b""
+        found_by = self._login.connect(timeout_s)
+        if found_by != self._found_by:
+            self._path, self._found_by = self._look(deadline), found_by
+        return open_unix(self._login.make_way(self._path), max(0.1, deadline - time.monotonic())), b""
+
+    def _look(self, deadline: float) -> str:
+        request = {"do": "find", "name": self._target.name}
+        try:
+            return str(ask(self._target, request, timeout_s=max(1.0, deadline - time.monotonic()))["unix"])
+        except NoSuchKernel as error:
+            raise ConnectionFailed(str(error)) from None  # its hub may be about to be there again
 
 
 def door(target: Target, path: str) -> SshDoor:
     """The way to a unix socket on a host."""
-    return SshDoor(log_in(target.destination), path)
+    return SshDoor(target, log_in(target.destination), path)
 
 
 def parse(text: str) -> Target:
@@ -140,26 +163,38 @@ def parse_host(text: str) -> Target:
     return target
 
 
-def ask(target: Target, request: dict[str, Any], *, python: str | None = None) -> Any:
+def ask(target: Target, request: dict[str, Any], *, python: str | None = None, timeout_s: float = _ASK_S) -> Any:
     """Have a request answered on a host by our command there; see `outpost`.
 
     Args:
         target: the host.
         request: what to do; it may have secrets, and stands in no command line.
         python: the interpreter there, a path or the name of a command; None for its python3, or a newer one beside it.
+        timeout_s: for the answer.
 
     Raises:
         ConnectionFailed: the host cannot be reached.
         KernelError: whatever the command there says is wrong.
     """
     login = log_in(target.destination)
-    if python is not None:
-        return _ask(login, target, request, _find(python), f"{python!r}")
+    before, now = login.number, login.connect(may_ask=True)
     try:
-        return _ask(login, target, request, _USUAL_PYTHON, "python3")
+        return _ask_by(login, target, request, python, timeout_s)
+    except ConnectionFailed:
+        # One that was there before may have been dead already; what was fresh, or is there still, is not in the way.
+        if now != before or request["do"] == "start" or login.connect() == now:
+            raise
+        return _ask_by(login, target, request, python, timeout_s)
+
+
+def _ask_by(login: Login, target: Target, request: dict[str, Any], python: str | None, timeout_s: float) -> Any:
+    if python is not None:
+        return _ask(login, target, request, _find(python), f"{python!r}", timeout_s)
+    try:
+        return _ask(login, target, request, _USUAL_PYTHON, "python3", timeout_s)
     except _NoPython as first:
         try:
-            return _ask(login, target, request, _NEWER_PYTHONS, "one of python3.10 to python3.14")
+            return _ask(login, target, request, _NEWER_PYTHONS, "one of python3.10 to python3.14", timeout_s)
         except _NoPython as second:
             raise RequestError(
                 f"{first}, and {second.tried} is not there, either; have Python 3.10 or newer installed there, or name "
@@ -184,13 +219,13 @@ def _find(python: str) -> str:
     return f"command -v {shlex.quote(python)}"
 
 
-def _ask(login: Login, target: Target, request: dict[str, Any], find: str, tried: str) -> Any:
+def _ask(login: Login, target: Target, request: dict[str, Any], find: str, tried: str, timeout_s: float) -> Any:
     bundle = make_bundle()
     words = [program(), bundle.digest, str(len(bundle.data)), *_OUTPOST]
     command = f"exec /bin/sh -c {shlex.quote(_RUN_PYTHON)} sh {shlex.quote(find)} {shlex.join(words)}"
     process = login.start(command)
     try:
-        talk = _Talk(process, target)
+        talk = _Talk(process, target, timeout_s)
         while True:
             line = talk.read_line()
             if line is None:
@@ -242,13 +277,14 @@ def _close(process: subprocess.Popen[bytes]) -> None:
 class _Talk:
     """Lines from a command there, and bytes to it, within one deadline."""
 
-    def __init__(self, process: subprocess.Popen[bytes], target: Target) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], target: Target, timeout_s: float) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         self._in, self._out = process.stdin.fileno(), process.stdout.fileno()
         os.set_blocking(self._in, False)
         self._target = target
-        self._deadline = time.monotonic() + _ASK_S
+        self._timeout_s = timeout_s
+        self._deadline = time.monotonic() + timeout_s
         self._read = b""
 
     def read_line(self) -> str | None:
@@ -274,4 +310,4 @@ class _Talk:
         ready = select.poll()
         ready.register(descriptor, what)
         if not ready.poll(max(0.0, self._deadline - time.monotonic()) * 1000):
-            raise CallTimeout(f"{self._target.host_url} did not answer within {_ASK_S:g} s")
+            raise CallTimeout(f"{self._target.host_url} did not answer within {self._timeout_s:g} s")

@@ -13,12 +13,10 @@ import contextlib
 import os
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
 
 from rpyc_kernel.errors import AuthenticationFailed, CallTimeout, ConnectionFailed, RequestError
@@ -69,80 +67,97 @@ class Destination(Frozen):
 
 
 class Login:
-    """One host, and this process's connection to it; made when first used, and again after it broke."""
+    """One host, and this process's connection to it; made when first used, and again after it broke.
+
+    Who uses it waits while another thread makes the connection.
+    """
 
     def __init__(self, destination: Destination) -> None:
         self.destination = destination
         self._lock = threading.Lock()
         self._sharing: list[str] | None = None
         """The options that lead to the connection, None while there is none."""
+        self._socket = ""
         self._near: dict[str, str] = {}
-        self._was_there = False
+        """Paths of sockets here by those there that they lead to."""
+        self._open: set[str] = set()
+        """Which of them lead there by the connection that there is."""
+        self._count = 0
 
-    def start(self, command: str) -> subprocess.Popen[bytes]:
-        """Run a command there; the caller has its streams, and ends it.
+    @property
+    def number(self) -> int:
+        """The number of the last connection that there was."""
+        return self._count
+
+    def connect(self, timeout_s: float = _LOGIN_S, *, may_ask: bool = False) -> int:
+        """Have a connection; returns its number, as another one may lead to a machine on which other things are so.
+
+        Only for the first one does OpenSSH ask, for a password or whether to trust a host.
 
         Raises:
             ConnectionFailed: the host cannot be reached.
         """
         with self._lock:
             if self._sharing is None or not self._is_up(self._sharing):
-                self._connect(_LOGIN_S, may_ask=True)
-            return subprocess.Popen(
-                [*self._ssh(*(self._sharing or []), "-o", "BatchMode=yes", "-T"), command],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,  # Ctrl-C is for this process, which ends what it waits for
-            )
+                self._open.clear()
+                self._sharing = None
+                self._sharing = self._share(timeout_s, can_ask=may_ask and not self._count and _can_ask())
+                self._count += 1
+            return self._count
 
-    def open(self, far: str, timeout_s: float) -> socket.socket:
-        """Connect to a unix socket there; a connection that broke is made again, and nothing asked of the user.
+    def start(self, command: str) -> subprocess.Popen[bytes]:
+        """Run a command there by the connection that there is; the caller has its streams, and ends it."""
+        return subprocess.Popen(
+            [*self._ssh(*(self._sharing or []), "-o", "BatchMode=yes", "-T"), command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for this process, which ends what it waits for
+        )
 
-        Raises:
-            ConnectionFailed: the host cannot be reached.
-        """
-        deadline = time.monotonic() + timeout_s
-        if not self._lock.acquire(timeout=timeout_s):
-            raise CallTimeout(f"{self.destination.command!r} was not through within {timeout_s:g} s")
-        try:
-            near = self._near.get(far)
-            if near is not None:
-                with contextlib.suppress(OSError):
-                    return _connect_unix(near, timeout_s)
-            if self._sharing is None or not self._is_up(self._sharing):
-                self._connect(max(1.0, deadline - time.monotonic()), may_ask=False)
-            near = self._near[far] = self._forward(far)
-        finally:
-            self._lock.release()
-        try:
-            return _connect_unix(near, max(0.1, deadline - time.monotonic()))
-        except OSError as error:
-            raise ConnectionFailed(f"the way through {self.destination.command!r} is gone: {error}") from None
+    def find_way(self, far: str) -> str:
+        """The path of a socket here that led to one there, "" where there is none."""
+        return self._near[far] if far in self._open else ""
 
-    def _connect(self, timeout_s: float, *, may_ask: bool) -> None:
-        """Have a connection. Only the first time does OpenSSH ask, for a password or whether to trust a host."""
-        self._near.clear()
-        self._sharing = None
+    def make_way(self, far: str) -> str:
+        """Have a unix socket here that leads to one there, by the connection that there is; returns its path."""
+        with self._lock:
+            place = _have_place()
+            near = self._near.get(far, "")
+            sharing = self._sharing or []
+            if os.path.dirname(near) != place.path:
+                near = self._near[far] = place.new_path()
+                if not sharing:  # the user's connection goes on after us
+                    place.at_end(self._ssh("-O", "cancel", "-L", f"{near}:{far}"))
+            with contextlib.suppress(OSError):
+                os.unlink(near)  # which OpenSSH leaves when its connection ends
+            ended = self._run(*sharing, "-O", "forward", "-L", f"{near}:{far}")
+            if ended.returncode:
+                raise explain(self.destination, ended.stderr, ended.returncode)
+            self._open.add(far)
+            return near
+
+    def _share(self, timeout_s: float, *, can_ask: bool) -> list[str]:
+        """Log in, or find that the user has; returns the options that lead to the connection."""
         config = self._read_config()
         path = config.get("controlpath", "none")
         if path != "none" and self._is_up([]):
-            self._sharing = []
-            return
+            return []
         options = [] if config.get("connecttimeout", "none") != "none" else ["-o", f"ConnectTimeout={timeout_s:.0f}"]
         if config.get("serveraliveinterval", "0") == "0":
             options += ["-o", f"ServerAliveInterval={_SILENCE_S}", "-o", f"ServerAliveCountMax={_SILENCES}"]
         is_shared = path != "none" and config.get("controlmaster", "").startswith(("auto", "ask"))
         if is_shared and config.get("controlpersist", "no") not in ("no", "false"):
-            sharing: list[str] = []
-        else:
-            place = _have_place()
-            sharing = ["-o", f"ControlPath={place.path}/{place.number()}"]
-            options += [*sharing, "-o", "ControlMaster=yes", "-o", f"ControlPersist={_UNUSED_S}"]
-            place.at_end(self._ssh(*sharing, "-O", "exit"))
-        self._log_in(options, timeout_s, can_ask=may_ask and not self._was_there and _can_ask())
-        self._sharing = sharing
-        self._was_there = True
+            self._log_in(options, timeout_s, can_ask=can_ask)
+            return []
+        place = _have_place()
+        if os.path.dirname(self._socket) != place.path:
+            self._socket = place.new_path()
+            place.at_end(self._ssh("-o", f"ControlPath={self._socket}", "-O", "exit"))
+        sharing = ["-o", f"ControlPath={self._socket}"]
+        lasting = ["-o", "ControlMaster=yes", "-o", f"ControlPersist={_UNUSED_S}"]
+        self._log_in([*options, *sharing, *lasting], timeout_s, can_ask=can_ask)
+        return sharing
 
     def _log_in(self, options: list[str], timeout_s: float, *, can_ask: bool) -> None:
         limit_s = _TYPING_S if can_ask else timeout_s
@@ -178,18 +193,6 @@ class Login:
     def _is_up(self, sharing: list[str]) -> bool:
         return self._run(*sharing, "-O", "check").returncode == 0
 
-    def _forward(self, far: str) -> str:
-        """Have a unix socket here that leads to one there; returns its path."""
-        place = _have_place()
-        near = f"{place.path}/{place.number()}"
-        assert self._sharing is not None
-        if not self._sharing:  # the user's connection goes on after us
-            place.at_end(self._ssh("-O", "cancel", "-L", f"{near}:{far}"))
-        ended = self._run(*self._sharing, "-O", "forward", "-L", f"{near}:{far}")
-        if ended.returncode:
-            raise explain(self.destination, ended.stderr, ended.returncode)
-        return near
-
     def _run(self, *options: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self._ssh(*options),
@@ -223,10 +226,10 @@ class _Place:
             start_new_session=True,
         )
 
-    def number(self) -> int:
-        """A name for a socket."""
+    def new_path(self) -> str:
+        """A path for another socket."""
         self._count += 1
-        return self._count
+        return f"{self.path}/{self._count}"
 
     def at_end(self, command: list[str]) -> None:
         """Have a command run when this process ends."""
@@ -313,17 +316,6 @@ def _can_ask() -> bool:
             return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
     except (OSError, ValueError, AttributeError):
         return False
-
-
-def _connect_unix(path: str, timeout_s: float) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX)
-    try:
-        sock.settimeout(timeout_s)
-        sock.connect(path)
-    except OSError:
-        sock.close()
-        raise
-    return sock
 
 
 _ADVICE = (

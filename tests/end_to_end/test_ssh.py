@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from rpyc_kernel import AuthenticationFailed, ConnectionFailed, KernelClient, No
 from rpyc_kernel.client import ssh_login
 from tests.end_to_end.clients import PATIENCE_S
 from tests.end_to_end.commands import run_command
+from tests.end_to_end.terminals import CTRL_D, OpenTerminal
 from tests.support.sshd import Host, Hosts
 from tests.support.waiting import wait_until
 
@@ -70,7 +72,14 @@ def test_a_kernel_lives_where_there_is_nothing_but_a_python(ssh_hosts: Hosts):
     assert left <= {".profile", ".zprofile", ".cache", ".local"}
 
 
-@pytest.mark.parametrize("cut", [Host.drop, Host.freeze])
+def log_out_for_good(host: Host) -> None:
+    """As where the last login of a user ends, and with it the folder of what goes with a login."""
+    host.drop()
+    shutil.rmtree(host.session)
+    host.session.mkdir(mode=0o700)
+
+
+@pytest.mark.parametrize("cut", [Host.drop, Host.freeze, log_out_for_good])
 def test_what_runs_and_who_waits_for_it_outlive_the_way_there(ssh_hosts: Hosts, cut: Callable[[Host], None]):
     """What the user has set for dead connections holds, which for the test is short."""
     ssh_hosts.write_config("ServerAliveInterval 1\nServerAliveCountMax 1\n")
@@ -176,6 +185,35 @@ def test_what_cannot_be_brought_is_told(ssh_hosts: Hosts):
     with pytest.raises(RequestError, match=r"^ssh://alpha/: the bundle cannot be stored in /proc/nowhere/"):
         start("ssh://alpha/train")
     assert not list(ssh_hosts.alpha.session.iterdir())
+
+
+def test_who_asks_finds_out_that_a_connection_is_dead(ssh_hosts: Hosts):
+    ssh_hosts.write_config("ServerAliveInterval 1\nServerAliveCountMax 1\n")
+    assert rpyc_kernel.kernels("ssh://alpha/") == []
+    ssh_hosts.alpha.freeze()
+    assert rpyc_kernel.kernels("ssh://alpha/") == []
+
+
+def test_a_console_lets_openssh_ask_once_and_comes_back_without_a_question(
+    ssh_hosts: Hosts, open_terminal: OpenTerminal
+):
+    host = ssh_hosts.alpha
+    ssh_hosts.write_config("StrictHostKeyChecking ask\n")
+    before = host.logins
+    terminal = open_terminal("console", "ssh://stranger/train", "--as", "bob", "--engine", "plain")
+    terminal.wait_for_sentence("Are you sure you want to continue connecting")
+    terminal.type("yes\r")
+    terminal.wait_for_prompt()
+    terminal.enter("6 * 7")
+    terminal.wait_for("^42$")
+    assert host.logins == before + 1
+    host.drop()
+    terminal.enter("43 + 1")
+    terminal.wait_for("^44$")
+    assert host.logins == before + 2
+    terminal.type(CTRL_D)
+    assert terminal.wait_for_end() == 0
+    terminal.wait_for_sentence("come back with 'rpyc-kernel console ssh://stranger/train'")
 
 
 def test_a_login_that_the_user_shares_is_taken_and_left(ssh_hosts: Hosts, tmp_path: Path):

@@ -209,17 +209,14 @@ class Hosts:
         self.known = client / "known_hosts"
         self.config = client / "config"
         self.command = f"{_find('ssh')} -F {shlex.quote(str(self.config))}"
-        other = (client / "other.pub").read_text().strip()
-        self.known.write_text(
-            f"[127.0.0.1]:{self.alpha.port} {self.alpha.public_key}\n"
-            f"[127.0.0.1]:{self.beta.port} {self.beta.public_key}\n"
-            f"changed {other}\n"
-        )
         self.write_config()
 
     def write_config(self, before: str = "") -> None:
         """Write the client's configuration anew, with this before all else, so that it holds first."""
         own = self.config.parent / "key"
+        other = (self.config.parent / "other.pub").read_text().strip()
+        known = [f"[127.0.0.1]:{host.port} {host.public_key}\n" for host in self]
+        self.known.write_text(f"{''.join(known)}changed {other}\n")
         places = {
             "alpha": f"Port {self.alpha.port}",
             "beta": f"Port {self.beta.port}",

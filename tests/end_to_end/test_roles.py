@@ -9,6 +9,7 @@ import pytest
 import rpyc_kernel
 from rpyc_kernel import AuthenticationFailed, ConnectionLost, KernelError, NotPermitted
 from rpyc_kernel.client.address import resolve
+from rpyc_kernel.client.archive import forget
 from rpyc_kernel.client.doors import TcpDoor
 from rpyc_kernel.client.hub_connection import HubConnection
 from rpyc_kernel.client.kernel import KernelClient
@@ -131,6 +132,8 @@ def test_live_objects_of_a_revoked_or_kicked_client_end_with_it_and_an_invitatio
         again.shutdown()
     holding = [path.name for path in kernel_files() if secret.encode() in path.read_bytes()]
     assert holding == ["invitations.json"]
+    forget("demo")
+    assert list(kernel_files()) == []
 
 
 def kernel_files():

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import sys
 import time
-from functools import partial
 
 from plumbum import cli
 
@@ -40,12 +39,8 @@ class Console(StartingCommand):
         kernel, how = self._join_or_start(name)
         greeting = f"{how} kernel {kernel.name!r} as {kernel.client_name}; %help explains, Ctrl-D leaves"
         with kernel:
-            reconnect = partial(
-                launch.connect, name, session=kernel.session, name=kernel.client_name, role=self._role, reconnect=0
-            )
-            end = console.Console(
-                kernel, greeting, reconnect, replays=bool(self.replays), is_viewer=kernel.role == Role.VIEWER
-            ).run()
+            is_viewer = kernel.role == Role.VIEWER
+            end = console.Console(kernel, greeting, replays=bool(self.replays), is_viewer=is_viewer).run()
         if end == console.LOST:
             print(_tell_way_back(name), file=sys.stderr)
             return NO_KERNEL

@@ -126,14 +126,7 @@ def read_running(name: str) -> ConnectionFile:
     file = place.file
     if file is not None and place.has_hub:
         return _wait_for_door(place, file)
-    if file is not None and place.has_worker:
-        raise NoSuchKernel(
-            f"the hub of kernel {name!r} is gone, but its worker (process {file.worker_pid}) still holds the "
-            f"namespace; take it up again with 'rpyc-kernel start {name}'"
-        )
-    seen = place.folder.last_seen
-    when = f" (last seen {time.strftime('%Y-%m-%d %H:%M', time.localtime(seen))})" if seen else ""
-    raise NoSuchKernel(f"kernel {name!r} is not running{when}; start it with 'rpyc-kernel start {name}'")
+    raise NoSuchKernel(place.describe_absence())
 
 
 def _wait_for_door(place: Whereabouts, file: ConnectionFile) -> ConnectionFile:

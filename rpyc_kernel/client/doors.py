@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Protocol
 
+from rpyc_kernel.client.whereabouts import look_in
 from rpyc_kernel.errors import ConnectionFailed, NoSuchKernel
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.system.home import Home
@@ -27,6 +28,7 @@ class Door(Protocol):
         Raises:
             OSError: nobody listens there.
             ConnectionFailed: it leads nowhere, or not to whom it should.
+            NoSuchKernel: the kernel has ended.
         """
 
 
@@ -46,10 +48,17 @@ class UnixDoor(Frozen):
         try:
             return open_unix(self.path, timeout_s), b""
         except OSError:
-            sock = self._open_moved(timeout_s) if self.home else None
-            if sock is None:
+            if not self.home:
                 raise
-            return sock, b""
+            sock = self._open_moved(timeout_s)
+            if sock is not None:
+                return sock, b""
+            place = look_in(self.home)
+            if place.has_hub:
+                raise
+            # A kernel that has ended takes away what leads to it; a hub that died does not.
+            has_ended = place.file is None and place.folder.path.is_dir()
+            raise (NoSuchKernel if has_ended else ConnectionFailed)(place.describe_absence()) from None
 
     def _open_moved(self, timeout_s: float) -> socket.socket | None:
         """The socket where it is now: a folder that vanished is made again, here or somewhere else; None without."""

@@ -152,8 +152,13 @@ class Watch(EventStream):
         self.error: Exception | None = None
         self.go_on()
 
+    @property
+    def last(self) -> int:
+        """The number of the newest event that there was when the kernel was last greeted."""
+        return self._connection.last
+
     def fileno(self) -> int:
-        """The descriptor that becomes readable when there is something to `read_ready`."""
+        """The descriptor that becomes readable when there is something to `read_ready`, which may change it."""
         return self._connection.fileno()
 
     def read_ready(self, waited_s: float = 0.0) -> None:

@@ -24,6 +24,7 @@ from rpyc_kernel.client.answers import reader_of
 from rpyc_kernel.client.returning import CLOSED, Attempts, come_back
 from rpyc_kernel.core import commands
 from rpyc_kernel.core.commands import Command
+from rpyc_kernel.core.seconds import LONGEST_S
 from rpyc_kernel.errors import CallTimeout, ConnectionLost, KernelError, from_name
 from rpyc_kernel.settings import ClientSettings
 from rpyc_kernel.system.futures import Latch
@@ -54,12 +55,14 @@ class HubConnection:
         channel: which of the handshake's channels.
         identity: who asks.
         settings: how patient to be.
-        on_loss: called with what is to be said when the connection is lost, and with "" when it is there again; on the
-            thread that makes it again.
+        on_loss: called with what is to be said when the connection is lost, with what is in the way, and with "" when
+            it is there again; on the thread that makes it again.
+        timeout_s: for this time of connecting, None for the usual one.
 
     Attributes:
         identity: who the hub says that this client is.
         hub_pid: the hub's process, when last greeted.
+        last: the number of the newest event then; a kernel that does not know of it is another.
     """
 
     def __init__(
@@ -69,6 +72,8 @@ class HubConnection:
         identity: Identity,
         settings: ClientSettings,
         on_loss: Callable[[str], None] | None = None,
+        *,
+        timeout_s: float | None = None,
     ) -> None:
         self.identity = identity
         self.hub_pid = 0
@@ -76,17 +81,18 @@ class HubConnection:
         self._channel = channel
         self._settings = settings
         self._on_loss = on_loss
+        self._said = ""
         self._timeout_s = settings.timeout_s
         self._shown = address.shown
         self._pid = os.getpid()
-        self._last = 0  # an event that the kernel knows, or it is another
+        self.last = 0
         self._end: KernelError | None = None
         self._closing = Latch()
         self._attempts = Attempts(settings.reconnect_s)
         self._kept: dict[KeptCall, None] = {}  # in order
         self._lock = threading.Lock()
         self._ways: list[_WayBack] = []  # the last is the one that is gone, if any is
-        self._client = self._enter(settings.timeout_s)
+        self._client = self._enter(settings.timeout_s if timeout_s is None else timeout_s)
         self._since = time.monotonic()
 
     # ------------------------------------------------------------------ asking
@@ -337,10 +343,14 @@ class HubConnection:
             if time.monotonic() - self._since > _HELD_S:
                 self._attempts.begin_anew()
             limit_s = self._attempts.left_s
-            why = f"the connection to {self._shown} is lost: {way.lost.loss}"
-            self._tell(f"{why}; trying again for {limit_s:.0f} s")
+            how_long = f"for {limit_s:.0f} s" if limit_s < LONGEST_S / 2 else "until it is back"
+            self._tell(f"the connection to {self._shown} is lost: {way.lost.loss}; trying again {how_long}")
             self._client = come_back(
-                self._enter_again, self._attempts, self._closing, timeout_s=self._settings.timeout_s
+                self._enter_again,
+                self._attempts,
+                self._closing,
+                timeout_s=self._settings.timeout_s,
+                told=lambda obstacle: self._tell(str(obstacle)),
             )
             self._since = time.monotonic()
             self._tell("")
@@ -358,7 +368,8 @@ class HubConnection:
             way.end()
 
     def _tell(self, text: str) -> None:
-        if self._on_loss is not None:
+        if self._on_loss is not None and text != self._said:
+            self._said = text
             self._on_loss(text)
 
     def _enter_again(self, limit_s: float) -> ValueClient:
@@ -367,13 +378,13 @@ class HubConnection:
         client = self._enter(limit_s)
         try:
             answer = client.call(commands.HELLO.name, (), max(0.0, deadline - time.monotonic()))
-            last, known = int(reader_of(commands.HELLO)(answer)["last"]), self._last
-            if last < known:
+            hello = reader_of(commands.HELLO)(answer)
+            if hello["last"] < self.last:
                 raise KernelError(
-                    f"{self._shown} is not the kernel that it was: its last event is {last}, and {known} was known; "
-                    "connect again to begin anew"
+                    f"{self._shown} is not the kernel that it was: its last event is {hello['last']}, and {self.last} "
+                    "was known; connect again to begin anew"
                 )
-            self._note(reader_of(commands.HELLO)(answer))
+            self._note(hello)
         except BaseException:
             client.close()
             raise
@@ -384,7 +395,7 @@ class HubConnection:
         return ValueClient(sock, silence_s=self._settings.silence_s, advice=SILENCE_ADVICE)
 
     def _note(self, hello: dict[str, Any]) -> dict[str, Any]:
-        self._last, self.hub_pid = max(self._last, hello["last"]), hello["hub_pid"]
+        self.last, self.hub_pid = max(self.last, hello["last"]), hello["hub_pid"]
         return hello
 
     # ------------------------------------------------------------------ the end

@@ -384,6 +384,8 @@ class Introspection:
         try:
             return self._commands.call(command, *arguments, timeout_s=timeout_s)
         except CallTimeout:
+            if self._commands.loss:
+                raise
             raise WorkerBusy(
                 f"the worker did not answer {command.name!r} within {timeout_s:g} s; "
                 "most often a C call holds the interpreter lock, and stack() shows which"

@@ -142,6 +142,7 @@ class KernelClient(Introspection):
         self._settings = ClientSettings(timeout, min(silence, LONGEST_S), keep_output, min(reconnect, LONGEST_S))
         self._readers: set[HubConnection] = set()
         self._closing = Latch()
+        self._on_loss = on_loss
         self._submissions, self._count = os.urandom(6).hex(), itertools.count(1)
         identity = Identity(session or "", name or "", role or "", socket.gethostname())
         # Both serve all calls; who joins is told to everybody.
@@ -741,15 +742,17 @@ class KernelClient(Introspection):
             self._readers.discard(reader)
             reader.close()
 
-    def watch(self, since: int, *, execution: int | None = None) -> Watch:
+    def watch(self, since: int, *, execution: int | None = None, on_loss: Callable[[str], None] | None = None) -> Watch:
         """Read events in a loop that waits for other things, too.
 
         Args:
             since: the number of the last event already seen.
             execution: only what belongs to the execution of this number, up to its end.
+            on_loss: as of `connect`, for this watch.
 
         Returns:
-            The watch, for whose `fileno` the loop waits; it is to be closed.
+            The watch, for whose `fileno` the loop waits, which changes when its connection is made again; it is to be
+            closed.
 
         Raises:
             ConnectionFailed: the kernel cannot be reached.
@@ -766,7 +769,7 @@ class KernelClient(Introspection):
             True
             >>> watch.close()
         """
-        connection = self._open_events()
+        connection = self._open_events(on_loss)
         try:
             return Watch(connection, since) if execution is None else Watch.of_execution(connection, execution, since)
         except BaseException:
@@ -834,21 +837,29 @@ class KernelClient(Introspection):
         reader.hello()  # no answer is read by who asks from here on
         return reader
 
-    def _open_events(self) -> HubConnection:
-        return HubConnection(self._address, handshake.EVENTS, self._identity, self._settings)
+    def _open_events(self, on_loss: Callable[[str], None] | None = None) -> HubConnection:
+        def open_one(limit_s: float) -> HubConnection:
+            return HubConnection(
+                self._address,
+                handshake.EVENTS,
+                self._identity,
+                self._settings,
+                on_loss or self._on_loss,
+                timeout_s=limit_s,
+            )
+
+        return self._try(open_one, self._timeout_s, math.inf)
 
     def _enter(self, channel: int, timeout_s: float) -> socket.socket:
-        """Connect a further socket; where the kernel is out of reach, again and again until the time is over."""
-        deadline = time.monotonic() + timeout_s
+        return self._try(lambda limit_s: self._address.enter(channel, self._identity, limit_s)[0], timeout_s, timeout_s)
 
-        def enter(limit_s: float) -> socket.socket:
-            return self._address.enter(channel, self._identity, limit_s)[0]
-
+    def _try(self, enter: Callable[[float], _T], timeout_s: float, within_s: float) -> _T:
+        """Make a further connection; where the kernel is out of reach, again and again until the time is over."""
         if not self._settings.reconnect_s:
             return enter(timeout_s)
-        return come_back(
-            enter, Attempts(self._settings.reconnect_s), self._closing, timeout_s=timeout_s, deadline=deadline
-        )
+        deadline = time.monotonic() + within_s
+        attempts = Attempts(self._settings.reconnect_s)
+        return come_back(enter, attempts, self._closing, timeout_s=timeout_s, deadline=deadline)
 
     # ------------------------------------------------------------------ stopping things
 

@@ -5,6 +5,7 @@ A kernel's home says where its hub is. A private kernel has nothing but a runtim
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,6 +44,23 @@ class Whereabouts(Frozen):
     def read_again(self) -> Whereabouts:
         """What is there now."""
         return _look(self.folder)
+
+    def describe_absence(self) -> str:
+        """Why there is no hub here, and what to do."""
+        name = self.folder.path.name
+        if self.file is not None and self.has_worker:
+            return (
+                f"the hub of kernel {name!r} is gone, but its worker (process {self.file.worker_pid}) still holds the "
+                f"namespace; take it up again with 'rpyc-kernel start {name}'"
+            )
+        seen = self.folder.last_seen
+        when = f" (last seen {time.strftime('%Y-%m-%d %H:%M', time.localtime(seen))})" if seen else ""
+        return f"kernel {name!r} is not running{when}; start it with 'rpyc-kernel start {name}'"
+
+
+def look_in(home: str) -> Whereabouts:
+    """What is in a kernel's home."""
+    return _look(Home(Path(home)))
 
 
 def find(name: str) -> Whereabouts:

@@ -110,8 +110,19 @@ def test_an_address_leads_to_nothing_that_does_not_listen(folder, home, folders,
 def test_nobody_waits_for_the_socket_of_a_hub_that_is_gone(folder, home, monkeypatch):
     monkeypatch.setattr(doors, "DOOR_S", 3600.0)
     known = Address("kernel 'demo'", Key(bytes.fromhex(KEY)), UnixDoor(str(folder.hub_socket), str(home.path)))
-    with pytest.raises(ConnectionFailed, match="No such file"):
+    with pytest.raises(NoSuchKernel, match="kernel 'demo' is not running"):
         known.open(3600)
+
+
+def test_a_kernel_whose_hub_died_or_whose_home_has_vanished_may_be_there_again(folder, home):
+    known = Address("kernel 'demo'", Key(bytes.fromhex(KEY)), UnixDoor(str(folder.hub_socket), str(home.path)))
+    describe(home)  # which a hub takes away when it ends by itself
+    with pytest.raises(ConnectionFailed, match="kernel 'demo' is not running"):
+        known.open(1)
+    home.leave()
+    elsewhere = UnixDoor(str(folder.hub_socket), str(home.path / "vanished"))
+    with pytest.raises(ConnectionFailed):
+        Address("kernel 'demo'", Key(bytes.fromhex(KEY)), elsewhere).open(1)
 
 
 def test_of_a_hub_without_a_port_it_is_told_that_only_its_socket_leads_to_it(folder):

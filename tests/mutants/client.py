@@ -2,6 +2,7 @@
 
 from tests.mutants import Mutant
 
+_WAY = "client/test_hub_connection.py::"
 _NAMED = ("client/test_hostile_hub.py::test_no_class_that_a_hub_names_is_imported_or_made",)
 
 MUTANTS = (
@@ -127,5 +128,40 @@ MUTANTS = (
         before="held = weakref.ref(execution)",
         after="held: Any = lambda: execution",
         tests=("client/test_notifier.py::test_an_execution_that_nobody_holds_is_let_go_and_no_longer_read_for",),
+    ),
+    Mutant(
+        promise="what must not be done twice is not asked twice",
+        file="client/hub_connection.py",
+        before="                if not command.is_repeatable:\n",
+        after="                if False:\n",
+        tests=(f"{_WAY}test_what_must_not_be_asked_twice_says_that_it_may_have_been_done",),
+    ),
+    Mutant(
+        promise="a kernel that has stopped is not waited for",
+        file="client/hub_connection.py",
+        before=" and not lost.was_dismissed",
+        after="",
+        tests=(f"{_WAY}test_a_hub_that_says_goodbye_is_not_looked_for",),
+    ),
+    Mutant(
+        promise="a fork of a client's process makes no connection",
+        file="client/hub_connection.py",
+        before="if os.getpid() != self._pid:\n            raise",
+        after="if False:\n            raise",
+        tests=(f"{_WAY}test_a_fork_of_the_process_makes_no_connection",),
+    ),
+    Mutant(
+        promise="a connection that never holds is not made for ever",
+        file="client/hub_connection.py",
+        before="if time.monotonic() - self._since > _HELD_S:",
+        after="if True:",
+        tests=(f"{_WAY}test_a_connection_that_never_holds_is_not_made_for_ever",),
+    ),
+    Mutant(
+        promise="a wrong key ends the attempts to come back",
+        file="client/returning.py",
+        before="        except HOPELESS:\n            raise\n",
+        after="",
+        tests=("client/test_returning.py::test_what_no_attempt_can_change_ends_it_at_once",),
     ),
 )

@@ -134,4 +134,11 @@ MUTANTS = (
         after="_P,  _S),",
         tests=("core/test_kernel_state.py::test_a_stopping_kernel_is_not_restarted",),
     ),
+    Mutant(
+        promise="what is handed in twice under one token runs once",
+        file="core/kernel_state.py",
+        before="if submitted.token and (known :=",
+        after="if False and (known :=",
+        tests=("core/test_kernel_state.py::test_what_is_submitted_twice_under_one_token_is_queued_once",),
+    ),
 )

@@ -16,10 +16,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from rpyc_kernel.client.events import Watch
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.core.introspection import Completeness
-from rpyc_kernel.errors import ConnectionFailed, KernelError, NoSuchKernel
+from rpyc_kernel.errors import KernelError
 from rpyc_kernel.faces import LEAVING
 from rpyc_kernel.faces.console.commands import ConsoleCommands
 from rpyc_kernel.faces.console.console_state import ConsoleState, CtrlC
@@ -66,7 +67,6 @@ class Console:
     Args:
         kernel: the kernel; closed at the end.
         welcome: shown first.
-        reconnect: connects to the kernel once more, as the same session.
         replays: show what happened before the user came.
         is_viewer: the user only looks on.
     """
@@ -75,13 +75,12 @@ class Console:
         self,
         kernel: KernelClient,
         welcome: str,
-        reconnect: Callable[[], KernelClient],
         *,
         replays: bool = False,
         is_viewer: bool = False,
     ) -> None:
         self._state = ConsoleState(kernel.session)
-        self._link = KernelLink(kernel, reconnect, self, self._state)
+        self._link = KernelLink(kernel, self, self._state)
         self._replays = replays
         self.bar = StatusBar(self._state, is_viewer=is_viewer)
         self.screen: Screen
@@ -108,7 +107,7 @@ class Console:
 
     @property
     def kernel(self) -> KernelClient:
-        """The client that is connected, or was."""
+        """The client, which makes a lost connection again by itself."""
         return self._link.kernel
 
     def run(self) -> str:
@@ -206,25 +205,36 @@ class Console:
     # ------------------------------------------------------------------ events
 
     async def _show(self) -> None:
-        """Show every event; where the connection breaks, from there on when it is back."""
-        while True:
-            try:
-                await self._show_connected()
-                return
-            except (ConnectionFailed, NoSuchKernel) as error:
-                if not self.screen.is_interactive:
-                    raise
-                async with self._paging:
-                    pass  # not into what the user reads
-                self._link.lose(error)
-                await self.hang_up()
-                self._seen = await self._link.come_back(self._seen)
+        """Show every event; where the connection is lost, from there on when it is back."""
+        loop = asyncio.get_running_loop()
+        said: asyncio.Queue[str] = asyncio.Queue()
 
-    async def _show_connected(self) -> None:
-        watch = await asyncio.to_thread(self.kernel.watch, self._seen)
-        async with contextlib.aclosing(follow(watch)) as batches:
-            async for batch in batches:
-                await self._show_batch(batch)
+        def hear(words: str) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is over
+                loop.call_soon_threadsafe(said.put_nowait, words)
+
+        watch = await asyncio.to_thread(partial(self.kernel.watch, self._seen, on_loss=hear))
+        telling = asyncio.ensure_future(self._tell_losses(said, watch))
+        try:
+            async with contextlib.aclosing(follow(watch)) as batches:
+                async for batch in batches:
+                    await self._show_batch(batch)
+        finally:
+            telling.cancel()
+
+    async def _tell_losses(self, said: asyncio.Queue[str], watch: Watch) -> None:
+        """Tell what becomes of the connection, but not into what the user reads."""
+        while True:
+            words = await said.get()
+            async with self._paging:
+                if words and self.screen.is_interactive and self._state.is_connected:
+                    self._link.lose(f"{words}, Ctrl-D leaves")
+                elif words:
+                    self._link.lose(words)
+                else:
+                    self._link.come_back(has_missed=watch.last > self._seen)
+            self.screen.refresh()
+            self._note_change()
 
     async def _show_batch(self, batch: list[Event]) -> None:
         async with self._paging, self._submitting:  # a number that is on its way says whose an event is
@@ -235,10 +245,13 @@ class Console:
         for page in pages.values():
             await self.page(page)
         self._seen = batch[-1].seq
-        self._changed.set_result(None)
-        self._changed = asyncio.get_running_loop().create_future()
+        self._note_change()
         # While nobody types, output flows as fast as it comes; above a prompt, which is drawn anew, in portions.
         await asyncio.sleep(_PAUSE_S if self.screen.is_reading else 0)
+
+    def _note_change(self) -> None:
+        self._changed.set_result(None)
+        self._changed = asyncio.get_running_loop().create_future()
 
     def _find_page(self, event: Event) -> str:
         """What the user has asked to read and is too long for the window; "" for everything else."""
@@ -299,9 +312,10 @@ class Console:
 
     async def _leave(self) -> None:
         with contextlib.suppress(KernelError):
-            await asyncio.to_thread(self.kernel.acknowledge, self._seen)
-            if self._end == INTERRUPTED and self._waited_for is not None:
-                await asyncio.to_thread(partial(self.kernel.interrupt, self._waited_for, wait=0))
+            if self._state.is_connected:  # else there is nobody to wait for
+                await asyncio.to_thread(self.kernel.acknowledge, self._seen)
+                if self._end == INTERRUPTED and self._waited_for is not None:
+                    await asyncio.to_thread(partial(self.kernel.interrupt, self._waited_for, wait=0))
         unfinished = [job.number for job in self._state.jobs.list()]
         if unfinished and self.screen.is_interactive:
             self.say(f"{join_numbers(unfinished)} {'goes' if len(unfinished) == 1 else 'go'} on without you")
@@ -458,6 +472,8 @@ class Console:
         """
         if is_one_line_command(code) or is_ended_cell(code):
             return None
+        if not self._state.is_connected:
+            return find_indent_here(code)
         try:
             state = self.kernel.is_complete(code, timeout=_COMPLETENESS_TIMEOUT_S)
         except (KernelError, TimeoutError):

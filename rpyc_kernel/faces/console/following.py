@@ -20,13 +20,14 @@ async def follow(watch: Watch) -> AsyncGenerator[list[Event], None]:
     Raises:
         KernelError: they ended by anything but the end of what is watched.
     """
-    loop, descriptor = asyncio.get_running_loop(), watch.fileno()
+    loop = asyncio.get_running_loop()
     arrived = asyncio.Event()
     try:
         while True:
             watch.go_on()
             if watch.has_ended:
                 break
+            descriptor = watch.fileno()  # another one when the connection was made again
             loop.add_reader(descriptor, arrived.set)
             waited_s = 0.0
             try:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 from rpyc_kernel.core.contract import Force
+from rpyc_kernel.errors import ConnectionLost
 from rpyc_kernel.faces.console.console_state import ConsoleState
 from rpyc_kernel.faces.console.kernel_link import KernelLink
 from rpyc_kernel.faces.console.screen import Interrupted
 from rpyc_kernel.faces.console.speaker import Speaker
+
+_NO_CONNECTION = "there is no connection, so nothing can be interrupted; Ctrl-D leaves"
 
 
 class Interrupting:
@@ -28,7 +31,7 @@ class Interrupting:
     async def offer(self) -> None:
         """Offer to stop the user's own, or else what runs."""
         if not self._state.is_connected:
-            self._speaker.say("there is no connection, so nothing can be interrupted; Ctrl-D leaves")
+            self._speaker.say(_NO_CONNECTION)
             return
         # What the events have told so far may be behind by now.
         status = await self._link.ask(self._link.kernel.status)
@@ -55,6 +58,8 @@ class Interrupting:
 
     async def interrupt(self, number: int | None, force: str = Force.SIGNAL) -> None:
         """Interrupt an execution, or what runs; what comes of it is told by events."""
+        if not self._state.is_connected:  # and nobody wants to interrupt what runs when it is there again
+            raise ConnectionLost(_NO_CONNECTION)
         result = await self._link.ask(partial(self._link.kernel.interrupt, number, force=force, wait=0))
         if result.status == "not-running":
             self._speaker.say("nothing is running" if number is None else f"execution {number} is not running")

@@ -6,10 +6,14 @@ seen last; and a second console beside the first is told apart by its name.
 
 from __future__ import annotations
 
+import math
+
 from rpyc_kernel.client import launch
 from rpyc_kernel.client.kernel import KernelClient
 
 _PREFIX = "console-"
+_FOR_EVER_S = math.inf
+"""Who sits there sees that the connection is lost, and knows best how long to wait."""
 
 
 def take_session_slot(
@@ -28,12 +32,12 @@ def take_session_slot(
     """
     name = name or launch.user_name()
     if session is not None:
-        return launch.connect(target, session=session, name=name, role=role, reconnect=0)
+        return launch.connect(target, session=session, name=name, role=role, reconnect=_FOR_EVER_S)
     number = 0
     while True:
         number, slot = _find_free(target, name, number + 1)
         shown = name if number == 1 else f"{name}-{number}"
-        kernel = launch.connect(target, session=slot, name=shown, role=role, reconnect=0)
+        kernel = launch.connect(target, session=slot, name=shown, role=role, reconnect=_FOR_EVER_S)
         if kernel.came_first:
             return kernel
         kernel.close()  # another console was opened at the same moment

@@ -85,7 +85,7 @@ class Kernel:
         self.last += 1
         self._events.put(make_event(kind, execution, session, self.last, **fields))
 
-    def watch(self, since: int) -> FakeWatch:
+    def watch(self, since: int, on_loss: object) -> FakeWatch:
         return self._events
 
     def acknowledge(self, seq: int) -> None:
@@ -142,7 +142,7 @@ def talk(monkeypatch: pytest.MonkeyPatch) -> Talk:
         is_hung: bool = False,
     ) -> list[str]:
         kernel, screen = Kernel(tells or {}, status or make_status()), Screen([*codes], answer)
-        console = Console(kernel, WELCOME, lambda: kernel)  # type: ignore[arg-type, return-value]
+        console = Console(kernel, WELCOME)  # type: ignore[arg-type]
         screen.console, screen.kernel = console, kernel
         monkeypatch.setattr(console, "_make_screen", lambda: screen)
 

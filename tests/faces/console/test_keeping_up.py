@@ -52,7 +52,7 @@ def keep_up(follow: Callable[[Console], Awaitable[None]], is_done: Callable[[Con
     async def run() -> None:
         loop = asyncio.get_running_loop()
         kernel = Kernel()
-        console = Console(kernel, "", lambda: kernel)
+        console = Console(kernel, "")
         console.screen = Screen()
         console._changed = loop.create_future()
 

@@ -1,13 +1,12 @@
-"""A console whose connection breaks shows every event once."""
+"""A console whose connection is lost and made again says so, and shows every event once."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from rpyc_kernel.core.contract import Event, Kind
-from rpyc_kernel.errors import ConnectionLost
-from rpyc_kernel.faces.console import kernel_link
 from rpyc_kernel.faces.console.console import Console
 from rpyc_kernel.faces.console.output import Transcript
 from tests.faces.console.events import ALICE, ME, make_event, make_status
@@ -16,6 +15,7 @@ from tests.faces.console.watches import FakeWatch
 from tests.support.folders import Folders
 
 TIMEOUT_S = 30
+LOST = "the connection to kernel 'demo' is lost: cut; trying again until it is back"
 
 
 def print_of(seq: int) -> Event:
@@ -23,77 +23,83 @@ def print_of(seq: int) -> Event:
 
 
 class Kernel:
-    """One connection to a kernel, which has events up to a number and breaks after them."""
+    """A kernel whose client makes lost connections again: what is said of them, and the events behind, come in turn.
+
+    Args:
+        script: numbers of events, words about the connection, and ("" when it is back) the newest event then.
+    """
 
     session = ME
     name = "demo"
 
-    def __init__(self, last: int, first: int = 1, *, is_last: bool = False) -> None:
-        self.last = last
-        self.first = first
-        self.is_last = is_last
+    def __init__(self, *script: int | str | tuple[str, int]) -> None:
+        self._script = list(script)
+        self._watch = FakeWatch()
 
     def status(self) -> dict[str, Any]:
-        return make_status(last=self.last)
+        return make_status()
 
-    def watch(self, since: int) -> FakeWatch:
-        events = [print_of(seq) for seq in range(max(since + 1, self.first), self.last + 1)]
-        return FakeWatch(*events, None if self.is_last else ConnectionLost("cut"))
+    def watch(self, since: int, on_loss: Callable[[str], None]) -> FakeWatch:
+        self._on_loss = on_loss
+        return self._watch
+
+    async def play(self, screen: QuietScreen) -> None:
+        """Have all of it happen, each when the one before was shown."""
+        for step in self._script:
+            before = screen.shown
+            if isinstance(step, int):
+                self._watch.put(print_of(step))
+            elif isinstance(step, str):
+                await asyncio.to_thread(self._on_loss, step)
+            else:
+                self._watch.last = step[1]
+                await asyncio.to_thread(self._on_loss, step[0])
+            while screen.shown == before:
+                await asyncio.sleep(0)
+        self._watch.put(None)
 
     def close(self) -> None:
         """Nothing holds it."""
 
 
-def show(*connections: Kernel) -> list[str]:
-    """The lines that a console shows through these connections, one after the other."""
+def show(*script: int | str | tuple[str, int]) -> list[str]:
+    """The lines that a console shows."""
 
     async def run() -> str:
-        first, *others = connections
-        left = iter(others)
-        console = Console(first, "", lambda: next(left))
+        kernel = Kernel(*script)
+        console = Console(kernel, "")  # type: ignore[arg-type]
         console.screen = screen = QuietScreen()
         console.output = Transcript(screen, console.renderer)
         console._submitting = asyncio.Lock()
         console._changed = asyncio.get_running_loop().create_future()
-        await asyncio.wait_for(console._show(), TIMEOUT_S)
-        await console.hang_up()
+        showing = asyncio.ensure_future(console._show())
+        while not hasattr(kernel, "_on_loss"):
+            await asyncio.sleep(0)
+        await asyncio.wait_for(kernel.play(screen), TIMEOUT_S)
+        await asyncio.wait_for(showing, TIMEOUT_S)
         return screen.shown
 
     return asyncio.run(run()).splitlines()
 
 
 @pytest.fixture(autouse=True)
-def haste(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leaves out the pauses."""
-    monkeypatch.setattr(kernel_link, "_PAUSE_S", 0)
+def own_folders(folders: Folders) -> None:
+    """Where pictures would go."""
 
 
-def without_own_words(lines: list[str]) -> list[str]:
-    return [line.rpartition("] ")[2] for line in lines if "line " in line]
-
-
-def test_after_a_loss_every_event_is_shown_once():
-    shown = show(Kernel(2), Kernel(2), Kernel(4), Kernel(4, is_last=True))
-    assert without_own_words(shown) == ["line 1", "line 2", "line 3", "line 4"]
+def test_a_loss_is_told_and_so_is_what_is_in_the_way_and_the_return():
+    shown = show(1, LOST, "the hub of kernel 'demo' is gone", ("", 1), 2)
+    assert shown[1:4] == [
+        f"{LOST}, Ctrl-D leaves",
+        "the hub of kernel 'demo' is gone",
+        "connected again",
+    ]
+    assert [line.rpartition("] ")[2] for line in shown if "line " in line] == ["line 1", "line 2"]
 
 
 def test_what_was_missed_is_announced_where_something_was():
-    shown = show(Kernel(2), Kernel(2), Kernel(3, is_last=True))
+    shown = show(1, 2, LOST, ("", 2), LOST + "!", ("", 3), 3)
     assert [line for line in shown if line.startswith("connected")] == [
         "connected again",
         "connected again; this is what was missed:",
     ]
-
-
-def test_of_a_kernel_that_began_anew_what_comes_from_now_on_is_shown():
-    """Its numbers have begun anew too; what went before was of its beginning."""
-
-    class Fresh(Kernel):
-        def status(self) -> dict[str, Any]:
-            told = super().status()
-            self.last, self.first = 3, 3
-            return told
-
-    shown = show(Kernel(5), Fresh(2, is_last=True))
-    assert without_own_words(shown) == [*(f"line {seq}" for seq in range(1, 6)), "line 3"]
-    assert "connected to a kernel that knows nothing of the one before" in shown

@@ -12,10 +12,11 @@ class FakeWatch:
 
     Attributes:
         asked: how often it was told to go on.
+        last: the newest event when the kernel was last greeted.
     """
 
     def __init__(self, *events: Event | Exception | None) -> None:
-        self.asked = 0
+        self.asked = self.last = 0
         self.has_ended = self.is_closed = False
         self.error: Exception | None = None
         self._near, self._far = socket.socketpair()

@@ -34,6 +34,7 @@ from benchmarks.against_ipykernel import Peer, own_folders
 from benchmarks.measure import RECORD, report, timed
 from benchmarks.objects import raw_sender, receive_raw
 from rpyc_kernel import KernelClient
+from rpyc_kernel.client import ssh_login
 from rpyc_kernel.core.contract import Kind
 from rpyc_kernel.settings import Folders
 from rpyc_kernel.wire.connection_file import ConnectionFile
@@ -164,7 +165,11 @@ def _open_ssh_sides(opened: ExitStack, size: int) -> dict[str, Side]:
     opened.callback(machine.close)
     file = hosts.alpha.home / "data"
     file.write_bytes(bytes(size))
+    kernel = opened.enter_context(rpyc_kernel.start(f"ssh://{_HOST}/bench-far", engine="plain", python=sys.executable))
+    opened.callback(kernel.shutdown)
+    kernel.execute(f"import numpy; array = numpy.ones({size} // 8)")
     return {
+        _SSH: _ours(kernel),
         _TUNNEL: _of_ipykernel(peer),
         _DEPLOYED: _of_stock(opened, deployed.connect(ClassicService)),
         _CONNECTED: _of_stock(opened, rpyc.utils.factory.ssh_connect(machine, stock, ClassicService)),
@@ -244,7 +249,7 @@ def _of_stock(opened: ExitStack, connection: Any) -> Side:
 
 @contextmanager
 def _ssh_leads_there(hosts: sshd.Hosts) -> Iterator[None]:
-    """Have all who call `ssh` and `scp` know the hosts: the peers have no other way to name a configuration.
+    """Have all who call `ssh` and `scp` know the hosts: not every peer can be told of a configuration.
 
     jupyter_client's tunnels go to the background at a terminal that is closed at once; on a busy machine its hang-up
     comes before they have left it, and ends them.
@@ -257,15 +262,14 @@ def _ssh_leads_there(hosts: sshd.Hosts) -> Iterator[None]:
             f'#!/bin/sh\ntrap "" HUP\nexec {shutil.which(program)} -F {shlex.quote(str(hosts.config))} "$@"\n'
         )
         script.chmod(0o755)
-    before = {name: os.environ.get(name) for name in ("PATH", sshd.SSH_VARIABLE)}
-    os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
-    os.environ[sshd.SSH_VARIABLE] = hosts.command
+    before = os.environ["PATH"]
+    os.environ["PATH"] = f"{folder}{os.pathsep}{before}"
     try:
         with local.env(PATH=os.environ["PATH"]):  # plumbum has an environment of its own
             yield
     finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+        os.environ["PATH"] = before
+        ssh_login.log_out()
 
 
 def _read_by_ssh(file: Path, size: int) -> None:

@@ -114,12 +114,30 @@ def _is_usable(runtime: Path) -> bool:
     return above.st_uid == os.getuid() and os.access(runtime.parent, os.W_OK | os.X_OK)
 
 
+LOCAL = "127.0.0.1"
+
+
+def parse_listen(listen: str) -> tuple[str, int]:
+    """Read ``host``, ``host:port`` or ``[host]:port``; port 0 stands for a free one. RequestError where it is none."""
+    host, separator, port = listen.rpartition(":")
+    if not separator or listen.endswith("]") or (":" in host and not host.startswith("[")):  # of IPv6, alone
+        return listen.strip("[]") or LOCAL, 0
+    if not (port.isascii() and port.isdigit()) or int(port) > _MAX_PORT:
+        raise RequestError(f"cannot listen on {listen!r}; use 'host', 'host:port' or '[host]:port'")
+    return host.strip("[]") or LOCAL, int(port)
+
+
 class HubSettings(Frozen):
     """How a hub behaves.
 
     Attributes:
         host: the address to listen on, "" for no TCP port at all: then there is the unix socket alone.
         port: the TCP port, 0 for a free one.
+        tls: speak TLS also where nobody but this machine can reach the port.
+        insecure: speak none also beyond this machine.
+        certificate: the path of a certificate to use in place of the kernel's own, PEM.
+        private_key: the path of its private key; "" where it is in the same file.
+        client_ca: the path of the certificate of who has to have signed those of all clients, "" if they need none.
         engine: ``plain``, ``ipython`` or ``auto``.
         python: the interpreter of the worker.
         bundle: the folder with the packages that this interpreter's environment lacks.
@@ -137,6 +155,11 @@ class HubSettings(Frozen):
 
     host: str = "127.0.0.1"
     port: int = 0
+    tls: bool = False
+    insecure: bool = False
+    certificate: str = ""
+    private_key: str = ""
+    client_ca: str = ""
     engine: str = "auto"
     python: str = ""
     bundle: str = ""
@@ -151,6 +174,7 @@ class HubSettings(Frozen):
     max_unsaved_bytes: int = 256 * 1024 * 1024
 
 
+_MAX_PORT = 65_535
 KEEP_OUTPUT = 8 * 1024 * 1024
 """More than people read, and little beside what a program holds that has many executions."""
 

@@ -169,6 +169,11 @@ class StartingCommand(Command):
         argname="SECONDS",
     )
     listen = cli.SwitchAttr("--listen", str, help="where to listen; 127.0.0.1 if not given", argname="HOST[:PORT]")
+    has_tls = cli.Flag("--tls", help="speak TLS also where only this machine can reach the port")
+    is_insecure = cli.Flag("--insecure", help="speak none, though others can read and change what is said")
+    certificate = cli.SwitchAttr("--certificate", str, help="in place of the kernel's own", argname="FILE")
+    private_key = cli.SwitchAttr("--private-key", str, help="of the certificate", argname="FILE")
+    client_ca = cli.SwitchAttr("--client-ca", str, help="who signs the certificates of all clients", argname="FILE")
 
     announce = cli.SwitchAttr(
         "--announce",
@@ -193,6 +198,11 @@ class StartingCommand(Command):
             "env": dict(variable.partition("=")[::2] for variable in self.variables),
             "listen": self.listen,
             "announce": self.announce,
+            "tls": bool(self.has_tls),
+            "insecure": bool(self.is_insecure),
+            "certificate": self.certificate,
+            "private_key": self.private_key,
+            "client_ca": self.client_ca,
             "switch_interval": self.switch_interval,
             "profile": self.DEFAULT_PROFILE and not self.has_no_profile,
             "nice": self.nice,

@@ -14,10 +14,10 @@ from rpyc_kernel.client import launch
 from rpyc_kernel.client.archive import StoppedKernel, forget, stopped_kernels
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.client.launch import KernelInfo
-from rpyc_kernel.core.contract import Kind, State
+from rpyc_kernel.core.contract import Kind, Security, State
 from rpyc_kernel.errors import KernelDied
 from rpyc_kernel.faces.console.control_characters import sanitize_line
-from rpyc_kernel.faces.console.summaries import format_bytes, format_time
+from rpyc_kernel.faces.console.summaries import format_bytes, format_listening, format_time
 from rpyc_kernel.settings import Face, check_name
 
 _YES = ("y", "yes")
@@ -50,9 +50,9 @@ class Start(StartingCommand, JsonCommand):
             f"kernel {name!r} is running (hub {status['hub_pid']}, worker {status['worker_pid'] or '-'})",
             f"open it with 'rpyc-kernel console {name}', stop it with 'rpyc-kernel stop {name}'",
         ]
-        self.write_answer(
-            {"name": name, **{key: status[key] for key in ("hub_pid", "worker_pid", "generation")}}, lines
-        )
+        lines[1:1] = [f"it listens on {format_listening(each)}" for each in _unusual(status["listening"])]
+        told = ("hub_pid", "worker_pid", "generation", "listening")
+        self.write_answer({"name": name, **{key: status[key] for key in told}}, lines)
         return OK
 
 
@@ -111,7 +111,7 @@ def _tell_more(kernel: KernelInfo | StoppedKernel) -> str:
     if isinstance(kernel, StoppedKernel):
         events = "unreadable" if kernel.events is None else f"{kernel.events} events"
         return f"last seen {format_time(kernel.last_seen)}, journal {format_bytes(kernel.journal_bytes)}, {events}"
-    where = f"{kernel.host}:{kernel.port}" if kernel.port else "no port"
+    where = " and ".join(map(format_listening, kernel.listening)) or "no port"
     return f"hub {kernel.hub_pid}, worker {kernel.worker_pid or '-'}, {where}, since {format_time(kernel.started)}"
 
 
@@ -159,6 +159,11 @@ class Stop(Command):
             kernel.shutdown()
         print(f"kernel {name!r} is stopped")
         return OK
+
+
+def _unusual(listening: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that somebody else than this machine can reach, or that speak TLS."""
+    return [each for each in listening if each["security"] != Security.PLAIN]
 
 
 def _wait_for_worker(kernel: KernelClient) -> None:

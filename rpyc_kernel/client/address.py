@@ -68,6 +68,8 @@ class Address(Frozen):
         try:
             return self.door.open(timeout_s)
         except OSError as error:
+            if isinstance(error, ConnectionFailed) and type(error) is not ConnectionFailed:
+                raise  # of a kind that says more
             raise ConnectionFailed(f"cannot connect to {self.shown}: {error}") from None
 
 
@@ -112,7 +114,12 @@ def is_place(target: str) -> bool:
 def from_file(file: ConnectionFile) -> Address:
     """The address in a connection file: the unix socket if it is on this machine, else TCP."""
     is_here = os.path.exists(file.unix)
-    door: Door = UnixDoor(file.unix, file.home) if is_here else TcpDoor(file.host, file.port)
+    if is_here:
+        door: Door = UnixDoor(file.unix, file.home)
+    elif file.fingerprint:
+        door = TlsDoor(file.host, file.port, bytes.fromhex(file.fingerprint), _own_certificate())
+    else:
+        door = TcpDoor(file.host, file.port)
     return Address(f"kernel {file.name!r}", Key(bytes.fromhex(file.key)), door)
 
 
@@ -160,8 +167,11 @@ def _resolve_tls(text: str, key: str | None) -> Address:
         known = ConnectString(host, port, name, _own_key(f"{host}:{port}", own), b"")
     else:
         known = connect_string.parse(text)
-    certificate = os.environ.get("RPYC_KERNEL_CLIENT_CERTIFICATE", "")
-    return Address(known.shown, known.key, TlsDoor(known.host, known.port, known.fingerprint, certificate))
+    return Address(known.shown, known.key, TlsDoor(known.host, known.port, known.fingerprint, _own_certificate()))
+
+
+def _own_certificate() -> str:
+    return os.environ.get("RPYC_KERNEL_CLIENT_CERTIFICATE", "")
 
 
 def _own_key(shown: str, secret: str) -> Key:

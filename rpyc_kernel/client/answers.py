@@ -32,6 +32,7 @@ def read_status(answer: Any) -> dict[str, Any]:
     status["running"] = read_pairs(status["running"]) if status["running"] else None
     for part in ("queue", "side", "prompts", "sessions"):
         status[part] = [read_pairs(item) for item in status[part]]
+    status["listening"] = [read_listening(item) for item in status.get("listening", ())]
     for part in ("generation", "last"):
         _require(int, status[part])
     _require(str, status["state"])
@@ -76,6 +77,22 @@ def read_invitation(answer: Any) -> dict[str, Any]:
             _require(int, each["port"])
             bytes.fromhex(_require(str, each.get("fingerprint", "")))
     return said
+
+
+def read_listening(answer: Any) -> dict[str, Any]:
+    """Where a kernel listens, and what protects that."""
+    said = read_pairs(answer)
+    for name in ("host", "security"):
+        _require(str, said[name])
+    _require(int, said["port"])
+    bytes.fromhex(_require(str, said.get("fingerprint", "")))
+    return said
+
+
+def read_certified(answer: Any) -> dict[str, str]:
+    """A certificate with its key, and that of the server."""
+    said = read_pairs(answer)
+    return {name: _require(str, said[name]) for name in ("certificate", "private_key", "server_certificate")}
 
 
 def read_number(answer: Any) -> int:
@@ -171,5 +188,7 @@ _READS: Final[dict[shapes.Answer[Any], Callable[[Any], Any]]] = {
     shapes.EVENTS: read_events,
     shapes.INVITED: read_invitation,
     shapes.INVITATIONS: lambda answer: [read_invitation(each) for each in answer],
+    shapes.LISTENING: read_listening,
+    shapes.CERTIFIED: read_certified,
     shapes.INPUTS: read_inputs,
 }

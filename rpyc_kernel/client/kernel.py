@@ -28,7 +28,7 @@ from rpyc_kernel.client.notifier import Notifier
 from rpyc_kernel.client.returning import Attempts, come_back
 from rpyc_kernel.core import commands
 from rpyc_kernel.core.commands import Command
-from rpyc_kernel.core.contract import Event, Force, Kind, Lane, Space, State, freeze
+from rpyc_kernel.core.contract import Event, Force, Kind, Lane, Security, Space, State, freeze
 from rpyc_kernel.core.seconds import LONGEST_S
 from rpyc_kernel.core.source import Origin, Program, Source, describe_source
 from rpyc_kernel.core.texts import require_encodable
@@ -40,10 +40,11 @@ from rpyc_kernel.errors import (
     KernelDied,
     KernelError,
     NotRunning,
+    RequestError,
     WorkerBusy,
 )
 from rpyc_kernel.frozen import Frozen
-from rpyc_kernel.settings import KEEP_OUTPUT, RECONNECT_S, ClientSettings
+from rpyc_kernel.settings import KEEP_OUTPUT, LOCAL, RECONNECT_S, ClientSettings, parse_listen
 from rpyc_kernel.system.futures import Latch, NotDone
 from rpyc_kernel.system.originals import socket
 from rpyc_kernel.wire import handshake
@@ -1166,6 +1167,61 @@ class KernelClient(Introspection):
             >>> guest.close()
         """
         self._commands.call(commands.KICK, session)
+
+    def listen(self, listen: str = LOCAL, *, tls: bool = False, insecure: bool = False) -> dict[str, Any]:
+        """Have the kernel listen on one more port, from now on and with every hub to come. Only an owner may.
+
+        What others than its machine can reach speaks TLS. Where it listens in this way already, nothing changes.
+
+        Args:
+            listen: ``host`` or ``host:port``.
+            tls: speak TLS also where only its own machine can reach the port.
+            insecure: speak none, though others can read and change on the way what is said.
+
+        Returns:
+            What it is now: ``host``, ``port``, ``security`` (``tls``, ``plain``, ``insecure``), and with TLS the
+            ``fingerprint`` of the certificate.
+
+        Raises:
+            NotPermitted: this client is no owner.
+            NotAvailable: there is no certificate, and what makes one is not installed for the hub.
+            RequestError: it cannot listen there.
+
+        Example:
+            >>> there = kernel.listen("127.0.0.1", tls=True)
+            >>> there["security"], len(there["fingerprint"])
+            ('tls', 64)
+            >>> there in kernel.status()["listening"]
+            True
+        """
+        host, port = parse_listen(listen)
+        if tls and insecure:
+            raise RequestError("what is insecure has no TLS; leave one of them out")
+        security = Security.TLS if tls else Security.INSECURE if insecure else Security.PLAIN
+        return self._commands.call(commands.LISTEN, host, port, security)
+
+    def certify(self, invitation: str) -> dict[str, str]:
+        """Make a certificate for the bearer of an invitation, who can then come in with stock RPyC. Only an owner may.
+
+        Args:
+            invitation: its id.
+
+        Returns:
+            ``certificate``, its ``private_key``, and ``server_certificate``, by which the bearer knows the kernel; all
+            of them PEM.
+
+        Raises:
+            NotPermitted: this client is no owner.
+            NotAvailable: what makes certificates is not installed for the hub.
+            RequestError: there is no such invitation, or only certificates of somebody else hold.
+
+        Example:
+            >>> invitation = kernel.invite("editor", name="ann")
+            >>> sorted(kernel.certify(invitation.id))
+            ['certificate', 'private_key', 'server_certificate']
+            >>> kernel.revoke(invitation.id)
+        """
+        return self._commands.call(commands.CERTIFY, invitation)
 
     def stack(self, *, timeout: float = 2.0) -> str:
         """Return every thread's stack in the worker, also while a C call holds the interpreter lock.

@@ -21,6 +21,7 @@ from rpyc_kernel.settings import (
     DEFAULT_SWITCH_INTERVAL_S,
     ENGINES,
     KEEP_OUTPUT,
+    LOCAL,
     RECONNECT_S,
     SETTINGS_VARIABLE,
     ClientSettings,
@@ -29,6 +30,7 @@ from rpyc_kernel.settings import (
     HubSettings,
     WorkerSettings,
     check_name,
+    parse_listen,
 )
 from rpyc_kernel.system import bundle_start, processes
 from rpyc_kernel.system.home import Home
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
     from rpyc_kernel.client.kernel import KernelClient
 
 _START_TIMEOUT_S = 30.0
-_LOCAL = "127.0.0.1"
 _CLIENT = "rpyc_kernel.client.kernel"
 """Imported while the hub starts: it brings all of RPyC, and takes as long as the hub does."""
 _MIN_SWITCH_INTERVAL_S = 1e-6
@@ -59,6 +60,8 @@ class KernelInfo(Frozen):
         started: when its hub started, seconds since the epoch.
         host: the address it listens on, "" where it has its unix socket alone.
         port: the TCP port, 0 where it has none.
+        listening: this port and all others: dicts with ``host``, ``port`` and ``security``, which is ``tls``, ``plain``
+            where only this machine can reach the port, or ``insecure``.
 
     Example:
         >>> found = next(found for found in rpyc_kernel.kernels() if found.name == "demo")
@@ -74,6 +77,7 @@ class KernelInfo(Frozen):
     started: float
     host: str
     port: int
+    listening: list[dict[str, Any]]
 
 
 @check_arguments
@@ -85,6 +89,11 @@ def start(
     cwd: str | os.PathLike[str] | None = None,
     env: dict[str, str] | None = None,
     listen: str | None = None,
+    tls: bool = False,
+    insecure: bool = False,
+    certificate: str | os.PathLike[str] | None = None,
+    private_key: str | os.PathLike[str] | None = None,
+    client_ca: str | os.PathLike[str] | None = None,
     announce: str | None = None,
     switch_interval: float = DEFAULT_SWITCH_INTERVAL_S,
     profile: bool = True,
@@ -111,6 +120,13 @@ def start(
         cwd: the worker's working directory, None for this one's, on another machine for where a login begins.
         env: further environment variables for the worker.
         listen: ``host`` or ``host:port``, None for a free port of 127.0.0.1, or for none at all if it is private.
+            What others than this machine can reach speaks TLS.
+        tls: speak TLS also where only this machine can reach the port.
+        insecure: speak none, though others can read and change on the way what is said.
+        certificate: a PEM file with a certificate to use in place of the one that the kernel makes for itself.
+        private_key: a PEM file with its private key, None where that is in the same file.
+        client_ca: a PEM file with the certificate of who has to have signed those of all clients, None where they need
+            none.
         announce: a registry of RPyC's to tell of the kernel, so that `rpyc.discover` finds it: ``broadcast``,
             ``host[:port]`` or ``tcp://host[:port]``.
         switch_interval: after how many seconds busy code lets other threads of the worker run, such as those that
@@ -153,6 +169,11 @@ def start(
         "cwd": cwd,
         "env": env,
         "listen": listen,
+        "tls": tls,
+        "insecure": insecure,
+        "certificate": os.fspath(certificate) if certificate else None,
+        "private_key": os.fspath(private_key) if private_key else None,
+        "client_ca": os.fspath(client_ca) if client_ca else None,
         "announce": announce,
         "switch_interval": switch_interval,
         "profile": profile,
@@ -188,6 +209,11 @@ def launch(
     cwd: str | os.PathLike[str] | None,
     env: dict[str, str] | None,
     listen: str | None,
+    tls: bool = False,
+    insecure: bool = False,
+    certificate: str | os.PathLike[str] | None = None,
+    private_key: str | os.PathLike[str] | None = None,
+    client_ca: str | os.PathLike[str] | None = None,
     switch_interval: float,
     profile: bool,
     face: str,
@@ -217,7 +243,11 @@ def launch(
         raise RequestError(f"nice is how far to step back behind other programs, 0 to {_MAX_NICE}, not {nice}")
     if standard_input is not None and not is_private:
         raise RequestError("a kernel that outlives its starter asks its clients; only a private one has standard input")
-    host, port = _parse_listen(listen) if listen else ("" if is_private else _LOCAL, 0)
+    if private_key and not certificate:
+        raise RequestError("a private key is of no use without its certificate; give both, or none")
+    if insecure and (tls or certificate or client_ca):
+        raise RequestError("what is insecure has no TLS, and needs no certificates; leave one of them out")
+    host, port = parse_listen(listen) if listen else ("" if is_private else LOCAL, 0)
     if announce:
         from rpyc_kernel.wire.registry import Registry
 
@@ -226,6 +256,11 @@ def launch(
     hub = HubSettings(
         host=host,
         port=port,
+        tls=tls or bool(certificate or client_ca),
+        insecure=insecure,
+        certificate=_absolute(certificate),
+        private_key=_absolute(private_key),
+        client_ca=_absolute(client_ca),
         engine=engine,
         python=interpreter.path,
         bundle=interpreter.bundle,
@@ -383,7 +418,15 @@ def kernels(host: str | None = None) -> list[KernelInfo]:
         if file is not None and state:
             found.append(
                 KernelInfo(
-                    file.name, state, file.hub_pid, file.worker_pid, file.generation, file.started, file.host, file.port
+                    file.name,
+                    state,
+                    file.hub_pid,
+                    file.worker_pid,
+                    file.generation,
+                    file.started,
+                    file.host,
+                    file.port,
+                    [dict(zip(("host", "port", "security"), each, strict=True)) for each in file.listening or ()],
                 )
             )
     return found
@@ -435,21 +478,17 @@ def user_name() -> str:
         return "user"
 
 
+def _absolute(file: str | os.PathLike[str] | None) -> str:
+    """The same for a hub, which runs in another folder."""
+    return os.path.abspath(file) if file else ""
+
+
 def _end_worker(place: Whereabouts) -> bool:
     if place.file is None or place.file.worker_pid is None or not place.has_worker:
         return False
     processes.kill(place.file.worker_pid)
     processes.AdoptedProcess(place.file.worker_pid).wait()
     return True
-
-
-def _parse_listen(listen: str) -> tuple[str, int]:
-    host, separator, port = listen.rpartition(":")
-    if not separator:
-        return listen, 0
-    if not port.isdigit() or int(port) > 65535:
-        raise RequestError(f"cannot listen on {listen!r}; use 'host' or 'host:port'")
-    return host.strip("[]") or _LOCAL, int(port)
 
 
 def _read_answer(descriptor: int, name: str, log: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from functools import cache, cached_property
 from typing import Any, Final, Generic, TypeVar
 
 from rpyc_kernel.core import kinds, shapes
-from rpyc_kernel.core.contract import ROLES, Force, Lane, Role, Scope
+from rpyc_kernel.core.contract import ROLES, Force, Lane, Role, Scope, Security
 from rpyc_kernel.core.kinds import ArgumentKind, Read
 from rpyc_kernel.core.shapes import Answer
 from rpyc_kernel.errors import (
@@ -435,6 +435,37 @@ KICK: Final = Command(
     (Parameter("session", kinds.TEXT, "its id"),),
     cannot="kick anybody",
     is_repeatable=False,
+)
+
+LISTEN: Final = Command(
+    "listen",
+    "Begin to listen on one more port, and answer with what it is, or with one that is like it already.",
+    shapes.LISTENING,
+    Role.OWNER,
+    (
+        Parameter("host", kinds.TEXT, "the address to listen on"),
+        Parameter("port", kinds.INT, "0 for a free one", 0),
+        Parameter(
+            "security",
+            kinds.TEXT,
+            "TLS, or none though others can reach it; plain: TLS where others than this machine can",
+            Security.PLAIN,
+            choices=(Security.PLAIN, Security.TLS, Security.INSECURE),
+        ),
+    ),
+    cannot="have the kernel listen",
+    is_repeatable=False,
+    raises=(NotAvailable,),
+)
+CERTIFY: Final = Command(
+    "certify",
+    "Make a certificate for the bearer of an invitation, with its private key, which is told this once.",
+    shapes.CERTIFIED,
+    Role.OWNER,
+    (Parameter("invitation", kinds.TEXT, "its id"),),
+    cannot="make certificates",
+    is_repeatable=False,
+    raises=(NotAvailable,),
 )
 
 # ------------------------------------------------------------------ code

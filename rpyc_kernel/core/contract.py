@@ -119,6 +119,14 @@ class Role:
 ROLES: Final = (Role.VIEWER, Role.EDITOR, Role.OWNER)
 
 
+class Security:
+    """What protects what is said by a TCP port."""
+
+    PLAIN: Final = "plain"  # nothing; nobody but this machine can reach it
+    TLS: Final = "tls"
+    INSECURE: Final = "insecure"  # nothing, beyond this machine, as somebody has said that it may be
+
+
 class Force:
     """The rungs of the interrupt ladder."""
 

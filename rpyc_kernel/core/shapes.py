@@ -82,6 +82,12 @@ INVITATIONS: Final[Answer[list[dict[str, Any]]]] = Answer(
     "it is not), all three in seconds since the epoch",
     is_list=True,
 )
+LISTENING: Final[Answer[dict[str, Any]]] = Answer(
+    "Listening", "pairs of name and value: `host`, `port`, `security`, and with TLS the certificate's `fingerprint`"
+)
+CERTIFIED: Final[Answer[dict[str, str]]] = Answer(
+    "Certified", "pairs of name and text, all PEM: `certificate`, `private_key`, `server_certificate`"
+)
 COMPLETIONS: Final[Answer[Completions]] = Answer("Completions")
 SIGNATURES: Final[Answer[list[Signature]]] = Answer("Signature", is_list=True)
 INSPECTION: Final[Answer[Inspection]] = Answer("Inspection")

@@ -57,6 +57,12 @@ class Keeper:
             self._file = changed(self._file, worker_pid=worker_pid, generation=generation, worker_birth=worker_birth)
             self._try(self._write)
 
+    def retell(self, tell: Callable[[ConnectionFile], ConnectionFile]) -> None:
+        """Say something else of the kernel: what ``tell`` makes of what is said."""
+        with self._lock:
+            self._file = tell(self._file)
+            self._try(self._write)
+
     def look(self, listen: Callable[[str], None] | None) -> None:
         """Make again what is missing.
 

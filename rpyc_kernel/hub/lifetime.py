@@ -19,6 +19,7 @@ from rpyc_kernel.hub.hub import Hub
 from rpyc_kernel.hub.journal.journal import Journal
 from rpyc_kernel.hub.keeper import LOOK_S, Keeper
 from rpyc_kernel.hub.key_ring import KeyRing
+from rpyc_kernel.hub.listening import Listeners
 from rpyc_kernel.hub.place import Place
 from rpyc_kernel.hub.server import Server
 from rpyc_kernel.hub.worker_process import WorkerProcess
@@ -56,6 +57,8 @@ def run(
             folder.connection_file,
             folder.path / "key",
             folder.invitations,
+            folder.certificate,
+            folder.private_key,
             *folder.worker_files(),
             *folder.path.glob("journal*"),
         )
@@ -66,12 +69,18 @@ def run(
         max_unsaved_bytes=settings.max_unsaved_bytes,
         present=lambda cursor, events: (cursor, encode_events(events)),
     )
-    server = Server(folder, place.name, KeyRing(Key(key), place.home.invitations), settings)
+    listeners = Listeners(place.home, settings, earlier)
+    try:
+        server = Server(folder, place.name, KeyRing(Key(key), place.home.invitations), settings, listeners)
+    except BaseException:
+        listeners.close()
+        raise
     idle_timeout_s = settings.idle_timeout_s
     if idle_timeout_s is None:
         idle_timeout_s = earlier.idle_timeout_s if earlier else 0.0
-    file = changed(_describe(place, settings.host, server.port, key), idle_timeout_s=idle_timeout_s)
-    keeper = Keeper(place, file, server)
+    file = changed(_describe(place, key), idle_timeout_s=idle_timeout_s)
+    keeper = Keeper(place, listeners.describe(file), server)
+    listeners.on_opened(lambda _: keeper.retell(listeners.describe))
 
     hub = Hub(
         folder,
@@ -95,10 +104,12 @@ def run(
         _log.warning("whoever started this hub is gone")
         hub.handle(events.StarterLost())
     _log.info(
-        "hub of kernel %s listens on %s", place.name, f"port {server.port}" if server.port else "its unix socket alone"
+        "hub of kernel %s listens on %s",
+        place.name,
+        ", ".join(f"{each.host}:{each.port} ({each.security})" for each in listeners.all) or "its unix sockets alone",
     )
 
-    announcer = _start_announcer(settings.announce, place.name, server.port)
+    announcer = _start_announcer(settings.announce, place.name, listeners.all[0].port if listeners.all else 0)
 
     def listen(path: str) -> None:
         hub.notify_worker("listen", path)
@@ -153,7 +164,5 @@ def _begin(hub: Hub, name: str) -> None:
         raise type(error)(f"{error}; 'rpyc-kernel stop {name}' ends it with all that it holds") from None
 
 
-def _describe(place: Place, host: str, port: int, key: bytes) -> ConnectionFile:
-    return ConnectionFile(
-        place.name, host, port, key.hex(), str(place.folder.hub_socket), os.getpid(), started=time.time()
-    )
+def _describe(place: Place, key: bytes) -> ConnectionFile:
+    return ConnectionFile(place.name, "", 0, key.hex(), str(place.folder.hub_socket), os.getpid(), started=time.time())

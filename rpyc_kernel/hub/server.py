@@ -25,15 +25,15 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
 
-from rpyc_kernel.core.contract import Role
+from rpyc_kernel.core.contract import Role, Security
 from rpyc_kernel.errors import AuthenticationFailed, ConnectionFailed, KernelError, NotPermitted, RequestError
 from rpyc_kernel.hub import service
 from rpyc_kernel.hub.attempts import Attempts
 from rpyc_kernel.hub.guests import Guests
 from rpyc_kernel.hub.hub import Hub
 from rpyc_kernel.hub.key_ring import KeyRing
+from rpyc_kernel.hub.listening import Listeners, Listening
 from rpyc_kernel.hub.log import Sparing
 from rpyc_kernel.settings import HubSettings
 from rpyc_kernel.system.descriptors import max_descriptors
@@ -48,6 +48,8 @@ from rpyc_kernel.wire.values.server import serve_values
 _log = logging.getLogger(__name__)
 _OWN_DESCRIPTORS = 96
 """What the hub needs for itself: journal, worker, the next worker, log, and the sockets on their way to the worker."""
+_MORE_FOR_TLS = 2
+"""How many descriptors more such a connection takes: both ends of the pair, one of which speaks TLS."""
 _SESSION_BYTES = 128 * 1024 * 1024
 """How much all large messages of a session's connections may take while they come in; the largest may have half."""
 _KEPT_PLACES = 8
@@ -66,13 +68,17 @@ _Serve = Callable[[socket.socket, str], None]
 
 
 class Server:
-    """Accepts connections until closed; RequestError where an address cannot be listened on.
+    """Accepts connections until closed; RequestError where the unix sockets cannot be made.
 
-    Attributes:
-        port: the TCP port, 0 where there is none.
+    Args:
+        folder: where those are.
+        name: of the kernel.
+        ring: whose keys let in.
+        settings: of the hub.
+        tcp: the ports; they are closed with the doors.
     """
 
-    def __init__(self, folder: RuntimeFolder, name: str, ring: KeyRing, settings: HubSettings) -> None:
+    def __init__(self, folder: RuntimeFolder, name: str, ring: KeyRing, settings: HubSettings, tcp: Listeners) -> None:
         self._name = name
         self._ring = ring
         self._settings = settings
@@ -89,6 +95,7 @@ class Server:
         self._strangers: Counter[int] = Counter()  # by the family of the socket
         self._strangers_from: dict[str, dict[socket.socket, None]] = {}  # by where they come from, the oldest first
         self._inside: dict[socket.socket, Welcome] = {}  # those who were let in
+        self._behind_tls: set[socket.socket] = set()
         self._attempts = Attempts()
         self._dismissed: set[socket.socket] = set()  # those whom the hub leaves, who are told so
         self._refusals = Sparing(_log)
@@ -105,16 +112,13 @@ class Server:
         self._listeners: list[tuple[socket.socket, _Serve]] = []
         self._doors: dict[Path, int] = {}
         self._new_doors: SimpleQueue[list[tuple[socket.socket, _Serve]]] = SimpleQueue()
-        self.port = 0
+        self._tcp = tcp
         try:
-            if settings.host:
-                self._listeners.append((_listen_tcp(settings.host, settings.port), self._serve_proven))
-                self.port = int(self._listeners[0][0].getsockname()[1])
             self._listeners += self._listen_in_folder()
         except OSError as error:
-            for listener, _ in self._listeners:
-                listener.close()
-            raise RequestError(f"cannot listen on {settings.host}:{settings.port}: {error}") from None
+            raise RequestError(f"cannot listen in {folder.path}: {error}") from None
+        self._listeners += map(self._serving, tcp.all)
+        tcp.on_opened(lambda opened: self._open_doors([self._serving(opened)]))
         self._thread = threading.Thread(target=self._accept, name="hub-accept", daemon=True)
 
     @property
@@ -124,8 +128,16 @@ class Server:
 
     def reopen_doors(self) -> None:
         """Make the unix sockets anew, where the folder stands now; whoever is inside stays."""
-        self._new_doors.put(self._listen_in_folder())
-        os.write(self._wake_out, b"+")
+        self._open_doors(self._listen_in_folder())
+
+    def _open_doors(self, fresh: list[tuple[socket.socket, _Serve]]) -> None:
+        self._new_doors.put(fresh)
+        with self._lock:
+            if self._wake_out >= 0:
+                os.write(self._wake_out, b"+")
+
+    def _serving(self, listening: Listening) -> tuple[socket.socket, _Serve]:
+        return listening.sock, self._serve_tls if listening.security == Security.TLS else self._serve_proven
 
     def _listen_in_folder(self) -> list[tuple[socket.socket, _Serve]]:
         listeners: list[tuple[socket.socket, _Serve]] = []
@@ -147,16 +159,13 @@ class Server:
     def start(self, hub: Hub) -> None:
         """Begin to accept clients of ``hub``."""
         self._hub = hub
-        self._guests = Guests(hub, self._ring, end=self.end_connections, list_listening=self._list_listening)
+        self._guests = Guests(hub, self._ring, end=self.end_connections, list_listening=self._tcp.tell)
         self._thread.start()
 
     def look(self) -> None:
         """Do what is to be done about once a second."""
         assert self._guests is not None
         self._guests.look()
-
-    def _list_listening(self) -> list[dict[str, Any]]:
-        return [{"host": self._settings.host, "port": self.port, "security": "plain"}] if self.port else []
 
     def stop_accepting(self) -> None:
         """Close the doors; whoever is inside stays."""
@@ -165,6 +174,7 @@ class Server:
             self._thread.join()
         for listener, _ in self._listeners:
             listener.close()
+        self._tcp.close()
         with self._lock:
             os.close(self._wake_in)
             os.close(self._wake_out)
@@ -221,15 +231,17 @@ class Server:
                 selector.unregister(listener)
 
     def _change_doors(self, selector: selectors.BaseSelector) -> None:
-        """Take new unix sockets instead of the old ones, which nobody can find any more."""
+        """Take new ports, and new unix sockets instead of the old ones, which nobody can find any more."""
         while not self._new_doors.empty():
             fresh = self._new_doors.get()
-            for listener, _ in self._listeners:
-                if listener.family == socket.AF_UNIX:
-                    if listener in selector.get_map():
-                        selector.unregister(listener)
-                    listener.close()
-            self._listeners = [entry for entry in self._listeners if entry[0].family != socket.AF_UNIX] + fresh
+            if any(listener.family == socket.AF_UNIX for listener, _ in fresh):
+                for listener, _ in self._listeners:
+                    if listener.family == socket.AF_UNIX:
+                        if listener in selector.get_map():
+                            selector.unregister(listener)
+                        listener.close()
+                self._listeners = [entry for entry in self._listeners if entry[0].family != socket.AF_UNIX]
+            self._listeners += fresh
 
     def _accept_one(self, listener: socket.socket, serve: _Serve) -> None:
         try:
@@ -294,25 +306,53 @@ class Server:
                 self._make_room(sock)
             self._dismissed.discard(sock)
             del self._open[sock], self._origins[sock]
+            self._behind_tls.discard(sock)
         sock.close()
 
     # ------------------------------------------------------------------ serving
+
+    def _serve_tls(self, sock: socket.socket, origin: str) -> None:
+        """Serve a client behind TLS, by a plain socket in front of which a thread of its own speaks TLS."""
+        deadline = time.monotonic() + self._settings.handshake_timeout_s
+        with self._lock:
+            self._behind_tls.add(sock)
+        relay, _ = self._tcp.accept(sock, self._settings.handshake_timeout_s)
+        passing = threading.Thread(target=relay.run, name=f"{threading.current_thread().name}-tls", daemon=True)
+        try:
+            passing.start()
+        except RuntimeError as error:  # no more threads
+            relay.close()
+            raise ConnectionFailed(f"a connection cannot be served: {error}") from None
+        finally:
+            if passing.ident is None:
+                relay.plain.close()
+        try:
+            with relay.plain:
+                self._serve_line(relay.plain, sock, origin, deadline, self._tcp.fingerprint)
+        finally:
+            passing.join()  # where the worker serves the client, that is how long the connection lasts
 
     def _serve_proven(self, sock: socket.socket, origin: str) -> None:
         """Serve a client once it has proven that it knows a key."""
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        welcome = self._greet(sock)
+        self._serve_line(sock, sock, origin, time.monotonic() + self._settings.handshake_timeout_s)
+
+    def _serve_line(
+        self, line: socket.socket, sock: socket.socket, origin: str, deadline: float, binding: bytes = b""
+    ) -> None:
+        """The same on a line, the socket itself or what stands for it; ``binding`` names the secure channel below."""
+        welcome = self._greet(line, sock, deadline, binding)
         if origin:
             self._attempts.note_success(origin)
         if welcome.channel == handshake.COMMANDS:
-            self._serve_session(sock, welcome)
+            self._serve_session(line, welcome)
         elif welcome.channel == handshake.EVENTS:
-            self._serve_values(sock, welcome)
+            self._serve_values(line, welcome)
         else:
-            self._pass_to_worker(sock, handshake.CHANNEL_NAMES[welcome.channel], welcome)
+            self._pass_to_worker(line, handshake.CHANNEL_NAMES[welcome.channel], welcome)
 
-    def _greet(self, sock: socket.socket) -> Welcome:
+    def _greet(self, line: socket.socket, sock: socket.socket, deadline: float, binding: bytes) -> Welcome:
         unknown: list[str] = []
 
         def find(key_id: str) -> tuple[Key, Grant] | None:
@@ -323,9 +363,8 @@ class Server:
 
         new_session = os.urandom(6).hex()
         try:
-            return handshake.greet_client(
-                sock, find, new_session, self._settings.handshake_timeout_s, partial(self._let_in, sock)
-            )
+            left_s = deadline - time.monotonic()
+            return handshake.greet_client(line, find, new_session, left_s, partial(self._let_in, sock), binding)
         except ConnectionFailed:
             if unknown:  # and the client has most likely left by itself, as no proof has satisfied it
                 raise AuthenticationFailed(f"nobody is invited by the key {unknown[0]}") from None
@@ -382,7 +421,8 @@ class Server:
                     f"this invitation has {self._max_with_one_key} connections, as many as it can; close some"
                 )
             count = len(self._inside)
-            if count < (self._max_when_new if welcome.channel == handshake.COMMANDS else self._max_proven):
+            taken = count + _MORE_FOR_TLS * len(self._behind_tls)
+            if taken < (self._max_when_new if welcome.channel == handshake.COMMANDS else self._max_proven):
                 self._inside[sock] = welcome
                 self._make_room(sock)
                 return None
@@ -437,6 +477,7 @@ class Server:
         offered = service.HubService(
             self._hub,
             self._guests,
+            self._tcp,
             identity.session,
             self._name,
             self._later,
@@ -466,11 +507,6 @@ class Server:
             refuse(sock, f"the kernel cannot pass this connection to its worker: {error}")
             return False
         return True
-
-
-def _listen_tcp(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
 
 
 def _inode_of(path: Path) -> int:

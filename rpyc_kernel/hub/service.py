@@ -18,9 +18,10 @@ from rpyc_kernel.core import events
 from rpyc_kernel.core.commands import COMMANDS, Command, open_to
 from rpyc_kernel.core.contract import PROTOCOL_VERSION, Role, freeze
 from rpyc_kernel.core.source import Source
-from rpyc_kernel.errors import NoSuchExecution, NotPermitted, WorkerBusy
+from rpyc_kernel.errors import NoSuchExecution, NotPermitted, RequestError, WorkerBusy
 from rpyc_kernel.hub.guests import Guests
 from rpyc_kernel.hub.hub import Hub
+from rpyc_kernel.hub.listening import Listeners
 
 _OFFERED: Final = "exposed_"
 _DONE_HERE: Final = "_do_"
@@ -73,6 +74,7 @@ class HubService:
         self,
         hub: Hub,
         guests: Guests,
+        listeners: Listeners,
         session: str,
         name: str,
         later: Executor,
@@ -85,6 +87,7 @@ class HubService:
         self._hub = hub
         self._guests = guests
         self._client_name = shown
+        self._listeners = listeners
         self._session = session
         self._name = name
         self._later = later
@@ -114,7 +117,7 @@ class HubService:
         )
 
     def _do_status(self) -> Any:
-        return freeze({"kernel": self._name, **self._hub.status()})
+        return freeze({"kernel": self._name, "listening": self._listeners.tell(), **self._hub.status()})
 
     def _do_queue(self, after: int, count: int) -> Any:
         return freeze(self._hub.look(lambda state: state.queue(after, count)))
@@ -220,6 +223,16 @@ class HubService:
 
     def _do_kick(self, session: str) -> None:
         self._guests.kick(self._session, self._shown, session)
+
+    def _do_listen(self, host: str, port: int, security: str) -> Any:
+        found = self._listeners.listen(host, port, security)
+        return freeze(next(each for each in self._listeners.tell() if each["port"] == found.port))
+
+    def _do_certify(self, invitation: str) -> Any:
+        found = next((each for each in self._guests.invitations() if each["id"] == invitation), None)
+        if found is None:
+            raise RequestError(f"there is no invitation {invitation[:100]!r}")
+        return freeze(self._listeners.certify(invitation, str(found["name"])))
 
     # ------------------------------------------------------------------ for all of them
 

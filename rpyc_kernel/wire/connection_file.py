@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from rpyc_kernel.core.contract import PROTOCOL_VERSION
 from rpyc_kernel.errors import NoSuchKernel
@@ -27,6 +28,11 @@ class ConnectionFile(Frozen):
         protocol: the version of the protocol the hub speaks.
         home: the folder with the kernel's lock and journal, "" where it is the one that holds this file.
         idle_timeout_s: for how long nobody may be connected and nothing may run; 0 for as long as it is so.
+        fingerprint: the SHA-256 of the certificate of that port in hexadecimal digits, "" where it does not speak TLS.
+        listening: host, port and security (see `Security`) of this port and all others.
+        certificate: the path of the certificate where it is not the one in the kernel's home, "" where it is.
+        private_key: the path of its private key.
+        client_ca: who has to have signed the certificates of clients, "" where they need none.
         worker_birth: tells the worker's process from a later one of the same number, "" where the system does not.
     """
 
@@ -43,6 +49,11 @@ class ConnectionFile(Frozen):
     worker_birth: str = ""
     home: str = ""
     idle_timeout_s: float = 0.0
+    fingerprint: str = ""
+    listening: list[list[Any]] | None = None
+    certificate: str = ""
+    private_key: str = ""
+    client_ca: str = ""
 
     def write(self, path: Path) -> None:
         """Replace the file in one step; nobody ever reads half of it."""
@@ -61,7 +72,7 @@ class ConnectionFile(Frozen):
                 loaded = json.load(opened)
             # A later release may say more.
             file = cls(**{known: loaded[known] for known in cls.__match_args__ if known in loaded})
-            bytes.fromhex(file.key)
+            bytes.fromhex(file.key), bytes.fromhex(file.fingerprint)
             return file
         except FileNotFoundError:
             raise NoSuchKernel(f"there is no connection file {path}") from None

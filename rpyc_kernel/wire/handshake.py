@@ -65,7 +65,9 @@ _MAX_BLOB_BYTES = 4096
 _MAX_NAME = 200
 _MAX_SESSION = 64
 
-_OK, _WRONG_VERSION, _WRONG_KEY, _, _REFUSED = range(5)
+_OK, _WRONG_VERSION, _WRONG_KEY, _, _REFUSED, _NEEDS_TLS = range(6)
+NEEDS_TLS: Final = _REPLY.pack(_MAGIC, PROTOCOL_VERSION, _NEEDS_TLS, 0, bytes(32), bytes(32))
+"""What a port that speaks TLS answers to a client that begins without."""
 _REASONS: Final = {kind.__name__: kind for kind in (AuthenticationFailed, NotPermitted)}
 _UNKNOWN_KEY = "the hub does not know the key of this connection file; the file is stale or belongs to another kernel"
 _UNKNOWN_INVITATION = (
@@ -168,6 +170,8 @@ def greet_hub(
             f"this client speaks version {PROTOCOL_VERSION} of the protocol and the hub version {version}; "
             "install the same release of rpyc-kernel on both sides"
         )
+    if status == _NEEDS_TLS:
+        raise ConnectionFailed("this port speaks TLS; use rpyc+tls://HOST:PORT, with the same key or a connect string")
     clear = reply[: -len(proof)]
     if not hmac.compare_digest(proof, _proof(key, b"hub", hello, clear, binding)):
         raise AuthenticationFailed(_UNKNOWN_INVITATION if key.id else _UNKNOWN_KEY)

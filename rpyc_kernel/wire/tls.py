@@ -128,10 +128,13 @@ def fingerprint_of(certificate: Path) -> bytes:
 # ---------------------------------------------------------------------- beginning
 
 
-def accept(sock: socket.socket, context: ssl.SSLContext, timeout_s: float) -> tuple[Relay, ClientCertificate | None]:
+def accept(
+    sock: socket.socket, context: ssl.SSLContext, timeout_s: float, *, to_plain: bytes = b""
+) -> tuple[Relay, ClientCertificate | None]:
     """Take a client's connection; returns what has to `run`, and what is known by the client's certificate.
 
-    The relay uses the socket, which stays the caller's; on an error nothing is left of it but the socket.
+    The relay uses the socket, which stays the caller's; on an error nothing is left of it but the socket. A client that
+    begins with anything but TLS is answered ``to_plain``.
 
     Raises:
         ConnectionFailed: or one of its kinds: the client does not speak TLS, or not this one; is gone, or too slow.
@@ -141,6 +144,10 @@ def accept(sock: socket.socket, context: ssl.SSLContext, timeout_s: float) -> tu
         _shake_hands(stream, time.monotonic() + timeout_s)
     except ssl.SSLError as error:
         raise ConnectionFailed(f"no TLS with this client: {_say(error)}") from None
+    except _SpeaksPlainError:
+        with contextlib.suppress(OSError):
+            sock.send(to_plain, QUIETLY)
+        raise ConnectionFailed("no TLS with this client: it speaks another protocol") from None
     return Relay(stream), _read_client(stream.tls)
 
 
@@ -244,6 +251,10 @@ def _read_client(tls: ssl.SSLObject) -> ClientCertificate | None:
     return ClientCertificate(hashlib.sha256(certificate).digest(), str(subject.get("commonName", "")), invitation)
 
 
+class _SpeaksPlainError(Exception):
+    """The other side has begun with what is no TLS."""
+
+
 class _TlsStream:
     """A TCP connection, and the state of TLS on it."""
 
@@ -266,6 +277,8 @@ class _TlsStream:
             raise ConnectionError("closed by the other side")
         if self.first_byte < 0:
             self.first_byte = data[0]
+            if self.tls.server_side and self.first_byte != _HANDSHAKE_RECORD:
+                raise _SpeaksPlainError
         self.incoming.write(data)
 
 

@@ -114,13 +114,24 @@ def fits(parameter, label):
 
 
 def test_the_table_has_every_command_once_and_under_its_name():
-    assert len(COMMANDS) == 40
+    assert len(COMMANDS) == 42
     assert {name: command.name for name, command in COMMANDS.items()} == {name: name for name in COMMANDS}
 
 
 def test_what_changes_something_is_asked_once_unless_it_has_a_token():
     asked_once = {
-        *("cancel", "interrupt", "answer_input", "restart", "shutdown", "invite", "revoke", "kick"),
+        *(
+            "cancel",
+            "interrupt",
+            "answer_input",
+            "restart",
+            "shutdown",
+            "invite",
+            "revoke",
+            "kick",
+            "listen",
+            "certify",
+        ),
         *("set_variable", "delete_variable", "rename_variable", "set_cwd", "set_environment", "set_module_path"),
     }
     assert {name for name, command in COMMANDS.items() if not command.is_repeatable} == asked_once
@@ -269,7 +280,7 @@ def test_an_unknown_word_is_refused_with_those_that_are_known(command, place):
         assert parameter.read(word, parameter.name) == word
     with pytest.raises(RequestError, match=f"^unknown {parameter.name} 'x{'x' * 99}'; choose '{parameter.choices[0]}'"):
         parameter.read("x" * 1000, parameter.name)
-    assert len(CHOOSING) == 4
+    assert len(CHOOSING) == 5
 
 
 @pytest.mark.parametrize("name", ["execute", "run"])

@@ -10,6 +10,7 @@ from rpyc_kernel.hub.guests import Guests
 from rpyc_kernel.hub.hub import Hub
 from rpyc_kernel.hub.journal.journal import Journal
 from rpyc_kernel.hub.key_ring import KeyRing
+from rpyc_kernel.hub.listening import Listeners
 from rpyc_kernel.hub.service import HubService
 from rpyc_kernel.hub.worker import Worker
 from rpyc_kernel.settings import HubSettings, WorkerSettings
@@ -117,6 +118,7 @@ class FakeKernel:
         self.ring = KeyRing(Key(b"own"), path / "invitations.json")
         self.ended = []
         self.guests = Guests(self.hub, self.ring, end=self._end, list_listening=lambda: LISTENING)
+        self.listeners = Listeners(RuntimeFolder(path / "demo"), HubSettings(host=""), None)
         self.start_worker()
 
     def _end(self, session, key):
@@ -133,7 +135,7 @@ class FakeKernel:
         self.start_worker(self.hub.look(lambda state: state.generation))
 
     def connect(self, session="a", **more):
-        return HubService(self.hub, self.guests, session, "demo", AtOnce(), came_first=True, **more)
+        return HubService(self.hub, self.guests, self.listeners, session, "demo", AtOnce(), came_first=True, **more)
 
     def finish(self, number, outcome=Outcome.OK):
         finished = events.CodeFinished(number, outcome, 0.0)

@@ -136,7 +136,7 @@ WORK = {
     "set_module_path",
     "set_variable",
 }
-OWN = {"invitations", "invite", "kick", "restart", "revoke", "shutdown"}
+OWN = {"certify", "invitations", "invite", "kick", "listen", "restart", "revoke", "shutdown"}
 MAY = {
     ("viewer", False): LOOK,
     ("viewer", True): LOOK | SEE_VALUES,

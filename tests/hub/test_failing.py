@@ -86,7 +86,12 @@ except OSError:
 
 
 SOURCES = Path(rpyc_kernel.__file__).parent
-AT_START = {"hub/__main__.py": {"main"}, "system/processes.py": {"spawn_module"}}
+AT_START = {
+    "hub/__main__.py": {"main"},
+    "hub/lifetime.py": {"_start_announcer"},
+    "hub/listening.py": {"_load", "certify"},  # and when somebody asks for it, who is told if it cannot be
+    "system/processes.py": {"spawn_module"},
+}
 """Where imports come late on purpose, before a hub serves anybody; or what a hub has loaded already."""
 
 

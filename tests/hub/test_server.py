@@ -26,6 +26,7 @@ from rpyc_kernel.errors import (
 from rpyc_kernel.hub import server as server_module
 from rpyc_kernel.hub.attempts import FREE
 from rpyc_kernel.hub.key_ring import KeyRing
+from rpyc_kernel.hub.listening import Listeners
 from rpyc_kernel.hub.log import BoundedLog, Sparing
 from rpyc_kernel.hub.server import Server
 from rpyc_kernel.settings import HubSettings
@@ -53,7 +54,8 @@ class Doors:
         self.path = str(folder.hub_socket)
         self.objects_path = str(folder.objects_socket)
         self.ring = KeyRing(KEY, path / "invitations.json")
-        self.server = Server(folder, "demo", self.ring, settings)
+        self.tcp = Listeners(folder, settings, None)
+        self.server = Server(folder, "demo", self.ring, settings, self.tcp)
         self.server.start(self.kernel.hub)
         self.opened = contextlib.ExitStack()
 
@@ -63,7 +65,7 @@ class Doors:
         sock.settimeout(PATIENCE_S)
         if not is_local:
             sock.bind((address, 0))
-        sock.connect(self.path if is_local else ("127.0.0.1", self.server.port))
+        sock.connect(self.path if is_local else ("127.0.0.1", self.tcp.all[0].port))
         return sock
 
     def come_in(self, sock, channel=handshake.COMMANDS, *, key=KEY, session="a", role=""):

@@ -137,7 +137,7 @@ MUTANTS = (
     Mutant(
         promise="clients are no more than may be",
         file="hub/server.py",
-        before="if count < (self._max_when_new if welcome.channel == handshake.COMMANDS else self._max_proven):",
+        before="if taken < (self._max_when_new if welcome.channel == handshake.COMMANDS else self._max_proven):",
         after="if True:",
         tests=("hub/test_server.py::test_more_clients_than_may_be_are_refused_with_the_reason",),
     ),

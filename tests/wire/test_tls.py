@@ -63,10 +63,10 @@ class Hub(threading.Thread):
             except ConnectionFailed as error:
                 self.error = error
                 return
+            else:
+                self.relay, self.plain = relay, relay.plain
             finally:
                 self.is_ready.set()
-            self.relay, self.plain = relay, relay.plain
-            self.is_ready.set()
             relay.run()
 
     def __enter__(self):
@@ -74,6 +74,7 @@ class Hub(threading.Thread):
         return self
 
     def __exit__(self, *_):
+        self.is_ready.wait(DEADLINE_S)
         if self.plain is not None:
             self.plain.close()
         self.join(DEADLINE_S)
@@ -414,6 +415,16 @@ def test_a_client_without_tls_is_refused(server, said):
         near.shutdown(socket.SHUT_WR)
         hub.is_ready.wait(DEADLINE_S)
         assert isinstance(hub.error, ConnectionFailed)
+
+
+def test_a_client_without_tls_is_answered_in_its_own_words(server):
+    near, far = connect_tcp()
+    with near, far:
+        near.settimeout(DEADLINE_S)
+        near.sendall(b"RPYK")
+        with pytest.raises(ConnectionFailed, match="speaks another protocol"):
+            tls.accept(far, server, DEADLINE_S, to_plain=b"TLS, please")
+        assert near.recv(100) == b"TLS, please"
 
 
 def test_a_silent_port_is_given_up_in_time():

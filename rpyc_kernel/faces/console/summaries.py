@@ -5,12 +5,16 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from rpyc_kernel.core.contract import State
+from rpyc_kernel.core.contract import Security, State
 from rpyc_kernel.core.introspection import Inspection, Variable
 from rpyc_kernel.faces.console.control_characters import sanitize_line
 from rpyc_kernel.faces.console.render import first_line
 
 _PREVIEW_CHARS = 60
+_SHOWN_SECURITY = {
+    Security.TLS: " with TLS",
+    Security.INSECURE: ", INSECURE: others can read and change what is said there",
+}
 
 
 def summarise_status(status: dict[str, Any]) -> list[str]:
@@ -21,6 +25,7 @@ def summarise_status(status: dict[str, Any]) -> list[str]:
         f"processes  hub {status['hub_pid']}, worker {status['worker_pid'] or '-'}"
         + (f" with {memory / 1e6:,.0f} MB" if memory else ""),
     ]
+    lines += [f"listens    on {format_listening(each)}" for each in status.get("listening", ())]
     if status["running"]:
         busy_s = status["time"] - (status["busy_since"] or status["time"])
         lines.append(f"running    {_describe(status['running'])}, for {format_duration(busy_s)}")
@@ -41,6 +46,13 @@ def summarise_status(status: dict[str, Any]) -> list[str]:
     if status["journal"]:
         lines.append(f"trouble    {sanitize_line(status['journal'])}")
     return lines
+
+
+def format_listening(listening: dict[str, Any]) -> str:
+    """Where a kernel can be reached, and what protects what is said there."""
+    host, port = sanitize_line(str(listening["host"])), listening["port"]
+    shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return shown + _SHOWN_SECURITY.get(listening["security"], "")
 
 
 def summarise_trouble(status: dict[str, Any]) -> list[str]:

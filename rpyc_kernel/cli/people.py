@@ -12,10 +12,12 @@ from collections.abc import Iterable
 from plumbum import cli
 
 from rpyc_kernel.cli.application import DEFAULT_NAME, OK, Command, JsonCommand, UsageError
-from rpyc_kernel.client.invitation import Invitation, choose_listening, reaches_beyond
+from rpyc_kernel.client.invitation import Invitation, choose_listening, reaches_beyond, require_one_host
+from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import ROLES, Role
 from rpyc_kernel.faces.console.control_characters import sanitize_line
 from rpyc_kernel.frozen import fields_of
+from rpyc_kernel.settings import parse_listen
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhdw])")
@@ -30,7 +32,7 @@ class Invite(JsonCommand):
 
     Examples:
         rpyc-kernel invite demo --role viewer --name ann --expires 2h
-        rpyc-kernel invite demo --role editor --expires never --host gpu.example.org
+        rpyc-kernel invite demo --role editor --expires never --listen 0.0.0.0 --host gpu.example.org
     """
 
     role = cli.SwitchAttr(
@@ -41,24 +43,32 @@ class Invite(JsonCommand):
     )
     name = cli.SwitchAttr("--name", str, default="", help="what they are called in the kernel")
     shows_values = cli.Flag("--values", help="a viewer may look at values of variables, too")
+    listen = cli.SwitchAttr(
+        "--listen", str, default="", help="first have it listen there with TLS, for good", argname="HOST[:PORT]"
+    )
     host = cli.SwitchAttr("--host", str, default="", help="by what name or address they reach this machine")
 
     def main(self, name: str = DEFAULT_NAME) -> int:
         expires = parse_duration(self.expires)
         with self.connect(name, joins=False) as kernel:
-            # First, so that nobody is invited who cannot come.
-            place = choose_listening(tuple(kernel.status().get("listening", ())), kernel.name, self.host)
-            if not self.host and not reaches_beyond(place):
-                raise UsageError(
-                    f"kernel {kernel.name!r} listens on {place['host']} alone, where nobody comes to from elsewhere; "
-                    f"start it with 'rpyc-kernel start {kernel.name} --listen HOST', or say by --host where a tunnel "
-                    "begins"
-                )
+            self._see_to_a_way_in(kernel)  # first, so that nobody is invited who cannot come
             given = kernel.invite(str(self.role), name=self.name, expires=expires, values=bool(self.shows_values))
         text = given.connect_string(self.host)
         told = {**_describe(given), "connect_string": text}
         self.write_answer(told, [text])
         return OK
+
+    def _see_to_a_way_in(self, kernel: KernelClient) -> None:
+        """Have the kernel listen where others can come to, or see that it does."""
+        if self.listen:
+            require_one_host(parse_listen(self.listen)[0], self.host)
+            kernel.listen(self.listen, tls=True)
+        place = choose_listening(tuple(kernel.status()["listening"]), kernel.name, self.host)
+        if not self.host and not reaches_beyond(place):
+            raise UsageError(
+                f"kernel {kernel.name!r} listens on {place['host']} alone, where nobody comes to from elsewhere; add "
+                "--listen HOST, or say by --host where a tunnel begins"
+            )
 
 
 class Sessions(JsonCommand):

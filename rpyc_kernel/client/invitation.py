@@ -57,11 +57,11 @@ class Invitation(Frozen):
             RequestError: the kernel does not listen with TLS, or on all addresses; or the secret is not known any more.
 
         Example:
+            >>> there = kernel.listen("127.0.0.1", tls=True)
             >>> invitation = kernel.invite("viewer", name="ann")
-            >>> invitation.connect_string()
-            Traceback (most recent call last):
-                ...
-            rpyc_kernel.errors.RequestError: kernel 'demo' does not listen with TLS, so that nobody can come ...
+            >>> with rpyc_kernel.connect(invitation.connect_string()) as ann:
+            ...     ann.client_name, ann.role
+            ('ann', 'viewer')
             >>> kernel.revoke(invitation.id)
         """
         if not self.secret:
@@ -80,15 +80,18 @@ def choose_listening(listening: tuple[dict[str, Any], ...], kernel: str, host: s
     safe = [each for each in listening if each.get("fingerprint")]
     if not safe:
         raise RequestError(
-            f"kernel {kernel!r} does not listen with TLS, so that nobody can come in from elsewhere; start it with "
-            f"'rpyc-kernel start {kernel} --listen HOST'"
+            f"kernel {kernel!r} does not listen with TLS, so that nobody can come in from elsewhere; "
+            f"'rpyc-kernel invite {kernel} --listen HOST' has it do so, as does kernel.listen(HOST)"
         )
     found = min(safe, key=lambda each: str(each["host"]).startswith(_LOOPBACK))
-    if not host and found["host"] in _ANY:
-        raise RequestError(
-            f"kernel {kernel!r} listens on all addresses; say by which one it is reached: host=… or --host"
-        )
+    require_one_host(found["host"], host)
     return found
+
+
+def require_one_host(listened: str, host: str) -> None:
+    """See that it is told by which address somebody is reached who listens on all of them; RequestError where not."""
+    if not host and listened in _ANY:
+        raise RequestError("to listen on all addresses does not say by which one to come; add it: host=… or --host")
 
 
 def reaches_beyond(place: dict[str, Any]) -> bool:

@@ -28,6 +28,10 @@ class Kernel:
     def status(self):
         return {"listening": self.listening}
 
+    def listen(self, where, *, tls):
+        self.asked.append((where, tls))
+        self.listening.append(TLS)
+
     def invite(self, role, **more):
         self.asked.append((role, more))
         return Invitation(
@@ -94,17 +98,19 @@ def test_an_invitation_for_programs_has_its_secret_once(kernel, capsys):
 @pytest.mark.parametrize(
     ("listening", "arguments", "told"),
     [
-        ([], (), "kernel 'demo' does not listen with TLS, so that nobody can come in from elsewhere; start it with"),
-        ([PLAIN], (), "start it with 'rpyc-kernel start demo --listen HOST'"),
+        ([], (), "kernel 'demo' does not listen with TLS, so that nobody can come in from elsewhere; 'rpyc-kernel inv"),
+        ([PLAIN], (), "'rpyc-kernel invite demo --listen HOST' has it do so, as does kernel.listen(HOST)"),
+        ([PLAIN], ("--listen", "0.0.0.0:99999"), "cannot listen on '0.0.0.0:99999'"),
+        ([PLAIN], ("--listen", "0.0.0.0"), "does not say by which one to come; add it: host=… or --host"),
         (
             [{**TLS, "host": "127.0.0.1"}],
             (),
-            "listens on 127.0.0.1 alone, where nobody comes to from elsewhere; start",
+            "listens on 127.0.0.1 alone, where nobody comes to from elsewhere; add",
         ),
         (
             [{**TLS, "host": "0.0.0.0"}],
             (),
-            "listens on all addresses; say by which one it is reached: host=… or --host",
+            "to listen on all addresses does not say by which one to come; add it",
         ),
         ([TLS], ("--expires", "soon"), "--expires soon: use a time such as 90s, 30m, 2h, 7d or 2w"),
         ([TLS], ("--role", "king"), "argument of role expected"),
@@ -117,6 +123,13 @@ def test_nobody_is_invited_who_could_not_come(kernel, capsys, listening, argumen
     assert err.startswith("rpyc-kernel: ")
     assert told in err
     assert err.count("\n") == 1
+
+
+def test_a_kernel_listens_from_now_on_where_that_is_asked_for(kernel, capsys):
+    kernel.listening = [PLAIN]
+    status, out, _ = call(capsys, "invite", "demo", "--role", "viewer", "--listen", "0.0.0.0:4711", "--host", "h.org")
+    assert (status, kernel.asked[0]) == (0, ("0.0.0.0:4711", True))
+    assert (parse(out).host, parse(out).port) == ("h.org", 4711)
 
 
 def test_a_tunnel_may_end_where_the_kernel_listens_for_this_machine_alone(kernel, capsys):

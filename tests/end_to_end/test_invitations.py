@@ -1,0 +1,53 @@
+"""A line that one person prints, and another pastes: in by TLS, seen by name, and out again."""
+
+import json
+import os
+import subprocess
+
+import rpyc_kernel
+from tests.end_to_end.commands import run_command
+from tests.end_to_end.terminals import COMMAND, PATIENCE_S, ROOT
+
+
+def paste(line, *arguments):
+    """Run a command that reads a connect string from its standard input, on a machine with no kernels of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "RPYC_KERNEL_STATE_DIR": "/nowhere/s"}
+    return subprocess.run(
+        [*COMMAND, *arguments], input=line, capture_output=True, text=True, timeout=PATIENCE_S, env=environment
+    )
+
+
+def test_a_friend_comes_in_by_the_line_that_invite_prints_and_goes_when_it_is_revoked(kernel):
+    kernel.execute("x = 6 * 7", timeout=PATIENCE_S)
+    refused = run_command("invite", "demo", "--role", "viewer")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "'rpyc-kernel invite demo --listen HOST' has it do so" in refused.stderr
+    invited = run_command(
+        "invite", "demo", "--role", "viewer", "--name", "ann", "--listen", "127.0.0.1", "--host", "127.0.0.1"
+    )
+    assert (invited.returncode, invited.stderr, invited.stdout.count("\n")) == (0, "", 1)
+    line = invited.stdout
+    secret = line.partition("#")[2].split(".")[1]
+
+    seen = paste(line, "status", "-", "--json")
+    assert json.loads(seen.stdout)["kernel"] == "demo"
+    for command, cannot in ((("vars", "-"), "list variables"), (("exec", "-", "x = 0"), "execute code")):
+        told = paste(line, *command)
+        assert told.returncode == 2
+        assert f"it cannot {cannot}" in told.stderr
+        assert secret not in told.stderr + told.stdout
+    assert kernel.eval("x") == 42
+
+    with rpyc_kernel.connect(line.strip(), name="root", timeout=PATIENCE_S, reconnect=0) as ann:
+        assert (ann.client_name, ann.role) == ("ann", "viewer")
+        listed = run_command("sessions", "demo").stdout
+        assert f"{ann.session}  ann" in listed
+        assert "invited until" in listed
+        assert secret not in listed
+        assert run_command("revoke", "demo", "anne").stderr.endswith("(ann)?\n")
+        assert run_command("revoke", "demo", "ann").returncode == 0
+        assert ann.wait_until_closed(PATIENCE_S)
+    gone = paste(line, "status", "-")
+    assert (gone.returncode, gone.stdout) == (3, "")
+    assert "this invitation of 'ann' was revoked on" in gone.stderr
+    assert gone.stderr.endswith("; ask the owner for another one\n")

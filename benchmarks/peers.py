@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.managers import BaseManager
+from pathlib import Path
 from typing import Any
 
 import execnet
@@ -23,6 +25,7 @@ from rpyc.core.stream import SocketStream
 
 import rpyc_kernel
 from benchmarks.spinning import Spin
+from rpyc_kernel.system.home import Home
 
 _KEY = b"benchmark"
 
@@ -182,10 +185,13 @@ def _pipeline(thing: Any) -> Callable[[int], Any]:
 
 
 @contextlib.contextmanager
-def server(name: str) -> Iterator[tuple[int, int]]:
+def server(name: str, *arguments: str) -> Iterator[tuple[int, int]]:
     """A server of this module in a process of its own: its port and its pid."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.peers", name], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+        [sys.executable, "-m", "benchmarks.peers", name, *arguments],
+        stdout=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stdout is not None
@@ -225,11 +231,23 @@ class _Thing:
 
 
 def _serve_stock_rpyc() -> None:
+    _serve_one(lambda sock: sock)
+
+
+def _serve_stock_rpyc_tls() -> None:
+    """With the certificate in a kernel's home."""
+    home = Home(Path(sys.argv[2]))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(home.certificate, home.private_key)
+    _serve_one(lambda sock: context.wrap_socket(sock, server_side=True))
+
+
+def _serve_one(begin: Callable[[socket.socket], socket.socket]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         print(server.getsockname()[1], flush=True)
         sock, _ = server.accept()
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        rpyc.utils.factory.connect_stream(SocketStream(sock), SlaveService).serve_all()
+        rpyc.utils.factory.connect_stream(SocketStream(begin(sock)), SlaveService).serve_all()
 
 
 def _serve_pyro() -> None:
@@ -249,4 +267,9 @@ def _serve_managers() -> None:
 
 
 if __name__ == "__main__":
-    {"stock_rpyc": _serve_stock_rpyc, "pyro": _serve_pyro, "managers": _serve_managers}[sys.argv[1]]()
+    {
+        "stock_rpyc": _serve_stock_rpyc,
+        "stock_rpyc_tls": _serve_stock_rpyc_tls,
+        "pyro": _serve_pyro,
+        "managers": _serve_managers,
+    }[sys.argv[1]]()

@@ -130,17 +130,24 @@ def _open_sides(opened: ExitStack) -> tuple[dict[str, Side], list[str]]:
     kernel.push(array=array)
     key = ConnectionFile.read(Folders.from_environment().runtime / "bench-remote" / "kernel.json").key
     (info,) = [found for found in rpyc_kernel.kernels() if found.name == "bench-remote"]
+    kernel.listen("127.0.0.1", tls=True)
+    invitation = kernel.invite("owner").connect_string("127.0.0.1")
+    secure = opened.enter_context(rpyc_kernel.connect(invitation))
     remote = opened.enter_context(rpyc_kernel.connect(f"tcp://{info.host}:{info.port}", key=key))
     raw = opened.enter_context(raw_sender(array.nbytes))
     stock, _ = opened.enter_context(peers.server("stock_rpyc"))
+    home = Folders.from_environment().state / "bench-remote"  # where the kernel's certificate is
+    stock_tls, _ = opened.enter_context(peers.server("stock_rpyc_tls", str(home)))
     peer = Peer()
     opened.callback(peer.close)
     sides = {
         _UNIX: _ours(kernel),
         _TCP: _ours(remote),
+        _TLS: _ours(secure),
         _RAW: Side(pull=lambda: _MB / timed(lambda: receive_raw(raw, array.nbytes))),
         _IPYKERNEL: _of_ipykernel(peer),
         _STOCK: _of_stock(opened, rpyc.connect("127.0.0.1", stock, service=ClassicService)),
+        _STOCK_TLS: _of_stock(opened, rpyc.ssl_connect("127.0.0.1", stock_tls, service=ClassicService)),
     }
     left_out = []
     hindrance = sshd.find_hindrance()

@@ -27,7 +27,14 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from rpyc_kernel.core.contract import Role, Security
-from rpyc_kernel.errors import AuthenticationFailed, ConnectionFailed, KernelError, NotPermitted, RequestError
+from rpyc_kernel.errors import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    KernelDied,
+    KernelError,
+    NotPermitted,
+    RequestError,
+)
 from rpyc_kernel.hub import service
 from rpyc_kernel.hub.attempts import Attempts
 from rpyc_kernel.hub.guests import Guests
@@ -43,7 +50,7 @@ from rpyc_kernel.wire.budget import Budget
 from rpyc_kernel.wire.handshake import Identity, Welcome
 from rpyc_kernel.wire.keys import Grant, Key
 from rpyc_kernel.wire.refusal import refuse
-from rpyc_kernel.wire.values.server import serve_values
+from rpyc_kernel.wire.values.server import refuse_stock, serve_values
 
 _log = logging.getLogger(__name__)
 _OWN_DESCRIPTORS = 96
@@ -63,6 +70,8 @@ _MAX_LATE = 32
 """How many may wait at once for a worker that is starting, to ask it something."""
 _SHARED_FROM = 8
 """Where there may be fewer strangers, one address may have all of these places."""
+_STOCK = "stock"
+"""The channel by which the worker gets clients with nothing but RPyC."""
 _Serve = Callable[[socket.socket, str], None]
 """Serves a connection from an address, "" for one by a unix socket."""
 
@@ -316,7 +325,7 @@ class Server:
         deadline = time.monotonic() + self._settings.handshake_timeout_s
         with self._lock:
             self._behind_tls.add(sock)
-        relay, _ = self._tcp.accept(sock, self._settings.handshake_timeout_s)
+        relay, certificate = self._tcp.accept(sock, self._settings.handshake_timeout_s)
         passing = threading.Thread(target=relay.run, name=f"{threading.current_thread().name}-tls", daemon=True)
         try:
             passing.start()
@@ -327,8 +336,13 @@ class Server:
             if passing.ident is None:
                 relay.plain.close()
         try:
-            with relay.plain:
-                self._serve_line(relay.plain, sock, origin, deadline, self._tcp.fingerprint)
+            with relay.plain as line:
+                invitation = certificate.invitation if certificate is not None else ""
+                if invitation and not handshake.is_begun(line, deadline - time.monotonic()):
+                    relay.keep_frames_apart()
+                    self._serve_certified(line, sock, origin, invitation)
+                else:
+                    self._serve_line(line, sock, origin, deadline, self._tcp.fingerprint)
         finally:
             passing.join()  # where the worker serves the client, that is how long the connection lasts
 
@@ -375,15 +389,40 @@ class Server:
         self._serve_session(sock, self._let_stock_in(sock))
 
     def _serve_stock_objects(self, sock: socket.socket, origin: str) -> None:
+        """Serve one that wants live objects."""
+        self._serve_objects(sock, self._let_stock_in(sock))
+
+    def _serve_certified(self, line: socket.socket, sock: socket.socket, origin: str, invitation: str) -> None:
+        """Serve a stock RPyC client whose certificate is that of an invitation, whose role holds."""
+        line.settimeout(None)
+        try:
+            welcome = self._let_certified_in(sock, invitation)
+        except KernelError as error:
+            refuse_stock(line, error, self._settings.handshake_timeout_s)
+            raise
+        self._attempts.note_success(origin)
+        if Role.allows(welcome.identity.role, handshake.CHANNEL_ROLES[handshake.OBJECTS]):
+            self._serve_objects(line, welcome)
+        else:
+            self._serve_session(line, welcome)
+
+    def _let_certified_in(self, sock: socket.socket, invitation: str) -> Welcome:
+        found = self._ring.find(invitation)
+        if found is None:
+            raise AuthenticationFailed(f"nobody is invited by the certificate of invitation {invitation}")
+        number, grant = next(self._numbers), found[1]
+        session = grant.own_session(f"rpyc-{os.getpid()}-{number}")
+        return self._admit(sock, Identity(session, grant.name or f"rpyc-{number}", grant.role), grant)
+
+    def _serve_objects(self, sock: socket.socket, welcome: Welcome) -> None:
         """Have the worker serve a stock RPyC client, whose session lives as long as the worker keeps its end of it.
 
         The hub keeps the client's socket, too: what it shuts down is down for all who hold it.
         """
-        welcome = self._let_stock_in(sock)
         near, far = socket.socketpair()
         with near:
             with far:
-                if not self._pass_to_worker(sock, "stock", welcome, far):
+                if not self._pass_to_worker(sock, _STOCK, welcome, far):
                     return
             with self._lock:
                 self._open[near] = threading.current_thread()
@@ -398,8 +437,10 @@ class Server:
     def _let_stock_in(self, sock: socket.socket) -> Welcome:
         """Let a stock RPyC client in, and name its session, as it says nothing of itself."""
         number = next(self._numbers)
-        identity = Identity(f"rpyc-{os.getpid()}-{number}", f"rpyc-{number}", Role.OWNER)
-        welcome = Welcome(handshake.COMMANDS, identity)
+        return self._admit(sock, Identity(f"rpyc-{os.getpid()}-{number}", f"rpyc-{number}", Role.OWNER), Grant())
+
+    def _admit(self, sock: socket.socket, identity: Identity, grant: Grant) -> Welcome:
+        welcome = Welcome(handshake.COMMANDS, identity, grant)
         problem = self._let_in(sock, welcome)
         if problem is not None:
             raise problem
@@ -504,7 +545,11 @@ class Server:
             self._hub.hand_over(channel, (welcome.identity.session, welcome.grant.key), sock, *more)
         except (KernelError, OSError) as error:  # such as no descriptors
             _log.info("no worker for a connection of channel %s: %s", channel, error)
-            refuse(sock, f"the kernel cannot pass this connection to its worker: {error}")
+            reason = f"the kernel cannot pass this connection to its worker: {error}"
+            if channel == _STOCK:
+                refuse_stock(sock, KernelDied(reason), self._settings.handshake_timeout_s)
+            else:
+                refuse(sock, reason)
             return False
         return True
 

@@ -56,6 +56,7 @@ CHANNEL_ROLES: Final = {
 """The least that whoever opens a channel must be. Those that lead to the worker run code."""
 
 _MAGIC = b"RPYK"
+_LEAST_S = 0.01
 _HELLO = Struct("!4sBBH32s")  # as in all versions, so that each can tell the other what it is
 _OWN_KEY = bytes(ID_BYTES)
 _REPLY = Struct("!4sBBH32s32s")
@@ -192,6 +193,24 @@ def greet_hub(
         raise ConnectionFailed("the hub does not say who this client is")
     sock.settimeout(None)
     return Identity(body["session"], body["name"], body["role"], identity.host)
+
+
+def is_begun(sock: socket.socket, timeout_s: float) -> bool:
+    """Whether it is begun on a connection, where stock clients of RPyC come, too, who may say nothing for a while.
+
+    Raises:
+        ConnectionLost: whoever came is gone.
+    """
+    try:
+        sock.settimeout(max(timeout_s, _LEAST_S))
+        said = sock.recv(1, socket.MSG_PEEK)
+    except TimeoutError:
+        return False
+    except OSError as error:
+        raise ConnectionLost(f"the connection broke before anything was said: {error}") from None
+    if not said:
+        raise ConnectionLost("the other side closed the connection before it had said anything")
+    return said == _MAGIC[:1]  # else the first byte of the length of RPyC's first message, which is not so large
 
 
 def greet_client(

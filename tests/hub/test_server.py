@@ -37,7 +37,7 @@ from rpyc_kernel.wire.keys import Key
 from rpyc_kernel.wire.refusal import MARK
 from tests.hub.kernels import FakeKernel
 from tests.support.waiting import wait_until
-from tests.wire.peers import value_client
+from tests.wire.peers import stock_client, value_client
 
 SECRET = b"known to nobody but those inside"
 KEY = Key(SECRET)
@@ -230,10 +230,13 @@ def test_a_stock_client_that_cannot_be_passed_to_the_worker_leaves_no_session(op
         raise WorkerBusy("it is stopped")
 
     doors.kernel.worker.hand_over = refuse
-    sock = doors.opened.enter_context(socket.socket(socket.AF_UNIX))
-    sock.settimeout(PATIENCE_S)
+    sock = socket.socket(socket.AF_UNIX)
     sock.connect(doors.objects_path)
-    assert sock.makefile("rb").read().endswith(b"cannot pass this connection to its worker: it is stopped")
+    with (
+        pytest.raises(Exception, match="cannot pass this connection to its worker: it is stopped"),
+        stock_client(sock) as client,
+    ):
+        _ = client.root
     wait_until(lambda: not doors.server._open, PATIENCE_S)
     assert doors.kernel.hub.look(lambda state: state.status())["sessions"] == ()
 

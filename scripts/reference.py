@@ -72,7 +72,10 @@ def write_roles_page() -> str:
     for channel, least in handshake.CHANNEL_ROLES.items():
         open_to = " | ".join(_mark(Role.allows(role, least)) for role, _ in _BEARERS.values())
         rows.append(f"[channel](wire.md) {handshake.CHANNEL_NAMES[channel]} | {open_to}")
-    rows.append("the socket `rpyc.sock`: all commands | " + " | ".join(_mark(name == "owner") for name in _BEARERS))
+    rows.append(
+        "stock RPyC by the unix sockets in the kernel's folder | "
+        + " | ".join(_mark(name == "owner") for name in _BEARERS)
+    )
     return text.partition(head)[0].rstrip("\n") + "\n\n" + _table(f"operation | {' | '.join(_BEARERS)}", rows)
 
 

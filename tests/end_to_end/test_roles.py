@@ -5,6 +5,7 @@ import os
 import time
 
 import pytest
+from rpyc.utils.factory import unix_connect
 
 import rpyc_kernel
 from rpyc_kernel import AuthenticationFailed, ConnectionLost, KernelError, NotPermitted
@@ -16,8 +17,9 @@ from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.commands import COMMANDS
 from rpyc_kernel.core.contract import ROLES, Role
 from rpyc_kernel.frozen import changed
-from rpyc_kernel.settings import ClientSettings
+from rpyc_kernel.settings import ClientSettings, Folders
 from rpyc_kernel.system.home import Home
+from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.wire import handshake
 from rpyc_kernel.wire.connection_file import ConnectionFile
 from rpyc_kernel.wire.handshake import Identity
@@ -34,7 +36,7 @@ ENDING = ("restart", "shutdown")
 def address_of(invitation):
     """Where its bearer comes to."""
     own = resolve("demo")
-    file = ConnectionFile.read(Home(rpyc_kernel.settings.Folders.from_environment().state / "demo").connection_file)
+    file = ConnectionFile.read(Home(Folders.from_environment().state / "demo").connection_file)
     key = Key(bytes.fromhex(invitation.secret), invitation.id)
     return changed(own, key=key, door=TcpDoor(file.host, file.port))
 
@@ -91,6 +93,10 @@ def test_each_key_opens_what_the_table_says_and_nothing_else(kernel):
                         try_all(connection, asked, values or Role.allows(role, Role.EDITOR), known)
                 else:
                     try_channel(invitation, channel, asked, least)
+    stock = unix_connect(str(RuntimeFolder(Folders.from_environment().runtime / "demo").rpyc_socket))
+    with contextlib.closing(stock):  # who can open the socket is the owner
+        assert dict(stock.root.hello())["role"] == Role.OWNER
+        assert len(stock.root.invitations()) >= len(BEARERS)
     with contextlib.closing(come_in(invitation)) as connection:
         assert all(give(connection, COMMANDS[name]) for name in ENDING)
     assert kernel.wait_until_closed(PATIENCE_S)
@@ -137,7 +143,7 @@ def test_live_objects_of_a_revoked_or_kicked_client_end_with_it_and_an_invitatio
 
 
 def kernel_files():
-    folders = rpyc_kernel.settings.Folders.from_environment()
+    folders = Folders.from_environment()
     for top in (folders.state, folders.runtime):
         for folder, _, names in os.walk(top):
             yield from (Home(top).path / folder / name for name in names)

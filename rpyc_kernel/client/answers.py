@@ -33,6 +33,8 @@ def read_status(answer: Any) -> dict[str, Any]:
     for part in ("queue", "side", "prompts", "sessions"):
         status[part] = [read_pairs(item) for item in status[part]]
     status["listening"] = [read_listening(item) for item in status.get("listening", ())]
+    for session in status["sessions"]:
+        session["channels"] = [read_pairs(item) for item in session["channels"]]
     for part in ("generation", "last"):
         _require(int, status[part])
     _require(str, status["state"])

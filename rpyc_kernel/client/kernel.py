@@ -1075,12 +1075,15 @@ class KernelClient(Introspection):
         """List who takes part.
 
         Returns:
-            The sessions, those present first, each with `id`, `name`, `role`, `connections` and `viewers`.
+            The sessions, those present first, each with `id`, `name`, `role`, `connections`, `viewers`, what it is
+            `doing` with which `execution`, and its `channels`: from where and since when it is connected, and for what;
+            ``docs/reference/status.md`` has all of it.
 
         Example:
             >>> with rpyc_kernel.connect("demo", name="alice"):
-            ...     "alice" in [session["name"] for session in kernel.sessions() if session["connections"]]
-            True
+            ...     found = [session for session in kernel.sessions() if session["name"] == "alice"]
+            >>> [(session["doing"], [channel["channel"] for channel in session["channels"]]) for session in found]
+            [('idle', ['commands'])]
         """
         found: list[dict[str, Any]] = self.status()["sessions"]
         return found

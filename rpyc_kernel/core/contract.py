@@ -127,6 +127,25 @@ class Security:
     INSECURE: Final = "insecure"  # nothing, beyond this machine, as somebody has said that it may be
 
 
+class Departure:
+    """How the last connection of a session ended."""
+
+    LEFT: Final = "left"  # the client said that it leaves
+    LOST: Final = "lost"  # it is gone without a word
+    KICKED: Final = "kicked"  # somebody, or the end of its invitation, has sent it away
+
+
+class Doing:
+    """What a session does: the first of these that holds."""
+
+    RUNNING: Final = "running"  # code of its own runs
+    ASKED: Final = "asked"  # and waits for input
+    WAITING: Final = "waiting"  # code of its own is in the queue
+    READING: Final = "reading"  # it reads events
+    IDLE: Final = "idle"  # it is here
+    GONE: Final = "gone"
+
+
 class Force:
     """The rungs of the interrupt ladder."""
 
@@ -145,8 +164,8 @@ class Scope:
 FIELDS: Final[dict[str, tuple[str, ...]]] = {
     Kind.HUB_STARTED: ("pid", "version"),
     Kind.HUB_STOPPED: ("reason",),
-    Kind.CLIENT_JOINED: ("name", "role"),
-    Kind.CLIENT_LEFT: ("name",),
+    Kind.CLIENT_JOINED: ("name", "role", "host", "address"),
+    Kind.CLIENT_LEFT: ("name", "why"),
     # Those that follow soon are told of together: how many, and of the last one why, and from where it came.
     Kind.CLIENT_REFUSED: ("reason", "address", "count"),
     Kind.CLIENT_KICKED: ("kicked", "name", "by"),

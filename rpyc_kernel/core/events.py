@@ -8,17 +8,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from rpyc_kernel.core.contract import Force, Lane, Role
+from rpyc_kernel.core.contract import Departure, Force, Lane, Role
 from rpyc_kernel.core.source import Source
 from rpyc_kernel.frozen import Frozen
 
 
 class SessionJoined(Frozen):
-    """A client connected under this session."""
+    """A client connected under this session.
+
+    Attributes:
+        host: what the client says its machine is called.
+        address: from where it came; "" by a unix socket.
+    """
 
     session: str
     name: str
     role: str = Role.OWNER
+    host: str = ""
+    address: str = ""
 
 
 class SessionLeft(Frozen):
@@ -26,6 +33,7 @@ class SessionLeft(Frozen):
 
     session: str
     role: str = Role.OWNER
+    why: str = Departure.LEFT
 
 
 class StarterLost(Frozen):

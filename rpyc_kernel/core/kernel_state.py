@@ -36,7 +36,7 @@ from rpyc_kernel.core.actions import (
     StartWorker,
     StopHub,
 )
-from rpyc_kernel.core.contract import COMM_CALL, Force, Kind, Lane, Outcome, State
+from rpyc_kernel.core.contract import COMM_CALL, Doing, Force, Kind, Lane, Outcome, State
 from rpyc_kernel.core.sessions import Sessions
 from rpyc_kernel.core.source import Program, Source, describe_source, read_source
 from rpyc_kernel.errors import NoSuchExecution, NotAsked, NotQueued, NotRunning, RequestError
@@ -254,15 +254,16 @@ class KernelState:
         """Let a client take part; the answer is whether it is the first of its session, of which everybody hears."""
         if not self.sessions.join(joined.session, joined.name, joined.role):
             return Decision(False, [])
-        name = self.sessions.name_of(joined.session)
-        return Decision(True, [Record(Kind.CLIENT_JOINED, None, joined.session, {"name": name, "role": joined.role})])
+        who = {"name": self.sessions.name_of(joined.session), "role": joined.role}
+        payload = {**who, "host": joined.host, "address": joined.address}
+        return Decision(True, [Record(Kind.CLIENT_JOINED, None, joined.session, payload)])
 
     def _session_left(self, left: events.SessionLeft) -> list[Action]:
         """A client is gone; its executions and prompts stay. A private kernel ends with its last client."""
         name = self.sessions.name_of(left.session)
         if not self.sessions.leave(left.session, left.role):
             return []
-        record = Record(Kind.CLIENT_LEFT, None, left.session, {"name": name})
+        record = Record(Kind.CLIENT_LEFT, None, left.session, {"name": name, "why": left.why})
         return [record, *self._end_if_deserted("the last client of a private kernel left")]
 
     def _starter_lost(self, _: events.StarterLost) -> list[Action]:
@@ -559,8 +560,24 @@ class KernelState:
                 {"execution": prompt.execution, "session": prompt.session} for prompt in self._prompts.values()
             ),
             "last_execution": self._last_execution,
-            "sessions": self.sessions.snapshot(),
+            "sessions": self._describe_sessions(),
         }
+
+    def _describe_sessions(self) -> tuple[dict[str, Any], ...]:
+        """Who takes part, and what each does with which execution: the one that runs, else the next one to run."""
+        asking = {prompt.execution for prompt in self._prompts.values()}
+        doing: dict[str, tuple[str, int]] = {}
+        for one in self._unfinished.values():
+            if one.is_running:
+                if doing.get(one.session, (Doing.WAITING,))[0] == Doing.WAITING:
+                    doing[one.session] = Doing.ASKED if one.id in asking else Doing.RUNNING, one.id
+            else:
+                doing.setdefault(one.session, (Doing.WAITING, one.id))
+        described = []
+        for session in self.sessions.snapshot():
+            what, execution = doing.get(session["id"], (Doing.IDLE if session["connections"] else Doing.GONE, None))
+            described.append({**session, "doing": what, "execution": execution})
+        return tuple(described)
 
     def queue(self, after: int, count: int) -> tuple[dict[str, Any], ...]:
         """The next in the queue whose numbers are higher: they stand in the order of their numbers."""

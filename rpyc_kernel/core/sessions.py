@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from rpyc_kernel.core.contract import ROLES, Role
 
@@ -96,7 +97,7 @@ class Sessions:
         session = self._present.get(session_id or "") or self._absent.get(session_id or "")
         return (session.name or session.id) if session else (session_id or "")
 
-    def snapshot(self) -> tuple[dict[str, object], ...]:
+    def snapshot(self) -> tuple[dict[str, Any], ...]:
         """Those present, and the last few others, as plain data: the role is the strongest of the connections."""
         return tuple(
             {

@@ -32,6 +32,7 @@ from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.hub import failing
 from rpyc_kernel.hub.idling import IdleClock
 from rpyc_kernel.hub.journal.journal import Journal
+from rpyc_kernel.hub.presence import Presence
 from rpyc_kernel.hub.pump import Report
 from rpyc_kernel.hub.scheduler import Scheduler
 from rpyc_kernel.hub.supervisor import Supervisor
@@ -61,6 +62,9 @@ class _Progress(Frozen):
 
 class Hub:
     """The state, the journal and the worker of one kernel, put together.
+
+    Attributes:
+        presence: which connections are open.
 
     Args:
         folder: the kernel's runtime folder, locked.
@@ -96,6 +100,7 @@ class Hub:
         self._performing = threading.Lock()
         self._performer: int | None = None
         self._scheduler = Scheduler()
+        self.presence = Presence()
         self._idling = IdleClock(idle_timeout_s)
         self.last_stack = ""
         self._inherited = 0  # events up to here are of earlier hubs
@@ -309,6 +314,7 @@ class Hub:
         """A snapshot for anybody who asks."""
         worker = self._supervisor.worker
         decided, mark = self.look(lambda state: (state.status(), state.idle_mark))
+        decided["sessions"] = self.presence.describe(decided["sessions"])
         return {
             "hub_pid": os.getpid(),
             "time": time.time(),
@@ -330,10 +336,17 @@ class Hub:
         if worker is not None:
             worker.link.notify(method, *arguments)
 
-    def hand_over(self, channel: str, whose: tuple[str, str], client: socket.socket, *more: socket.socket) -> None:
+    def hand_over(
+        self,
+        channel: str,
+        whose: tuple[str, str],
+        client: socket.socket,
+        *more: socket.socket,
+        ended: Callable[[], None],
+    ) -> None:
         """Have the worker serve a client, with further sockets where the channel needs them; the caller closes its own.
 
-        It is the client of a session, let in by a key.
+        It is the client of a session, let in by a key. That it has ended is told once, or more often.
 
         Raises:
             KernelDied: there is no worker.
@@ -343,7 +356,7 @@ class Hub:
         worker = self._supervisor.worker
         if worker is None:
             raise KernelDied(_NO_WORKER)
-        worker.link.hand_over(channel, whose, client, *more)
+        worker.link.hand_over(channel, whose, client, *more, ended=ended)
 
     def ask_stack(self, timeout_s: float) -> Future[str]:
         """Every thread's stack, also while a C call holds the interpreter lock; `WorkerBusy` when none came in time."""

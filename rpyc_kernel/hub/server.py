@@ -26,7 +26,7 @@ from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 
-from rpyc_kernel.core.contract import Role, Security
+from rpyc_kernel.core.contract import Departure, Role, Security
 from rpyc_kernel.errors import (
     AuthenticationFailed,
     ConnectionFailed,
@@ -35,6 +35,7 @@ from rpyc_kernel.errors import (
     NotPermitted,
     RequestError,
 )
+from rpyc_kernel.frozen import changed
 from rpyc_kernel.hub import service
 from rpyc_kernel.hub.attempts import Attempts
 from rpyc_kernel.hub.guests import Guests
@@ -105,6 +106,7 @@ class Server:
         self._strangers_from: dict[str, dict[socket.socket, None]] = {}  # by where they come from, the oldest first
         self._inside: dict[socket.socket, Welcome] = {}  # those who were let in
         self._behind_tls: set[socket.socket] = set()
+        self._sent_away: set[str] = set()  # the sessions of those inside whose connections were ended
         self._attempts = Attempts()
         self._dismissed: set[socket.socket] = set()  # those whom the hub leaves, who are told so
         self._refusals = Sparing(_log)
@@ -360,11 +362,11 @@ class Server:
         if origin:
             self._attempts.note_success(origin)
         if welcome.channel == handshake.COMMANDS:
-            self._serve_session(line, welcome)
+            self._serve_session(line, welcome, origin)
         elif welcome.channel == handshake.EVENTS:
-            self._serve_values(line, welcome)
+            self._serve_values(line, welcome, origin)
         else:
-            self._pass_to_worker(line, handshake.CHANNEL_NAMES[welcome.channel], welcome)
+            self._pass_to_worker(line, handshake.CHANNEL_NAMES[welcome.channel], welcome, origin)
 
     def _greet(self, line: socket.socket, sock: socket.socket, deadline: float, binding: bytes) -> Welcome:
         unknown: list[str] = []
@@ -386,11 +388,11 @@ class Server:
 
     def _serve_stock(self, sock: socket.socket, origin: str) -> None:
         """Serve a stock RPyC client: who can open the socket is the user."""
-        self._serve_session(sock, self._let_stock_in(sock))
+        self._serve_session(sock, self._let_stock_in(sock), origin)
 
     def _serve_stock_objects(self, sock: socket.socket, origin: str) -> None:
         """Serve one that wants live objects."""
-        self._serve_objects(sock, self._let_stock_in(sock))
+        self._serve_objects(sock, self._let_stock_in(sock), origin)
 
     def _serve_certified(self, line: socket.socket, sock: socket.socket, origin: str, invitation: str) -> None:
         """Serve a stock RPyC client whose certificate is that of an invitation, whose role holds."""
@@ -402,9 +404,9 @@ class Server:
             raise
         self._attempts.note_success(origin)
         if Role.allows(welcome.identity.role, handshake.CHANNEL_ROLES[handshake.OBJECTS]):
-            self._serve_objects(line, welcome)
+            self._serve_objects(line, welcome, origin)
         else:
-            self._serve_session(line, welcome)
+            self._serve_session(line, welcome, origin)
 
     def _let_certified_in(self, sock: socket.socket, invitation: str) -> Welcome:
         found = self._ring.find(invitation)
@@ -414,7 +416,7 @@ class Server:
         session = grant.own_session(f"rpyc-{os.getpid()}-{number}")
         return self._admit(sock, Identity(session, grant.name or f"rpyc-{number}", grant.role), grant)
 
-    def _serve_objects(self, sock: socket.socket, welcome: Welcome) -> None:
+    def _serve_objects(self, sock: socket.socket, welcome: Welcome, origin: str) -> None:
         """Have the worker serve a stock RPyC client, whose session lives as long as the worker keeps its end of it.
 
         The hub keeps the client's socket, too: what it shuts down is down for all who hold it.
@@ -422,12 +424,12 @@ class Server:
         near, far = socket.socketpair()
         with near:
             with far:
-                if not self._pass_to_worker(sock, _STOCK, welcome, far):
+                if not self._pass_to_worker(sock, _STOCK, changed(welcome, channel=handshake.OBJECTS), origin, far):
                     return
             with self._lock:
                 self._open[near] = threading.current_thread()
             try:
-                self._serve_session(near, welcome)
+                self._serve_session(near, welcome, origin, in_silence=Departure.LEFT)  # the worker has heard it
             finally:
                 with self._lock:
                     del self._open[near]
@@ -483,6 +485,7 @@ class Server:
                 for sock, welcome in self._inside.items()
                 if session in (None, welcome.identity.session) and key in (None, welcome.grant.key)
             ]
+            self._sent_away.update(self._inside[sock].identity.session for sock in ending)
         for sock in ending:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
@@ -502,16 +505,25 @@ class Server:
             with contextlib.suppress(BlockingIOError):  # it will wake all the same
                 os.write(self._wake_out, b".")
 
-    def _serve_session(self, sock: socket.socket, welcome: Welcome) -> None:
+    def _serve_session(
+        self, sock: socket.socket, welcome: Welcome, origin: str, *, in_silence: str = Departure.LOST
+    ) -> None:
+        """Serve one who takes part; who goes ``in_silence`` is taken to have gone so."""
         assert self._hub is not None
-        identity = welcome.identity
-        came_first = service.join(self._hub, identity.session, identity.name, identity.role)
+        who, why = welcome.identity, in_silence
+        with self._lock:
+            self._sent_away.discard(who.session)
+        came_first = service.join(self._hub, who, origin)
         try:
-            self._serve_values(sock, welcome, came_first=came_first)
+            if self._serve_values(sock, welcome, origin, came_first=came_first):
+                why = Departure.LEFT
         finally:
-            service.leave(self._hub, identity.session, identity.role)
+            with self._lock:
+                why = Departure.KICKED if who.session in self._sent_away else why
+            service.leave(self._hub, who, why)
 
-    def _serve_values(self, sock: socket.socket, welcome: Welcome, *, came_first: bool = False) -> None:
+    def _serve_values(self, sock: socket.socket, welcome: Welcome, origin: str, *, came_first: bool = False) -> bool:
+        """Serve commands or events; whether the client has said that it leaves."""
         assert self._hub is not None
         assert self._guests is not None
         identity = welcome.identity
@@ -530,20 +542,26 @@ class Server:
         with self._lock:
             self._services.add(offered)
             budget = self._budgets.setdefault(identity.session, Budget(_SESSION_BYTES))
+        forget = self._hub.presence.note(welcome, origin)
         try:
             name = threading.current_thread().name
-            serve_values(sock, offered, name=name, budget=budget, is_dismissed=lambda: sock in self._dismissed)
+            return serve_values(sock, offered, name=name, budget=budget, is_dismissed=lambda: sock in self._dismissed)
         finally:
+            forget()
             with self._lock:
                 self._services.discard(offered)
 
-    def _pass_to_worker(self, sock: socket.socket, channel: str, welcome: Welcome, *more: socket.socket) -> bool:
+    def _pass_to_worker(
+        self, sock: socket.socket, channel: str, welcome: Welcome, origin: str, *more: socket.socket
+    ) -> bool:
         """Hand the socket itself to the worker, which hears the client without the hub from here on; False if not."""
         assert self._hub is not None
         self._hub.wait_for_worker(_WORKER_START_S)
+        whose, forget = (welcome.identity.session, welcome.grant.key), self._hub.presence.note(welcome, origin)
         try:
-            self._hub.hand_over(channel, (welcome.identity.session, welcome.grant.key), sock, *more)
+            self._hub.hand_over(channel, whose, sock, *more, ended=forget)
         except (KernelError, OSError) as error:  # such as no descriptors
+            forget()
             _log.info("no worker for a connection of channel %s: %s", channel, error)
             reason = f"the kernel cannot pass this connection to its worker: {error}"
             if channel == _STOCK:

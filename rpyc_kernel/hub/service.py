@@ -16,12 +16,13 @@ from typing import Any, Final, TypeVar
 
 from rpyc_kernel.core import events
 from rpyc_kernel.core.commands import COMMANDS, Command, open_to
-from rpyc_kernel.core.contract import PROTOCOL_VERSION, Role, freeze
+from rpyc_kernel.core.contract import PROTOCOL_VERSION, Departure, Role, freeze
 from rpyc_kernel.core.source import Source
 from rpyc_kernel.errors import NoSuchExecution, NotPermitted, RequestError, WorkerBusy
 from rpyc_kernel.hub.guests import Guests
 from rpyc_kernel.hub.hub import Hub
 from rpyc_kernel.hub.listening import Listeners
+from rpyc_kernel.wire.handshake import Identity
 
 _OFFERED: Final = "exposed_"
 _DONE_HERE: Final = "_do_"
@@ -279,11 +280,11 @@ class HubService:
             raise WorkerBusy(f"the worker has just started, and did not answer within {_WORKER_START_S:g} s") from None
 
 
-def join(hub: Hub, session: str, name: str, role: str = Role.OWNER) -> bool:
-    """A client has come; whether nobody else had its session then."""
-    return bool(hub.handle(events.SessionJoined(session, name, role)))
+def join(hub: Hub, who: Identity, address: str = "") -> bool:
+    """A client has come, from an address, "" by a unix socket; whether nobody else had its session then."""
+    return bool(hub.handle(events.SessionJoined(who.session, who.name, who.role, who.host, address)))
 
 
-def leave(hub: Hub, session: str, role: str = Role.OWNER) -> None:
+def leave(hub: Hub, who: Identity, why: str = Departure.LEFT) -> None:
     """A client has gone."""
-    hub.handle(events.SessionLeft(session, role))
+    hub.handle(events.SessionLeft(who.session, who.role, why))

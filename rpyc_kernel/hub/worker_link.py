@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from queue import SimpleQueue
@@ -68,6 +69,7 @@ class WorkerLink:
         self._numbers = itertools.count(1)
         self._pending: dict[int, Future[Any]] = {}
         self._waiting: set[socket.socket] = set()
+        self._served: dict[int, Callable[[], None]] = {}  # until the second answer, which says that it is over
         self._is_lost = False
         self._threads = (
             threading.Thread(target=self._receive, name="worker-control", daemon=True),
@@ -103,11 +105,18 @@ class WorkerLink:
         return future
 
     def _ask(
-        self, method: str, arguments: tuple[Any, ...], answer: Future[Any], sockets: tuple[socket.socket, ...] = ()
+        self,
+        method: str,
+        arguments: tuple[Any, ...],
+        answer: Future[Any],
+        sockets: tuple[socket.socket, ...] = (),
+        ended: Callable[[], None] | None = None,
     ) -> None:
         number = next(self._numbers)
         data = frames.encode([number, method, arguments])
         self._pending[number] = answer
+        if ended is not None:
+            self._served[number] = ended
         self._send(data, sockets)
         if self._is_lost:
             self._fail_all()
@@ -116,12 +125,18 @@ class WorkerLink:
         """Tell the worker's control thread something, without an answer."""
         self._send(frames.encode([0, method, arguments]))
 
-    def hand_over(self, channel: str, whose: tuple[str, str], client: socket.socket, *more: socket.socket) -> None:
+    def hand_over(
+        self,
+        channel: str,
+        whose: tuple[str, str],
+        client: socket.socket,
+        *more: socket.socket,
+        ended: Callable[[], None] = lambda: None,
+    ) -> None:
         """Have the worker serve a client, with further sockets where the channel needs them; the caller closes its own.
 
-        It is the client of a session, let in by a key.
-
-        Where it turns out later that the worker cannot, the client is told.
+        It is the client of a session, let in by a key. Where it turns out later that the worker cannot, the client is
+        told. That its connection is over is told once it is, on whatever thread notices.
 
         Raises:
             WorkerBusy: it does not take what came before.
@@ -135,7 +150,7 @@ class WorkerLink:
         self._waiting.add(kept)
         answer: Future[Any] = Future()
         answer.add_done_callback(lambda done: self._let_go(kept, others, done.exception()))
-        self._ask(channel, (*whose, 1 + len(others)), answer, (kept, *others))
+        self._ask(channel, (*whose, 1 + len(others)), answer, (kept, *others), ended)
 
     def _let_go(self, client: socket.socket, more: list[socket.socket], error: BaseException | None) -> None:
         """Close the hub's own of a client's sockets, which the worker has taken, or tell the client why not."""
@@ -190,6 +205,8 @@ class WorkerLink:
                 number, succeeded, answer = self._reader.receive()
                 error = None if succeeded else from_name(*answer)  # or whoever asked is answered at the end
                 future = self._pending.pop(number, None)
+                if future is None or not succeeded:
+                    self._tell_ended(number)
                 if future is None or not future.set_running_or_notify_cancel():
                     continue
                 if error is None:
@@ -204,7 +221,15 @@ class WorkerLink:
             self._is_lost = True
             self._fail_all()
 
+    def _tell_ended(self, number: int) -> None:
+        """If it is a client that was handed over, it is served no more."""
+        ended = self._served.pop(number, None)
+        if ended is not None:
+            ended()
+
     def _fail_all(self) -> None:
+        for number in list(self._served):
+            self._tell_ended(number)
         for number in list(self._pending):
             future = self._pending.pop(number, None)
             if future is not None and future.set_running_or_notify_cancel():

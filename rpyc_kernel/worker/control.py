@@ -178,17 +178,20 @@ class Control:
             return
         try:
             if method in self._take_clients:
-                self._let_in(method, reader.descriptors, *arguments)
+                self._let_in(method, reader.descriptors, lambda: reply(True, None), *arguments)
                 reply(True, None)
             else:
                 reply(True, self._methods[method](*arguments))
         except BaseException as error:  # noqa: BLE001 - the thread must go on, whatever user code raises in it
             reply(False, error)
 
-    def _let_in(self, channel: str, descriptors: list[int], session: str, key: str, count: int) -> None:
+    def _let_in(
+        self, channel: str, descriptors: list[int], ended: Callable[[], None], session: str, key: str, count: int
+    ) -> None:
         """Serve a client on a thread of its own: it may have to wait for an import that user code holds up."""
         sockets = _take_sockets(descriptors, count)
         try:
+            sockets[0] = _Client(sockets[0].detach(), ended)
             sockets = [forks.keep_from_children(sock) for sock in sockets]
             self._clients[sockets[0]] = session, key
             make_thread(self._serve_client, channel, (channel, sockets)).start()
@@ -207,6 +210,21 @@ class Control:
             self._take_clients[channel](*sockets)
         except BaseException as error:  # noqa: BLE001 - the top of a thread; the client is told
             _turn_away(channel, sockets, error)
+
+
+class _Client(socket.socket):
+    """A client's socket, which tells that it is closed."""
+
+    def __init__(self, descriptor: int, ended: Callable[[], None]) -> None:
+        super().__init__(fileno=descriptor)
+        self._ended: Callable[[], None] | None = ended
+
+    def close(self) -> None:
+        """See the class above."""
+        super().close()
+        ended, self._ended = self._ended, None
+        if ended is not None and not forks.is_child():
+            ended()
 
 
 def _take_sockets(descriptors: list[int], count: int) -> list[socket.socket]:

@@ -14,7 +14,7 @@ from rpyc_kernel.core.actions import (
     StartWorker,
     StopHub,
 )
-from rpyc_kernel.core.contract import FIELDS, Force, Kind, Lane, Outcome, Role, State
+from rpyc_kernel.core.contract import FIELDS, Departure, Force, Kind, Lane, Outcome, Role, State
 from rpyc_kernel.core.kernel_state import MAX_FAILED_STARTS, KernelState
 from rpyc_kernel.errors import (
     NoSuchExecution,
@@ -104,8 +104,9 @@ def queue(state):
 
 def test_the_first_connection_of_a_session_is_announced_and_no_further_one():
     state = KernelState()
-    joined = events.SessionJoined("a", "alice")
-    announcement = Record(Kind.CLIENT_JOINED, None, "a", {"name": "alice", "role": Role.OWNER})
+    joined = events.SessionJoined("a", "alice", host="laptop", address="192.0.2.7")
+    told = {"name": "alice", "role": Role.OWNER, "host": "laptop", "address": "192.0.2.7"}
+    announcement = Record(Kind.CLIENT_JOINED, None, "a", told)
     assert state.handle(joined) == (True, [announcement])
     assert state.handle(joined) == (False, [])
 
@@ -114,9 +115,30 @@ def test_only_the_last_connection_to_go_is_announced():
     state = KernelState()
     for _ in range(2):
         state.handle(events.SessionJoined("a", "alice"))
+    assert state.handle(events.SessionLeft("a", why=Departure.LEFT)).actions == []
+    announcement = Record(Kind.CLIENT_LEFT, None, "a", {"name": "alice", "why": "lost"})
+    assert state.handle(events.SessionLeft("a", why=Departure.LOST)).actions == [announcement]
     assert state.handle(events.SessionLeft("a")).actions == []
-    assert state.handle(events.SessionLeft("a")).actions == [Record(Kind.CLIENT_LEFT, None, "a", {"name": "alice"})]
-    assert state.handle(events.SessionLeft("a")).actions == []
+
+
+def test_what_each_session_does_is_told(state):
+    def doing():
+        return {one["id"]: (one["doing"], one["execution"]) for one in state.status()["sessions"] if one["id"] != "o"}
+
+    assert doing() == {"a": ("idle", None), "b": ("idle", None)}
+    first, _, second = submit(state), submit(state), submit(state, session="b")
+    assert doing() == {"a": ("running", first), "b": ("waiting", second)}
+    ask(state, first)
+    assert doing()["a"] == ("asked", first)
+    state.handle(events.SessionLeft("b"))
+    assert doing()["b"] == ("waiting", second)  # though nobody is there
+    state.handle(events.CancelRequested("a", second))
+    assert doing()["b"] == ("gone", None)
+    side = state.handle(events.CodeSubmitted("a", "1", 0.0, lane=Lane.SIDE)).answer
+    finish(state, first)
+    assert doing()["a"] == ("running", first + 1)
+    finish(state, first + 1)
+    assert doing()["a"] == ("running", side)
 
 
 def test_a_session_that_never_came_cannot_leave():
@@ -206,7 +228,8 @@ def test_who_looks_on_under_the_session_of_a_user_takes_nothing_away(state):
     assert state.handle(events.SessionJoined("a", "mallory", Role.VIEWER)) == (False, [])
     assert submit(state) == 1
     (alice,) = [session for session in state.status()["sessions"] if session["id"] == "a"]
-    assert alice == {"id": "a", "name": "alice", "role": Role.OWNER, "connections": 2, "viewers": 1}
+    told = {"id": "a", "name": "alice", "role": Role.OWNER, "connections": 2, "viewers": 1}
+    assert alice == {**told, "doing": "running", "execution": 1}
     assert state.handle(events.SessionLeft("a", Role.OWNER)).actions == []
     (alice,) = [session for session in state.status()["sessions"] if session["id"] == "a"]
     assert (alice["role"], alice["connections"]) == (Role.VIEWER, 1)

@@ -63,3 +63,5 @@ def test_every_field_of_a_status_is_on_its_page_and_no_other(kernel: KernelClien
     assert executions == {tuple(named["Executions"])}
     assert {tuple(item) for item in status["prompts"]} == {tuple(named["Prompts"])}
     assert {tuple(item) for item in status["sessions"]} == {tuple(named["Sessions"])}
+    channels = {tuple(channel) for session in status["sessions"] for channel in session["channels"]}
+    assert channels == {tuple(named["Channels"])}

@@ -123,7 +123,7 @@ def test_a_killed_console_interrupts_nothing_and_the_other_hears_of_it(alice: Te
     alice.enter(f"print('begun'); {WAIT}; print('went on')")
     bob.wait_for(r"^\[alice\] begun$")
     alice.kill()
-    bob.wait_for(r"^\[alice left\]$")
+    bob.wait_for(r"^\[alice has lost the connection\]$")
     open_gate()
     bob.wait_for(r"^\[alice\] went on$")
 
@@ -221,7 +221,8 @@ def test_a_second_console_of_the_same_person_has_a_name_of_its_own(bob: Terminal
     second.enter("1 + 1")
     bob.wait_for(r"^\[bob-2\] Out \[2\]: 2$")
     bob.enter("%sessions")
-    bob.wait_for(r"^bob \(you\)\nbob-2$")
+    here = r"owner  reading  since [-\d]+ [:\d]+ from this machine"
+    bob.wait_for(rf"^bob \(you\)  {here}\nbob-2      {here}$")
 
 
 def test_work_of_another_terminal_with_the_same_session_is_shown(bob: Terminal, open_terminal: OpenTerminal):
@@ -551,7 +552,7 @@ def test_the_question_of_a_job_is_announced_and_can_be_answered(bob: Terminal):
 
 
 def test_the_bar_says_what_the_kernel_does_for_whom_who_waits_and_who_is_there(alice: Terminal, bob: Terminal):
-    bob.wait_for_bar(r"demo \| generation 1 \| idle \| bob, alice")
+    bob.wait_for_bar(r"demo \| generation 1 \| idle \| 2 here: bob, alice")
     alice.enter(WAIT)
     bob.wait_for_bar(r"busy since \d\d:\d\d:\d\d: \[2\] of alice \|")
     bob.enter("x = input('Name: ');")

@@ -40,7 +40,7 @@ def test_in_a_flood_from_others_the_prompt_and_the_bar_end_where_they_belong(
     alice.enter(FLOOD)
     resize_in_the_flood(bob, r"\[alice\] ")
     bob.wait_for_prompt(">>> 40 +")
-    bob.wait_for_bar(r"^ demo \| generation 1 \| idle \| bob, alice$")
+    bob.wait_for_bar(r"^ demo \| generation 1 \| idle \| 2 here: bob, alice$")
     assert last_lines(bob, r"\[alice\] ", 20) == [f"[alice] line {number}" for number in range(LINES - 20, LINES)]
     assert bob.lines[-1].startswith(">>> 40 +")
     assert bob.lines[-2] == f"[alice] line {LINES - 1}"
@@ -52,7 +52,7 @@ def test_in_a_flood_of_ones_own_the_prompt_comes_back_below_it(bob: Terminal):
     bob.enter(FLOOD)
     resize_in_the_flood(bob, "")
     bob.wait_for_prompt()
-    bob.wait_for_bar(r"^ demo \| generation 1 \| idle \| bob$")
+    bob.wait_for_bar(r"^ demo \| generation 1 \| idle \| 1 here: bob$")
     assert last_lines(bob, "", 100) == [f"line {number}" for number in range(LINES - 100, LINES)]
     bob.enter("6 * 7")
     bob.wait_for("^42$")
@@ -73,5 +73,5 @@ def test_a_smaller_window_while_a_display_changes_leaves_prompt_and_bar_intact(b
         bob.resize(rows, columns)
     open_gate()
     bob.wait_for(r"^\[3\] at 599 row 7\n\[3\] finished: ok after .*\n>>>$")
-    bob.wait_for_bar(r"^ demo \| generation 1 \| idle \| bob$")
+    bob.wait_for_bar(r"^ demo \| generation 1 \| idle \| 1 here: bob$")
     assert [line for line in bob.lines if "at 599 row" in line] == [f"[3] at 599 row {row}" for row in range(8)]

@@ -67,7 +67,8 @@ class FakeWorker:
     def nudge(self, execution):
         self.note("nudge", execution)
 
-    def hand_over(self, channel, whose, sock, *more):
+    def hand_over(self, channel, whose, sock, *more, ended):
+        self.ended = ended
         self.note(channel, *whose)
         self.handed_over += [sock.dup() for sock in more]
 

@@ -168,7 +168,7 @@ def test_where_new_clients_find_no_room_those_inside_open_channels_and_others_lo
 def test_who_cannot_be_passed_to_the_worker_is_told_why(open_doors, channel, why):
     doors = open_doors()
 
-    def refuse(*handed):
+    def refuse(*handed, ended):
         raise why
 
     doors.kernel.worker.hand_over = refuse
@@ -211,6 +211,50 @@ def test_a_stock_client_is_handed_over_with_a_socket_to_its_session(open_doors):
     wait_until(lambda: not list_present(doors), PATIENCE_S)
 
 
+def channels_of(doors):
+    """The channels of each session that is here, or has some."""
+    found = doors.kernel.hub.status()["sessions"]
+    return {one["id"]: [told["channel"] for told in one["channels"]] for one in found if one["channels"]}
+
+
+def test_who_is_connected_from_where_and_for_what_is_told(open_doors):
+    doors = open_doors()
+    sock = doors.knock()
+    handshake.greet_hub(sock, KEY, handshake.COMMANDS, Identity("a", "alice", host="laptop"), PATIENCE_S)
+    alice = doors.opened.enter_context(value_client(sock))
+    events = doors.come_in(doors.knock(is_local=True), handshake.EVENTS, role="viewer")
+    knock = doors.knock(is_local=True)
+    handshake.greet_hub(knock, KEY, handshake.BULK, Identity("a", "alice"), PATIENCE_S)
+    wait_until(lambda: channels_of(doors) == {"a": ["commands", "events", "bulk"]}, PATIENCE_S)
+    told = [dict(each) for each in dict(dict(alice.call("status", (), PATIENCE_S))["sessions"][0])["channels"]]
+    assert all(one.pop("since") > 0 for one in told)
+    assert told == [
+        {"channel": "commands", "address": "127.0.0.1", "host": "laptop", "role": "owner", "key": ""},
+        {"channel": "events", "address": "", "host": "", "role": "viewer", "key": ""},
+        {"channel": "bulk", "address": "", "host": "", "role": "owner", "key": ""},
+    ]
+    (session,) = doors.kernel.hub.status()["sessions"]
+    assert session["doing"] == "reading"
+    events.close()
+    wait_until(lambda: channels_of(doors) == {"a": ["commands", "bulk"]}, PATIENCE_S)
+    assert doors.kernel.hub.status()["sessions"][0]["doing"] == "idle"
+    doors.kernel.worker.ended()
+    alice.close()
+    wait_until(lambda: channels_of(doors) == {}, PATIENCE_S)
+    wait_until(lambda: payloads_of(doors, "client_left") == [{"name": "alice", "why": "left"}], PATIENCE_S)
+    joined = {"name": "alice", "role": "owner", "host": "laptop", "address": "127.0.0.1"}
+    assert payloads_of(doors, "client_joined") == [joined]
+
+
+def test_a_client_that_is_gone_without_a_word_is_lost(open_doors):
+    doors = open_doors()
+    sock = doors.knock()
+    handshake.greet_hub(sock, KEY, handshake.COMMANDS, Identity("a", "alice"), PATIENCE_S)
+    wait_until(lambda: list_present(doors), PATIENCE_S)
+    sock.close()
+    wait_until(lambda: payloads_of(doors, "client_left") == [{"name": "alice", "why": "lost"}], PATIENCE_S)
+
+
 def test_a_kernel_that_stops_ends_the_sessions_of_stock_clients_that_its_worker_serves(open_doors):
     doors = open_doors()
     sock, hub = knock_for_objects(doors)
@@ -226,7 +270,7 @@ def test_a_kernel_that_stops_ends_the_sessions_of_stock_clients_that_its_worker_
 def test_a_stock_client_that_cannot_be_passed_to_the_worker_leaves_no_session(open_doors):
     doors = open_doors()
 
-    def refuse(channel, sock, *more):
+    def refuse(channel, sock, *more, ended):
         raise WorkerBusy("it is stopped")
 
     doors.kernel.worker.hand_over = refuse
@@ -419,6 +463,7 @@ def test_who_is_kicked_stays_out_for_a_moment(open_doors):
     with pytest.raises(NotPermitted, match="'alice' has ended this session; connect again in 10 seconds"):
         doors.come_in(doors.knock(), key=key, session=session)
     assert payloads_of(doors, "client_kicked") == [{"kicked": session, "name": "ann", "by": "alice"}]
+    wait_until(lambda: payloads_of(doors, "client_left") == [{"name": "ann", "why": "kicked"}], PATIENCE_S)
     now += 11.0
     assert is_busy(doors.come_in(doors.knock(), key=key, session=session)) == "idle"
 

@@ -81,6 +81,39 @@ def test_a_client_whom_the_worker_does_not_take_is_told_why(link, client):
     assert near.makefile("rb").read().endswith(b"the worker cannot serve this connection: too many open files")
 
 
+@pytest.mark.parametrize("how", ["served and gone", "not taken", "worker gone", "link closed"])
+def test_that_a_client_is_served_no_more_is_told_once(link, client, how):
+    _, far = client
+    ended = Latch()
+    link.hand_over("objects", ("a", ""), far, ended=ended)
+    (number, *_), served = take(link)
+    with served:
+        if how == "not taken":
+            frames.send(link.worker, [number, False, ("WorkerBusy", "too many open files")])
+        else:
+            frames.send(link.worker, [number, True, None])
+            wait_until(lambda: not link._waiting, PATIENCE_S)
+            assert ended.count == 0
+        if how == "served and gone":
+            frames.send(link.worker, [number, True, None])
+        if how == "worker gone":
+            link.worker.shutdown(socket.SHUT_RDWR)
+        if how == "link closed":
+            link.close()
+        wait_until(lambda: ended.count, PATIENCE_S)
+    link.close()
+    assert ended.count == 1
+
+
+class Latch:
+    """Counts how often it was called."""
+
+    count = 0
+
+    def __call__(self):
+        self.count += 1
+
+
 def test_what_comes_with_a_client_is_handed_over_with_it_and_closed_here(link, client):
     near, far = client
     ours, theirs = socket.socketpair()

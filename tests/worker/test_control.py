@@ -1,5 +1,6 @@
 """How an answer goes back to the hub that asked."""
 
+import os
 import shutil
 import socket
 import threading
@@ -10,7 +11,9 @@ from rpyc_kernel.errors import RequestError, WorkerBusy
 from rpyc_kernel.system import frames
 from rpyc_kernel.system.runtime_folder import RuntimeFolder, listen
 from rpyc_kernel.system.threads import KernelThread
+from rpyc_kernel.worker import forks
 from rpyc_kernel.worker.control import Control, _reply_to
+from tests.support.waiting import wait_until
 from tests.worker.introspection.hostile import touch
 
 Strange = type("Strange", (BaseException,), {"__str__": touch, "__repr__": touch})
@@ -150,7 +153,27 @@ def test_a_client_that_waits_for_what_serves_it_keeps_nobody_else_waiting(contro
         control._handle("interrupt_side", [3], None, lambda *answer: answers.append(answer))
         may_go_on.set()
         assert near.makefile("rb").read() == b"served"
-    assert answers == [(True, None), (True, True)]
+        wait_until(lambda: len(answers) == 3, 30)
+    assert answers == [(True, None), (True, True), (True, None)]  # the last says that the client is gone
+
+
+def test_the_hub_is_told_once_when_a_client_is_gone_and_not_by_a_fork(control, monkeypatch):
+    served, answers = [], []
+    control._take_clients["objects"] = served.append
+    near, far = socket.socketpair()
+    with near:
+        control._handle("objects", ["a", "", 1], Reader(far), lambda *answer: answers.append(answer))
+        wait_until(lambda: served, 30)
+        assert answers == [(True, None)]
+        child = os.fork()
+        if not child:
+            monkeypatch.setattr(forks, "_worker", 0)  # as in every child that a worker forks
+            served[0].close()
+            os._exit(len(answers))
+        assert os.waitpid(child, 0)[1] >> 8 == 1
+        for _ in range(2):
+            served[0].close()
+    assert answers == [(True, None), (True, None)]
 
 
 # Where hubs find the worker

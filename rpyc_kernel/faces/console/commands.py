@@ -19,6 +19,7 @@ from rpyc_kernel.faces.console.speaker import Speaker
 from rpyc_kernel.faces.console.summaries import (
     format_duration,
     summarise_inspection,
+    summarise_sessions,
     summarise_status,
     summarise_variables,
 )
@@ -37,7 +38,7 @@ Ctrl-Z stops this console until the shell's fg; the code goes on.
   %interrupt [N] [HOW]       interrupt execution N, or what runs; HOW: signal, exception, terminate
   %answer [N] [TEXT]         answer what execution N asks
   %history [TEXT]            what was run here, by everybody, with TEXT in it; Ctrl-R searches as you type
-  %sessions                  who is here
+  %sessions                  who is here, from where, and doing what
   %vars                      what is in the namespace
   %status                    what the kernel does
   %stack                     where each of its threads is
@@ -136,8 +137,7 @@ class ConsoleCommands:
     async def _show_sessions(self, _: list[str]) -> None:
         sessions = await self._link.ask(self._link.kernel.sessions)
         own = self._link.kernel.session
-        present = [session for session in sessions if session["connections"]]
-        self._say_lines([sanitize(session["name"]) + (" (you)" if session["id"] == own else "") for session in present])
+        self._say_lines(summarise_sessions(sessions, own))
 
     async def _show_history(self, arguments: list[str]) -> None:
         search = partial(self._link.kernel.history, " ".join(arguments), limit=_MAX_HISTORY)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
-from rpyc_kernel.core.contract import COMM_CALL, Event, Kind, MissingField, Outcome
+from rpyc_kernel.core.contract import COMM_CALL, Departure, Event, Kind, MissingField, Outcome, Role
 from rpyc_kernel.faces.console.control_characters import sanitize, sanitize_line
 
 _KEPT_OWNERS = 2000
@@ -275,7 +275,7 @@ class Renderer:
             case Kind.CLIENT_JOINED | Kind.CLIENT_LEFT if event.session != self._session:
                 name = sanitize_line(event.name)
                 self._names[event.session or ""] = name
-                what = "joined" if event.kind == Kind.CLIENT_JOINED else "left"
+                what = _describe_visit(event.kind, event.payload)
                 return self._paint(f"[{name} {what}]\n", _FAINT) if self._shows_visit(event.session) else ""
             case Kind.WORKER_DIED:
                 memory = event.peak_memory_bytes or event.memory_bytes
@@ -370,6 +370,24 @@ def join_numbers(numbers: Iterable[int]) -> str:
     """Name executions in a sentence: ``[3], [4] and [7]``."""
     *most, last = [f"[{number}]" for number in numbers]
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def describe_place(host: str, address: str) -> str:
+    """From where somebody comes, in words; a host is what a client says of itself."""
+    host, address = sanitize_line(host), sanitize_line(address)
+    if not address:
+        return "this machine"
+    return f"{host} ({address})" if host else address
+
+
+def _describe_visit(kind: str, payload: dict[str, Any]) -> str:
+    if kind == Kind.CLIENT_LEFT:
+        return {Departure.LOST: "has lost the connection", Departure.KICKED: "was sent away"}.get(
+            payload.get("why") or "", "left"
+        )
+    address = payload.get("address")
+    way = f" from {describe_place(payload.get('host') or '', address)}" if address else ""
+    return "joined" + way + (" to look on" if payload.get("role") == Role.VIEWER else "")
 
 
 def _end_line(text: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from prompt_toolkit.utils import get_cwidth
+
 from rpyc_kernel.core.contract import State
 from rpyc_kernel.faces.console.console_state import ConsoleState
 from rpyc_kernel.faces.console.control_characters import sanitize_line
@@ -33,22 +35,31 @@ class StatusBar:
         """Know what the kernel does now."""
         self._status = status
 
-    @property
-    def text(self) -> str:
-        """The line; "" before anything is known."""
+    def text(self, width: int) -> str:
+        """The line, with as many names as there is room for on so many columns; "" before anything is known."""
         if self._status is None:
             return ""
-        parts = [sanitize_line(self._status["kernel"]), f"generation {self._status['generation']}"]
+        parts = self._describe_kernel(self._status)
+        if not self._state.is_connected:
+            return " | ".join(parts)
+        names = [sanitize_line(session["name"]) for session in self._status["sessions"] if session["connections"]]
+        lines = (
+            " | ".join([*parts, _count_present(names, most)]) for most in range(min(len(names), _MAX_NAMES), 0, -1)
+        )
+        return next((line for line in lines if get_cwidth(line) <= width), " | ".join([*parts, f"{len(names)} here"]))
+
+    def _describe_kernel(self, status: dict[str, Any]) -> list[str]:
+        parts = [sanitize_line(status["kernel"]), f"generation {status['generation']}"]
         if self._is_viewer:
             parts.append("read-only")
         if not self._state.is_connected:
-            return " | ".join([*parts, "connection lost, reconnecting"])
+            return [*parts, "connection lost, reconnecting"]
         if self.is_completing:
             parts.append("looking for completions …")
-        parts.append(_describe_state(self._status))
-        if self._status["queue"]:
-            parts.append(f"{self._status['queue_length']} queued")
-        return " | ".join([*parts, _describe_present(self._status["sessions"])])
+        parts.append(_describe_state(status))
+        if status["queue"]:
+            parts.append(f"{status['queue_length']} queued")
+        return parts
 
 
 def _describe_state(status: dict[str, Any]) -> str:
@@ -61,7 +72,6 @@ def _describe_state(status: dict[str, Any]) -> str:
     return f"{what} since {since}: [{running['execution']}] of {sanitize_line(running['name'])}"
 
 
-def _describe_present(sessions: list[dict[str, Any]]) -> str:
-    names = [sanitize_line(session["name"]) for session in sessions if session["connections"]]
-    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
-    return ", ".join(names[:_MAX_NAMES]) + more
+def _count_present(names: list[str], most: int) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{len(names)} here: {', '.join(names[:most])}{more}"

@@ -8,7 +8,7 @@ from typing import Any
 from rpyc_kernel.core.contract import Security, State
 from rpyc_kernel.core.introspection import Inspection, Variable
 from rpyc_kernel.faces.console.control_characters import sanitize_line
-from rpyc_kernel.faces.console.render import first_line
+from rpyc_kernel.faces.console.render import describe_place, first_line
 
 _PREVIEW_CHARS = 60
 _SHOWN_SECURITY = {
@@ -37,8 +37,7 @@ def summarise_status(status: dict[str, Any]) -> list[str]:
     for prompt in status["prompts"]:
         asked = names.get(prompt["session"], "nobody")
         lines.append(f"asking     execution {prompt['execution']} waits for input from {asked}")
-    present = [names[session["id"]] for session in status["sessions"] if session["connections"]]
-    lines.append(f"present    {', '.join(present) or 'nobody'}")
+    lines += [f"present    {line}" for line in summarise_sessions(status["sessions"]) or ["nobody"]]
     if status.get("idle_timeout_s"):
         idle = "" if status["idle_s"] is None else f", as for {format_duration(status['idle_s'])} now"
         limit = format_duration(status["idle_timeout_s"])
@@ -53,6 +52,31 @@ def format_listening(listening: dict[str, Any]) -> str:
     host, port = sanitize_line(str(listening["host"])), listening["port"]
     shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     return shown + _SHOWN_SECURITY.get(listening["security"], "")
+
+
+def summarise_sessions(sessions: list[dict[str, Any]], own: str | None = None) -> list[str]:
+    """Who is here, as what, doing what, since when and from where, in columns; ``own`` is the user's session."""
+    present = [session for session in sessions if session["connections"]]
+    rows = [
+        (
+            sanitize_line(session["name"]) + (" (you)" if session["id"] == own else ""),
+            session["role"],
+            session["doing"] + (f" [{session['execution']}]" if session["execution"] else ""),
+            _describe_way(session["channels"]),
+        )
+        for session in present
+    ]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
+    return ["  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[3]]) for row in rows]
+
+
+def _describe_way(channels: list[dict[str, Any]]) -> str:
+    """Since when a session is here, and from where it came."""
+    since = min((channel["since"] for channel in channels), default=None)
+    ways = dict.fromkeys(describe_place(channel["host"], channel["address"]) for channel in channels)
+    return " ".join(
+        [*([] if since is None else [f"since {format_time(since)}"]), *([f"from {', '.join(ways)}"] if ways else [])]
+    )
 
 
 def summarise_trouble(status: dict[str, Any]) -> list[str]:

@@ -224,7 +224,7 @@ class Terminal:
     def _write_bar(self) -> StyleAndTextTuples:
         width = self._editor.app.output.get_size().columns
         lines: StyleAndTextTuples = [*self._hints.line, ("", "\n")] if self._hints.line else []
-        return [*lines, ("", f" {self._bar.text}".ljust(width))]
+        return [*lines, ("", f" {self._bar.text(width - 1)}".ljust(width))]
 
     def _with_unfinished(self, prompt: str) -> StyleAndTextTuples:
         return to_formatted_text(ANSI(self._unfinished + ("\n" if self._unfinished else "") + prompt))

@@ -334,11 +334,14 @@ class ValueClient:
         return bool(self._loss)
 
     def close(self) -> None:
-        """Cut the connection, from any thread; everything that is awaited fails with ``ConnectionLost``."""
+        """End the connection, from any thread; everything that is awaited fails with ``ConnectionLost``."""
         if getpid() != self._pid:  # without ending the connection of the process that this is a fork of
             self._loss = self._loss or "it was closed here"
             self._sock.close()
             return
+        if not (self._loss or self._outgoing):
+            with contextlib.suppress(ConnectionLost):
+                self._send(self._frame(encode_request(next(self._numbers), HANDLE_CLOSE)))
         self._end("it was closed here")
         if not self._inside:
             self._sock.close()

@@ -46,8 +46,8 @@ def serve_values(
     max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES,
     budget: Budget | None = None,
     is_dismissed: Callable[[], bool] = lambda: False,
-) -> None:
-    """Serve one connection in this thread until it ends.
+) -> bool:
+    """Serve one connection in this thread until it ends; returns whether the client has said that it leaves.
 
     Args:
         sock: The connected socket; closed on return.
@@ -65,9 +65,10 @@ def serve_values(
     channel = Channel(sock, max_frame_bytes=max_frame_bytes, budget=budget)
     server = _ValueServer(service, channel, name)
     try:
-        server.serve()
+        has_left = server.serve()
         if is_dismissed():
             server.say_goodbye()
+        return has_left
     finally:
         channel.close()
         server.end()
@@ -130,15 +131,17 @@ class _ValueServer:
 
     # ---- the loop ----
 
-    def serve(self) -> None:
-        """Answer requests until the connection ends."""
+    def serve(self) -> bool:
+        """Answer requests until the connection ends; whether the client has ended it in so many words."""
         try:
             while self._serve_one(self._channel.recv()):
                 pass
+            return True
         except ConnectionLost as error:
             _log.debug("%s: ended: %s", self._name, error)
         except FrameTooLarge as error:
             _log.error("%s: cut, because %s", self._name, error)
+        return False
 
     def say_goodbye(self) -> None:
         """Tell the peer that the connection ends for good."""

@@ -15,10 +15,7 @@ def make_event(kind: str, execution: int | None = None, session: str | None = ME
 
 def make_status(**parts: Any) -> dict[str, Any]:
     """The status of an idle kernel with two sessions; ``parts`` replace parts of it."""
-    sessions = [
-        {"id": ME, "name": "me", "role": "user", "connections": 1},
-        {"id": ALICE, "name": "alice", "role": "user", "connections": 1},
-    ]
+    sessions = [make_session("me", ME), make_session("alice", ALICE)]
     status = {
         "kernel": "demo",
         "state": "idle",
@@ -38,6 +35,17 @@ def make_status(**parts: Any) -> dict[str, Any]:
         "last": 0,
     }
     return {**status, **parts}
+
+
+def make_session(name: str, session: str = "", connections: int = 1, **parts: Any) -> dict[str, Any]:
+    """One who takes part, from this machine."""
+    who = {"id": session or name, "name": name, "role": "editor", "connections": connections, "viewers": 0}
+    return {**who, "doing": "idle", "execution": None, "channels": [make_channel()], **parts}
+
+
+def make_channel(channel: str = "commands", **parts: Any) -> dict[str, Any]:
+    """One connection."""
+    return {"channel": channel, "address": "", "host": "", "since": 0.0, "role": "editor", "key": "", **parts}
 
 
 def make_item(execution: int, session: str = ME, code: str = "work()") -> dict[str, Any]:

@@ -92,4 +92,4 @@ def test_what_was_shown_while_the_kernel_was_told_is_told_too():
 
 
 def test_the_bar_shows_what_happened_while_the_kernel_was_asked():
-    keep_up(Console._observe, lambda console, _: "busy since" in console.bar.text)
+    keep_up(Console._observe, lambda console, _: "busy since" in console.bar.text(80))

@@ -239,6 +239,15 @@ def test_coming_and_going_is_told_of_those_whom_it_concerns():
     renderer = Renderer(ME, is_colourful=False, shows_visit=lambda session: session == ALICE)
     assert renderer.render(make_event(Kind.CLIENT_JOINED, None, ALICE, name="alice")) == "[alice joined]\n"
     assert renderer.render(make_event(Kind.CLIENT_LEFT, None, ALICE, name="alice")) == "[alice left]\n"
+    lost, kicked = (make_event(Kind.CLIENT_LEFT, None, ALICE, name="alice", why=why) for why in ("lost", "kicked"))
+    assert renderer.render(lost) == "[alice has lost the connection]\n"
+    assert renderer.render(kicked) == "[alice was sent away]\n"
+    far = {"name": "alice", "role": "viewer", "address": "192.0.2.7"}
+    joined = [make_event(Kind.CLIENT_JOINED, None, ALICE, **far, host=host) for host in ("laptop\x1b", "")]
+    assert [renderer.render(each) for each in joined] == [
+        "[alice joined from laptop (192.0.2.7) to look on]\n",
+        "[alice joined from 192.0.2.7 to look on]\n",
+    ]
     assert renderer.render(make_event(Kind.CLIENT_JOINED, None, "script", name="script")) == ""
     assert renderer.render(make_event(Kind.CLIENT_JOINED, None, ME, name="me")) == ""
 

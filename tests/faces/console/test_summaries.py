@@ -2,7 +2,7 @@ import pytest
 
 from rpyc_kernel.core.introspection import Inspection, Variable
 from rpyc_kernel.faces.console import summaries
-from tests.faces.console.events import ALICE, make_item, make_status
+from tests.faces.console.events import ALICE, ME, make_channel, make_item, make_session, make_status
 
 
 def test_the_status_says_who_does_what_and_who_waits():
@@ -12,15 +12,35 @@ def test_the_status_says_who_does_what_and_who_waits():
         busy_since=88.0,
         queue=[make_item(4)],
         prompts=[{"execution": 3, "session": ALICE}],
+        sessions=[
+            make_session("me", ME, channels=[make_channel(since=0.0), make_channel("events", since=5.0)]),
+            make_session(
+                "alice",
+                ALICE,
+                role="viewer",
+                doing="asked",
+                execution=3,
+                channels=[make_channel(address="192.0.2.7", host="laptop"), make_channel(address="192.0.2.7")],
+            ),
+            make_session("bob", connections=0, doing="gone"),
+        ],
     )
+    since = f"since {summaries.format_time(0.0)}"
     assert summaries.summarise_status(status) == [
         "kernel     demo, busy, generation 1",
         "processes  hub 10, worker 11 with 33 MB",
         "running    [3] of alice (slow()), for 12.0 s",
         "queued     [4] of me (work())",
         "asking     execution 3 waits for input from alice",
-        "present    me, alice",
+        f"present    me     editor  idle       {since} from this machine",
+        f"present    alice  viewer  asked [3]  {since} from laptop (192.0.2.7), 192.0.2.7",
     ]
+    assert summaries.summarise_status(make_status(sessions=[]))[-1] == "present    nobody"
+
+
+def test_the_user_is_told_which_session_is_theirs():
+    lines = summaries.summarise_sessions(make_status()["sessions"], ME)
+    assert [line.split("  ")[0] for line in lines] == ["me (you)", "alice"]
 
 
 def test_who_comes_in_is_told_what_is_in_the_way():
@@ -69,7 +89,7 @@ def test_durations_are_told_as_people_tell_them(seconds: float, told: str):
 def test_a_queue_of_which_only_the_beginning_is_shown_is_told_as_such():
     queue = [make_item(number) for number in range(2, 102)]
     status = make_status(running=make_item(1, ALICE, "slow()"), queue=queue, queue_length=500)
-    assert summaries.summarise_status(status)[-2] == "queued     400 more"
+    assert "queued     400 more" in summaries.summarise_status(status)
     assert "and 500 more wait" in summaries.summarise_trouble(status)[0]
     assert summaries.is_waiting(status, 2)
     assert summaries.is_waiting(status, 300)

@@ -12,7 +12,7 @@ from rpyc.core import brine, consts, netref
 from rpyc_kernel.errors import ConnectionLost, NotPermitted
 from rpyc_kernel.wire.channel import Channel
 from rpyc_kernel.wire.values.call import CallEncoder
-from rpyc_kernel.wire.values.client import RemoteError
+from rpyc_kernel.wire.values.client import RemoteError, ValueClient
 from rpyc_kernel.wire.values.server import CallReader, _ValueServer, refuse_stock, serve_values
 from tests.support.waiting import wait_until
 from tests.wire.peers import DEADLINE_S, Serving, our_client, socket_pair, stock_client, value_client, value_server
@@ -469,3 +469,27 @@ def test_what_our_clients_write_is_known_by_its_bytes(seq, args):
     assert reader.read(CallEncoder(ROOT).encode(seq, "echo", args)) == (seq, "echo", args)
     assert reader.read(CallEncoder(ROOT).encode(seq, "version", args)) is None
     assert reader.read(CallEncoder(("another", 1, 1)).encode(seq, "echo", args)) is None
+
+
+# Leaving
+
+
+@pytest.mark.parametrize(
+    ("leave", "has_said_so"),
+    [
+        (lambda sock: ValueClient(sock).close(), True),
+        (lambda sock: rpyc.utils.factory.connect_stream(rpyc.SocketStream(sock)).close(), True),
+        (lambda sock: sock.close(), False),
+        (lambda sock: sock.shutdown(socket.SHUT_WR), False),
+    ],
+    ids=["ours", "stock", "cut", "half"],
+)
+def test_who_leaves_is_told_from_who_is_lost(ledger, leave, has_said_so):
+    near, far = socket_pair()
+    ended = Future()
+    server = threading.Thread(target=lambda: ended.set_result(serve_values(far, ledger, name="server")))
+    server.start()
+    leave(near)
+    assert ended.result(DEADLINE_S) is has_said_so
+    server.join()
+    near.close()

@@ -1,0 +1,46 @@
+"""The line below the prompt has as many names as there is room for."""
+
+import pytest
+from prompt_toolkit.utils import get_cwidth
+
+from rpyc_kernel.faces.console.console_state import ConsoleState
+from rpyc_kernel.faces.console.status_bar import StatusBar
+from tests.faces.console.events import make_session, make_status
+
+
+@pytest.fixture
+def bar() -> StatusBar:
+    return StatusBar(ConsoleState("me"))
+
+
+def test_it_says_how_many_are_here_and_who(bar: StatusBar) -> None:
+    assert bar.text(80) == ""
+    bar.take(make_status())
+    assert bar.text(80) == "demo | generation 1 | idle | 2 here: me, alice"
+
+
+def test_who_has_gone_is_not_here(bar: StatusBar) -> None:
+    bar.take(make_status(sessions=[make_session("me"), make_session("bob", connections=0)]))
+    assert bar.text(80).endswith("| 1 here: me")
+
+
+@pytest.mark.parametrize(
+    ("width", "ending"),
+    [
+        (86, "7 here: anna-0, anna-1, anna-2, anna-3, anna-4 and 2 more"),
+        (62, "7 here: anna-0, anna-1 and 5 more"),
+        (45, "7 here"),
+        (5, "7 here"),
+    ],
+)
+def test_names_that_have_no_room_are_counted(bar: StatusBar, width: int, ending: str) -> None:
+    bar.take(make_status(sessions=[make_session(f"anna-{number}") for number in range(7)]))
+    text = bar.text(width)
+    assert text == f"demo | generation 1 | idle | {ending}"
+    assert get_cwidth(text) <= max(width, len("demo | generation 1 | idle | 7 here"))
+
+
+def test_wide_names_take_their_room(bar: StatusBar) -> None:
+    bar.take(make_status(sessions=[make_session("漢字" * 10), make_session("me")]))
+    assert bar.text(70).endswith("| 2 here")
+    assert bar.text(110).endswith("漢字, me")

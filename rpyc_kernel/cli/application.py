@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -107,12 +108,26 @@ class Command(Application):
 
         Where it ``insists``, unannounced if there is no room for one more who joins.
         """
+        options.setdefault("on_loss", _Losses().tell)
         try:
             return launch.connect(target, joins=joins, **options)
         except ConnectionFailed as error:
             if not insists or type(error) is not ConnectionFailed:
                 raise
             return launch.connect(target, joins=False, **options)
+
+
+class _Losses:
+    """Says on standard error what becomes of a command's connections, of all of them once."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def tell(self, words: str) -> None:
+        """Say it, if it is news; "" is the return."""
+        if words != self._said:
+            self._said = words
+            print(f"{words}; Ctrl-C gives up" if words else "connected again", file=sys.stderr, flush=True)
 
 
 Command.unbind_switches("--help-all", "--version", "-v", "--completions")

@@ -63,7 +63,7 @@ def test_the_number_of_an_execution_is_one():
 
 @pytest.mark.parametrize("insists", [False, True])
 def test_who_insists_comes_in_unannounced_where_there_is_no_room(monkeypatch: pytest.MonkeyPatch, insists: bool):
-    def connect(target: str, *, joins: bool) -> str:
+    def connect(target: str, *, joins: bool, on_loss: object) -> str:
         if joins:
             raise ConnectionFailed("as many as it can")
         return target
@@ -80,7 +80,7 @@ def test_who_insists_comes_in_unannounced_where_there_is_no_room(monkeypatch: py
 def test_who_is_refused_for_another_reason_is_told_at_once(monkeypatch: pytest.MonkeyPatch):
     asked = []
 
-    def connect(target: str, *, joins: bool) -> None:
+    def connect(target: str, *, joins: bool, on_loss: object) -> None:
         asked.append(joins)
         raise AuthenticationFailed("the hub refused the key")
 
@@ -88,3 +88,13 @@ def test_who_is_refused_for_another_reason_is_told_at_once(monkeypatch: pytest.M
     with pytest.raises(AuthenticationFailed):
         Probe("probe").connect("demo", insists=True)
     assert asked == [True]
+
+
+def test_a_loss_is_told_once_for_all_connections_of_a_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(application.launch, "connect", lambda target, **options: options["on_loss"])
+    tell = application.Command.connect(object.__new__(application.Command), "demo")
+    for words in ("the connection is lost", "the connection is lost", "", ""):
+        tell(words)
+    assert capsys.readouterr().err == "the connection is lost; Ctrl-C gives up\nconnected again\n"

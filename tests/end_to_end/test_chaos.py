@@ -41,7 +41,7 @@ HUB_KILLED = "the hub is killed"
 LINES = 30
 DATA_BYTES = 1_000_000
 THE_END = "the end\n"
-NOT_TAKEN = "^the connection is lost$"
+NOT_TAKEN = "^the kernel is there and does not answer: "
 """What a console says of a line that it could not give to the kernel."""
 
 

@@ -233,7 +233,8 @@ class Proxy:
             return
         done = threading.Event()
         self._told.append((action, done))
-        self._waker.send(b"!")
+        with contextlib.suppress(OSError):  # it was seen already, and was the last that is done
+            self._waker.send(b"!")
         if not done.wait(_LIMIT_S):
             raise RuntimeError("the proxy's thread is gone or stuck")
 

@@ -24,6 +24,7 @@ from rpyc_kernel.wire.budget import Budget
 from rpyc_kernel.wire.channel import DEFAULT_MAX_FRAME_BYTES, Channel, FrameTooLarge
 from rpyc_kernel.wire.messages import IdPack
 from rpyc_kernel.wire.outbox import Outbox
+from rpyc_kernel.wire.sockets import give_up_unheard
 from rpyc_kernel.wire.values.call import CallEncoder, encode_request
 
 _log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ def serve_values(
     with suppress(OSError):  # systems have limits of their own
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
     channel = Channel(sock, max_frame_bytes=max_frame_bytes, budget=budget)
+    give_up_unheard(sock)
     server = _ValueServer(service, channel, name)
     try:
         has_left = server.serve()

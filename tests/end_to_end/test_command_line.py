@@ -301,10 +301,14 @@ def test_losing_the_hub_is_status_3(demo: None, start_command: StartCommand):
     running = start_command("exec", "demo", BLOCK)
     running.read_line()
     os.kill(read_status()["hub_pid"], signal.SIGKILL)
+    wait_until(lambda: rpyc_kernel.kernels()[0].state == "orphaned", PATIENCE_S, "the end of the hub")
+    assert run_command("stop", "demo").returncode == 0  # no other hub will come, which who waits for one finds out
     status, _, err = running.wait()
     assert status == 3
-    assert err.startswith("rpyc-kernel: ")
-    assert "Traceback" not in err
+    said = err.splitlines()
+    assert said[0].endswith("; trying again for 60 s; Ctrl-C gives up")
+    assert said[-1].startswith("rpyc-kernel: ")
+    assert "is not running" in said[-1]
 
 
 @pytest.mark.own_kernel

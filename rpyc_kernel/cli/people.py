@@ -8,6 +8,7 @@ import difflib
 import re
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 from plumbum import cli
 
@@ -18,6 +19,7 @@ from rpyc_kernel.core.contract import ROLES, Role
 from rpyc_kernel.faces.console.control_characters import sanitize_line
 from rpyc_kernel.frozen import fields_of
 from rpyc_kernel.settings import parse_listen
+from rpyc_kernel.system.certificates import write_private
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhdw])")
@@ -32,6 +34,7 @@ class Invite(JsonCommand):
 
     Examples:
         rpyc-kernel invite demo --role viewer --name ann --expires 2h
+        rpyc-kernel invite demo --role editor --certificate for-ann      # and files for RPyC's own ssl_connect
         rpyc-kernel invite demo --role editor --expires never --listen 0.0.0.0 --host gpu.example.org
     """
 
@@ -47,12 +50,18 @@ class Invite(JsonCommand):
         "--listen", str, default="", help="first have it listen there with TLS, for good", argname="HOST[:PORT]"
     )
     host = cli.SwitchAttr("--host", str, default="", help="by what name or address they reach this machine")
+    certificate = cli.SwitchAttr(
+        "--certificate", str, default="", help="write there what clients with RPyC alone need", argname="FOLDER"
+    )
 
     def main(self, name: str = DEFAULT_NAME) -> int:
         expires = parse_duration(self.expires)
+        folder = _make_folder(self.certificate) if self.certificate else None
         with self.connect(name, joins=False) as kernel:
             self._see_to_a_way_in(kernel)  # first, so that nobody is invited who cannot come
             given = kernel.invite(str(self.role), name=self.name, expires=expires, values=bool(self.shows_values))
+            if folder is not None:
+                _write_certificate(kernel, given.id, folder)
         text = given.connect_string(self.host)
         told = {**_describe(given), "connect_string": text}
         self.write_answer(told, [text])
@@ -69,6 +78,29 @@ class Invite(JsonCommand):
                 f"kernel {kernel.name!r} listens on {place['host']} alone, where nobody comes to from elsewhere; add "
                 "--listen HOST, or say by --host where a tunnel begins"
             )
+
+
+def _make_folder(path: str) -> Path:
+    folder = Path(path).expanduser()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise UsageError(f"--certificate {path}: there is something in it; name a folder that is new or empty")
+    except OSError as error:
+        raise UsageError(f"--certificate {path}: {error.strerror or error}") from None
+    return folder
+
+
+def _write_certificate(kernel: KernelClient, invitation: str, folder: Path) -> None:
+    """Write the three files, or take the invitation back."""
+    try:
+        for name, pem in kernel.certify(invitation).items():
+            write_private(folder / f"{name}.pem", pem.encode())
+    except BaseException as error:
+        kernel.revoke(invitation)
+        if isinstance(error, OSError):
+            raise UsageError(f"nobody was invited, as nothing can be written to {folder}: {error}") from None
+        raise
 
 
 class Sessions(JsonCommand):

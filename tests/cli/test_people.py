@@ -52,6 +52,9 @@ class Kernel:
             {"id": "left", "name": "old", "role": "owner", "connections": 0},
         ]
 
+    def certify(self, invitation):
+        return {"certificate": f"of {invitation}", "private_key": SECRET, "server_certificate": "of the kernel"}
+
     def revoke(self, key):
         self.asked.append(key)
 
@@ -80,6 +83,37 @@ def test_an_invitation_is_one_line_that_leads_there_with_its_key(kernel, capsys)
     told = parse(out)
     assert (told.host, told.port, told.name) == (TLS["host"], TLS["port"], "demo")
     assert (told.key.id, told.key.secret.hex(), told.fingerprint.hex()) == (ID, SECRET, TLS["fingerprint"])
+
+
+def test_an_invitation_for_rpyc_alone_comes_with_files_that_nobody_else_can_read(kernel, capsys, tmp_path):
+    folder = tmp_path / "for" / "ann"
+    status, out, _ = call(capsys, "invite", "demo", "--role", "editor", "--certificate", str(folder))
+    assert (status, SECRET in out) == (0, False)
+    written = {path.name: path.read_text() for path in folder.iterdir()}
+    assert written == {
+        "certificate.pem": f"of {ID}",
+        "private_key.pem": SECRET,
+        "server_certificate.pem": "of the kernel",
+    }
+    assert {path.stat().st_mode & 0o077 for path in (folder, *folder.iterdir())} == {0}
+
+
+def test_nobody_is_invited_where_the_files_could_not_be_written(kernel, capsys, tmp_path, monkeypatch):
+    (tmp_path / "used").touch()
+    for path, told in ((tmp_path, "there is something in it"), (tmp_path / "used" / "below", "Not a directory")):
+        status, _, err = call(capsys, "invite", "demo", "--role", "editor", "--certificate", str(path))
+        assert (status, told in err) == (2, True)
+    assert kernel.asked == []
+
+    def fail(path, data):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(people, "write_private", fail)
+    status, out, err = call(capsys, "invite", "demo", "--role", "editor", "--certificate", str(tmp_path / "new"))
+    assert (status, out) == (2, "")
+    assert "nobody was invited" in err
+    assert "the disk is full" in err
+    assert kernel.asked[-1] == ID  # it is revoked
 
 
 def test_an_invitation_for_programs_has_its_secret_once(kernel, capsys):

@@ -14,6 +14,7 @@ from plumbum import cli
 
 from rpyc_kernel.cli.application import DEFAULT_NAME, OK, JsonCommand, UsageError
 from rpyc_kernel.cli.selection import Selection, read_when
+from rpyc_kernel.client.address import is_on_other_machine
 from rpyc_kernel.client.archive import Archive, has_archive
 from rpyc_kernel.client.kernel import KernelClient, Past
 from rpyc_kernel.core.contract import Event
@@ -31,13 +32,25 @@ class PastCommand(JsonCommand):
         """The kernel; if it does not run, what its journal holds."""
         try:
             kernel = self.connect(name, joins=False)
-        except NoSuchKernel:
-            if not has_archive(name):
-                raise
-            yield Archive(name)
+        except NoSuchKernel as error:
+            yield _open_archive(name, error)
             return
         with kernel:
             yield kernel
+
+
+def _open_archive(name: str, error: NoSuchKernel) -> Archive:
+    """What a kernel that does not run has left; raises the error where that is nothing."""
+    if not is_on_other_machine(name):
+        if not has_archive(name):
+            raise error
+        return Archive(name)
+    from rpyc_kernel.client.there import ArchiveThere
+
+    try:
+        return ArchiveThere(name)
+    except NoSuchKernel:
+        raise error from None
 
 
 class History(PastCommand):

@@ -14,7 +14,7 @@ from rpyc_kernel.client import connect_string
 from rpyc_kernel.client.connect_string import ConnectString
 from rpyc_kernel.client.doors import DOOR_S, LOOK_AGAIN_S, Door, TcpDoor, TlsDoor, UnixDoor
 from rpyc_kernel.client.whereabouts import Whereabouts, find
-from rpyc_kernel.errors import CallTimeout, ConnectionFailed, NoSuchKernel, RequestError
+from rpyc_kernel.errors import CallTimeout, ConnectionFailed, ConnectionLost, NoSuchKernel, RequestError
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.settings import check_name
 from rpyc_kernel.wire import handshake
@@ -59,6 +59,11 @@ class Address(Frozen):
                 f"{self.shown} took the connection but said nothing for {timeout_s:g} s: its hub is stopped or very "
                 "busy, or the way to it is blocked; 'rpyc-kernel list' shows what runs on its machine"
             ) from None
+        except ConnectionLost:
+            sock.close()
+            if is_on_other_machine(self.shown):  # where the way is there, whoever is at its end
+                raise ConnectionFailed(f"nobody answers at {self.shown}: its hub has ended, or is starting") from None
+            raise
         except BaseException:
             sock.close()
             raise

@@ -9,23 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
-import select
-import shlex
 import socket
-import subprocess
 import time
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from rpyc_kernel.client.bundle import make_bundle, program
 from rpyc_kernel.client.doors import open_unix
-from rpyc_kernel.client.ssh_login import Destination, Login, explain, log_in
-from rpyc_kernel.errors import CallTimeout, ConnectionFailed, KernelError, NoSuchKernel, RequestError, from_name
+from rpyc_kernel.client.ssh_command import start
+from rpyc_kernel.client.ssh_login import Destination, Login, log_in
+from rpyc_kernel.errors import ConnectionFailed, NoSuchKernel, RequestError, from_name
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.settings import check_name
-from rpyc_kernel.system import bundle_cache
 
 SCHEME = "ssh://"
 ANSWER = "rpyc-kernel-answer "
@@ -36,22 +32,6 @@ _OUTPOST = ("-m", "rpyc_kernel.client.outpost")
 _ODD = re.compile(r"[^\w.@%+:\[\]-]")
 _ASK_S = 180.0
 """For an answer from there: the packages may have to go over a slow line first."""
-_PIECE_BYTES = 65536
-_OLD = "needs 3.10 or newer"
-_NO_PYTHON = 127
-
-# What a profile sets, a kernel started from there is to have, and its Python is on the PATH that it says: a command run
-# by SSH has read none. Which shell the user has there is not known; of what a profile writes, nothing is read.
-_RUN = 'p=$(eval "$0"); case $p in /*) exec "$p" -c "$@";; esac; exit 127'
-_RUN_PYTHON = (
-    f"w=$1; shift; r={shlex.quote(_RUN)}; s=${{SHELL:-/bin/sh}}; case ${{s##*/}} in "
-    'bash|zsh|ksh*|mksh) exec "$s" -lc "$r" "$w" "$@";; '
-    'fish) w="echo $("$s" -lc "$w" </dev/null 2>/dev/null | tail -n 1)";; '
-    '*sh) "$s" -lc : </dev/null >/dev/null 2>&1 && exec "$s" -lc "$r" "$w" "$@";; '
-    'esac; exec /bin/sh -c "$r" "$w" "$@"'
-)
-_USUAL_PYTHON = "command -v python3"
-_NEWER_PYTHONS = " || ".join(f"command -v python3.{minor}" for minor in range(14, 9, -1))
 
 
 class Target(Frozen):
@@ -176,138 +156,45 @@ def ask(target: Target, request: dict[str, Any], *, python: str | None = None, t
         ConnectionFailed: the host cannot be reached.
         KernelError: whatever the command there says is wrong.
     """
+
+    def do() -> Any:
+        with start(login, target.host_url, _OUTPOST, python=python, timeout_s=timeout_s) as command:
+            command.write(json.dumps(request).encode() + b"\n")
+            for line in command.lines():
+                if line.startswith(ANSWER):
+                    return _read_answer(json.loads(line.removeprefix(ANSWER)), target, str(request.get("name", "")))
+            raise command.explain_end()
+
     login = log_in(target.destination)
     before, now = login.number, login.connect(may_ask=True)
     try:
-        return _ask_by(login, target, request, python, timeout_s)
+        return do()
     except ConnectionFailed:
         # One that was there before may have been dead already; what was fresh, or is there still, is not in the way.
         if now != before or request["do"] == "start" or login.connect() == now:
             raise
-        return _ask_by(login, target, request, python, timeout_s)
+        return do()
 
 
-def _ask_by(login: Login, target: Target, request: dict[str, Any], python: str | None, timeout_s: float) -> Any:
-    if python is not None:
-        return _ask(login, target, request, _find(python), f"{python!r}", timeout_s)
-    try:
-        return _ask(login, target, request, _USUAL_PYTHON, "python3", timeout_s)
-    except _NoPython as first:
-        try:
-            return _ask(login, target, request, _NEWER_PYTHONS, "one of python3.10 to python3.14", timeout_s)
-        except _NoPython as second:
-            raise RequestError(
-                f"{first}, and {second.tried} is not there, either; have Python 3.10 or newer installed there, or name "
-                "the file by python=… (--python)"
-            ) from None
+def _read_answer(answer: dict[str, Any], target: Target, name: str) -> Any:
+    if "error" not in answer:
+        return answer["answer"]
+    # As it is named there, nobody reaches it from here.
+    raise from_name(answer["error"], answer["message"].replace(f" {name}'", f" {target.url}'"))
 
 
-class _NoPython(RequestError):
-    """There is no Python of this name, or only one that is too old."""
+def read_there(target: Target, arguments: Sequence[str]) -> Iterator[str]:
+    """Yield the lines that ``rpyc-kernel ARGUMENT ...`` writes on a host.
 
-    def __init__(self, message: str, tried: str) -> None:
-        super().__init__(message)
-        self.tried = tried
-
-
-def _find(python: str) -> str:
-    """What a shell has to do to find an interpreter that somebody has named."""
-    if python.startswith("~/"):
-        return f'echo "$HOME"/{shlex.quote(python[2:])}'
-    if "/" in python and not python.startswith("/"):
-        return f'echo "$HOME"/{shlex.quote(python)}'
-    return f"command -v {shlex.quote(python)}"
-
-
-def _ask(login: Login, target: Target, request: dict[str, Any], find: str, tried: str, timeout_s: float) -> Any:
-    bundle = make_bundle()
-    words = [program(), bundle.digest, str(len(bundle.data)), *_OUTPOST]
-    command = f"exec /bin/sh -c {shlex.quote(_RUN_PYTHON)} sh {shlex.quote(find)} {shlex.join(words)}"
-    process = login.start(command)
-    try:
-        talk = _Talk(process, target, timeout_s)
-        while True:
-            line = talk.read_line()
-            if line is None:
-                break
-            if line.startswith(bundle_cache.MARK):
-                said = json.loads(line.removeprefix(bundle_cache.MARK))
-                if said["status"] == "wanted":
-                    talk.write(bundle.data)
-                elif said["status"] == "here":
-                    talk.write(json.dumps(request).encode() + b"\n")
-                elif _OLD in said["error"]:
-                    raise _NoPython(f"{target.host_url}: {said['error']}", tried)
-                else:
-                    raise RequestError(f"{target.host_url}: {said['error']}")
-            elif line.startswith(ANSWER):
-                answer = json.loads(line.removeprefix(ANSWER))
-                if "error" in answer:
-                    # As it is named there, nobody reaches it from here.
-                    message = answer["message"].replace(f" {request.get('name')}'", f" {target.url}'")
-                    raise from_name(answer["error"], message)
-                return answer["answer"]
-        raise _end(process, target, tried)
-    finally:
-        _close(process)
-
-
-def _end(process: subprocess.Popen[bytes], target: Target, tried: str) -> KernelError:
-    """Why there was no answer."""
-    assert process.stderr is not None
-    said = process.stderr.read().decode(errors="replace").strip()
-    status = process.wait()
-    if status == _NO_PYTHON:
-        return _NoPython(f"there is no {tried} on the PATH of a login shell of {target.host_url}", tried)
-    if status == 255:  # OpenSSH's own
-        return explain(target.destination, said, status)
-    last = said.rpartition("\n")[2] or f"status {status}"
-    return KernelError(f"what ran on {target.host_url} ended without an answer: {last}")
-
-
-def _close(process: subprocess.Popen[bytes]) -> None:
-    for stream in (process.stdin, process.stdout, process.stderr):
-        assert stream is not None
-        with contextlib.suppress(OSError):
-            stream.close()
-    process.kill()
-    process.wait()
-
-
-class _Talk:
-    """Lines from a command there, and bytes to it, within one deadline."""
-
-    def __init__(self, process: subprocess.Popen[bytes], target: Target, timeout_s: float) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self._in, self._out = process.stdin.fileno(), process.stdout.fileno()
-        os.set_blocking(self._in, False)
-        self._target = target
-        self._timeout_s = timeout_s
-        self._deadline = time.monotonic() + timeout_s
-        self._read = b""
-
-    def read_line(self) -> str | None:
-        """The next line, None at the end."""
-        while b"\n" not in self._read:
-            self._wait(self._out, select.POLLIN)
-            piece = os.read(self._out, _PIECE_BYTES)
-            if not piece:
-                return None
-            self._read += piece
-        line, _, self._read = self._read.partition(b"\n")
-        return line.decode(errors="replace")
-
-    def write(self, data: bytes) -> None:
-        """Write all of it; a command that does not take it has ended, which its output will say."""
-        view = memoryview(data)
-        with contextlib.suppress(BrokenPipeError):
-            while view:
-                self._wait(self._in, select.POLLOUT)
-                view = view[os.write(self._in, view[:_PIECE_BYTES]) :]
-
-    def _wait(self, descriptor: int, what: int) -> None:
-        ready = select.poll()
-        ready.register(descriptor, what)
-        if not ready.poll(max(0.0, self._deadline - time.monotonic()) * 1000):
-            raise CallTimeout(f"{self._target.host_url} did not answer within {self._timeout_s:g} s")
+    Raises:
+        ConnectionFailed: the host cannot be reached.
+        KernelError: the command failed.
+    """
+    login = log_in(target.destination)
+    login.connect(may_ask=True)
+    with start(login, target.host_url, arguments) as command:
+        for line in command.lines():
+            command.limit(_ASK_S)  # for the next one
+            yield line
+        if command.status:
+            raise command.explain_end()

@@ -1,14 +1,17 @@
-"""The kernels of several machines at once."""
+"""What there is on other machines: the kernels of several at once, and what one that is stopped has left."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from rpyc_kernel.client import ssh
-from rpyc_kernel.client.archive import StoppedKernel
+from rpyc_kernel.client.archive import Archive, StoppedKernel
+from rpyc_kernel.client.kernel import Past
 from rpyc_kernel.client.launch import KernelInfo
-from rpyc_kernel.errors import KernelError
+from rpyc_kernel.core.contract import Event
+from rpyc_kernel.errors import KernelError, NoSuchKernel
 from rpyc_kernel.frozen import Frozen
 
 
@@ -43,6 +46,43 @@ def list_kernels(hosts: Sequence[str], *, shows_stopped: bool) -> list[Listed]:
 
     with ThreadPoolExecutor(len(targets), "rpyc_kernel-ssh") as pool:
         return list(pool.map(ask, targets))
+
+
+class ArchiveThere(Archive):
+    """The journal of a kernel that does not run, read where it is."""
+
+    def __init__(self, url: str) -> None:
+        self._target = ssh.parse_kernel(url)
+        self.name = self._target.url
+        [listed] = list_kernels([self._target.host_url], shows_stopped=True)
+        if listed.problem is not None:
+            raise listed.problem
+        stopped = [kernel for kernel in listed.kernels if isinstance(kernel, StoppedKernel)]
+        known = next((kernel for kernel in stopped if kernel.name == self._target.name), None)
+        if known is None:
+            raise NoSuchKernel(
+                f"there is no kernel {self.name!r}, and no journal of one; "
+                f"'rpyc-kernel list --all {self._target.host_url}' shows all"
+            )
+        self._known = known
+
+    def events(self, since: int = 0, *, execution: int | None = None) -> Iterator[Event]:
+        """See `Archive`."""
+        wanted = [] if execution is None else ["--execution", str(execution)]
+        for line in ssh.read_there(self._target, ["log", "--json", "--since", str(since), *wanted, self._target.name]):
+            told = json.loads(line)
+            common = {field: told.pop(field) for field in ("seq", "time", "kind", "execution", "session")}
+            yield Event(**common, payload=told)
+
+    def history(self, pattern: str = "", *, limit: int = 1000) -> list[Past]:
+        """See `Archive`."""
+        switches = ["--json", "--limit", str(limit)]
+        lines = ssh.read_there(self._target, ["history", *switches, "--", self._target.name, pattern])
+        return [Past(**json.loads(line)) for line in lines]
+
+    def count(self) -> int | None:
+        """See `Archive`."""
+        return self._known.events
 
 
 def _read(told: dict[str, object]) -> KernelInfo | StoppedKernel:

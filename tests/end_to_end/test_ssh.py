@@ -128,8 +128,10 @@ def test_commands_take_its_address_for_its_name(ssh_hosts: Hosts):
     assert "stop it first with 'rpyc-kernel stop ssh://alpha/train'" in again.stderr
     stopped = run_command("stop", "ssh://alpha/train")
     assert (stopped.returncode, stopped.stdout) == (0, "kernel 'ssh://alpha/train' is stopped\n")
-    listed = run_command("list", "ssh://alpha/", "--all")
-    assert listed.stdout.split()[:2] == ["ssh://alpha/train", "stopped"]
+    past = run_command("history", "ssh://alpha/train", "6 *", "--json")
+    assert [json.loads(line)["code"] for line in past.stdout.splitlines()] == ["6 * 7"]
+    log = run_command("log", "ssh://alpha/train", "--tail", "1", "--json")
+    assert json.loads(log.stdout)["kind"] == "hub_stopped"
 
 
 def test_a_large_value_comes_with_word_of_how_far_it_is(ssh_hosts: Hosts):
@@ -210,6 +212,7 @@ def test_a_console_lets_openssh_ask_once_and_comes_back_without_a_question(
     host.drop()
     terminal.enter("43 + 1")
     terminal.wait_for("^44$")
+    terminal.wait_for_prompt()
     assert host.logins == before + 2
     terminal.type(CTRL_D)
     assert terminal.wait_for_end() == 0

@@ -1,0 +1,186 @@
+"""A command of ours on another machine: its Python found, our packages brought, and then lines in both directions."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shlex
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+
+from rpyc_kernel.client.bundle import make_bundle, program
+from rpyc_kernel.client.ssh_login import Login, explain
+from rpyc_kernel.errors import CallTimeout, KernelError, RequestError
+from rpyc_kernel.system import bundle_cache
+
+_START_S = 180.0
+"""Until it runs: the packages may have to go over a slow line first."""
+_PIECE_BYTES = 65536
+_OLD = "needs 3.10 or newer"
+_NO_PYTHON, _OPENSSH_FAILED = 127, 255
+
+# What a profile sets, a kernel started from there is to have, and its Python is on the PATH that it says: a command run
+# by SSH has read none. Which shell the user has there is not known; of what a profile writes, nothing is read.
+_RUN = 'p=$(eval "$0"); case $p in /*) exec "$p" -c "$@";; esac; exit 127'
+_RUN_PYTHON = (
+    f"w=$1; shift; r={shlex.quote(_RUN)}; s=${{SHELL:-/bin/sh}}; case ${{s##*/}} in "
+    'bash|zsh|ksh*|mksh) exec "$s" -lc "$r" "$w" "$@";; '
+    'fish) w="echo $("$s" -lc "$w" </dev/null 2>/dev/null | tail -n 1)";; '
+    '*sh) "$s" -lc : </dev/null >/dev/null 2>&1 && exec "$s" -lc "$r" "$w" "$@";; '
+    'esac; exec /bin/sh -c "$r" "$w" "$@"'
+)
+_USUAL_PYTHON = "command -v python3"
+_NEWER_PYTHONS = " || ".join(f"command -v python3.{minor}" for minor in range(14, 9, -1))
+
+
+class NoPython(RequestError):
+    """There is no Python of this name there, or only one that is too old."""
+
+
+class Command:
+    """One command that runs there; see `start`."""
+
+    def __init__(self, process: subprocess.Popen[bytes], login: Login, shown: str) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._process = process
+        self._login = login
+        self._shown = shown
+        self._in, self._out = process.stdin.fileno(), process.stdout.fileno()
+        os.set_blocking(self._in, False)
+        self._read = b""
+        self._timeout_s, self._deadline = 0.0, 0.0
+        self.limit(_START_S)
+
+    def limit(self, timeout_s: float) -> None:
+        """Give it so long from now on."""
+        self._timeout_s, self._deadline = timeout_s, time.monotonic() + timeout_s
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines that it writes, up to its end."""
+        while True:
+            line, found, rest = self._read.partition(b"\n")
+            if found:
+                self._read = rest
+                yield line.decode(errors="replace")
+                continue
+            self._wait(self._out, select.POLLIN)
+            piece = os.read(self._out, _PIECE_BYTES)
+            if not piece:
+                return
+            self._read += piece
+
+    def write(self, data: bytes) -> None:
+        """Write all of it; a command that does not take it has ended, which its output will say."""
+        view = memoryview(data)
+        with contextlib.suppress(BrokenPipeError):
+            while view:
+                self._wait(self._in, select.POLLOUT)
+                view = view[os.write(self._in, view[:_PIECE_BYTES]) :]
+
+    @property
+    def status(self) -> int:
+        """Its exit status, once its lines are at an end."""
+        return self._process.wait(_START_S)
+
+    def explain_end(self) -> KernelError:
+        """Why it ended before it had said what it was to say."""
+        assert self._process.stderr is not None
+        said = self._process.stderr.read().decode(errors="replace").strip()
+        if self.status == _OPENSSH_FAILED:
+            return explain(self._login.destination, said, _OPENSSH_FAILED)
+        last = said.rpartition("\n")[2].removeprefix("rpyc-kernel: ") or f"it ended with status {self.status}"
+        return KernelError(f"{self._shown}: {last}")
+
+    def close(self) -> None:
+        """End it, and leave nothing behind of it here."""
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            assert stream is not None
+            with contextlib.suppress(OSError):
+                stream.close()
+        self._process.kill()
+        self._process.wait()
+
+    def __enter__(self) -> Command:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def _wait(self, descriptor: int, what: int) -> None:
+        ready = select.poll()
+        ready.register(descriptor, what)
+        if not ready.poll(max(0.0, self._deadline - time.monotonic()) * 1000):
+            raise CallTimeout(f"{self._shown} did not answer within {self._timeout_s:g} s")
+
+
+def start(
+    login: Login, shown: str, arguments: Sequence[str], *, python: str | None = None, timeout_s: float = _START_S
+) -> Command:
+    """Run ``rpyc-kernel ARGUMENT ...``, or ``-m MODULE``, by the connection that there is.
+
+    Args:
+        login: the host.
+        shown: what to call it.
+        arguments: everybody on the host can read them.
+        python: the interpreter there, a path or the name of a command; None for its python3, or a newer one beside it.
+        timeout_s: until it runs, and then for what it does.
+
+    Raises:
+        ConnectionFailed: the connection is dead.
+        NoPython: there is none to run it.
+        RequestError: the packages cannot be stored there.
+    """
+
+    def run(find: str, tried: str) -> Command:
+        return _start(login, shown, arguments, find, tried, timeout_s)
+
+    if python is not None:
+        return run(_find(python), f"{python!r}")
+    try:
+        return run(_USUAL_PYTHON, "python3")
+    except NoPython as first:
+        others = "one of python3.10 to python3.14"
+        try:
+            return run(_NEWER_PYTHONS, others)
+        except NoPython:
+            raise NoPython(
+                f"{first}, and {others} is not there, either; have Python 3.10 or newer installed there, or name the "
+                "file by python=… (--python)"
+            ) from None
+
+
+def _start(login: Login, shown: str, arguments: Sequence[str], find: str, tried: str, timeout_s: float) -> Command:
+    bundle = make_bundle()
+    words = [program(), bundle.digest, str(len(bundle.data)), *arguments]
+    process = login.start(f"exec /bin/sh -c {shlex.quote(_RUN_PYTHON)} sh {shlex.quote(find)} {shlex.join(words)}")
+    with contextlib.ExitStack() as on_failure:
+        command = on_failure.enter_context(Command(process, login, shown))
+        command.limit(timeout_s)
+        for line in command.lines():
+            if not line.startswith(bundle_cache.MARK):
+                continue
+            said = json.loads(line.removeprefix(bundle_cache.MARK))
+            if said["status"] == "wanted":
+                command.write(bundle.data)
+            elif said["status"] == "here":
+                on_failure.pop_all()
+                return command
+            else:
+                raise (NoPython if _OLD in said["error"] else RequestError)(f"{shown}: {said['error']}")
+        if command.status == _NO_PYTHON:
+            raise NoPython(f"there is no {tried} on the PATH of a login shell of {shown}")
+        raise command.explain_end()
+
+
+def _find(python: str) -> str:
+    """What a shell has to do to find an interpreter that somebody has named."""
+    if python.startswith("~/"):
+        return f'echo "$HOME"/{shlex.quote(python[2:])}'
+    if "/" in python and not python.startswith("/"):
+        return f'echo "$HOME"/{shlex.quote(python)}'
+    return f"command -v {shlex.quote(python)}"

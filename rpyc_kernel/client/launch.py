@@ -284,7 +284,13 @@ def launch(
     options: dict[str, Any] = {"hub": fields_of(hub), "worker": fields_of(worker)}
     if in_foreground:
         environment = {**places, SETTINGS_VARIABLE: json.dumps({**options, "foreground": True})}
-        processes.become_module("rpyc_kernel.hub", [name], cwd=str(place.path), environment=environment)
+        processes.become_module(
+            "rpyc_kernel.hub",
+            [name],
+            bundle=bundle_start.of_this_process(),
+            cwd=str(place.path),
+            environment=environment,
+        )
     read_end, write_end = os.pipe()
     try:
         options |= {"ready": write_end, "has_input": standard_input is not None}

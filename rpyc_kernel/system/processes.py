@@ -344,7 +344,9 @@ def spawn_module(
         return Child(process)
 
 
-def become_module(module: str, arguments: list[str], *, cwd: str, environment: dict[str, str]) -> NoReturn:
+def become_module(
+    module: str, arguments: list[str], *, cwd: str, environment: dict[str, str], bundle: str = ""
+) -> NoReturn:
     """Go on as ``python -m module``, the same process to whoever started it; as `spawn_module` otherwise.
 
     Raises:
@@ -354,7 +356,8 @@ def become_module(module: str, arguments: list[str], *, cwd: str, environment: d
     os.chdir(cwd)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    os.execve(sys.executable, [sys.executable, "-m", module, *arguments], environment)
+    command = [sys.executable, *([bundle] if bundle else []), "-m", module, *arguments]
+    os.execve(sys.executable, command, environment)
 
 
 def environment_without_secrets() -> dict[str, str]:

@@ -19,6 +19,7 @@ _JOBS, _DEPLOY = (ROOT / "docs" / name for name in ("jobs.md", "deploy.md"))
 _UNIT = re.compile(r"^```ini\n# (\S+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
+@pytest.mark.timeout(300)  # each command is a program of its own
 def test_the_shell_session_of_the_page_on_jobs_runs_as_shown(folders: object, tmp_path: Path) -> None:
     steps = shell_steps_of(_JOBS.read_text())
     assert len(steps) > 10

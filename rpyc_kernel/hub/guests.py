@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from rpyc_kernel.core.actions import Record
@@ -50,7 +51,7 @@ class Guests:
         self._now = now
         self._kicked: dict[str, tuple[float, str]] = {}  # until when, and by whom
         self._sent_away: set[str] = set()  # the keys whose connections were ended
-        self.refusals = Refusals(lambda payload: self._record(Kind.CLIENT_REFUSED, None, payload))
+        self.refusals = Refusals(partial(self._record, Kind.CLIENT_REFUSED))
 
     # ------------------------------------------------------------------ what owners do
 

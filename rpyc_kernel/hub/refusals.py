@@ -14,22 +14,24 @@ class Refusals:
     """Counts refusals; any thread may use it.
 
     Args:
-        record: told what to record, the payload of an event.
+        record: told what to record: the session that the last of them came from, if it had one, and the payload.
         now: a clock, in seconds.
     """
 
-    def __init__(self, record: Callable[[dict[str, Any]], None], now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, record: Callable[[str | None, dict[str, Any]], None], now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._record = record
         self._now = now
         self._lock = threading.Lock()
         self._silent_until = float("-inf")
-        self._last: tuple[str, str] | None = None
+        self._last: tuple[str | None, str, str] | None = None
         self._count = 0
 
-    def note(self, reason: str, address: str) -> None:
-        """Somebody was refused, or something was refused to somebody."""
+    def note(self, reason: str, *, address: str = "", session: str | None = None) -> None:
+        """Somebody was refused who came from an address, or something was refused to a session."""
         with self._lock:
-            self._last = (reason, address)
+            self._last = (session, reason, address)
             self._count += 1
         self.look()
 
@@ -39,6 +41,6 @@ class Refusals:
             now = self._now()
             if self._last is None or now < self._silent_until:
                 return
-            (reason, address), count = self._last, self._count
+            (session, reason, address), count = self._last, self._count
             self._last, self._count, self._silent_until = None, 0, now + PAUSE_S
-        self._record({"reason": reason, "address": address, "count": count})
+        self._record(session, {"reason": reason, "address": address, "count": count})

@@ -302,7 +302,7 @@ class Server:
             self._refusals.info(f"refused: {error}")
             if isinstance(error, (AuthenticationFailed, NotPermitted)):
                 assert self._guests is not None
-                self._guests.refusals.note(str(error), origin)
+                self._guests.refusals.note(str(error), address=origin)
             if isinstance(error, AuthenticationFailed) and origin:
                 self._attempts.note_failure(origin)
         except Exception:  # noqa: BLE001 - one connection's trouble is its own

@@ -24,12 +24,12 @@ def clock():
 
 @pytest.fixture
 def refusals(recorded, clock):
-    return Refusals(recorded.append, clock)
+    return Refusals(lambda session, payload: recorded.append(payload), clock)
 
 
 def test_the_first_is_told_of_at_once_and_each_after_a_quiet_minute(refusals, recorded, clock):
     for number in range(3):
-        refusals.note(f"no key {number}", "192.0.2.1")
+        refusals.note(f"no key {number}", address="192.0.2.1")
         assert recorded[-1] == {"reason": f"no key {number}", "address": "192.0.2.1", "count": 1}
         clock.now += PAUSE_S
         refusals.look()
@@ -38,7 +38,7 @@ def test_the_first_is_told_of_at_once_and_each_after_a_quiet_minute(refusals, re
 
 def test_a_flood_is_two_events_a_minute_at_most_and_none_is_left_out_of_the_count(refusals, recorded, clock):
     for number in range(10_000):
-        refusals.note(f"no key {number}", "192.0.2.1")
+        refusals.note(f"no key {number}", address="192.0.2.1")
         clock.now += PAUSE_S / 5000
     clock.now += PAUSE_S
     refusals.look()

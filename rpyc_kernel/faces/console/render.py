@@ -305,7 +305,7 @@ class Renderer:
             case Kind.INVITATION_REVOKED:
                 revoked = f"the invitation of {sanitize_line(event.name)}"
                 return self._paint(f"[{sanitize_line(event.by)} revoked {revoked}]\n", _FAINT)
-            case Kind.CLIENT_REFUSED:
+            case Kind.CLIENT_REFUSED if event.session is None or event.session != self._session:
                 count = event.count if isinstance(event.count, int) else 1
                 more = f" ({count} times)" if count > 1 else ""
                 where = f" from {sanitize_line(event.address)}" if event.address else ""

@@ -265,6 +265,7 @@ def test_who_is_invited_sent_away_and_refused_is_told(renderer: Renderer):
         "refused: no key\n",
         "refused from 192.0.2.1: no key (7 times)\n",
     ]
+    assert renderer.render(make_event(Kind.CLIENT_REFUSED, None, ME, reason="no", address="", count=1)) == ""
 
 
 def test_ones_own_interrupt_is_not_told_and_others_are(renderer: Renderer):

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from rpyc_kernel.client import connect_string
 from rpyc_kernel.client.connect_string import ConnectString
-from rpyc_kernel.client.doors import DOOR_S, LOOK_AGAIN_S, Door, TcpDoor, TlsDoor, UnixDoor
+from rpyc_kernel.client.doors import DOOR_S, LOOK_AGAIN_S, Door, TcpDoor, TlsDoor, UnixDoor, why_lost
 from rpyc_kernel.client.whereabouts import Whereabouts, find
 from rpyc_kernel.errors import CallTimeout, ConnectionFailed, ConnectionLost, NoSuchKernel, RequestError
 from rpyc_kernel.frozen import Frozen
@@ -60,7 +60,10 @@ class Address(Frozen):
                 "busy, or the way to it is blocked; 'rpyc-kernel list' shows what runs on its machine"
             ) from None
         except ConnectionLost:
+            reason = why_lost(sock)
             sock.close()
+            if reason:
+                raise ConnectionLost(f"{self.shown}: {reason}") from None
             if is_on_other_machine(self.shown):  # where the way is there, whoever is at its end
                 raise ConnectionFailed(f"nobody answers at {self.shown}: its hub has ended, or is starting") from None
             raise

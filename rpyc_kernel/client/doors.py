@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 import threading
 import time
 from pathlib import Path
@@ -88,6 +89,12 @@ class TcpDoor(Frozen):
         if not self.port:
             raise ConnectionFailed("the kernel has no TCP port, and its unix socket is not on this machine")
         return socket.create_connection((self.host, self.port), timeout=timeout_s), b""
+
+
+def why_lost(sock: socket.socket) -> str:
+    """What is known of the end of a socket that a door has opened, in words; "" where nothing is."""
+    tls = sys.modules.get("rpyc_kernel.wire.tls")  # else no socket has to do with it
+    return tls.why_lost(sock) if tls is not None else ""
 
 
 class TlsDoor(Frozen):

@@ -97,7 +97,10 @@ class Listeners:
     def accept(self, sock: socket.socket, timeout_s: float) -> tuple[Relay, ClientCertificate | None]:
         """Take a connection of a listener with TLS, as `wire.tls.accept` does."""
         assert self._context is not None
-        return self._accept(sock, self._context, timeout_s, to_plain=NEEDS_TLS)
+        relay, certificate = self._accept(sock, self._context, timeout_s, to_plain=NEEDS_TLS)
+        if certificate is not None and self._own is not None and self._own[2]:
+            certificate = changed(certificate, invitation="")  # somebody else has signed it, who invites nobody
+        return relay, certificate
 
     def tell(self) -> list[dict[str, Any]]:
         """What is told of each; of those with TLS also the `fingerprint` of the certificate, in hexadecimal digits."""
@@ -154,7 +157,7 @@ class Listeners:
         with self._lock:
             certificate, private_key = issue_certificate(self._home, invitation, name)
             if self._context is not None:
-                self._context.load_verify_locations(self._home.certificate)  # which may have been made just now
+                self._trust(self._context, self._home.certificate)  # which may have been made just now
         shown = (Path(server) if server else self._home.certificate).read_text()
         return {"certificate": certificate.decode(), "private_key": private_key.decode(), "server_certificate": shown}
 
@@ -188,10 +191,10 @@ class Listeners:
         return found
 
     def _load(self) -> None:
-        from rpyc_kernel.system.certificates import ensure_certificate
+        from rpyc_kernel.system.certificates import ensure_certificate, expired_since
         from rpyc_kernel.wire import tls
 
-        self._accept = tls.accept
+        self._accept, self._trust = tls.accept, tls.trust
         certificate, private_key, client_ca = self._own or ("", "", "")
         if not certificate:
             ensure_certificate(self._home)
@@ -199,10 +202,13 @@ class Listeners:
         self._context = tls.server_context(
             chain,
             Path(private_key) if private_key else (chain if certificate else self._home.private_key),
-            Path(client_ca) if client_ca else self._home.certificate if self._home.certificate.exists() else chain,
+            Path(client_ca) if client_ca else self._home.certificate if self._home.certificate.exists() else None,
             needs_client_certificate=bool(client_ca),
         )
         self.fingerprint = tls.fingerprint_of(chain)
+        expired = expired_since(chain)
+        if expired:
+            _log.warning("the certificate %s does not hold since %s; who knows its fingerprint comes", chain, expired)
 
 
 def decide_security(host: str, *, wants_tls: bool, is_insecure: bool) -> str:

@@ -20,7 +20,7 @@ import threading
 import time
 import weakref
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -338,7 +338,7 @@ class Server:
             if passing.ident is None:
                 relay.plain.close()
         try:
-            with relay.plain as line:
+            with relay.plain as line, self._open_too(line):
                 invitation = certificate.invitation if certificate is not None else ""
                 if invitation and not handshake.is_begun(line, deadline - time.monotonic()):
                     relay.keep_frames_apart()
@@ -347,6 +347,18 @@ class Server:
                     self._serve_line(line, sock, origin, deadline, self._tcp.fingerprint)
         finally:
             passing.join()  # where the worker serves the client, that is how long the connection lasts
+
+    @contextlib.contextmanager
+    def _open_too(self, line: socket.socket) -> Iterator[None]:
+        """Have `close` end what is said on a line by itself, and not only cut what stands in front of it."""
+        with self._lock:
+            self._open[line] = threading.current_thread()
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._open[line]
+                self._dismissed.discard(line)
 
     def _serve_proven(self, sock: socket.socket, origin: str) -> None:
         """Serve a client once it has proven that it knows a key."""

@@ -8,10 +8,12 @@ looked up by the invitation's id, each time.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import datetime
 import ipaddress
 import os
+import re
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +30,9 @@ INVITATION = "urn:rpyc-kernel:invitation:"
 _FIRST = datetime.datetime(2000, 1, 1)
 _LAST = datetime.datetime(9999, 12, 31, 23, 59, 59)
 """What RFC 5280 says for "never"."""
+_TIME = rb"(?:\x17\x0d(\d{12})Z|\x18\x0f(\d{14})Z)"
+_VALIDITY = re.compile(rb"\x30[\x1e-\x22](?:\x17\x0d\d{12}Z|\x18\x0f\d{14}Z)" + _TIME)
+"""Two times of ASN.1 in a sequence: from when, and until when."""
 _MAX_NAME = 64  # of a common name
 
 
@@ -75,6 +80,26 @@ def issue_certificate(home: Home, key_id: str, name: str) -> tuple[bytes, bytes]
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
     )
     return _sign(builder, own_key), _encode_key(key)
+
+
+def expired_since(certificate: Path) -> str:
+    """Since when the first certificate of a PEM file does not hold any more, as ``2026-11-27``; "" if it does.
+
+    Nobody who knows a certificate by its fingerprint minds; but others may. The time is read where it always stands,
+    beside another one, as nothing that is installed everywhere reads certificates.
+    """
+    try:
+        text = certificate.read_text().partition("-----BEGIN CERTIFICATE-----")[2].partition("-----END")[0]
+        found = _VALIDITY.search(base64.b64decode(text))
+    except (OSError, ValueError):
+        return ""
+    if found is None:
+        return ""
+    until = (found[1] or found[2]).decode()
+    if found[1]:
+        until = f"{20 if until[:2] < '50' else 19}{until}"
+    moment = datetime.datetime.strptime(until, "%Y%m%d%H%M%S").replace(tzinfo=datetime.timezone.utc)
+    return f"{moment:%Y-%m-%d}" if moment < datetime.datetime.now(datetime.timezone.utc) else ""
 
 
 def _make_own() -> tuple[bytes, bytes]:

@@ -42,6 +42,7 @@ _HANDSHAKE_BYTES: Final = 16 * 1024
 _LOOK_AGAIN_MS: Final = 250
 _FRAME_HEADER: Final = Struct("!LB")
 """Of RPyC: how many bytes follow, without the one that ends each frame."""
+_WANTED: Final = "certificate required"
 _HANDSHAKE_RECORD, _ALERT_RECORD = 22, 21
 
 
@@ -63,14 +64,14 @@ class ClientCertificate(Frozen):
 
 
 def server_context(
-    certificate: Path, private_key: Path, client_authority: Path, *, needs_client_certificate: bool = False
+    certificate: Path, private_key: Path, client_authority: Path | None, *, needs_client_certificate: bool = False
 ) -> ssl.SSLContext:
     """What a hub needs to accept connections.
 
     Args:
         certificate: PEM, with those that lead to an authority behind it, if any.
         private_key: PEM, without a passphrase.
-        client_authority: who has signed the certificates that clients may show, PEM.
+        client_authority: who has signed the certificates that clients may show, PEM; None: they are asked for none.
         needs_client_certificate: whether a client has to show one.
 
     Raises:
@@ -79,12 +80,23 @@ def server_context(
     context = _make_context(ssl.PROTOCOL_TLS_SERVER)
     context.num_tickets = 0  # a client that leaves without having read them would cut off what it sent last
     _load_chain(context, certificate, private_key)
+    if client_authority is not None:
+        trust(context, client_authority)
+    if needs_client_certificate:
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def trust(context: ssl.SSLContext, client_authority: Path) -> None:
+    """Have clients show certificates that this authority has signed, if they have one; RequestError where it is none.
+
+    That holds for connections that are accepted from now on.
+    """
     try:
         context.load_verify_locations(client_authority)
     except (OSError, ValueError) as error:
         raise RequestError(f"{client_authority} holds no certificate to check those of clients by: {error}") from None
-    context.verify_mode = ssl.CERT_REQUIRED if needs_client_certificate else ssl.CERT_OPTIONAL
-    return context
+    context.verify_mode = ssl.CERT_OPTIONAL
 
 
 def client_context(certificate: Path | None = None) -> ssl.SSLContext:
@@ -179,17 +191,20 @@ def connect(
     except BaseException:
         sock.close()
         raise
-    _run_beside(relay)
-    return relay.plain, found
+    plain = relay.plain
+    del relay.plain  # held by its thread, one that everybody else has forgotten would never be closed
+    _run_beside(relay, plain)
+    _problems[plain] = relay.problems
+    return plain, found
 
 
-def _run_beside(relay: Relay) -> None:
+def _run_beside(relay: Relay, plain: socket.socket) -> None:
     """Have a thread run it, and close what it has in the end; without a thread it is closed now."""
     thread = make_thread(relay.run_and_close, "tls-relay")
     try:
         start_threads(thread)
     except BaseException as error:
-        relay.plain.close()  # which ends one that runs, whatever came in between
+        plain.close()  # which ends one that runs, whatever came in between
         if thread.ident is None:
             relay.close()
         if isinstance(error, RuntimeError):
@@ -218,8 +233,6 @@ def _explain_failure(stream: _TlsStream, shown: str, error: ssl.SSLError) -> str
     if stream.first_byte not in (_HANDSHAKE_RECORD, _ALERT_RECORD, -1):
         return f"{shown} does not speak TLS; where the kernel listens without it, use tcp:// and the kernel's key"
     said = _say(error)
-    if "CERTIFICATE_REQUIRED" in str(error.reason) or "certificate required" in said:
-        return f"{shown} wants a client certificate; see RPYC_KERNEL_CLIENT_CERTIFICATE"
     if "VERSION" in str(error.reason) or "PROTOCOL" in str(error.reason):
         return f"{shown} does not speak TLS 1.3 ({said}), and nothing older is safe enough; update what listens there"
     return f"no TLS connection to {shown}: {said}"
@@ -324,6 +337,19 @@ def _wait(sock: socket.socket, event: int, deadline: float) -> None:
 # ---------------------------------------------------------------------- passing on
 
 _relays: weakref.WeakSet[Relay] = weakref.WeakSet()
+_problems: weakref.WeakKeyDictionary[socket.socket, list[str]] = weakref.WeakKeyDictionary()
+
+
+def why_lost(plain: socket.socket) -> str:
+    """What has ended the connection in front of a plain socket of `connect` before its time, "" where nothing is known.
+
+    Such as that the other side refuses this side's certificate: it says so when this side is through the handshake.
+    """
+    problem = next(iter(_problems.get(plain, ())), "")
+    if not problem:
+        return ""
+    advice = "; set RPYC_KERNEL_CLIENT_CERTIFICATE to the file with yours" if _WANTED in problem else ""
+    return f"the other side ended the TLS connection: {problem}{advice}"
 
 
 class Relay:
@@ -331,6 +357,7 @@ class Relay:
 
     Attributes:
         plain: the socket that takes the place of the one that speaks TLS; whose it is.
+        problems: what has ended it before its time, in words.
     """
 
     def __init__(self, stream: _TlsStream) -> None:
@@ -338,6 +365,7 @@ class Relay:
         self._outer = stream.sock
         self._outer_descriptor = stream.sock.fileno()
         self._inner, self.plain = socket.socketpair()
+        self.problems: list[str] = []
         self._inner.setblocking(False)
         silence(self._inner)
         silence(self.plain)
@@ -369,6 +397,7 @@ class Relay:
             while not self._is_over:
                 self._pass_on()
         except (OSError, ValueError) as error:  # ssl's errors are, and so are those of a socket that was closed
+            self.problems.append(_say(error))
             _log.debug("a TLS connection broke: %s", error)
             with contextlib.suppress(OSError, ValueError):
                 self._outer.send(self._stream.outgoing.read(), QUIETLY)  # the alert

@@ -13,8 +13,8 @@ import pytest
 import rpyc_kernel
 from rpyc_kernel.client.connect_string import ConnectString
 from rpyc_kernel.client.whereabouts import find
-from rpyc_kernel.errors import AuthenticationFailed, CertificateChanged, ConnectionFailed, NotPermitted
-from rpyc_kernel.system.certificates import ensure_certificate
+from rpyc_kernel.errors import AuthenticationFailed, CertificateChanged, ConnectionFailed, NotPermitted, RequestError
+from rpyc_kernel.system.certificates import ensure_certificate, issue_certificate
 from rpyc_kernel.system.home import Home
 from rpyc_kernel.wire import tls
 from rpyc_kernel.wire.keys import Key
@@ -205,3 +205,27 @@ def test_what_is_insecure_says_so_everywhere(kernel):
         assert "INSECURE: others can read and change what is said there" in said
     assert "with TLS" in run("status", "demo")
     run("stop", "open")
+
+
+def test_a_kernel_may_want_a_certificate_of_every_client(folders, tmp_path, monkeypatch):
+    company = Home(tmp_path / "company")
+    company.create()
+    mine = tmp_path / "mine.pem"
+    mine.write_bytes(b"".join(issue_certificate(company, "0123456789abcdef", "ann")))
+    with rpyc_kernel.start("demo", engine="plain", client_ca=company.certificate, timeout=PATIENCE_S) as kernel:
+        told = connect_string_of(kernel).reveal()
+        with pytest.raises(ConnectionFailed, match="certificate required; set RPYC_KERNEL_CLIENT_CERTIFICATE"):
+            rpyc_kernel.connect(told, timeout=PATIENCE_S)
+        monkeypatch.setenv("RPYC_KERNEL_CLIENT_CERTIFICATE", str(mine))
+        with rpyc_kernel.connect(told, timeout=PATIENCE_S) as client:
+            assert client.eval("6 * 7") == 42
+        with pytest.raises(RequestError, match="takes no certificates but those that"):
+            kernel.certify(kernel.invite("viewer").id)
+
+
+def test_a_kernel_that_ends_tells_clients_behind_tls(kernel):
+    with rpyc_kernel.connect(connect_string_of(kernel).reveal(), timeout=PATIENCE_S, reconnect=3600.0) as client:
+        kernel.shutdown()
+        assert client.wait_until_closed(PATIENCE_S)  # and does not look for it any more
+        with pytest.raises(ConnectionFailed):
+            client.status()

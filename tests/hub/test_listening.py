@@ -2,6 +2,7 @@
 
 import socket
 import stat
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -9,11 +10,12 @@ from rpyc_kernel.core.contract import Security
 from rpyc_kernel.errors import NotAvailable, RequestError
 from rpyc_kernel.hub.listening import Listeners, decide_security, is_loopback
 from rpyc_kernel.settings import HubSettings
-from rpyc_kernel.system.certificates import ensure_certificate
+from rpyc_kernel.system.certificates import ensure_certificate, issue_certificate
 from rpyc_kernel.system.home import Home
 from rpyc_kernel.wire import tls
 from rpyc_kernel.wire.connection_file import ConnectionFile
 
+PATIENCE_S = 30.0
 BLANK = ConnectionFile("demo", "", 0, "00" * 32, "", 1)
 
 
@@ -140,6 +142,46 @@ def test_own_certificates_are_used_and_remembered(begin, home, tmp_path):
     file = listeners.describe(BLANK)
     listeners.close()
     assert begin(file, tls=True).fingerprint == tls.fingerprint_of(other.certificate)
+
+
+def test_an_authority_of_somebody_elses_invites_nobody(begin, home, tmp_path):
+    company = Home(tmp_path / "company")
+    company.create()
+    forged = tmp_path / "forged.pem"
+    forged.write_bytes(b"".join(issue_certificate(company, "0123456789abcdef", "eve")))
+    listeners = begin(tls=True, client_ca=str(company.certificate))
+    with socket.create_connection(("127.0.0.1", listeners.all[0].port)) as near, ThreadPoolExecutor(1) as pool:
+        far, _ = listeners.all[0].sock.accept()
+        with far:
+            accepting = pool.submit(listeners.accept, far, PATIENCE_S)
+            plain, _ = tls.connect(near, tls.client_context(forged), PATIENCE_S)
+            relay, certificate = accepting.result(PATIENCE_S)
+            plain.close()
+            relay.plain.close()
+            relay.run()
+    assert (certificate.name, certificate.invitation) == ("eve", "")
+
+
+def test_with_own_certificates_invitations_are_trusted_once_there_are_some(begin, home, tmp_path):
+    other = Home(tmp_path / "other")
+    other.create()
+    ensure_certificate(other)
+    files = {"certificate": str(other.certificate), "private_key": str(other.private_key)}
+    listeners = begin(tls=True, **files)
+    made = listeners.certify("0123456789abcdef", "ann")
+    assert made["server_certificate"] == other.certificate.read_text()
+    mine = tmp_path / "mine.pem"
+    mine.write_text(made["certificate"] + made["private_key"])
+    with socket.create_connection(("127.0.0.1", listeners.all[0].port)) as near, ThreadPoolExecutor(1) as pool:
+        far, _ = listeners.all[0].sock.accept()
+        with far:
+            accepting = pool.submit(listeners.accept, far, PATIENCE_S)
+            plain, _ = tls.connect(near, tls.client_context(mine), PATIENCE_S)
+            relay, certificate = accepting.result(PATIENCE_S)
+            plain.close()
+            relay.plain.close()
+            relay.run()
+    assert certificate.invitation == "0123456789abcdef"
 
 
 def test_files_that_are_no_certificates_are_told_of_before_anything_listens(begin, tmp_path):

@@ -7,9 +7,11 @@ import sys
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from rpyc_kernel.errors import NotAvailable, RequestError
-from rpyc_kernel.system.certificates import ensure_certificate, issue_certificate
+from rpyc_kernel.system.certificates import ensure_certificate, expired_since, issue_certificate
 from rpyc_kernel.system.home import Home
 
 
@@ -97,3 +99,22 @@ def test_the_package_is_not_loaded_where_nothing_is_made(home):
         "assert 'cryptography' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, str(home.path)], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(("until", "expired"), [("20200102", "2020-01-02"), ("20490102", ""), ("20600102", "")])
+def test_it_is_told_since_when_a_certificate_holds_no_more(home, until, expired):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "own")])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(7).not_valid_before(datetime.datetime(2019, 1, 1))
+    builder = builder.not_valid_after(datetime.datetime.strptime(until, "%Y%m%d"))
+    own = home.path / "own.pem"
+    own.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    assert expired_since(own) == expired
+
+
+def test_of_what_is_no_certificate_nothing_is_told(home):
+    ensure_certificate(home)
+    assert expired_since(home.certificate) == ""
+    assert expired_since(home.private_key) == ""
+    assert expired_since(home.path / "missing") == ""

@@ -445,6 +445,31 @@ def test_a_client_that_sends_byte_after_byte_has_no_more_time_than_others(server
         assert isinstance(hub.error, CallTimeout)
 
 
+def test_a_client_is_told_why_its_certificate_does_not_do(home):
+    server = tls.server_context(home.certificate, home.private_key, home.certificate, needs_client_certificate=True)
+    near, far = connect_tcp()
+    with Hub(far, server):
+        plain, _ = tls.connect(near, tls.client_context(), DEADLINE_S)
+        with plain:
+            plain.settimeout(DEADLINE_S)
+            with contextlib.suppress(ConnectionError):
+                assert plain.recv(1) == b""
+            assert "certificate required; set RPYC_KERNEL_CLIENT_CERTIFICATE" in tls.why_lost(plain)
+
+
+def test_a_plain_socket_that_is_forgotten_ends_the_connection(server):
+    near, far = connect_tcp()
+    with Hub(far, server) as hub:
+        plain, _ = tls.connect(near, tls.client_context(), DEADLINE_S)
+        wait_until(lambda: hub.plain)
+        hub.plain.settimeout(DEADLINE_S)
+        forgotten = [plain]
+        del plain
+        with pytest.warns(ResourceWarning):
+            forgotten.clear()
+        assert hub.plain.recv(1) == b""
+
+
 # Files that are none
 
 

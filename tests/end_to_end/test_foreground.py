@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import rpyc_kernel
+from rpyc_kernel.cli.program import run
 from rpyc_kernel.client.archive import Archive
 from rpyc_kernel.core.contract import Kind
 from rpyc_kernel.system.home import Home
@@ -146,9 +147,17 @@ def test_a_kernel_that_nobody_uses_ends_also_with_another_hub_than_it_was_starte
     assert read_end() == "nobody was connected and nothing ran for 0.5 s"
 
 
-@pytest.mark.parametrize(("switch", "value"), [("nice", "30"), ("nice", "-1"), ("idle-timeout", "-1")])
-def test_what_cannot_be_is_refused_before_anything_is_started(folders: Folders, switch: str, value: str) -> None:
-    done = run_command("start", "demo", f"--{switch}={value}")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert switch in done.stderr
+@pytest.mark.parametrize("switches", [["--nice=30"], ["--nice=-1"], ["--idle-timeout=-1"], ["--idle-timeout=nan"]])
+def test_what_cannot_be_is_refused_before_anything_is_started(
+    folders: Folders, switches: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["rpyc-kernel", "start", "demo", *switches]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert switches[0].strip("-").partition("=")[0] in err
     assert rpyc_kernel.kernels() == []
+
+
+def test_a_kernel_in_the_foreground_has_no_answer_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["rpyc-kernel", "start", "demo", "--foreground", "--json"]) == 2
+    assert "leave out --json" in capsys.readouterr().err

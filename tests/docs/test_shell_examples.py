@@ -31,8 +31,11 @@ def test_what_comes_out_otherwise_than_shown_is_noticed(tmp_path: Path) -> None:
     steps = shell_steps_of("```console\n$ echo 1; echo 2\n1\n...\n$ x=3\n$ echo $x\n4\n```\n")
     assert steps == [("echo 1; echo 2", "1\n...\n"), ("x=3", ""), ("echo $x", "4\n")]
     assert run_steps(steps, tmp_path) == ["$ echo $x\n3\ninstead of\n4\n"]
-    (tmp_path / "bin" / "rpyc-kernel").unlink()
-    (tmp_path / "bin").rmdir()
+    shutil.rmtree(tmp_path / "bin")
+    several = shell_steps_of("```console\n$ cat <<END\n> 1\n> END\n1\n```\n")
+    assert several == [("cat <<END\n1\nEND", "1\n")]
+    assert run_steps(several, tmp_path) == []
+    shutil.rmtree(tmp_path / "bin")
     assert "the shell ended early" in run_steps([("exit 1", ""), ("echo", "")], tmp_path)[-1]
 
 

@@ -1,0 +1,34 @@
+"""The recipes for other machines do what they say, with a real SSH server as the other machine."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import ROOT
+from tests.docs.shell import run_steps, shell_steps_of
+from tests.support.folders import Folders
+from tests.support.sshd import Hosts
+
+
+@pytest.mark.timeout(300)  # many logins, one after the other
+def test_the_recipes_for_other_machines_run_as_shown(
+    ssh_hosts: Hosts, folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ssh_hosts.write_config(f"Host gpu\n  Port {ssh_hosts.alpha.port}\n")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    # As a user has it: one `ssh`, which knows the host by a configuration of its own.
+    ssh = programs / "ssh"
+    ssh.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {shlex.quote(str(ssh_hosts.config))} "$@"\n')
+    ssh.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    steps = shell_steps_of((ROOT / "docs" / "remote.md").read_text())
+    assert len(steps) > 15
+    place = tmp_path / "shell"
+    place.mkdir()
+    assert not (wrong := run_steps(steps, place)), "\n".join(wrong)

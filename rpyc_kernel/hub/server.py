@@ -106,6 +106,7 @@ class Server:
         self._strangers_from: dict[str, dict[socket.socket, None]] = {}  # by where they come from, the oldest first
         self._inside: dict[socket.socket, Welcome] = {}  # those who were let in
         self._behind_tls: set[socket.socket] = set()
+        self._workers_ends: set[socket.socket] = set()  # by which the worker asks for stock clients that it serves
         self._sent_away: set[str] = set()  # the sessions of those inside whose connections were ended
         self._attempts = Attempts()
         self._dismissed: set[socket.socket] = set()  # those whom the hub leaves, who are told so
@@ -440,11 +441,13 @@ class Server:
                     return
             with self._lock:
                 self._open[near] = threading.current_thread()
+                self._workers_ends.add(near)
             try:
                 self._serve_session(near, welcome, origin, in_silence=Departure.LEFT)  # the worker has heard it
             finally:
                 with self._lock:
                     del self._open[near]
+                    self._workers_ends.discard(near)
                 with contextlib.suppress(OSError):  # it is closed already
                     sock.shutdown(socket.SHUT_RDWR)
 
@@ -476,7 +479,7 @@ class Server:
                     f"this invitation has {self._max_with_one_key} connections, as many as it can; close some"
                 )
             count = len(self._inside)
-            taken = count + _MORE_FOR_TLS * len(self._behind_tls)
+            taken = count + _MORE_FOR_TLS * len(self._behind_tls) + len(self._workers_ends)
             if taken < (self._max_when_new if welcome.channel == handshake.COMMANDS else self._max_proven):
                 self._inside[sock] = welcome
                 self._make_room(sock)

@@ -267,6 +267,17 @@ def test_a_kernel_that_stops_ends_the_sessions_of_stock_clients_that_its_worker_
     doors.server.stop_accepting = doors.server.close = lambda: None
 
 
+def test_a_stock_client_with_live_objects_counts_for_the_descriptors_that_it_takes(open_doors):
+    doors = open_doors(max_connections=2)
+    _, hub = knock_for_objects(doors)
+    hub.call("hello", (), PATIENCE_S)
+    with pytest.raises(ConnectionFailed, match="as many as it can"):
+        doors.come_in(doors.knock())
+    hub.close()
+    wait_until(lambda: not doors.server._open, PATIENCE_S)
+    assert is_busy(doors.come_in(doors.knock())) == "idle"
+
+
 def test_a_stock_client_that_cannot_be_passed_to_the_worker_leaves_no_session(open_doors):
     doors = open_doors()
 

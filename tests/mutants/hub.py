@@ -9,6 +9,20 @@ _KEY = f"{_SERVER}test_neither_the_log_nor_a_refusal_tells_the_key"
 
 MUTANTS = (
     Mutant(
+        promise="a stock client that is invited to look gets no live objects",
+        file="hub/server.py",
+        before="if Role.allows(welcome.identity.role, handshake.CHANNEL_ROLES[handshake.OBJECTS]):",
+        after="if True:",
+        tests=("end_to_end/test_stock_over_tls.py::test_a_viewer_sees_what_happens_and_reaches_nothing_of_the_worker",),
+    ),
+    Mutant(
+        promise="stock clients with live objects leave the hub the descriptors that it needs",
+        file="hub/server.py",
+        before=" + len(self._workers_ends)",
+        after="",
+        tests=("hub/test_server.py::test_a_stock_client_with_live_objects_counts_for_the_descriptors_that_it_takes",),
+    ),
+    Mutant(
         promise="a kernel keeps its idle time when its hub is lost",
         file="hub/lifetime.py",
         before="earlier.idle_timeout_s if earlier else 0.0",

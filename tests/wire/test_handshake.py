@@ -595,3 +595,20 @@ def test_a_deadline_that_is_over_is_noticed_before_anything_is_sent():
         with pytest.raises(CallTimeout):
             greet_hub(client, KEY, COMMANDS, Identity(), 0.0)
         assert not select.select([hub], [], [], 0)[0]
+
+
+def test_a_handshake_is_told_from_what_a_stock_client_says_without_taking_any_of_it():
+    near, far = socket.socketpair()
+    with near, far:
+        assert not handshake.is_begun(far, 0.0)  # nothing yet
+        near.sendall(b"RPYK and more")
+        assert handshake.is_begun(far, 30.0)
+        assert far.recv(4) == b"RPYK"
+    near, far = socket.socketpair()
+    with near, far:
+        near.sendall(struct.pack("!LB", 64 * 1024 * 1024, 0))
+        assert not handshake.is_begun(far, 30.0)
+        near.close()
+        far.recv(100)
+        with pytest.raises(ConnectionLost, match="before it had said anything"):
+            handshake.is_begun(far, 30.0)

@@ -86,7 +86,8 @@ class SshDoor:
         found_by = self._login.connect(timeout_s)
         if found_by != self._found_by:
             self._path, self._found_by = self._look(deadline), found_by
-        return open_unix(self._login.make_way(self._path), max(0.1, deadline - time.monotonic())), b""
+        near = self._login.make_way(self._path, instead_of=way)
+        return open_unix(near, max(0.1, deadline - time.monotonic())), b""
 
     def _look(self, deadline: float) -> str:
         request = {"do": "find", "name": self._target.name}

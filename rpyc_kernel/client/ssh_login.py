@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+from typing import TextIO
 
 from rpyc_kernel.errors import AuthenticationFailed, CallTimeout, ConnectionFailed, RequestError
 from rpyc_kernel.frozen import Frozen
@@ -83,6 +84,7 @@ class Login:
         self._open: set[str] = set()
         """Which of them lead there by the connection that there is."""
         self._count = 0
+        self._trying: subprocess.Popen[bytes] | None = None
 
     @property
     def number(self) -> int:
@@ -119,18 +121,27 @@ class Login:
         """The path of a socket here that led to one there, "" where there is none."""
         return self._near[far] if far in self._open else ""
 
-    def make_way(self, far: str) -> str:
-        """Have a unix socket here that leads to one there, by the connection that there is; returns its path."""
+    def make_way(self, far: str, instead_of: str = "") -> str:
+        """Have a unix socket here that leads to one there, by the connection that there is.
+
+        Args:
+            far: the one there.
+            instead_of: one here that did not lead there any more; another thread may have made another since.
+
+        Returns:
+            The path of the one here.
+        """
         with self._lock:
-            place = _have_place()
             near = self._near.get(far, "")
-            sharing = self._sharing or []
-            if os.path.dirname(near) != place.path:
-                near = self._near[far] = place.new_path()
-                if not sharing:  # the user's connection goes on after us
-                    place.at_end(self._ssh("-O", "cancel", "-L", f"{near}:{far}"))
+            if far in self._open and near != instead_of:
+                return near
             with contextlib.suppress(OSError):
                 os.unlink(near)  # which OpenSSH leaves when its connection ends
+            place = _have_place()
+            near = self._near[far] = place.new_path()
+            sharing = self._sharing or []
+            if not sharing:  # the user's connection goes on after us
+                place.at_end(self._ssh("-O", "cancel", "-L", f"{near}:{far}"))
             ended = self._run(*sharing, "-O", "forward", "-L", f"{near}:{far}")
             if ended.returncode:
                 raise explain(self.destination, ended.stderr, ended.returncode)
@@ -160,29 +171,48 @@ class Login:
         return sharing
 
     def _log_in(self, options: list[str], timeout_s: float, *, can_ask: bool) -> None:
-        limit_s = _TYPING_S if can_ask else timeout_s
+        """Log in without a question; where that is refused, with one: a terminal has room for one at a time."""
         # What the user forwards or runs at each login of another kind is none of this one's business.
         unneeded = ("ClearAllForwardings=yes", "PermitLocalCommand=no", "RemoteCommand=none", "ForwardX11=no")
-        quiet = [part for setting in unneeded for part in ("-o", setting)]
-        batch = ["-o", f"BatchMode={'no' if can_ask else 'yes'}"]
-        # Authenticated, it goes into the background, with a session of its own, out of reach of Ctrl-C.
-        command = self._ssh(*options, *quiet, *batch, "-f", "-N")
-        try:
-            ended = subprocess.run(
-                command,
-                stdin=None if can_ask else subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                timeout=limit_s,
-                check=False,
-                start_new_session=not can_ask,
-            )
-        except subprocess.TimeoutExpired:
-            raise CallTimeout(
-                f"{self.destination.command!r} was not through within {limit_s:g} s; see whether it is by hand"
-            ) from None
-        if ended.returncode:
-            raise explain(self.destination, ended.stderr.decode(errors="replace"), ended.returncode)
+        options = [*options, *(part for setting in unneeded for part in ("-o", setting))]
+        status, said = self._try([*options, "-o", "BatchMode=yes"], timeout_s, None)
+        if not status:
+            return
+        problem = explain(self.destination, said, status)
+        if not (can_ask and type(problem) is AuthenticationFailed):
+            raise problem
+        with _terminal:
+            status, _ = self._try([*options, "-o", "BatchMode=no"], _TYPING_S, sys.stderr)
+        if status:
+            raise AuthenticationFailed(f"{self.destination.command!r} did not get in, as OpenSSH says above")
+
+    def _try(self, options: list[str], timeout_s: float, shown: TextIO | None) -> tuple[int, str]:
+        """Log in; returns OpenSSH's status and, unless they are shown, its words."""
+        trying = self._trying = subprocess.Popen(
+            # Authenticated, it goes into the background, with a session of its own, out of reach of Ctrl-C.
+            self._ssh(*options, "-f", "-N"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=shown or subprocess.PIPE,
+            start_new_session=shown is None,  # else it reads from the terminal
+        )
+        with trying:
+            try:
+                said = trying.communicate(timeout=timeout_s)[1] or b""
+            except subprocess.TimeoutExpired:
+                trying.kill()
+                raise CallTimeout(
+                    f"{self.destination.command!r} was not through within {timeout_s:g} s; see whether it is by hand"
+                ) from None
+            except BaseException:
+                trying.kill()
+                raise
+        return trying.returncode, said.decode(errors="replace")
+
+    def give_up(self) -> None:
+        """End a login that another thread is waiting for."""
+        if self._trying is not None:
+            self._trying.kill()
 
     def _read_config(self) -> dict[str, str]:
         ended = self._run("-G")
@@ -253,6 +283,7 @@ class _Place:
 _places: list[_Place] = []
 _logins: dict[Destination, Login] = {}
 _lock = threading.Lock()
+_terminal = threading.Lock()
 
 
 def log_in(destination: Destination) -> Login:
@@ -264,9 +295,11 @@ def log_in(destination: Destination) -> Login:
 def log_out() -> None:
     """End all connections that this process has made, and take away what it made for them."""
     with _lock:
-        places = [*_places]
+        places, logins = [*_places], [*_logins.values()]
         _places.clear()
         _logins.clear()
+    for login in logins:
+        login.give_up()
     for place in places:
         place.leave()
 
@@ -279,8 +312,8 @@ def _have_place() -> _Place:
 
 
 def _forget_in_child() -> None:
-    global _lock
-    _lock = threading.Lock()
+    global _lock, _terminal
+    _lock, _terminal = threading.Lock(), threading.Lock()
     for place in _places:
         place.forget()
     _places.clear()

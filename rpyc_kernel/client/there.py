@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import queue
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from rpyc_kernel.client import ssh
 from rpyc_kernel.client.archive import Archive, StoppedKernel
@@ -13,6 +13,7 @@ from rpyc_kernel.client.launch import KernelInfo
 from rpyc_kernel.core.contract import Event
 from rpyc_kernel.errors import KernelError, NoSuchKernel
 from rpyc_kernel.frozen import Frozen
+from rpyc_kernel.system.threads import make_thread, start_threads
 
 
 class Listed(Frozen):
@@ -37,15 +38,19 @@ def list_kernels(hosts: Sequence[str], *, shows_stopped: bool) -> list[Listed]:
     """
     targets = [ssh.parse_host(host) for host in hosts]
 
-    def ask(target: ssh.Target) -> Listed:
+    answers: queue.SimpleQueue[tuple[int, Listed]] = queue.SimpleQueue()
+
+    def ask(number: int, target: ssh.Target) -> None:
         try:
             told = ssh.ask(target, {"do": "list", "shows_stopped": shows_stopped})
+            answers.put((number, Listed(target.host_url, [_read(kernel) for kernel in told])))
         except KernelError as error:
-            return Listed(target.host_url, [], error)
-        return Listed(target.host_url, [_read(kernel) for kernel in told])
+            answers.put((number, Listed(target.host_url, [], error)))
+        except Exception as error:  # noqa: BLE001 - somebody waits for an answer
+            answers.put((number, Listed(target.host_url, [], KernelError(f"{type(error).__name__}: {error}"))))
 
-    with ThreadPoolExecutor(len(targets), "rpyc_kernel-ssh") as pool:
-        return list(pool.map(ask, targets))
+    start_threads(*(make_thread(ask, "rpyc_kernel-ssh", asked) for asked in enumerate(targets)))
+    return [listed for _, listed in sorted((answers.get() for _ in targets), key=lambda answer: answer[0])]
 
 
 class ArchiveThere(Archive):

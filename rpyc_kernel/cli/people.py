@@ -7,7 +7,6 @@ from __future__ import annotations
 import difflib
 import re
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 from plumbum import cli
@@ -17,6 +16,7 @@ from rpyc_kernel.client.invitation import Invitation, choose_listening, reaches_
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import ROLES, Role
 from rpyc_kernel.faces.console.control_characters import sanitize_line
+from rpyc_kernel.faces.console.summaries import summarise_sessions
 from rpyc_kernel.frozen import fields_of
 from rpyc_kernel.settings import parse_listen
 from rpyc_kernel.system.certificates import write_private
@@ -111,13 +111,12 @@ class Sessions(JsonCommand):
             present = [each for each in kernel.sessions() if each["connections"]]
             invited = kernel.invitations() if kernel.role == Role.OWNER else []
         now = time.time()
-        rows = [
-            (each["id"], sanitize_line(each["name"]), each["role"], f"{each['connections']} connected")
-            for each in present
-        ]
-        rows += [(each.id, sanitize_line(each.name), each.role, _state_of(each, now)) for each in invited]
+        rows = [(each.id, f"{sanitize_line(each.name)}  {each.role}  {_state_of(each, now)}") for each in invited]
+        rows = [*zip((each["id"] for each in present), summarise_sessions(present), strict=True), *rows]
+        width = max((len(shown) for shown, _ in rows), default=0)
+        lines = [f"{shown:<{width}}  {told}" for shown, told in rows]
         answer = {"sessions": present, "invitations": [_describe(each) for each in invited]}
-        self.write_answer(answer, _in_columns(rows) or ["nobody is here, and nobody is invited"])
+        self.write_answer(answer, lines or ["nobody is here, and nobody is invited"])
         return OK
 
 
@@ -207,9 +206,3 @@ def _in_utc(moment: float) -> str:
         return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(moment))
     except (OverflowError, ValueError, OSError):
         return "?"
-
-
-def _in_columns(rows: Iterable[tuple[str, ...]]) -> list[str]:
-    listed = list(rows)
-    widths = [max(map(len, column)) for column in zip(*listed, strict=True)]
-    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in listed]

@@ -29,7 +29,7 @@ class Guests:
     Args:
         hub: of the kernel.
         ring: its keys.
-        end: ends the connections of a session, or those made with a key; returns how many.
+        end: ends the connections of a session, or those made with a key.
         list_listening: tells of each port that the kernel listens on: its `host`, `port` and `security`, and of those
             with TLS the `fingerprint`.
         now: a clock, in seconds.
@@ -40,7 +40,7 @@ class Guests:
         hub: Hub,
         ring: KeyRing,
         *,
-        end: Callable[[str | None, str | None], int],
+        end: Callable[[str | None, str | None], None],
         list_listening: Callable[[], list[dict[str, Any]]],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -83,11 +83,11 @@ class Guests:
         if kicked == session:
             raise RequestError("this is your own session; close it instead")
         name, until = self._hub.look(lambda state: state.sessions.name_of(kicked)), self._now() + KICKED_S
+        if not self._hub.presence.has(kicked):
+            raise RequestError(f"nobody is connected as session {kicked[:100]!r}; {self._say_present()}")
         self._kicked = {each: kept for each, kept in self._kicked.items() if kept[0] > self._now()}
         self._kicked[kicked] = (until, by)
-        if not self._end(kicked, None):
-            del self._kicked[kicked]
-            raise RequestError(f"nobody is connected as session {kicked[:100]!r}; {self._say_present()}")
+        self._end(kicked, None)
         self._record(Kind.CLIENT_KICKED, session, {"kicked": kicked, "name": name, "by": by})
 
     # ------------------------------------------------------------------ who comes

@@ -48,6 +48,11 @@ class Presence:
 
         return forget
 
+    def has(self, session: str) -> bool:
+        """Whether a session has any connection, to the hub or to the worker."""
+        with self._lock:
+            return any(whose == session for whose, _ in self._open.values())
+
     def describe(self, sessions: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
         """Say of each session which connections it has, the oldest first; one that only reads events is reading."""
         with self._lock:

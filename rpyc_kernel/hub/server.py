@@ -491,8 +491,8 @@ class Server:
     def _count_with(self, key: str) -> int:
         return sum(welcome.grant.key == key for welcome in self._inside.values())
 
-    def end_connections(self, session: str | None, key: str | None) -> int:
-        """End those of a session, or those made with a key; returns how many, without those that the worker has."""
+    def end_connections(self, session: str | None, key: str | None) -> None:
+        """End those of a session, or those made with a key, also where the worker has them."""
         assert self._hub is not None
         with self._lock:
             ending = [
@@ -505,7 +505,6 @@ class Server:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
         self._hub.notify_worker("end_clients", session, key)
-        return len(ending)
 
     def _make_room(self, sock: socket.socket) -> None:
         """This one is no stranger any more, and the next one may come in; with the lock."""

@@ -124,7 +124,6 @@ class FakeKernel:
 
     def _end(self, session, key):
         self.ended.append((session, key))
-        return 1
 
     def start_worker(self, generation=1):
         started = events.WorkerStarted(generation, self.worker.pid, "3.12", "plain")

@@ -222,7 +222,9 @@ def test_who_is_connected_from_where_and_for_what_is_told(open_doors):
     sock = doors.knock()
     handshake.greet_hub(sock, KEY, handshake.COMMANDS, Identity("a", "alice", host="laptop"), PATIENCE_S)
     alice = doors.opened.enter_context(value_client(sock))
+    wait_until(lambda: channels_of(doors) == {"a": ["commands"]}, PATIENCE_S)  # each is noted by a thread of its own
     events = doors.come_in(doors.knock(is_local=True), handshake.EVENTS, role="viewer")
+    wait_until(lambda: channels_of(doors) == {"a": ["commands", "events"]}, PATIENCE_S)
     knock = doors.knock(is_local=True)
     handshake.greet_hub(knock, KEY, handshake.BULK, Identity("a", "alice"), PATIENCE_S)
     wait_until(lambda: channels_of(doors) == {"a": ["commands", "events", "bulk"]}, PATIENCE_S)

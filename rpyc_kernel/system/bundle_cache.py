@@ -25,7 +25,7 @@ MANIFEST = "manifest.json"
 """Names the files of a bundle with their sizes: what tidies caches by itself may have taken some."""
 MARK = "rpyc-kernel-bundle "
 """What lines of answers begin with: a login may write something before them."""
-_KEPT_S = 30 * 24 * 3600.0
+_KEPT_S = 7 * 24 * 3600.0
 _NEW, _OLD = "new-", "old-"
 _MAIN = "__main__.py"
 """Whoever runs from a bundle holds a shared lock of this file; its time is when the bundle was last asked for."""
@@ -38,7 +38,7 @@ def cache_folder() -> str:
 
 
 def find(digest: str) -> str | None:
-    """Return the folder of a bundle, which nobody removes in the next weeks, or None where it is not there, or whole.
+    """Return the folder of a bundle, which nobody removes in the next days, or None where it is not there, or whole.
 
     Raises:
         OSError: the cache is not this user's alone.
@@ -134,7 +134,7 @@ def _is_whole(folder: str) -> bool:
 
 
 def _remove_unused(top: str) -> None:
-    """Remove what one that was killed has left, and what nobody has asked for in weeks or runs from now."""
+    """Remove what one that was killed has left, and what nobody has asked for in days or runs from now."""
     for name in os.listdir(top):
         path = os.path.join(top, name)
         if name.startswith((_NEW, _OLD)):

@@ -44,5 +44,5 @@ def of_this_process() -> str:
 
 def hold(folder: str) -> None:
     """Keep a bundle from being removed as long as this process lives."""
-    with contextlib.suppress(OSError):  # a file system without locks: what was asked for within weeks is kept anyway
+    with contextlib.suppress(OSError):  # a file system without locks: what was asked for within days is kept anyway
         fcntl.flock(os.open(os.path.join(folder, "__main__.py"), os.O_RDONLY | os.O_CLOEXEC), fcntl.LOCK_SH)

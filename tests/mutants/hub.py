@@ -315,4 +315,18 @@ MUTANTS = (
             "end_to_end/test_full_disk.py::test_no_number_is_given_twice_though_the_disk_was_full_when_the_hub_was_killed",
         ),
     ),
+    Mutant(
+        promise="a connection that the worker had is known to be over",
+        file="hub/worker_link.py",
+        before="if future is None or not succeeded:\n",
+        after="if not succeeded:\n",
+        tests=("hub/test_worker_link.py::test_that_a_client_is_served_no_more_is_told_once[served and gone]",),
+    ),
+    Mutant(
+        promise="who is gone without a word is told from who leaves",
+        file="hub/server.py",
+        before="                why = Departure.LEFT\n",
+        after="                pass\n",
+        tests=("hub/test_server.py::test_who_is_connected_from_where_and_for_what_is_told",),
+    ),
 )

@@ -3,6 +3,7 @@
 from tests.mutants import Mutant
 
 _RING = "system/test_ring.py::"
+_BUNDLES = "system/test_bundle_cache.py::"
 
 MUTANTS = (
     Mutant(
@@ -144,5 +145,36 @@ MUTANTS = (
         before="now < max(self._asked_at + silence_s, self._signalled_at + _ASK_AGAIN_S)",
         after="now < self._signalled_at + _ASK_AGAIN_S",
         tests=("system/test_stacks.py::test_a_process_whose_thread_answers_gets_no_signal",),
+    ),
+    Mutant(
+        promise="a bundle that arrives damaged is not unpacked",
+        file="system/bundle_cache.py",
+        before="if hashlib.sha256(data).hexdigest() != digest:",
+        after="if False:",
+        tests=(f"{_BUNDLES}test_a_damaged_archive_is_refused",),
+    ),
+    Mutant(
+        promise="a bundle from which something runs is not removed, however old it is",
+        file="system/bundle_cache.py",
+        before="        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
+        after="",
+        tests=(f"{_BUNDLES}test_what_is_old_and_unused_goes_when_another_bundle_comes",),
+    ),
+    Mutant(
+        promise="nothing is run from a cache to which others can write",
+        file="system/bundle_cache.py",
+        before=" or stat.S_IMODE(found.st_mode) & 0o022",
+        after="",
+        tests=(f"{_BUNDLES}test_a_folder_that_others_can_write_to_is_no_cache",),
+    ),
+    Mutant(
+        promise="user code finds its environment's packages before those of a bundle",
+        file="system/bundle_start.py",
+        before="len(sys.path) if module == _RUNS_USER_CODE else 0",
+        after="0",
+        tests=(
+            "end_to_end/test_foreign_environments.py::"
+            "test_an_environment_with_only_its_own_packages_has_a_kernel[3.12]",
+        ),
     ),
 )

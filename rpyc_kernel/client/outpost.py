@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -15,10 +17,13 @@ from typing import Any
 from rpyc_kernel.client import launch
 from rpyc_kernel.client.address import read_running
 from rpyc_kernel.client.archive import stopped_kernels
-from rpyc_kernel.client.ssh import ANSWER
+from rpyc_kernel.client.ssh import ANSWER, TO_STAY
 from rpyc_kernel.errors import KernelError, NoSuchKernel
 from rpyc_kernel.frozen import fields_of
 from rpyc_kernel.settings import check_name
+from rpyc_kernel.system import bundle_start
+
+_MANAGER_S = 5.0
 
 
 def find(name: str) -> dict[str, Any]:
@@ -50,8 +55,42 @@ def stop_orphan(name: str) -> bool:
     return launch.stop_orphan(check_name(name))
 
 
-def main() -> int:
+def move_to_stay() -> None:
+    """Where the user's service manager goes on after the last log-out, go on as a unit of that; else stay as we are.
+
+    Else a system that ends what a login has left (``KillUserProcesses`` of logind) would end the kernel.
+    """
+    loginctl, run = shutil.which("loginctl"), shutil.which("systemd-run")
+    if loginctl is None or run is None:
+        return
+    asked = [loginctl, "show-user", str(os.getuid()), "--property=Linger", "--value"]
+    into_scope = [run, "--user", "--scope", "--quiet"]
+    if _listen_to(asked) != (0, "yes") or _listen_to([*into_scope, "/bin/sh", "-c", ":"]) != (0, ""):
+        return
+    bundle = bundle_start.of_this_process()
+    os.execv(run, [*into_scope, sys.executable, *([bundle] if bundle else []), "-m", __spec__.name])
+
+
+def _listen_to(command: list[str]) -> tuple[int, str]:
+    try:
+        ended = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            timeout=_MANAGER_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return 1, ""
+    return ended.returncode, ended.stdout.strip()
+
+
+def main(arguments: list[str]) -> int:
     """Answer the request; returns the exit status."""
+    if arguments == [TO_STAY]:
+        move_to_stay()
     request = json.loads(sys.stdin.readline())
     answer: dict[str, Any]
     try:
@@ -72,4 +111,4 @@ _DO: dict[str, Callable[..., Any]] = {
 }
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

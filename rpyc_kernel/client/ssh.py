@@ -27,6 +27,9 @@ SCHEME = "ssh://"
 ANSWER = "rpyc-kernel-answer "
 """Begins the line of the answer; what else is written there is a profile's, or a module's."""
 
+TO_STAY = "--to-stay"
+"""Says that what is started is to go on after the log-out."""
+
 _DEFAULT_NAME = "default"
 _OUTPOST = ("-m", "rpyc_kernel.client.outpost")
 _ODD = re.compile(r"[^\w.@%+:\[\]-]")
@@ -157,9 +160,10 @@ def ask(target: Target, request: dict[str, Any], *, python: str | None = None, t
         ConnectionFailed: the host cannot be reached.
         KernelError: whatever the command there says is wrong.
     """
+    words = [*_OUTPOST, *([TO_STAY] if request["do"] == "start" else [])]
 
     def do() -> Any:
-        with start(login, target.host_url, _OUTPOST, python=python, timeout_s=timeout_s) as command:
+        with start(login, target.host_url, words, python=python, timeout_s=timeout_s) as command:
             command.write(json.dumps(request).encode() + b"\n")
             for line in command.lines():
                 if line.startswith(ANSWER):

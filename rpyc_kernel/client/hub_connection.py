@@ -278,6 +278,7 @@ class HubConnection:
     @property
     def is_closed(self) -> bool:
         """Whether the connection is closed, or gone for good; looks."""
+        self._forget_ways(lambda way: way.is_over.is_set)
         return self._end is not None or (self._client.is_closed and not self._may_return(self._client))
 
     @property

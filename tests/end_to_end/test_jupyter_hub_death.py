@@ -9,6 +9,7 @@ import pytest
 import zmq
 
 import rpyc_kernel
+from rpyc_kernel.client.address import resolve
 from tests.end_to_end.notebooks import (
     PATIENCE_S,
     Notebook,
@@ -23,6 +24,7 @@ from tests.end_to_end.notebooks import (
 )
 from tests.support.folders import RUNTIME_VARIABLE, Folders
 from tests.support.processes import list_processes, was_started_with
+from tests.support.proxy import proxying
 from tests.support.waiting import wait_until
 
 _HELD_UP = "import pathlib, time\nprint('on')\nwhile not pathlib.Path({!r}).exists(): time.sleep(0.01)\nprint('after')"
@@ -86,6 +88,31 @@ def test_what_ran_on_meanwhile_is_shown_where_it_was(open_notebook: Open, folder
         assert _run_until_back(notebook, "print(2)") == "2\n"
         again.shutdown(timeout=PATIENCE_S)
     wait_until(lambda: not notebook.manager.is_alive(), PATIENCE_S, "the bridge's end")
+
+
+def test_a_network_that_breaks_is_noticed_by_no_notebook(
+    open_notebook: Open, folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with rpyc_kernel.start("shared", timeout=PATIENCE_S) as kernel:
+        monkeypatch.setenv("RPYC_KERNEL_KEY", resolve("shared").key.secret.hex())
+        with proxying(("127.0.0.1", rpyc_kernel.kernels()[0].port)) as proxy:
+            notebook = _attach(open_notebook, proxy.address)
+            client, gate = notebook.client, tmp_path / "gate"
+            running = client.execute(_HELD_UP.format(str(gate)))
+            take_until(client, "stream")
+            for fault in (proxy.cut, proxy.reset):
+                fault()
+                waiting = client.execute("print('and what comes behind')")
+                wait_until(lambda: kernel.status()["queue"], PATIENCE_S, "the second request")
+                gate.touch()
+                assert take_reply(client, running)["content"]["status"] == "ok"
+                assert text_of(take_output(client, waiting)) == "and what comes behind\n"
+                gate.unlink()
+                running = client.execute(_HELD_UP.format(str(gate)))
+                take_until(client, "stream", running)
+            gate.touch()
+            assert take_reply(client, running)["content"]["status"] == "ok"
+            assert [past.code for past in kernel.history("behind")] == ["print('and what comes behind')"] * 2
 
 
 def test_while_it_looks_for_the_kernel_requests_are_answered(open_notebook: Open, folders: Folders) -> None:

@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> int:
 
             if options.attach:
                 open_channels()
-                attachment = Attachment.attach(options.attach)
+                attachment = Attachment.attach(options.attach, options.patience)
             else:  # hub and worker take longest: they are started as soon as can be, and the rest is done meanwhile
                 attachment = Attachment.start(options.file, open_channels)
             channels = open_channels()

@@ -37,30 +37,44 @@ class Attachment:
         connect: makes it anew, when the kernel has lost its hub.
         target: how others connect.
         is_owner: whether the kernel ends with the bridge.
+        reconnect_s: for how long a connection that is lost is made again. There is a network between only where the
+            kernel is on another machine; on this one its hub is gone, and those who wait are told so at once.
     """
 
     def __init__(
-        self, kernel: KernelClient, connect: Callable[[], KernelClient], target: str, *, is_owner: bool
+        self,
+        kernel: KernelClient,
+        connect: Callable[[], KernelClient],
+        target: str,
+        *,
+        is_owner: bool,
+        reconnect_s: float = 0.0,
     ) -> None:
         self.kernel = kernel
         self._connect = connect
         self._target = target
         self.is_owner = is_owner
+        self._reconnect_s = reconnect_s
         self._has_left = False
         self._lock = threading.Lock()
 
     @classmethod
-    def attach(cls, target: str) -> Attachment:
+    def attach(cls, target: str, patience_s: float = 0.0) -> Attachment:
         """Attach to a running kernel.
+
+        Args:
+            target: its name or address.
+            patience_s: for how many seconds to try to reach one on another machine, where the connection is lost.
 
         Raises:
             NoSuchKernel: there is none.
         """
+        reconnect_s = patience_s if "://" in target and not target.startswith("unix:") else 0.0
 
         def connect() -> KernelClient:
-            return launch.connect(target, joins=False, timeout=_TIMEOUT_S, reconnect=0)
+            return launch.connect(target, joins=False, timeout=_TIMEOUT_S, reconnect=reconnect_s)
 
-        return cls(connect(), connect, target, is_owner=False)
+        return cls(connect(), connect, target, is_owner=False, reconnect_s=reconnect_s)
 
     @classmethod
     def start(cls, file: Path, meanwhile: Callable[[], object]) -> Attachment:
@@ -110,7 +124,8 @@ class Attachment:
 
     def join(self, name: str) -> KernelClient:
         """Connect once more, as a session of its own."""
-        return launch.connect(self._target, name=name, session=_new_session() if self.is_owner else None, reconnect=0)
+        session = _new_session() if self.is_owner else None
+        return launch.connect(self._target, name=name, session=session, reconnect=self._reconnect_s)
 
     def leave(self, restart: Callable[[], object] | None = None) -> None:
         """End the kernel if it is the bridge's, or give it a new namespace if others are to find it again.

@@ -165,9 +165,19 @@ class Bridge:
             events.read_ready(silent_s)
         self._take_events(self._pairing.admit(events.take()))
         events.go_on()
-        if events.has_ended and self._end is None:
+        if not events.has_ended:
+            self._find_descriptor(events)
+        elif self._end is None:
             self._ignore(events)
             self._lose(events)
+
+    def _find_descriptor(self, events: Watch) -> None:
+        """Wait for another one when the connection was lost, and when it is there again."""
+        descriptor = events.fileno()
+        if descriptor not in (self._descriptor, -1):
+            self._channels.ignore(self._descriptor)
+            self._descriptor = descriptor
+            self._channels.listen(descriptor, events.read_ready)
 
     def _ignore(self, events: Watch) -> None:
         self._channels.ignore(self._descriptor)

@@ -179,13 +179,20 @@ class ClientSessions:
             self._post(lambda: self._let_in(client, kernel))
 
     def _let_in(self, client: _ClientSession, kernel: KernelClient) -> None:
-        client.kernel, client.descriptor = kernel, kernel.fileno()
-        self._channels.listen(client.descriptor, lambda: self._hear(client, kernel))
+        client.kernel = kernel
+        self._listen(client, kernel)
         self._advance(client)
 
+    def _listen(self, client: _ClientSession, kernel: KernelClient) -> None:
+        client.descriptor = kernel.fileno()
+        self._channels.listen(client.descriptor, lambda: self._hear(client, kernel))
+
     def _hear(self, client: _ClientSession, kernel: KernelClient) -> None:
-        if kernel.is_closed:  # looks, and so reads
+        is_over = kernel.is_closed  # looks, and so reads
+        if is_over or kernel.fileno() != client.descriptor:
             self._ignore(client)
+        if not is_over and client.descriptor is None:
+            self._listen(client, kernel)
 
     def _ignore(self, client: _ClientSession) -> None:
         if client.descriptor is not None:

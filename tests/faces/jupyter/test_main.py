@@ -65,7 +65,7 @@ def test_the_ports_are_bound_before_a_running_kernel_is_joined(
 ) -> None:
     taken = []
 
-    def attach(target: str) -> Attachment:
+    def attach(target: str, patience_s: float) -> Attachment:
         taken.append(_are_taken(ports))
         raise KernelError(f"there is no kernel {target!r}")
 

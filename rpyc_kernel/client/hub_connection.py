@@ -204,7 +204,7 @@ class HubConnection:
     def as_ours(self, error: BaseException | None) -> Exception:
         """Turn an error of the wire, or of reading an answer, into one of our tree."""
         if isinstance(error, EOFError):
-            return self._end_again() if self._end is not None else self._describe_loss(str(error))
+            return self.end or self._describe_loss(str(error))
         if isinstance(error, KernelError):
             return error
         if not isinstance(error, Exception):
@@ -312,8 +312,8 @@ class HubConnection:
         return self._client
 
     def _require_hope(self) -> None:
-        if self._end is not None:
-            raise self._end_again()
+        if (end := self.end) is not None:
+            raise end
 
     def _begin_way_back(self, lost: ValueClient) -> _WayBack:
         """Have the connection made again, unless that has begun; raises what is in the way of that for good."""
@@ -422,12 +422,12 @@ class HubConnection:
         self._closing.set()
         self._client.close()
         for call in tuple(self._kept):
-            call.settle(None, self._end_again())
+            call.settle(None, self.end)
 
-    def _end_again(self) -> KernelError:
-        """The error that tells of the end; each who is told gets one of their own."""
-        assert self._end is not None
-        return type(self._end)(str(self._end))
+    @property
+    def end(self) -> KernelError | None:
+        """The error that tells why there will be no connection any more; each who is told gets one of their own."""
+        return None if self._end is None else type(self._end)(str(self._end))
 
     def _describe_loss(self, reason: str) -> ConnectionLost:
         return ConnectionLost(f"the connection to {self._shown} is gone: {reason}")
@@ -451,8 +451,10 @@ class KeptCall(StartedCall):
 
     def settle(self, answer: Any, failure: Exception | None) -> None:
         """See `StartedCall`; a loss settles nothing where the call is kept."""
-        if isinstance(failure, ConnectionLost) and self._connection.keeps(self):
-            return
+        if isinstance(failure, ConnectionLost):
+            if self._connection.keeps(self):
+                return
+            failure = self._connection.end or failure
         super().settle(answer, failure)
         self._connection.drop(self)
 

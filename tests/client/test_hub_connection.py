@@ -242,11 +242,16 @@ def test_a_loop_is_told_by_another_descriptor(stage):
     network.hub.wait_for(1)
     network.cut()
     lost = connection.fileno()
+
+    def answer():
+        network.hub.wait_for(2)
+        network.hub.waiting[1].set_result(some_events())
+
+    told = in_thread(answer)
     while not asked.is_settled:
         assert select.select([connection.fileno()], [], [], DEADLINE_S)[0]
         connection.read_ready()
-        if len(network.hub.waiting) == 2 and not network.hub.waiting[1].done():
-            network.hub.waiting[1].set_result(some_events())
+    told.result(DEADLINE_S)
     assert asked.result(0) == some_events()
     assert connection.fileno() == network.near.fileno()
     assert connection.fileno() != lost or network.near.fileno() == lost

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -373,11 +374,11 @@ def join_numbers(numbers: Iterable[int]) -> str:
 
 
 def describe_place(host: str, address: str) -> str:
-    """From where somebody comes, in words; a host is what a client says of itself."""
+    """From where somebody comes, in words. By SSH there is no address; a host is what a client says of itself."""
     host, address = sanitize_line(host), sanitize_line(address)
-    if not address:
-        return "this machine"
-    return f"{host} ({address})" if host else address
+    if host and address:
+        return f"{host} ({address})"
+    return host or address or "this machine"
 
 
 def _describe_visit(kind: str, payload: dict[str, Any]) -> str:
@@ -385,8 +386,9 @@ def _describe_visit(kind: str, payload: dict[str, Any]) -> str:
         return {Departure.LOST: "has lost the connection", Departure.KICKED: "was sent away"}.get(
             payload.get("why") or "", "left"
         )
-    address = payload.get("address")
-    way = f" from {describe_place(payload.get('host') or '', address)}" if address else ""
+    host, address = payload.get("host") or "", payload.get("address") or ""
+    is_elsewhere = address or host not in ("", socket.gethostname())
+    way = f" from {describe_place(host, address)}" if is_elsewhere else ""
     return "joined" + way + (" to look on" if payload.get("role") == Role.VIEWER else "")
 
 

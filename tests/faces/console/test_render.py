@@ -1,4 +1,5 @@
 import re
+import socket
 
 import pytest
 
@@ -242,6 +243,12 @@ def test_coming_and_going_is_told_of_those_whom_it_concerns():
     lost, kicked = (make_event(Kind.CLIENT_LEFT, None, ALICE, name="alice", why=why) for why in ("lost", "kicked"))
     assert renderer.render(lost) == "[alice has lost the connection]\n"
     assert renderer.render(kicked) == "[alice was sent away]\n"
+    here, by_ssh = (
+        make_event(Kind.CLIENT_JOINED, None, ALICE, name="alice", host=host, address="")
+        for host in (socket.gethostname(), "laptop")
+    )
+    assert renderer.render(here) == "[alice joined]\n"
+    assert renderer.render(by_ssh) == "[alice joined from laptop]\n"
     far = {"name": "alice", "role": "viewer", "address": "192.0.2.7"}
     joined = [make_event(Kind.CLIENT_JOINED, None, ALICE, **far, host=host) for host in ("laptop\x1b", "")]
     assert [renderer.render(each) for each in joined] == [

@@ -124,7 +124,14 @@ def test_no_two_names_mean_the_same(words):
 HOMONYMS = {
     # What else these words say, besides being kinds or outcomes.
     # A key of the answers to whoever starts a hub, here or on another machine, or brings a bundle there.
-    "error": {"hub/__main__.py", "client/launch.py", "client/outpost.py", "client/ssh.py", "system/bundle_cache.py"},
+    "error": {
+        "hub/__main__.py",
+        "client/launch.py",
+        "client/outpost.py",
+        "client/ssh.py",
+        "client/ssh_command.py",
+        "system/bundle_cache.py",
+    },
     "queued": {"client/execution.py"},  # where an execution stands that has no outcome yet
     "cancelled": {"errors.py"},  # which may import nothing
     "comm": {"worker/comms.py"},  # the name of a package

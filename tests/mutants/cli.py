@@ -4,6 +4,16 @@ from tests.mutants import Mutant
 
 MUTANTS = (
     Mutant(
+        promise="a connect string on a command line does not stay there",
+        file="cli/hiding.py",
+        before="    if len(secrets) > _MAX_BYTES:\n",
+        after="    if secrets:\n",
+        tests=(
+            "end_to_end/test_attacks.py::"
+            "test_after_a_session_with_an_invitation_no_secret_stands_where_somebody_could_find_it",
+        ),
+    ),
+    Mutant(
         promise="a password that is asked for is not shown",
         file="cli/showing.py",
         before="is_hidden=question.password",

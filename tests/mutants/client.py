@@ -7,6 +7,16 @@ _NAMED = ("client/test_hostile_hub.py::test_no_class_that_a_hub_names_is_importe
 
 MUTANTS = (
     Mutant(
+        promise="an invitation is shown without its secret",
+        file="client/invitation.py",
+        before='return f"Invitation({self.id!r}, {self.role!r}, {self.name!r})"',
+        after='return f"Invitation({self.id!r}, {self.role!r}, {self.name!r}, {self.secret!r})"',
+        tests=(
+            "end_to_end/test_attacks.py::"
+            "test_after_a_session_with_an_invitation_no_secret_stands_where_somebody_could_find_it",
+        ),
+    ),
+    Mutant(
         promise="a client imports nothing that a hub names",
         file="wire/values/client.py",
         before='        return RemoteError(f"{module}.{name}", *arguments)\n',

@@ -4,6 +4,34 @@ from tests.mutants import Mutant
 
 MUTANTS = (
     Mutant(
+        promise="proofs cover the certificate of the secure channel below",
+        file="wire/handshake.py",
+        before="for part in (_MAGIC, whose, *clear)), ",
+        after="for part in (_MAGIC, whose, *(each for each in clear if len(each) != 32))), ",
+        tests=(
+            "wire/test_handshake.py::test_one_who_stands_between_with_another_secure_channel_cannot_pass_proofs_on",
+            "end_to_end/test_tls.py::"
+            "test_a_man_in_the_middle_with_a_certificate_of_his_own_gets_nowhere_even_where_none_is_expected",
+        ),
+    ),
+    Mutant(
+        promise="nothing older than TLS 1.3 is spoken",
+        file="wire/tls.py",
+        before="context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_3",
+        after="context.minimum_version = ssl.TLSVersion.TLSv1_2",
+        tests=(
+            "wire/test_tls.py::test_nothing_older_than_tls_1_3_is_accepted",
+            "wire/test_tls.py::test_nothing_older_than_tls_1_3_is_offered",
+        ),
+    ),
+    Mutant(
+        promise="a client is told of another certificate than it was told to expect, and says nothing to who shows it",
+        file="wire/tls.py",
+        before="if fingerprint and found != fingerprint:",
+        after="if False:",
+        tests=("end_to_end/test_tls.py::test_who_shows_another_certificate_is_told_of_loudly_and_gets_nothing",),
+    ),
+    Mutant(
         promise="no record of TLS holds two frames for a stock client, which would miss the second",
         file="wire/tls.py",
         before="(data,) if self._frames is None else self._frames.divide(data)",

@@ -87,6 +87,8 @@ def test_of_one_that_is_damaged_nothing_is_told_that_must_not_be_seen(given_stri
         "rpyc+tls://[gpu:4000/train#" + TEXT.partition("#")[2],
         "rpyc+tcp://gpu.example:4000/train#" + TEXT.partition("#")[2],
         "train#" + TEXT.partition("#")[2],
+        TEXT.replace("#", ""),
+        TEXT.replace("#", "/"),
         TEXT[:-1],
         TEXT.replace(".", "", 2),
         TEXT + ".more",

@@ -31,7 +31,7 @@ from rpyc_kernel.hub.log import BoundedLog, Sparing
 from rpyc_kernel.hub.server import Server
 from rpyc_kernel.settings import HubSettings
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
-from rpyc_kernel.wire import handshake
+from rpyc_kernel.wire import handshake, tls
 from rpyc_kernel.wire.handshake import Identity
 from rpyc_kernel.wire.keys import Key
 from rpyc_kernel.wire.refusal import MARK
@@ -93,6 +93,26 @@ def open_doors():
 
 def is_busy(client):
     return dict(client.call("status", (), PATIENCE_S))["state"]
+
+
+def test_who_does_not_finish_its_handshake_of_tls_delays_nobody(open_doors):
+    doors = open_doors(tls=True, max_strangers=3)
+    silent, begun, plain = doors.knock(), doors.knock(), doors.knock()
+    begun.sendall(b"\x16\x03\x01\x02\x00")
+    plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    assert plain.recv(4) == b"RPYK"  # which says that TLS is spoken here
+    line, binding = tls.connect(doors.knock(), tls.client_context(), PATIENCE_S)
+    with line:
+        handshake.greet_hub(line, KEY, handshake.COMMANDS, Identity("a", "alice"), PATIENCE_S, binding)
+        with value_client(line) as inside:
+            assert is_busy(inside) == "idle"
+            assert doors.server._strangers[socket.AF_INET] == 2
+            for sock in (silent, begun):
+                sock.close()
+            wait_until(lambda: doors.server._strangers[socket.AF_INET] == 0, PATIENCE_S)
+            assert is_busy(inside) == "idle"
+    wait_until(lambda: not doors.server._behind_tls, PATIENCE_S)
+    assert not doors.server._open
 
 
 def test_strangers_at_the_port_cost_neither_the_connected_nor_those_of_the_unix_socket_anything(open_doors):

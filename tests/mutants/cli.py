@@ -14,6 +14,13 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        promise="a connect string is taken off the command line",
+        file="cli/__main__.py",
+        before="            run_without_secrets()",
+        after="            pass",
+        tests=("cli/test_hiding.py::test_the_secret_is_on_no_command_line_while_the_command_runs",),
+    ),
+    Mutant(
         promise="a password that is asked for is not shown",
         file="cli/showing.py",
         before="is_hidden=question.password",

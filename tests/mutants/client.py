@@ -17,6 +17,13 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        promise="what is said of a damaged connect string tells nothing of its secret",
+        file="client/connect_string.py",
+        before='return "/".join(where.split("/")[:3])',
+        after="return where",
+        tests=("client/test_connect_string.py::test_what_cannot_be_understood_is_refused_without_its_secret",),
+    ),
+    Mutant(
         promise="a client imports nothing that a hub names",
         file="wire/values/client.py",
         before='        return RemoteError(f"{module}.{name}", *arguments)\n',

@@ -9,6 +9,20 @@ _KEY = f"{_SERVER}test_neither_the_log_nor_a_refusal_tells_the_key"
 
 MUTANTS = (
     Mutant(
+        promise="what others can reach has TLS unless somebody says otherwise",
+        file="hub/listening.py",
+        before="return Security.INSECURE if is_insecure else Security.TLS",
+        after="return Security.INSECURE",
+        tests=("hub/test_listening.py::test_what_others_can_reach_has_tls_unless_somebody_says_otherwise",),
+    ),
+    Mutant(
+        promise="an authority of somebody else's invites nobody",
+        file="hub/listening.py",
+        before='certificate = changed(certificate, invitation="")',
+        after="pass",
+        tests=("hub/test_listening.py::test_an_authority_of_somebody_elses_invites_nobody",),
+    ),
+    Mutant(
         promise="a stock client that is invited to look gets no live objects",
         file="hub/server.py",
         before="if Role.allows(welcome.identity.role, handshake.CHANNEL_ROLES[handshake.OBJECTS]):",

@@ -32,6 +32,31 @@ MUTANTS = (
         tests=("end_to_end/test_tls.py::test_who_shows_another_certificate_is_told_of_loudly_and_gets_nothing",),
     ),
     Mutant(
+        promise="a slow reader behind TLS holds the sender up, and costs no memory",
+        file="wire/tls.py",
+        before="elif not self._is_inward_over and len(self._encrypted) < _HELD_BYTES:",
+        after="if not self._is_inward_over:",
+        tests=("wire/test_tls.py::test_both_directions_pass_at_once_and_large",),
+    ),
+    Mutant(
+        promise="a forked child keeps no connection behind TLS open",
+        file="wire/tls.py",
+        before="os.register_at_fork(after_in_child=_leave_to_parent)",
+        after="",
+        tests=("wire/test_tls.py::test_a_forked_child_holds_nothing_of_it",),
+    ),
+    Mutant(
+        promise="memory is never shared over TLS",
+        file="system/shared_memory.py",
+        before="or not _has_address(sock):",
+        after="or not sock:",
+        tests=(
+            "wire/bulk/test_socket.py::test_memory_is_never_shared_through_a_pair_whose_other_end_passes_on_what_comes"
+            "_from_elsewhere",
+            "wire/test_tls.py::test_a_bulk_connection_over_tls_shares_no_memory_with_whoever_says_to_be_this_process",
+        ),
+    ),
+    Mutant(
         promise="no record of TLS holds two frames for a stock client, which would miss the second",
         file="wire/tls.py",
         before="(data,) if self._frames is None else self._frames.divide(data)",

@@ -279,22 +279,19 @@ def test_a_connection_that_breaks_ends_on_both_sides(server, how):
 
 
 def test_a_forked_child_holds_nothing_of_it(server):
-    with connected(server) as (near, far, _):
-        go_on_read, go_on_write = os.pipe()
+    """Or the connection would outlive the process that serves it."""
+    with connected(server) as (near, far, hub):
+        outer = hub.sock.fileno()
         child = os.fork()
         if not child:
-            os.close(go_on_write)
-            near.close()
-            far.close()
-            os.read(go_on_read, 1)
-            os._exit(0)
-        try:
-            os.close(go_on_read)
-            far.close()  # no shutdown: with a copy in the child, nobody would notice
-            assert near.recv(1) == b""
-        finally:
-            os.close(go_on_write)
-            os.waitpid(child, 0)
+            try:
+                os.fstat(outer)
+            except OSError:
+                os._exit(0)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        far.sendall(b"goes on")
+        assert receive(near, 7) == b"goes on"
 
 
 # Who is who

@@ -29,7 +29,7 @@ _RUN = 'p=$(eval "$0"); case $p in /*) exec "$p" -c "$@";; esac; exit 127'
 _RUN_PYTHON = (
     f"w=$1; shift; r={shlex.quote(_RUN)}; s=${{SHELL:-/bin/sh}}; case ${{s##*/}} in "
     'bash|zsh|ksh*|mksh) exec "$s" -lc "$r" "$w" "$@";; '
-    'fish) w="echo $("$s" -lc "$w" </dev/null 2>/dev/null | tail -n 1)";; '
+    'fish) n=$(printf "\\nx"); p=$("$s" -lc "$w" </dev/null 2>/dev/null); w="echo ${p##*${n%x}}";; '
     '*sh) "$s" -lc : </dev/null >/dev/null 2>&1 && exec "$s" -lc "$r" "$w" "$@";; '
     'esac; exec /bin/sh -c "$r" "$w" "$@"'
 )

@@ -270,12 +270,25 @@ def running_hosts() -> Iterator[Hosts]:
         # Not pytest's tmp_path: kernels have their sockets in there, whose paths must be short.
         folder = Path(tempfile.mkdtemp(prefix="rk-", dir="/tmp"))
         at_end.callback(shutil.rmtree, folder)
+        at_end.callback(os.close, _end_with_this_process(folder))
         hosts = Hosts(folder)
         for host in hosts:
             host.start()
             at_end.callback(host.stop)
             at_end.callback(host.tidy)
         yield hosts
+
+
+_WATCH = """exec 3<&0
+(read -r _ <&3; for file in "$1"/*/pid; do kill "$(cat "$file")"; done; [ $? = 0 ] && rm -rf "$1") >/dev/null 2>&1 &"""
+
+
+def _end_with_this_process(folder: Path) -> int:
+    """Have the servers ended when this process is killed; returns the descriptor that tells of its end."""
+    reading, writing = os.pipe()
+    subprocess.run(["/bin/sh", "-c", _WATCH, "sh", folder], stdin=reading, check=True, start_new_session=True)
+    os.close(reading)
+    return writing
 
 
 def find_hindrance() -> str:

@@ -42,6 +42,8 @@ _HANDSHAKE_BYTES: Final = 16 * 1024
 _LOOK_AGAIN_MS: Final = 250
 _FRAME_HEADER: Final = Struct("!LB")
 """Of RPyC: how many bytes follow, without the one that ends each frame."""
+_UNACKNOWLEDGED_MS: Final = 120_000
+"""Beyond it a connection counts as lost; else a relay whose peer is gone, or takes nothing, would stay for an hour."""
 _WANTED: Final = "certificate required"
 _HANDSHAKE_RECORD, _ALERT_RECORD = 22, 21
 
@@ -273,6 +275,8 @@ class _TlsStream:
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext, *, server_side: bool) -> None:
         prepare_socket(sock)
+        if hasattr(socket, "TCP_USER_TIMEOUT") and sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)
         silence(sock)
         sock.setblocking(False)
         self.sock = sock

@@ -235,6 +235,20 @@ def test_a_direction_that_is_shut_down_ends_alone(server, closing):
         assert receive_all(first) == LARGE[:100_000]
 
 
+def test_a_peer_that_is_gone_without_a_word_is_noticed(server):
+    near, far = connect_tcp()
+    with Hub(far, server) as hub:
+        copy = near.dup()
+        plain, _ = tls.connect(near, tls.client_context(), DEADLINE_S)
+        with plain, copy:
+            wait_until(lambda: hub.plain)
+            for sock in (copy, hub.sock):
+                assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+                if hasattr(socket, "TCP_USER_TIMEOUT"):
+                    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 120_000
+
+
 def test_who_stops_reading_can_still_answer(server):
     with connected(server) as (near, far, _):
         far.shutdown(socket.SHUT_RD)

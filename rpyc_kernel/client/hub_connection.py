@@ -35,8 +35,6 @@ from rpyc_kernel.wire.values.client import StartedCall, ValueClient
 _T = TypeVar("_T")
 _OUR_ERRORS = "rpyc_kernel.errors."
 _JOIN_S = 2.0
-_HELD_S = 2.0
-"""A connection that was lost sooner than this has not ended the attempts to make it: else they might go on for ever."""
 
 SILENCE_ADVICE = (
     "the hub is stopped, its machine is gone, or the way to it is blocked. What runs there may go on: see to that, "
@@ -89,11 +87,12 @@ class HubConnection:
         self._end: KernelError | None = None
         self._closing = Latch()
         self._attempts = Attempts(settings.reconnect_s)
+        # Else, connections that are lost at each question would be made for ever.
+        self._has_answered = True
         self._kept: dict[KeptCall, None] = {}  # in order
         self._lock = threading.Lock()
         self._ways: list[_WayBack] = []  # the last is the one that is gone, if any is
         self._client = self._enter(settings.timeout_s if timeout_s is None else timeout_s)
-        self._since = time.monotonic()
 
     # ------------------------------------------------------------------ asking
 
@@ -131,11 +130,13 @@ class HubConnection:
         try:
             client = self._client if command.is_repeatable else self._find_connected(deadline)
             try:
-                return read(client.call(command.name, arguments, limit_s))
+                answer = client.call(command.name, arguments, limit_s)
             except ConnectionLost as error:
                 if not command.is_repeatable:
                     raise self._doubt(command, error) from None
-                return read(self._call_again(client, command.name, arguments, limit_s, deadline))
+                answer = self._call_again(client, command.name, arguments, limit_s, deadline)
+            self._has_answered = True
+            return read(answer)
         except CallTimeout:
             state = f"; the connection is lost: {self._client.loss}" if self._client.loss else ""
             raise CallTimeout(f"{self._shown} did not answer {command.name!r} within {limit_s:g} s{state}") from None
@@ -197,9 +198,10 @@ class HubConnection:
         """Whether a call whose connection was lost is to be asked again."""
         return call.command.is_repeatable and self._may_return(self._client)
 
-    def drop(self, call: KeptCall) -> None:
+    def drop(self, call: KeptCall, *, is_answered: bool) -> None:
         """It is answered, or never will be."""
         self._kept.pop(call, None)
+        self._has_answered |= is_answered
 
     def as_ours(self, error: BaseException | None) -> Exception:
         """Turn an error of the wire, or of reading an answer, into one of our tree."""
@@ -341,7 +343,8 @@ class HubConnection:
     def _go_back(self, way: _WayBack) -> None:
         """Make the connection again; on a thread that does nothing else."""
         try:
-            if time.monotonic() - self._since > _HELD_S:
+            if self._has_answered:
+                self._has_answered = False
                 self._attempts.begin_anew()
             limit_s = self._attempts.left_s
             how_long = f"for {limit_s:.0f} s" if limit_s < LONGEST_S / 2 else "until it is back"
@@ -353,7 +356,6 @@ class HubConnection:
                 timeout_s=self._settings.timeout_s,
                 told=lambda obstacle: self._tell(str(obstacle)),
             )
-            self._since = time.monotonic()
             self._tell("")
             for call in tuple(self._kept):
                 call.ask(self._client, self._settings.timeout_s)
@@ -456,7 +458,7 @@ class KeptCall(StartedCall):
                 return
             failure = self._connection.end or failure
         super().settle(answer, failure)
-        self._connection.drop(self)
+        self._connection.drop(self, is_answered=not isinstance(failure, ConnectionLost))
 
 
 class _WayBack:

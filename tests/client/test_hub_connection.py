@@ -1,6 +1,7 @@
 """A call of the hub: its answer, or why there is none, in errors of ours; and what becomes of it at a loss."""
 
 import contextlib
+import itertools
 import os
 import select
 import socket
@@ -27,6 +28,7 @@ from rpyc_kernel.wire.handshake import Identity
 from rpyc_kernel.wire.values.client import RemoteError, ValueClient
 from rpyc_kernel.wire.values.server import serve_values
 from tests.support.waiting import wait_until
+from tests.wire.interrupts import MAY_BE_SWALLOWED, interrupt_at
 from tests.wire.peers import DEADLINE_S, Serving, socket_pair
 
 STATUS = freeze(
@@ -50,6 +52,9 @@ class Hub:
 
     def exposed_hello(self):
         return freeze({"last": self.last, "hub_pid": 7, "cursor": None, "came_first": True, "kernel": "demo"})
+
+    def exposed_find(self, execution):
+        return execution
 
     def exposed_status(self):
         return self._later("status")
@@ -387,9 +392,22 @@ def test_ctrl_c_at_any_moment_leaves_the_way_back_usable(stage, monkeypatch):
     asking.result(DEADLINE_S)
 
 
+@MAY_BE_SWALLOWED
+def test_ctrl_c_anywhere_on_the_way_back_leaves_the_connection_usable(stage):
+    network, connection = stage
+    for place in itertools.count(1, 5):
+        network.cut()
+        is_hit = interrupt_at(place, lambda: connection.call(commands.FIND, 1))
+        assert connection.call(commands.FIND, 2, timeout_s=DEADLINE_S) == 2
+        assert not connection._lock.locked()
+        if not is_hit:
+            break
+    assert place > 50
+
+
 def test_a_connection_that_never_holds_is_not_made_for_ever(monkeypatch):
     """Each is lost as soon as it is asked anything: the limit counts for all of them together."""
-    with connecting(reconnect_s=0.3) as (network, connection):
+    with connecting(reconnect_s=1.5) as (network, connection):
         calls = ValueClient.call
 
         def cut_at_status(self, method, arguments=(), timeout_s=None):

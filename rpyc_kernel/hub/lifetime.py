@@ -63,13 +63,13 @@ def run(
             *folder.path.glob("journal*"),
         )
     )
+    listeners = Listeners(place.home, settings, earlier)  # first: where that cannot be, there is no journal to be kept
     journal = Journal(
         place.home.journal,
         max_memory_bytes=settings.max_memory_events_bytes,
         max_unsaved_bytes=settings.max_unsaved_bytes,
         present=lambda cursor, events: (cursor, encode_events(events)),
     )
-    listeners = Listeners(place.home, settings, earlier)
     try:
         server = Server(folder, place.name, KeyRing(Key(key), place.home.invitations), settings, listeners)
     except BaseException:

@@ -229,3 +229,10 @@ def test_a_kernel_that_ends_tells_clients_behind_tls(kernel):
         assert client.wait_until_closed(PATIENCE_S)  # and does not look for it any more
         with pytest.raises(ConnectionFailed):
             client.status()
+
+
+def test_a_kernel_that_cannot_listen_leaves_no_journal(folders, tmp_path):
+    with pytest.raises(RequestError, match=r"none\.pem .*cannot be used as a certificate"):
+        rpyc_kernel.start("demo", engine="plain", certificate=tmp_path / "none.pem")
+    assert not Home(folders.state / "demo").journal.exists()
+    assert rpyc_kernel.kernels() == []

@@ -27,15 +27,23 @@ class Bulk:
     its connection goes with it, and the next transfer makes another.
 
     The hub's process has opened the door on its machine. To connect, a transfer's own limit holds if it is shorter.
+    Where the connection to the hub has been made again, those of transfers are made anew, too: what broke the one has
+    most likely broken the others, though nothing came to say so.
     """
 
     def __init__(
-        self, enter: Callable[[int, float], socket.socket], hub_pid: Callable[[], int], timeout_s: float
+        self,
+        enter: Callable[[int, float], socket.socket],
+        hub_pid: Callable[[], int],
+        timeout_s: float,
+        returns: Callable[[], int],
     ) -> None:
         self._enter = enter
         self._hub_pid = hub_pid
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
+        self._returns = returns
+        self._seen_returns = returns()
         self._idle: list[BulkSocket] = []
         self._busy: set[BulkSocket] = set()
         self._is_closed = False
@@ -111,10 +119,11 @@ class Bulk:
             self._require_open()
             while self._idle:
                 connection = self._idle.pop()
-                if not connection.is_stale:  # its worker may have been replaced
+                if not connection.is_stale and self._returns() == self._seen_returns:  # its worker may be another
                     self._busy.add(connection)
                     return connection
                 connection.close()
+            self._seen_returns = self._returns()
         connection = BulkSocket(self._enter(handshake.BULK, timeout_s))
         try:
             connection.meet(self._hub_pid())

@@ -60,6 +60,7 @@ class HubConnection:
     Attributes:
         identity: who the hub says that this client is.
         hub_pid: the hub's process, when last greeted.
+        returns: how often the connection has been made again.
         last: the number of the newest event then; a kernel that does not know of it is another.
     """
 
@@ -75,6 +76,7 @@ class HubConnection:
     ) -> None:
         self.identity = identity
         self.hub_pid = 0
+        self.returns = 0
         self._address = address
         self._channel = channel
         self._settings = settings
@@ -356,6 +358,7 @@ class HubConnection:
                 timeout_s=self._settings.timeout_s,
                 told=lambda obstacle: self._tell(str(obstacle)),
             )
+            self.returns += 1
             self._tell("")
             for call in tuple(self._kept):
                 call.ask(self._client, self._settings.timeout_s)

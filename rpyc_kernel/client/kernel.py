@@ -156,8 +156,9 @@ class KernelClient(Introspection):
             self.last_seen: int | None = hello["cursor"]
             self.came_first: bool = hello["came_first"]
             vouch = partial(self._commands.start, commands.HELLO, timeout_s=0)
-            self._live = LiveObjects(self._enter, self._settings, vouch)
-            self._bulk = Bulk(self._enter, lambda: self._commands.hub_pid, timeout)
+            returns = partial(getattr, self._commands, "returns")
+            self._live = LiveObjects(self._enter, self._settings, vouch, returns)
+            self._bulk = Bulk(self._enter, lambda: self._commands.hub_pid, timeout, returns)
             self._notifier = Notifier(self._open_notices)
             self._known = hello["last"]  # events up to here were there before what is submitted from now on
         except BaseException:

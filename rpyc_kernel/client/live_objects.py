@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rpyc_kernel.client.answers import read_hello
 from rpyc_kernel.client.hub_connection import SILENCE_ADVICE, own_error
-from rpyc_kernel.errors import CallTimeout, KernelError, WorkerBusy
+from rpyc_kernel.errors import CallTimeout, ConnectionLost, KernelError, WorkerBusy
 from rpyc_kernel.settings import ClientSettings
 from rpyc_kernel.wire import handshake
 from rpyc_kernel.wire.netrefs.heartbeat import Patience
@@ -34,6 +34,8 @@ class LiveObjects:
         enter: connects a socket of a channel, within so many seconds.
         settings: how patient to be.
         vouch: asks the hub how it is; must not wait.
+        returns: how often the connection to the hub has been made again. What broke it has most likely broken this one,
+            too, though nothing came to say so: a hub that answers by a later connection vouches for nothing.
     """
 
     def __init__(
@@ -41,11 +43,12 @@ class LiveObjects:
         enter: Callable[[int, float], socket.socket],
         settings: ClientSettings,
         vouch: Callable[[], Future[Any]],
+        returns: Callable[[], int],
     ) -> None:
         self._enter = enter
         self._settings = settings
-        self._patience = Patience(settings.silence_s, SILENCE_ADVICE, vouch)
         self._vouch = vouch
+        self._returns = returns
         self._lock = threading.Lock()
         self._made: WorkerConnection | None = None
 
@@ -61,11 +64,22 @@ class LiveObjects:
         # By one call in C, which Ctrl-C cannot break: another thread holds it for as long as it connects, at most.
         with self._lock:
             if self._made is None or self._made.closed:
+                patience = Patience(self._settings.silence_s, SILENCE_ADVICE, self._prepare_vouching())
                 sock = self._enter(handshake.OBJECTS, limit_s)
                 self._made = connect_worker(
-                    sock, name="rpyc_kernel-objects", patience=self._patience, explain=self._prepare_explanation()
+                    sock, name="rpyc_kernel-objects", patience=patience, explain=self._prepare_explanation()
                 )
             return self._made
+
+    def _prepare_vouching(self) -> Callable[[], Future[Any]]:
+        before = self._returns()
+
+        def vouch() -> Future[Any]:
+            if self._returns() != before:
+                raise ConnectionLost("the hub was lost meanwhile")
+            return self._vouch()
+
+        return vouch
 
     def _prepare_explanation(self) -> Callable[[], str]:
         """What says of the connection that is made now, when it is lost, what became of its objects."""

@@ -136,9 +136,9 @@ def test_what_is_pushed_must_be_a_mapping_of_names():
     with pytest.raises(RequestError, match="values must be a dict"):
         make_kernel().push(["x"])
     with pytest.raises(RequestError, match="the name of a variable must be str, not int"):
-        Bulk(Untouched(), lambda: 1, 1.0).push({1: 2}, None, None)
+        Bulk(Untouched(), lambda: 1, 1.0, int).push({1: 2}, None, None)
     with pytest.raises(RequestError, match="'for' cannot be the name of a variable"):
-        Bulk(Untouched(), lambda: 1, 1.0).push({"x": 1, "for": 2}, None, None)
+        Bulk(Untouched(), lambda: 1, 1.0, int).push({"x": 1, "for": 2}, None, None)
 
 
 def test_what_no_encoding_can_carry_is_refused_as_code():

@@ -34,6 +34,7 @@ class Address:
 
     def __init__(self):
         self.meanwhile = lambda: None
+        self.returns = 0
 
     def enter(self, channel, timeout_s):
         self.meanwhile()
@@ -64,7 +65,7 @@ def address():
 def connections(address, monkeypatch):
     SOCKETS.clear()
     monkeypatch.setattr(socket, "BulkSocket", Socket)
-    connections = Bulk(address.enter, lambda: 1, 1.0)
+    connections = Bulk(address.enter, lambda: 1, 1.0, lambda: address.returns)
     connections._busy = WatchedSet(connections._lock)
     return connections
 
@@ -98,6 +99,19 @@ def test_a_connection_is_kept_for_the_next_transfer_and_goes_with_one_that_is_br
         raise KeyboardInterrupt
     assert first is second
     assert first.is_closed
+
+
+def test_a_connection_from_before_the_hub_was_lost_is_not_taken_again(connections, address):
+    """It may be as dead, and nothing says so: a transfer would wait into the void for its whole limit."""
+    with connections._connection(1.0) as first:
+        pass
+    address.returns += 1
+    with connections._connection(1.0) as second:
+        pass
+    with connections._connection(1.0) as third:
+        pass
+    assert first.is_closed
+    assert first is not second is third
     assert not connections._busy
     with connections._connection(1.0) as third:
         assert third is not first

@@ -103,6 +103,26 @@ def test_a_follower_sees_every_event_once(kernel: KernelClient, far: KernelClien
     assert proxy.accepted > 3
 
 
+def test_live_objects_and_transfers_of_a_way_that_fell_silent_are_made_anew_as_the_rest_is(
+    kernel: KernelClient, proxy: Proxy
+):
+    """Nothing ever says that their connections are dead, and the hub answers again, by another one."""
+    kernel.execute("thing = [1, 2, 3]; data = b'what is pulled'")
+    key = resolve(kernel.name).key.secret.hex()
+    with rpyc_kernel.connect(proxy.address, key=key, timeout=PATIENCE_S, silence=1.0) as far:
+        assert far.namespace["thing"][0] == 1
+        assert far.pull("data") == b"what is pulled"
+        proxy.black_hole()
+        waiting = in_thread(far.status)
+        wait_until(lambda: proxy.swallowed, PATIENCE_S, "a question without an answer")
+        proxy.heal()
+        waiting.result(PATIENCE_S)
+        with pytest.raises(ConnectionLost, match="nothing came for 1 s"):
+            far.namespace["thing"]
+        assert far.namespace["thing"][0] == 1
+        assert far.pull("data", timeout=PATIENCE_S / 2) == b"what is pulled"
+
+
 def test_what_must_not_be_done_twice_says_that_it_may_have_been_done(
     kernel: KernelClient, far: KernelClient, proxy: Proxy
 ):

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from rpyc_kernel.core.contract import Kind
 from rpyc_kernel.settings import Folders
 from rpyc_kernel.wire.connection_file import ConnectionFile
 from tests.support import sshd
+from tests.support.floods import flooding
 
 _PER_ROUND = 50
 _WARM = 20
@@ -58,6 +59,7 @@ _BESIDE = {
 _EXECUTE, _PRINT, _PULL = "execute 'pass' to reply", "print(1) to seen", f"pull of {_MB} MB"
 _UNITS = {_EXECUTE: "ms", _PRINT: "ms", _PULL: "MB/s"}
 _AIMS = {(_EXECUTE, _TLS): f"at most 1.3x {_TCP}", (_PULL, _SSH): f"0.7x {_CAT}"}
+_NAME = "bench-remote"
 _HOST = "alpha"
 _PROGRAMS = ("cat", "env", "mkdir", "mktemp", "rm", "sleep", "tar", "test", "true", "uname", "which")
 """What plumbum and the peers call over there."""
@@ -84,6 +86,7 @@ def main(rounds: int = 5) -> list[str]:
     with own_folders(), ExitStack() as opened:
         sides, left_out = _open_sides(opened)
         figures = _measure(sides, rounds)
+        flooded = _measure_flooded(sides, rounds)
     rows = []
     for work, unit in _UNITS.items():
         for road in filter(figures[work].__contains__, ROADS):
@@ -100,6 +103,10 @@ def main(rounds: int = 5) -> list[str]:
                     spread=(low, high),
                 )
             )
+    rows += [
+        RECORD.add(f"{_EXECUTE}, {road}, while strangers flood the port", "ms", {"ours": figure, "at rest": at_rest})
+        for road, figure, at_rest in flooded
+    ]
     report("by each road; the peer shown is the last of those beside", rows)
     print()
     for row in rows:
@@ -120,23 +127,39 @@ def _measure(sides: dict[str, Side], rounds: int) -> dict[str, dict[str, list[fl
     return figures
 
 
+def _measure_flooded(sides: dict[str, Side], rounds: int) -> list[tuple[str, float, float]]:
+    """Executions of those who are inside, at rest and while others come and fail to get in, in turns."""
+    (info,) = [found for found in rpyc_kernel.kernels() if found.name == _NAME]
+    figures: dict[tuple[str, bool], list[float]] = {}
+    for _ in range(rounds):
+        for is_flooded in (False, True):
+            with flooding((info.host, info.port)) if is_flooded else nullcontext():
+                for road in (_UNIX, _TCP, _TLS):
+                    found = [sides[road].works[_EXECUTE]() for _ in range(_PER_ROUND)]
+                    figures.setdefault((road, is_flooded), []).extend(found)
+    return [
+        (road, statistics.median(figures[road, True]), statistics.median(figures[road, False]))
+        for road in (_UNIX, _TCP, _TLS)
+    ]
+
+
 # ------------------------------------------------------------------ the sides
 
 
 def _open_sides(opened: ExitStack) -> tuple[dict[str, Side], list[str]]:
     array = numpy.random.default_rng(1).random(_MB * 1_000_000 // 8)
-    kernel = opened.enter_context(rpyc_kernel.start("bench-remote", engine="plain"))
+    kernel = opened.enter_context(rpyc_kernel.start(_NAME, engine="plain"))
     opened.callback(kernel.shutdown)
     kernel.push(array=array)
-    key = ConnectionFile.read(Folders.from_environment().runtime / "bench-remote" / "kernel.json").key
-    (info,) = [found for found in rpyc_kernel.kernels() if found.name == "bench-remote"]
+    key = ConnectionFile.read(Folders.from_environment().runtime / _NAME / "kernel.json").key
+    (info,) = [found for found in rpyc_kernel.kernels() if found.name == _NAME]
     kernel.listen("127.0.0.1", tls=True)
     invitation = kernel.invite("owner").connect_string("127.0.0.1")
     secure = opened.enter_context(rpyc_kernel.connect(invitation))
     remote = opened.enter_context(rpyc_kernel.connect(f"tcp://{info.host}:{info.port}", key=key))
     raw = opened.enter_context(raw_sender(array.nbytes))
     stock, _ = opened.enter_context(peers.server("stock_rpyc"))
-    home = Folders.from_environment().state / "bench-remote"  # where the kernel's certificate is
+    home = Folders.from_environment().state / _NAME  # where the kernel's certificate is
     stock_tls, _ = opened.enter_context(peers.server("stock_rpyc_tls", str(home)))
     peer = Peer()
     opened.callback(peer.close)

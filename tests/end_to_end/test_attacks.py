@@ -2,13 +2,12 @@
 
 import base64
 import os
-import random
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,13 +22,12 @@ from rpyc_kernel.system.home import Home
 from rpyc_kernel.wire.connection_file import ConnectionFile
 from tests.end_to_end.clients import PATIENCE_S
 from tests.end_to_end.health import assert_goes_on
+from tests.support.floods import flooding
 from tests.support.processes import HAS_PROC
 from tests.support.proxy import DOWN, UP, Proxy, proxying
 from tests.support.waiting import wait_until
 
 REPLY_BYTES = 72
-FLOODS = 4
-"""How many threads attack at a time, each from an address of its own where the system has several."""
 ASKED = 15
 """How often each who belongs here asks while the flood stands."""
 
@@ -115,50 +113,6 @@ def test_a_hub_that_was_overheard_and_is_played_again_learns_nothing(kernel, ove
 # ---------------------------------------------------------------------- floods
 
 
-OPENINGS = (
-    b"",
-    b"R",
-    b"RPYK\2\1\0\0" + bytes(range(40)),  # a whole hello, of a key that is not there
-    bytes(range(200)),
-    b"\x16\x03\x01\x02\x00\x01",  # as TLS begins, and goes no further
-    b"\x16\x03\x01\x00\xc8" + bytes(200),
-)
-
-
-class Flood:
-    """Callers without a key, as many as go, from now until the end of the block; some stay, some go at once."""
-
-    def __init__(self, place: tuple[str, int]) -> None:
-        self._place = place
-        self._is_over = threading.Event()
-        self.counts = [0] * FLOODS
-        self._threads = [threading.Thread(target=self._pour, args=[number]) for number in range(FLOODS)]
-        for thread in self._threads:
-            thread.start()
-
-    def _pour(self, number: int) -> None:
-        chance = random.Random(number)
-        source = f"127.0.0.{number + 2}" if sys.platform == "linux" else "127.0.0.1"
-        with ExitStack() as held:
-            while not self._is_over.is_set():
-                sock = socket.socket()
-                sock.settimeout(0.2)  # where the hub lets nobody in for now, the next one is tried
-                with suppress(OSError):
-                    sock.bind((source, 0))
-                    sock.connect(self._place)
-                    sock.sendall(chance.choice(OPENINGS))
-                    self.counts[number] += 1
-                if chance.random() < 0.05 and self.counts[number] < 200:
-                    held.enter_context(sock)
-                else:
-                    sock.close()
-
-    def end(self) -> None:
-        self._is_over.set()
-        for thread in self._threads:
-            thread.join()
-
-
 @pytest.mark.parametrize("security", ["plain", "tls"])
 def test_while_strangers_flood_the_port_all_who_belong_here_are_answered(kernel, security):
     file = read_file()
@@ -168,8 +122,7 @@ def test_while_strangers_flood_the_port_all_who_belong_here_are_answered(kernel,
         door, key = kernel.invite("owner").connect_string("127.0.0.1"), None
     else:
         port = file.port
-    flood = Flood(("127.0.0.1", port))
-    try:
+    with flooding(("127.0.0.1", port)) as flood:
         wait_until(lambda: min(flood.counts) > 10, PATIENCE_S, "the flood to stand")
         for number in range(ASKED):
             assert kernel.execute(f"{number}", timeout=PATIENCE_S).value == number
@@ -180,8 +133,6 @@ def test_while_strangers_flood_the_port_all_who_belong_here_are_answered(kernel,
             seen = sum(flood.counts)
             wait_until(lambda: sum(flood.counts) > seen, PATIENCE_S, "the flood to go on")
             assert by_port.eval("6 * 7", timeout=PATIENCE_S) == 42
-    finally:
-        flood.end()
     assert_goes_on(kernel)
 
 

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 import pytest
 
 import rpyc_kernel
-from rpyc_kernel import CallTimeout, ConnectionFailed, Event, KernelClient, KernelError, NotAsked
+from rpyc_kernel import CallTimeout, ConnectionFailed, Event, KernelClient, NotAsked
 from rpyc_kernel.core.contract import Kind, Outcome
 from rpyc_kernel.hub.journal.store import find_damage
 from rpyc_kernel.system import processes
@@ -206,7 +206,7 @@ class Chaos:
         told = {work.name: work.told for work in works if work.told is not None}
         for name in ("push", "pull", "netref"):  # lost with the connection, which is told; nothing of it is half done
             error = told.pop(name, None)
-            assert error is None or (isinstance(error, KernelError) and str(error)), f"{name}: {error!r}"
+            assert error is None or (isinstance(error, ConnectionFailed) and str(error)), f"{name}: {error!r}"
         for error in told.values():  # handed in while nobody could be reached, for longer than it was to take
             assert isinstance(error, CallTimeout), told
             assert "the connection is lost" in str(error), told

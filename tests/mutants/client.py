@@ -7,6 +7,23 @@ _NAMED = ("client/test_hostile_hub.py::test_no_class_that_a_hub_names_is_importe
 
 MUTANTS = (
     Mutant(
+        promise="a hub that was lost meanwhile vouches for no connection from before",
+        file="client/live_objects.py",
+        before='raise ConnectionLost("the hub was lost meanwhile")',
+        after="pass",
+        tests=(
+            "end_to_end/test_coming_back.py::"
+            "test_live_objects_and_transfers_of_a_way_that_fell_silent_are_made_anew_as_the_rest_is",
+        ),
+    ),
+    Mutant(
+        promise="no transfer takes a connection from before the hub was lost",
+        file="client/bulk.py",
+        before=" and self._returns() == self._seen_returns",
+        after="",
+        tests=("client/test_bulk.py::test_a_connection_from_before_the_hub_was_lost_is_not_taken_again",),
+    ),
+    Mutant(
         promise="an invitation is shown without its secret",
         file="client/invitation.py",
         before='return f"Invitation({self.id!r}, {self.role!r}, {self.name!r})"',

@@ -28,7 +28,7 @@ COMMAND_VARIABLE = "RPYC_KERNEL_SSH"
 
 _LOGIN_S = 30.0
 _TYPING_S = 300.0
-_LOCAL_S = 10.0
+_LOCAL_S = 30.0
 """For what the client does on this machine alone."""
 _UNUSED_S = 300
 """After this long without use a connection ends that nobody has ended."""
@@ -224,16 +224,19 @@ class Login:
         return self._run(*sharing, "-O", "check").returncode == 0
 
     def _run(self, *options: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self._ssh(*options),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_LOCAL_S,
-            check=False,
-            start_new_session=True,
-        )
+        try:
+            return subprocess.run(
+                self._ssh(*options),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=_LOCAL_S,
+                check=False,
+                start_new_session=True,
+            )
+        except subprocess.TimeoutExpired:
+            raise CallTimeout(f"OpenSSH's client said nothing of {self.destination.host} for {_LOCAL_S:g} s") from None
 
     def _ssh(self, *options: str) -> list[str]:
         return [*_client(), *options, *self.destination.arguments]

@@ -209,7 +209,13 @@ class Hosts:
         self.known = client / "known_hosts"
         self.config = client / "config"
         self.command = f"{_find('ssh')} -F {shlex.quote(str(self.config))}"
+        self._mute = socket.socket()
+        self._mute.bind(("127.0.0.1", 0))  # and does not listen: nobody else can, either
         self.write_config()
+
+    def close(self) -> None:
+        """Give back what is held."""
+        self._mute.close()
 
     def write_config(self, before: str = "") -> None:
         """Write the client's configuration anew, with this before all else, so that it holds first."""
@@ -222,7 +228,7 @@ class Hosts:
             "beta": f"Port {self.beta.port}",
             "gamma": f"Port {self.beta.port}\n  ProxyJump alpha",
             "nowhere": "HostName nowhere.invalid",
-            "refusing": "Port 1",
+            "refusing": f"Port {self._mute.getsockname()[1]}",
             "locked": f"Port {self.alpha.port}\n  IdentityFile none",
             "stranger": f"Port {self.alpha.port}\n  HostKeyAlias stranger",
             "changed": f"Port {self.alpha.port}\n  HostKeyAlias changed",
@@ -272,6 +278,7 @@ def running_hosts() -> Iterator[Hosts]:
         at_end.callback(shutil.rmtree, folder)
         at_end.callback(os.close, _end_with_this_process(folder))
         hosts = Hosts(folder)
+        at_end.callback(hosts.close)
         for host in hosts:
             host.start()
             at_end.callback(host.stop)

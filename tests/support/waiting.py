@@ -14,8 +14,10 @@ def wait_until(condition: Callable[[], T], timeout_s: float = 30, what: str = "t
     """Return the condition's first true answer; fail with `what` when there was none in time."""
     deadline = time.monotonic() + timeout_s
     pause = threading.Event()
-    while not (answer := condition()):
-        if time.monotonic() >= deadline:
+    while True:
+        is_last = time.monotonic() >= deadline  # looked at before: the machine may stand still while it is asked
+        if answer := condition():
+            return answer
+        if is_last:
             raise AssertionError(f"waited {timeout_s:g} s in vain for {what}")
         pause.wait(POLL_S)
-    return answer

@@ -456,7 +456,11 @@ class ValueClient:
             reader = self._baton.setdefault(0, call)
             if reader is call:
                 call.thread = threading.get_ident()
-                self._read(left_s, counts_silence=counts_silence)
+                try:
+                    self._read(left_s, counts_silence=counts_silence)
+                except ConnectionLost:
+                    if not call.is_over:  # its answer may have come together with the end
+                        raise
             elif self._outgoing and self._write_on(left_s) in (0, select.POLLOUT):
                 pass
             elif reader.thread == threading.get_ident():

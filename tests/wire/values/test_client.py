@@ -18,7 +18,8 @@ from rpyc_kernel.errors import CallTimeout, ConnectionLost, RequestError
 from rpyc_kernel.wire import refusal
 from rpyc_kernel.wire.channel import Channel
 from rpyc_kernel.wire.values.call import CallEncoder
-from rpyc_kernel.wire.values.client import RemoteError, ValueClient
+from rpyc_kernel.wire.values.client import Call, RemoteError, ValueClient
+from rpyc_kernel.wire.values.server import serve_values
 from tests.support.waiting import wait_until
 from tests.wire.interrupts import MAY_BE_SWALLOWED, interrupt_at
 from tests.wire.peers import DEADLINE_S, Serving, our_server, socket_pair, stock_server, value_client, value_server
@@ -106,6 +107,26 @@ def test_an_answer_of_another_thread_is_delivered_by_who_reads(stage):
     assert stage.client._baton[0] is reader
     stage.service.futures[0].set_result("late")
     assert long.result(DEADLINE_S) == "late"
+
+
+def test_an_answer_that_comes_together_with_the_peers_goodbye_is_an_answer():
+    near, far = socket_pair()
+
+    class Leaving:
+        def exposed_last(self):
+            far.shutdown(socket.SHUT_RD)
+            return "the last answer"
+
+    serving = Serving(lambda: serve_values(far, Leaving(), name="values", is_dismissed=lambda: True))
+    with value_client(near, silence_s=1.0) as client:
+        client._fetch_root(None)
+        client._baton[0] = Call()  # somebody reads, who does not come to it
+        asking = in_thread(lambda: client.call("last"))
+        serving.join()
+        del client._baton[0]
+        assert asking.result(DEADLINE_S) == "the last answer"
+        wait_until(lambda: client.is_closed)
+        assert client.was_dismissed
 
 
 def test_who_waits_inherits_the_baton(stage):

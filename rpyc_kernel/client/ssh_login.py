@@ -162,9 +162,11 @@ class Login:
             self._log_in(options, timeout_s, can_ask=can_ask)
             return []
         place = _have_place()
-        if os.path.dirname(self._socket) != place.path:
-            self._socket = place.new_path()
-            place.at_end(self._ssh("-o", f"ControlPath={self._socket}", "-O", "exit"))
+        if os.path.exists(self._socket):  # of one that does not answer, and may yet live
+            self._run("-o", f"ControlPath={self._socket}", "-O", "exit")
+        # Never the same path again: OpenSSH would take no other's place, but log in all the same, and stay for ever.
+        self._socket = place.new_path()
+        place.at_end(self._ssh("-o", f"ControlPath={self._socket}", "-O", "exit"))
         sharing = ["-o", f"ControlPath={self._socket}"]
         lasting = ["-o", "ControlMaster=yes", "-o", f"ControlPersist={_UNUSED_S}"]
         self._log_in([*options, *sharing, *lasting], timeout_s, can_ask=can_ask)

@@ -32,7 +32,7 @@ TO_STAY = "--to-stay"
 
 _DEFAULT_NAME = "default"
 _OUTPOST = ("-m", "rpyc_kernel.client.outpost")
-_ODD = re.compile(r"[^\w.@%+:\[\]-]")
+_SPOKEN_BY_SHELLS = " '\"`$;&|<>\\(){}"
 _ASK_S = 180.0
 """For an answer from there: the packages may have to go over a slow line first."""
 
@@ -117,18 +117,14 @@ def parse(text: str) -> Target:
     host = re.sub(r":\d*$", "", parts.netloc.rpartition("@")[2]).strip("[]")
     if parts.password is not None:
         raise RequestError("an address has no room for a password, which others could read; OpenSSH asks for it")
-    # As it was written: names in ~/.ssh/config may have capitals.
-    written = parts.netloc.rpartition("@")[2]
-    host = written[: len(host)] if written[: len(host)].lower() == host else host
-    wrong = parts.query or parts.fragment or "/" in name or not host
-    for part in (host, user):
-        # OpenSSH would take it for an option, or the shells of jump hosts for a command.
-        wrong = (
-            wrong or part.startswith("-") or not part.isprintable() or any(char in part for char in " '\"`$;&|<>\\(){}")
-        )
-    if wrong:
+    if parts.query or parts.fragment or "/" in name or not host or any(map(_is_dangerous, (host, user))):
         raise RequestError(f"{text!r} is no address of a kernel; use ssh://[user@]host[:port]/name")
     return Target(Destination(host, user, port), check_name(name) if name else "")
+
+
+def _is_dangerous(part: str) -> bool:
+    """Whether OpenSSH would take it for an option, or the shells of jump hosts for a command."""
+    return part.startswith("-") or not part.isprintable() or any(char in part for char in _SPOKEN_BY_SHELLS)
 
 
 def parse_kernel(text: str) -> Target:

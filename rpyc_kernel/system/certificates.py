@@ -15,6 +15,7 @@ import ipaddress
 import os
 import re
 import socket
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,8 +163,9 @@ def _x509() -> Any:
         from cryptography import x509
     except ImportError:
         raise NotAvailable(
-            "a kernel's certificate is made by the package 'cryptography', which is not installed here; run "
-            "pip install 'rpyc-kernel[tls]', or bring a certificate of your own with --certificate and --private-key"
+            "a kernel's certificate is made by the package 'cryptography', which its hub does not have; run "
+            f"'{sys.executable} -m pip install cryptography' on its machine, or start the kernel with a certificate "
+            "of your own, by --certificate and --private-key"
         ) from None
     return x509
 

@@ -87,7 +87,10 @@ def test_a_certificate_that_is_none_is_told_of(home):
 
 def test_without_the_package_it_says_how_to_get_it(home, monkeypatch):
     monkeypatch.setitem(sys.modules, "cryptography", None)
-    with pytest.raises(NotAvailable, match=r"pip install 'rpyc-kernel\[tls\]', or bring a certificate of your own"):
+    with pytest.raises(
+        NotAvailable,
+        match="-m pip install cryptography' on its machine, or start the kernel with a certificate of your own",
+    ):
         ensure_certificate(home)
 
 

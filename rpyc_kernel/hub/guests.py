@@ -94,9 +94,8 @@ class Guests:
 
     def problem_with(self, welcome: Welcome) -> KernelError | None:
         """Why somebody who has a key is not let in as this session, None if there is no reason."""
-        key, session = welcome.grant.key, welcome.identity.session
-        asked = session.removeprefix(f"{key}:")
-        if asked != session and self._hub.look(lambda state: state.sessions.knows(asked)):
+        asked = welcome.asked  # as it was, for it may well ask for one of its own that is called as another's
+        if asked != welcome.identity.session and self._hub.look(lambda state: state.sessions.knows(asked)):
             return NotPermitted(
                 f"session {asked!r} was begun with another key, and goes on with that alone; connect without a session"
             )

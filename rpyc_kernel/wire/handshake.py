@@ -92,11 +92,19 @@ class Identity(Frozen):
 
 
 class Welcome(Frozen):
-    """What the hub knows of a connection once it is proven."""
+    """What the hub knows of a connection once it is proven.
+
+    Attributes:
+        channel: what it is for.
+        identity: who the client is here.
+        grant: what its key gives.
+        asked: the session that it asked for, "" where it left that to the hub; `Grant.own_session` makes it its key's.
+    """
 
     channel: int
     identity: Identity
     grant: Grant = Grant()
+    asked: str = ""
 
 
 class _Conversation:
@@ -252,13 +260,14 @@ def greet_client(
         _send_verdict(client, _WRONG_KEY, {})
         raise AuthenticationFailed("the client does not know the key")
     body = _loads(blob)
+    asked = body.get("session", "")
     identity = Identity(
-        grant.own_session(body.get("session") or new_session),
+        grant.own_session(asked or new_session),
         grant.name or _printable(body.get("name", "")),
         body.get("role") or grant.role,
         _printable(body.get("host", "")),
     )
-    welcome = Welcome(channel, identity, grant)
+    welcome = Welcome(channel, identity, grant, asked)
     problem = _problem_with(channel, identity, grant) or refusal(welcome)
     if problem is not None:
         _send_verdict(client, _REFUSED, {"class": type(problem).__name__, "message": str(problem)})

@@ -434,6 +434,17 @@ def test_who_is_invited_bears_the_invitations_name_and_goes_on_with_no_session_b
         assert handshake.greet_hub(sock, KEY, handshake.EVENTS, anns, PATIENCE_S).session == anns.session
 
 
+def test_a_session_of_an_invitation_may_be_called_as_one_of_the_owners(open_doors):
+    doors = open_doors()
+    key = invite(doors, "editor")
+    doors.come_in(doors.knock(), session="console-root-1")
+    own = f"{key.id}:console-root-1"
+    for channel in (handshake.COMMANDS, handshake.EVENTS):
+        with doors.knock() as sock:
+            assert handshake.greet_hub(sock, key, channel, Identity(own), PATIENCE_S).session == own
+    assert payloads_of(doors, "client_refused") == []
+
+
 def test_a_revoked_invitation_ends_what_was_connected_with_it_and_lets_nobody_in(open_doors):
     doors = open_doors()
     key, others = invite(doors), invite(doors)

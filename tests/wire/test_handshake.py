@@ -80,7 +80,7 @@ def test_both_sides_agree_on_channel_and_identity(channel):
     with pair() as (client, hub):
         clients, hubs = shake(client, hub, channel=channel, identity=Identity("5ad9", "alice", Role.OWNER))
         assert clients.result(TIMEOUT_S) == Identity("5ad9", "alice", Role.OWNER)
-        assert hubs.result(TIMEOUT_S) == Welcome(channel, Identity("5ad9", "alice", Role.OWNER))
+        assert hubs.result(TIMEOUT_S) == Welcome(channel, Identity("5ad9", "alice", Role.OWNER), asked="5ad9")
 
 
 def test_a_client_without_a_session_gets_a_new_one():

@@ -36,11 +36,13 @@ class Address(Frozen):
         shown: how to name it to people.
         key: what this client proves that it knows.
         door: the way to the hub.
+        name: what the kernel has to be called there, "" where the address does not say so.
     """
 
     shown: str
     key: Key
     door: Door
+    name: str = ""
 
     def enter(self, channel: int, identity: Identity, timeout_s: float) -> tuple[socket.socket, Identity]:
         """Connect a socket, and go through the handshake; returns it, and who the hub says the client is.
@@ -175,7 +177,8 @@ def _resolve_tls(text: str, key: str | None) -> Address:
         known = ConnectString(host, port, name, _own_key(f"{host}:{port}", own), b"")
     else:
         known = connect_string.parse(text)
-    return Address(known.shown, known.key, TlsDoor(known.host, known.port, known.fingerprint, _own_certificate()))
+    door = TlsDoor(known.host, known.port, known.fingerprint, _own_certificate())
+    return Address(known.shown, known.key, door, known.name)
 
 
 def _own_certificate() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rpyc_kernel.client.connect_string import ConnectString
+from rpyc_kernel.client.connect_string import ConnectString, parse_place
 from rpyc_kernel.errors import RequestError
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.wire.keys import Key
@@ -69,7 +69,14 @@ class Invitation(Frozen):
         place = choose_listening(self.listening, self.kernel, host)
         key = Key(bytes.fromhex(self.secret), self.id)
         fingerprint = bytes.fromhex(place["fingerprint"])
-        return ConnectString(host or place["host"], place["port"], self.kernel, key, fingerprint).reveal()
+        told = ConnectString(host.strip("[]") or place["host"], place["port"], self.kernel, key, fingerprint)
+        try:
+            parse_place(told.shown)
+        except RequestError:
+            raise RequestError(
+                f"{host!r} is no name or address of a machine; such are gpu.example.org and ::1"
+            ) from None
+        return told.reveal()
 
 
 def choose_listening(listening: tuple[dict[str, Any], ...], kernel: str, host: str = "") -> dict[str, Any]:

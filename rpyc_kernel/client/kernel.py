@@ -39,6 +39,7 @@ from rpyc_kernel.errors import (
     ConnectionLost,
     KernelDied,
     KernelError,
+    NoSuchKernel,
     NotRunning,
     RequestError,
     WorkerBusy,
@@ -153,6 +154,8 @@ class KernelClient(Introspection):
             self._identity = self._commands.identity
             hello = self._commands.hello()
             self.name: str = hello["kernel"]
+            if address.name not in ("", self.name):
+                raise NoSuchKernel(f"the kernel at {address.shown} is called {self.name!r}, and not {address.name!r}")
             self.last_seen: int | None = hello["cursor"]
             self.came_first: bool = hello["came_first"]
             vouch = partial(self._commands.start, commands.HELLO, timeout_s=0)

@@ -43,6 +43,16 @@ def test_an_invitation_is_shown_without_its_secret():
     assert shown == "Invitation('0011223344556677', 'viewer', 'ann')"
 
 
+def test_an_address_may_stand_in_brackets():
+    assert parse(invitation().connect_string("[::1]")).host == "::1"
+
+
+@pytest.mark.parametrize("host", ["a b/c", "a:b", "user@host", "x?y", "#"])
+def test_what_is_no_host_gives_no_connect_string(host):
+    with pytest.raises(RequestError, match="is no name or address of a machine"):
+        invitation().connect_string(host)
+
+
 def test_where_there_is_no_tls_or_no_secret_there_is_no_connect_string():
     with pytest.raises(RequestError, match=r"kernel 'demo' does not listen with TLS, .*'rpyc-kernel invite demo --li"):
         invitation(listening=(PLAIN,)).connect_string()

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 
+import pytest
+
 import rpyc_kernel
 from tests.end_to_end.commands import run_command
 from tests.end_to_end.terminals import COMMAND, PATIENCE_S, ROOT
@@ -38,6 +40,8 @@ def test_a_friend_comes_in_by_the_line_that_invite_prints_and_goes_when_it_is_re
         assert secret not in told.stderr + told.stdout
     assert kernel.eval("x") == 42
 
+    with pytest.raises(rpyc_kernel.NoSuchKernel, match="is called 'demo', and not 'other'"):
+        rpyc_kernel.connect(line.strip().replace("/demo#", "/other#"))
     with rpyc_kernel.connect(line.strip(), name="root", timeout=PATIENCE_S, reconnect=0) as ann:
         assert (ann.client_name, ann.role) == ("ann", "viewer")
         listed = run_command("sessions", "demo").stdout

@@ -2,10 +2,10 @@
 
     rpyc+tls://HOST:PORT/NAME#KEYID.SECRET.FINGERPRINT
 
-Where to go stands before the ``#``: the kernel's name is there for people. Behind it is what must not be seen: the key,
-and the SHA-256 of the certificate that the kernel shows, each in base64url or in hexadecimal digits. None of that is
-ever shown or logged. What is said of a string that cannot be understood names no more than host and port: where it is
-damaged, anything may stand anywhere.
+Where to go stands before the ``#``, with the kernel's name, if that is to be checked. Behind it is what must not be
+seen: the key, and the SHA-256 of the certificate that the kernel shows, each in base64url or in hexadecimal digits.
+None of that is ever shown or logged. What is said of a string that cannot be understood names no more than host and
+port: where it is damaged, anything may stand anywhere.
 """
 
 from __future__ import annotations

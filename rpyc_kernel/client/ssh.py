@@ -82,13 +82,13 @@ class SshDoor:
     def open(self, timeout_s: float) -> tuple[socket.socket, bytes]:
         """See `Door`: OpenSSH has proven who is there, so there is nothing to bind the kernel's handshake to."""
         deadline = time.monotonic() + timeout_s
+        found_by = self._login.connect(timeout_s)  # first: a dead way can be opened, too, if who held it lives
+        if found_by != self._found_by:
+            self._path, self._found_by = self._look(deadline), found_by
         way = self._login.find_way(self._path)
         if way:
             with contextlib.suppress(OSError):
                 return open_unix(way, timeout_s), b""
-        found_by = self._login.connect(timeout_s)
-        if found_by != self._found_by:
-            self._path, self._found_by = self._look(deadline), found_by
         near = self._login.make_way(self._path, instead_of=way)
         return open_unix(near, max(0.1, deadline - time.monotonic())), b""
 

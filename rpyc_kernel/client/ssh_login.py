@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ from typing import TextIO
 
 from rpyc_kernel.errors import AuthenticationFailed, CallTimeout, ConnectionFailed, RequestError
 from rpyc_kernel.frozen import Frozen
+from rpyc_kernel.system import processes
 
 COMMAND_VARIABLE = "RPYC_KERNEL_SSH"
 """OpenSSH's client and options for it, as a shell would read them; ``ssh`` if it is not set."""
@@ -30,12 +32,17 @@ _LOGIN_S = 30.0
 _TYPING_S = 300.0
 _LOCAL_S = 30.0
 """For what the client does on this machine alone."""
+_ANSWER_S = 10.0
+"""A process that holds a connection, and does not answer for so long, does not answer any more."""
 _UNUSED_S = 300
 """After this long without use a connection ends that nobody has ended."""
 _SILENCE_S, _SILENCES = 5, 3
 """A connection on which nothing comes for so long, so many times, is dead; unless the configuration says other."""
 _LONGEST_FOLDER = 60
 """The path of a unix socket has 104 characters at most, and OpenSSH adds 17 of its own while it makes one."""
+
+_ALONE = ("-o", "ProxyCommand=false")
+"""Else OpenSSH logs in anew when who holds the connection ends before it has answered."""
 
 _AT_END = 'trap "" HUP INT TERM; read -r _; cd "$1" && . ./at_end; cd /; rm -rf "$1"'
 
@@ -78,13 +85,14 @@ class Login:
         self._lock = threading.Lock()
         self._sharing: list[str] | None = None
         """The options that lead to the connection, None while there is none."""
-        self._socket = ""
         self._near: dict[str, str] = {}
         """Paths of sockets here by those there that they lead to."""
         self._open: set[str] = set()
         """Which of them lead there by the connection that there is."""
         self._count = 0
         self._trying: subprocess.Popen[bytes] | None = None
+        self._master: tuple[int, str] | None = None
+        """The process that holds our own connection, and its birth."""
 
     @property
     def number(self) -> int:
@@ -142,7 +150,7 @@ class Login:
             sharing = self._sharing or []
             if not sharing:  # the user's connection goes on after us
                 place.at_end(self._ssh("-O", "cancel", "-L", f"{near}:{far}"))
-            ended = self._run(*sharing, "-O", "forward", "-L", f"{near}:{far}")
+            ended = self._run(*sharing, *(_ALONE if sharing else ()), "-O", "forward", "-L", f"{near}:{far}")
             if ended.returncode:
                 raise explain(self.destination, ended.stderr, ended.returncode)
             self._open.add(far)
@@ -162,14 +170,15 @@ class Login:
             self._log_in(options, timeout_s, can_ask=can_ask)
             return []
         place = _have_place()
-        if os.path.exists(self._socket):  # of one that does not answer, and may yet live
-            self._run("-o", f"ControlPath={self._socket}", "-O", "exit")
+        self.end_master()
         # Never the same path again: OpenSSH would take no other's place, but log in all the same, and stay for ever.
-        self._socket = place.new_path()
-        place.at_end(self._ssh("-o", f"ControlPath={self._socket}", "-O", "exit"))
-        sharing = ["-o", f"ControlPath={self._socket}"]
+        own = place.new_path()
+        place.at_end(self._ssh("-o", f"ControlPath={own}", *_ALONE, "-O", "exit"))
+        sharing = ["-o", f"ControlPath={own}"]
         lasting = ["-o", "ControlMaster=yes", "-o", f"ControlPersist={_UNUSED_S}"]
         self._log_in([*options, *sharing, *lasting], timeout_s, can_ask=can_ask)
+        if told := re.search(r"pid=(\d+)", self._run(*sharing, *_ALONE, "-O", "check").stderr):
+            self._master = int(told[1]), processes.birth_of(int(told[1]))
         return sharing
 
     def _log_in(self, options: list[str], timeout_s: float, *, can_ask: bool) -> None:
@@ -216,6 +225,13 @@ class Login:
         if self._trying is not None:
             self._trying.kill()
 
+    def end_master(self) -> None:
+        """End the process that holds our own connection, if it lives: it may not answer, or have lost its socket."""
+        # Where the system does not tell births, another process may have the number by now.
+        if self._master is not None and self._master[1] and processes.is_alive(*self._master):
+            processes.kill(self._master[0])
+        self._master = None
+
     def _read_config(self) -> dict[str, str]:
         ended = self._run("-G")
         if ended.returncode:
@@ -223,9 +239,13 @@ class Login:
         return dict(line.partition(" ")[::2] for line in ended.stdout.splitlines())
 
     def _is_up(self, sharing: list[str]) -> bool:
-        return self._run(*sharing, "-O", "check").returncode == 0
+        try:
+            asked = self._run(*sharing, *(_ALONE if sharing else ()), "-O", "check", timeout_s=_ANSWER_S)
+        except CallTimeout:
+            return False
+        return asked.returncode == 0
 
-    def _run(self, *options: str) -> subprocess.CompletedProcess[str]:
+    def _run(self, *options: str, timeout_s: float = _LOCAL_S) -> subprocess.CompletedProcess[str]:
         try:
             return subprocess.run(
                 self._ssh(*options),
@@ -233,12 +253,12 @@ class Login:
                 capture_output=True,
                 text=True,
                 errors="replace",
-                timeout=_LOCAL_S,
+                timeout=timeout_s,
                 check=False,
                 start_new_session=True,
             )
         except subprocess.TimeoutExpired:
-            raise CallTimeout(f"OpenSSH's client said nothing of {self.destination.host} for {_LOCAL_S:g} s") from None
+            raise CallTimeout(f"OpenSSH's client said nothing of {self.destination.host} for {timeout_s:g} s") from None
 
     def _ssh(self, *options: str) -> list[str]:
         return [*_client(), *options, *self.destination.arguments]
@@ -276,7 +296,7 @@ class _Place:
         assert self._shell.stdin is not None
         self._shell.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._shell.wait(_LOCAL_S)
+            self._shell.wait(_ANSWER_S)
 
     def forget(self) -> None:
         """In a forked child, which has copies of it: leave it to the parent."""
@@ -305,6 +325,10 @@ def log_out() -> None:
         _logins.clear()
     for login in logins:
         login.give_up()
+    for place in places:
+        place.leave()
+    for login in logins:
+        login.end_master()  # which was asked to end, and may not have answered
     for place in places:
         place.leave()
 
@@ -356,6 +380,9 @@ def _can_ask() -> bool:
         return False
 
 
+_OF_OUR_OWN = ("Control socket ", "mux_client_", "muxclient")
+"""Begin what OpenSSH says of the process that holds the connection on this machine, and not of the host."""
+
 _ADVICE = (
     ("Could not resolve", "see whether the name is right, here or in ~/.ssh/config"),
     ("Connection refused", "no SSH server listens there; see whether host and port are right"),
@@ -369,6 +396,8 @@ def explain(destination: Destination, said: str, status: int) -> ConnectionFaile
     """What OpenSSH's words mean, and what to do."""
     lines = [line.strip() for line in said.splitlines() if line.strip() and set(line.strip()) != {"@"}]
     words = lines[-1] if lines else f"{destination.command!r} ended with status {status}"
+    if words.startswith(_OF_OUR_OWN):
+        return ConnectionFailed(f"the SSH connection to {destination.host} has ended; try again, which makes another")
     if any("REMOTE HOST IDENTIFICATION HAS CHANGED" in line for line in lines):
         where = " ".join(
             line for line in lines if line.startswith(("SHA256:", "Offending", "remove with", "ssh-keygen"))

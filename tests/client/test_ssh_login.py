@@ -1,3 +1,5 @@
+import os
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -6,8 +8,9 @@ import pytest
 
 from rpyc_kernel.client import ssh_login
 from rpyc_kernel.client.ssh_login import Destination
-from rpyc_kernel.errors import RequestError
+from rpyc_kernel.errors import ConnectionFailed, RequestError
 from tests.support.sshd import Hosts
+from tests.support.waiting import wait_until
 
 
 def test_threads_that_need_the_same_way_at_once_get_one_that_is_there(ssh_hosts: Hosts):
@@ -40,6 +43,33 @@ def test_a_connection_that_broke_is_another_one_next_time(ssh_hosts: Hosts):
     assert login.find_way("/there") == ""
     assert login.make_way("/there") != way
     assert not Path(way).exists()
+
+
+@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
+def test_who_holds_the_connection_is_one_at_a_time_whatever_becomes_of_it_and_ends_with_us(
+    ssh_hosts: Hosts, fault: signal.Signals, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(ssh_login, "_ANSWER_S", 2.0)
+    before = ssh_hosts.alpha.logins
+    login = ssh_login.log_in(Destination("alpha"))
+    for number in (1, 2, 3):
+        assert login.connect() == number
+        assert login.connect() == number
+        [master] = ssh_hosts.alpha.masters
+        os.kill(master, fault)
+    ssh_login.log_out()
+    wait_until(lambda: not ssh_hosts.alpha.masters, what="the end of who held the connection")
+    assert ssh_hosts.alpha.logins == before + 3
+
+
+def test_a_connection_that_has_just_ended_is_not_told_as_the_hosts_refusal(ssh_hosts: Hosts):
+    login = ssh_login.log_in(Destination("alpha"))
+    login.connect()
+    [master] = ssh_hosts.alpha.masters
+    os.kill(master, signal.SIGKILL)
+    wait_until(lambda: not ssh_hosts.alpha.masters, what="the end of who held the connection")
+    with pytest.raises(ConnectionFailed, match=r"^the SSH connection to alpha has ended"):
+        login.make_way("/there")
 
 
 @pytest.mark.parametrize(

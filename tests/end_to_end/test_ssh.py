@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -79,7 +80,13 @@ def log_out_for_good(host: Host) -> None:
     host.session.mkdir(mode=0o700)
 
 
-@pytest.mark.parametrize("cut", [Host.drop, Host.freeze, log_out_for_good])
+def kill_who_holds_it(host: Host) -> None:
+    """End the process of this machine that holds the connection, so that it leaves its sockets behind."""
+    [master] = host.masters
+    os.kill(master, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("cut", [Host.drop, Host.freeze, log_out_for_good, kill_who_holds_it])
 def test_what_runs_and_who_waits_for_it_outlive_the_way_there(ssh_hosts: Hosts, cut: Callable[[Host], None]):
     """What the user has set for dead connections holds, which for the test is short."""
     ssh_hosts.write_config("ServerAliveInterval 1\nServerAliveCountMax 1\n")
@@ -91,6 +98,7 @@ def test_what_runs_and_who_waits_for_it_outlive_the_way_there(ssh_hosts: Hosts, 
         assert run.result(timeout=PATIENCE_S) == 42
         assert run.stdout == "begun\ndone\n"
         assert kernel.execute("1", timeout=PATIENCE_S).status == "ok"
+        assert len(ssh_hosts.alpha.masters) == 1
         kernel.shutdown(timeout=PATIENCE_S)
 
 

@@ -93,6 +93,15 @@ class Host:
         """How many times somebody has logged in."""
         return self._log.read_text().count("Accepted publickey")
 
+    @property
+    def masters(self) -> list[int]:
+        """The processes of this machine's clients that hold connections to it."""
+        config, options, end = str(self._folder.parent / "client" / "config"), " -f -N ", f"-- {self.name}"
+        commands = {process.pid: read_command(process.pid) for process in list_processes() if not process.is_zombie}
+        return [
+            pid for pid, said in commands.items() if config in said and options in said and said.rstrip().endswith(end)
+        ]
+
     def write_profile(self, more: str = "") -> None:
         """Have its login shells read this, beside what sets PATH."""
         for profile in (".profile", ".zprofile"):

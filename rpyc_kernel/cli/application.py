@@ -12,6 +12,7 @@ from plumbum.cli.switches import MissingArgument, SwitchError
 
 from rpyc_kernel.cli.hiding import read_connect_string
 from rpyc_kernel.client import launch
+from rpyc_kernel.client.connect_string import from_environment, remember
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.errors import ConnectionFailed, RequestError
 from rpyc_kernel.settings import DEFAULT_SWITCH_INTERVAL_S, ENGINES
@@ -68,7 +69,10 @@ class Command(Application):
     """One command."""
 
     NAMES_KERNEL = True
-    """Whether the first word is a kernel's name; '-' then reads a connect string from standard input."""
+    """Whether the first word names a kernel, which may be anywhere.
+
+    '-' then reads a connect string from standard input; without a word the one in the environment holds.
+    """
     WORDS_BEFORE_REST: int | None = None
     """After so many words everything belongs to the last one, also what looks like a switch."""
 
@@ -94,6 +98,8 @@ class Command(Application):
                 switches.append(rest.pop(0))
         if self.NAMES_KERNEL and words[:1] == ["-"]:
             words[0] = read_connect_string()
+        elif self.NAMES_KERNEL and not words and not rest and (told := from_environment()):
+            words = [remember(told)]
         return [*switches, "--", *words, *rest]
 
     def _takes_value(self, argument: str) -> bool:

@@ -29,7 +29,7 @@ def run_without_secrets() -> None:
         return
     print(
         "rpyc-kernel: the secret of the connect string stood on the command line, where others on this machine can see "
-        f"it; use '-' instead, which reads the string from standard input, or set {VARIABLE}",
+        f"it; use '-' instead, which reads the string from standard input, or set {VARIABLE} to it and name no kernel",
         file=sys.stderr,
         flush=True,
     )

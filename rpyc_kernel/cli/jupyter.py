@@ -54,6 +54,8 @@ Jupyter.unbind_switches("--help-all", "--version", "-v", "--completions")
 class _SpecCommand(Command):
     """A command on one kernelspec, this user's if not told otherwise."""
 
+    NAMES_KERNEL = False
+
     attach = cli.SwitchAttr("--attach", str, help="of the running kernel to join", argname="NAME")
     prefix = cli.SwitchAttr("--prefix", str, help="in the environment FOLDER", argname="FOLDER", excludes=["--system"])
     is_for_all = cli.Flag("--system", help="for all users")
@@ -93,6 +95,8 @@ class Uninstall(_SpecCommand):
 @Jupyter.subcommand("list")
 class ListSpecs(JsonCommand):
     """Show the kernelspecs that Jupyter finds."""
+
+    NAMES_KERNEL = False
 
     def main(self) -> int:
         found = _kernelspecs().list_installed()

@@ -36,6 +36,8 @@ class Start(StartingCommand, JsonCommand):
         rpyc-kernel start demo --foreground
     """
 
+    NAMES_KERNEL = False
+
     is_foreground = cli.Flag("--foreground", help="stay, until the kernel ends")
 
     def main(self, name: str = DEFAULT_NAME) -> int:
@@ -67,6 +69,7 @@ class List(JsonCommand):
     """
 
     USAGE = "    {progname} [SWITCHES] [HOST...]\n"
+    NAMES_KERNEL = False
 
     shows_all = cli.Flag(["-a", "--all"], help="also kernels that are stopped, whose journals are there")
 
@@ -121,6 +124,8 @@ class Forget(Command):
     Example:
         rpyc-kernel forget demo --yes
     """
+
+    NAMES_KERNEL = False
 
     is_sure = cli.Flag(["-y", "--yes"], help="do not ask")
 

@@ -96,9 +96,10 @@ Usage: rpyc-kernel COMMAND [SWITCHES] [NAME] ...
 
   jupyter    make kernels known to Jupyter: install, uninstall, list
 
-'rpyc-kernel COMMAND --help' tells more. Without a NAME most take the kernel 'default'. Instead of a name
-there can be ssh://[USER@]HOST[:PORT]/NAME, where nothing need be installed but Python, the path of a connection file,
-a connect string (rpyc+tls://...; '-' reads it from standard input), or tcp://HOST:PORT with the kernel's key in
+'rpyc-kernel COMMAND --help' tells more. Without a NAME most take the kernel of the connect string in
+RPYC_KERNEL_INVITATION, and where there is none 'default'. Instead of a name there can be
+ssh://[USER@]HOST[:PORT]/NAME, where nothing need be installed but Python, the path of a connection file, a connect
+string (rpyc+tls://...; '-' reads it from standard input), or tcp://HOST:PORT with the kernel's key in
 RPYC_KERNEL_KEY.
 
 Exit status: 0 success, 1 the code raised, 2 wrong usage, 3 no such kernel or no connection, 124 its time was over,

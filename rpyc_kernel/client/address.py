@@ -171,7 +171,8 @@ def from_answer(target: Target, found: dict[str, str]) -> Address:
 
 
 def _resolve_tls(text: str, key: str | None) -> Address:
-    own = key or ("" if "#" in text else os.environ.get("RPYC_KERNEL_KEY", ""))
+    has_own = "#" in text or connect_string.is_remembered(text)
+    own = key or ("" if has_own else os.environ.get("RPYC_KERNEL_KEY", ""))
     if own:
         host, port, name = connect_string.parse_place(connect_string.shown_of(text))
         known = ConnectString(host, port, name, _own_key(f"{host}:{port}", own), b"")

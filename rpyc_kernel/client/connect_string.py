@@ -97,6 +97,17 @@ def remember(text: str) -> str:
     return known.shown
 
 
+def is_remembered(where: str) -> bool:
+    """Whether this process knows what must not be seen of the connect string that begins so."""
+    return parse_place(where) in _remembered
+
+
+def from_environment() -> str:
+    """The connect string that the environment says whole, "" where it says none: the kernel where none is named."""
+    told = os.environ.get(VARIABLE, "").strip()
+    return told if told.startswith(f"{SCHEME}:") else ""
+
+
 def parse_place(where: str) -> tuple[str, int, str]:
     """Read what stands before the ``#``: host, port and name; RequestError where it cannot be understood."""
     try:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rpyc_kernel.client.address import Address, from_answer, is_on_other_machine, resolve
 from rpyc_kernel.client.arguments import check_arguments
+from rpyc_kernel.client.connect_string import from_environment
 from rpyc_kernel.client.interpreter import find_interpreter
 from rpyc_kernel.client.whereabouts import Whereabouts, find, find_all
 from rpyc_kernel.errors import CallTimeout, KernelError, KernelExists, RequestError, from_name
@@ -321,7 +322,7 @@ def launch(
 
 @check_arguments
 def connect(
-    target: str | os.PathLike[str] = "default",
+    target: str | os.PathLike[str] | None = None,
     *,
     session: str | None = None,
     name: str | None = None,
@@ -338,7 +339,8 @@ def connect(
 
     Args:
         target: its name, the path of its connection file, a connect string (``rpyc+tls://…``),
-            ``ssh://[user@]host[:port]/name``, ``tcp://host:port`` or ``unix:///path``.
+            ``ssh://[user@]host[:port]/name``, ``tcp://host:port`` or ``unix:///path``; None for the connect string in
+            the environment's ``RPYC_KERNEL_INVITATION``, or where there is none the kernel ``default``.
         session: the session to continue, None for a new one.
         name: how to be shown to others, None for the user's name.
         role: ``owner``, ``editor`` or ``viewer``, who only looks on; None for the most that the key gives.
@@ -367,6 +369,8 @@ def connect(
         ...     client.client_name, client.status()["kernel"]
         ('alice', 'demo')
     """
+    if target is None:
+        target = from_environment() or "default"
     address = resolve(target, key)  # first: who finds that there is no kernel may be about to start one
     from rpyc_kernel.client.kernel import KernelClient  # see `_CLIENT`
 

@@ -3,6 +3,13 @@ from plumbum import cli
 
 from rpyc_kernel.cli import application
 from rpyc_kernel.cli.application import Command, UsageError, parse_execution
+from rpyc_kernel.cli.console import Console
+from rpyc_kernel.cli.execute import Exec, Run
+from rpyc_kernel.cli.introspection import Status
+from rpyc_kernel.cli.jupyter import Install, ListSpecs, Uninstall
+from rpyc_kernel.cli.lifecycle import Forget, List, Start, Stop
+from rpyc_kernel.cli.past import Log
+from rpyc_kernel.cli.people import Sessions
 from rpyc_kernel.errors import AuthenticationFailed, ConnectionFailed
 
 
@@ -47,6 +54,26 @@ def test_a_dash_for_a_name_is_read_from_standard_input(monkeypatch: pytest.Monke
     monkeypatch.setattr(application, "read_connect_string", lambda: "what may be shown")
     Probe.run(["probe", "-", "-"], exit=False)
     assert Probe.called == (("what may be shown", "-"), False, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [([], ("what may be shown",)), (["--flag"], ("what may be shown",)), (["demo"], ("demo",)), (["--", "x"], ("x",))],
+)
+def test_the_kernel_that_the_environment_names_holds_where_no_other_is_named(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: tuple[str, ...]
+):
+    monkeypatch.setattr(Probe, "NAMES_KERNEL", True)
+    monkeypatch.setattr(application, "from_environment", lambda: "the whole")
+    monkeypatch.setattr(application, "remember", lambda text: {"the whole": "what may be shown"}[text])
+    Probe.run(["probe", *arguments], exit=False)
+    assert Probe.called[0] == words
+
+
+def test_commands_that_begin_something_on_this_machine_ask_no_environment():
+    named = {Start, List, Forget, Run, Install, Uninstall, ListSpecs}
+    assert {command for command in named if command.NAMES_KERNEL} == set()
+    assert all(command.NAMES_KERNEL for command in (Console, Exec, Status, Log, Stop, Sessions))
 
 
 @pytest.mark.parametrize("arguments", [["--nonsense"], ["a", "-x"], ["--value"], ["-f", "-f"]])

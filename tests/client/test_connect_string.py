@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rpyc_kernel.client import connect_string
 from rpyc_kernel.client.address import resolve
-from rpyc_kernel.client.connect_string import ConnectString, parse, remember, shown_of
+from rpyc_kernel.client.connect_string import ConnectString, from_environment, parse, remember, shown_of
 from rpyc_kernel.client.doors import TlsDoor
 from rpyc_kernel.errors import KernelError, RequestError
 from rpyc_kernel.wire.keys import Key
@@ -118,6 +118,19 @@ def test_the_environment_may_bring_the_secret(monkeypatch):
         assert resolve(where).key == ANN.key
         assert resolve(where).door == TlsDoor("gpu.example", 4000, FINGERPRINT)
     assert os.environ["RPYC_KERNEL_INVITATION"]
+
+
+def test_a_whole_string_in_the_environment_names_a_kernel_and_a_secret_alone_does_not(monkeypatch):
+    assert from_environment() == ""
+    monkeypatch.setenv("RPYC_KERNEL_INVITATION", TEXT.partition("#")[2])
+    assert from_environment() == ""
+    monkeypatch.setenv("RPYC_KERNEL_INVITATION", f" {TEXT}\n")
+    assert from_environment() == TEXT
+
+
+def test_what_somebody_was_told_is_not_overruled_by_a_key_that_happens_to_be_in_the_environment(monkeypatch):
+    monkeypatch.setenv("RPYC_KERNEL_KEY", bytes(32).hex())
+    assert resolve(remember(TEXT)).key == ANN.key
 
 
 def test_the_kernels_own_key_will_do_without_a_fingerprint(monkeypatch):

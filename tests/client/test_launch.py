@@ -215,6 +215,19 @@ def test_whoever_starts_a_kernel_may_say_what_whoever_connects_may(monkeypatch: 
     assert shared <= set(inspect.signature(launch.start).parameters)
 
 
+def test_the_kernel_of_the_environment_is_meant_where_no_other_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    invitation = "rpyc+tls://gpu:4000/train#secret"
+    asked: list[str] = []
+    monkeypatch.setattr(launch, "resolve", lambda target, key: asked.append(target))
+    monkeypatch.setattr("rpyc_kernel.client.kernel.KernelClient", lambda _, **options: None)
+    monkeypatch.delenv("RPYC_KERNEL_INVITATION", raising=False)
+    launch.connect()
+    monkeypatch.setenv("RPYC_KERNEL_INVITATION", invitation)
+    launch.connect()
+    launch.connect("demo")
+    assert asked == ["default", invitation, "demo"]
+
+
 @pytest.mark.parametrize("wrong", [{"silence": 0}, {"keep_output": -1}, {"reconnect": -1}])
 def test_what_no_client_could_work_with_is_refused_before_a_kernel_is_started(
     wrong: dict[str, Any], monkeypatch: pytest.MonkeyPatch

@@ -42,6 +42,13 @@ def test_a_friend_comes_in_by_the_line_that_invite_prints_and_goes_when_it_is_re
 
     with pytest.raises(rpyc_kernel.NoSuchKernel, match="is called 'demo', and not 'other'"):
         rpyc_kernel.connect(line.strip().replace("/demo#", "/other#"))
+
+    told = json.loads(run_command("status", "--json", RPYC_KERNEL_INVITATION=line).stdout)
+    assert told["kernel"] == "demo"
+    ran = run_command("console", input_text="x\n", RPYC_KERNEL_INVITATION=line)
+    assert "it cannot execute code" in ran.stdout + ran.stderr
+    assert [found.name for found in rpyc_kernel.kernels()] == ["demo"]  # and none was started
+
     with rpyc_kernel.connect(line.strip(), name="root", timeout=PATIENCE_S, reconnect=0) as ann:
         assert (ann.client_name, ann.role) == ("ann", "viewer")
         listed = run_command("sessions", "demo").stdout

@@ -95,7 +95,8 @@ class Show:
     async def _run(self, source: str) -> int:
         loop = asyncio.get_running_loop()
         self._left = loop.create_future()
-        loop.add_signal_handler(signal.SIGINT, self._interrupt)  # before there is anything to interrupt
+        loop.add_signal_handler(signal.SIGINT, self._interrupt)
+        await asyncio.sleep(0)  # a Ctrl-C from before that ends the task at an await: here, with nothing handed in
         self._input = StandardInput()
         begun = loop.time()
         watch = await asyncio.to_thread(self._submit, source)
@@ -117,6 +118,7 @@ class Show:
             if limiting is not None:
                 limiting.cancel()
             self._stop_asking()
+            await self._end_passing()
             await asyncio.to_thread(self.kernel.close)
 
     def _submit(self, source: str) -> Watch:
@@ -235,16 +237,16 @@ class Show:
         what = f"execution {self._execution} has taken {limit.seconds:g} s"
         for force, word in LADDER.items():
             print(f"{what}; {word}", file=sys.stderr, flush=True)
-            if await self._strike(force):
+            if await self._strike(force, _RUNG_S):
                 return True
             what = f"execution {self._execution} goes on"
             if force == limit.force:
                 break
         return False
 
-    async def _strike(self, force: str) -> bool:
+    async def _strike(self, force: str, wait_s: float) -> bool:
         for _ in range(2):  # it may begin between being asked to end and to leave the queue
-            struck = await asyncio.to_thread(partial(self.kernel.interrupt, self._execution, force=force, wait=_RUNG_S))
+            struck = await asyncio.to_thread(partial(self.kernel.interrupt, self._execution, force=force, wait=wait_s))
             if struck.status != "not-running":
                 return bool(struck)
             with contextlib.suppress(NotQueued):
@@ -268,13 +270,16 @@ class Show:
 
     async def _pass_on_interrupt(self) -> None:
         try:
-            result = await asyncio.to_thread(partial(self.kernel.interrupt, self._execution, wait=0))
+            await self._strike(Force.SIGNAL, 0.0)
         except KernelError as error:
             print(error, file=sys.stderr)
-            return
-        if result.status == "not-running":
-            with contextlib.suppress(RequestError):  # it has begun or ended meanwhile
-                await asyncio.to_thread(self.kernel.cancel, self._execution)
+
+    async def _end_passing(self) -> None:
+        """Hear what became of a Ctrl-C that is passed on, unless a second one leaves the code running."""
+        if self._passing is not None:
+            if not self._left.done():
+                await asyncio.wait({self._passing}, timeout=_RUNG_S)
+            self._passing.cancel()
 
 
 class ShowProgram(Show):

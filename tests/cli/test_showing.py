@@ -1,6 +1,9 @@
 """What is done about code whose time is over, rung by rung, by a kernel that says what became of each."""
 
 import asyncio
+import signal
+import threading
+from typing import Any
 
 import pytest
 
@@ -74,3 +77,61 @@ def test_code_that_still_waits_for_its_turn_is_taken_out_of_the_queue() -> None:
     kernel = Kernel(NOT_RUNNING, is_queued=True)
     assert end(kernel, "terminate") is False
     assert kernel.asked == ["signal", "cancel"]
+
+
+class Queue:
+    """A kernel that takes code, and says that it waits until it is taken out."""
+
+    name = "demo"
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+        self.cancelled = threading.Event()
+        self.closed = threading.Event()
+
+    def enqueue(self, source: str) -> int:
+        self.taken.append(source)
+        return 7
+
+    def watch(self, _: int, *, execution: int) -> int:
+        signal.raise_signal(signal.SIGINT)
+        return execution
+
+    def interrupt(self, execution: int, *, force: str, wait: float) -> Interruption:
+        return Interruption(NOT_RUNNING, execution)
+
+    def cancel(self, _: int) -> None:
+        self.cancelled.set()
+        self.was_closed_before_the_answer = self.closed.wait(0.2)  # which comes after the news of what it has done
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def test_ctrl_c_before_anything_can_pass_it_on_hands_nothing_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    add_signal_handler = asyncio.SelectorEventLoop.add_signal_handler
+
+    def strike_before(*arguments: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        add_signal_handler(*arguments)
+
+    monkeypatch.setattr(asyncio.SelectorEventLoop, "add_signal_handler", strike_before)
+    kernel = Queue()
+    with pytest.raises(KeyboardInterrupt):
+        Show(kernel, shows_values=True).run("1")  # type: ignore[arg-type]
+    assert kernel.taken == []
+
+
+def test_the_answer_to_a_ctrl_c_is_heard_before_the_kernel_is_closed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kernel = Queue()
+
+    async def show(self: Show, _: object) -> None:
+        await asyncio.to_thread(kernel.cancelled.wait, 30.0)
+        self._exit_status = 130
+
+    monkeypatch.setattr(Show, "_show", show)
+    assert Show(kernel, shows_values=True).run("1") == 130  # type: ignore[arg-type]
+    assert kernel.was_closed_before_the_answer is False
+    assert capsys.readouterr().err == ""

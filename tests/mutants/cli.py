@@ -37,8 +37,8 @@ MUTANTS = (
     Mutant(
         promise="Ctrl-C takes code that has not begun out of the queue",
         file="cli/showing.py",
-        before="with contextlib.suppress(RequestError):  # it has begun or ended meanwhile\n                await",
-        after="self._left.set_result(None)\n            if False:\n                await",
+        before="            with contextlib.suppress(NotQueued):\n                await",
+        after="            self._left.set_result(None)\n            if False:\n                await",
         tests=("end_to_end/test_command_line.py::test_ctrl_c_takes_back_code_that_has_not_begun",),
     ),
     Mutant(

@@ -7,13 +7,14 @@ import time
 from collections.abc import Collection, Iterator
 
 from rpyc_kernel.client.kernel import Past
-from rpyc_kernel.client.whereabouts import find
+from rpyc_kernel.client.whereabouts import find, look_in
 from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.errors import KernelExists, NoSuchExecution, NoSuchKernel, RequestError
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.settings import Folders, check_name, is_name
 from rpyc_kernel.system.home import Home
 from rpyc_kernel.system.journal_file import JournalError, JournalFile
+from rpyc_kernel.system.runtime_folder import RuntimeFolder
 
 _MAX_RECALLED = 8
 _PATIENCE_S = 0.3
@@ -144,17 +145,34 @@ def forget(name: str) -> None:
         NoSuchKernel: there is nothing of that name.
         RequestError: something else is in its folder, which is left alone.
     """
-    home = Home(Folders.from_environment().state / check_name(name))
-    if not home.path.is_dir():
+    folders = Folders.from_environment()
+    home, usual = Home(folders.state / check_name(name)), RuntimeFolder(folders.runtime / name)
+    if home.path.is_dir():
+        _remove(home)
+        if usual.path.is_dir() and _is_nobodys(usual, home):
+            _remove(usual)
+    elif usual.path.is_dir():
+        _remove(usual)  # of a private kernel, or of one whose home is gone
+    else:
         raise NoSuchKernel(f"there is no kernel {name!r} to forget; 'rpyc-kernel list --all' shows all")
-    home.create()  # or refuse what is not a kernel's
-    home.lock()
+
+
+def _is_nobodys(usual: RuntimeFolder, home: Home) -> bool:
+    """Whether this is left of the kernel with that home, and not another's."""
+    file = look_in(str(usual.path)).file
+    return not usual.has_hub and (file is None or file.home in ("", str(home.path)))
+
+
+def _remove(folder: Home) -> None:
+    name = folder.path.name
+    folder.create()  # or refuse what is not a kernel's
+    folder.lock()
     try:
-        place = find(name)
+        place = look_in(str(folder.path))
         if place.has_worker:
             raise KernelExists(f"kernel {name!r} has a worker that lives; end it first with 'rpyc-kernel stop {name}'")
         if place.runtime is not None and not place.runtime.has_hub:
             place.runtime.remove()
-        home.remove()
+        folder.remove()
     finally:
-        home.unlock()
+        folder.unlock()

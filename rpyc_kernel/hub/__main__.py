@@ -68,10 +68,13 @@ def main(arguments: list[str]) -> int:
 
         foreground = Foreground(place.name, manager) if manager else None
         run(place, hub_settings, worker_settings, spare, lambda: starter.tell({}), foreground)
-    except (KernelError, OSError) as error:
-        logging.getLogger("rpyc_kernel.hub").error("%s", error)
-        if spare is not None and not starter.was_told:  # else it is a kernel's, and lives on without a hub
-            processes.kill(spare.child.pid)
+    except Exception as error:
+        is_foreseen = isinstance(error, (KernelError, OSError))
+        logging.getLogger("rpyc_kernel.hub").error("%s", error, exc_info=not is_foreseen)
+        if not starter.was_told:  # else it is a kernel's, whose worker lives on without a hub
+            if spare is not None:
+                processes.kill(spare.child.pid)
+            place.take_back()
         starter.tell({"error": type(error).__name__, "message": str(error)})
         return 2
     return foreground.exit_status if foreground else 0

@@ -43,6 +43,12 @@ class Place(Frozen):
     earlier: ConnectionFile | None
     has_worker: bool
 
+    def take_back(self) -> None:
+        """Leave it as it was found: this hub comes to nothing."""
+        if self.folder is not self.home:
+            self.folder.take_back()
+        self.home.take_back()
+
 
 def take_place(name: str, folders: Folders, *, is_private: bool) -> Place:
     """Become the hub of a name.
@@ -53,23 +59,23 @@ def take_place(name: str, folders: Folders, *, is_private: bool) -> Place:
         WorkerBusy: the worker of the hub before lives and cannot be reached.
     """
     usual = RuntimeFolder(folders.runtime / name)
-    if not is_private and os.path.realpath(folders.runtime) == os.path.realpath(folders.state):
-        raise RequestError(
-            f"RPYC_KERNEL_RUNTIME_DIR and RPYC_KERNEL_STATE_DIR are the same folder, {folders.state}; choose two: "
-            "what is in the first goes when a kernel stops"
-        )
     home = usual if is_private else Home(folders.state / name)
-    if is_private and Home(folders.state / name).has_hub:
-        raise KernelExists(_say_running(name, _read(Home(folders.state / name))))
-    home.create()
     try:
-        home.lock()
-    except KernelExists:
-        raise KernelExists(_say_running(name, _read(home))) from None
-    try:
+        if not is_private and os.path.realpath(folders.runtime) == os.path.realpath(folders.state):
+            raise RequestError(
+                f"RPYC_KERNEL_RUNTIME_DIR and RPYC_KERNEL_STATE_DIR are the same folder, {folders.state}; choose two: "
+                "what is in the first goes when a kernel stops"
+            )
+        if is_private and Home(folders.state / name).has_hub:
+            raise KernelExists(_say_running(name, _read(Home(folders.state / name))))
+        home.create()
+        try:
+            home.lock()
+        except KernelExists:
+            raise KernelExists(_say_running(name, _read(home))) from None
         return _settle(name, home, usual)
     except KernelError:
-        home.unlock()
+        home.take_back()  # whoever starts a hub has made it already
         raise
 
 
@@ -82,11 +88,14 @@ def _settle(name: str, home: Home, usual: RuntimeFolder) -> Place:
     found = _find_worker(earlier, usual)
     folder = usual if home is usual or found is None else found
     if folder is not home:
-        folder.create()
         try:
+            folder.create()
             folder.lock()
         except KernelExists:
             raise KernelExists(_say_running(name, _read(folder))) from None
+        except RequestError:
+            folder.take_back()
+            raise
     return Place(name, home, folder, earlier, found is not None)
 
 

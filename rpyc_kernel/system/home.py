@@ -84,11 +84,14 @@ class Home(KernelFolder):
             known = bytes.fromhex((self.path / _KEY).read_text())
             if len(known) == len(fresh):
                 return known
-        with contextlib.suppress(OSError):
-            written = self.path / f"{_KEY}.new"
+        written = self.path / f"{_KEY}.new"
+        try:
             with open(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
                 opened.write(fresh.hex())
             written.replace(self.path / _KEY)
+        except OSError:
+            with contextlib.suppress(OSError):
+                written.unlink()
         return fresh
 
     def remove(self) -> None:

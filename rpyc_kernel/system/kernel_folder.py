@@ -61,6 +61,7 @@ class KernelFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock: int | None = None
+        self._before: frozenset[str] = frozenset()
 
     @property
     def connection_file(self) -> Path:
@@ -178,6 +179,7 @@ class KernelFolder:
             return False
         self.unlock()
         self._lock = fd
+        self._before = frozenset(os.listdir(self.path)) - {self._lock_file.name}
         return True
 
     def _stands_here(self, fd: int) -> bool:
@@ -221,6 +223,21 @@ class KernelFolder:
             if path not in keep and path != self._lock_file and not path.name.startswith(self.log_file.name):
                 with contextlib.suppress(OSError):
                     path.unlink()
+
+    def take_back(self) -> None:
+        """Remove what has come since this was locked, and leave it: who locked it comes to nothing.
+
+        What has come beside a journal that was there belongs to it, or is what was set aside of it as damaged.
+        """
+        if not self.is_held:
+            with contextlib.suppress(OSError):  # there is something in it, of somebody else
+                self.path.rmdir()
+            return
+        if not self._before:
+            self.remove()
+        else:
+            self.clear(keep=tuple(p for p in self.files() if p.name in self._before or p.name.startswith("journal")))
+        self.unlock()
 
     def remove(self) -> None:
         """Remove what kernels made, the lock last, and the folder if nothing else is in it."""

@@ -191,3 +191,29 @@ def test_what_is_not_there_cannot_be_read_or_forgotten(folders):
     with pytest.raises(BadName):
         forget("../demo")
     assert not has_archive("tcp://127.0.0.1:1")
+
+
+def test_forgetting_takes_a_runtime_folder_that_was_left_alone(folders):
+    folder = RuntimeFolder(folders.runtime / "demo")
+    folder.create()
+    folder.worker_socket.touch()
+    folder.lock()
+    with pytest.raises(KernelExists):
+        forget("demo")
+    folder.unlock()
+    forget("demo")
+    assert not folder.path.exists()
+
+
+def test_forgetting_takes_a_runtime_folder_that_the_home_does_not_tell_of_unless_it_is_anothers(home, folders):
+    folder = RuntimeFolder(folders.runtime / "demo")
+    folder.create()
+    ConnectionFile("demo", "", 0, "6b", str(folder.hub_socket), 1, home="/elsewhere/demo").write(folder.connection_file)
+    forget("demo")
+    assert folder.connection_file.exists()
+    assert not home.path.exists()
+    home.create()
+    folder.connection_file.unlink()
+    folder.worker_socket.touch()
+    forget("demo")
+    assert not folder.path.exists()

@@ -172,3 +172,12 @@ def test_a_folder_of_the_users_is_refused_before_anything_is_changed(folders, tm
     with pytest.raises(RequestError, match=r"holds what no kernel made: ch1\.tex"):
         take_place("demo", folders, is_private=False)
     assert os.listdir(folders.runtime / "demo") == ["ch1.tex"]
+
+
+def test_a_place_that_cannot_be_had_leaves_nothing_behind(take, folders):
+    long = changed(folders, runtime=folders.runtime / ("x" * 90))
+    for unusable in (long, changed(folders, runtime=folders.state)):
+        Home(folders.state / "demo").create()  # as whoever starts a hub does
+        with pytest.raises(RequestError):
+            take(unusable)
+        assert os.listdir(folders.state) == []

@@ -96,7 +96,7 @@ MUTANTS = (
     Mutant(
         promise="a kernel that runs is not forgotten",
         file="client/archive.py",
-        before="    home.lock()\n",
+        before="    folder.lock()\n",
         after="",
         tests=("client/test_archive.py::test_a_kernel_that_runs_is_not_among_the_stopped_and_is_not_forgotten",),
     ),
@@ -117,7 +117,7 @@ MUTANTS = (
     Mutant(
         promise="a folder with anything else is not removed",
         file="client/archive.py",
-        before="    home.create()  # or refuse what is not a kernel's\n",
+        before="    folder.create()  # or refuse what is not a kernel's\n",
         after="",
         tests=("client/test_archive.py::test_forgetting_refuses_a_folder_with_anything_else",),
     ),

@@ -121,8 +121,8 @@ MUTANTS = (
     Mutant(
         promise="a name is one kernel whatever the environment",
         file="hub/place.py",
-        before="        home.lock()\n    except KernelExists:",
-        after="        pass\n    except KernelExists:",
+        before="            home.lock()\n        except KernelExists:",
+        after="            pass\n        except KernelExists:",
         tests=("hub/test_place.py::test_a_second_hub_of_a_name_is_told_where_the_first_is_whatever_its_environment",),
     ),
     Mutant(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from plumbum import cli
-from plumbum.cli.switches import MissingArgument, SwitchError
+from plumbum.cli.switches import MissingArgument, PositionalArgumentsError, SwitchError
 
 from rpyc_kernel.cli.hiding import read_connect_string
 from rpyc_kernel.client import launch
 from rpyc_kernel.client.connect_string import from_environment, remember
+from rpyc_kernel.client.execution import Execution
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.errors import ConnectionFailed, RequestError
 from rpyc_kernel.settings import DEFAULT_SWITCH_INTERVAL_S, ENGINES
@@ -62,7 +63,13 @@ class Application(cli.Application):
         text = str(error).partition(":\n")[0]
         for kind, words in _KINDS.items():
             text = text.replace(str(kind), words)
+        if isinstance(error, PositionalArgumentsError):
+            text += f"; use {self.describe_usage()}"
         return UsageError(f"{text[:1].lower()}{text[1:]}; '{self.PROGNAME} --help' tells how to use it")
+
+    def describe_usage(self) -> str:
+        """What is expected, in quotes."""
+        return f"'{(self.USAGE or '{progname}').strip().format(progname=self.PROGNAME)}'"
 
 
 class Command(Application):
@@ -162,6 +169,19 @@ class JoiningCommand(JsonCommand):
     def join(self, name: str) -> KernelClient:
         """Connect to the kernel as who the switches say."""
         return self.connect(name, session=self.session, name=self.shown_name)
+
+    def leave(self, kernel: KernelClient, queue: Callable[[], Execution], /, **more: str) -> None:
+        """Queue code and write its number: on standard error if what comes in between keeps it from standard output."""
+        number = 0
+        try:
+            number = queue().id
+            self.write_answer({**more, "execution": number}, [str(number)])
+            sys.stdout.flush()
+        except (OSError, KeyboardInterrupt):
+            what = f"execution {number} is queued" if number else "the code may be queued all the same"
+            how = f"'rpyc-kernel status {kernel.name}' shows it"
+            print(f"{what} in kernel {kernel.name!r}; {how}", file=sys.stderr)
+            raise
 
 
 class StartingCommand(Command):

@@ -67,11 +67,14 @@ class Exec(JoiningCommand):
 
     def main(self, name: str, *code: str) -> int:
         limit_s = check_limit(self.timeout)
+        if limit_s == 0:
+            raise UsageError(
+                "--timeout 0 leaves the code no time; use more seconds, or --detach alone to leave it queued"
+            )
         source = read_code(code)
         with self.join(name) as kernel:
             if self.is_detached and limit_s is None:
-                execution = kernel.submit(source)
-                self.write_answer({"execution": execution.id}, [str(execution.id)])
+                self.leave(kernel, lambda: kernel.submit(source))
                 return OK
             limit = None if limit_s is None else TimeLimit(limit_s, "" if self.is_detached else str(self.force))
             show = Show(kernel, shows_values=True, has_input=not is_from_input(code), as_json=self.as_json, limit=limit)

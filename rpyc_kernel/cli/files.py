@@ -65,6 +65,11 @@ def load(file: str) -> Any:
         raise RequestError(f"{file} cannot be read as {path.suffix}: {error}") from None
 
 
+def has_format(name: str) -> bool:
+    """Whether a name ends as that of a file with a format of its own."""
+    return Path(name).suffix.lower() in _READERS
+
+
 def describe(value: Any) -> str:
     """Say in a few words what a value is."""
     kind = type(value).__name__

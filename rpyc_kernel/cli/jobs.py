@@ -64,9 +64,8 @@ class Submit(JoiningCommand):
         path = _locate(self.file, name) if self.file else ""
         code = "" if path else read_code(words)
         with self.join(name) as kernel:
-            execution = self._submit(kernel, path, code, words)
-            answer = {"kernel": kernel.name, "session": kernel.session, "execution": execution.id}
-            self.write_answer(answer, [str(execution.id)])
+            who = {"kernel": kernel.name, "session": kernel.session}
+            self.leave(kernel, lambda: self._submit(kernel, path, code, words), **who)
         return OK
 
     def _submit(self, kernel: KernelClient, path: str, code: str, words: tuple[str, ...]) -> Execution:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import sys
 
@@ -27,6 +28,9 @@ from rpyc_kernel.errors import ConnectionFailed, KernelError, NoSuchKernel, Requ
 
 _BROKEN_PIPE = 141
 """What a shell reports of a program that SIGPIPE ended."""
+
+_OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+"""Why what is open cannot be written."""
 
 _COMMANDS = {
     "start": Start,
@@ -148,7 +152,9 @@ def run(arguments: list[str]) -> int:
         print(f"rpyc-kernel: {error}", file=sys.stderr)
         return _status_of(error)
     except OSError as error:
-        print(f"rpyc-kernel: {error}", file=sys.stderr)
+        # Whoever writes to a file says which.
+        where = "standard output cannot be written: " if error.errno in _OF_WRITING and error.filename is None else ""
+        print(f"rpyc-kernel: {where}{error}", file=sys.stderr)
         return _give_up_output(RAISED)
     except Exception as error:  # the last resort: no traceback of ours is of any use to a user
         if sys.flags.dev_mode:

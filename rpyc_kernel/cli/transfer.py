@@ -9,7 +9,8 @@ import sys
 from plumbum import cli
 
 from rpyc_kernel.cli import files
-from rpyc_kernel.cli.application import OK, JsonCommand
+from rpyc_kernel.cli.application import OK, JsonCommand, UsageError
+from rpyc_kernel.errors import KernelError
 
 _SHOWN_FROM_BYTES = 16_000_000
 _BAR = 30
@@ -28,9 +29,16 @@ class Pull(JsonCommand):
     )
 
     def main(self, name: str, expression: str, file: str) -> int:
+        if files.has_format(expression) and not files.has_format(file) and file != "-":
+            raise UsageError(f"{expression!r} is named like a file and {file!r} is not; use {self.describe_usage()}")
         with self.connect(name, joins=False) as kernel:
             value = kernel.pull(expression, progress=ProgressBar(), allow_pickle=self.allow_pickle)
-        files.save(value, file)
+        try:
+            files.save(value, file)
+        except OSError as error:
+            if file == "-":
+                raise
+            raise KernelError(f"{file} cannot be written: {error.strerror or error}") from None
         if file != "-":
             what = files.describe(value)
             self.write_answer({"file": file, "value": what}, [f"{file}: {what}"])
@@ -46,7 +54,10 @@ class Push(JsonCommand):
     USAGE = "    {progname} [SWITCHES] NAME VARIABLE FILE\n"
 
     def main(self, name: str, variable: str, file: str) -> int:
-        value = files.load(file)
+        try:
+            value = files.load(file)
+        except OSError as error:
+            raise UsageError(f"{file} cannot be read: {error.strerror or error}; use {self.describe_usage()}") from None
         with self.connect(name, joins=False) as kernel:
             kernel.push({variable: value}, progress=ProgressBar())
         what = files.describe(value)

@@ -14,6 +14,7 @@ from rpyc_kernel.client import connect_string
 from rpyc_kernel.client.connect_string import ConnectString
 from rpyc_kernel.client.doors import DOOR_S, LOOK_AGAIN_S, Door, TcpDoor, TlsDoor, UnixDoor, why_lost
 from rpyc_kernel.client.whereabouts import Whereabouts, find
+from rpyc_kernel.core.seconds import show_seconds
 from rpyc_kernel.errors import CallTimeout, ConnectionFailed, ConnectionLost, NoSuchKernel, RequestError
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.settings import check_name
@@ -58,8 +59,8 @@ class Address(Frozen):
         except CallTimeout:
             sock.close()
             raise CallTimeout(
-                f"{self.shown} took the connection but said nothing for {timeout_s:g} s: its hub is stopped or very "
-                "busy, or the way to it is blocked; 'rpyc-kernel list' shows what runs on its machine"
+                f"{self.shown} took the connection but said nothing for {show_seconds(timeout_s)} s: its hub is "
+                "stopped or very busy, or the way to it is blocked; 'rpyc-kernel list' shows what runs on its machine"
             ) from None
         except ConnectionLost:
             reason = why_lost(sock)

@@ -24,7 +24,7 @@ from rpyc_kernel.client.answers import reader_of
 from rpyc_kernel.client.returning import CLOSED, Attempts, come_back
 from rpyc_kernel.core import commands
 from rpyc_kernel.core.commands import Command
-from rpyc_kernel.core.seconds import LONGEST_S
+from rpyc_kernel.core.seconds import LONGEST_S, show_seconds
 from rpyc_kernel.errors import CallTimeout, ConnectionLost, KernelError, from_name
 from rpyc_kernel.settings import ClientSettings
 from rpyc_kernel.system.futures import Latch
@@ -141,7 +141,9 @@ class HubConnection:
             return read(answer)
         except CallTimeout:
             state = f"; the connection is lost: {self._client.loss}" if self._client.loss else ""
-            raise CallTimeout(f"{self._shown} did not answer {command.name!r} within {limit_s:g} s{state}") from None
+            raise CallTimeout(
+                f"{self._shown} did not answer {command.name!r} within {show_seconds(limit_s)} s{state}"
+            ) from None
         except Exception as error:  # noqa: BLE001 - everything the wire can bring becomes ours
             raise self.as_ours(error) from None
 

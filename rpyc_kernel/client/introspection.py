@@ -10,6 +10,7 @@ from rpyc_kernel.client.hub_connection import HubConnection
 from rpyc_kernel.client.literals import write_literal
 from rpyc_kernel.core import commands
 from rpyc_kernel.core.commands import Command
+from rpyc_kernel.core.seconds import show_seconds
 from rpyc_kernel.errors import CallTimeout, WorkerBusy
 
 if TYPE_CHECKING:  # loaded with the first answer
@@ -387,6 +388,6 @@ class Introspection:
             if self._commands.loss:
                 raise
             raise WorkerBusy(
-                f"the worker did not answer {command.name!r} within {timeout_s:g} s; "
+                f"the worker did not answer {command.name!r} within {show_seconds(timeout_s)} s; "
                 "most often a C call holds the interpreter lock, and stack() shows which"
             ) from None

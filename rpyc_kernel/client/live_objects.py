@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rpyc_kernel.client.answers import read_hello
 from rpyc_kernel.client.hub_connection import SILENCE_ADVICE, own_error
+from rpyc_kernel.core.seconds import show_seconds
 from rpyc_kernel.errors import CallTimeout, ConnectionLost, KernelError, WorkerBusy
 from rpyc_kernel.settings import ClientSettings
 from rpyc_kernel.wire import handshake
@@ -119,8 +120,9 @@ class LiveObjects:
             return connection.ask(target, method, *args, timeout_s=max(0.0, deadline - time.monotonic()))
         except CallTimeout:
             raise WorkerBusy(
-                f"the worker did not answer within {limit_s:g} s, but it may still do what was asked: it takes longer, "
-                "or code holds the interpreter lock, and stack() shows which; pass a longer timeout, or wait"
+                f"the worker did not answer within {show_seconds(limit_s)} s, but it may still do what was asked: "
+                "it takes longer, or code holds the interpreter lock, and stack() shows which; "
+                "pass a longer timeout, or wait"
             ) from None
         except Exception as error:
             ours = own_error(error)

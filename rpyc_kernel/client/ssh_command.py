@@ -14,6 +14,7 @@ from types import TracebackType
 
 from rpyc_kernel.client.bundle import make_bundle, program
 from rpyc_kernel.client.ssh_login import Login, explain
+from rpyc_kernel.core.seconds import show_seconds
 from rpyc_kernel.errors import CallTimeout, KernelError, RequestError
 from rpyc_kernel.system import bundle_cache
 
@@ -115,7 +116,7 @@ class Command:
         ready = select.poll()
         ready.register(descriptor, what)
         if not ready.poll(max(0.0, self._deadline - time.monotonic()) * 1000):
-            raise CallTimeout(f"{self._shown} did not answer within {self._timeout_s:g} s")
+            raise CallTimeout(f"{self._shown} did not answer within {show_seconds(self._timeout_s)} s")
 
 
 def start(

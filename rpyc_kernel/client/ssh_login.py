@@ -21,6 +21,7 @@ import threading
 from pathlib import Path
 from typing import TextIO
 
+from rpyc_kernel.core.seconds import show_seconds
 from rpyc_kernel.errors import AuthenticationFailed, CallTimeout, ConnectionFailed, RequestError
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.system import processes
@@ -213,7 +214,8 @@ class Login:
             except subprocess.TimeoutExpired:
                 trying.kill()
                 raise CallTimeout(
-                    f"{self.destination.command!r} was not through within {timeout_s:g} s; see whether it is by hand"
+                    f"{self.destination.command!r} was not through within {show_seconds(timeout_s)} s; "
+                    "see whether it is by hand"
                 ) from None
             except BaseException:
                 trying.kill()
@@ -258,7 +260,9 @@ class Login:
                 start_new_session=True,
             )
         except subprocess.TimeoutExpired:
-            raise CallTimeout(f"OpenSSH's client said nothing of {self.destination.host} for {timeout_s:g} s") from None
+            raise CallTimeout(
+                f"OpenSSH's client said nothing of {self.destination.host} for {show_seconds(timeout_s)} s"
+            ) from None
 
     def _ssh(self, *options: str) -> list[str]:
         return [*_client(), *options, *self.destination.arguments]

@@ -29,6 +29,11 @@ def read_seconds(value: Any, what: str, *, may_be_past: bool = False) -> float:
     raise RequestError(f"{what} must be a number of seconds, 0 or more, not {_show(value)}")
 
 
+def show_seconds(seconds: float) -> str:
+    """A limit as people are told it, which may be what was left of one: no digits that mean nothing."""
+    return f"{round(seconds, 2 if seconds < 1 else 1):g}"
+
+
 def _show(value: Any) -> str:
     """A short and harmless value itself, else its type."""
     is_short = (

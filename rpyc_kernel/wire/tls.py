@@ -26,6 +26,7 @@ from pathlib import Path
 from struct import Struct
 from typing import Any, Final
 
+from rpyc_kernel.core.seconds import show_seconds
 from rpyc_kernel.errors import CallTimeout, CertificateChanged, ConnectionFailed, ConnectionLost, RequestError
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.system.certificates import INVITATION
@@ -226,7 +227,7 @@ def _shake_hands_with_server(stream: _TlsStream, timeout_s: float, shown: str) -
         ) from None
     except CallTimeout:
         raise CallTimeout(
-            f"{shown} took the connection but did not finish the TLS handshake within {timeout_s:g} s: "
+            f"{shown} took the connection but did not finish the TLS handshake within {show_seconds(timeout_s)} s: "
             "it is stopped or very busy, the way to it is blocked, or something else listens there"
         ) from None
 

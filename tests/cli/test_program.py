@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from rpyc_kernel.cli import execute, program
+from rpyc_kernel.cli import execute, jobs, program
 from rpyc_kernel.cli.program import run
 from rpyc_kernel.errors import AuthenticationFailed, ConnectionLost, KernelDied, KernelError, NotQueued, WorkerBusy
 from tests.support.folders import Folders
@@ -63,6 +63,11 @@ def test_without_a_command_the_help_is_an_error(capsys: pytest.CaptureFixture[st
         (["run", "/nowhere/at/all.py"], "/nowhere/at/all.py cannot be read"),
         (["run", "--kernel", "demo", __file__, "argument"], "arguments go to a program with a kernel of its own"),
         (["status", "tcp://localhost:1"], "needs the kernel's key"),
+        (["exec", "demo", "--timeout", "0", "1"], "--timeout 0 leaves the code no time"),
+        (["push", "demo", "data.npy"], "use 'rpyc-kernel push [SWITCHES] NAME VARIABLE FILE'"),
+        (["push", "demo", "data.npy", "x"], "x cannot be read: No such file or directory; use 'rpyc-kernel push [SW"),
+        (["pull", "demo", "x"], "use 'rpyc-kernel pull [SWITCHES] NAME EXPRESSION FILE'"),
+        (["pull", "demo", "data.npy", "x"], "'data.npy' is named like a file and 'x' is not; use 'rpyc-kernel pull"),
     ],
 )
 def test_wrong_usage_is_a_line_on_standard_error(
@@ -195,3 +200,32 @@ def test_in_place_of_a_standard_stream_that_is_closed_nothing_is_found(
     with sys.stdin, sys.stdout:
         assert sys.stdin.read() == ""
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("error", "number"), [(KeyboardInterrupt(), 0), (OSError(28, "full"), 7)])
+def test_who_leaves_code_hears_of_it_whatever_comes_in_between(
+    error: BaseException, number: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    class Kernel:
+        name, session = "demo", "a"
+
+        def __enter__(self) -> "Kernel":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def submit(self, *_: object, **__: object) -> SimpleNamespace:
+            if not number:
+                raise error
+            return SimpleNamespace(id=number)
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(jobs.Submit, "join", lambda *_: Kernel())
+    monkeypatch.setattr(jobs.Submit, "write_answer", fail)
+    monkeypatch.setattr(program, "_give_up_output", lambda status: status)
+    assert call("submit", "demo", "1") == (1 if number else 130)
+    said = "execution 7 is queued" if number else "the code may be queued all the same"
+    assert f"{said} in kernel 'demo'; 'rpyc-kernel status demo' shows it\n" in capsys.readouterr().err

@@ -366,7 +366,18 @@ def test_a_full_disk_is_a_line_on_standard_error(demo: None):
             [*COMMAND, "exec", "demo", "1"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE_S
         )
     assert result.returncode == 1
-    assert result.stderr == "rpyc-kernel: [Errno 28] No space left on device\n"
+    assert result.stderr == "rpyc-kernel: standard output cannot be written: [Errno 28] No space left on device\n"
+
+
+def test_what_is_queued_is_told_where_standard_output_does_not_take_it(demo: None):
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [*COMMAND, "submit", "demo", "1"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE_S
+        )
+    assert result.returncode == 1
+    queued, why = result.stderr.splitlines()
+    assert queued.endswith(" is queued in kernel 'demo'; 'rpyc-kernel status demo' shows it")
+    assert why == "rpyc-kernel: standard output cannot be written: [Errno 28] No space left on device"
 
 
 # ---------------------------------------------------------------------- exec on a terminal

@@ -151,7 +151,7 @@ def test_what_cannot_be_written_leaves_the_file_as_it_was(prepared, tmp_path, ex
     [
         ("it.npy", b"no array", 2, "cannot be read as .npy"),
         ("it.parquet", b"no table", 2, "cannot be read as .parquet"),
-        ("missing.npy", None, 1, "No such file"),
+        ("missing.npy", None, 2, "No such file"),
     ],
 )
 def test_what_cannot_be_read_is_said_in_a_line(prepared, tmp_path, name, content, status, message):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from rpyc_kernel.core.contract import Force
+from rpyc_kernel.core.contract import Force, Role
 from rpyc_kernel.errors import ConnectionLost
 from rpyc_kernel.faces.console.console_state import ConsoleState
 from rpyc_kernel.faces.console.kernel_link import KernelLink
@@ -32,6 +32,9 @@ class Interrupting:
         """Offer to stop the user's own, or else what runs."""
         if not self._state.is_connected:
             self._speaker.say(_NO_CONNECTION)
+            return
+        if not Role.allows(self._link.kernel.role, Role.EDITOR):
+            self._speaker.say("who looks on cannot interrupt what runs; Ctrl-D leaves")
             return
         # What the events have told so far may be behind by now.
         status = await self._link.ask(self._link.kernel.status)

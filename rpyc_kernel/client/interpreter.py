@@ -17,14 +17,16 @@ _RPYC = ((6, 0, 2), (7,))
 """From which release on RPyC will do, and from which on no longer; see pyproject.toml."""
 _PATIENCE_S = 30.0
 _IPYTHON = "IPython"
+_MARK = "rpyc-kernel-probe "
+"""What lines of the answer begin with: an environment may write something of its own, also at its end."""
 # Also for Pythons that are too old. Where the question is asked is not where the worker will be.
 _PROBE = f"""
 import sys
-print("%d %d" % sys.version_info[:2])
+print("\\n{_MARK}%d %d" % sys.version_info[:2])
 import json
 from importlib.util import find_spec
 sys.path[:] = [entry for entry in sys.path if entry]
-has = {{"ipython": find_spec("{_IPYTHON}") is not None, "workers": None, "rpyc": None}}
+has = {{"ipython": find_spec("{_IPYTHON}") is not None, "workers": None, "rpyc": None, "problem": ""}}
 try:
     from rpyc_kernel.core.contract import WORKER_VERSION
     has["workers"] = WORKER_VERSION
@@ -36,7 +38,11 @@ if find_spec("rpyc") is not None:
         has["rpyc"] = importlib.metadata.version("rpyc")
     except Exception:
         has["rpyc"] = "of an unknown release"
-print(json.dumps(has))
+    try:
+        import rpyc
+    except Exception as error:
+        has["problem"] = "%s: %s" % (type(error).__name__, error)
+print("\\n{_MARK}" + json.dumps(has))
 """
 
 
@@ -75,14 +81,20 @@ def find_interpreter(python: str | os.PathLike[str] | None, engine: str) -> Inte
     has = _ask(path)
     if engine == "ipython":
         _require_ipython(has["ipython"], path)
-    if has["workers"] == WORKER_VERSION and has["rpyc"]:
-        return Interpreter(path, "")
+    # Its user code is to find it, so there cannot be another one beside it.
+    wanted = f"'rpyc>={_show_release(_RPYC[0])},<{_show_release(_RPYC[1])}'"
     if has["rpyc"] and not _RPYC[0] <= _parse_release(has["rpyc"]) < _RPYC[1]:
-        # Its user code is to find it, so there cannot be another one beside it.
         raise RequestError(
             f"{path} has rpyc {has['rpyc']}, with which no worker of this release can run; change it there: "
-            f"{path} -m pip install 'rpyc>={_show_release(_RPYC[0])},<{_show_release(_RPYC[1])}'"
+            f"{path} -m pip install {wanted}"
         )
+    if has["problem"]:
+        raise RequestError(
+            f"{path} has an rpyc that cannot be imported ({has['problem']}); mend it there: "
+            f"{path} -m pip install --force-reinstall {wanted}"
+        )
+    if has["workers"] == WORKER_VERSION and has["rpyc"]:
+        return Interpreter(path, "")
     from rpyc_kernel.client.bundle import unpack_bundle  # here, because few environments need it
 
     return Interpreter(path, unpack_bundle())
@@ -105,16 +117,17 @@ def _ask(path: str) -> dict[str, Any]:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RequestError(f"{path} cannot be run as an interpreter: {error}") from None
-    version, _, has = asked.stdout.decode("utf-8", "replace").partition("\n")
+    lines = asked.stdout.decode("utf-8", "replace").splitlines()
+    version, *has = [line.removeprefix(_MARK) for line in lines if line.startswith(_MARK)] or [""]
     try:
         major, minor = map(int, version.split())
     except ValueError:
         raise RequestError(f"{path} is no Python; name one with --python, or leave that out") from None
     if (major, minor) < _OLDEST:
         raise RequestError(f"{path} is Python {major}.{minor}; a worker needs 3.10 or newer")
-    if asked.returncode:
+    if not has:
         raise RequestError(f"{path} does not work: {asked.stderr.decode('utf-8', 'replace').strip()[-500:]}")
-    answer: dict[str, Any] = json.loads(has)
+    answer: dict[str, Any] = json.loads(has[0])
     return answer
 
 

@@ -40,7 +40,8 @@ def start(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Start a kernel, which stays when whoever asked for it has logged out."""
     if settings.get("cwd"):
         settings["cwd"] = os.path.expanduser(settings["cwd"])
-    launch.launch(check_name(name), python=None, is_private=False, **settings)
+    # Named, because what this runs with is the bundle's, and a worker has the packages of its environment.
+    launch.launch(check_name(name), python=sys.executable, is_private=False, **settings)
     return find(name)
 
 

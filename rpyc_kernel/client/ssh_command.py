@@ -23,10 +23,13 @@ _START_S = 180.0
 _PIECE_BYTES = 65536
 _OLD = "needs 3.10 or newer"
 _NO_PYTHON, _OPENSSH_FAILED = 127, 255
+_OURS = "rpyc-kernel: "
+_RUNS = "rpyc-kernel-runs"
+"""The last line on standard error before Python has its say; those above are a login's."""
 
 # What a profile sets, a kernel started from there is to have, and its Python is on the PATH that it says: a command run
 # by SSH has read none. Which shell the user has there is not known; of what a profile writes, nothing is read.
-_RUN = 'p=$(eval "$0"); case $p in /*) exec "$p" -c "$@";; esac; exit 127'
+_RUN = f'p=$(eval "$0"); case $p in /*) echo {_RUNS} >&2; exec "$p" -c "$@";; esac; exit 127'
 _RUN_PYTHON = (
     f"w=$1; shift; r={shlex.quote(_RUN)}; s=${{SHELL:-/bin/sh}}; case ${{s##*/}} in "
     'bash|zsh|ksh*|mksh) exec "$s" -lc "$r" "$w" "$@";; '
@@ -45,12 +48,14 @@ class NoPython(RequestError):
 class Command:
     """One command that runs there; see `start`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], login: Login, shown: str) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], login: Login, shown: str, python: str) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         self._process = process
         self._login = login
+        self._number = login.number
         self._shown = shown
+        self._python = python
         self._in, self._out = process.stdin.fileno(), process.stdout.fileno()
         os.set_blocking(self._in, False)
         self._read = b""
@@ -92,10 +97,21 @@ class Command:
         """Why it ended before it had said what it was to say."""
         assert self._process.stderr is not None
         said = self._process.stderr.read().decode(errors="replace").strip()
-        if self.status == _OPENSSH_FAILED:
-            return explain(self._login.destination, said, _OPENSSH_FAILED)
-        last = said.rpartition("\n")[2].removeprefix("rpyc-kernel: ") or f"it ended with status {self.status}"
-        return KernelError(f"{self._shown}: {last}")
+        before, ran, after = said.rpartition(_RUNS)
+        if self.status == _OPENSSH_FAILED and not (ran and self._is_up()):
+            return explain(self._login.destination, after.strip() or before.strip(), _OPENSSH_FAILED)
+        last = after.strip().rpartition("\n")[2]
+        if last.startswith(_OURS):
+            return KernelError(f"{self._shown}: {last.removeprefix(_OURS)}")
+        words = f": {last}" if last else ""
+        return KernelError(f"{self._shown}: {self._python} there gave no answer (status {self.status}){words}")
+
+    def _is_up(self) -> bool:
+        """Whether the connection is still there: then a signal has ended it, for which OpenSSH has this status, too."""
+        try:
+            return self._login.connect() == self._number
+        except KernelError:
+            return False
 
     def close(self) -> None:
         """End it, and leave nothing behind of it here."""
@@ -141,7 +157,7 @@ def start(
         return _start(login, shown, arguments, find, tried, timeout_s)
 
     if python is not None:
-        return run(_find(python), f"{python!r}")
+        return run(_find(python), repr(python))
     try:
         return run(_USUAL_PYTHON, "python3")
     except NoPython as first:
@@ -160,7 +176,7 @@ def _start(login: Login, shown: str, arguments: Sequence[str], find: str, tried:
     words = [program(), bundle.digest, str(len(bundle.data)), *arguments]
     process = login.start(f"exec /bin/sh -c {shlex.quote(_RUN_PYTHON)} sh {shlex.quote(find)} {shlex.join(words)}")
     with contextlib.ExitStack() as on_failure:
-        command = on_failure.enter_context(Command(process, login, shown))
+        command = on_failure.enter_context(Command(process, login, shown, tried))
         command.limit(timeout_s)
         for line in command.lines():
             if not line.startswith(bundle_cache.MARK):
@@ -174,7 +190,8 @@ def _start(login: Login, shown: str, arguments: Sequence[str], find: str, tried:
             else:
                 raise (NoPython if _OLD in said["error"] else RequestError)(f"{shown}: {said['error']}")
         if command.status == _NO_PYTHON:
-            raise NoPython(f"there is no {tried} on the PATH of a login shell of {shown}")
+            where = "" if "/" in tried else "the PATH of a login shell of "
+            raise NoPython(f"there is no {tried} on {where}{shown}")
         raise command.explain_end()
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from typing import Any
 
 from rpyc_kernel.errors import ConnectionFailed, KernelError, RequestError
 from rpyc_kernel.system.originals import logging, socket, threading
 from rpyc_kernel.system.threads import make_thread
 from rpyc_kernel.wire.bulk.codec import pack
-from rpyc_kernel.wire.bulk.parts import Parcel
+from rpyc_kernel.wire.bulk.parts import LibraryMissing, Parcel
 from rpyc_kernel.wire.bulk.socket import BulkSocket, Message, Outgoing, require_at_most
 from rpyc_kernel.worker.error_reports import describe_error
 
@@ -44,7 +45,8 @@ class BulkConnections:
         client.meet(request.head.get("pid"))
         try:
             return client.encode({"done": True}, self._do(request))
-        except KernelError as error:
+        except KernelError as failed:
+            error = failed.seen_from_client(sys.executable) if isinstance(failed, LibraryMissing) else failed
             return client.encode({"done": False, "class": type(error).__name__, "message": str(error)})
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is an answer
             return client.encode({"done": False, "class": "", "raised": describe_error(error)})

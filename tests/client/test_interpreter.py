@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rpyc_kernel.client.interpreter import _MARK as MARK
 from rpyc_kernel.client.interpreter import Interpreter, find_interpreter
 from rpyc_kernel.core.contract import WORKER_VERSION
 from rpyc_kernel.errors import RequestError
@@ -29,8 +30,8 @@ def make_command(path: Path, script: str) -> Path:
 
 def make_python(path: Path, version: str = "3 12", **has: object) -> Path:
     """Something that answers like an interpreter which has all, as far as nothing else is said."""
-    answer = json.dumps({"ipython": True, "workers": WORKER_VERSION, "rpyc": "6.0.2", **has})
-    return make_command(path, f"echo {version}; echo '{answer}'")
+    answer = json.dumps({"ipython": True, "workers": WORKER_VERSION, "rpyc": "6.0.2", "problem": "", **has})
+    return make_command(path, f"echo {MARK}{version}; echo '{MARK}{answer}'")
 
 
 @pytest.fixture
@@ -71,9 +72,9 @@ def test_a_real_interpreter_that_has_everything_is_taken():
     [
         ("exit 1", "auto", "is no Python"),
         ("echo hello", "auto", "is no Python"),
-        ("echo 3 9; echo", "auto", "is Python 3.9; a worker needs 3.10 or newer"),
-        ("echo 2 7; exit 1", "auto", "is Python 2.7; a worker needs 3.10 or newer"),
-        ("echo 3 12; echo broken >&2; exit 1", "auto", "does not work: broken"),
+        (f"echo {MARK}3 9; echo", "auto", "is Python 3.9; a worker needs 3.10 or newer"),
+        (f"echo {MARK}2 7; exit 1", "auto", "is Python 2.7; a worker needs 3.10 or newer"),
+        (f"echo {MARK}3 12; echo broken >&2; exit 1", "auto", "does not work: broken"),
     ],
 )
 def test_what_is_wrong_with_an_interpreter_is_said(here: Path, script: str, engine: str, said: str):
@@ -132,4 +133,26 @@ def test_what_cannot_be_run_is_said(here: Path):
     (here / "python").write_bytes(b"\0\1\2")
     (here / "python").chmod(0o755)
     with pytest.raises(RequestError, match="cannot be run as an interpreter"):
+        find_interpreter("./python", "auto")
+
+
+def make_environment(path: Path, **files: str) -> Path:
+    """An interpreter that finds these modules first."""
+    packages = path / "packages"
+    packages.mkdir(parents=True)
+    for name, text in files.items():
+        (packages / f"{name}.py").write_text(text)
+    return make_command(path / "python", f'PYTHONPATH={packages} exec {sys.executable} "$@"')
+
+
+def test_what_an_environment_writes_by_itself_is_no_answer(here: Path):
+    noise = 'import atexit, sys\nsys.stdout.write("noise")\natexit.register(print, "bye")\n'
+    assert find_interpreter(make_environment(here, sitecustomize=noise), "auto") == Interpreter(
+        str(here / "python"), ""
+    )
+
+
+def test_an_rpyc_that_cannot_be_imported_is_refused(here: Path):
+    make_environment(here, rpyc="import nowhere_at_all")
+    with pytest.raises(RequestError, match=r"rpyc that cannot be imported \(ModuleNotFoundError: .*--force-reinstall"):
         find_interpreter("./python", "auto")

@@ -186,8 +186,34 @@ def test_python_is_looked_for_there_and_what_was_tried_is_told(ssh_hosts: Hosts)
     host.use_python(None)
     with pytest.raises(RequestError, match=r"there is no python3 on the PATH of a login shell of ssh://alpha/, and"):
         rpyc_kernel.kernels("ssh://alpha/")
-    with pytest.raises(RequestError, match=r"there is no '/nowhere/python' on"):
+    with pytest.raises(RequestError, match=r"there is no '/nowhere/python' on ssh://alpha/$"):
         start("ssh://alpha/train", python="/nowhere/python")
+
+
+MUTE = {
+    "exit 0": r"status 0\)$",
+    "echo noise >&2; exit 3": r"status 3\): noise$",
+    "kill -SEGV $$": r"status 255\)$",
+}
+
+
+def test_a_python_there_that_gives_no_answer_is_named_with_its_status_and_last_words(ssh_hosts: Hosts):
+    ssh_hosts.alpha.write_profile("echo Welcome >&2")
+    for script, said in MUTE.items():
+        path = ssh_hosts.alpha.add_program("mute", f"#!/bin/sh\n{script}\n")
+        with pytest.raises(rpyc_kernel.KernelError, match=rf"^ssh://alpha/: '{path}' there gave no answer \({said}"):
+            start("ssh://alpha/train", python=path)
+
+
+def test_an_environment_there_has_to_have_what_one_here_has(ssh_hosts: Hosts, tmp_path: Path):
+    (tmp_path / "rpyc").mkdir()
+    (tmp_path / "rpyc" / "__init__.py").touch()
+    (tmp_path / "rpyc-5.3.1.dist-info").mkdir()
+    (tmp_path / "rpyc-5.3.1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: rpyc\nVersion: 5.3.1\n")
+    ssh_hosts.alpha.write_profile(f"export PYTHONPATH={tmp_path}")
+    with pytest.raises(RequestError, match=r"has rpyc 5\.3\.1, with which no worker of this release can run; change"):
+        start("ssh://alpha/train")
+    assert not list(ssh_hosts.alpha.session.iterdir())
 
 
 def test_what_cannot_be_brought_is_told(ssh_hosts: Hosts):

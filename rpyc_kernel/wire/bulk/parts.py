@@ -30,6 +30,21 @@ class NeedsPickle(Exception):
     """This value can only be pickled."""
 
 
+class LibraryMissing(RequestError):
+    """What something needs is not installed on this side."""
+
+    def __init__(self, what: str, package: str) -> None:
+        super().__init__(f"{what} needs {package} on this side; install it with 'pip install {package}'")
+        self._what, self._package = what, package
+
+    def seen_from_client(self, python: str) -> RequestError:
+        """The same where this side is the kernel's, which has this interpreter."""
+        return RequestError(
+            f"{self._what} needs {self._package} in the kernel's environment; install it there: "
+            f"{python} -m pip install {self._package}"
+        )
+
+
 class Packing(Protocol):
     """A value that is being taken apart."""
 
@@ -65,9 +80,8 @@ def find_library(name: str) -> Any:
 
 
 def load_library(name: str, what: str) -> Any:
-    """A library that something needs; raises `RequestError` where it is not installed."""
+    """A library that something needs; raises `LibraryMissing` where it is not installed."""
     library = find_library(name)
     if library is None:
-        package = name.partition(".")[0]
-        raise RequestError(f"{what} needs {package} on this side; install it with 'pip install {package}'")
+        raise LibraryMissing(what, name.partition(".")[0])
     return library

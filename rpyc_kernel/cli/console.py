@@ -12,6 +12,7 @@ from plumbum import cli
 from rpyc_kernel.cli.application import DEFAULT_NAME, INTERRUPTED, NO_KERNEL, OK, StartingCommand
 from rpyc_kernel.client import launch
 from rpyc_kernel.client.address import is_on_other_machine, is_place, resolve
+from rpyc_kernel.client.connect_string import SCHEME, from_environment, is_remembered, shown_of
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Role
 from rpyc_kernel.errors import KernelError, KernelExists, NoSuchKernel
@@ -39,16 +40,17 @@ class Console(StartingCommand):
         kernel, how = self._join_or_start(name)
         greeting = f"{how} kernel {kernel.name!r} as {kernel.client_name}; %help explains, Ctrl-D leaves"
         with kernel:
-            is_viewer = kernel.role == Role.VIEWER
+            is_viewer, is_own = kernel.role == Role.VIEWER, not name.startswith(f"{SCHEME}:")
             end = console.Console(kernel, greeting, replays=bool(self.replays), is_viewer=is_viewer).run()
-        if end == console.LOST:
-            print(_tell_way_back(name), file=sys.stderr)
+        if end in (console.LOST, console.REFUSED):
+            if end == console.LOST:
+                print(_tell_way_back(name), file=sys.stderr)
             return NO_KERNEL
         if end in (console.INTERRUPTED, console.TERMINATED):
             return INTERRUPTED if end == console.INTERRUPTED else _TERMINATED
         if sys.stdin.isatty():
-            back, stop = f"'rpyc-kernel console {name}'", f"'rpyc-kernel stop {name}'"
-            print(f"the kernel goes on; come back with {back}, stop it with {stop}")
+            stop = f", stop it with 'rpyc-kernel stop {name}'" if is_own else ""
+            print(f"the kernel goes on; come back with {_way_back(name)}{stop}")
         return OK
 
     @property
@@ -89,4 +91,13 @@ def _tell_way_back(name: str) -> str:
         resolve(name)
     except KernelError as error:
         return str(error)
-    return f"if the kernel is still there, 'rpyc-kernel console {name}' comes back to it"
+    return f"if the kernel is still there, come back with {_way_back(name)}"
+
+
+def _way_back(name: str) -> str:
+    """The command that opens this kernel again; what must not be seen of a connect string is not in its name."""
+    if not name.startswith(f"{SCHEME}:") or not is_remembered(name):
+        return f"'rpyc-kernel console {name}'"
+    if shown_of(from_environment()) == name:
+        return "'rpyc-kernel console'"
+    return "'rpyc-kernel console -' and the same connect string"

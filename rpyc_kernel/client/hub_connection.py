@@ -352,16 +352,20 @@ class HubConnection:
                 self._attempts.begin_anew()
             limit_s = self._attempts.left_s
             how_long = f"for {limit_s:.0f} s" if limit_s < LONGEST_S / 2 else "until it is back"
-            self._tell(f"the connection to {self._shown} is lost: {way.lost.loss}; trying again {how_long}")
+            loss = f"the connection to {self._shown} is lost: {way.lost.loss}; trying again {how_long}"
+            # Whoever was sent away hears why at the first attempt, and of that alone. A way that is silent leaves that
+            # attempt waiting, too.
+            if way.lost.was_silent:
+                self._tell(loss)
             self._client = come_back(
                 self._enter_again,
                 self._attempts,
                 self._closing,
                 timeout_s=self._settings.timeout_s,
-                told=lambda obstacle: self._tell(str(obstacle)),
+                told=lambda obstacle: self._tell_all(loss, str(obstacle)),
             )
             self.returns += 1
-            self._tell("")
+            self._tell_all(loss, "")
             for call in tuple(self._kept):
                 call.ask(self._client, self._settings.timeout_s)
         except ConnectionLost as error:
@@ -374,6 +378,12 @@ class HubConnection:
             self._give_up(self.as_ours(error))
         finally:
             way.end()
+
+    def _tell_all(self, loss: str, text: str) -> None:
+        """Tell what there is to say, and before it of the loss, where that is not told yet."""
+        if not self._said:
+            self._tell(loss)
+        self._tell(text)
 
     def _tell(self, text: str) -> None:
         if self._on_loss is not None and text != self._said:

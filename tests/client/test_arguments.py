@@ -73,7 +73,6 @@ def test_a_client_with_a_limit_that_is_none_is_not_begun(folders, function, bad)
     [
         ({"target": 5}, "target must be str or a path, not int"),
         ({"target": b"demo"}, "target must be str or a path, not bytes"),
-        ({"target": None}, "target must be str or a path, not NoneType"),
         ({"name": 5}, "name must be str, not int"),
         ({"session": b"x"}, "session must be str, not bytes"),
         ({"role": 5}, "role must be str, not int"),

@@ -7,6 +7,7 @@ import select
 import socket
 import threading
 from concurrent.futures import Future
+from queue import Queue
 
 import pytest
 
@@ -22,6 +23,7 @@ from rpyc_kernel.errors import (
     ConnectionLost,
     KernelError,
     NoSuchExecution,
+    NotPermitted,
 )
 from rpyc_kernel.settings import ClientSettings
 from rpyc_kernel.wire.handshake import Identity
@@ -419,6 +421,57 @@ def test_a_connection_that_never_holds_is_not_made_for_ever(monkeypatch):
         with pytest.raises(ConnectionLost):
             connection.call(commands.STATUS, timeout_s=DEADLINE_S)
         assert len(network.entered) > 2
+
+
+def test_who_is_sent_away_hears_why_and_of_no_attempt_to_come_back():
+    network, told = Network(Hub()), []
+    connection = HubConnection(network, 1, Identity(), ClientSettings(), told.append)
+    try:
+        network.failure = NotPermitted("'bob' has ended this session")
+        network.cut()
+        with pytest.raises(NotPermitted, match="'bob' has ended this session"):
+            connection.call(commands.STATUS, timeout_s=DEADLINE_S)
+    finally:
+        connection.close()
+        network.close()
+    assert told == []
+
+
+def test_who_listens_is_told_of_the_loss_and_then_of_what_is_in_the_way():
+    network, told = Network(Hub()), Queue()
+    connection = HubConnection(network, 1, Identity(), ClientSettings(), told.put)
+    try:
+        network.failure = ConnectionFailed("nobody listens")
+        network.cut()
+        asking = in_thread(lambda: connection.call(commands.FIND, 1, timeout_s=DEADLINE_S))
+        assert told.get(timeout=DEADLINE_S).endswith("; trying again for 60 s")
+        assert told.get(timeout=DEADLINE_S) == "nobody listens"
+        network.failure = None
+        assert asking.result(DEADLINE_S) == 1
+        assert told.get(timeout=DEADLINE_S) == ""
+    finally:
+        connection.close()
+        network.close()
+
+
+def test_who_listens_is_told_at_once_of_a_way_that_is_silent(monkeypatch):
+    network, told = Network(Hub()), []
+    settings = ClientSettings(silence_s=0.1)
+    connection = HubConnection(network, 1, Identity(), settings, told.append)
+    enter, told_before = network.enter, []
+
+    def keep(*arguments):
+        told_before.append(len(told))
+        return enter(*arguments)
+
+    try:
+        monkeypatch.setattr(network, "enter", keep)
+        monkeypatch.setattr(connection._client, "_receive", lambda flags: False)
+        assert connection.call(commands.FIND, 1, timeout_s=DEADLINE_S) == 1
+    finally:
+        connection.close()
+        network.close()
+    assert told_before[0] == 1
 
 
 def test_who_listens_is_told_of_the_loss_and_of_the_return():

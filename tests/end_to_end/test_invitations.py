@@ -8,7 +8,7 @@ import pytest
 
 import rpyc_kernel
 from tests.end_to_end.commands import run_command
-from tests.end_to_end.terminals import COMMAND, PATIENCE_S, ROOT
+from tests.end_to_end.terminals import COMMAND, ENTER, PATIENCE_S, ROOT
 
 
 def paste(line, *arguments):
@@ -62,3 +62,48 @@ def test_a_friend_comes_in_by_the_line_that_invite_prints_and_goes_when_it_is_re
     assert (gone.returncode, gone.stdout) == (3, "")
     assert "this invitation of 'ann' was revoked on" in gone.stderr
     assert gone.stderr.endswith("; ask the owner for another one\n")
+
+
+@pytest.fixture
+def line(gated):
+    """What lets bob's friend into 'demo'."""
+    with rpyc_kernel.connect("demo", joins=False, timeout=PATIENCE_S) as kernel:
+        kernel.listen("127.0.0.1", tls=True)
+        yield kernel.invite("editor").connect_string()
+
+
+def open_with(open_terminal, line):
+    """Open a console by pasting a line."""
+    console = open_terminal("console", "-", "--as", "bob", NO_COLOR="1")
+    console.wait_for("^Connect string:$")
+    console.type(f"{line}{ENTER}")
+    console.wait_for_prompt()
+    return console
+
+
+def test_a_friend_of_the_owners_own_name_sits_at_a_terminal_until_it_is_sent_away_and_told_why(
+    bob, line, open_terminal
+):
+    friend = open_with(open_terminal, line)
+    bob.enter("x = 42")
+    friend.enter("x")
+    friend.wait_for("^42$")
+    log = run_command("log", "demo").stdout
+    assert "another key" not in log
+
+    with rpyc_kernel.connect("demo", joins=False, timeout=PATIENCE_S) as kernel:
+        sessions = [each["id"] for each in kernel.sessions() if each["connections"]]
+        (session,) = (each for each in sessions if each.endswith(":console-bob-1"))
+        assert "console-bob-1" in sessions
+        kernel.kick(session)
+        assert friend.wait_for_end() == 3
+        friend.wait_for_sentence("has ended this session; connect again in 10 seconds, or ask what is the matter")
+
+        second = open_with(open_terminal, kernel.invite("editor").connect_string())
+        for invitation in kernel.invitations():
+            kernel.revoke(invitation.id)
+        assert second.wait_for_end() == 3
+        second.wait_for_sentence("; ask the owner for another one")
+    for console in (friend, second):
+        assert "trying again" not in console.text
+        assert "back" not in console.text

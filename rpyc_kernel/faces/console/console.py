@@ -18,6 +18,7 @@ from typing import Any
 
 from rpyc_kernel.client.events import Watch
 from rpyc_kernel.client.kernel import KernelClient
+from rpyc_kernel.client.returning import HOPELESS
 from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.core.introspection import Completeness
 from rpyc_kernel.errors import KernelError
@@ -57,8 +58,8 @@ _NUMBER_S = 1.0
 _STOPPING_S = 10.0
 _MAX_REPLAYED = 300
 
-LEFT, LOST, INTERRUPTED, TERMINATED = "left", "lost", "interrupted", "terminated"
-"""How a conversation ends."""
+LEFT, LOST, REFUSED, INTERRUPTED, TERMINATED = "left", "lost", "refused", "interrupted", "terminated"
+"""How a conversation ends; refused: the user was sent away, or is for another reason not let in again."""
 
 
 class Console:
@@ -158,9 +159,10 @@ class Console:
                 await self._leave()
                 return self._end
             if (lost := _error_of(showing)) is not None:
-                self.complain(lost)
-            else:  # the hub says that it stops before it does, and until then it would be found
-                await asyncio.to_thread(self.kernel.wait_until_closed, _STOPPING_S)
+                self.complain(describe_loss(lost))
+                return REFUSED if isinstance(lost, HOPELESS) else LOST
+            # The hub says that it stops before it does, and until then it would be found.
+            await asyncio.to_thread(self.kernel.wait_until_closed, _STOPPING_S)
             return LOST
         finally:
             showing.cancel()
@@ -489,11 +491,11 @@ def _is_dumb() -> bool:
     return os.environ.get("TERM", "dumb") in ("", "dumb", "unknown")
 
 
-def _error_of(showing: asyncio.Task[None]) -> str | None:
+def _error_of(showing: asyncio.Task[None]) -> KernelError | None:
     """What ended the events; None when the kernel did, which was an event itself."""
     error = showing.exception()
     if error is None:
         return None
     if not isinstance(error, KernelError):
         raise error
-    return describe_loss(error)
+    return error

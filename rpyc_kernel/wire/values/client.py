@@ -186,6 +186,7 @@ class ValueClient:
 
     Attributes:
         was_dismissed: whether the peer has said that it ends the connection, and did not just go.
+        was_silent: whether the connection is lost as nothing came by it any more, and nobody has ended it.
     """
 
     def __init__(
@@ -215,6 +216,7 @@ class ValueClient:
         self._inside: set[Call] = set()  # who may be in a call of the socket, whose descriptor must stay theirs
         self._loss = ""
         self.was_dismissed = False
+        self.was_silent = False
         self._pid = getpid()
 
     # ---- calls ----
@@ -665,6 +667,7 @@ class ValueClient:
         was_quiet = self._silent_s >= self._beat_s
         self._silent_s += waited_s
         if self._silent_s >= self._silence_s:
+            self.was_silent = True
             self._end(f"nothing came for {self._silence_s:g} s; {self._advice}")
             raise ConnectionLost(self._loss)
         if self._silent_s >= self._beat_s and not was_quiet and not self._outgoing:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from plumbum import cli
@@ -12,6 +14,7 @@ from plumbum.cli.switches import MissingArgument, PositionalArgumentsError, Swit
 
 from rpyc_kernel.cli.hiding import read_connect_string
 from rpyc_kernel.client import launch
+from rpyc_kernel.client.address import is_on_other_machine
 from rpyc_kernel.client.connect_string import from_environment, remember
 from rpyc_kernel.client.execution import Execution
 from rpyc_kernel.client.kernel import KernelClient
@@ -19,8 +22,8 @@ from rpyc_kernel.errors import ConnectionFailed, RequestError
 from rpyc_kernel.settings import DEFAULT_SWITCH_INTERVAL_S, ENGINES
 
 DEFAULT_NAME = "default"
-OK, RAISED, USAGE, NO_KERNEL, TIMED_OUT, INTERRUPTED = 0, 1, 2, 3, 124, 130
-"""Exit statuses: success, user code that raised, a wrong request, no kernel in reach, a time limit, Ctrl-C."""
+OK, RAISED, USAGE, NO_KERNEL, TIMED_OUT, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 124, 130, 143
+"""Exit statuses: success, user code that raised, a wrong request, no kernel in reach, a time limit, Ctrl-C, SIGTERM."""
 
 _KINDS = {int: "a whole number", float: "a number"}
 
@@ -249,6 +252,22 @@ class StartingCommand(Command):
             "nice": self.nice,
             "idle_timeout": check_limit(self.idle_timeout, "--idle-timeout"),
         }
+
+
+@contextlib.contextmanager
+def telling_what_may_run(name: str) -> Iterator[None]:
+    """Say on standard error, where Ctrl-C or SIGTERM ends a start on another machine, that the kernel may be there."""
+    if not is_on_other_machine(name):
+        yield
+        return
+    earlier = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        print(f"it may be running there; 'rpyc-kernel stop {name}' ends it", file=sys.stderr, flush=True)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
 
 
 def parse_execution(text: str) -> int:

@@ -9,7 +9,15 @@ import time
 
 from plumbum import cli
 
-from rpyc_kernel.cli.application import DEFAULT_NAME, INTERRUPTED, NO_KERNEL, OK, StartingCommand
+from rpyc_kernel.cli.application import (
+    DEFAULT_NAME,
+    INTERRUPTED,
+    NO_KERNEL,
+    OK,
+    TERMINATED,
+    StartingCommand,
+    telling_what_may_run,
+)
 from rpyc_kernel.client import launch
 from rpyc_kernel.client.address import is_on_other_machine, is_place, resolve
 from rpyc_kernel.client.connect_string import SCHEME, from_environment, is_remembered, shown_of
@@ -19,8 +27,6 @@ from rpyc_kernel.errors import KernelError, KernelExists, NoSuchKernel
 from rpyc_kernel.faces.console.session_slot import take_session_slot
 
 _START_TIMEOUT_S = 30.0
-_TERMINATED = 143
-"""What a shell reports of a program that SIGTERM ended."""
 
 
 class Console(StartingCommand):
@@ -47,7 +53,7 @@ class Console(StartingCommand):
                 print(_tell_way_back(name), file=sys.stderr)
             return NO_KERNEL
         if end in (console.INTERRUPTED, console.TERMINATED):
-            return INTERRUPTED if end == console.INTERRUPTED else _TERMINATED
+            return INTERRUPTED if end == console.INTERRUPTED else TERMINATED
         if sys.stdin.isatty():
             stop = f", stop it with 'rpyc-kernel stop {name}'" if is_own else ""
             print(f"the kernel goes on; come back with {_way_back(name)}{stop}")
@@ -64,7 +70,8 @@ class Console(StartingCommand):
             if self.is_viewer or (is_place(name) and not is_on_other_machine(name)):
                 raise
         try:
-            self.start(name).close()
+            with telling_what_may_run(name):
+                self.start(name).close()
         except KernelExists:
             return self._join_late(name), "joined"
         return self._join(name), "started"

@@ -9,8 +9,18 @@ from typing import Any
 
 from plumbum import cli
 
-from rpyc_kernel.cli.application import DEFAULT_NAME, NO_KERNEL, OK, Command, JsonCommand, StartingCommand, UsageError
+from rpyc_kernel.cli.application import (
+    DEFAULT_NAME,
+    NO_KERNEL,
+    OK,
+    Command,
+    JsonCommand,
+    StartingCommand,
+    UsageError,
+    telling_what_may_run,
+)
 from rpyc_kernel.client import launch
+from rpyc_kernel.client.address import is_on_other_machine
 from rpyc_kernel.client.archive import StoppedKernel, forget, stopped_kernels
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.client.launch import KernelInfo
@@ -44,8 +54,13 @@ class Start(StartingCommand, JsonCommand):
         if self.is_foreground:
             if self.as_json:
                 raise UsageError("--foreground answers by its end alone; leave out --json")
+            if is_on_other_machine(name):
+                raise UsageError(
+                    f"{name}: a kernel in the foreground is started on its own machine; leave out --foreground, "
+                    "or log in there"
+                )
             launch.launch(check_name(name), face=Face.TERMINAL, is_private=False, in_foreground=True, **self.settings())
-        with self.start(name) as kernel:
+        with telling_what_may_run(name), self.start(name) as kernel:
             _wait_for_worker(kernel)
             status = kernel.status()
         lines = [

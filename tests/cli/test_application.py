@@ -1,3 +1,5 @@
+import signal
+
 import pytest
 from plumbum import cli
 
@@ -10,6 +12,7 @@ from rpyc_kernel.cli.jupyter import Install, ListSpecs, Uninstall
 from rpyc_kernel.cli.lifecycle import Forget, List, Start, Stop
 from rpyc_kernel.cli.past import Log
 from rpyc_kernel.cli.people import Sessions
+from rpyc_kernel.client import launch
 from rpyc_kernel.errors import AuthenticationFailed, ConnectionFailed
 
 
@@ -125,3 +128,21 @@ def test_a_loss_is_told_once_for_all_connections_of_a_command(
     for words in ("the connection is lost", "the connection is lost", "", ""):
         tell(words)
     assert capsys.readouterr().err == "the connection is lost; Ctrl-C gives up\nconnected again\n"
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, None), (signal.SIGTERM, 143)])
+def test_whoever_ends_a_start_on_another_machine_is_told_that_the_kernel_may_be_there(
+    monkeypatch, capsys, number, status
+):
+    monkeypatch.setattr(launch, "start", lambda *_, **__: signal.raise_signal(number))
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises((KeyboardInterrupt, SystemExit)) as ended:
+        Start.run(["start", "ssh://server/train"], exit=False)
+    assert getattr(ended.value, "code", None) == status
+    assert capsys.readouterr().err == "it may be running there; 'rpyc-kernel stop ssh://server/train' ends it\n"
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_kernel_in_the_foreground_is_started_on_its_own_machine():
+    with pytest.raises(UsageError, match=r"^ssh://server/train: a kernel in the foreground is started on its own"):
+        Start.run(["start", "ssh://server/train", "--foreground"], exit=False)

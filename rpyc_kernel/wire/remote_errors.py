@@ -180,12 +180,16 @@ def _load_plain(
 
 
 def _revive(kind: tuple[str, str], args: tuple[Any, ...], attributes: Any, text: str, config: Mapping[str, Any]) -> Any:
-    return vinegar.load(
+    loaded = vinegar.load(
         (kind, args, attributes, text),
         import_custom_exceptions=config["import_custom_exceptions"],
         instantiate_custom_exceptions=config["instantiate_custom_exceptions"],
         instantiate_oldstyle_exceptions=False,
     )
+    own = type(loaded)  # of vinegar's making, which names it but for what tracebacks show
+    if own.__qualname__ != own.__mro__[1].__qualname__:
+        own.__qualname__ = own.__mro__[1].__qualname__
+    return loaded
 
 
 def _load_group(

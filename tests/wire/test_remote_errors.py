@@ -1,5 +1,6 @@
 import builtins
 import sys
+import traceback
 
 import pytest
 from hypothesis import given
@@ -61,6 +62,12 @@ def test_every_builtin_exception_arrives_as_itself(kind):
     assert isinstance(arrived, kind)
     assert arrived.args == error.args
     assert arrived.remote_type == f"builtins.{kind.__name__}"
+
+
+@pytest.mark.parametrize(("error", "shown"), [(KeyError("zz"), "KeyError"), (Custom("a", [1]), f"{__name__}.Custom")])
+def test_a_traceback_shows_the_exceptions_own_name(error, shown):
+    arrived = cross(error, OPEN)
+    assert traceback.format_exception_only(type(arrived), arrived)[0].startswith(f"{shown}: ")
 
 
 def test_the_message_of_an_os_error_stays_readable():

@@ -11,7 +11,7 @@ from types import ModuleType
 from plumbum import cli
 
 from rpyc_kernel.cli.application import OK, USAGE, Application, Command, JsonCommand, UsageError
-from rpyc_kernel.client.address import resolve
+from rpyc_kernel.client.address import name_secret, resolve
 from rpyc_kernel.errors import KernelError
 from rpyc_kernel.faces.jupyter.extra import needing_extra
 
@@ -69,6 +69,8 @@ class Install(_SpecCommand):
         path = _kernelspecs().install(self.attach, user=not self.is_for_all, prefix=self.prefix)
         print(f"installed {path}")
         if self.attach:
+            if variable := name_secret(self.attach):
+                print(f"no secret is in it: start Jupyter with {variable} in its environment, or no notebook can join")
             self._warn_if_absent(self.attach)
         return OK
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 
 _SSH = "ssh://"
+_KEY = "RPYC_KERNEL_KEY"
+_WHERE_NOBODY_LISTENS = "; nothing listens there: see whether host and port are right, and whether the kernel runs"
 
 
 class Address(Frozen):
@@ -38,12 +40,14 @@ class Address(Frozen):
         key: what this client proves that it knows.
         door: the way to the hub.
         name: what the kernel has to be called there, "" where the address does not say so.
+        key_source: where the key came from, in words, "" for what the address leads to.
     """
 
     shown: str
     key: Key
     door: Door
     name: str = ""
+    key_source: str = ""
 
     def enter(self, channel: int, identity: Identity, timeout_s: float) -> tuple[socket.socket, Identity]:
         """Connect a socket, and go through the handshake; returns it, and who the hub says the client is.
@@ -55,7 +59,7 @@ class Address(Frozen):
         sock, binding = self.open(timeout_s)
         try:
             left_s = deadline - time.monotonic()
-            return sock, handshake.greet_hub(sock, self.key, channel, identity, left_s, binding)
+            return sock, handshake.greet_hub(sock, self.key, channel, identity, left_s, binding, self.key_source)
         except CallTimeout:
             sock.close()
             raise CallTimeout(
@@ -81,7 +85,8 @@ class Address(Frozen):
         except OSError as error:
             if isinstance(error, ConnectionFailed) and type(error) is not ConnectionFailed:
                 raise  # of a kind that says more
-            raise ConnectionFailed(f"cannot connect to {self.shown}: {error}") from None
+            advice = _WHERE_NOBODY_LISTENS if isinstance(error, ConnectionRefusedError) else ""
+            raise ConnectionFailed(f"cannot connect to {self.shown}: {error}{advice}") from None
 
 
 def resolve(target: str | os.PathLike[str], key: str | None = None) -> Address:
@@ -115,6 +120,13 @@ def resolve(target: str | os.PathLike[str], key: str | None = None) -> Address:
 def is_on_other_machine(target: str) -> bool:
     """Whether a target is the address of a host that SSH leads to, or of a kernel there."""
     return target.startswith(_SSH)
+
+
+def name_secret(target: str) -> str:
+    """The environment variable that has to have the secret for a target whenever it is resolved; "" if none has to."""
+    if target.startswith(f"{connect_string.SCHEME}:"):
+        return connect_string.VARIABLE
+    return _KEY if target.startswith("tcp://") else ""
 
 
 def is_place(target: str) -> bool:
@@ -173,14 +185,19 @@ def from_answer(target: Target, found: dict[str, str]) -> Address:
 
 def _resolve_tls(text: str, key: str | None) -> Address:
     has_own = "#" in text or connect_string.is_remembered(text)
-    own = key or ("" if has_own else os.environ.get("RPYC_KERNEL_KEY", ""))
+    own = key or ("" if has_own else os.environ.get(_KEY, ""))
     if own:
         host, port, name = connect_string.parse_place(connect_string.shown_of(text))
         known = ConnectString(host, port, name, _own_key(f"{host}:{port}", own), b"")
     else:
         known = connect_string.parse(text)
     door = TlsDoor(known.host, known.port, known.fingerprint, _own_certificate())
-    return Address(known.shown, known.key, door, known.name)
+    return Address(known.shown, known.key, door, known.name, _source_of(key) if own else "")
+
+
+def _source_of(key: str | None) -> str:
+    """Where a key came from that is no connection file's, in words."""
+    return "the key that was given" if key else f"the key in {_KEY}"
 
 
 def _own_certificate() -> str:
@@ -199,7 +216,8 @@ def _resolve_url(text: str, key: str | None) -> Address:
         parts = urlsplit(text)
     except ValueError as error:
         raise RequestError(f"{text} cannot be understood: {error}") from None
-    secret = key or os.environ.get("RPYC_KERNEL_KEY", "")
+    secret = key or os.environ.get(_KEY, "")
+    source = _source_of(key) if secret else ""
     if parts.scheme == "unix" and not secret:
         beside = Path(parts.path).parent / "kernel.json"
         if beside.exists():
@@ -212,9 +230,9 @@ def _resolve_url(text: str, key: str | None) -> Address:
     except ValueError as error:
         raise RequestError(f"{text} cannot be understood: {error}") from None
     if parts.scheme == "unix" and parts.path:
-        return Address(text, known, UnixDoor(parts.path))
+        return Address(text, known, UnixDoor(parts.path), key_source=source)
     if parts.scheme == "tcp" and parts.hostname and port:
-        return Address(text, known, TcpDoor(parts.hostname, port))
+        return Address(text, known, TcpDoor(parts.hostname, port), key_source=source)
     raise RequestError(
         f"{text!r} is no kernel's address; use a name, a connection file, a connect string, "
         "ssh://host/name, tcp://host:port or unix:///path"

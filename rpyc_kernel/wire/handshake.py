@@ -70,7 +70,6 @@ _OK, _WRONG_VERSION, _WRONG_KEY, _, _REFUSED, _NEEDS_TLS = range(6)
 NEEDS_TLS: Final = _REPLY.pack(_MAGIC, PROTOCOL_VERSION, _NEEDS_TLS, 0, bytes(32), bytes(32))
 """What a port that speaks TLS answers to a client that begins without."""
 _REASONS: Final = {kind.__name__: kind for kind in (AuthenticationFailed, NotPermitted)}
-_UNKNOWN_KEY = "the hub does not know the key of this connection file; the file is stale or belongs to another kernel"
 _UNKNOWN_INVITATION = (
     "the kernel does not know this invitation, or somebody stands between: ask its owner for another one, by a way you "
     "trust"
@@ -153,10 +152,26 @@ def _loads(blob: bytes) -> dict[str, Any]:
     return loaded
 
 
+def _describe_unknown(key_source: str) -> str:
+    where, why = (
+        key_source or "the key of this connection file",
+        "it is mistyped" if key_source else "the file is stale",
+    )
+    return f"the hub does not know {where}; {why} or belongs to another kernel"
+
+
 def greet_hub(
-    sock: socket.socket, key: Key, channel: int, identity: Identity, timeout_s: float, binding: bytes = b""
+    sock: socket.socket,
+    key: Key,
+    channel: int,
+    identity: Identity,
+    timeout_s: float,
+    binding: bytes = b"",
+    key_source: str = "",
 ) -> Identity:
-    """Do the client's half; returns the identity the hub settled on. The ``binding`` names the secure channel below.
+    """Do the client's half; returns the identity the hub settled on.
+
+    The ``binding`` names the secure channel below, and ``key_source`` what the key came from, if no connection file.
 
     Raises:
         AuthenticationFailed: the keys differ, the key does not hold any more, or somebody stands between the two.
@@ -183,7 +198,7 @@ def greet_hub(
         raise ConnectionFailed("this port speaks TLS; use rpyc+tls://HOST:PORT, with the same key or a connect string")
     clear = reply[: -len(proof)]
     if not hmac.compare_digest(proof, _proof(key, b"hub", hello, clear, binding)):
-        raise AuthenticationFailed(_UNKNOWN_INVITATION if key.id else _UNKNOWN_KEY)
+        raise AuthenticationFailed(_UNKNOWN_INVITATION if key.id else _describe_unknown(key_source))
     who = {"session": identity.session, "name": identity.name, "role": identity.role, "host": identity.host}
     blob = json.dumps({**who, "name": identity.name[:_MAX_NAME], "host": identity.host[:_MAX_NAME]}).encode()
     answer = _proof(key, b"client", hello, clear, binding, blob)

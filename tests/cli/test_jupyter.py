@@ -135,3 +135,20 @@ def test_a_spec_whose_kernel_cannot_be_called_so_is_refused(place: Path, capsys:
     assert call("install", "--attach", "no such") == 2
     assert "'no such' cannot name a kernel" in capsys.readouterr().err
     assert specs(place) == []
+
+
+@pytest.mark.parametrize(
+    ("target", "variable"),
+    [
+        ("rpyc+tls://127.0.0.1:1/demo", "RPYC_KERNEL_INVITATION"),
+        ("tcp://127.0.0.1:1", "RPYC_KERNEL_KEY"),
+        ("nosuch", ""),
+    ],
+)
+def test_the_secret_that_a_spec_leaves_out_is_asked_for(
+    target: str, variable: str, place: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert call("install", "--attach", target) == 0
+    said = capsys.readouterr().out.splitlines()[1:]
+    advice = f"no secret is in it: start Jupyter with {variable} in its environment, or no notebook can join"
+    assert said == ([advice] if variable else [])

@@ -118,7 +118,9 @@ def test_a_connection_file_that_is_not_there_is_status_3(
 def test_nobody_at_the_address_is_status_3(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     monkeypatch.setenv("RPYC_KERNEL_KEY", "00" * 32)
     assert call("status", "tcp://127.0.0.1:1") == 3
-    assert "cannot connect to tcp://127.0.0.1:1" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "cannot connect to tcp://127.0.0.1:1" in said
+    assert "nothing listens there: see whether host and port are right, and whether the kernel runs" in said
 
 
 def test_no_kernel_is_an_empty_list(folders: Folders, capsys: pytest.CaptureFixture[str]):

@@ -238,9 +238,10 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 def test_a_tcp_address_needs_a_key(text, host, port, monkeypatch):
     with pytest.raises(RequestError, match="needs the kernel's key; set RPYC_KERNEL_KEY"):
         resolve(text)
-    assert resolve(text, KEY) == Address(text, Key(b"k" * 32), TcpDoor(host, port))
+    given = "the key that was given"
+    assert resolve(text, KEY) == Address(text, Key(b"k" * 32), TcpDoor(host, port), key_source=given)
     monkeypatch.setenv("RPYC_KERNEL_KEY", KEY)
-    assert resolve(text) == resolve(text, KEY)
+    assert resolve(text).key == resolve(text, KEY).key
 
 
 def test_the_key_of_a_unix_address_may_lie_beside_it(folder):
@@ -314,3 +315,20 @@ def test_finding_an_address_loads_no_rpyc():
     environment = {**os.environ, "PYTHONPATH": str(Path(address.__file__).parents[2])}
     told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert told.stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "key", "source"),
+    [
+        ("tcp://127.0.0.1:1", "00", "the key that was given"),
+        ("tcp://127.0.0.1:1", None, "the key in RPYC_KERNEL_KEY"),
+        ("unix:///nowhere/hub.sock", None, "the key in RPYC_KERNEL_KEY"),
+        ("rpyc+tls://127.0.0.1:1/demo", "00", "the key that was given"),
+        ("rpyc+tls://127.0.0.1:1/demo", None, "the key in RPYC_KERNEL_KEY"),
+    ],
+)
+def test_where_a_key_came_from_is_known(
+    monkeypatch: pytest.MonkeyPatch, target: str, key: str | None, source: str
+) -> None:
+    monkeypatch.setenv("RPYC_KERNEL_KEY", "01")
+    assert address.resolve(target, key).key_source == source

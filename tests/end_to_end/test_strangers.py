@@ -270,7 +270,7 @@ def test_a_connection_file_with_another_key_is_told_from_the_right_one(kernel, f
     stale.write_text(json.dumps({**file, "key": "00" * 32}))
     with pytest.raises(AuthenticationFailed, match="does not know the key of this connection file; the file is stale"):
         rpyc_kernel.connect(stale)
-    with pytest.raises(AuthenticationFailed, match="does not know the key"):
+    with pytest.raises(AuthenticationFailed, match="does not know the key that was given; it is mistyped or belongs"):
         rpyc_kernel.connect(f"tcp://127.0.0.1:{file['port']}", key="00" * 32)
     with pytest.raises(AuthenticationFailed, match="does not know the key"):
         rpyc_kernel.connect(f"unix://{file['unix']}", key="00" * 32)

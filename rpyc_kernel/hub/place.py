@@ -44,7 +44,9 @@ class Place(Frozen):
     has_worker: bool
 
     def take_back(self) -> None:
-        """Leave it as it was found: this hub comes to nothing."""
+        """Leave it as it was found: this hub comes to nothing. Where a worker lives, new files may be that one's."""
+        if self.has_worker:
+            return
         if self.folder is not self.home:
             self.folder.take_back()
         self.home.take_back()

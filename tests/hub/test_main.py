@@ -11,7 +11,7 @@ from rpyc_kernel.hub import __main__ as main_module
 from rpyc_kernel.hub import failing, lifetime, log
 from rpyc_kernel.settings import SETTINGS_VARIABLE
 from rpyc_kernel.system.home import Home
-from rpyc_kernel.system.runtime_folder import RuntimeFolder
+from rpyc_kernel.system.runtime_folder import RuntimeFolder, listen
 
 WORKER = 4711
 
@@ -83,6 +83,21 @@ def test_a_hub_that_cannot_start_leaves_what_was_there(start, folders):
         "hub.lock", "hub.log", "journal.damaged-1.sqlite", "journal.sqlite", "journal.sqlite-wal", "key",
     ]  # fmt: skip
     assert sorted(os.listdir(folder.path)) == ["hub.lock", "ring-1"]
+
+
+def test_a_hub_that_cannot_have_the_worker_that_lives_takes_nothing_of_what_it_writes(start, folders):
+    folder = RuntimeFolder(folders.runtime / "demo")
+    folder.create()
+
+    def fail(place, *_):
+        place.folder.spill(1, 1).touch()
+        place.home.unlock()
+        place.folder.unlock()
+        raise OSError("no answer")
+
+    with listen(folder.worker_socket, 1):
+        assert start(fail, is_private=False)[0] == 2
+    assert folder.spill(1, 1).exists()
 
 
 def test_the_worker_of_a_hub_that_fails_later_lives_on_for_the_next(start):

@@ -83,6 +83,8 @@ class Command(Application):
 
     '-' then reads a connect string from standard input; without a word the one in the environment holds.
     """
+    has_read_string = False
+    """Whether it did read one."""
     WORDS_BEFORE_REST: int | None = None
     """After so many words everything belongs to the last one, also what looks like a switch."""
 
@@ -107,7 +109,7 @@ class Command(Application):
                     raise self._as_usage(MissingArgument(f"switch {argument} needs a value"))
                 switches.append(rest.pop(0))
         if self.NAMES_KERNEL and words[:1] == ["-"]:
-            words[0] = read_connect_string()
+            words[0], self.has_read_string = read_connect_string(), True
         elif self.NAMES_KERNEL and not words and not rest and (told := from_environment()):
             words = [remember(told)]
         return [*switches, "--", *words, *rest]

@@ -16,6 +16,7 @@ from rpyc_kernel.cli.application import (
     OK,
     TERMINATED,
     StartingCommand,
+    UsageError,
     telling_what_may_run,
 )
 from rpyc_kernel.client import launch
@@ -47,13 +48,19 @@ class Console(StartingCommand):
         greeting = f"{how} kernel {kernel.name!r} as {kernel.client_name}; %help explains, Ctrl-D leaves"
         with kernel:
             is_viewer, is_own = kernel.role == Role.VIEWER, not name.startswith(f"{SCHEME}:")
-            end = console.Console(kernel, greeting, replays=bool(self.replays), is_viewer=is_viewer).run()
+            opened = console.Console(kernel, greeting, replays=bool(self.replays), is_viewer=is_viewer)
+            end = opened.run()
         if end in (console.LOST, console.REFUSED):
             if end == console.LOST:
                 print(_tell_way_back(name), file=sys.stderr)
             return NO_KERNEL
         if end in (console.INTERRUPTED, console.TERMINATED):
             return INTERRUPTED if end == console.INTERRUPTED else TERMINATED
+        if self.has_read_string and not (opened.was_used or sys.stdin.isatty()):
+            raise UsageError(
+                "standard input ended behind the connect string, so there was nothing to run; at a terminal "
+                "'rpyc-kernel console -' asks for the string and then for code, and 'rpyc-kernel exec - CODE' runs code"
+            )
         if sys.stdin.isatty():
             stop = f", stop it with 'rpyc-kernel stop {name}'" if is_own else ""
             print(f"the kernel goes on; come back with {_way_back(name)}{stop}")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 import time
 from pathlib import Path
 
@@ -65,18 +66,32 @@ class Invite(JsonCommand):
         text = given.connect_string(self.host)
         told = {**_describe(given), "connect_string": text}
         self.write_answer(told, [text])
+        if sys.stdout.isatty() and not self.as_json:
+            print(
+                f"it lets in whoever pastes it at 'rpyc-kernel console -', {_term_of(given)}",
+                file=sys.stderr,
+            )
         return OK
 
     def _see_to_a_way_in(self, kernel: KernelClient) -> None:
         """Have the kernel listen where others can come to, or see that it does."""
         if self.listen:
-            require_one_host(parse_listen(self.listen)[0], self.host)
+            self._require_a_host(parse_listen(self.listen)[0], kernel.name)
             kernel.listen(self.listen, tls=True)
         place = choose_listening(tuple(kernel.status()["listening"]), kernel.name, self.host)
-        if not self.host and not reaches_beyond(place):
+        if not self.host and not reaches_beyond(str(place["host"])):
             raise UsageError(
                 f"kernel {kernel.name!r} listens on {place['host']} alone, where nobody comes to from elsewhere; add "
                 "--listen HOST, or say by --host where a tunnel begins"
+            )
+
+    def _require_a_host(self, listened: str, kernel: str) -> None:
+        """See that others can come to where it is to listen, before it does."""
+        require_one_host(listened, kernel, self.host)
+        if not self.host and not reaches_beyond(listened):
+            raise UsageError(
+                f"nobody comes to {listened} from elsewhere; say with --host NAME by which name or address others "
+                "reach it, such as where a tunnel begins"
             )
 
 
@@ -199,6 +214,10 @@ def _state_of(invitation: Invitation, now: float) -> str:
     if invitation.expires is None:
         return "invited until revoked"
     return f"{'invited until' if invitation.expires > now else 'expired'} {_in_utc(invitation.expires)}"
+
+
+def _term_of(invitation: Invitation) -> str:
+    return "until it is revoked" if invitation.expires is None else f"until {_in_utc(invitation.expires)}"
 
 
 def _in_utc(moment: float) -> str:

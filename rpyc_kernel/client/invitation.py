@@ -91,19 +91,22 @@ def choose_listening(listening: tuple[dict[str, Any], ...], kernel: str, host: s
             f"'rpyc-kernel invite {kernel} --listen HOST' has it do so, as does kernel.listen(HOST)"
         )
     found = min(safe, key=lambda each: str(each["host"]).startswith(_LOOPBACK))
-    require_one_host(found["host"], host)
+    require_one_host(found["host"], kernel, host)
     return found
 
 
-def require_one_host(listened: str, host: str) -> None:
-    """See that it is told by which address somebody is reached who listens on all of them; RequestError where not."""
+def require_one_host(listened: str, kernel: str, host: str) -> None:
+    """See that it is told by which address a kernel is reached that listens on all of them; RequestError where not."""
     if not host and listened in _ANY:
-        raise RequestError("to listen on all addresses does not say by which one to come; add it: host=… or --host")
+        raise RequestError(
+            f"kernel {kernel!r} listens on all addresses of this machine; say with --host NAME (host=…) by which one "
+            "others reach it"
+        )
 
 
-def reaches_beyond(place: dict[str, Any]) -> bool:
+def reaches_beyond(listened: str) -> bool:
     """Whether somebody on another machine can come to it."""
-    return not str(place["host"]).startswith(_LOOPBACK)
+    return not listened.startswith(_LOOPBACK)
 
 
 def read_invitation(told: dict[str, Any], kernel: str) -> Invitation:

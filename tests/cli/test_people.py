@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import sys
 
 import pytest
 
@@ -11,6 +12,7 @@ from rpyc_kernel.cli.people import find, parse_duration
 from rpyc_kernel.cli.program import run
 from rpyc_kernel.client.connect_string import parse
 from rpyc_kernel.client.invitation import Invitation
+from rpyc_kernel.frozen import changed
 
 ID, OTHER = "0011223344556677", "8899aabbccddeeff"
 SECRET = "5e" * 32
@@ -93,6 +95,21 @@ def test_an_invitation_is_one_line_that_leads_there_with_its_key(kernel, capsys)
     assert (told.key.id, told.key.secret.hex(), told.fingerprint.hex()) == (ID, SECRET, TLS["fingerprint"])
 
 
+@pytest.mark.parametrize(
+    ("expires", "told"), [(60.0, "until 1970-01-01 00:01 UTC"), (None, "until it is revoked")], ids=["expires", "never"]
+)
+def test_who_invites_at_a_terminal_is_told_what_the_line_is_for(kernel, capsys, monkeypatch, expires, told):
+    invite = kernel.invite
+    monkeypatch.setattr(kernel, "invite", lambda *_, **more: changed(invite(*_, **more), expires=expires))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    _, out, err = call(capsys, "invite", "demo", "--role", "viewer", "--name", "ann")
+    assert out.count("\n") == err.count("\n") == 1
+    assert "'rpyc-kernel console -'" in err
+    assert told in err
+    assert SECRET not in err
+    assert call(capsys, "invite", "demo", "--role", "viewer", "--json")[2] == ""
+
+
 def test_an_invitation_for_rpyc_alone_comes_with_files_that_nobody_else_can_read(kernel, capsys, tmp_path):
     folder = tmp_path / "for" / "ann"
     status, out, _ = call(capsys, "invite", "demo", "--role", "editor", "--certificate", str(folder))
@@ -143,7 +160,17 @@ def test_an_invitation_for_programs_has_its_secret_once(kernel, capsys):
         ([], (), "kernel 'demo' does not listen with TLS, so that nobody can come in from elsewhere; 'rpyc-kernel inv"),
         ([PLAIN], (), "'rpyc-kernel invite demo --listen HOST' has it do so, as does kernel.listen(HOST)"),
         ([PLAIN], ("--listen", "0.0.0.0:99999"), "cannot listen on '0.0.0.0:99999'"),
-        ([PLAIN], ("--listen", "0.0.0.0"), "does not say by which one to come; add it: host=… or --host"),
+        (
+            [PLAIN],
+            ("--listen", "0.0.0.0"),
+            "kernel 'demo' listens on all addresses of this machine; say with --host NAME (host=…) by which one others",
+        ),
+        (
+            [PLAIN],
+            ("--listen", "127.0.0.1:0"),
+            "nobody comes to 127.0.0.1 from elsewhere; say with --host NAME by which name or address others reach it",
+        ),
+        ([PLAIN], ("--listen", "localhost"), "nobody comes to localhost from elsewhere; say with --host NAME"),
         (
             [{**TLS, "host": "127.0.0.1"}],
             (),
@@ -152,7 +179,7 @@ def test_an_invitation_for_programs_has_its_secret_once(kernel, capsys):
         (
             [{**TLS, "host": "0.0.0.0"}],
             (),
-            "to listen on all addresses does not say by which one to come; add it",
+            "kernel 'demo' listens on all addresses of this machine; say with --host NAME (host=…) by which one others",
         ),
         ([TLS], ("--expires", "soon"), "--expires soon: use a time such as 90s, 30m, 2h, 7d or 2w"),
         ([TLS], ("--role", "king"), "argument of role expected"),

@@ -58,7 +58,7 @@ def test_where_there_is_no_tls_or_no_secret_there_is_no_connect_string():
         invitation(listening=(PLAIN,)).connect_string()
     with pytest.raises(RequestError, match="is told once, by 'invite'; make another one"):
         read_invitation({name: ANSWER[name] for name in list(ANSWER)[:7]}, "demo").connect_string()
-    with pytest.raises(RequestError, match="to listen on all addresses does not say by which one to come"):
+    with pytest.raises(RequestError, match="listens on all addresses of this machine; say with --host NAME"):
         choose_listening(({"host": "::", "port": 1, "fingerprint": FINGERPRINT},), "demo")
 
 

@@ -81,6 +81,14 @@ def open_with(open_terminal, line):
     return console
 
 
+def test_a_console_whose_standard_input_is_a_connect_string_and_no_more_says_so(line):
+    told = paste(line, "console", "-")
+    assert (told.returncode, told.stdout) == (2, "")
+    assert "standard input ended behind the connect string" in told.stderr
+    used = paste(f"{line}\n6 * 7\n", "console", "-")
+    assert (used.returncode, used.stdout, used.stderr) == (0, "42\n", "")
+
+
 def test_a_friend_of_the_owners_own_name_sits_at_a_terminal_until_it_is_sent_away_and_told_why(
     bob, line, open_terminal
 ):

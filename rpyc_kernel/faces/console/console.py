@@ -70,6 +70,9 @@ class Console:
         welcome: shown first.
         replays: show what happened before the user came.
         is_viewer: the user only looks on.
+
+    Attributes:
+        was_used: whether the user has typed anything.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class Console:
         replays: bool = False,
         is_viewer: bool = False,
     ) -> None:
+        self.was_used = False
         self._state = ConsoleState(kernel.session)
         self._link = KernelLink(kernel, self, self._state)
         self._replays = replays
@@ -285,6 +289,7 @@ class Console:
                     self.output.end_line()
                 self._state.begin_line()
                 code = await self.screen.read_code()
+                self.was_used = True
             except EOFError:
                 return self._end_of_leaving()
             except Withdrawn:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 
 _SSH = "ssh://"
-_KEY = "RPYC_KERNEL_KEY"
 _WHERE_NOBODY_LISTENS = "; nothing listens there: see whether host and port are right, and whether the kernel runs"
 
 
@@ -126,7 +125,7 @@ def name_secret(target: str) -> str:
     """The environment variable that has to have the secret for a target whenever it is resolved; "" if none has to."""
     if target.startswith(f"{connect_string.SCHEME}:"):
         return connect_string.VARIABLE
-    return _KEY if target.startswith("tcp://") else ""
+    return "RPYC_KERNEL_KEY" if target.startswith("tcp://") else ""
 
 
 def is_place(target: str) -> bool:
@@ -185,7 +184,7 @@ def from_answer(target: Target, found: dict[str, str]) -> Address:
 
 def _resolve_tls(text: str, key: str | None) -> Address:
     has_own = "#" in text or connect_string.is_remembered(text)
-    own = key or ("" if has_own else os.environ.get(_KEY, ""))
+    own = key or ("" if has_own else os.environ.get("RPYC_KERNEL_KEY", ""))
     if own:
         host, port, name = connect_string.parse_place(connect_string.shown_of(text))
         known = ConnectString(host, port, name, _own_key(f"{host}:{port}", own), b"")
@@ -197,7 +196,7 @@ def _resolve_tls(text: str, key: str | None) -> Address:
 
 def _source_of(key: str | None) -> str:
     """Where a key came from that is no connection file's, in words."""
-    return "the key that was given" if key else f"the key in {_KEY}"
+    return "the key that was given" if key else "the key in RPYC_KERNEL_KEY"
 
 
 def _own_certificate() -> str:
@@ -216,7 +215,7 @@ def _resolve_url(text: str, key: str | None) -> Address:
         parts = urlsplit(text)
     except ValueError as error:
         raise RequestError(f"{text} cannot be understood: {error}") from None
-    secret = key or os.environ.get(_KEY, "")
+    secret = key or os.environ.get("RPYC_KERNEL_KEY", "")
     source = _source_of(key) if secret else ""
     if parts.scheme == "unix" and not secret:
         beside = Path(parts.path).parent / "kernel.json"

@@ -88,15 +88,17 @@ def test_a_hub_that_cannot_start_leaves_what_was_there(start, folders):
 def test_a_hub_that_cannot_have_the_worker_that_lives_takes_nothing_of_what_it_writes(start, folders):
     folder = RuntimeFolder(folders.runtime / "demo")
     folder.create()
+    held = []
 
     def fail(place, *_):
         place.folder.spill(1, 1).touch()
-        place.home.unlock()
-        place.folder.unlock()
+        held.extend((place.home, place.folder))
         raise OSError("no answer")
 
     with listen(folder.worker_socket, 1):
         assert start(fail, is_private=False)[0] == 2
+    for each in held:
+        each.unlock()  # as the end of the process does
     assert folder.spill(1, 1).exists()
 
 

@@ -223,7 +223,7 @@ def test_what_is_no_time_is_refused(text):
 
 def test_those_who_are_there_and_who_are_invited_are_listed(kernel, capsys):
     first, *others = call(capsys, "sessions", "demo")[1].splitlines()
-    assert first.startswith(f"{ID}:s  ann  viewer  reading  since 1970-01-01")
+    assert first.startswith(f"{ID}:s  ann  viewer  looking on  since 1970-01-01")
     assert "192.0.2.1" in first
     assert others == [
         f"{ID}    ann  viewer  invited until revoked",

@@ -19,6 +19,8 @@ from typing import Any
 from rpyc_kernel.core.contract import COMM_CALL, Departure, Event, Kind, MissingField, Outcome, Role
 from rpyc_kernel.faces.console.control_characters import sanitize, sanitize_line
 
+_HERE = "this machine"
+_LOOPBACK = ("127.", "::1")
 _KEPT_OWNERS = 2000
 _MAX_SHOWN_CHARS = 100_000
 """Of a value; a hundred megabytes in a line would keep a terminal busy for minutes."""
@@ -375,10 +377,12 @@ def join_numbers(numbers: Iterable[int]) -> str:
 
 def describe_place(host: str, address: str) -> str:
     """From where somebody comes, in words. By SSH there is no address; a host is what a client says of itself."""
+    if host in ("", socket.gethostname()) and (not address or address.startswith(_LOOPBACK)):
+        return _HERE
     host, address = sanitize_line(host), sanitize_line(address)
     if host and address:
         return f"{host} ({address})"
-    return host or address or "this machine"
+    return host or address
 
 
 def _describe_visit(kind: str, payload: dict[str, Any]) -> str:
@@ -386,9 +390,8 @@ def _describe_visit(kind: str, payload: dict[str, Any]) -> str:
         return {Departure.LOST: "has lost the connection", Departure.KICKED: "was sent away"}.get(
             payload.get("why") or "", "left"
         )
-    host, address = payload.get("host") or "", payload.get("address") or ""
-    is_elsewhere = address or host not in ("", socket.gethostname())
-    way = f" from {describe_place(host, address)}" if is_elsewhere else ""
+    place = describe_place(payload.get("host") or "", payload.get("address") or "")
+    way = "" if place == _HERE else f" from {place}"
     return "joined" + way + (" to look on" if payload.get("role") == Role.VIEWER else "")
 
 

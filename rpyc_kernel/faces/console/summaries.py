@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from rpyc_kernel.core.contract import Security, State
+from rpyc_kernel.core.contract import Doing, Role, Security, State
 from rpyc_kernel.core.introspection import Inspection, Variable
 from rpyc_kernel.faces.console.control_characters import sanitize_line
 from rpyc_kernel.faces.console.render import describe_place, first_line
@@ -61,13 +61,20 @@ def summarise_sessions(sessions: list[dict[str, Any]], own: str | None = None) -
         (
             sanitize_line(session["name"]) + (" (you)" if session["id"] == own else ""),
             session["role"],
-            session["doing"] + (f" [{session['execution']}]" if session["execution"] else ""),
+            _describe_doing(session) + (f" [{session['execution']}]" if session["execution"] else ""),
             _describe_way(session["channels"]),
         )
         for session in present
     ]
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
     return ["  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[3]]) for row in rows]
+
+
+def _describe_doing(session: dict[str, Any]) -> str:
+    """Everybody at a prompt reads what happens; only of those who can do no more it says something."""
+    if session["doing"] != Doing.READING:
+        return str(session["doing"])
+    return "looking on" if session["role"] == Role.VIEWER else str(Doing.IDLE)
 
 
 def _describe_way(channels: list[dict[str, Any]]) -> str:

@@ -1,3 +1,5 @@
+import socket
+
 import pytest
 
 from rpyc_kernel.core.introspection import Inspection, Variable
@@ -36,6 +38,21 @@ def test_the_status_says_who_does_what_and_who_waits():
         f"present    alice  viewer  asked [3]  {since} from laptop (192.0.2.7), 192.0.2.7",
     ]
     assert summaries.summarise_status(make_status(sessions=[]))[-1] == "present    nobody"
+
+
+@pytest.mark.parametrize(
+    ("host", "address"), [("", ""), ("", "127.0.0.1"), ("own", ""), ("own", "127.0.0.1"), ("own", "::1")]
+)
+def test_this_machine_is_called_so_whichever_way_one_comes(host, address):
+    host = host and socket.gethostname()
+    (line,) = summaries.summarise_sessions([make_session("me", channels=[make_channel(host=host, address=address)])])
+    assert line.endswith(" from this machine")
+
+
+@pytest.mark.parametrize(("role", "told"), [("viewer", "looking on"), ("editor", "idle")])
+def test_who_only_reads_what_happens_looks_on_or_is_idle(role, told):
+    (line,) = summaries.summarise_sessions([make_session("me", role=role, doing="reading", channels=[])])
+    assert line.split("  ")[2] == told
 
 
 def test_the_user_is_told_which_session_is_theirs():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 import signal
 import sys
@@ -25,6 +26,12 @@ DEFAULT_NAME = "default"
 OK, RAISED, USAGE, NO_KERNEL, TIMED_OUT, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 124, 130, 143
 """Exit statuses: success, user code that raised, a wrong request, no kernel in reach, a time limit, Ctrl-C, SIGTERM."""
 
+_FOUND_BY = {
+    "execution": "which execution? 'rpyc-kernel status {target}' shows them",
+    "invitation": "which invitation? 'rpyc-kernel sessions {target}' shows them",
+    "session": "which session? 'rpyc-kernel sessions {target}' shows them",
+}
+"""What is said of a word that is missing, by what `main` of a command calls it."""
 _KINDS = {int: "a whole number", float: "a number"}
 
 
@@ -57,10 +64,25 @@ class Application(cli.Application):
     def _validate_args(self, swfuncs: Any, tailargs: Any) -> Any:
         try:
             return super()._validate_args(swfuncs, tailargs)
+        except PositionalArgumentsError as error:
+            raise self._as_usage(PositionalArgumentsError(self._explain_words(tailargs) or str(error))) from None
         except SwitchError as error:
             if type(error).__name__.startswith("Show"):  # not an error: --help and the like
                 raise
             raise self._as_usage(error) from None
+
+    def _explain_words(self, words: list[str]) -> str:
+        """Say which word is missing, or too many, as `main` names them."""
+        expected = list(inspect.signature(self.main).parameters.values())
+        if len(words) > len(expected):
+            return f"{words[len(expected)]!r} is a word too many"
+        missing = [each.name for each in expected[len(words) :] if each.default is each.empty]
+        if not missing:
+            return ""
+        if missing[0] == "name":
+            return "which kernel? 'rpyc-kernel list' shows them"
+        found_by = _FOUND_BY.get(missing[0])
+        return found_by.format(target=words[0]) if found_by else f"no {missing[0].upper()} is given"
 
     def _as_usage(self, error: SwitchError) -> UsageError:
         text = str(error).partition(":\n")[0]
@@ -227,6 +249,11 @@ class StartingCommand(Command):
         help="tell a registry of RPyC's where the kernel is: broadcast, HOST[:PORT] or tcp://HOST[:PORT]",
         argname="REGISTRY",
     )
+
+    def _validate_args(self, swfuncs: Any, tailargs: Any) -> Any:
+        self.of_start = [info.swname for switch, info in swfuncs.items() if switch in vars(StartingCommand).values()]
+        """Those switches of the user's that say how to start a kernel."""
+        return super()._validate_args(swfuncs, tailargs)
 
     def start(self, name: str, *, is_private: bool = False, standard_input: int | None = None) -> KernelClient:
         """Start a kernel as the switches say."""

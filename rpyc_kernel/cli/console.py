@@ -45,6 +45,9 @@ class Console(StartingCommand):
         from rpyc_kernel.faces.console import console  # with a terminal library, which takes 0.2 s
 
         kernel, how = self._join_or_start(name)
+        if how == "joined" and self.of_start:
+            unused = f"{', '.join(self.of_start)} {'was' if len(self.of_start) == 1 else 'were'} not used"
+            print(f"rpyc-kernel: kernel {name!r} runs already, so {unused}", file=sys.stderr)
         greeting = f"{how} kernel {kernel.name!r} as {kernel.client_name}; %help explains, Ctrl-D leaves"
         with kernel:
             is_viewer, is_own = kernel.role == Role.VIEWER, not name.startswith(f"{SCHEME}:")

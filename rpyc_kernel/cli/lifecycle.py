@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from plumbum import cli
@@ -20,7 +21,7 @@ from rpyc_kernel.cli.application import (
     telling_what_may_run,
 )
 from rpyc_kernel.client import launch
-from rpyc_kernel.client.address import is_on_other_machine
+from rpyc_kernel.client.address import is_on_other_machine, is_place
 from rpyc_kernel.client.archive import StoppedKernel, forget, stopped_kernels
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.client.launch import KernelInfo
@@ -136,8 +137,9 @@ def _tell_more(kernel: KernelInfo | StoppedKernel) -> str:
 class Forget(Command):
     """Remove the journal of a kernel that is stopped, and all else that it left. It cannot be brought back.
 
-    Example:
+    Examples:
         rpyc-kernel forget demo --yes
+        rpyc-kernel forget ssh://gpu/train
     """
 
     NAMES_KERNEL = False
@@ -145,7 +147,15 @@ class Forget(Command):
     is_sure = cli.Flag(["-y", "--yes"], help="do not ask")
 
     def main(self, name: str) -> int:
-        archive = next((kernel for kernel in stopped_kernels() if kernel.name == name), None)
+        find: Callable[[str], StoppedKernel | None] = _find_stopped
+        remove: Callable[[str], None] = forget
+        if is_on_other_machine(name):
+            from rpyc_kernel.client import there
+
+            find, remove = there.find_stopped, there.forget
+        elif is_place(name):
+            raise UsageError("a journal is removed by the kernel's name, on its own machine or as ssh://HOST/NAME")
+        archive = find(name)
         if not self.is_sure and archive is not None:
             if not sys.stdin.isatty():
                 raise UsageError(f"the journal of {name!r} would be gone for good; say so with --yes")
@@ -153,9 +163,13 @@ class Forget(Command):
             if input(f"Remove the journal of kernel {name!r} ({what}) for good? [y/N] ").strip().lower() not in _YES:
                 print("nothing was removed")
                 return OK
-        forget(name)
+        remove(name)
         print(f"kernel {name!r} is forgotten")
         return OK
+
+
+def _find_stopped(name: str) -> StoppedKernel | None:
+    return next((kernel for kernel in stopped_kernels() if kernel.name == name), None)
 
 
 class Restart(JsonCommand):

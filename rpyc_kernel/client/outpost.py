@@ -16,7 +16,7 @@ from typing import Any
 
 from rpyc_kernel.client import launch
 from rpyc_kernel.client.address import read_running
-from rpyc_kernel.client.archive import stopped_kernels
+from rpyc_kernel.client.archive import forget, stopped_kernels
 from rpyc_kernel.client.ssh import ANSWER, TO_STAY
 from rpyc_kernel.errors import KernelError, NoSuchKernel
 from rpyc_kernel.frozen import fields_of
@@ -109,6 +109,7 @@ _DO: dict[str, Callable[..., Any]] = {
     "start": start,
     "list": list_kernels,
     "stop_orphan": stop_orphan,
+    "forget": forget,
 }
 
 if __name__ == "__main__":

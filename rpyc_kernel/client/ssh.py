@@ -181,7 +181,9 @@ def _read_answer(answer: dict[str, Any], target: Target, name: str) -> Any:
     if "error" not in answer:
         return answer["answer"]
     # As it is named there, nobody reaches it from here.
-    raise from_name(answer["error"], answer["message"].replace(f" {name}'", f" {target.url}'"))
+    message = answer["message"].replace(f" {name}'", f" {target.url}'").replace(f"'{name}'", f"'{target.url}'")
+    message = message.replace("'rpyc-kernel list --all'", f"'rpyc-kernel list --all {target.host_url}'")
+    raise from_name(answer["error"], message)
 
 
 def read_there(target: Target, arguments: Sequence[str]) -> Iterator[str]:

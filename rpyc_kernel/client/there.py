@@ -53,17 +53,33 @@ def list_kernels(hosts: Sequence[str], *, shows_stopped: bool) -> list[Listed]:
     return [listed for _, listed in sorted((answers.get() for _ in targets), key=lambda answer: answer[0])]
 
 
+def find_stopped(url: str) -> StoppedKernel | None:
+    """A kernel that does not run and has left a journal, None where there is none of this address.
+
+    Raises:
+        ConnectionFailed: the host cannot be reached.
+    """
+    target = ssh.parse_kernel(url)
+    [listed] = list_kernels([target.host_url], shows_stopped=True)
+    if listed.problem is not None:
+        raise listed.problem
+    stopped = (kernel for kernel in listed.kernels if isinstance(kernel, StoppedKernel))
+    return next((kernel for kernel in stopped if kernel.name == target.name), None)
+
+
+def forget(url: str) -> None:
+    """See `archive.forget`."""
+    target = ssh.parse_kernel(url)
+    ssh.ask(target, {"do": "forget", "name": target.name})
+
+
 class ArchiveThere(Archive):
     """The journal of a kernel that does not run, read where it is."""
 
     def __init__(self, url: str) -> None:
         self._target = ssh.parse_kernel(url)
         self.name = self._target.url
-        [listed] = list_kernels([self._target.host_url], shows_stopped=True)
-        if listed.problem is not None:
-            raise listed.problem
-        stopped = [kernel for kernel in listed.kernels if isinstance(kernel, StoppedKernel)]
-        known = next((kernel for kernel in stopped if kernel.name == self._target.name), None)
+        known = find_stopped(url)
         if known is None:
             raise NoSuchKernel(
                 f"there is no kernel {self.name!r}, and no journal of one; "

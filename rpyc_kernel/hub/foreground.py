@@ -51,10 +51,9 @@ class Foreground:
         if hub.look(lambda state: state.lifecycle) == State.DEAD and not self.exit_status:
             # Nobody may come to restart it, and whoever waits for the hub can start the next one.
             self.exit_status = _FAILED
-            _log.error("kernel %s ends: its worker cannot be started, as is said above", self._name)
             hub.handle(events.ShutdownRequested(None, "its worker cannot be started"))
 
-    def tell_end(self) -> None:
-        """Say that the end has begun."""
-        _log.info("kernel %s ends", self._name)
+    def tell_end(self, reason: str) -> None:
+        """Say that the end has begun, and why."""
+        _log.info("kernel %s ends: %s", self._name, reason)
         self._manager.tell("STOPPING=1")

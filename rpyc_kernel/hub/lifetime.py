@@ -49,6 +49,12 @@ def run(
     share_heaps(_HEAPS)
     collect_from_here()
     stopping = threading.Event()
+    reasons: list[str] = []
+
+    def stop(reason: str) -> None:
+        reasons.append(reason)
+        stopping.set()
+
     folder, earlier = place.folder, place.earlier
     key = place.home.take_key(bytes.fromhex(earlier.key) if earlier else os.urandom(32))
     folder.clear(
@@ -88,7 +94,7 @@ def run(
         settings,
         worker_settings,
         worker_changed=lambda pid, generation: keeper.publish(pid, generation, birth_of(pid)),
-        stop=lambda reason: stopping.set(),
+        stop=stop,
         idle_timeout_s=idle_timeout_s,
         spare=spare,
     )
@@ -123,7 +129,7 @@ def run(
         if foreground is not None:
             foreground.look(hub)
     if foreground is not None:
-        foreground.tell_end()
+        foreground.tell_end(reasons[0])
     if announcer is not None:
         announcer.close()
     server.stop_accepting()

@@ -155,7 +155,10 @@ def _say_running(name: str, file: ConnectionFile | None) -> str:
     if file is not None:
         home = f", home {file.home}" if file.home else ""
         where = f" (hub process {file.hub_pid}{home})"
-    return f"kernel {name!r} is running already{where}; connect to it, or stop it first with 'rpyc-kernel stop {name}'"
+    return (
+        f"kernel {name!r} is running already{where}; connect to it, as with 'rpyc-kernel console {name}', or stop it "
+        f"first with 'rpyc-kernel stop {name}'"
+    )
 
 
 def _read(folder: Home) -> ConnectionFile | None:

@@ -158,8 +158,8 @@ class KernelFolder:
         while not self._try_lock():
             if time.monotonic() >= deadline:
                 raise KernelExists(
-                    f"kernel {self.path.name!r} is running already; connect to it, or stop it first "
-                    f"with 'rpyc-kernel stop {self.path.name}'"
+                    f"kernel {self.path.name!r} is running already; connect to it, as with 'rpyc-kernel console "
+                    f"{self.path.name}', or stop it first with 'rpyc-kernel stop {self.path.name}'"
                 )
             pause.wait(0.01)
 

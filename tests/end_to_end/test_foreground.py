@@ -82,6 +82,7 @@ def test_a_kernel_in_the_foreground_says_when_it_is_ready_and_stops_in_good_orde
     assert (folders.state / "left").exists()  # the worker was told, and not killed
     assert read_end() == f"the hub got {number.name}"
     assert "kernel demo is ready" in err
+    assert f"kernel demo ends: the hub got {number.name}\n" in err
 
 
 def test_a_terminal_that_is_closed_ends_no_kernel_that_nohup_has_started(start: Start, manager: socket.socket) -> None:

@@ -50,7 +50,8 @@ def test_a_second_kernel_of_the_same_name_is_refused_and_how_to_go_on_is_said(ke
     hub = kernel.status()["hub_pid"]
     with pytest.raises(
         KernelExists,
-        match=r"kernel .demo. is running already \(hub process \d+, home .*\); connect to it, or stop it first with",
+        match=r"kernel .demo. is running already \(hub process \d+, home .*\); connect to it, as with "
+        "'rpyc-kernel console demo', or stop it first with 'rpyc-kernel stop demo'",
     ):
         rpyc_kernel.start("demo")
     assert kernel.status()["hub_pid"] == hub

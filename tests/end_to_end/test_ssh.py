@@ -128,18 +128,27 @@ def test_commands_take_its_address_for_its_name(ssh_hosts: Hosts):
     assert started.returncode == 0, started.stderr
     assert "'rpyc-kernel console ssh://alpha/train'" in started.stdout
     before = host.logins
-    typed = run_command("console", "ssh://alpha/train", input_text="6 * 7\n")
+    typed = run_command("console", "ssh://alpha/train", "--python", "python3.9", "--cwd=/", input_text="6 * 7\n")
+    unused = "rpyc-kernel: kernel 'ssh://alpha/train' runs already, so --python, --cwd were not used\n"
+    assert unused in typed.stderr
     assert (typed.returncode, typed.stdout.splitlines()[-1]) == (0, "42")
     assert host.logins == before + 1
     again = run_command("start", "ssh://alpha/train")
     assert again.returncode == 2
-    assert "stop it first with 'rpyc-kernel stop ssh://alpha/train'" in again.stderr
+    assert "as with 'rpyc-kernel console ssh://alpha/train', or stop it first with" in again.stderr
+    assert "'rpyc-kernel stop ssh://alpha/train'" in again.stderr
     stopped = run_command("stop", "ssh://alpha/train")
     assert (stopped.returncode, stopped.stdout) == (0, "kernel 'ssh://alpha/train' is stopped\n")
     past = run_command("history", "ssh://alpha/train", "6 *", "--json")
     assert [json.loads(line)["code"] for line in past.stdout.splitlines()] == ["6 * 7"]
     log = run_command("log", "ssh://alpha/train", "--tail", "1", "--json")
     assert json.loads(log.stdout)["kind"] == "hub_stopped"
+    unsure = run_command("forget", "ssh://alpha/train")
+    assert (unsure.returncode, "say so with --yes" in unsure.stderr) == (2, True)
+    forgotten = run_command("forget", "ssh://alpha/train", "--yes")
+    assert (forgotten.returncode, forgotten.stdout) == (0, "kernel 'ssh://alpha/train' is forgotten\n")
+    again = run_command("forget", "ssh://alpha/train", "--yes")
+    assert (again.returncode, "there is no kernel 'ssh://alpha/train' to forget" in again.stderr) == (3, True)
 
 
 def test_a_large_value_comes_with_word_of_how_far_it_is(ssh_hosts: Hosts):

@@ -20,11 +20,12 @@ from rpyc_kernel.cli.application import (
     telling_what_may_run,
 )
 from rpyc_kernel.client import launch
-from rpyc_kernel.client.address import is_on_other_machine, is_place, resolve
+from rpyc_kernel.client.address import host_of, is_on_other_machine, is_place, resolve
 from rpyc_kernel.client.connect_string import SCHEME, from_environment, is_remembered, shown_of
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Role
 from rpyc_kernel.errors import KernelError, KernelExists, NoSuchKernel
+from rpyc_kernel.faces.console.control_characters import sanitize_line
 from rpyc_kernel.faces.console.session_slot import take_session_slot
 
 _START_TIMEOUT_S = 30.0
@@ -48,10 +49,12 @@ class Console(StartingCommand):
         if how == "joined" and self.of_start:
             unused = f"{', '.join(self.of_start)} {'was' if len(self.of_start) == 1 else 'were'} not used"
             print(f"rpyc-kernel: kernel {name!r} runs already, so {unused}", file=sys.stderr)
-        greeting = f"{how} kernel {kernel.name!r} as {kernel.client_name}; %help explains, Ctrl-D leaves"
+        host = sanitize_line(host_of(name))
+        which = f"{kernel.name!r}{f' on {host}' if host else ''}"
+        greeting = f"{how} kernel {which} as {kernel.client_name}; %help explains, Ctrl-D leaves"
         with kernel:
             is_viewer, is_own = kernel.role == Role.VIEWER, not name.startswith(f"{SCHEME}:")
-            opened = console.Console(kernel, greeting, replays=bool(self.replays), is_viewer=is_viewer)
+            opened = console.Console(kernel, greeting, host=host, replays=bool(self.replays), is_viewer=is_viewer)
             end = opened.run()
         if end in (console.LOST, console.REFUSED):
             if end == console.LOST:

@@ -133,6 +133,11 @@ def is_place(target: str) -> bool:
     return os.sep in target or target.endswith(".json")
 
 
+def host_of(target: str) -> str:
+    """The machine that an address names, "" for what is on this one by its name or path."""
+    return (urlsplit(target).hostname or "") if "://" in target else ""
+
+
 def from_file(file: ConnectionFile) -> Address:
     """The address in a connection file: the unix socket if it is on this machine, else TCP."""
     is_here = os.path.exists(file.unix)

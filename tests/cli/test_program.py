@@ -51,7 +51,10 @@ def test_without_a_command_the_help_is_an_error(capsys: pytest.CaptureFixture[st
         (["--nonsense"], "unknown switch --nonsense"),
         (["status", "--nonsense"], "unknown switch --nonsense; 'rpyc-kernel status --help' tells"),
         (["cancel"], "which kernel? 'rpyc-kernel list' shows them; use 'rpyc-kernel cancel [SWITCHES] NAME "),
-        (["cancel", "demo"], "which execution? 'rpyc-kernel status demo' shows them; use 'rpyc-kernel cancel [SWITCHES] NAME "),
+        (
+            ["cancel", "demo"],
+            "which execution? 'rpyc-kernel status demo' shows them; use 'rpyc-kernel cancel [SWITCHES] NAME ",
+        ),
         (["cancel", "demo", "1", "2"], "'2' is a word too many; use 'rpyc-kernel cancel [SWITCHES] NAME "),
         (["revoke", "demo"], "which invitation? 'rpyc-kernel sessions demo' shows them"),
         (["kick", "demo"], "which session? 'rpyc-kernel sessions demo' shows them"),

@@ -57,6 +57,19 @@ def running(folder):
         os.close(folder._lock)
 
 
+@pytest.mark.parametrize(
+    ("target", "host"),
+    [
+        ("train", ""),
+        ("/run/train/kernel.json", ""),
+        ("ssh://ann@gpu:2222/train", "gpu"),
+        ("rpyc+tls://[fe80::1]:4300/train", "fe80::1"),
+    ],
+)
+def test_an_address_names_a_machine(target, host):
+    assert address.host_of(target) == host
+
+
 # By name
 
 

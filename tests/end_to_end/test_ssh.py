@@ -248,6 +248,7 @@ def test_a_console_lets_openssh_ask_once_and_comes_back_without_a_question(
     terminal = open_terminal("console", "ssh://stranger/train", "--as", "bob", "--engine", "plain")
     terminal.wait_for_sentence("Are you sure you want to continue connecting")
     terminal.type("yes\r")
+    terminal.wait_for("^started kernel 'train' on stranger as bob;")
     terminal.wait_for_prompt()
     terminal.enter("6 * 7")
     terminal.wait_for("^42$")

@@ -68,6 +68,7 @@ class Console:
     Args:
         kernel: the kernel; closed at the end.
         welcome: shown first.
+        host: the machine where the kernel is, "" for this one.
         replays: show what happened before the user came.
         is_viewer: the user only looks on.
 
@@ -80,6 +81,7 @@ class Console:
         kernel: KernelClient,
         welcome: str,
         *,
+        host: str = "",
         replays: bool = False,
         is_viewer: bool = False,
     ) -> None:
@@ -87,7 +89,7 @@ class Console:
         self._state = ConsoleState(kernel.session)
         self._link = KernelLink(kernel, self, self._state)
         self._replays = replays
-        self.bar = StatusBar(self._state, is_viewer=is_viewer)
+        self.bar = StatusBar(self._state, host=host, is_viewer=is_viewer)
         self.screen: Screen
         self.output: Transcript
         self._welcome = welcome

@@ -22,11 +22,13 @@ class StatusBar:
 
     Args:
         state: knows whether the kernel is in reach.
+        host: the machine where the kernel is, "" for this one.
         is_viewer: whether the user only looks on.
     """
 
-    def __init__(self, state: ConsoleState, *, is_viewer: bool = False) -> None:
+    def __init__(self, state: ConsoleState, *, host: str = "", is_viewer: bool = False) -> None:
         self._state = state
+        self._where = f" on {host}" if host else ""
         self.is_completing = False
         self._is_viewer = is_viewer
         self._status: dict[str, Any] | None = None
@@ -39,14 +41,17 @@ class StatusBar:
         """The line, with as many names as there is room for on so many columns; "" before anything is known."""
         if self._status is None:
             return ""
-        parts = self._describe_kernel(self._status)
+        kernel, *parts = self._describe_kernel(self._status)
+        shown = f"{kernel}{self._where}"
         if not self._state.is_connected:
-            return " | ".join(parts)
+            return " | ".join([shown, *parts])
         names = [sanitize_line(session["name"]) for session in self._status["sessions"] if session["connections"]]
-        lines = (
-            " | ".join([*parts, _count_present(names, most)]) for most in range(min(len(names), _MAX_NAMES), 0, -1)
-        )
-        return next((line for line in lines if get_cwidth(line) <= width), " | ".join([*parts, f"{len(names)} here"]))
+        lines = [
+            " | ".join([shown, *parts, _count_present(names, most)])
+            for most in range(min(len(names), _MAX_NAMES), -1, -1)
+        ]
+        least = " | ".join([kernel, *parts, f"{len(names)} here"])
+        return next((line for line in lines if get_cwidth(line) <= width), least)
 
     def _describe_kernel(self, status: dict[str, Any]) -> list[str]:
         parts = [sanitize_line(status["kernel"]), f"generation {status['generation']}"]
@@ -73,5 +78,7 @@ def _describe_state(status: dict[str, Any]) -> str:
 
 
 def _count_present(names: list[str], most: int) -> str:
+    if not most:
+        return f"{len(names)} here"
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"{len(names)} here: {', '.join(names[:most])}{more}"

@@ -19,6 +19,20 @@ def test_it_says_how_many_are_here_and_who(bar: StatusBar) -> None:
     assert bar.text(80) == "demo | generation 1 | idle | 2 here: me, alice"
 
 
+@pytest.mark.parametrize(
+    ("width", "text"),
+    [
+        (80, "demo on gpu | generation 1 | idle | 2 here: me, alice"),
+        (44, "demo on gpu | generation 1 | idle | 2 here"),
+        (40, "demo | generation 1 | idle | 2 here"),
+    ],
+)
+def test_it_says_where_the_kernel_is_if_there_is_room(width: int, text: str) -> None:
+    bar = StatusBar(ConsoleState("me"), host="gpu")
+    bar.take(make_status())
+    assert bar.text(width) == text
+
+
 def test_who_has_gone_is_not_here(bar: StatusBar) -> None:
     bar.take(make_status(sessions=[make_session("me"), make_session("bob", connections=0)]))
     assert bar.text(80).endswith("| 1 here: me")

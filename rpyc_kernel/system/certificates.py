@@ -14,13 +14,13 @@ import datetime
 import ipaddress
 import os
 import re
-import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rpyc_kernel.errors import NotAvailable, RequestError
 from rpyc_kernel.system.home import Home
+from rpyc_kernel.system.originals import socket
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
+
+from rpyc_kernel.system.originals import socket
 
 
 class ServiceManager:

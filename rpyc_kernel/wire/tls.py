@@ -16,10 +16,7 @@ import contextlib
 import hashlib
 import os
 import re
-import select
-import socket
 import ssl
-import time
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +27,7 @@ from rpyc_kernel.core.seconds import show_seconds
 from rpyc_kernel.errors import CallTimeout, CertificateChanged, ConnectionFailed, ConnectionLost, RequestError
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.system.certificates import INVITATION
-from rpyc_kernel.system.originals import logging
+from rpyc_kernel.system.originals import logging, select, socket, time
 from rpyc_kernel.system.sending import QUIETLY, silence
 from rpyc_kernel.system.threads import make_thread, start_threads
 from rpyc_kernel.wire.sockets import prepare_socket

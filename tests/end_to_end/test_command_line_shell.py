@@ -112,7 +112,7 @@ def test_the_exit_status_is_that_of_the_code(demo: None, command: str, status: i
         ("K exec 'two words' 1", 2, "'two words' cannot name a kernel; use up to 64 letters"),
         ("K exec '' 1", 2, "'' cannot name a kernel"),
         ("K vars ..", 2, "'..' cannot name a kernel"),
-        ("K log demo --since soon", 2, "argument of since expected to be a whole number, not 'soon'"),
+        ("K log demo --since soon", 2, "--since soon: use the number of an event, or a time"),
         ("K run /no/such/file", 2, "/no/such/file cannot be read: "),
         ("K run --cwd /no/such/folder - <<< 1", 2, "/no/such/folder"),
         ("K exec", 2, "'rpyc-kernel exec --help' tells how to use it"),

@@ -146,7 +146,8 @@ def test_a_hub_that_is_killed_while_the_disk_is_full_leaves_the_journal_sound(ke
     with full_disk(kernel):
         print_lines(kernel, 1000, 2000)
         os.kill(kernel.status()["hub_pid"], signal.SIGKILL)
-        wait_until(lambda: kernel.is_closed, DEADLINE_S, "the hub to be gone")
+        wait_until(lambda: not kernel.is_connected, DEADLINE_S, "the hub to be gone")
+        kernel.close()  # or it would come back to the next one
         # The last threads of a killed process keep its files, and so the lock, a moment longer.
         wait_until(lambda: not any(info.state == "running" for info in rpyc_kernel.kernels()), DEADLINE_S, "the lock")
     assert recorded_lines(folders) == lines(0, 1000)
@@ -166,7 +167,8 @@ def test_what_ended_while_the_disk_was_full_has_ended_for_the_next_hub_too(kerne
         kernel.eval("gate.set()")
         main.result(DEADLINE_S), side.result(DEADLINE_S)
         os.kill(kernel.status()["hub_pid"], signal.SIGKILL)
-        wait_until(lambda: kernel.is_closed, DEADLINE_S, "the hub to be gone")
+        wait_until(lambda: not kernel.is_connected, DEADLINE_S, "the hub to be gone")
+        kernel.close()  # or it would come back to the next one
         wait_until(lambda: not any(info.state == "running" for info in rpyc_kernel.kernels()), DEADLINE_S, "the lock")
     with rpyc_kernel.start("demo", timeout=DEADLINE_S) as again:
         ends = {}
@@ -190,7 +192,8 @@ def test_no_number_is_given_twice_though_the_disk_was_full_when_the_hub_was_kill
         os.kill(status["hub_pid"], signal.SIGKILL)
         if not lives:
             os.kill(status["worker_pid"], signal.SIGKILL)
-        wait_until(lambda: kernel.is_closed, DEADLINE_S, "the hub to be gone")
+        wait_until(lambda: not kernel.is_connected, DEADLINE_S, "the hub to be gone")
+        kernel.close()  # or it would come back to the next one
         wait_until(lambda: not any(info.state == "running" for info in rpyc_kernel.kernels()), DEADLINE_S, "the lock")
     with rpyc_kernel.start("demo", timeout=DEADLINE_S) as again:
         assert next(iter(again.events(since=last))).seq > last

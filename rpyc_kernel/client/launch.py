@@ -198,7 +198,7 @@ def start(
         timeout=timeout,
         silence=silence,
         keep_output=keep_output,
-        reconnect=reconnect,
+        reconnect=0 if is_private else reconnect,  # that one ends when it loses its last client
     )
 
 

@@ -60,6 +60,8 @@ _DONT_WAIT: Final[int] = getattr(socket, "MSG_DONTWAIT", 0)
 _AT_ONCE: Final = (_DONT_WAIT | QUIETLY,)
 _BEATS: Final = 5
 _BY_TURNS_S: Final = 0.001
+_LAST_WORDS_S: Final = 1.0
+"""A hub that ends stops to listen first, and says goodbye next."""
 _TIMEVAL: Final = Struct("@ll")
 
 
@@ -513,10 +515,27 @@ class ValueClient:
             pass
         except OSError as error:
             self._outgoing.clear()
-            self.read_ready()  # the peer may have said why
+            self._hear_last_words()
             self._end(f"sending failed: {error}")
             raise ConnectionLost(self._loss) from None
         return has_sent
+
+    def _hear_last_words(self) -> None:
+        """Read what the peer still says that takes nothing any more: it may be about to say why, and then goes."""
+        waiting = select.poll()
+        waiting.register(self._sock, select.POLLIN)
+        deadline = time.monotonic() + _LAST_WORDS_S
+        while not self._loss and waiting.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            reader = self._baton.get(0)
+            if reader is None:
+                self.read_ready()
+            elif reader.thread == threading.get_ident():
+                with contextlib.suppress(ConnectionLost):
+                    self._receive(_DONT_WAIT)
+            elif time.monotonic() < deadline:
+                time.sleep(_BY_TURNS_S)  # that one hears them
+            else:
+                break
 
     def _write_on(self, wait_s: float) -> int:
         """Wait until the socket takes something, and send it, or has something; returns what of these it does."""

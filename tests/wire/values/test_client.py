@@ -129,6 +129,35 @@ def test_an_answer_that_comes_together_with_the_peers_goodbye_is_an_answer():
         assert client.was_dismissed
 
 
+@pytest.mark.parametrize("reads", [False, True], ids=["nobody reads", "who sends reads, too"])
+def test_who_can_send_nothing_more_hears_why(reads):
+    """A hub that ends stops to listen, and says goodbye a moment later."""
+    near, far = socket_pair()
+    serving = Serving(lambda: serve_values(far, object(), name="values", is_dismissed=lambda: True))
+
+    class NotListenedTo:
+        """The socket of one whose peer has just stopped to listen."""
+
+        def __getattr__(self, name):
+            return getattr(near, name)
+
+        def send(self, *_):
+            threading.Thread(target=far.shutdown, args=(socket.SHUT_RD,)).start()
+            raise BrokenPipeError
+
+    with value_client(near, silence_s=1.0) as client:
+        client._fetch_root(None)
+        client._sock = NotListenedTo()
+        if reads:
+            mine = client._baton[0] = Call()
+            mine.thread = threading.get_ident()
+        with pytest.raises(ConnectionLost, match="the peer closed it"):
+            client.start("anything")
+        client._baton.clear()
+        serving.join()
+        assert client.was_dismissed
+
+
 def test_who_waits_inherits_the_baton(stage):
     asked = []
     for number in range(3):

@@ -221,7 +221,7 @@ def test_a_second_console_of_the_same_person_has_a_name_of_its_own(bob: Terminal
     second.enter("1 + 1")
     bob.wait_for(r"^\[bob-2\] Out \[2\]: 2$")
     bob.enter("%sessions")
-    here = r"owner  reading  since [-\d]+ [:\d]+ from \S+"
+    here = r"owner  idle  since [-\d]+ [:\d]+ from this machine"
     bob.wait_for(rf"^bob \(you\)  {here}\nbob-2      {here}$")
 
 

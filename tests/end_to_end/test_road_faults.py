@@ -66,7 +66,7 @@ class Watcher:
 
     def __init__(self) -> None:
         self.heard: list[Event] = []
-        self._client = rpyc_kernel.connect("demo", joins=False, timeout=PATIENCE_S)
+        self._client = rpyc_kernel.connect("demo", joins=False, timeout=PATIENCE_S, reconnect=0)
         self._thread = threading.Thread(target=self._watch)
         self._thread.start()
 
@@ -93,7 +93,7 @@ class Road:
         self._enter()
 
     def _enter(self) -> None:
-        self._kernel: KernelClient = rpyc_kernel.start("demo", engine="plain", timeout=PATIENCE_S)
+        self._kernel: KernelClient = rpyc_kernel.start("demo", engine="plain", timeout=PATIENCE_S, reconnect=0)
         self._watcher = Watcher()
 
     def close(self) -> None:

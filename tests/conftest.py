@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -30,6 +31,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # The same under nohup, or in a container whose first process ignores it.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# Messages then say 'rpyc-kernel', as they do where it is installed.
+os.environ["PATH"] += f"{os.pathsep}{os.path.dirname(sys.executable)}"
 
 # With this, C's own buffers are off as well, and nothing would show whether kernels see to what stands in there.
 os.environ.pop("PYTHONUNBUFFERED", None)

@@ -21,6 +21,7 @@ from rpyc_kernel.client.execution import Execution
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.errors import ConnectionFailed, RequestError
 from rpyc_kernel.settings import DEFAULT_SWITCH_INTERVAL_S, ENGINES
+from rpyc_kernel.system.own_command import as_typed_here
 
 DEFAULT_NAME = "default"
 OK, RAISED, USAGE, NO_KERNEL, TIMED_OUT, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 124, 130, 143
@@ -167,7 +168,7 @@ class _Losses:
         """Say it, if it is news; "" is the return."""
         if words != self._said:
             self._said = words
-            print(f"{words}; Ctrl-C gives up" if words else "connected again", file=sys.stderr, flush=True)
+            tell(f"{words}; Ctrl-C gives up" if words else "connected again")
 
 
 Command.unbind_switches("--help-all", "--version", "-v", "--completions")
@@ -207,7 +208,7 @@ class JoiningCommand(JsonCommand):
         except (OSError, KeyboardInterrupt):
             what = f"execution {number} is queued" if number else "the code may be queued all the same"
             how = f"'rpyc-kernel status {kernel.name}' shows it"
-            print(f"{what} in kernel {kernel.name!r}; {how}", file=sys.stderr)
+            tell(f"{what} in kernel {kernel.name!r}; {how}")
             raise
 
 
@@ -283,6 +284,11 @@ class StartingCommand(Command):
         }
 
 
+def tell(message: str) -> None:
+    """Say something on standard error; the commands in it are those that work here."""
+    print(as_typed_here(message), file=sys.stderr, flush=True)
+
+
 @contextlib.contextmanager
 def telling_what_may_run(name: str) -> Iterator[None]:
     """Say on standard error, where Ctrl-C or SIGTERM ends a start on another machine, that the kernel may be there."""
@@ -293,7 +299,7 @@ def telling_what_may_run(name: str) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
-        print(f"it may be running there; 'rpyc-kernel stop {name}' ends it", file=sys.stderr, flush=True)
+        tell(f"it may be running there; 'rpyc-kernel stop {name}' ends it")
         raise
     finally:
         signal.signal(signal.SIGTERM, earlier)

@@ -17,6 +17,7 @@ from rpyc_kernel.cli.application import (
     TERMINATED,
     StartingCommand,
     UsageError,
+    tell,
     telling_what_may_run,
 )
 from rpyc_kernel.client import launch
@@ -27,6 +28,7 @@ from rpyc_kernel.core.contract import Role
 from rpyc_kernel.errors import KernelError, KernelExists, NoSuchKernel
 from rpyc_kernel.faces.console.control_characters import sanitize_line
 from rpyc_kernel.faces.console.session_slot import take_session_slot
+from rpyc_kernel.system.own_command import as_typed_here
 
 _START_TIMEOUT_S = 30.0
 
@@ -48,7 +50,7 @@ class Console(StartingCommand):
         kernel, how = self._join_or_start(name)
         if how == "joined" and self.of_start:
             unused = f"{', '.join(self.of_start)} {'was' if len(self.of_start) == 1 else 'were'} not used"
-            print(f"rpyc-kernel: kernel {name!r} runs already, so {unused}", file=sys.stderr)
+            tell(f"rpyc-kernel: kernel {name!r} runs already, so {unused}")
         host = sanitize_line(host_of(name))
         which = f"{kernel.name!r}{f' on {host}' if host else ''}"
         greeting = f"{how} kernel {which} as {kernel.client_name}; %help explains, Ctrl-D leaves"
@@ -58,7 +60,7 @@ class Console(StartingCommand):
             end = opened.run()
         if end in (console.LOST, console.REFUSED):
             if end == console.LOST:
-                print(_tell_way_back(name), file=sys.stderr)
+                tell(_tell_way_back(name))
             return NO_KERNEL
         if end in (console.INTERRUPTED, console.TERMINATED):
             return INTERRUPTED if end == console.INTERRUPTED else TERMINATED
@@ -69,7 +71,7 @@ class Console(StartingCommand):
             )
         if sys.stdin.isatty():
             stop = f", stop it with 'rpyc-kernel stop {name}'" if is_own else ""
-            print(f"the kernel goes on; come back with {_way_back(name)}{stop}")
+            print(as_typed_here(f"the kernel goes on; come back with {_way_back(name)}{stop}"))
         return OK
 
     @property

@@ -21,6 +21,7 @@ from rpyc_kernel.cli.application import (
     UsageError,
     check_limit,
     parse_execution,
+    tell,
 )
 from rpyc_kernel.cli.past import PastCommand
 from rpyc_kernel.cli.reading import read_code, read_file
@@ -34,6 +35,7 @@ from rpyc_kernel.core.contract import Event, Kind, Lane, Outcome
 from rpyc_kernel.errors import NoSuchKernel
 from rpyc_kernel.faces.console.control_characters import sanitize_line
 from rpyc_kernel.faces.console.following import follow
+from rpyc_kernel.system.own_command import as_typed_here
 
 _ELSEWHERE = ("ssh://", "tcp://", "rpyc+tls://")
 
@@ -225,7 +227,7 @@ class Ending:
         if self._question is not None:
             prompt = sanitize_line(self._question.prompt).rstrip()
             how = f"'rpyc-kernel answer {self._target} --execution {self.number}' answers"
-            print(f"execution {self.number} asks: {prompt} ({how})", file=sys.stderr)
+            tell(f"execution {self.number} asks: {prompt} ({how})")
 
     def _take(self, event: Event) -> None:
         self._cursor = event.seq
@@ -288,7 +290,8 @@ class Ending:
         """What went wrong, in lines for people; "" where the exit status says it all."""
         error, finished = self._error, self._finished
         if finished is None:
-            return f"execution {self.number} goes on; 'rpyc-kernel wait {self._target} {self.number}' waits for it\n"
+            how = as_typed_here(f"'rpyc-kernel wait {self._target} {self.number}' waits for it")
+            return f"execution {self.number} goes on; {how}\n"
         if error is not None and "exit_code" in error.payload:
             return f"{error.exit_code}\n" if isinstance(error.exit_code, str) else ""
         if error is not None and finished.outcome in (Outcome.ERROR, Outcome.INTERRUPTED):

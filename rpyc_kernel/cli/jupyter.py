@@ -10,7 +10,7 @@ from types import ModuleType
 
 from plumbum import cli
 
-from rpyc_kernel.cli.application import OK, USAGE, Application, Command, JsonCommand, UsageError
+from rpyc_kernel.cli.application import OK, USAGE, Application, Command, JsonCommand, UsageError, tell
 from rpyc_kernel.client.address import name_secret, resolve
 from rpyc_kernel.errors import KernelError
 from rpyc_kernel.faces.jupyter.extra import needing_extra
@@ -79,7 +79,7 @@ class Install(_SpecCommand):
         try:
             resolve(target)
         except KernelError as error:
-            print(f"rpyc-kernel: no notebook can join by it so far: {error}", file=sys.stderr)
+            tell(f"rpyc-kernel: no notebook can join by it so far: {error}")
 
 
 @Jupyter.subcommand("uninstall")

@@ -18,6 +18,7 @@ from rpyc_kernel.cli.application import (
     JsonCommand,
     StartingCommand,
     UsageError,
+    tell,
     telling_what_may_run,
 )
 from rpyc_kernel.client import launch
@@ -30,6 +31,7 @@ from rpyc_kernel.errors import KernelDied
 from rpyc_kernel.faces.console.control_characters import sanitize_line
 from rpyc_kernel.faces.console.summaries import format_bytes, format_listening, format_time
 from rpyc_kernel.settings import Face, check_name
+from rpyc_kernel.system.own_command import as_typed_here
 
 _YES = ("y", "yes")
 
@@ -66,7 +68,7 @@ class Start(StartingCommand, JsonCommand):
             status = kernel.status()
         lines = [
             f"kernel {name!r} is running (hub {status['hub_pid']}, worker {status['worker_pid'] or '-'})",
-            f"open it with 'rpyc-kernel console {name}', stop it with 'rpyc-kernel stop {name}'",
+            as_typed_here(f"open it with 'rpyc-kernel console {name}', stop it with 'rpyc-kernel stop {name}'"),
         ]
         lines[1:1] = [f"it listens on {format_listening(each)}" for each in _unusual(status["listening"])]
         told = ("hub_pid", "worker_pid", "generation", "listening")
@@ -94,9 +96,8 @@ class List(JsonCommand):
             return self._list_there(hosts)
         found: list[KernelInfo | StoppedKernel] = [*launch.kernels(), *(stopped_kernels() if self.shows_all else [])]
         lines = _describe([(kernel.name, kernel) for kernel in found])
-        self.write_answer(
-            [vars(kernel) for kernel in found], lines or ["no kernel is running; 'rpyc-kernel start' starts one"]
-        )
+        none = as_typed_here("no kernel is running; 'rpyc-kernel start' starts one")
+        self.write_answer([vars(kernel) for kernel in found], lines or [none])
         return OK
 
     def _list_there(self, hosts: tuple[str, ...]) -> int:
@@ -116,7 +117,7 @@ class List(JsonCommand):
         self.write_answer(answer, _describe(shown))
         sys.stdout.flush()
         for problem in problems:
-            print(f"rpyc-kernel: {sanitize_line(problem)}", file=sys.stderr)
+            tell(f"rpyc-kernel: {sanitize_line(problem)}")
         return NO_KERNEL if any("error" in entry for entry in answer) else OK
 
 

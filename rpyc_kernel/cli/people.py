@@ -67,10 +67,7 @@ class Invite(JsonCommand):
         told = {**_describe(given), "connect_string": text}
         self.write_answer(told, [text])
         if sys.stdout.isatty() and not self.as_json:
-            print(
-                f"it lets in whoever pastes it at 'rpyc-kernel console -', {_term_of(given)}",
-                file=sys.stderr,
-            )
+            print(f"it lets in whoever pastes it at 'rpyc-kernel console -', {_term_of(given)}", file=sys.stderr)
         return OK
 
     def _see_to_a_way_in(self, kernel: KernelClient) -> None:

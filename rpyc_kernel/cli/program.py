@@ -13,7 +13,16 @@ from plumbum import cli
 
 from rpyc_kernel import __version__
 from rpyc_kernel.cli.answering import Answer
-from rpyc_kernel.cli.application import INTERRUPTED, NO_KERNEL, RAISED, USAGE, Application, OutputClosed, UsageError
+from rpyc_kernel.cli.application import (
+    INTERRUPTED,
+    NO_KERNEL,
+    RAISED,
+    USAGE,
+    Application,
+    OutputClosed,
+    UsageError,
+    tell,
+)
 from rpyc_kernel.cli.console import Console
 from rpyc_kernel.cli.execute import Cancel, Exec, Interrupt, Run
 from rpyc_kernel.cli.hiding import take_secrets
@@ -149,18 +158,18 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except KernelError as error:
-        print(f"rpyc-kernel: {error}", file=sys.stderr)
+        tell(f"rpyc-kernel: {error}")
         return _status_of(error)
     except OSError as error:
         # Whoever writes to a file says which.
         where = "standard output cannot be written: " if error.errno in _OF_WRITING and error.filename is None else ""
-        print(f"rpyc-kernel: {where}{error}", file=sys.stderr)
+        tell(f"rpyc-kernel: {where}{error}")
         return _give_up_output(RAISED)
     except Exception as error:  # the last resort: no traceback of ours is of any use to a user
         if sys.flags.dev_mode:
             raise
-        print(f"rpyc-kernel: {type(error).__name__}: {error}", file=sys.stderr)
-        print("this should not happen; 'python -X dev -m rpyc_kernel' shows where it did", file=sys.stderr)
+        tell(f"rpyc-kernel: {type(error).__name__}: {error}")
+        tell(f"this should not happen; '{sys.executable} -X dev -m rpyc_kernel' shows where it did")
         return RAISED
     return status
 

@@ -10,7 +10,7 @@ import sys
 from functools import partial
 from typing import Any
 
-from rpyc_kernel.cli.application import INTERRUPTED, OK, RAISED, TIMED_OUT
+from rpyc_kernel.cli.application import INTERRUPTED, OK, RAISED, TIMED_OUT, tell
 from rpyc_kernel.client.events import Watch
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Event, Force, Kind, Outcome
@@ -139,10 +139,9 @@ class Show:
         if is_left_on_purpose:
             print(json.dumps({"execution": number}) if self._as_json else number, flush=True)
         force = " --force terminate" if self._is_late and not is_left_on_purpose else ""
-        print(
+        tell(
             f"{'' if self._is_late else chr(10)}execution {number} goes on in kernel {name!r}; "
-            f"stop it with 'rpyc-kernel interrupt {name} {number}{force}'",
-            file=sys.stderr,
+            f"stop it with 'rpyc-kernel interrupt {name} {number}{force}'"
         )
 
     # ------------------------------------------------------------------ events
@@ -214,7 +213,7 @@ class Show:
         try:
             await asyncio.to_thread(self.kernel.answer_input, text, question.execution)
         except RequestError as error:
-            print(error, file=sys.stderr)  # somebody else was faster
+            tell(str(error))  # somebody else was faster
         except KernelError:
             pass  # whoever follows events will say so
 
@@ -228,7 +227,7 @@ class Show:
             if limit.force and await self._climb(limit):
                 return
         except KernelError as error:
-            print(error, file=sys.stderr)
+            tell(str(error))
         if not self._left.done():
             self._left.set_result(None)
 
@@ -236,7 +235,7 @@ class Show:
         """Whether it has ended, or is about to."""
         what = f"execution {self._execution} has taken {limit.seconds:g} s"
         for force, word in LADDER.items():
-            print(f"{what}; {word}", file=sys.stderr, flush=True)
+            tell(f"{what}; {word}")
             if await self._strike(force, _RUNG_S):
                 return True
             what = f"execution {self._execution} goes on"
@@ -272,7 +271,7 @@ class Show:
         try:
             await self._strike(Force.SIGNAL, 0.0)
         except KernelError as error:
-            print(error, file=sys.stderr)
+            tell(str(error))
 
     async def _end_passing(self) -> None:
         """Hear what became of a Ctrl-C that is passed on, unless a second one leaves the code running."""

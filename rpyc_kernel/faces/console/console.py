@@ -49,6 +49,7 @@ from rpyc_kernel.faces.console.status_bar import StatusBar
 from rpyc_kernel.faces.console.summaries import summarise_trouble
 from rpyc_kernel.settings import Folders
 from rpyc_kernel.system.home import Home
+from rpyc_kernel.system.own_command import as_typed_here
 
 _COMPLETENESS_TIMEOUT_S = 0.3
 _PAUSE_S = 0.03
@@ -203,10 +204,8 @@ class Console:
         if seen is None or seen >= last or not self.screen.is_interactive:
             return last
         if last - seen > _MAX_REPLAYED:
-            self.say(
-                f"much has happened since you left; 'rpyc-kernel log {self.kernel.name} --since {seen}' "
-                "shows all of it, and this is the end:"
-            )
+            how = as_typed_here(f"'rpyc-kernel log {self.kernel.name} --since {seen}' shows all of it")
+            self.say(f"much has happened since you left; {how}, and this is the end:")
             return last - _MAX_REPLAYED
         return seen
 
@@ -448,7 +447,7 @@ class Console:
 
     def complain(self, text: str) -> None:
         """Show what went wrong."""
-        text = sanitize(text)
+        text = as_typed_here(sanitize(text))
         if self.screen.is_interactive:
             self.say(f"\x1b[31m{text}\x1b[0m" if self.screen.is_colourful else text)
         else:

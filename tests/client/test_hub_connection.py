@@ -29,7 +29,7 @@ from rpyc_kernel.settings import ClientSettings
 from rpyc_kernel.wire.handshake import Identity
 from rpyc_kernel.wire.values.client import RemoteError, ValueClient
 from rpyc_kernel.wire.values.server import serve_values
-from tests.support.waiting import wait_until
+from tests.support.waiting import in_thread, wait_until
 from tests.wire.interrupts import MAY_BE_SWALLOWED, interrupt_at
 from tests.wire.peers import DEADLINE_S, Serving, socket_pair
 
@@ -131,19 +131,6 @@ def connecting(reconnect_s=60.0, last=5):
 def stage():
     with connecting() as (network, connection):
         yield network, connection
-
-
-def in_thread(call):
-    told = Future()
-
-    def run():
-        try:
-            told.set_result(call())
-        except BaseException as error:  # noqa: BLE001 - for the test to look at
-            told.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return told
 
 
 def some_events(last=9):

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -18,7 +17,7 @@ from rpyc_kernel.core.contract import Kind
 from tests.end_to_end.clients import PATIENCE_S
 from tests.support.folders import Folders
 from tests.support.proxy import DOWN, UP, Proxy, proxying
-from tests.support.waiting import wait_until
+from tests.support.waiting import in_thread, wait_until
 
 PREPARE = "import threading; gate = threading.Event(); ran = []"
 Connect = Callable[..., KernelClient]
@@ -38,19 +37,6 @@ def far(kernel: KernelClient, proxy: Proxy) -> Iterator[KernelClient]:
     key = resolve(kernel.name).key.secret.hex()
     with rpyc_kernel.connect(proxy.address, key=key, name="far", timeout=PATIENCE_S, reconnect=PATIENCE_S) as client:
         yield client
-
-
-def in_thread(call: Callable[[], Any]) -> Future[Any]:
-    told: Future[Any] = Future()
-
-    def run() -> None:
-        try:
-            told.set_result(call())
-        except BaseException as error:  # noqa: BLE001 - for the test to look at
-            told.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return told
 
 
 def wait_for_queued(kernel: KernelClient, code: str) -> int:

@@ -6,19 +6,6 @@ from rpyc_kernel.hub import attempts as attempts_module
 from rpyc_kernel.hub.attempts import FREE, LONGEST_WAIT_S, Attempts
 
 
-class Clock:
-    def __init__(self):
-        self.now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 @pytest.fixture
 def attempts(clock):
     return Attempts(clock)

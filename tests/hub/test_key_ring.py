@@ -18,19 +18,6 @@ OWN = Key(b"the kernel's own")
 ASK = "ask the owner for another one"
 
 
-class Clock:
-    def __init__(self):
-        self.now = 1_800_000_000.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "invitations.json"

@@ -5,21 +5,9 @@ import pytest
 from rpyc_kernel.hub.refusals import PAUSE_S, Refusals
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def recorded():
     return []
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
-"""How a test waits: it asks for a condition again and again, until it holds or a deadline has passed."""
+"""How a test waits: for a condition, asked again and again until it holds or a deadline has passed; for a call."""
 
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -21,3 +22,17 @@ def wait_until(condition: Callable[[], T], timeout_s: float = 30, what: str = "t
         if is_last:
             raise AssertionError(f"waited {timeout_s:g} s in vain for {what}")
         pause.wait(POLL_S)
+
+
+def in_thread(call: Callable[..., T], *arguments: Any) -> "Future[T]":
+    """Make a call in a thread of its own; returns the future of what it returns."""
+    told: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            told.set_result(call(*arguments))
+        except BaseException as error:  # noqa: BLE001 - for the test to look at
+            told.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return told

@@ -8,7 +8,6 @@ import socket
 import struct
 import threading
 import time
-from concurrent.futures import Future
 
 import pytest
 from hypothesis import given, settings
@@ -35,6 +34,7 @@ from rpyc_kernel.wire.handshake import (
     greet_hub,
 )
 from rpyc_kernel.wire.keys import Grant, Key
+from tests.support.waiting import in_thread
 from tests.wire.peers import of_owner
 
 KEY = Key(b"k" * 32)
@@ -43,19 +43,6 @@ KEYS = of_owner(KEY)
 HELLO_BYTES = 48
 TIMEOUT_S = 30.0
 ALICE = Identity("", "alice")
-
-
-def in_thread(function, *arguments):
-    future = Future()
-
-    def run():
-        try:
-            future.set_result(function(*arguments))
-        except Exception as error:  # noqa: BLE001 - the test looks at it
-            future.set_exception(error)
-
-    threading.Thread(target=run).start()
-    return future
 
 
 @contextlib.contextmanager

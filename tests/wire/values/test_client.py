@@ -20,7 +20,7 @@ from rpyc_kernel.wire.channel import Channel
 from rpyc_kernel.wire.values.call import CallEncoder
 from rpyc_kernel.wire.values.client import Call, RemoteError, ValueClient
 from rpyc_kernel.wire.values.server import serve_values
-from tests.support.waiting import wait_until
+from tests.support.waiting import in_thread, wait_until
 from tests.wire.interrupts import MAY_BE_SWALLOWED, interrupt_at
 from tests.wire.peers import DEADLINE_S, Serving, our_server, socket_pair, stock_server, value_client, value_server
 from tests.wire.services import Workshop
@@ -49,20 +49,6 @@ def stage():
     service = Service()
     with value_server(service) as (sock, serving), value_client(sock) as client:
         yield SimpleNamespace(service=service, client=client, serving=serving)
-
-
-def in_thread(call):
-    """What a call returns in a thread of its own, as a future."""
-    told = Future()
-
-    def run():
-        try:
-            told.set_result(call())
-        except BaseException as error:  # noqa: BLE001 - for the test to look at
-            told.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return told
 
 
 def is_reading(client):

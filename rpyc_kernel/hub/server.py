@@ -547,6 +547,7 @@ class Server:
             self._tcp,
             identity.session,
             self._name,
+            str(self._folder.path),
             self._later,
             shown=identity.name,
             came_first=came_first,

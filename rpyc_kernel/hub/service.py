@@ -78,6 +78,7 @@ class HubService:
         listeners: Listeners,
         session: str,
         name: str,
+        folder: str,
         later: Executor,
         *,
         shown: str = "",
@@ -93,6 +94,8 @@ class HubService:
         self._name = name
         self._later = later
         self._role = role
+        # Its sockets let in who can open them, as this user; who looks on is to learn nothing of them.
+        self._folder = folder if Role.allows(role, Role.EDITOR) else None
         self.may_give = open_to(role, has_values=has_values)
         # Who looks on has a place of its own, and moves nobody else's. No session's id has a line end in it.
         self._reads_as = session if Role.allows(role, Role.EDITOR) else f"{session}\n{role}"
@@ -118,7 +121,8 @@ class HubService:
         )
 
     def _do_status(self) -> Any:
-        return freeze({"kernel": self._name, "listening": self._listeners.tell(), **self._hub.status()})
+        known = {"kernel": self._name, "runtime_folder": self._folder, "listening": self._listeners.tell()}
+        return freeze({**known, **self._hub.status()})
 
     def _do_queue(self, after: int, count: int) -> Any:
         return freeze(self._hub.look(lambda state: state.queue(after, count)))

@@ -1,5 +1,7 @@
 """A viewer sees everything and changes nothing."""
 
+import os
+
 import pytest
 
 import rpyc_kernel
@@ -45,7 +47,8 @@ def test_a_viewer_sees_everything(kernel, connect):
     kernel.execute("x = 6 * 7; print('seen')", timeout=DEADLINE_S)
     printed = [event.text for event in viewer.events(since=0, follow=False) if event.kind == Kind.STREAM]
     assert "".join(printed) == "seen\n"
-    assert viewer.status()["state"] == "idle"
+    assert (viewer.status()["state"], viewer.status()["runtime_folder"]) == ("idle", None)
+    assert "objects.sock" in os.listdir(kernel.status()["runtime_folder"])
     assert [variable.name for variable in viewer.variables(timeout=DEADLINE_S)] == ["x"]
     assert [session["role"] for session in viewer.sessions() if session["name"] == "looker-on"] == ["viewer"]
 

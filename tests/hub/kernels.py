@@ -135,7 +135,9 @@ class FakeKernel:
         self.start_worker(self.hub.look(lambda state: state.generation))
 
     def connect(self, session="a", **more):
-        return HubService(self.hub, self.guests, self.listeners, session, "demo", AtOnce(), came_first=True, **more)
+        return HubService(
+            self.hub, self.guests, self.listeners, session, "demo", "/run/demo", AtOnce(), came_first=True, **more
+        )
 
     def finish(self, number, outcome=Outcome.OK):
         finished = events.CodeFinished(number, outcome, 0.0)

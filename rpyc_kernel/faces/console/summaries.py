@@ -25,6 +25,8 @@ def summarise_status(status: dict[str, Any]) -> list[str]:
         f"processes  hub {status['hub_pid']}, worker {status['worker_pid'] or '-'}"
         + (f" with {memory / 1e6:,.0f} MB" if memory else ""),
     ]
+    if status.get("runtime_folder"):
+        lines.append(f"sockets    in {sanitize_line(status['runtime_folder'])}")
     lines += [f"listens    on {format_listening(each)}" for each in status.get("listening", ())]
     if status["running"]:
         busy_s = status["time"] - (status["busy_since"] or status["time"])

@@ -38,6 +38,7 @@ def test_the_status_says_who_does_what_and_who_waits():
         f"present    alice  viewer  asked [3]  {since} from laptop (192.0.2.7), 192.0.2.7",
     ]
     assert summaries.summarise_status(make_status(sessions=[]))[-1] == "present    nobody"
+    assert summaries.summarise_status(make_status(runtime_folder="/run/demo"))[2] == "sockets    in /run/demo"
 
 
 @pytest.mark.parametrize(

@@ -192,6 +192,18 @@ def test_a_black_hole_accepts_and_never_answers(line: Line):
     assert is_silent(caller)
 
 
+def test_a_black_hole_for_the_newest_leaves_the_others_alone(line: Line):
+    near, far = line.connect()
+    line.proxy.black_hole_newest()
+    near.sendall(b"lost")
+    far.sendall(b"lost as well")
+    wait_until(lambda: line.proxy.swallowed == 16)
+    assert is_silent(near)
+    assert is_silent(far)
+    line.near.sendall(b"heard")
+    assert receive(line.far, 5) == b"heard"
+
+
 def test_a_pause_loses_nothing(line: Line):
     line.proxy.pause()
     line.near.sendall(b"patience")

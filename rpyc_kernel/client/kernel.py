@@ -158,9 +158,8 @@ class KernelClient(Introspection):
                 raise NoSuchKernel(f"the kernel at {address.shown} is called {self.name!r}, and not {address.name!r}")
             self.last_seen: int | None = hello["cursor"]
             self.came_first: bool = hello["came_first"]
-            vouch = partial(self._commands.start, commands.HELLO, timeout_s=0)
             returns = partial(getattr, self._commands, "returns")
-            self._live = LiveObjects(self._enter, self._settings, vouch, returns)
+            self._live = LiveObjects(self._enter, self._settings, partial(self._commands.start, timeout_s=0), returns)
             self._bulk = Bulk(self._enter, lambda: self._commands.hub_pid, timeout, returns)
             self._notifier = Notifier(self._open_notices)
             self._known = hello["last"]  # events up to here were there before what is submitted from now on

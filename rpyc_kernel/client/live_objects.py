@@ -7,10 +7,13 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rpyc_kernel.client.answers import read_hello
 from rpyc_kernel.client.hub_connection import SILENCE_ADVICE, own_error
+from rpyc_kernel.core import commands
+from rpyc_kernel.core.commands import Command
 from rpyc_kernel.core.seconds import show_seconds
 from rpyc_kernel.errors import CallTimeout, ConnectionLost, KernelError, WorkerBusy
 from rpyc_kernel.settings import ClientSettings
@@ -29,12 +32,13 @@ class LiveObjects:
     """The objects connection, made when first used and again after it broke.
 
     A worker may be silent for minutes: C code can hold the interpreter lock, a debugger the process. So where nothing
-    comes from it, the hub is asked; while that answers, the wait goes on.
+    comes from it, the hub is asked; while that answers, the wait goes on. Unless the worker answers, too, by way of the
+    hub: then it is not busy, and nothing comes by this connection any more.
 
     Args:
         enter: connects a socket of a channel, within so many seconds.
         settings: how patient to be.
-        vouch: asks the hub how it is; must not wait.
+        ask: gives the hub a command; must not wait.
         returns: how often the connection to the hub has been made again. What broke it has most likely broken this one,
             too, though nothing came to say so: a hub that answers by a later connection vouches for nothing.
     """
@@ -43,12 +47,12 @@ class LiveObjects:
         self,
         enter: Callable[[int, float], socket.socket],
         settings: ClientSettings,
-        vouch: Callable[[], Future[Any]],
+        ask: Callable[[Command[Any]], Future[Any]],
         returns: Callable[[], int],
     ) -> None:
         self._enter = enter
         self._settings = settings
-        self._vouch = vouch
+        self._ask = ask
         self._returns = returns
         self._lock = threading.Lock()
         self._made: WorkerConnection | None = None
@@ -65,7 +69,9 @@ class LiveObjects:
         # By one call in C, which Ctrl-C cannot break: another thread holds it for as long as it connects, at most.
         with self._lock:
             if self._made is None or self._made.closed:
-                patience = Patience(self._settings.silence_s, SILENCE_ADVICE, self._prepare_vouching())
+                patience = Patience(
+                    self._settings.silence_s, SILENCE_ADVICE, self._prepare_vouching(), partial(self._ask, commands.CWD)
+                )
                 sock = self._enter(handshake.OBJECTS, limit_s)
                 self._made = connect_worker(
                     sock, name="rpyc_kernel-objects", patience=patience, explain=self._prepare_explanation()
@@ -78,7 +84,7 @@ class LiveObjects:
         def vouch() -> Future[Any]:
             if self._returns() != before:
                 raise ConnectionLost("the hub was lost meanwhile")
-            return self._vouch()
+            return self._ask(commands.HELLO)
 
         return vouch
 
@@ -96,7 +102,7 @@ class LiveObjects:
 
     def _ask_hub(self) -> Future[Any] | None:
         try:
-            return self._vouch()
+            return self._ask(commands.HELLO)
         except KernelError:
             return None
 

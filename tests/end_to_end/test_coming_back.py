@@ -109,6 +109,19 @@ def test_live_objects_and_transfers_of_a_way_that_fell_silent_are_made_anew_as_t
         assert far.pull("data", timeout=PATIENCE_S / 2) == b"what is pulled"
 
 
+def test_live_objects_whose_connection_alone_falls_silent_are_lost_in_time_though_the_hub_answers(
+    kernel: KernelClient, proxy: Proxy
+):
+    kernel.execute("thing = [1, 2, 3]")
+    key = resolve(kernel.name).key.secret.hex()
+    with rpyc_kernel.connect(proxy.address, key=key, timeout=PATIENCE_S, silence=1.0) as far:
+        thing = far.namespace["thing"]
+        proxy.black_hole_newest()
+        with pytest.raises(ConnectionLost, match=r"nothing came for 1 s by this way, which is blocked.*take them anew"):
+            thing[0] = 7
+        assert far.namespace["thing"][0] == 1
+
+
 def test_what_must_not_be_done_twice_says_that_it_may_have_been_done(
     kernel: KernelClient, far: KernelClient, proxy: Proxy
 ):

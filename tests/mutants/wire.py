@@ -223,6 +223,29 @@ MUTANTS = (
         tests=("wire/netrefs/test_heartbeat.py::test_a_silent_peer_is_asked_once_and_given_up_after_some_beats",),
     ),
     Mutant(
+        promise="a connection is given up where the peer answers by another way alone",
+        file="wire/netrefs/heartbeat.py",
+        before="elif self._is_free:",
+        after="elif False:",
+        tests=(
+            "wire/netrefs/test_heartbeat.py::test_who_answers_by_another_way_and_not_here_is_given_up_whoever_vouches",
+        ),
+    ),
+    Mutant(
+        promise="a peer that can answer again has time to do so",
+        file="wire/netrefs/heartbeat.py",
+        before="if self._silent_beats == _LOOKED_ELSEWHERE:",
+        after="if True:",
+        tests=("wire/netrefs/test_heartbeat.py::test_who_could_answer_only_just_now_has_time_to_answer_here_too",),
+    ),
+    Mutant(
+        promise="who does not read on shows that it lives",
+        file="wire/netrefs/connection.py",
+        before="self._jobs.hold_back(self._may_pause, self._ping)",
+        after="self._jobs.hold_back(self._may_pause)",
+        tests=("wire/netrefs/test_heartbeat.py::test_a_peer_that_has_too_much_to_do_to_read_on_shows_that_it_lives",),
+    ),
+    Mutant(
         promise="a sign of life begins the count anew",
         file="wire/netrefs/heartbeat.py",
         before="self._seen, self._silent_beats = seen, 0",

@@ -173,6 +173,10 @@ class Proxy:
         """Swallow all, and let no side hear of the other; who comes now is accepted, and never answered."""
         self._do(self._swallow_all)
 
+    def black_hole_newest(self) -> None:
+        """Swallow what goes either way of the connection that came last; the others live."""
+        self._do(lambda: [way.kill() for way in self._connections[-1].ways])
+
     def refuse(self) -> None:
         """Turn away who comes; the connections that there are stay."""
         self._do(self._stop_listening)

@@ -352,7 +352,7 @@ class Connection(Handlers):
         """Receive a message and deal with it, or end the connection; on the thread that holds the baton."""
         try:
             self._receive(self._channel.recv())
-            self._jobs.hold_back(self._may_pause)
+            self._jobs.hold_back(self._may_pause, self._ping)
         except ConnectionLost as error:
             _log.debug("%s: ended: %s", self.name, error)
             self._end(str(error))

@@ -6,6 +6,7 @@ Where there is no job, the thread itself reads what comes in, unless its standby
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -21,6 +22,7 @@ _log = logging.getLogger(__name__)
 LIMIT_BYTES: Final = 16 * 1024 * 1024
 _CUT_BYTES: Final = 256 * 1024 * 1024
 _LOOK_AGAIN_S: Final = 0.005
+_LOOKS_WITHOUT_LIFE: Final = 100
 
 Job = Callable[[], None]
 
@@ -104,13 +106,19 @@ class JobQueue:
             self.reading.summon()
         latch.wait(timeout_s)
 
-    def hold_back(self, may_pause: Callable[[], bool]) -> None:
+    def hold_back(self, may_pause: Callable[[], bool], show_life: Callable[[], object]) -> None:
         """Wait while too much is queued and ``may_pause`` says that waiting cannot lead to a standstill.
+
+        Meanwhile no question of the peer's is answered, so ``show_life`` is called now and then.
 
         Raises ``ConnectionLost`` when far too much is queued and it says otherwise.
         """
-        while self._queued_bytes > LIMIT_BYTES and may_pause():
+        for look in itertools.count(1):
+            if self._queued_bytes <= LIMIT_BYTES or not may_pause():
+                break
             time.sleep(_LOOK_AGAIN_S)
+            if look % _LOOKS_WITHOUT_LIFE == 0:
+                show_life()
         if self._queued_bytes > _CUT_BYTES:
             raise ConnectionLost(
                 f"the peer has sent {self._queued_bytes} bytes of requests while this side waits for it"

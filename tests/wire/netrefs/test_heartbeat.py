@@ -9,6 +9,7 @@ from rpyc.core import consts
 
 from rpyc_kernel.errors import ConnectionLost
 from rpyc_kernel.wire.channel import Channel
+from rpyc_kernel.wire.netrefs import job_queue
 from rpyc_kernel.wire.netrefs.connection import Connection
 from rpyc_kernel.wire.netrefs.heartbeat import _BEATS, Heartbeat, Patience
 from tests.support.waiting import wait_until
@@ -21,11 +22,11 @@ ADVICE = "see to it"
 class Watched:
     """A heartbeat whose beats the test makes, on a peer that the test is."""
 
-    def __init__(self, vouch=None):
+    def __init__(self, vouch=None, ask_elsewhere=None):
         self.life = None
         self.pings = 0
         self.reasons = []
-        patience = Patience(1000.0, ADVICE, vouch)
+        patience = Patience(1000.0, ADVICE, vouch, ask_elsewhere)
         self._heartbeat = Heartbeat(patience, lambda: self.life, self._ping, self.reasons.append)
 
     def _ping(self):
@@ -88,8 +89,37 @@ def test_a_peer_that_somebody_vouches_for_may_be_silent_for_ever():
     assert watched.reasons == []
 
 
+def test_who_answers_by_another_way_and_not_here_is_given_up_whoever_vouches():
+    watched = Watched(vouch=answered, ask_elsewhere=answered)
+    watched.life = 1
+    watched.beat(_BEATS + 1)
+    (reason,) = watched.reasons
+    assert reason.startswith("nothing came for 1000 s by this way, which is blocked")
+
+
+def test_who_could_answer_only_just_now_has_time_to_answer_here_too():
+    asked = []
+    watched = Watched(vouch=answered, ask_elsewhere=lambda: asked.append(Future()) or asked[-1])
+    watched.life = 1
+    watched.beat(_BEATS)
+    asked[0].set_result(None)
+    watched.beat()
+    assert watched.reasons == []
+    watched.life = 2
+    watched.beat(_BEATS)
+    assert watched.reasons == []
+
+
 def unable():
     raise ConnectionLost("gone")
+
+
+@pytest.mark.parametrize("ask_elsewhere", [Future, refused, unable])
+def test_who_answers_nowhere_is_busy_for_whoever_vouches(ask_elsewhere):
+    watched = Watched(vouch=answered, ask_elsewhere=ask_elsewhere)
+    watched.life = 1
+    watched.beat(10 * _BEATS)
+    assert watched.reasons == []
 
 
 @pytest.mark.parametrize("vouch", [Future, refused, unable])
@@ -150,3 +180,22 @@ def test_a_request_may_take_long_where_the_peer_lives(monkeypatch):
         wait_until(lambda: len(pings) > 3)  # each was answered, or the client had given up long ago
         gate.open()
         assert call.value is True
+
+
+def test_a_peer_that_has_too_much_to_do_to_read_on_shows_that_it_lives(monkeypatch):
+    monkeypatch.setattr(job_queue, "LIMIT_BYTES", 1000)
+    monkeypatch.setattr(job_queue, "_LOOKS_WITHOUT_LIFE", 1)
+    gate, beats = Gate(), []
+    look = Connection._look_for_life
+    monkeypatch.setattr(Connection, "_look_for_life", lambda end: (beats.append(end), look(end))[1])
+    patience = Patience(0.5, ADVICE, answered, answered)
+    with our_server(Workshop(gate=gate)) as (sock, _), our_client(sock, timeout_s=None, patience=patience) as client:
+        gate_there, echo = client.root.eval("gate"), rpyc.async_(client.root.eval("len"))
+        call = rpyc.async_(gate_there)()
+        gate.wait_reached()
+        behind = [echo(b"x" * 600) for _ in range(3)]
+        beats.clear()
+        wait_until(lambda: len(beats) > 4 * _BEATS or client.closed)
+        gate.open()
+        assert call.value is True
+        assert [each.value for each in behind] == [600] * 3

@@ -432,12 +432,19 @@ class Server:
     def _serve_objects(self, sock: socket.socket, welcome: Welcome, origin: str) -> None:
         """Have the worker serve a stock RPyC client, whose session lives as long as the worker keeps its end of it.
 
-        The hub keeps the client's socket, too: what it shuts down is down for all who hold it.
+        The hub keeps the client's socket, too: what it shuts down is down for all who hold it. The session also ends
+        with the client's own connection: the worker keeps its end for as long as it does what the client has asked.
         """
         near, far = socket.socketpair()
+
+        def leave() -> None:
+            with contextlib.suppress(OSError):  # it is over already
+                near.shutdown(socket.SHUT_RDWR)
+
+        told = changed(welcome, channel=handshake.OBJECTS)
         with near:
             with far:
-                if not self._pass_to_worker(sock, _STOCK, changed(welcome, channel=handshake.OBJECTS), origin, far):
+                if not self._pass_to_worker(sock, _STOCK, told, origin, far, ended=leave):
                     return
             with self._lock:
                 self._open[near] = threading.current_thread()
@@ -567,14 +574,25 @@ class Server:
                 self._services.discard(offered)
 
     def _pass_to_worker(
-        self, sock: socket.socket, channel: str, welcome: Welcome, origin: str, *more: socket.socket
+        self,
+        sock: socket.socket,
+        channel: str,
+        welcome: Welcome,
+        origin: str,
+        *more: socket.socket,
+        ended: Callable[[], None] = lambda: None,
     ) -> bool:
         """Hand the socket itself to the worker, which hears the client without the hub from here on; False if not."""
         assert self._hub is not None
         self._hub.wait_for_worker(_WORKER_START_S)
         whose, forget = (welcome.identity.session, welcome.grant.key), self._hub.presence.note(welcome, origin)
+
+        def end() -> None:
+            forget()
+            ended()
+
         try:
-            self._hub.hand_over(channel, whose, sock, *more, ended=forget)
+            self._hub.hand_over(channel, whose, sock, *more, ended=end)
         except (KernelError, OSError) as error:  # such as no descriptors
             forget()
             _log.info("no worker for a connection of channel %s: %s", channel, error)

@@ -178,6 +178,18 @@ def test_the_hub_is_asked_in_the_clients_own_session(kernel, stock):
 # ---- ends ----
 
 
+def test_who_is_gone_is_present_no_more_though_its_request_goes_on(kernel, stock):
+    stock.execute("import threading; begun, gate = threading.Event(), threading.Event()")
+    mine = dict(stock.root.kernel.hello())["session"]
+    rpyc.async_(stock.eval("lambda: (begun.set(), gate.wait())"))()
+    kernel.eval("begun.wait")(PATIENCE_S)
+    drop_stock(stock)
+    try:
+        wait_until(lambda: mine not in [s["id"] for s in kernel.sessions() if s["connections"]], PATIENCE_S)
+    finally:
+        kernel.eval("gate.set()")
+
+
 def test_who_is_kicked_has_no_live_objects_any_more(kernel, open_stock):
     stock, other = open_stock(), open_stock()
     kept = stock.eval("[1]")
@@ -195,6 +207,7 @@ def test_a_stock_client_keeps_its_objects_without_a_hub_and_loses_them_with_the_
     kept = stock.namespace["kept"]
     waiting = rpyc.async_(stock.root.run)("import time; time.sleep(3600)")
     wait_until(lambda: kernel.status()["state"] == "busy", PATIENCE_S)
+    kernel.close()  # or it would look for another hub
     os.kill(status["hub_pid"], signal.SIGKILL)
     with pytest.raises(EOFError, match=r"the hub that this session was with is gone.*connect again"):
         _ = waiting.value

@@ -58,7 +58,9 @@ def main(arguments: list[str]) -> None:
     given = int(arguments[5]) if len(arguments) > 5 else None
     for descriptor in (listener, *read_ends):
         os.set_inheritable(descriptor, False)
-    engine_class = choose_engine(arguments[4])  # while the hub finds out what to tell
+    # While the hub finds out what to tell. A worker that cannot load all this ends before it counts as started.
+    engine_class = choose_engine(arguments[4])
+    _load_the_rest()
     heaps.collect_from_here()
     told = json.load(sys.stdin)
     if told.get("version") != WORKER_VERSION:
@@ -155,7 +157,6 @@ def main(arguments: list[str]) -> None:
     sys.path[:] = ["", *path]
     sys.argv = [""]
     control.start()
-    _load_the_rest()
     bundle_start.leave_to_user_code()
     loop.run()
     leaving.leave()
@@ -241,13 +242,9 @@ def _replace_streams(output: EventSink, interrupts: Interrupts, order: Order) ->
 
 
 def _load_the_rest() -> None:
-    """Load what serves clients, while the first of them hears that there is a worker.
-
-    Before user code runs, because that may take away what an import, or what is imported, needs.
-    """
-    with imports.for_kernel():
-        importlib.import_module("rpyc_kernel.worker.bulk")
-        importlib.import_module("rpyc_kernel.worker.objects")
+    """Load what serves clients before user code runs, which may take away what an import, or what is imported, needs."""
+    importlib.import_module("rpyc_kernel.worker.bulk")
+    importlib.import_module("rpyc_kernel.worker.objects")
 
 
 class _Channel:

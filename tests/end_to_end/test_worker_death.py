@@ -208,6 +208,19 @@ def test_a_worker_that_cannot_start_leaves_the_kernel_dead_with_the_reason(folde
         kernel.shutdown(timeout=PATIENCE_S)
 
 
+def test_a_worker_that_cannot_load_what_serves_clients_has_not_started(folders: Folders, tmp_path: Path):
+    (tmp_path / "rpyc.py").write_text("raise RuntimeError('no rpyc today')")
+    environment = {"PYTHONPATH": str(tmp_path)}
+    with rpyc_kernel.start("demo", env=environment, timeout=PATIENCE_S) as kernel:
+        reasons = wait_until_dead(kernel)
+        assert len(reasons) == MAX_FAILED_STARTS
+        for reason in reasons:
+            assert "RuntimeError: no rpyc today" in reason
+        assert all(event.kind != Kind.WORKER_STARTED for event in kernel.events(follow=False))
+        kernel.shutdown(timeout=PATIENCE_S)
+    assert "no rpyc today" in (folders.state / "demo" / "hub.log").read_text()
+
+
 def test_what_waits_for_a_worker_that_cannot_start_is_told_why(folders: Folders, tmp_path: Path):
     write_interpreter(tmp_path / "python", f"{{ until [ -e {tmp_path / 'gate'} ]; do sleep 0.01; done; false; }}")
     with rpyc_kernel.start("demo", python=str(tmp_path / "python"), timeout=PATIENCE_S) as kernel:

@@ -342,8 +342,8 @@ MUTANTS = (
     Mutant(
         promise="what serves clients is loaded before user code runs",
         file="worker/__main__.py",
-        before="    _load_the_rest()\n    bundle_start",
-        after="    bundle_start",
+        before="    _load_the_rest()\n    heaps",
+        after="    heaps",
         tests=(
             "end_to_end/test_user_process.py::test_live_objects_work_though_user_code_has_first_taken_away_what_importing"
             "_them_needs",

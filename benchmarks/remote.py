@@ -128,15 +128,20 @@ def _measure(sides: dict[str, Side], rounds: int) -> dict[str, dict[str, list[fl
 
 
 def _measure_flooded(sides: dict[str, Side], rounds: int) -> list[tuple[str, float, float]]:
-    """Executions of those who are inside, at rest and while others come and fail to get in, in turns."""
+    """Executions of those who are inside, at rest and while others come and fail to get in, in turns.
+
+    Each road is the first one in turn: a flood is worst while it begins, as those who fail are cut at once soon.
+    """
     (info,) = [found for found in rpyc_kernel.kernels() if found.name == _NAME]
     figures: dict[tuple[str, bool], list[float]] = {}
+    roads = [_UNIX, _TCP, _TLS]
     for _ in range(rounds):
         for is_flooded in (False, True):
             with flooding((info.host, info.port)) if is_flooded else nullcontext():
-                for road in (_UNIX, _TCP, _TLS):
+                for road in roads:
                     found = [sides[road].works[_EXECUTE]() for _ in range(_PER_ROUND)]
                     figures.setdefault((road, is_flooded), []).extend(found)
+        roads.append(roads.pop(0))
     return [
         (road, statistics.median(figures[road, True]), statistics.median(figures[road, False]))
         for road in (_UNIX, _TCP, _TLS)

@@ -343,12 +343,16 @@ class ValueClient:
             self._loss = self._loss or "it was closed here"
             self._sock.close()
             return
-        if not (self._loss or self._outgoing):
-            with contextlib.suppress(ConnectionLost):
-                self._send(self._frame(encode_request(next(self._numbers), HANDLE_CLOSE)))
-        self._end("it was closed here")
-        if not self._inside:
-            self._sock.close()
+        closing = Call()
+        self._inside.add(closing)
+        try:
+            is_first, self._loss = not self._loss, self._loss or "it was closed here"  # before the peer ends it in answer
+            if is_first and not self._outgoing:
+                with contextlib.suppress(ConnectionLost):
+                    self._send(self._frame(encode_request(next(self._numbers), HANDLE_CLOSE)))
+            self._end(self._loss)
+        finally:
+            self._leave(closing)
 
     def _end(self, reason: str) -> None:
         self._loss = self._loss or reason

@@ -463,6 +463,22 @@ def test_closing_ends_every_wait(stage):
     wait_until(lambda: stage.client.fileno() == -1)
 
 
+def test_who_waits_hears_that_it_was_closed_here_though_the_peer_ends_it_meanwhile(stage, monkeypatch):
+    waiting = in_thread(lambda: stage.client.call("later"))
+    wait_until(lambda: stage.service.futures)
+    send = stage.client._send
+
+    def send_until_the_peer_has_gone(transfer):
+        send(transfer)
+        wait_until(waiting.done)
+
+    monkeypatch.setattr(stage.client, "_send", send_until_the_peer_has_gone)
+    stage.client.close()
+    with pytest.raises(ConnectionLost, match="closed here"):
+        waiting.result(DEADLINE_S)
+    assert stage.client.loss == "it was closed here"
+
+
 def test_a_fork_can_only_close_it(stage):
     child = os.fork()
     if not child:

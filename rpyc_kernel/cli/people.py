@@ -13,14 +13,15 @@ from pathlib import Path
 from plumbum import cli
 
 from rpyc_kernel.cli.application import DEFAULT_NAME, OK, Command, JsonCommand, UsageError
-from rpyc_kernel.client.invitation import Invitation, choose_listening, reaches_beyond, require_one_host
+from rpyc_kernel.client.invitation import Invitation, choose_listening, require_one_host
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import ROLES, Role
 from rpyc_kernel.faces.console.control_characters import sanitize_line
 from rpyc_kernel.faces.console.summaries import summarise_sessions
 from rpyc_kernel.frozen import fields_of
 from rpyc_kernel.settings import parse_listen
-from rpyc_kernel.system.certificates import write_private
+from rpyc_kernel.system.addresses import is_loopback
+from rpyc_kernel.system.private_files import write_private
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhdw])")
@@ -76,7 +77,7 @@ class Invite(JsonCommand):
             self._require_a_host(parse_listen(self.listen)[0], kernel.name)
             kernel.listen(self.listen, tls=True)
         place = choose_listening(tuple(kernel.status()["listening"]), kernel.name, self.host)
-        if not self.host and not reaches_beyond(str(place["host"])):
+        if not self.host and is_loopback(place["host"]):
             raise UsageError(
                 f"kernel {kernel.name!r} listens on {place['host']} alone, where nobody comes to from elsewhere; add "
                 "--listen HOST, or say by --host where a tunnel begins"
@@ -85,7 +86,7 @@ class Invite(JsonCommand):
     def _require_a_host(self, listened: str, kernel: str) -> None:
         """See that others can come to where it is to listen, before it does."""
         require_one_host(listened, kernel, self.host)
-        if not self.host and not reaches_beyond(listened):
+        if not self.host and is_loopback(listened):
             raise UsageError(
                 f"nobody comes to {listened} from elsewhere; say with --host NAME by which name or address others "
                 "reach it, such as where a tunnel begins"

@@ -7,10 +7,10 @@ from typing import Any
 from rpyc_kernel.client.connect_string import ConnectString, parse_place
 from rpyc_kernel.errors import RequestError
 from rpyc_kernel.frozen import Frozen
+from rpyc_kernel.system.addresses import is_loopback
 from rpyc_kernel.wire.keys import Key
 
 _ANY = ("", "0.0.0.0", "::")
-_LOOPBACK = ("127.", "::1", "localhost")
 
 
 class Invitation(Frozen):
@@ -90,7 +90,7 @@ def choose_listening(listening: tuple[dict[str, Any], ...], kernel: str, host: s
             f"kernel {kernel!r} does not listen with TLS, so that nobody can come in from elsewhere; "
             f"'rpyc-kernel invite {kernel} --listen HOST' has it do so, as does kernel.listen(HOST)"
         )
-    found = min(safe, key=lambda each: str(each["host"]).startswith(_LOOPBACK))
+    found = min(safe, key=lambda each: is_loopback(each["host"]))
     require_one_host(found["host"], kernel, host)
     return found
 
@@ -102,11 +102,6 @@ def require_one_host(listened: str, kernel: str, host: str) -> None:
             f"kernel {kernel!r} listens on all addresses of this machine; say with --host NAME (host=…) by which one "
             "others reach it"
         )
-
-
-def reaches_beyond(listened: str) -> bool:
-    """Whether somebody on another machine can come to it."""
-    return not listened.startswith(_LOOPBACK)
 
 
 def read_invitation(told: dict[str, Any], kernel: str) -> Invitation:

@@ -19,6 +19,7 @@ from typing import Any, Final
 from rpyc_kernel.core.contract import ROLES, Role
 from rpyc_kernel.errors import RequestError
 from rpyc_kernel.frozen import Frozen, changed, fields_of
+from rpyc_kernel.system.private_files import write_private
 from rpyc_kernel.wire.keys import ID_BYTES, Grant, Key
 
 _log = logging.getLogger(__name__)
@@ -153,15 +154,10 @@ class KeyRing:
         )
 
     def _write(self, kept: _Kept) -> None:
-        """Replace the file in one step, on the disk itself: what is revoked stays so."""
+        """Put it on the disk itself: what is revoked stays so."""
         listed = [{**fields_of(invitation), "secret": key.secret.hex()} for invitation, key in kept.values()]
-        fresh = self._path.with_suffix(".new")
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "w") as opened:
-            json.dump({"format": _FORMAT, "invitations": listed}, opened, indent=1)
-            opened.flush()
-            os.fsync(fd)
-        fresh.replace(self._path)
+        said = json.dumps({"format": _FORMAT, "invitations": listed}, indent=1)
+        write_private(self._path, said.encode(), is_lasting=True)
 
 
 def in_utc(moment: float) -> str:

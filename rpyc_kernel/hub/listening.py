@@ -7,7 +7,6 @@ with its hub is there again, under the same port, with the next one: clients com
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import socket
 import threading
@@ -19,6 +18,7 @@ from rpyc_kernel.core.contract import Security
 from rpyc_kernel.errors import RequestError
 from rpyc_kernel.frozen import Frozen, changed
 from rpyc_kernel.settings import HubSettings
+from rpyc_kernel.system.addresses import is_loopback
 from rpyc_kernel.system.home import Home
 from rpyc_kernel.wire.connection_file import ConnectionFile
 from rpyc_kernel.wire.handshake import NEEDS_TLS
@@ -30,8 +30,6 @@ if TYPE_CHECKING:  # with OpenSSL, which hubs do without that listen on this mac
 
 _log = logging.getLogger(__name__)
 _BACKLOG: Final = 128
-_LOOPBACK_NET: Final = 127
-_LOOPBACK_6: Final = bytes(15) + b"\1"
 
 
 class Listening(Frozen, eq=False):
@@ -220,17 +218,6 @@ def decide_security(host: str, *, wants_tls: bool, is_insecure: bool) -> str:
     if is_loopback(host):
         return Security.PLAIN
     return Security.INSECURE if is_insecure else Security.TLS
-
-
-def is_loopback(host: str) -> bool:
-    """Whether nobody but this machine can reach what listens there."""
-    if host == "localhost":
-        return True
-    with contextlib.suppress(OSError):
-        return socket.inet_pton(socket.AF_INET, host)[0] == _LOOPBACK_NET
-    with contextlib.suppress(OSError):
-        return socket.inet_pton(socket.AF_INET6, host) == _LOOPBACK_6
-    return False
 
 
 def _certificate_of(said: HubSettings | ConnectionFile) -> tuple[str, str, str] | None:

@@ -9,7 +9,6 @@ looked up by the invitation's id, each time.
 from __future__ import annotations
 
 import base64
-import contextlib
 import datetime
 import ipaddress
 import os
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from rpyc_kernel.errors import NotAvailable, RequestError
 from rpyc_kernel.system.home import Home
 from rpyc_kernel.system.originals import socket
+from rpyc_kernel.system.private_files import write_private
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -168,18 +168,3 @@ def _x509() -> Any:
             "of your own, by --certificate and --private-key"
         ) from None
     return x509
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Write a file that only this user can read, in one step; raises `OSError`."""
-    fresh = path.with_suffix(".new")
-    with contextlib.suppress(FileNotFoundError):
-        fresh.unlink()
-    try:
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(data)
-        fresh.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            fresh.unlink()
-        raise

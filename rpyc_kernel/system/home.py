@@ -7,10 +7,10 @@ it, whatever the environment says about runtime folders.
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 
 from rpyc_kernel.system.kernel_folder import KernelFolder
+from rpyc_kernel.system.private_files import write_private
 
 _JOURNAL = "journal.sqlite"
 _PICTURES = "pictures"
@@ -84,14 +84,8 @@ class Home(KernelFolder):
             known = bytes.fromhex((self.path / _KEY).read_text())
             if len(known) == len(fresh):
                 return known
-        written = self.path / f"{_KEY}.new"
-        try:
-            with open(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
-                opened.write(fresh.hex())
-            written.replace(self.path / _KEY)
-        except OSError:
-            with contextlib.suppress(OSError):
-                written.unlink()
+        with contextlib.suppress(OSError):
+            write_private(self.path / _KEY, fresh.hex().encode())
         return fresh
 
     def remove(self) -> None:

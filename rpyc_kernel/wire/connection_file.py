@@ -10,6 +10,7 @@ from rpyc_kernel.core.contract import PROTOCOL_VERSION
 from rpyc_kernel.errors import NoSuchKernel
 from rpyc_kernel.frozen import Frozen, fields_of
 from rpyc_kernel.system.originals import json
+from rpyc_kernel.system.private_files import write_private
 
 
 class ConnectionFile(Frozen):
@@ -57,11 +58,7 @@ class ConnectionFile(Frozen):
 
     def write(self, path: Path) -> None:
         """Replace the file in one step; nobody ever reads half of it."""
-        fresh = path.with_suffix(".new")
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(fd, "w") as opened:
-            json.dump(fields_of(self), opened, indent=1)
-        fresh.replace(path)
+        write_private(path, json.dumps(fields_of(self), indent=1).encode())
 
     @classmethod
     def read(cls, path: Path) -> ConnectionFile:

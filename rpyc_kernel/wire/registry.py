@@ -6,12 +6,12 @@ nothing else, and who finds a kernel by it still has to see whether it is the on
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from rpyc_kernel.errors import RequestError
 from rpyc_kernel.frozen import Frozen
+from rpyc_kernel.system.addresses import is_loopback
 
 SERVICE: Final = "KERNEL"
 """What every kernel is announced as, beside its own name."""
@@ -75,15 +75,8 @@ class Registry(Frozen):
         """
         if not listening:
             raise RequestError("a kernel without a port cannot be announced; let it listen on one (--listen HOST)")
-        if _is_local(listening) and not _is_local(self.host):
+        if is_loopback(listening) and not is_loopback(self.host):
             raise RequestError(
                 f"the kernel listens on {listening}, which only this machine can reach; listen where others can "
                 "(--listen HOST), or announce it to a registry on this machine"
             )
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -242,7 +242,7 @@ def _replace_streams(output: EventSink, interrupts: Interrupts, order: Order) ->
 
 
 def _load_the_rest() -> None:
-    """Load what serves clients before user code runs, which may take away what an import, or what is imported, needs."""
+    """Load what serves clients, before user code runs and takes away what an import, or what is imported, needs."""
     importlib.import_module("rpyc_kernel.worker.bulk")
     importlib.import_module("rpyc_kernel.worker.objects")
 

@@ -18,9 +18,9 @@ from typing import Any
 
 from rpyc_kernel.core.contract import COMM_CALL, Departure, Event, Kind, MissingField, Outcome, Role
 from rpyc_kernel.faces.console.control_characters import sanitize, sanitize_line
+from rpyc_kernel.system.addresses import is_loopback
 
 _HERE = "this machine"
-_LOOPBACK = ("127.", "::1")
 _KEPT_OWNERS = 2000
 _MAX_SHOWN_CHARS = 100_000
 """Of a value; a hundred megabytes in a line would keep a terminal busy for minutes."""
@@ -377,7 +377,7 @@ def join_numbers(numbers: Iterable[int]) -> str:
 
 def describe_place(host: str, address: str) -> str:
     """From where somebody comes, in words. By SSH there is no address; a host is what a client says of itself."""
-    if host in ("", socket.gethostname()) and (not address or address.startswith(_LOOPBACK)):
+    if host in ("", socket.gethostname()) and (not address or is_loopback(address)):
         return _HERE
     host, address = sanitize_line(host), sanitize_line(address)
     if host and address:

@@ -1,13 +1,11 @@
-"""What all commands share: how arguments are read, how answers are written, how a kernel is reached or started."""
+"""What all commands share: how arguments are read, how answers are written, how a kernel is reached."""
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import json
-import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from plumbum import cli
@@ -15,12 +13,10 @@ from plumbum.cli.switches import MissingArgument, PositionalArgumentsError, Swit
 
 from rpyc_kernel.cli.hiding import read_connect_string
 from rpyc_kernel.client import launch
-from rpyc_kernel.client.address import is_on_other_machine
-from rpyc_kernel.client.connect_string import from_environment, remember
+from rpyc_kernel.client.connect_string import SCHEME, from_environment, is_remembered, remember, shown_of
 from rpyc_kernel.client.execution import Execution
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.errors import ConnectionFailed, RequestError
-from rpyc_kernel.settings import DEFAULT_SWITCH_INTERVAL_S, ENGINES
 from rpyc_kernel.system.own_command import as_typed_here
 
 DEFAULT_NAME = "default"
@@ -83,7 +79,7 @@ class Application(cli.Application):
         if missing[0] == "name":
             return "which kernel? 'rpyc-kernel list' shows them"
         found_by = _FOUND_BY.get(missing[0])
-        return found_by.format(target=words[0]) if found_by else f"no {missing[0].upper()} is given"
+        return found_by.format(target=named_again(words[0])) if found_by else f"no {missing[0].upper()} is given"
 
     def _as_usage(self, error: SwitchError) -> UsageError:
         text = str(error).partition(":\n")[0]
@@ -198,7 +194,7 @@ class JoiningCommand(JsonCommand):
         """Connect to the kernel as who the switches say."""
         return self.connect(name, session=self.session, name=self.shown_name)
 
-    def leave(self, kernel: KernelClient, queue: Callable[[], Execution], /, **more: str) -> None:
+    def leave(self, kernel: KernelClient, target: str, queue: Callable[[], Execution], /, **more: str) -> None:
         """Queue code and write its number: on standard error if what comes in between keeps it from standard output."""
         number = 0
         try:
@@ -207,102 +203,21 @@ class JoiningCommand(JsonCommand):
             sys.stdout.flush()
         except (OSError, KeyboardInterrupt):
             what = f"execution {number} is queued" if number else "the code may be queued all the same"
-            how = f"'rpyc-kernel status {kernel.name}' shows it"
+            how = f"'rpyc-kernel status {named_again(target)}' shows it"
             tell(f"{what} in kernel {kernel.name!r}; {how}")
             raise
 
 
-class StartingCommand(Command):
-    """A command that may start a kernel."""
-
-    DEFAULT_ENGINE = "auto"
-    DEFAULT_PROFILE: bool = True  # reads what the user has set up for interactive work
-
-    engine = cli.SwitchAttr("--engine", cli.Set(*ENGINES), help="what runs the code; auto: ipython where it is there")
-    python = cli.SwitchAttr("--python", str, help="the interpreter to run", argname="PATH")
-    cwd = cli.SwitchAttr("--cwd", str, help="the folder to work in; this one if not given", argname="FOLDER")
-    variables = cli.SwitchAttr("--env", str, list=True, help="an environment variable", argname="NAME=VALUE")
-    switch_interval = cli.SwitchAttr(
-        "--switch-interval",
-        float,
-        default=DEFAULT_SWITCH_INTERVAL_S,
-        help="after so many seconds busy code lets others look in",
-        argname="SECONDS",
-    )
-    has_no_profile = cli.Flag("--no-profile", help="leave PYTHONSTARTUP and IPython's profile unread")
-    nice = cli.SwitchAttr("--nice", int, default=0, help="step back behind other programs, 0 to 19", argname="NUMBER")
-    idle_timeout = cli.SwitchAttr(
-        "--idle-timeout",
-        float,
-        help="end the kernel when nobody was connected and nothing ran for so many seconds; 0: never",
-        argname="SECONDS",
-    )
-    listen = cli.SwitchAttr("--listen", str, help="where to listen; 127.0.0.1 if not given", argname="HOST[:PORT]")
-    has_tls = cli.Flag("--tls", help="speak TLS also where only this machine can reach the port")
-    is_insecure = cli.Flag("--insecure", help="speak none, though others can read and change what is said")
-    certificate = cli.SwitchAttr("--certificate", str, help="in place of the kernel's own", argname="FILE")
-    private_key = cli.SwitchAttr("--private-key", str, help="of the certificate", argname="FILE")
-    client_ca = cli.SwitchAttr("--client-ca", str, help="who signs the certificates of all clients", argname="FILE")
-
-    announce = cli.SwitchAttr(
-        "--announce",
-        str,
-        help="tell a registry of RPyC's where the kernel is: broadcast, HOST[:PORT] or tcp://HOST[:PORT]",
-        argname="REGISTRY",
-    )
-
-    def _validate_args(self, swfuncs: Any, tailargs: Any) -> Any:
-        self.of_start = [info.swname for switch, info in swfuncs.items() if switch in vars(StartingCommand).values()]
-        """Those switches of the user's that say how to start a kernel."""
-        return super()._validate_args(swfuncs, tailargs)
-
-    def start(self, name: str, *, is_private: bool = False, standard_input: int | None = None) -> KernelClient:
-        """Start a kernel as the switches say."""
-        return launch.start(name, is_private=is_private, standard_input=standard_input, **self.settings())
-
-    def settings(self) -> dict[str, Any]:
-        """What the switches say, as the arguments of `launch.start`."""
-        for variable in self.variables:
-            if "=" not in variable:
-                raise UsageError(f"--env {variable}: use NAME=VALUE")
-        return {
-            "engine": str(self.engine or self.DEFAULT_ENGINE),
-            "python": self.python,
-            "cwd": self.cwd,
-            "env": dict(variable.partition("=")[::2] for variable in self.variables),
-            "listen": self.listen,
-            "announce": self.announce,
-            "tls": bool(self.has_tls),
-            "insecure": bool(self.is_insecure),
-            "certificate": self.certificate,
-            "private_key": self.private_key,
-            "client_ca": self.client_ca,
-            "switch_interval": self.switch_interval,
-            "profile": self.DEFAULT_PROFILE and not self.has_no_profile,
-            "nice": self.nice,
-            "idle_timeout": check_limit(self.idle_timeout, "--idle-timeout"),
-        }
+def named_again(target: str) -> str:
+    """How to name a kernel to the next command: as to this one, or '-' where that was told what must not be seen."""
+    if not target.startswith(f"{SCHEME}:") or not is_remembered(target) or shown_of(from_environment()) == target:
+        return target
+    return "-"
 
 
 def tell(message: str) -> None:
     """Say something on standard error; the commands in it are those that work here."""
     print(as_typed_here(message), file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def telling_what_may_run(name: str) -> Iterator[None]:
-    """Say on standard error, where Ctrl-C or SIGTERM ends a start on another machine, that the kernel may be there."""
-    if not is_on_other_machine(name):
-        yield
-        return
-    earlier = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit):
-        tell(f"it may be running there; 'rpyc-kernel stop {name}' ends it")
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, earlier)
 
 
 def parse_execution(text: str) -> int:
@@ -311,10 +226,3 @@ def parse_execution(text: str) -> int:
         return int(text)
     except ValueError:
         raise UsageError(f"{text!r} is not the number of an execution; 'rpyc-kernel status' shows them") from None
-
-
-def check_limit(limit_s: float | None, switch: str = "--timeout") -> float | None:
-    """Return the limit of time that a switch says; raises `UsageError` where it is none."""
-    if limit_s is not None and not limit_s >= 0:  # also NaN
-        raise UsageError(f"{switch} {limit_s:g}: use a number of seconds, 0 or more")
-    return limit_s

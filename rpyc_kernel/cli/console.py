@@ -15,14 +15,14 @@ from rpyc_kernel.cli.application import (
     NO_KERNEL,
     OK,
     TERMINATED,
-    StartingCommand,
     UsageError,
+    named_again,
     tell,
-    telling_what_may_run,
 )
+from rpyc_kernel.cli.starting import StartingCommand, telling_what_may_run
 from rpyc_kernel.client import launch
 from rpyc_kernel.client.address import host_of, is_on_other_machine, is_place, resolve
-from rpyc_kernel.client.connect_string import SCHEME, from_environment, is_remembered, shown_of
+from rpyc_kernel.client.connect_string import SCHEME
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Role
 from rpyc_kernel.errors import KernelError, KernelExists, NoSuchKernel
@@ -56,7 +56,14 @@ class Console(StartingCommand):
         greeting = f"{how} kernel {which} as {kernel.client_name}; %help explains, Ctrl-D leaves"
         with kernel:
             is_viewer, is_own = kernel.role == Role.VIEWER, not name.startswith(f"{SCHEME}:")
-            opened = console.Console(kernel, greeting, host=host, replays=bool(self.replays), is_viewer=is_viewer)
+            opened = console.Console(
+                kernel,
+                greeting,
+                target=named_again(name),
+                host=host,
+                replays=bool(self.replays),
+                is_viewer=is_viewer,
+            )
             end = opened.run()
         if end in (console.LOST, console.REFUSED):
             if end == console.LOST:
@@ -118,8 +125,5 @@ def _tell_way_back(name: str) -> str:
 
 def _way_back(name: str) -> str:
     """The command that opens this kernel again; what must not be seen of a connect string is not in its name."""
-    if not name.startswith(f"{SCHEME}:") or not is_remembered(name):
-        return f"'rpyc-kernel console {name}'"
-    if shown_of(from_environment()) == name:
-        return "'rpyc-kernel console'"
-    return "'rpyc-kernel console -' and the same connect string"
+    again = named_again(name)
+    return f"'rpyc-kernel console {again}'{' and the same connect string' if again == '-' else ''}"

@@ -21,13 +21,14 @@ from rpyc_kernel.cli.application import (
     RAISED,
     JoiningCommand,
     JsonCommand,
-    StartingCommand,
     UsageError,
-    check_limit,
+    named_again,
     parse_execution,
 )
 from rpyc_kernel.cli.reading import decode, is_from_input, read_code, read_file, read_standard_input
 from rpyc_kernel.cli.showing import LADDER, Show, ShowProgram, TimeLimit
+from rpyc_kernel.cli.starting import StartingCommand
+from rpyc_kernel.cli.times import check_limit
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Force
 from rpyc_kernel.errors import NotRunning
@@ -74,10 +75,17 @@ class Exec(JoiningCommand):
         source = read_code(code)
         with self.join(name) as kernel:
             if self.is_detached and limit_s is None:
-                self.leave(kernel, lambda: kernel.submit(source))
+                self.leave(kernel, name, lambda: kernel.submit(source))
                 return OK
             limit = None if limit_s is None else TimeLimit(limit_s, "" if self.is_detached else str(self.force))
-            show = Show(kernel, shows_values=True, has_input=not is_from_input(code), as_json=self.as_json, limit=limit)
+            show = Show(
+                kernel,
+                target=name,
+                shows_values=True,
+                has_input=not is_from_input(code),
+                as_json=self.as_json,
+                limit=limit,
+            )
             return show.run(source)
 
 
@@ -108,16 +116,21 @@ class Run(StartingCommand, JsonCommand):
         if file == "-":
             source = decode(read_standard_input(), "standard input")
         elif not is_application:
-            content = read_file(
-                file, 0 if is_read_by_worker else -1
-            )  # of what the worker reads, only whether it can be
-            source = decode(content, file)
+            # Of what the worker reads, only whether it can be.
+            source = decode(read_file(file, 0 if is_read_by_worker else -1), file)
         has_input, shown = file != "-", None if file == "-" else file
         if self.kernel_name:
             if arguments:
                 raise UsageError("arguments go to a program with a kernel of its own; leave out --kernel, or them")
             with self.connect(self.kernel_name) as kernel:
-                show = Show(kernel, shows_values=False, has_input=has_input, as_json=self.as_json, file=shown)
+                show = Show(
+                    kernel,
+                    target=self.kernel_name,
+                    shows_values=False,
+                    has_input=has_input,
+                    as_json=self.as_json,
+                    file=shown,
+                )
                 return show.run(source)
         preparation = _prepare_program(file, arguments) if file != "-" or arguments else ""
         # The program reads by itself what changes on its way through prompts. A terminal asks for it.
@@ -177,7 +190,7 @@ class Interrupt(JsonCommand):
         with self.connect(name, insists=True) as kernel:
             result = kernel.interrupt(number, force=str(self.force))
             if result.status == "not-running" and number is not None:
-                _refuse_queued(kernel, number)
+                _refuse_queued(kernel, name, number)
         lines = {
             "stopped": f"execution {result.execution} was interrupted",
             "not-running": "nothing is running" if number is None else f"execution {number} is not running",
@@ -202,10 +215,10 @@ class Cancel(JsonCommand):
         return OK
 
 
-def _refuse_queued(kernel: KernelClient, number: int) -> None:
+def _refuse_queued(kernel: KernelClient, target: str, number: int) -> None:
     """Say so if what cannot be interrupted yet will run later."""
     if kernel.is_queued(number):
-        how = f"'rpyc-kernel cancel {kernel.name} {number}' takes it out of the queue"
+        how = f"'rpyc-kernel cancel {named_again(target)} {number}' takes it out of the queue"
         raise NotRunning(f"execution {number} is queued, not running; {how}")
 
 

@@ -16,11 +16,10 @@ from rpyc_kernel.cli.application import (
     OK,
     Command,
     JsonCommand,
-    StartingCommand,
     UsageError,
     tell,
-    telling_what_may_run,
 )
+from rpyc_kernel.cli.starting import StartingCommand, telling_what_may_run
 from rpyc_kernel.client import launch
 from rpyc_kernel.client.address import is_on_other_machine, is_place
 from rpyc_kernel.client.archive import StoppedKernel, forget, stopped_kernels

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from plumbum import cli
 
 from rpyc_kernel.cli.application import DEFAULT_NAME, OK, JsonCommand, UsageError
-from rpyc_kernel.cli.selection import Selection, read_when
+from rpyc_kernel.cli.selection import Selection
+from rpyc_kernel.cli.times import read_when
 from rpyc_kernel.client.address import is_on_other_machine
 from rpyc_kernel.client.archive import Archive, has_archive
 from rpyc_kernel.client.kernel import KernelClient, Past
@@ -21,6 +22,7 @@ from rpyc_kernel.core.contract import Event
 from rpyc_kernel.errors import NoSuchKernel
 from rpyc_kernel.faces.console.control_characters import is_colourful, sanitize, sanitize_line
 from rpyc_kernel.faces.console.render import Renderer
+from rpyc_kernel.faces.console.summaries import format_time
 from rpyc_kernel.frozen import fields_of
 
 
@@ -164,21 +166,14 @@ def _describe(event: Event, renderer: Renderer) -> str:
     renderer.line_was_ended()
     if not text:
         return ""
-    return _with_head(f"{event.seq:>7} {_moment_of(event.time)} ", text.removesuffix("\n")) + "\n"
+    return _with_head(f"{event.seq:>7} {format_time(event.time)} ", text.removesuffix("\n")) + "\n"
 
 
 def _describe_input(past: Past) -> str:
     """The lines of an input, the first with its number, its time and its author."""
     return _with_head(
-        f"[{past.execution}] {_moment_of(past.time)} {sanitize_line(past.name)}: ", sanitize(past.code).rstrip()
+        f"[{past.execution}] {format_time(past.time)} {sanitize_line(past.name)}: ", sanitize(past.code).rstrip()
     )
-
-
-def _moment_of(seconds: float) -> str:
-    try:
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
-    except (OverflowError, ValueError, OSError):  # no moment of this calendar: the record was damaged
-        return "?"
 
 
 def _with_head(head: str, text: str) -> str:

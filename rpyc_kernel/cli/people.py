@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 import sys
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from plumbum import cli
 
 from rpyc_kernel.cli.application import DEFAULT_NAME, OK, Command, JsonCommand, UsageError
+from rpyc_kernel.cli.times import format_in_utc, read_term
 from rpyc_kernel.client.invitation import Invitation, choose_listening, require_one_host
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import ROLES, Role
@@ -22,10 +22,6 @@ from rpyc_kernel.frozen import fields_of
 from rpyc_kernel.settings import parse_listen
 from rpyc_kernel.system.addresses import is_loopback
 from rpyc_kernel.system.private_files import write_private
-
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhdw])")
-_NEVER = "never"
 
 
 class Invite(JsonCommand):
@@ -57,7 +53,7 @@ class Invite(JsonCommand):
     )
 
     def main(self, name: str = DEFAULT_NAME) -> int:
-        expires = parse_duration(self.expires)
+        expires = read_term(self.expires)
         folder = _make_folder(self.certificate) if self.certificate else None
         with self.connect(name, joins=False) as kernel:
             self._see_to_a_way_in(kernel)  # first, so that nobody is invited who cannot come
@@ -169,17 +165,6 @@ class Kick(Command):
         return OK
 
 
-def parse_duration(text: str) -> float | None:
-    """Read a time such as ``2h``, in seconds; None is for ever. UsageError where it is none."""
-    if text == _NEVER:
-        return None
-    found = _DURATION.fullmatch(text)
-    seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
-    if not 1 <= seconds <= 10 * 365 * 86_400:
-        raise UsageError(f"--expires {text[:50]}: use a time such as 90s, 30m, 2h, 7d or 2w, up to ten years, or never")
-    return seconds
-
-
 def find(what: str, wanted: str, known: dict[str, str]) -> str:
     """The id of what is wanted, by id or name, of some with their names; UsageError where it is none, or several."""
     if wanted in known:
@@ -208,18 +193,11 @@ def _describe(invitation: Invitation) -> dict[str, object]:
 
 def _state_of(invitation: Invitation, now: float) -> str:
     if invitation.revoked is not None:
-        return f"revoked {_in_utc(invitation.revoked)}"
+        return f"revoked {format_in_utc(invitation.revoked)}"
     if invitation.expires is None:
         return "invited until revoked"
-    return f"{'invited until' if invitation.expires > now else 'expired'} {_in_utc(invitation.expires)}"
+    return f"{'invited until' if invitation.expires > now else 'expired'} {format_in_utc(invitation.expires)}"
 
 
 def _term_of(invitation: Invitation) -> str:
-    return "until it is revoked" if invitation.expires is None else f"until {_in_utc(invitation.expires)}"
-
-
-def _in_utc(moment: float) -> str:
-    try:
-        return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(moment))
-    except (OverflowError, ValueError, OSError):
-        return "?"
+    return "until it is revoked" if invitation.expires is None else f"until {format_in_utc(invitation.expires)}"

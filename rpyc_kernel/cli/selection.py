@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import calendar
 import contextlib
-import re
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import takewhile
 
-from rpyc_kernel.cli.application import UsageError
 from rpyc_kernel.client.archive import Archive
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Event, Kind
 
-_AGO = re.compile(r"(\d+(?:\.\d+)?)([smhd])\Z")
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_DAY_S = 86_400
-_CLOCKS = ("%H:%M", "%H:%M:%S")
-_DATES = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S")
 _PAGE = 1000
 
 
@@ -102,27 +93,3 @@ def of_session(events: Iterable[Event], wanted: str) -> Iterator[Event]:
             known.add(event.session or wanted)
         if event.session in known:
             yield event
-
-
-def read_when(text: str, now: float) -> int | float:
-    """Read the number of an event, an int, or a time, in seconds since the epoch as a float.
-
-    Raises:
-        UsageError: it is neither.
-    """
-    if text.isascii() and text.removeprefix("-").isdigit():
-        return int(text)
-    if ago := _AGO.match(text):
-        return float(now - float(ago[1]) * _UNITS_S[ago[2]])
-    in_utc, plain = text.endswith("Z"), text.removesuffix("Z").replace("T", " ")
-    seconds_of = calendar.timegm if in_utc else time.mktime
-    for form in (*_DATES, *_CLOCKS):
-        with contextlib.suppress(ValueError, OverflowError):
-            if form in _DATES:
-                return float(seconds_of(time.strptime(plain, form)))
-            today = time.strftime("%Y-%m-%d ", time.gmtime(now) if in_utc else time.localtime(now))
-            moment = float(seconds_of(time.strptime(today + plain, f"%Y-%m-%d {form}")))
-            return moment if moment <= now else moment - _DAY_S
-    raise UsageError(
-        f"--since {text}: use the number of an event, or a time such as 10m (ago), 13:45 or '2026-11-27 13:45'"
-    )

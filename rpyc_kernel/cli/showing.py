@@ -10,7 +10,7 @@ import sys
 from functools import partial
 from typing import Any
 
-from rpyc_kernel.cli.application import INTERRUPTED, OK, RAISED, TIMED_OUT, tell
+from rpyc_kernel.cli.application import INTERRUPTED, OK, RAISED, TIMED_OUT, named_again, tell
 from rpyc_kernel.client.events import Watch
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Event, Force, Kind, Outcome
@@ -52,6 +52,7 @@ class Show:
     """Shows one execution, in a kernel that is closed behind it, as a shell user expects it.
 
     Args:
+        target: as which the user has named the kernel.
         shows_values: also the value of the last expression, as a prompt does and a script does not.
         has_input: whether standard input is there to answer what the code asks.
         as_json: write events, one JSON object a line.
@@ -63,6 +64,7 @@ class Show:
         self,
         kernel: KernelClient,
         *,
+        target: str = "",
         shows_values: bool,
         has_input: bool = True,
         as_json: bool = False,
@@ -70,6 +72,7 @@ class Show:
         limit: TimeLimit | None = None,
     ) -> None:
         self.kernel = kernel
+        self._target = target or kernel.name
         self._shows_values = shows_values
         self._has_input = has_input
         self._as_json = as_json
@@ -141,7 +144,7 @@ class Show:
         force = " --force terminate" if self._is_late and not is_left_on_purpose else ""
         tell(
             f"{'' if self._is_late else chr(10)}execution {number} goes on in kernel {name!r}; "
-            f"stop it with 'rpyc-kernel interrupt {name} {number}{force}'"
+            f"stop it with 'rpyc-kernel interrupt {named_again(self._target)} {number}{force}'"
         )
 
     # ------------------------------------------------------------------ events

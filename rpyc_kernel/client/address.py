@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -134,8 +135,10 @@ def is_place(target: str) -> bool:
 
 
 def host_of(target: str) -> str:
-    """The machine that an address names, "" for what is on this one by its name or path."""
-    return (urlsplit(target).hostname or "") if "://" in target else ""
+    """The machine that an address names, "" for what is on this one by its name or path, or no address at all."""
+    with contextlib.suppress(ValueError):
+        return (urlsplit(target).hostname or "") if "://" in target else ""
+    return ""
 
 
 def from_file(file: ConnectionFile) -> Address:

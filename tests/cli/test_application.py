@@ -4,7 +4,7 @@ import pytest
 from plumbum import cli
 
 from rpyc_kernel.cli import application
-from rpyc_kernel.cli.application import Command, UsageError, parse_execution
+from rpyc_kernel.cli.application import Command, UsageError, named_again, parse_execution
 from rpyc_kernel.cli.console import Console
 from rpyc_kernel.cli.execute import Exec, Run
 from rpyc_kernel.cli.introspection import Status
@@ -13,6 +13,7 @@ from rpyc_kernel.cli.lifecycle import Forget, List, Start, Stop
 from rpyc_kernel.cli.past import Log
 from rpyc_kernel.cli.people import Sessions
 from rpyc_kernel.client import launch
+from rpyc_kernel.client.connect_string import VARIABLE, remember
 from rpyc_kernel.errors import AuthenticationFailed, ConnectionFailed
 
 
@@ -146,3 +147,13 @@ def test_whoever_ends_a_start_on_another_machine_is_told_that_the_kernel_may_be_
 def test_a_kernel_in_the_foreground_is_started_on_its_own_machine():
     with pytest.raises(UsageError, match=r"^ssh://server/train: a kernel in the foreground is started on its own"):
         Start.run(["start", "ssh://server/train", "--foreground"], exit=False)
+
+
+def test_the_next_command_names_a_kernel_as_this_one_did_and_shows_no_secret(monkeypatch: pytest.MonkeyPatch):
+    secret = f"{'11' * 8}.{'22' * 32}.{'33' * 32}"
+    shown = remember(f"rpyc+tls://gpu.example.org:4300/train#{secret}")
+    assert named_again("ssh://gpu/train") == "ssh://gpu/train"
+    assert named_again("rpyc+tls://other.example.org:4300/train") == "rpyc+tls://other.example.org:4300/train"
+    assert named_again(shown) == "-"
+    monkeypatch.setenv(VARIABLE, f"{shown}#{secret}")
+    assert named_again(shown) == shown

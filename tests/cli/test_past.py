@@ -6,7 +6,7 @@ import time
 import pytest
 
 from rpyc_kernel.cli.application import USAGE
-from rpyc_kernel.cli.past import _moment_of, pace
+from rpyc_kernel.cli.past import pace
 from rpyc_kernel.cli.program import run
 from rpyc_kernel.client.archive import Archive
 from rpyc_kernel.core.actions import Record
@@ -33,11 +33,6 @@ def test_a_clock_that_was_set_back_makes_no_pause() -> None:
     pauses: list[float] = []
     assert len(list(pace([_event(1, 100.0), _event(2, 90.0)], 1.0, pauses.append))) == 2
     assert pauses == [0.0]
-
-
-@pytest.mark.parametrize("seconds", [1e300, -1e300, 1e17])
-def test_a_time_that_is_none_takes_no_event_away(seconds: float) -> None:
-    assert _moment_of(seconds) == "?"
 
 
 @pytest.fixture

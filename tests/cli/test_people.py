@@ -8,7 +8,7 @@ import pytest
 
 from rpyc_kernel.cli import people
 from rpyc_kernel.cli.application import UsageError
-from rpyc_kernel.cli.people import find, parse_duration
+from rpyc_kernel.cli.people import find
 from rpyc_kernel.cli.program import run
 from rpyc_kernel.client.connect_string import parse
 from rpyc_kernel.client.invitation import Invitation
@@ -205,20 +205,6 @@ def test_a_tunnel_may_end_where_the_kernel_listens_for_this_machine_alone(kernel
     kernel.listening = [{**TLS, "host": "127.0.0.1"}]
     assert call(capsys, "invite", "--role", "viewer", "--host", "h.org")[0] == 0
     assert len(kernel.asked) == 1
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("90s", 90), ("30m", 1800), ("2h", 7200), ("1.5d", 129_600), ("2w", 1_209_600), ("520w", 520 * 604_800)],
-)
-def test_a_time_is_a_number_and_a_unit(text, seconds):
-    assert parse_duration(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "2", "h", "-2h", "2 h", "2y", "0s", "nan", "1e9s", "11111w", "٣h", "2h3m", "2hx"])
-def test_what_is_no_time_is_refused(text):
-    with pytest.raises(UsageError, match=r"use a time such as 90s"):
-        parse_duration(text)
 
 
 def test_those_who_are_there_and_who_are_invited_are_listed(kernel, capsys):

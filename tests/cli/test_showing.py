@@ -15,6 +15,8 @@ from rpyc_kernel.errors import NotQueued
 class Kernel:
     """Answers interrupts with these, one after the other, and what waits can be cancelled."""
 
+    name = "demo"
+
     def __init__(self, *answers: str, is_queued: bool = False) -> None:
         self.asked: list[str] = []
         self._answers = list(answers)

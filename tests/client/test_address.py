@@ -64,6 +64,8 @@ def running(folder):
         ("/run/train/kernel.json", ""),
         ("ssh://ann@gpu:2222/train", "gpu"),
         ("rpyc+tls://[fe80::1]:4300/train", "fe80::1"),
+        ("unix:///run/train/hub.sock", ""),
+        ("tcp://[fe80", ""),
     ],
 )
 def test_an_address_names_a_machine(target, host):

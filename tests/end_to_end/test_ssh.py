@@ -137,6 +137,13 @@ def test_commands_take_its_address_for_its_name(ssh_hosts: Hosts):
     assert again.returncode == 2
     assert "as with 'rpyc-kernel console ssh://alpha/train', or stop it first with" in again.stderr
     assert "'rpyc-kernel stop ssh://alpha/train'" in again.stderr
+    left = run_command(
+        "exec", "ssh://alpha/train", "--detach", "--timeout", "0.1", "import threading; threading.Event().wait()"
+    )
+    assert left.stderr.endswith("; stop it with 'rpyc-kernel interrupt ssh://alpha/train 2'\n")
+    assert run_command("submit", "ssh://alpha/train", "pass").stdout == "3\n"
+    waits = run_command("interrupt", "ssh://alpha/train", "3")
+    assert "'rpyc-kernel cancel ssh://alpha/train 3'" in waits.stderr
     stopped = run_command("stop", "ssh://alpha/train")
     assert (stopped.returncode, stopped.stdout) == (0, "kernel 'ssh://alpha/train' is stopped\n")
     past = run_command("history", "ssh://alpha/train", "6 *", "--json")

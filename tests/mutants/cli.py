@@ -57,7 +57,7 @@ MUTANTS = (
     ),
     Mutant(
         promise="who waits for an end leaves what has not ended running",
-        file="cli/jobs.py",
+        file="cli/ending.py",
         before="            return TIMED_OUT\n",
         after="            return OK\n",
         tests=("end_to_end/test_jobs.py::test_a_job_is_left_behind_waited_for_and_read",),

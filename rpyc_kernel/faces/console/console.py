@@ -69,6 +69,7 @@ class Console:
     Args:
         kernel: the kernel; closed at the end.
         welcome: shown first.
+        target: as which commands find the kernel, "" for its name.
         host: the machine where the kernel is, "" for this one.
         replays: show what happened before the user came.
         is_viewer: the user only looks on.
@@ -82,11 +83,13 @@ class Console:
         kernel: KernelClient,
         welcome: str,
         *,
+        target: str = "",
         host: str = "",
         replays: bool = False,
         is_viewer: bool = False,
     ) -> None:
         self.was_used = False
+        self._target = target or kernel.name
         self._state = ConsoleState(kernel.session)
         self._link = KernelLink(kernel, self, self._state)
         self._replays = replays
@@ -204,7 +207,7 @@ class Console:
         if seen is None or seen >= last or not self.screen.is_interactive:
             return last
         if last - seen > _MAX_REPLAYED:
-            how = as_typed_here(f"'rpyc-kernel log {self.kernel.name} --since {seen}' shows all of it")
+            how = as_typed_here(f"'rpyc-kernel log {self._target} --since {seen}' shows all of it")
             self.say(f"much has happened since you left; {how}, and this is the end:")
             return last - _MAX_REPLAYED
         return seen

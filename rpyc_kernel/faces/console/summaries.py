@@ -150,7 +150,10 @@ def format_duration(seconds: float) -> str:
 
 def format_time(seconds: float) -> str:
     """A moment, to the second."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+    except (OverflowError, ValueError, OSError):  # no moment of this calendar: the record was damaged
+        return "?"
 
 
 def _describe(item: dict[str, Any]) -> str:

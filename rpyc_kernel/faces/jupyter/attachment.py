@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rpyc_kernel.client import launch
+from rpyc_kernel.client.address import host_of
 from rpyc_kernel.core.contract import State
 from rpyc_kernel.errors import ConnectionFailed, KernelError, KernelExists, NoSuchKernel
 from rpyc_kernel.settings import CONNECTION_FILE_VARIABLE, DEFAULT_SWITCH_INTERVAL_S, Face
@@ -69,7 +70,7 @@ class Attachment:
         Raises:
             NoSuchKernel: there is none.
         """
-        reconnect_s = patience_s if "://" in target and not target.startswith("unix:") else 0.0
+        reconnect_s = patience_s if host_of(target) else 0.0
 
         def connect() -> KernelClient:
             return launch.connect(target, joins=False, timeout=_TIMEOUT_S, reconnect=reconnect_s)

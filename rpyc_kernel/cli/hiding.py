@@ -15,7 +15,8 @@ import sys
 from rpyc_kernel.client.connect_string import VARIABLE, remember
 from rpyc_kernel.errors import RequestError
 
-_STRING = re.compile(r"(rpyc\+tls://[^\s#]*)#\S*")
+_STRING = re.compile(r"(\s*(?:--[\w-]+=)?)((rpyc\+tls://[^\s#]*)#\S*)\s*")
+"""An argument that is one, or a switch with one. In code, or what is searched for, it is for the kernel as it is."""
 _DESCRIPTOR = "RPYC_KERNEL_SECRETS_FD"
 _MAX_BYTES = 4096
 """What fits into any pipe without a reader; a connect string takes 150 bytes."""
@@ -24,7 +25,7 @@ _MAX_BYTES = 4096
 def run_without_secrets() -> None:
     """If connect strings stand on the command line, run this program anew without them; does not return then."""
     arguments = sys.orig_argv[1:]
-    secrets = "\n".join(match[0] for argument in arguments for match in _STRING.finditer(argument)).encode()
+    secrets = "\n".join(match[2] for argument in arguments if (match := _STRING.fullmatch(argument))).encode()
     if not secrets:
         return
     print(
@@ -41,7 +42,8 @@ def run_without_secrets() -> None:
     os.set_inheritable(reader, True)
     os.environ[_DESCRIPTOR] = str(reader)
     with contextlib.suppress(OSError):  # then it goes on as it is
-        os.execv(sys.executable, [sys.executable, *(_STRING.sub(r"\1", argument) for argument in arguments)])
+        shown = [match[1] + match[3] if (match := _STRING.fullmatch(each)) else each for each in arguments]
+        os.execv(sys.executable, [sys.executable, *shown])
     del os.environ[_DESCRIPTOR]
     os.close(reader)
 
@@ -53,7 +55,9 @@ def take_secrets(arguments: list[str]) -> list[str]:
         with open(int(descriptor), "rb") as told:
             for text in told.read(_MAX_BYTES).decode(errors="replace").split("\n"):
                 remember(text)
-    return [_STRING.sub(lambda match: remember(match[0]), argument) for argument in arguments]
+    return [
+        match[1] + remember(match[2]) if (match := _STRING.fullmatch(argument)) else argument for argument in arguments
+    ]
 
 
 def read_connect_string() -> str:

@@ -91,9 +91,16 @@ def test_a_connect_string_is_read_up_to_the_end_of_its_line(monkeypatch):
 
 def test_arguments_are_given_on_without_secrets():
     invitation = invite(4000)
-    arguments = ["rpyc-kernel", "exec", invitation.reveal(), "1 # one"]
-    assert hiding.take_secrets(arguments) == ["rpyc-kernel", "exec", invitation.shown, "1 # one"]
+    arguments = ["rpyc-kernel", "exec", f"--kernel={invitation.reveal()}", invitation.reveal(), "1 # one"]
+    shown = ["rpyc-kernel", "exec", f"--kernel={invitation.shown}", invitation.shown, "1 # one"]
+    assert hiding.take_secrets(arguments) == shown
     assert parse(invitation.shown) == invitation
+
+
+@pytest.mark.parametrize("form", ["connect('{}')", "{} # one", "x = '{}'\n"])
+def test_code_with_a_connect_string_in_it_is_handed_on_as_it_is(form):
+    code = form.format(invite(4000).reveal())
+    assert hiding.take_secrets(["rpyc-kernel", "exec", "demo", code])[-1] == code
 
 
 def test_a_damaged_one_is_refused_without_its_secret():

@@ -31,9 +31,11 @@ _MAIN = "from rpyc_kernel.system.bundle_start import start\n\nstart()\n"
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 """The same packages make the same archive. ZIP knows no earlier day."""
 
-# For the oldest Python that may be met; one line that all shells take as it is between single quotes.
+# For the oldest Python that may be met; one line that all shells take as it is between single quotes. What stands in a
+# user's home, where it runs, is no module.
 _PROGRAM = (
-    "import sys,zlib,base64,json;v=sys.version_info;v<(3,10) and sys.exit([sys.stdout.write("
+    "import sys;sys.path[:]=[p for p in sys.path if p];import zlib,base64,json;"
+    "v=sys.version_info;v<(3,10) and sys.exit([sys.stdout.write("
     '"{mark}"+json.dumps({{"status":"error","python":"%d.%d"%v[:2],"executable":sys.executable,"error":'
     '"%s is Python %d.%d; a kernel needs 3.10 or newer"%(sys.executable,v[0],v[1])}})+chr(10))] and 1);'
     'exec(zlib.decompress(base64.b64decode("{text}")))'

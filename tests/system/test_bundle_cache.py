@@ -204,5 +204,13 @@ def test_a_python_that_is_too_old_says_so(cache: Path, version: str) -> None:
     assert answers[0]["error"].endswith("; a kernel needs 3.10 or newer")
 
 
+def test_what_stands_in_a_home_is_no_module(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("json", "signal", "tempfile"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(99)")
+    monkeypatch.chdir(tmp_path)
+    data, digest = pack("ran")
+    assert run_program(digest, str(len(data)), "one", data=data)[::2] == (0, "ran one ")
+
+
 def test_the_program_is_one_line_that_any_shell_takes() -> None:
     assert not set(program()) & set("'!\\\n")

@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -158,7 +159,7 @@ class Host:
             folder.chmod(0o700)
             for path in folder.iterdir():
                 if folder != self.home or path.name not in _KEPT:
-                    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+                    wait_until(partial(_remove, path), what=f"the end of {path}")
         self.use_python(getattr(sys, "_base_executable", sys.executable))
         self.write_profile()
 
@@ -318,6 +319,13 @@ def find_hindrance() -> str:
         except OSError as error:
             return f"OpenSSH's sshd cannot run here: {error}"
     return ""
+
+
+def _remove(path: Path) -> bool:
+    """Whether it is gone: what was cut off there may be clearing it up just now, or put something in it."""
+    with suppress(OSError):
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    return not os.path.lexists(path)
 
 
 def _find(program: str) -> str:

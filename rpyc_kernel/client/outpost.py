@@ -1,7 +1,8 @@
 """What a client runs on another machine by SSH: it answers one request about the kernels there.
 
-The request is a line of JSON on standard input, the answer one on standard output, behind `ssh.ANSWER`. Both have what
-others must not see, the key of a kernel and a user's variables; neither is written to any file, or shown.
+The request is JSON: the argument, or a line on standard input where it has what others must not see, as a user's
+variables. The answer is such a line on standard output, behind `outpost_line.ANSWER`. It may have a kernel's key;
+neither of them is written to any file, or shown.
 """
 
 from __future__ import annotations
@@ -14,10 +15,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from rpyc_kernel.client import launch
 from rpyc_kernel.client.address import read_running
-from rpyc_kernel.client.archive import forget, stopped_kernels
-from rpyc_kernel.client.ssh import ANSWER, TO_STAY
+from rpyc_kernel.client.outpost_line import ANSWER, TO_STAY
 from rpyc_kernel.errors import KernelError, NoSuchKernel
 from rpyc_kernel.frozen import fields_of
 from rpyc_kernel.settings import check_name
@@ -31,6 +30,8 @@ def find(name: str) -> dict[str, Any]:
     try:
         file = read_running(check_name(name))
     except NoSuchKernel as error:
+        from rpyc_kernel.client import launch  # here, because who finds a kernel needs no more, and waits
+
         running = ", ".join(kernel.name for kernel in launch.kernels())
         raise NoSuchKernel(f"{error}; {f'there run {running}' if running else 'no kernel runs'}") from None
     return {"key": file.key, "unix": file.unix, "host": file.host, "port": file.port}
@@ -38,6 +39,8 @@ def find(name: str) -> dict[str, Any]:
 
 def start(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Start a kernel, which stays when whoever asked for it has logged out."""
+    from rpyc_kernel.client import launch
+
     if settings.get("cwd"):
         settings["cwd"] = os.path.expanduser(settings["cwd"])
     # Named, because what this runs with is the bundle's, and a worker has the packages of its environment.
@@ -47,13 +50,28 @@ def start(name: str, settings: dict[str, Any]) -> dict[str, Any]:
 
 def list_kernels(shows_stopped: bool) -> list[dict[str, Any]]:
     """The kernels that run, and those that left a journal."""
+    from rpyc_kernel.client import launch
+
     found = [fields_of(kernel) for kernel in launch.kernels()]
-    return [*found, *map(fields_of, stopped_kernels())] if shows_stopped else found
+    if shows_stopped:
+        from rpyc_kernel.client.archive import stopped_kernels
+
+        found += map(fields_of, stopped_kernels())
+    return found
 
 
 def stop_orphan(name: str) -> bool:
     """See `launch.stop_orphan`."""
+    from rpyc_kernel.client import launch
+
     return launch.stop_orphan(check_name(name))
+
+
+def forget(name: str) -> None:
+    """See `archive.forget`."""
+    from rpyc_kernel.client import archive
+
+    archive.forget(name)
 
 
 def move_to_stay() -> None:
@@ -92,7 +110,7 @@ def main(arguments: list[str]) -> int:
     """Answer the request; returns the exit status."""
     if arguments == [TO_STAY]:
         move_to_stay()
-    request = json.loads(sys.stdin.readline())
+    request = json.loads(sys.stdin.readline() if arguments in ([], [TO_STAY]) else arguments[0])
     answer: dict[str, Any]
     try:
         answer = {"answer": _DO[request.pop("do")](**request)}

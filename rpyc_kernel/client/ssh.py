@@ -12,10 +12,12 @@ import json
 import re
 import socket
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from rpyc_kernel.client import outpost_line
 from rpyc_kernel.client.doors import open_unix
 from rpyc_kernel.client.ssh_command import start
 from rpyc_kernel.client.ssh_login import Destination, Login, log_in
@@ -24,14 +26,8 @@ from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.settings import check_name
 
 SCHEME = "ssh://"
-ANSWER = "rpyc-kernel-answer "
-"""Begins the line of the answer; what else is written there is a profile's, or a module's."""
-
-TO_STAY = "--to-stay"
-"""Says that what is started is to go on after the log-out."""
-
 _DEFAULT_NAME = "default"
-_OUTPOST = ("-m", "rpyc_kernel.client.outpost")
+_OUTPOST = ("-m", outpost_line.MODULE)
 _SPOKEN_BY_SHELLS = " '\"`$;&|<>\\(){}"
 _ASK_S = 180.0
 """For an answer from there: the packages may have to go over a slow line first."""
@@ -65,7 +61,8 @@ class SshDoor:
     """A hub's unix socket on another machine; see `doors.Door`.
 
     It is looked for again with each new login: after the last one had ended, the machine may have taken away the folder
-    of its user's sockets, and the hub has made its own somewhere else.
+    of its user's sockets, and the hub has made its own somewhere else. Whether the login has ended is asked when what
+    went by it is closed: as long as it is not, the next one will go by it, too.
 
     Args:
         target: the kernel.
@@ -77,20 +74,37 @@ class SshDoor:
         self._target = target
         self._login = login
         self._path = path
-        self._found_by = login.connect()
+        self._found_by = login.number
+        self._opened: weakref.ref[socket.socket] | None = None
 
     def open(self, timeout_s: float) -> tuple[socket.socket, bytes]:
         """See `Door`: OpenSSH has proven who is there, so there is nothing to bind the kernel's handshake to."""
         deadline = time.monotonic() + timeout_s
-        found_by = self._login.connect(timeout_s)  # first: a dead way can be opened, too, if who held it lives
+        if self._is_in_use():
+            with contextlib.suppress(OSError):
+                return self._open(deadline), b""
+        found_by = self._login.connect(timeout_s)
         if found_by != self._found_by:
             self._path, self._found_by = self._look(deadline), found_by
+        return self._open(deadline), b""
+
+    def _is_in_use(self) -> bool:
+        """Whether the login is the one that led to the kernel, and nothing says that it has ended since."""
+        opened = self._opened() if self._opened is not None else None
+        is_open = self._opened is None or (opened is not None and opened.fileno() >= 0)
+        return is_open and self._login.number == self._found_by
+
+    def _open(self, deadline: float) -> socket.socket:
         way = self._login.find_way(self._path)
+        opened = None
         if way:
             with contextlib.suppress(OSError):
-                return open_unix(way, timeout_s), b""
-        near = self._login.make_way(self._path, instead_of=way)
-        return open_unix(near, max(0.1, deadline - time.monotonic())), b""
+                opened = open_unix(way, max(0.1, deadline - time.monotonic()))
+        if opened is None:
+            near = self._login.make_way(self._path, instead_of=way)
+            opened = open_unix(near, max(0.1, deadline - time.monotonic()))
+        self._opened = weakref.ref(opened)
+        return opened
 
     def _look(self, deadline: float) -> str:
         request = {"do": "find", "name": self._target.name}
@@ -148,7 +162,7 @@ def ask(target: Target, request: dict[str, Any], *, python: str | None = None, t
 
     Args:
         target: the host.
-        request: what to do; it may have secrets, and stands in no command line.
+        request: what to do; only that of a start may have secrets, and stands in no command line.
         python: the interpreter there, a path or the name of a command; None for its python3, or a newer one beside it.
         timeout_s: for the answer.
 
@@ -156,14 +170,18 @@ def ask(target: Target, request: dict[str, Any], *, python: str | None = None, t
         ConnectionFailed: the host cannot be reached.
         KernelError: whatever the command there says is wrong.
     """
-    words = [*_OUTPOST, *([TO_STAY] if request["do"] == "start" else [])]
+    text = json.dumps(request)
+    is_start = request["do"] == "start"
 
     def do() -> Any:
+        words = [*_OUTPOST, outpost_line.TO_STAY if is_start else text]
         with start(login, target.host_url, words, python=python, timeout_s=timeout_s) as command:
-            command.write(json.dumps(request).encode() + b"\n")
+            if is_start:
+                command.write(f"{text}\n".encode())
             for line in command.lines():
-                if line.startswith(ANSWER):
-                    return _read_answer(json.loads(line.removeprefix(ANSWER)), target, str(request.get("name", "")))
+                if line.startswith(outpost_line.ANSWER):
+                    told = json.loads(line.removeprefix(outpost_line.ANSWER))
+                    return _read_answer(told, target, str(request.get("name", "")))
             raise command.explain_end()
 
     login = log_in(target.destination)
@@ -172,7 +190,7 @@ def ask(target: Target, request: dict[str, Any], *, python: str | None = None, t
         return do()
     except ConnectionFailed:
         # One that was there before may have been dead already; what was fresh, or is there still, is not in the way.
-        if now != before or request["do"] == "start" or login.connect() == now:
+        if now != before or is_start or login.connect() == now:
             raise
         return do()
 

@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import os
+import runpy
 import shutil
 import signal
 import stat
@@ -179,8 +180,8 @@ def main(arguments: list[str]) -> int:
     The arguments are its digest, its size in bytes, and those of ``rpyc-kernel``, if that is to be run then.
     """
     digest, size, command = arguments[0], int(arguments[1]), arguments[2:]
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _leave)  # by way of what clears up
+    ending = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+    earlier = [signal.signal(number, _leave) for number in ending]  # by way of what clears up
     try:
         folder = find(digest)
         if folder is None:
@@ -190,9 +191,18 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         _answer(status="error", error=explain(error))
         return 1
+    for number, handler in zip(ending, earlier, strict=True):
+        signal.signal(number, handler)
     if command:
-        os.execv(sys.executable, [sys.executable, folder, *command])
+        _run(folder, command)
     return 0
+
+
+def _run(folder: str, command: list[str]) -> None:
+    """Go on as ``python BUNDLE ARGUMENT ...``, without the start of another Python."""
+    sys.argv = [folder, *command]
+    sys.path.insert(0, folder)
+    runpy.run_path(folder, run_name="__main__")
 
 
 def _leave(number: int, _frame: object) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rpyc_kernel.client import outpost, ssh
+from rpyc_kernel.client import outpost, outpost_line
 from tests.support.folders import Folders
 
 MANAGERS = {
@@ -55,7 +55,9 @@ def test_without_a_service_manager_it_stays_as_it_is(tmp_path: Path, monkeypatch
 def test_a_request_is_answered_in_a_line(
     folders: Folders, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], request_, answer
 ):
-    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(request_) + "\n"))
-    assert outpost.main([]) == 0
-    [line] = capsys.readouterr().out.split("\n")[1:-1]
-    assert json.loads(line.removeprefix(ssh.ANSWER)) == answer
+    text = json.dumps(request_)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{text}\n"))
+    for arguments in ([], [text]):
+        assert outpost.main(arguments) == 0
+        [line] = capsys.readouterr().out.split("\n")[1:-1]
+        assert json.loads(line.removeprefix(outpost_line.ANSWER)) == answer

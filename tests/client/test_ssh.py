@@ -1,9 +1,16 @@
+import os
+import signal
+import socket
+from contextlib import ExitStack
+
 import pytest
 
 from rpyc_kernel.client import address, ssh
-from rpyc_kernel.client.ssh import Target
-from rpyc_kernel.client.ssh_login import Destination, explain
+from rpyc_kernel.client.ssh import SshDoor, Target
+from rpyc_kernel.client.ssh_login import Destination, Login, explain, log_in
 from rpyc_kernel.errors import AuthenticationFailed, BadName, ConnectionFailed, RequestError
+from tests.support.sshd import Hosts
+from tests.support.waiting import wait_until
 
 
 @pytest.mark.parametrize(
@@ -90,3 +97,31 @@ def test_a_changed_host_key_is_told_loudly_and_by_what_it_is_removed():
     assert str(error).endswith(
         'SHA256:abc. Offending ED25519 key in /h/known_hosts:3 remove with: ssh-keygen -f "/h/known_hosts" -R "gpu"'
     )
+
+
+@pytest.mark.parametrize("notices", [True, False])
+def test_it_is_asked_whether_a_login_has_ended_only_when_what_goes_by_it_has(
+    ssh_hosts: Hosts, monkeypatch: pytest.MonkeyPatch, notices: bool
+):
+    checks: list[Login] = []
+    is_up = Login._is_up
+    monkeypatch.setattr(Login, "_is_up", lambda self, sharing: checks.append(self) or is_up(self, sharing))
+    path = str(ssh_hosts.alpha.scratch / "hub.sock")
+    monkeypatch.setattr(SshDoor, "_look", lambda self, deadline: path)
+    login = log_in(Destination("alpha"))
+    login.connect()
+    with ExitStack() as at_end:
+        hub = at_end.enter_context(socket.socket(socket.AF_UNIX))
+        hub.bind(path)
+        hub.listen()
+        door = ssh.door(Target(Destination("alpha"), "train"), path)
+        opened = [at_end.enter_context(door.open(30)[0]) for _ in range(2)]
+        assert (checks, login.number) == ([], 1)
+        [master] = ssh_hosts.alpha.masters
+        os.kill(master, signal.SIGKILL)
+        wait_until(lambda: not ssh_hosts.alpha.masters, what="the end of who held the connection")
+        if notices:
+            for sock in opened:
+                sock.close()
+        at_end.enter_context(door.open(30)[0])
+        assert (checks, login.number) == ([login], 2)

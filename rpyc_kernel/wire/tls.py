@@ -29,6 +29,7 @@ from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.system.certificates import INVITATION
 from rpyc_kernel.system.originals import logging, select, socket, time
 from rpyc_kernel.system.sending import QUIETLY, silence
+from rpyc_kernel.system.shared_memory import allocate
 from rpyc_kernel.system.threads import make_thread, start_threads
 from rpyc_kernel.wire.sockets import prepare_socket
 
@@ -373,12 +374,13 @@ class Relay:
         silence(self.plain)
         self._waiting = select.poll()
         self._watched = 0, 0
+        # What is allocated here takes memory where it was used: few connections ever hold more than a page at a time.
         # Inward, from TLS to plain: decrypted, and not yet taken.
-        self._decrypted = memoryview(bytearray(_HELD_BYTES + 2 * _RECORD_BYTES))
+        self._decrypted = memoryview(allocate(_HELD_BYTES + 2 * _RECORD_BYTES))
         self._start = self._end = 0
         self._is_inward_over = False
         # Outward: encrypted, and not yet sent.
-        self._taken = memoryview(bytearray(_HELD_BYTES))
+        self._taken = memoryview(allocate(_HELD_BYTES))
         self._encrypted = memoryview(b"")
         self._is_outward_over = False
         self._frames: _Frames | None = None

@@ -8,6 +8,7 @@ import socket
 import ssl
 import struct
 import threading
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -191,6 +192,15 @@ def test_a_slow_reader_holds_the_sender_up_and_only_so_much_is_kept_for_it(serve
             while sent < 200_000_000:
                 sent += near.send(LARGE)
         assert sent < 100_000_000
+
+
+def test_a_connection_takes_no_memory_for_what_it_could_hold_until_it_does(server):
+    tracemalloc.start()
+    try:
+        with connected(server):
+            assert tracemalloc.get_traced_memory()[1] < tls._HELD_BYTES
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_bulk_connection_over_tls_shares_no_memory_with_whoever_says_to_be_this_process(server):

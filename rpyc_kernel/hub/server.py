@@ -115,7 +115,8 @@ class Server:
         self._max_strangers = min(settings.max_strangers, room // 8)
         is_shared = self._max_strangers >= _SHARED_FROM
         self._max_strangers_from_one = self._max_strangers * 3 // 4 if is_shared else self._max_strangers + 1
-        self._max_proven = min(settings.max_connections, room - 2 * self._max_strangers)
+        all_strangers = (2 + _MORE_FOR_TLS) * self._max_strangers  # at the unix sockets, and at the port behind TLS
+        self._max_proven = min(settings.max_connections, room - all_strangers)
         self._max_when_new = self._max_proven - min(_KEPT_PLACES, self._max_proven // 4)
         self._max_with_one_key = max(self._max_proven // 4, 1)  # who is invited leaves places to others
         self._wake_in, self._wake_out = os.pipe()
@@ -486,7 +487,8 @@ class Server:
                     f"this invitation has {self._max_with_one_key} connections, as many as it can; close some"
                 )
             count = len(self._inside)
-            taken = count + _MORE_FOR_TLS * len(self._behind_tls) + len(self._workers_ends)
+            behind_tls = len(self._behind_tls & self._inside.keys())
+            taken = count + _MORE_FOR_TLS * behind_tls + len(self._workers_ends)
             if taken < (self._max_when_new if welcome.channel == handshake.COMMANDS else self._max_proven):
                 self._inside[sock] = welcome
                 self._make_room(sock)

@@ -338,7 +338,8 @@ def test_however_many_come_the_hub_keeps_descriptors_for_itself(open_doors, monk
     server = open_doors().server
     assert server._max_strangers >= 2
     assert server._max_proven >= 8
-    assert 2 * server._max_strangers + server._max_proven <= max(limit - server_module._OWN_DESCRIPTORS, 16)
+    strangers = (1 + 1 + server_module._MORE_FOR_TLS) * server._max_strangers  # of the unix sockets, and behind TLS
+    assert strangers + server._max_proven <= max(limit - server_module._OWN_DESCRIPTORS, 16)
 
 
 def test_strangers_do_not_fill_the_log(open_doors, caplog):

@@ -549,23 +549,19 @@ class Server:
         """Serve commands or events; whether the client has said that it leaves."""
         assert self._hub is not None
         assert self._guests is not None
-        identity = welcome.identity
         offered = service.HubService(
             self._hub,
             self._guests,
             self._tcp,
-            identity.session,
             self._name,
             str(self._folder.path),
             self._later,
-            shown=identity.name,
+            welcome,
             came_first=came_first,
-            role=identity.role,
-            has_values=welcome.grant.has_values,
         )
         with self._lock:
             self._services.add(offered)
-            budget = self._budgets.setdefault(identity.session, Budget(_SESSION_BYTES))
+            budget = self._budgets.setdefault(welcome.identity.session, Budget(_SESSION_BYTES))
         forget = self._hub.presence.note(welcome, origin)
         try:
             name = threading.current_thread().name

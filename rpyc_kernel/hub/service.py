@@ -22,7 +22,7 @@ from rpyc_kernel.errors import NoSuchExecution, NotPermitted, RequestError, Work
 from rpyc_kernel.hub.guests import Guests
 from rpyc_kernel.hub.hub import Hub
 from rpyc_kernel.hub.listening import Listeners
-from rpyc_kernel.wire.handshake import Identity
+from rpyc_kernel.wire.handshake import Identity, Welcome
 
 _OFFERED: Final = "exposed_"
 _DONE_HERE: Final = "_do_"
@@ -64,8 +64,15 @@ def _check_first(command: Command[Any], method: Callable[..., Any] | None) -> Ca
 class HubService:
     """One client's view of the hub: a method for every command of the table, which has checked what comes in.
 
-    Its role is what this connection may do, whatever others of its session may. What takes a while runs ``later``, off
-    the connection's thread.
+    Args:
+        hub: of the kernel.
+        guests: the people beside its owner.
+        listeners: its ports.
+        name: what it is called.
+        folder: where its sockets are.
+        later: runs what takes a while, off the connection's thread.
+        welcome: who the client is, and what this connection may do, whatever others of its session may.
+        came_first: whether nobody else had its session when it came.
 
     Attributes:
         may_give: the names of the commands that are open to it.
@@ -76,29 +83,26 @@ class HubService:
         hub: Hub,
         guests: Guests,
         listeners: Listeners,
-        session: str,
         name: str,
         folder: str,
         later: Executor,
+        welcome: Welcome,
         *,
-        shown: str = "",
         came_first: bool,
-        role: str = Role.OWNER,
-        has_values: bool = True,
     ) -> None:
         self._hub = hub
         self._guests = guests
-        self._client_name = shown
         self._listeners = listeners
-        self._session = session
         self._name = name
         self._later = later
-        self._role = role
+        who = welcome.identity
+        self._session, self._client_name, self._role = who.session, who.name, who.role
+        self.may_give = open_to(who.role, has_values=welcome.grant.has_values)
+        works_here = Role.allows(who.role, Role.EDITOR)
         # Its sockets let in who can open them, as this user; who looks on is to learn nothing of them.
-        self._folder = folder if Role.allows(role, Role.EDITOR) else None
-        self.may_give = open_to(role, has_values=has_values)
+        self._folder = folder if works_here else None
         # Who looks on has a place of its own, and moves nobody else's. No session's id has a line end in it.
-        self._reads_as = session if Role.allows(role, Role.EDITOR) else f"{session}\n{role}"
+        self._reads_as = who.session if works_here else f"{who.session}\n{who.role}"
         self._came_first = came_first
         self._read_up_to: int | None = None
 

@@ -5,7 +5,7 @@ import threading
 from concurrent.futures import Executor, Future
 
 from rpyc_kernel.core import events
-from rpyc_kernel.core.contract import Outcome
+from rpyc_kernel.core.contract import Outcome, Role
 from rpyc_kernel.hub.guests import Guests
 from rpyc_kernel.hub.hub import Hub
 from rpyc_kernel.hub.journal.journal import Journal
@@ -16,7 +16,8 @@ from rpyc_kernel.hub.worker import Worker
 from rpyc_kernel.settings import HubSettings, WorkerSettings
 from rpyc_kernel.system import frames
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
-from rpyc_kernel.wire.keys import Key
+from rpyc_kernel.wire.handshake import COMMANDS, Identity, Welcome
+from rpyc_kernel.wire.keys import Grant, Key
 
 
 class FakeSupervisor:
@@ -134,9 +135,10 @@ class FakeKernel:
         self.hub.handle(events.WorkerDied("killed by SIGKILL", 0.0))
         self.start_worker(self.hub.look(lambda state: state.generation))
 
-    def connect(self, session="a", **more):
+    def connect(self, session="a", *, name="", role=Role.OWNER, has_values=True):
+        welcome = Welcome(COMMANDS, Identity(session, name, role), Grant(has_values=has_values))
         return HubService(
-            self.hub, self.guests, self.listeners, session, "demo", "/run/demo", AtOnce(), came_first=True, **more
+            self.hub, self.guests, self.listeners, "demo", "/run/demo", AtOnce(), welcome, came_first=True
         )
 
     def finish(self, number, outcome=Outcome.OK):

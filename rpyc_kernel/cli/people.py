@@ -73,7 +73,7 @@ class Invite(JsonCommand):
             self._require_a_host(parse_listen(self.listen)[0], kernel.name)
             kernel.listen(self.listen, tls=True)
         place = choose_listening(tuple(kernel.status()["listening"]), kernel.name, self.host)
-        if not self.host and is_loopback(place["host"]):
+        if not self.host and is_loopback(str(place["host"])):
             raise UsageError(
                 f"kernel {kernel.name!r} listens on {place['host']} alone, where nobody comes to from elsewhere; add "
                 "--listen HOST, or say by --host where a tunnel begins"

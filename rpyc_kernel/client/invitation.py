@@ -90,7 +90,7 @@ def choose_listening(listening: tuple[dict[str, Any], ...], kernel: str, host: s
             f"kernel {kernel!r} does not listen with TLS, so that nobody can come in from elsewhere; "
             f"'rpyc-kernel invite {kernel} --listen HOST' has it do so, as does kernel.listen(HOST)"
         )
-    found = min(safe, key=lambda each: is_loopback(each["host"]))
+    found = min(safe, key=lambda each: is_loopback(str(each["host"])))
     require_one_host(found["host"], kernel, host)
     return found
 

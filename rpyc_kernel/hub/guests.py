@@ -30,8 +30,6 @@ class Guests:
         hub: of the kernel.
         ring: its keys.
         end: ends the connections of a session, or those made with a key.
-        list_listening: tells of each port that the kernel listens on: its `host`, `port` and `security`, and of those
-            with TLS the `fingerprint`.
         now: a clock, in seconds.
     """
 
@@ -41,13 +39,11 @@ class Guests:
         ring: KeyRing,
         *,
         end: Callable[[str | None, str | None], None],
-        list_listening: Callable[[], list[dict[str, Any]]],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._hub = hub
         self._ring = ring
         self._end = end
-        self._list_listening = list_listening
         self._now = now
         self._kicked: dict[str, tuple[float, str]] = {}  # until when, and by whom
         self._sent_away: set[str] = set()  # the keys whose connections were ended
@@ -64,7 +60,7 @@ class Guests:
         given, key = self._ring.invite(role, name, expires_s, values=values)
         told = {each: getattr(given, each) for each in ("name", "role", "values", "expires")}
         self._record(Kind.INVITATION_GIVEN, session, {"invitation": given.id, **told, "by": by})
-        return {**fields_of(given), "secret": key.secret.hex(), "listening": self._list_listening()}
+        return {**fields_of(given), "secret": key.secret.hex()}
 
     def invitations(self) -> list[dict[str, Any]]:
         """Those that hold, and those that have ended lately."""

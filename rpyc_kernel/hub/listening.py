@@ -180,7 +180,7 @@ class Listeners:
         try:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             sock = socket.create_server((host, port), family=family, backlog=_BACKLOG)
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, TypeError, ValueError) as error:
             raise RequestError(f"cannot listen on {host}:{port}: {error}") from None
         found = Listening(host, int(sock.getsockname()[1]), security, sock)
         self.all.append(found)

@@ -172,7 +172,7 @@ class Server:
     def start(self, hub: Hub) -> None:
         """Begin to accept clients of ``hub``."""
         self._hub = hub
-        self._guests = Guests(hub, self._ring, end=self.end_connections, list_listening=self._tcp.tell)
+        self._guests = Guests(hub, self._ring, end=self.end_connections)
         self._thread.start()
 
     def look(self) -> None:

@@ -222,7 +222,8 @@ class HubService:
     # ------------------------------------------------------------------ people
 
     def _do_invite(self, role: str, name: str, expires_s: float | None, values: bool) -> Any:
-        return freeze(self._guests.invite(self._session, self._shown, role, name, expires_s, values=values))
+        given = self._guests.invite(self._session, self._shown, role, name, expires_s, values=values)
+        return freeze({**given, "listening": self._listeners.tell()})
 
     def _do_invitations(self) -> Any:
         return freeze(self._guests.invitations())

@@ -15,8 +15,8 @@ def is_loopback(host: str) -> bool:
     """Whether nobody but this machine can reach what listens there."""
     if host == "localhost":
         return True
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):
         return bool(socket.inet_pton(socket.AF_INET, host)[0] == _LOOPBACK_NET)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):
         return bool(socket.inet_pton(socket.AF_INET6, host) == _LOOPBACK_6)
     return False

@@ -97,9 +97,6 @@ class AtOnce(Executor):
         return future
 
 
-LISTENING = [{"host": "example.org", "port": 4711, "security": "tls", "fingerprint": "ff"}]
-
-
 class FakeKernel:
     """A hub with a worker that is ready."""
 
@@ -119,7 +116,7 @@ class FakeKernel:
         self.hub.wait_for_worker = lambda timeout_s: True
         self.ring = KeyRing(Key(b"own"), path / "invitations.json")
         self.ended = []
-        self.guests = Guests(self.hub, self.ring, end=self._end, list_listening=lambda: LISTENING)
+        self.guests = Guests(self.hub, self.ring, end=self._end)
         self.listeners = Listeners(RuntimeFolder(path / "demo"), HubSettings(host=""), None)
         self.start_worker()
 

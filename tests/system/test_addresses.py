@@ -11,7 +11,8 @@ def test_what_only_this_machine_can_reach_is_known(host):
 
 
 @pytest.mark.parametrize(
-    "host", ["0.0.0.0", "::", "", "192.0.2.7", "2001:db8::1", "::1:2", "gpu.example", "127.evil.example"]
+    "host",
+    ["0.0.0.0", "::", "", "192.0.2.7", "2001:db8::1", "::1:2", "gpu.example", "127.evil.example", "a\0b", "\ud800"],
 )
 def test_what_others_may_reach_is_not_taken_for_it(host):
     assert not is_loopback(host)

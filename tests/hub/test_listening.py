@@ -9,6 +9,7 @@ import pytest
 
 from rpyc_kernel.core.contract import Security
 from rpyc_kernel.errors import NotAvailable, RequestError
+from rpyc_kernel.frozen import changed
 from rpyc_kernel.hub.listening import Listeners, decide_security
 from rpyc_kernel.settings import HubSettings
 from rpyc_kernel.system.certificates import ensure_certificate, issue_certificate
@@ -125,7 +126,7 @@ def test_what_the_next_hub_is_told_stands_beside_what_was_there(begin):
     file = begin(tls=True).describe(BLANK)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    again = begin(file.__class__(**{**vars(file), "listening": []}), port=port)
+    again = begin(changed(file, listening=[]), port=port)
     assert [told["port"] for told in again.tell()] == [port]
 
 
@@ -149,21 +150,27 @@ def test_own_certificates_are_used_and_remembered(begin, home, tmp_path):
     assert begin(file, tls=True).fingerprint == tls.fingerprint_of(other.certificate)
 
 
+def accept_with(listeners, client_certificate):
+    """Have a client with a certificate come; what is known by that."""
+    with socket.create_connection(("127.0.0.1", listeners.all[0].port)) as near, ThreadPoolExecutor(1) as pool:
+        far, _ = listeners.all[0].sock.accept()
+        with far:
+            accepting = pool.submit(listeners.accept, far, PATIENCE_S)
+            plain, _ = tls.connect(near, tls.client_context(client_certificate), PATIENCE_S)
+            relay, certificate = accepting.result(PATIENCE_S)
+            plain.close()
+            relay.plain.close()
+            relay.run()
+    return certificate
+
+
 def test_an_authority_of_somebody_elses_invites_nobody(begin, home, tmp_path):
     company = Home(tmp_path / "company")
     company.create()
     forged = tmp_path / "forged.pem"
     forged.write_bytes(b"".join(issue_certificate(company, "0123456789abcdef", "eve")))
     listeners = begin(tls=True, client_ca=str(company.certificate))
-    with socket.create_connection(("127.0.0.1", listeners.all[0].port)) as near, ThreadPoolExecutor(1) as pool:
-        far, _ = listeners.all[0].sock.accept()
-        with far:
-            accepting = pool.submit(listeners.accept, far, PATIENCE_S)
-            plain, _ = tls.connect(near, tls.client_context(forged), PATIENCE_S)
-            relay, certificate = accepting.result(PATIENCE_S)
-            plain.close()
-            relay.plain.close()
-            relay.run()
+    certificate = accept_with(listeners, forged)
     assert (certificate.name, certificate.invitation) == ("eve", "")
 
 
@@ -177,15 +184,7 @@ def test_with_own_certificates_invitations_are_trusted_once_there_are_some(begin
     assert made["server_certificate"] == other.certificate.read_text()
     mine = tmp_path / "mine.pem"
     mine.write_text(made["certificate"] + made["private_key"])
-    with socket.create_connection(("127.0.0.1", listeners.all[0].port)) as near, ThreadPoolExecutor(1) as pool:
-        far, _ = listeners.all[0].sock.accept()
-        with far:
-            accepting = pool.submit(listeners.accept, far, PATIENCE_S)
-            plain, _ = tls.connect(near, tls.client_context(mine), PATIENCE_S)
-            relay, certificate = accepting.result(PATIENCE_S)
-            plain.close()
-            relay.plain.close()
-            relay.run()
+    certificate = accept_with(listeners, mine)
     assert certificate.invitation == "0123456789abcdef"
 
 

@@ -47,7 +47,9 @@ def main(arguments: list[str]) -> int:
         place = take_place(check_name(name), Folders.from_environment(), is_private=hub_settings.is_private)
     except KernelError as error:
         starter.tell({"error": type(error).__name__, "message": str(error)})
-        sys.stderr.write(f"{error}\n")
+        from rpyc_kernel.system.own_command import as_typed_here
+
+        sys.stderr.write(f"{as_typed_here(str(error))}\n")  # read by who starts one in the foreground
         return 2
     spare = None
     try:

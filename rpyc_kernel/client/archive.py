@@ -115,8 +115,9 @@ def stopped_kernels() -> list[StoppedKernel]:
         name = home.path.name
         if (place := find(name)).has_hub or place.has_worker:
             continue
-        events = Archive(name).count()
-        found.append(StoppedKernel(name, "stopped", home.last_seen or 0.0, home.journal_bytes, events))
+        with contextlib.suppress(NoSuchKernel):  # somebody forgets it just now
+            events = Archive(name).count()
+            found.append(StoppedKernel(name, "stopped", home.last_seen or 0.0, home.journal_bytes, events))
     return found
 
 

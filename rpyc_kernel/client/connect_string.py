@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from rpyc_kernel.errors import RequestError
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.settings import check_name
+from rpyc_kernel.system.addresses import bracket
 from rpyc_kernel.wire.keys import Key
 
 SCHEME: Final = "rpyc+tls"
@@ -49,7 +50,7 @@ class ConnectString(Frozen):
     @property
     def shown(self) -> str:
         """As it may be seen by everybody."""
-        return f"{SCHEME}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}/{self.name}"
+        return f"{SCHEME}://{bracket(self.host)}:{self.port}/{self.name}"
 
     def reveal(self) -> str:
         """The whole, for whom it is meant, and nobody else."""

@@ -13,6 +13,7 @@ from typing import Protocol
 from rpyc_kernel.client.whereabouts import look_in
 from rpyc_kernel.errors import ConnectionFailed, NoSuchKernel
 from rpyc_kernel.frozen import Frozen
+from rpyc_kernel.system.addresses import bracket
 from rpyc_kernel.system.home import Home
 from rpyc_kernel.wire.connection_file import ConnectionFile
 
@@ -119,7 +120,7 @@ class TlsDoor(Frozen):
         deadline = time.monotonic() + timeout_s
         context = tls.client_context(Path(self.certificate) if self.certificate else None)
         sock = socket.create_connection((self.host, self.port), timeout=timeout_s)
-        shown = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        shown = f"{bracket(self.host)}:{self.port}"
         return tls.connect(sock, context, deadline - time.monotonic(), shown=shown, fingerprint=self.fingerprint)
 
 

@@ -86,8 +86,7 @@ def move_to_stay() -> None:
     into_scope = [run, "--user", "--scope", "--quiet"]
     if _listen_to(asked) != (0, "yes") or _listen_to([*into_scope, "/bin/sh", "-c", ":"]) != (0, ""):
         return
-    bundle = bundle_start.of_this_process()
-    os.execv(run, [*into_scope, sys.executable, *([bundle] if bundle else []), "-m", __spec__.name])
+    os.execv(run, [*into_scope, *bundle_start.command(sys.executable, bundle_start.of_this_process(), __spec__.name)])
 
 
 def _listen_to(command: list[str]) -> tuple[int, str]:

@@ -24,6 +24,7 @@ from rpyc_kernel.client.ssh_login import Destination, Login, log_in
 from rpyc_kernel.errors import ConnectionFailed, NoSuchKernel, RequestError, from_name
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.settings import check_name
+from rpyc_kernel.system.addresses import bracket
 
 SCHEME = "ssh://"
 _DEFAULT_NAME = "default"
@@ -48,8 +49,7 @@ class Target(Frozen):
     def host_url(self) -> str:
         """The host's address, as it is shown."""
         to = self.destination
-        host = f"[{to.host}]" if ":" in to.host else to.host
-        return f"{SCHEME}{f'{to.user}@' if to.user else ''}{host}{f':{to.port}' if to.port else ''}/"
+        return f"{SCHEME}{f'{to.user}@' if to.user else ''}{bracket(to.host)}{f':{to.port}' if to.port else ''}/"
 
     @property
     def url(self) -> str:

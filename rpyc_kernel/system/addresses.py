@@ -1,4 +1,4 @@
-"""What can be told of a machine by its address alone."""
+"""What can be told of a machine by its address alone, and how that is written where a port follows."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from rpyc_kernel.system.originals import socket
 
 _LOOPBACK_NET: Final = 127
 _LOOPBACK_6: Final = bytes(15) + b"\1"
+
+
+def bracket(host: str) -> str:
+    """A name or an address as it stands in front of a port: one of IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 def is_loopback(host: str) -> bool:

@@ -32,6 +32,11 @@ def start() -> None:
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
+def command(python: str, bundle: str, module: str, *arguments: str) -> list[str]:
+    """What runs a module that finds in a bundle what its environment lacks; "" is no bundle."""
+    return [python, *([bundle] if bundle else []), "-m", module, *arguments]
+
+
 def leave_to_user_code() -> None:
     """What was changed for the kernel's own modules is as the environment has it, for those of user code."""
     sys.dont_write_bytecode = _writes_no_bytecode

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from rpyc_kernel.frozen import Frozen
+from rpyc_kernel.system import bundle_start
 from rpyc_kernel.system.originals import select, threading, time
 
 INTERRUPT_SIGNAL: int = signal.SIGRTMIN + 6 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR1
@@ -331,7 +332,7 @@ def spawn_module(
 
     with _starting:
         process = subprocess.Popen(
-            [python or sys.executable, *([bundle] if bundle else []), "-m", module, *arguments],
+            bundle_start.command(python or sys.executable, bundle, module, *arguments),
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
@@ -356,8 +357,7 @@ def become_module(
     os.chdir(cwd)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    command = [sys.executable, *([bundle] if bundle else []), "-m", module, *arguments]
-    os.execve(sys.executable, command, environment)
+    os.execve(sys.executable, bundle_start.command(sys.executable, bundle, module, *arguments), environment)
 
 
 def environment_without_secrets() -> dict[str, str]:

@@ -145,6 +145,12 @@ def test_stopped_kernels_are_listed_with_what_they_left(home):
     assert found.last_seen == home.journal.stat().st_mtime
 
 
+def test_one_that_is_forgotten_meanwhile_takes_no_other_from_the_list(home, monkeypatch):
+    gone = Home(home.path.parent / "gone")
+    monkeypatch.setattr(archive, "_list_homes", lambda: [gone, home])
+    assert [kernel.name for kernel in stopped_kernels()] == ["demo"]
+
+
 def test_a_kernel_that_runs_is_not_among_the_stopped_and_is_not_forgotten(home):
     home.lock()
     try:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rpyc_kernel.system.addresses import is_loopback
+from rpyc_kernel.system.addresses import bracket, is_loopback
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "::1", "localhost"])
@@ -16,3 +16,7 @@ def test_what_only_this_machine_can_reach_is_known(host):
 )
 def test_what_others_may_reach_is_not_taken_for_it(host):
     assert not is_loopback(host)
+
+
+def test_an_address_in_front_of_a_port_can_be_told_from_it():
+    assert [bracket(host) for host in ("::1", "127.0.0.1", "gpu.example")] == ["[::1]", "127.0.0.1", "gpu.example"]

@@ -9,6 +9,7 @@ from rpyc_kernel.core.contract import Doing, Role, Security, State
 from rpyc_kernel.core.introspection import Inspection, Variable
 from rpyc_kernel.faces.console.control_characters import sanitize_line
 from rpyc_kernel.faces.console.render import describe_place, first_line
+from rpyc_kernel.system.addresses import bracket
 
 _PREVIEW_CHARS = 60
 _SHOWN_SECURITY = {
@@ -52,8 +53,7 @@ def summarise_status(status: dict[str, Any]) -> list[str]:
 def format_listening(listening: dict[str, Any]) -> str:
     """Where a kernel can be reached, and what protects what is said there."""
     host, port = sanitize_line(str(listening["host"])), listening["port"]
-    shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return shown + _SHOWN_SECURITY.get(listening["security"], "")
+    return f"{bracket(host)}:{port}" + _SHOWN_SECURITY.get(listening["security"], "")
 
 
 def summarise_sessions(sessions: list[dict[str, Any]], own: str | None = None) -> list[str]:

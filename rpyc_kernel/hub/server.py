@@ -1,11 +1,9 @@
 """The doors of a hub: a TCP port and a unix socket with a handshake, and two unix sockets for stock RPyC clients.
 
-Every connection has a thread of its own. Until it has proven itself it is a stranger; strangers are few and have
-little time. They are counted apart for the port, where anybody may knock, and for the unix sockets. Where there are
-as many as may be, the next ones wait in the system's queue until one has proven itself or has had its time; nobody who
-is inside notices. Of one address there are three quarters of these at most: for the next one the oldest has to go. What
-comes from where somebody has failed to prove itself again and again is cut at once for a while. There are never so many
-connections that no descriptors are left for the worker and the journal.
+Every connection has a thread of its own. Until it has proven itself it is a stranger; strangers are few (see `places`)
+and have little time. Where there are as many as may be, the next ones wait in the system's queue until one has proven
+itself or has had its time; nobody who is inside notices. What comes from where somebody has failed to prove itself
+again and again is cut at once for a while.
 """
 
 from __future__ import annotations
@@ -19,7 +17,6 @@ import socket
 import threading
 import time
 import weakref
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -43,6 +40,7 @@ from rpyc_kernel.hub.hub import Hub
 from rpyc_kernel.hub.key_ring import KeyRing
 from rpyc_kernel.hub.listening import Listeners, Listening
 from rpyc_kernel.hub.log import Sparing
+from rpyc_kernel.hub.places import MORE_FOR_TLS, Places
 from rpyc_kernel.settings import HubSettings
 from rpyc_kernel.system.descriptors import max_descriptors
 from rpyc_kernel.system.runtime_folder import RuntimeFolder, listen
@@ -54,14 +52,8 @@ from rpyc_kernel.wire.refusal import refuse
 from rpyc_kernel.wire.values.server import refuse_stock, serve_values
 
 _log = logging.getLogger(__name__)
-_OWN_DESCRIPTORS = 96
-"""What the hub needs for itself: journal, worker, the next worker, log, and the sockets on their way to the worker."""
-_MORE_FOR_TLS = 2
-"""How many descriptors more such a connection takes: both ends of the pair, one of which speaks TLS."""
 _SESSION_BYTES = 128 * 1024 * 1024
 """How much all large messages of a session's connections may take while they come in; the largest may have half."""
-_KEPT_PLACES = 8
-"""For further channels of those who are inside, and for who only looks, interrupts or stops: new clients get none."""
 _BACKLOG = 128
 _CLOSING_S = 2.0
 _HEARING_S = 1.0
@@ -69,8 +61,6 @@ _LOOK_AGAIN_S = 0.005
 _WORKER_START_S = 20.0
 _MAX_LATE = 32
 """How many may wait at once for a worker that is starting, to ask it something."""
-_SHARED_FROM = 8
-"""Where there may be fewer strangers, one address may have all of these places."""
 _STOCK = "stock"
 """The channel by which the worker gets clients with nothing but RPyC."""
 _Serve = Callable[[socket.socket, str], None]
@@ -101,24 +91,11 @@ class Server:
         self._services: set[service.HubService] = set()
         # Held by the connections of each session: it goes with the last of them.
         self._budgets: weakref.WeakValueDictionary[str, Budget] = weakref.WeakValueDictionary()
-        self._origins: dict[socket.socket, str] = {}  # the address that each came from, "" by a unix socket
-        self._strangers: Counter[int] = Counter()  # by the family of the socket
-        self._strangers_from: dict[str, dict[socket.socket, None]] = {}  # by where they come from, the oldest first
-        self._inside: dict[socket.socket, Welcome] = {}  # those who were let in
-        self._behind_tls: set[socket.socket] = set()
-        self._workers_ends: set[socket.socket] = set()  # by which the worker asks for stock clients that it serves
         self._sent_away: set[str] = set()  # the sessions of those inside whose connections were ended
         self._attempts = Attempts()
         self._dismissed: set[socket.socket] = set()  # those whom the hub leaves, who are told so
         self._refusals = Sparing(_log)
-        room = max(max_descriptors() - _OWN_DESCRIPTORS, 16)
-        self._max_strangers = min(settings.max_strangers, room // 8)
-        is_shared = self._max_strangers >= _SHARED_FROM
-        self._max_strangers_from_one = self._max_strangers * 3 // 4 if is_shared else self._max_strangers + 1
-        all_strangers = (2 + _MORE_FOR_TLS) * self._max_strangers  # at the unix sockets, and at the port behind TLS
-        self._max_proven = min(settings.max_connections, room - all_strangers)
-        self._max_when_new = self._max_proven - min(_KEPT_PLACES, self._max_proven // 4)
-        self._max_with_one_key = max(self._max_proven // 4, 1)  # who is invited leaves places to others
+        self._places = Places(name, settings, max_descriptors(), freed=self._wake)
         self._wake_in, self._wake_out = os.pipe()
         os.set_blocking(self._wake_out, False)
         self._folder = folder
@@ -145,9 +122,14 @@ class Server:
 
     def _open_doors(self, fresh: list[tuple[socket.socket, _Serve]]) -> None:
         self._new_doors.put(fresh)
+        self._wake()
+
+    def _wake(self) -> None:
+        """Have the thread that accepts look again what there is to accept."""
         with self._lock:
             if self._wake_out >= 0:
-                os.write(self._wake_out, b"+")
+                with contextlib.suppress(BlockingIOError):  # it will wake all the same
+                    os.write(self._wake_out, b".")
 
     def _serving(self, listening: Listening) -> tuple[socket.socket, _Serve]:
         return listening.sock, self._serve_tls if listening.security == Security.TLS else self._serve_proven
@@ -235,8 +217,7 @@ class Server:
         """Look at the doors where there is room for one stranger more, and leave the others shut for now."""
         watched = selector.get_map()
         for listener, serve in self._listeners:
-            with self._lock:
-                has_room = self._strangers[listener.family] < self._max_strangers
+            has_room = self._places.has_room(listener.family)
             if has_room and listener not in watched:
                 listener.setblocking(False)
                 selector.register(listener, selectors.EVENT_READ, (listener, serve))
@@ -268,34 +249,20 @@ class Server:
             return
         sock.setblocking(True)
         origin = "" if sock.family == socket.AF_UNIX else str(peer[0])
-        if origin:
-            if self._attempts.wait_s(origin):
-                sock.close()
-                return
-            self._end_oldest(origin)
+        if origin and self._attempts.wait_s(origin):
+            sock.close()
+            return
+        self._places.add(sock, origin)
         thread = threading.Thread(
             target=self._serve, args=(sock, serve, origin), name=f"client-{next(self._numbers)}", daemon=True
         )
         with self._lock:
             self._open[sock] = thread
-            self._origins[sock] = origin
-            self._strangers[sock.family] += 1
-            self._strangers_from.setdefault(origin, {})[sock] = None
         try:
             thread.start()
         except RuntimeError as error:  # no more threads
             self._refusals.info(f"a connection cannot be served: {error}")
             self._forget(sock)
-
-    def _end_oldest(self, origin: str) -> None:
-        """Where an address has as many strangers as it may, have the one go that has had the most time."""
-        with self._lock:
-            there = self._strangers_from.get(origin, {})
-            if len(there) >= self._max_strangers_from_one:
-                oldest = next(iter(there))
-                del there[oldest]
-                with contextlib.suppress(OSError):
-                    oldest.shutdown(socket.SHUT_RDWR)
 
     def _serve(self, sock: socket.socket, serve: _Serve, origin: str) -> None:
         try:
@@ -314,12 +281,10 @@ class Server:
 
     def _forget(self, sock: socket.socket) -> None:
         """This connection is over."""
+        self._places.remove(sock)
         with self._lock:
-            if self._inside.pop(sock, None) is None:
-                self._make_room(sock)
             self._dismissed.discard(sock)
-            del self._open[sock], self._origins[sock]
-            self._behind_tls.discard(sock)
+            del self._open[sock]
         sock.close()
 
     # ------------------------------------------------------------------ serving
@@ -327,8 +292,7 @@ class Server:
     def _serve_tls(self, sock: socket.socket, origin: str) -> None:
         """Serve a client behind TLS, by a plain socket in front of which a thread of its own speaks TLS."""
         deadline = time.monotonic() + self._settings.handshake_timeout_s
-        with self._lock:
-            self._behind_tls.add(sock)
+        self._places.note_more(sock, MORE_FOR_TLS)
         relay, certificate = self._tcp.accept(sock, self._settings.handshake_timeout_s)
         passing = threading.Thread(target=relay.run, name=f"{threading.current_thread().name}-tls", daemon=True)
         try:
@@ -447,15 +411,14 @@ class Server:
             with far:
                 if not self._pass_to_worker(sock, _STOCK, told, origin, far, ended=leave):
                     return
+            self._places.note_more(sock, 1)
             with self._lock:
                 self._open[near] = threading.current_thread()
-                self._workers_ends.add(near)
             try:
                 self._serve_session(near, welcome, origin, in_silence=Departure.LEFT)  # the worker has heard it
             finally:
                 with self._lock:
                     del self._open[near]
-                    self._workers_ends.discard(near)
                 with contextlib.suppress(OSError):  # it is closed already
                     sock.shutdown(socket.SHUT_RDWR)
 
@@ -475,58 +438,19 @@ class Server:
         """Have one who has proven to know a key count as inside; returns why not where there is a reason."""
         assert self._guests is not None
         problem = self._guests.problem_with(welcome)
-        if problem is not None:
-            return problem
-        with self._lock:
-            # Once more: whom somebody sends away just now is not looked for outside.
-            problem = self._guests.problem_since(welcome)
-            if problem is not None:
-                return problem
-            if welcome.grant.key and self._count_with(welcome.grant.key) >= self._max_with_one_key:
-                return ConnectionFailed(
-                    f"this invitation has {self._max_with_one_key} connections, as many as it can; close some"
-                )
-            count = len(self._inside)
-            behind_tls = len(self._behind_tls & self._inside.keys())
-            taken = count + _MORE_FOR_TLS * behind_tls + len(self._workers_ends)
-            if taken < (self._max_when_new if welcome.channel == handshake.COMMANDS else self._max_proven):
-                self._inside[sock] = welcome
-                self._make_room(sock)
-                return None
-        return ConnectionFailed(
-            f"kernel {self._name!r} has {count} connections, as many as it can; close some, and try again"
-        )
-
-    def _count_with(self, key: str) -> int:
-        return sum(welcome.grant.key == key for welcome in self._inside.values())
+        # Once more while it is let in: whom somebody sends away just now is not looked for outside.
+        return problem or self._places.let_in(sock, welcome, self._guests.problem_since)
 
     def end_connections(self, session: str | None, key: str | None) -> None:
         """End those of a session, or those made with a key, also where the worker has them."""
         assert self._hub is not None
+        ending = self._places.find(session, key)
         with self._lock:
-            ending = [
-                sock
-                for sock, welcome in self._inside.items()
-                if session in (None, welcome.identity.session) and key in (None, welcome.grant.key)
-            ]
-            self._sent_away.update(self._inside[sock].identity.session for sock in ending)
+            self._sent_away.update(welcome.identity.session for welcome in ending.values())
         for sock in ending:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
         self._hub.notify_worker("end_clients", session, key)
-
-    def _make_room(self, sock: socket.socket) -> None:
-        """This one is no stranger any more, and the next one may come in; with the lock."""
-        origin = self._origins[sock]
-        there = self._strangers_from.get(origin, {})
-        there.pop(sock, None)
-        if not there:
-            self._strangers_from.pop(origin, None)
-        was_crowded = self._strangers[sock.family] >= self._max_strangers
-        self._strangers[sock.family] -= 1
-        if was_crowded and self._wake_out >= 0:
-            with contextlib.suppress(BlockingIOError):  # it will wake all the same
-                os.write(self._wake_out, b".")
 
     def _serve_session(
         self, sock: socket.socket, welcome: Welcome, origin: str, *, in_silence: str = Departure.LOST

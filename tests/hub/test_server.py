@@ -28,6 +28,7 @@ from rpyc_kernel.hub.attempts import FREE
 from rpyc_kernel.hub.key_ring import KeyRing
 from rpyc_kernel.hub.listening import Listeners
 from rpyc_kernel.hub.log import BoundedLog, Sparing
+from rpyc_kernel.hub.places import MORE_FOR_TLS, OWN_DESCRIPTORS
 from rpyc_kernel.hub.server import Server
 from rpyc_kernel.settings import HubSettings
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
@@ -106,36 +107,36 @@ def test_who_does_not_finish_its_handshake_of_tls_delays_nobody(open_doors):
         handshake.greet_hub(line, KEY, handshake.COMMANDS, Identity("a", "alice"), PATIENCE_S, binding)
         with value_client(line) as inside:
             assert is_busy(inside) == "idle"
-            assert doors.server._strangers[socket.AF_INET] == 2
+            assert doors.server._places._strangers[socket.AF_INET] == 2
             for sock in (silent, begun):
                 sock.close()
-            wait_until(lambda: doors.server._strangers[socket.AF_INET] == 0, PATIENCE_S)
+            wait_until(lambda: doors.server._places._strangers[socket.AF_INET] == 0, PATIENCE_S)
             assert is_busy(inside) == "idle"
-    wait_until(lambda: not doors.server._behind_tls, PATIENCE_S)
-    assert not doors.server._open
+    wait_until(lambda: not doors.server._open, PATIENCE_S)
+    assert not doors.server._places._more
 
 
 def test_strangers_at_the_port_cost_neither_the_connected_nor_those_of_the_unix_socket_anything(open_doors):
     doors = open_doors(max_strangers=2)
     inside = doors.come_in(doors.knock())
     silent = [doors.knock() for _ in range(5)]
-    wait_until(lambda: doors.server._strangers[socket.AF_INET] == 2, PATIENCE_S)
+    wait_until(lambda: doors.server._places._strangers[socket.AF_INET] == 2, PATIENCE_S)
     assert is_busy(inside) == "idle"
     for _ in range(3):
         assert is_busy(doors.come_in(doors.knock(is_local=True))) == "idle"
-    assert doors.server._strangers[socket.AF_INET] == 2
+    assert doors.server._places._strangers[socket.AF_INET] == 2
     # The last one waits at the door until those before it have gone.
     waiting = doors.knock()
     for sock in silent:
         sock.close()
     assert is_busy(doors.come_in(waiting)) == "idle"
-    wait_until(lambda: doors.server._strangers[socket.AF_INET] == 0, PATIENCE_S)
+    wait_until(lambda: doors.server._places._strangers[socket.AF_INET] == 0, PATIENCE_S)
 
 
 def test_strangers_at_the_unix_socket_wait_there_too(open_doors):
     doors = open_doors(max_strangers=1)
     silent = doors.knock(is_local=True)
-    wait_until(lambda: doors.server._strangers[socket.AF_UNIX] == 1, PATIENCE_S)
+    wait_until(lambda: doors.server._places._strangers[socket.AF_UNIX] == 1, PATIENCE_S)
     waiting = doors.knock(is_local=True)
     assert is_busy(doors.come_in(doors.knock())) == "idle"
     silent.close()
@@ -159,7 +160,7 @@ def test_who_is_let_in_counts_before_being_told_so(open_doors, monkeypatch):
     counted, settle = [], handshake._send_verdict
 
     def look_and_settle(sock, verdict, *told):
-        counted.append(len(doors.server._inside))
+        counted.append(len(doors.server._places._inside))
         settle(sock, verdict, *told)
 
     monkeypatch.setattr(handshake, "_send_verdict", look_and_settle)
@@ -335,11 +336,11 @@ def test_many_who_ask_a_worker_that_is_starting_keep_nobody_else_who_asks_it_wai
 @pytest.mark.parametrize("limit", [64, 256, 1024, 100_000])
 def test_however_many_come_the_hub_keeps_descriptors_for_itself(open_doors, monkeypatch, limit):
     monkeypatch.setattr(server_module, "max_descriptors", lambda: limit)
-    server = open_doors().server
-    assert server._max_strangers >= 2
-    assert server._max_proven >= 8
-    strangers = (1 + 1 + server_module._MORE_FOR_TLS) * server._max_strangers  # of the unix sockets, and behind TLS
-    assert strangers + server._max_proven <= max(limit - server_module._OWN_DESCRIPTORS, 16)
+    places = open_doors().server._places
+    assert places._max_strangers >= 2
+    assert places._max_proven >= 8
+    strangers = (1 + 1 + MORE_FOR_TLS) * places._max_strangers  # of the unix sockets, and behind TLS
+    assert strangers + places._max_proven <= max(limit - OWN_DESCRIPTORS, 16)
 
 
 def test_strangers_do_not_fill_the_log(open_doors, caplog):

@@ -91,3 +91,32 @@ def test_what_runs_in_the_worker_takes_these_from_anywhere_else_only_to_share_th
     sources = {path for folder in ("worker", "wire", "system") for path in (package / folder).rglob("*.py")}
     assert len(sources) > 50
     assert [path for path in sources - exceptions if foreign.search(path.read_text("utf-8"))] == []
+
+
+def test_a_call_made_in_a_worker_that_was_cancelled_may_be_answered():
+    code = """if True:
+        from rpyc_kernel.system import originals
+        originals.set_apart()
+        from rpyc_kernel.wire.values.client import StartedCall
+        call = StartedCall(None)
+        call.cancel()
+        call.settle(1, None)
+        print(call.cancelled())
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "True\n", done.stderr
+
+
+def test_what_a_worker_answers_later_rests_on_none_of_everybodys_locks():
+    code = """if True:
+        import threading
+        from rpyc_kernel.system import originals
+        originals.set_apart()
+        from rpyc_kernel.wire.netrefs.requests import Later
+        threading.Condition = threading.RLock = threading.Lock = None
+        later = Later()
+        later.set_result(7)
+        print(later.result(0))
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "7\n", done.stderr

@@ -6,7 +6,6 @@ thread, which most often is the same.
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from functools import partial
 from os import getpid  # not what user code may put in its place
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from rpyc.core import consts, protocol
 
 from rpyc_kernel.errors import ConnectionLost
-from rpyc_kernel.system.originals import logging
+from rpyc_kernel.system.originals import futures, logging
 from rpyc_kernel.wire import messages, remote_errors
 from rpyc_kernel.wire.channel import Channel
 from rpyc_kernel.wire.messages import IdPack, Package
@@ -25,7 +24,7 @@ from rpyc_kernel.wire.outbox import Outbox
 _log = logging.getLogger(__name__)
 
 
-class Later(Future[Any]):
+class Later(futures.Future[Any]):
     """What a handler returns that cannot answer yet: what it is completed with answers the request, from any thread.
 
     The requests behind it are served meanwhile.
@@ -118,7 +117,7 @@ class RequestServer:
             elif not self._ends_here:
                 self._answer(seq, result)
 
-    def _answer_later(self, seq: int, done: Future[Any]) -> None:
+    def _answer_later(self, seq: int, done: futures.Future[Any]) -> None:
         error = done.exception()
         if error is not None:
             self.answer_error(seq, error)

@@ -25,13 +25,14 @@ import io
 import itertools
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import InvalidStateError  # everybody's, as of `CallFuture`
 from os import getpid
 from struct import Struct
 from typing import Any, Final, NoReturn, Protocol
 
 from rpyc_kernel.errors import CallTimeout, ConnectionLost, RequestError
 from rpyc_kernel.system.futures import CallFuture
-from rpyc_kernel.system.originals import futures, logging, queue, select, socket, threading, time
+from rpyc_kernel.system.originals import logging, queue, select, socket, threading, time
 from rpyc_kernel.system.sending import QUIETLY
 from rpyc_kernel.wire import refusal
 from rpyc_kernel.wire.sockets import prepare_socket
@@ -123,6 +124,7 @@ class StartedCall(CallFuture):
     def __init__(self, client: Reader) -> None:
         super().__init__()
         self._client = client
+        self._is_telling = False
 
     @property
     def is_settled(self) -> bool:
@@ -142,18 +144,24 @@ class StartedCall(CallFuture):
                 self.set_result(answer)
             else:
                 self.set_exception(failure)
-        except futures.InvalidStateError:  # cancelled, or an interrupt came between completing and telling
+        except InvalidStateError:  # cancelled, or an interrupt came between completing and telling
             self._completed.set()
             self._invoke_callbacks()
 
     def _invoke_callbacks(self) -> None:
-        callbacks: list[Callable[[StartedCall], object]] = self._done_callbacks
-        while callbacks:  # each goes when it has been called, so that an interrupt loses none
-            try:
-                callbacks[0](self)
-            except Exception:  # noqa: BLE001 - the callback's own; nobody is there to catch it
-                _log.exception("a callback of %r raised", self)
-            del callbacks[0]
+        if self._is_telling:  # one of them ends the connection, or another thread does meanwhile
+            return
+        self._is_telling = True
+        try:
+            callbacks: list[Callable[[StartedCall], object]] = self._done_callbacks
+            while callbacks:  # each goes when it has been called, so that an interrupt loses none
+                try:
+                    callbacks[0](self)
+                except Exception:  # noqa: BLE001 - the callback's own; nobody is there to catch it
+                    _log.exception("a callback of %r raised", self)
+                del callbacks[0]
+        finally:
+            self._is_telling = False
 
     def _wait_completed(self, timeout_s: float | None) -> bool:
         if not self._completed.is_set:

@@ -209,6 +209,16 @@ def test_callbacks_run_where_somebody_reads_and_may_fail(stage, caplog):
     assert "in a callback" in caplog.text
 
 
+def test_a_callback_that_ends_the_connection_is_called_once(stage, caplog):
+    heard = []
+    call = stage.client.start("next", (1,))
+    call.add_done_callback(lambda call: (heard.append(call.result()), stage.client.close()))
+    call.add_done_callback(lambda call: heard.append("the next one"))
+    stage.client.read_until(lambda: False)
+    assert heard == [2, "the next one"]
+    assert not caplog.text
+
+
 def test_a_callback_that_would_wait_for_itself_is_told_so(stage):
     errors = []
 

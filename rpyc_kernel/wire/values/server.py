@@ -124,7 +124,7 @@ class _ValueServer:
             consts.HANDLE_CALL: self._call,
             consts.HANDLE_CALLATTR: self._call_attribute,
             consts.HANDLE_DEL: lambda target, count=1: None,
-            consts.HANDLE_HASH: hash,
+            consts.HANDLE_HASH: lambda target: hash(self._describe(target)),
             consts.HANDLE_REPR: self._describe,
             consts.HANDLE_STR: self._describe,
             consts.HANDLE_DIR: self._list,

@@ -133,7 +133,7 @@ def test_a_stock_client_looks_around(stock):
     assert "Ledger" in repr(stock.root)
     assert "Ledger" in str(stock.root)
     assert "echo" in repr(stock.root.echo)
-    assert hash(stock.root) == hash(stock.root)
+    assert hash(stock.root) == hash(repr(stock.root))  # and nothing of where it is in memory
     assert stock.root == stock.root
     assert stock.root != stock.root.echo
     assert stock.root.echo == stock.root.echo
@@ -183,6 +183,8 @@ def test_nothing_else_can_be_asked(stock, request_args):
         stock.sync_request(handler, stock.root, *args)
     with pytest.raises(TypeError):
         stock.sync_request(consts.HANDLE_CALL, stock.root, ())
+    with pytest.raises(AttributeError):
+        stock.sync_request(consts.HANDLE_HASH, 1)
     with pytest.raises(TypeError):
         stock.sync_request(consts.HANDLE_CMP, stock.root, stock.root, "__lt__")
 

@@ -8,7 +8,7 @@ import itertools
 from typing import Any
 
 from rpyc_kernel.errors import NotAvailable
-from rpyc_kernel.system.originals import logging, socket, threading
+from rpyc_kernel.system.originals import logging, socket
 from rpyc_kernel.wire.netrefs.connection import WORKER_CONFIG, Connection, Patience, connect_peer
 from rpyc_kernel.wire.netrefs.service import Service
 from rpyc_kernel.worker.staged_calls import StagedCalls
@@ -80,14 +80,12 @@ class ObjectConnections:
     def __init__(self, namespace: dict[str, Any], values: Values, staged: StagedCalls) -> None:
         self._parts = (namespace, values, staged)
         self._numbers = itertools.count(1)
-        self._open: set[Connection] = set()
-        self._lock = threading.Lock()
 
     def add(self, sock: socket.socket) -> None:
         """Serve a client whose socket the hub handed over."""
         sock.setblocking(True)
         service = ObjectsService(*self._parts)
-        connection = connect_peer(
+        connect_peer(
             sock,
             service,
             name=f"objects-{next(self._numbers)}",
@@ -95,5 +93,3 @@ class ObjectConnections:
             request_timeout_s=None,
             patience=_PATIENCE,
         )
-        with self._lock:
-            self._open = {known for known in self._open if not known.closed} | {connection}

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import builtins
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rpyc_kernel.core import commands
 from rpyc_kernel.core.contract import Event, Force, Kind, Lane, Outcome, decode_events
 from rpyc_kernel.core.seconds import read_seconds
 from rpyc_kernel.errors import ExecutionDropped, ExecutionError, ExecutionInterrupted, KernelDied, NotAvailable
-from rpyc_kernel.system.originals import socket, threading, time
+from rpyc_kernel.system.originals import socket, time
 from rpyc_kernel.wire.netrefs.configuration import STOCK_CONFIG
 from rpyc_kernel.wire.netrefs.connection import Connection, connect_peer
 from rpyc_kernel.wire.netrefs.requests import Later
@@ -107,9 +107,9 @@ class Submission:
     def _wait_for_end(self, timeout: float | None) -> Steps:
         limit_s = None if timeout is None else read_seconds(timeout, "timeout", may_be_past=True)
         deadline = None if limit_s is None else time.monotonic() + limit_s
-        while not self._has_ended:  # or who asks again would wait for what follows the end
+        while not self._has_ended:
             left_s = _WAIT_S if deadline is None else max(0.0, min(_WAIT_S, deadline - time.monotonic()))
-            yield from self._read_once(left_s)
+            yield from self._read(left_s)
             if left_s <= 0 and not self._has_ended:
                 raise TimeoutError(f"execution {self.number} has not ended within {limit_s:g} s; it goes on")
 
@@ -127,19 +127,23 @@ class Submission:
             raise NotAvailable(f"the value of execution {self.number} is no longer kept") from None
 
     def _ask_whether(self, is_so: Callable[[Event], bool]) -> Steps:
-        yield from self._read_once(0.0)
+        yield from self._read(0.0)
         return self._end is not None and is_so(self._end)
 
-    def _read_once(self, wait_s: float) -> Steps:
-        cursor, text = yield self._hub.ask(commands.FOLLOW, self.number, self._cursor, wait_s)
-        for event in decode_events(text):
-            if event.kind == Kind.ERROR:
-                self._error = event
-            elif event.kind == Kind.RESULT:
-                self._has_value = True
-            elif event.kind == Kind.FINISHED:
-                self._end = event
-        self._cursor = max(self._cursor, cursor)
+    def _read(self, wait_s: float) -> Steps:
+        """Read on to the end, if that comes in this time; of much output an answer holds only a part."""
+        events: Sequence[Event] | None = None
+        while events != [] and not self._has_ended:
+            cursor, text = yield self._hub.ask(commands.FOLLOW, self.number, self._cursor, wait_s)
+            events, wait_s = decode_events(text), 0.0
+            for event in events:
+                if event.kind == Kind.ERROR:
+                    self._error = event
+                elif event.kind == Kind.RESULT:
+                    self._has_value = True
+                elif event.kind == Kind.FINISHED:
+                    self._end = event
+            self._cursor = max(self._cursor, cursor)
 
     def _read_text(self, name: str) -> Steps:
         cursor, parts = self._first, []
@@ -249,8 +253,6 @@ class StockConnections:
     def __init__(self, namespace: dict[str, Any], values: Values, staged: StagedCalls) -> None:
         self._parts = (namespace, values, staged)
         self._numbers = itertools.count(1)
-        self._open: set[Connection] = set()
-        self._lock = threading.Lock()
 
     def add(self, sock: socket.socket, hub_socket: socket.socket) -> None:
         """Serve a client whose socket the hub handed over, with one to the hub in the client's session."""
@@ -259,6 +261,8 @@ class StockConnections:
         hub = HubCalls(hub_socket, name)
         hub.start()
         service = StockService(*self._parts, hub)
-        connection = connect_peer(sock, service, name=name, config=STOCK_CONFIG, request_timeout_s=_REQUEST_TIMEOUT_S)
-        with self._lock:
-            self._open = {known for known in self._open if not known.closed} | {connection}
+        try:
+            connect_peer(sock, service, name=name, config=STOCK_CONFIG, request_timeout_s=_REQUEST_TIMEOUT_S)
+        except BaseException:
+            hub.close()
+            raise

@@ -1,6 +1,9 @@
 """What a stock client is told of code that it has left in the queue."""
 
 import json
+import socket
+import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -8,8 +11,11 @@ from rpyc_kernel.core import commands
 from rpyc_kernel.core.contract import Kind, Outcome
 from rpyc_kernel.errors import ExecutionDropped, ExecutionError, ExecutionInterrupted, KernelDied, NotAvailable
 from rpyc_kernel.wire.netrefs.requests import Later
-from rpyc_kernel.worker.stock import Submission
+from rpyc_kernel.worker import stock
+from rpyc_kernel.worker.staged_calls import StagedCalls
+from rpyc_kernel.worker.stock import StockConnections, Submission
 from rpyc_kernel.worker.values import Values
+from tests.wire.peers import value_server
 
 
 class Hub:
@@ -49,7 +55,7 @@ def submit(*batches, values=None):
 def test_it_is_read_from_its_first_event_on_and_no_further_than_its_end():
     submission, hub = submit([(Kind.QUEUED, {})], [(Kind.STARTED, {}), end()])
     assert submission.result().result(0) is None
-    assert hub.asked == [(commands.FOLLOW, 7, 99, 20.0), (commands.FOLLOW, 7, 100, 20.0)]
+    assert hub.asked == [(commands.FOLLOW, 7, 99, 20.0), (commands.FOLLOW, 7, 100, 0.0)]
     assert submission.result().result(0) is None
     assert submission.wait(0).result(0) is None
     assert len(hub.asked) == 2
@@ -60,6 +66,17 @@ def test_it_says_whether_it_is_ready_and_whether_with_an_error():
     assert (submission.ready.result(0), submission.error.result(0)) == (False, False)
     assert (submission.ready.result(0), submission.error.result(0)) == (True, True)
     assert {asked[3] for asked in hub.asked} == {0.0}
+
+
+def test_its_end_is_found_behind_more_events_than_one_answer_holds():
+    batches = [
+        [(Kind.STREAM, {"name": "stdout", "text": "x"})],
+        [(Kind.STREAM, {"name": "stdout", "text": "y"})],
+        [end()],
+    ]
+    assert submit(*batches)[0].ready.result(0) is True
+    assert submit(*batches)[0].error.result(0) is False
+    assert submit(*batches)[0].wait(0).result(0) is None
 
 
 def test_who_waits_for_too_long_is_told_that_it_goes_on():
@@ -117,3 +134,16 @@ def test_what_it_has_printed_is_read_from_the_beginning_each_time():
     assert submission.stdout.result(0) == "ab"
     hub.batches = [[printed("a"), printed("c", "stderr"), end()], [printed("another's")]]
     assert submission.stderr.result(0) == "c"
+
+
+def test_a_client_that_cannot_be_served_leaves_nothing_of_its_session(monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(stock, "connect_peer", fail)
+    client, near = socket.socketpair()
+    with client, value_server(SimpleNamespace()) as (sock, serving), near:
+        with pytest.raises(RuntimeError, match="start new thread"):
+            StockConnections({}, Values(10), StagedCalls()).add(near, sock)
+        serving.join()
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("stock-")]

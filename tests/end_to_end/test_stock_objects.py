@@ -3,16 +3,20 @@
 import io
 import os
 import signal
+import socket
 import sys
 import threading
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import rpyc
 from rpyc.utils.factory import unix_connect
 
-from rpyc_kernel import KernelClient
+from rpyc_kernel import ExecutionInterrupted, KernelClient
 from tests.end_to_end.clients import PATIENCE_S
 from tests.support.folders import Folders
+from tests.support.processes import HAS_PROC
 from tests.support.waiting import wait_until
 from tests.wire.peers import drop_stock
 
@@ -173,6 +177,61 @@ def test_the_hub_is_asked_in_the_clients_own_session(kernel, stock):
         root.kernel.execute(1)
     drop_stock(stock)
     wait_until(lambda: mine not in [s["id"] for s in kernel.sessions() if s["connections"]], PATIENCE_S)
+
+
+# ---- what it may do to others ----
+
+
+def test_code_that_waits_for_a_client_that_answers_nothing_can_be_interrupted(kernel, stock):
+    stock.namespace["call"] = lambda: "never asked for"
+    run = kernel.submit("print('begun'); call()")
+    wait_until(lambda: run.stdout, PATIENCE_S)
+    kernel.interrupt()
+    with pytest.raises(ExecutionInterrupted):
+        run.result(PATIENCE_S)
+    assert "call" in [variable.name for variable in kernel.variables()]
+    assert kernel.execute("del call; 6 * 7").value == 42
+
+
+@pytest.mark.skipif(not HAS_PROC, reason="counts threads and descriptors in /proc")
+def test_nothing_is_left_of_those_who_talk_nonsense_or_go_in_the_middle_of_something(kernel, open_stock, folders):
+    def count():
+        status = kernel.status()
+        counts = []
+        for pid in (status["hub_pid"], status["worker_pid"]):
+            open_files = []
+            for entry in Path(f"/proc/{pid}/fd").iterdir():
+                with suppress(OSError):  # it was closed just now
+                    open_files.append(os.readlink(entry))
+            # Of files, SQLite keeps some that it has closed.
+            counts += [len(os.listdir(f"/proc/{pid}/task")), sum(name.startswith("socket:") for name in open_files)]
+        return counts
+
+    def come_and_go():
+        for door in ("objects.sock", "rpyc.sock"):
+            for nonsense in (b"", b"\0", bytes(100), b"\xff" * 100, b"GET / HTTP/1.0\r\n\r\n", b"\0\0\0\5\0"):
+                with socket.socket(socket.AF_UNIX) as sock:
+                    sock.connect(str(folders.runtime / "demo" / door))
+                    with suppress(OSError):  # it is cut off
+                        sock.sendall(nonsense)
+        for expression in ("'x' * 30_000_000", "__import__('time').sleep(0.1)", "lambda: None", "1 / 0"):
+            stock = open_stock()
+            rpyc.async_(stock.root.eval)(expression)
+            rpyc.async_(stock.root.run)(expression)
+            drop_stock(stock)
+
+    def is_alone():
+        return len([session for session in kernel.sessions() if session["connections"]]) == 1
+
+    come_and_go()  # what the first loads and opens stays
+    wait_until(is_alone, PATIENCE_S)
+    kernel.execute("1")  # behind what they have left in the queue
+    before = count()
+    for _ in range(3):
+        come_and_go()
+    wait_until(lambda: all(have <= had for have, had in zip(count(), before, strict=True)), PATIENCE_S)
+    assert is_alone()
+    assert kernel.execute("6 * 7").value == 42
 
 
 # ---- ends ----

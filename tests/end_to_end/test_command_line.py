@@ -72,17 +72,25 @@ def _read_printed() -> str:
     return "".join(event.text for event in read_log() if event.kind == Kind.STREAM)
 
 
-def execute(code: str) -> None:
-    """Run code in 'demo' to its end."""
+def execute(code: str) -> int:
+    """Run code in 'demo' to its end; returns its number."""
     with rpyc_kernel.connect("demo", timeout=PATIENCE_S) as kernel:
-        kernel.execute(code, timeout=PATIENCE_S)
+        number = kernel.execute(code, timeout=PATIENCE_S).id
     wait_until_all_have_left()
+    return number
 
 
 def submit(code: str) -> int:
     """Leave code in the queue of 'demo'."""
     with rpyc_kernel.connect("demo", timeout=PATIENCE_S) as kernel:
         return kernel.submit(code).id
+
+
+def interrupt() -> None:
+    """End what runs in 'demo', so that it serves the next test, too."""
+    with rpyc_kernel.connect("demo", joins=False, timeout=PATIENCE_S) as kernel:
+        assert kernel.interrupt(wait=PATIENCE_S)
+        wait_until(lambda: kernel.status()["state"] == "idle", PATIENCE_S, "all to have ended")
 
 
 def list_states() -> dict[str, str]:
@@ -205,7 +213,6 @@ def test_exec_joins_its_pieces_of_code(demo: None):
     assert run_command("exec", "demo", "for i in range(2):", "    print(i)").stdout == "0\n1\n"
 
 
-@pytest.mark.own_kernel
 def test_code_may_begin_with_a_dash_behind_two(demo: None):
     assert run_command("exec", "demo", "--", "-42").stdout == "-42\n"
 
@@ -270,12 +277,12 @@ def test_a_file_answers_as_a_pipe_does(demo: None, tmp_path: Path):
     assert result.stdout == "'from a file'\n"
 
 
-@pytest.mark.own_kernel
 def test_output_comes_at_once_and_an_interrupt_from_elsewhere_ends_it(demo: None, start_command: StartCommand):
     running = start_command("exec", "demo", BLOCK)
     assert running.read_line() == "begun"
-    interrupted = run_command("interrupt", "demo", "1")
-    assert (interrupted.returncode, interrupted.stdout) == (0, "execution 1 was interrupted\n")
+    number = read_status()["running"]["execution"]
+    interrupted = run_command("interrupt", "demo", str(number))
+    assert (interrupted.returncode, interrupted.stdout) == (0, f"execution {number} was interrupted\n")
     status, _, err = running.wait()
     assert status == 130
     assert err.endswith("KeyboardInterrupt\n")
@@ -287,13 +294,14 @@ def test_an_unfinished_line_comes_at_once_too(demo: None, start_command: StartCo
     assert running.read_line() == "name? Ada"
 
 
-@pytest.mark.own_kernel
 def test_a_termination_of_the_client_leaves_the_code_running(demo: None, start_command: StartCommand):
     running = start_command("exec", "demo", BLOCK)
     running.read_line()
+    number = read_status()["running"]["execution"]
     running.signal(signal.SIGTERM)
     running.wait()
-    assert read_status()["running"]["execution"] == 1
+    assert read_status()["running"]["execution"] == number
+    interrupt()
 
 
 @pytest.mark.own_kernel
@@ -319,20 +327,19 @@ def test_the_death_of_the_worker_is_told_with_its_last_stack(demo: None):
     assert 'File "<In 1>", line 2' in result.stderr
 
 
-@pytest.mark.own_kernel
 def test_a_program_reads_events_as_json_lines(demo: None):
     result = run_command("exec", "demo", "--json", "print('out'); 42")
     kinds = [json.loads(line)["kind"] for line in result.stdout.splitlines()]
     assert kinds == ["queued", "started", "stream", "result", "finished"]
 
 
-@pytest.mark.own_kernel
 def test_detached_code_is_only_queued(demo: None):
-    run_command("exec", "demo", "--detach", BLOCK)
+    first = int(run_command("exec", "demo", "--detach", BLOCK).stdout)
     second = run_command("exec", "demo", "--detach", "--json", "print('second')")
-    assert json.loads(second.stdout) == {"execution": 2}
-    cancelled = run_command("cancel", "demo", "2")
-    assert (cancelled.returncode, cancelled.stdout) == (0, "execution 2 is cancelled\n")
+    assert json.loads(second.stdout) == {"execution": first + 1}
+    cancelled = run_command("cancel", "demo", str(first + 1))
+    assert (cancelled.returncode, cancelled.stdout) == (0, f"execution {first + 1} is cancelled\n")
+    interrupt()
 
 
 def test_plain_output_has_no_escapes(demo: None):
@@ -404,15 +411,15 @@ def test_a_second_ctrl_c_leaves_the_code_running_and_says_so(demo: None, open_te
     assert read_status()["running"]["execution"] == 1
 
 
-@pytest.mark.own_kernel
 def test_ctrl_c_takes_back_code_that_has_not_begun(demo: None, open_terminal: OpenTerminal):
-    submit(BLOCK)
+    number = submit(BLOCK)
     terminal = open_terminal("exec", "demo", "print('never')")
     wait_until(lambda: len(read_status()["queue"]) == 1, PATIENCE_S, "it to be queued")
     terminal.type(CTRL_C)
     assert terminal.wait_for_end() == 130
-    terminal.wait_for("execution 2 is cancelled")
-    assert read_status()["running"]["execution"] == 1
+    terminal.wait_for(f"execution {number + 1} is cancelled")
+    assert read_status()["running"]["execution"] == number
+    interrupt()
 
 
 def test_a_password_is_not_shown(demo: None, open_terminal: OpenTerminal):
@@ -481,7 +488,6 @@ def test_status_variables_and_stacks_answer_while_the_kernel_is_busy(demo: None)
     assert 'File "<In 2>", line 1' in json.loads(run_command("stack", "demo", "--json").stdout)["stack"]
 
 
-@pytest.mark.own_kernel
 def test_who_only_looks_is_not_announced(demo: None):
     before = read_log()
     for command in ("status", "vars", "stack", "log", "history"):
@@ -513,7 +519,6 @@ def test_what_was_run_can_be_searched_in_a_kernel_that_runs_and_when_it_is_stopp
     assert run_command("history", "demo", "--json", "y =").stdout == shown
 
 
-@pytest.mark.own_kernel
 def test_the_log_can_begin_late(demo: None):
     execute("print('first')")
     last = read_log()[-1].seq
@@ -546,17 +551,16 @@ def test_a_followed_log_goes_on_until_the_kernel_stops(demo: None, start_command
     assert json.loads(rest.splitlines()[-1])["kind"] == "hub_stopped"
 
 
-@pytest.mark.own_kernel
 def test_ctrl_c_ends_a_followed_log(demo: None, open_terminal: OpenTerminal):
+    last = read_log()[-1].seq
     execute("print('shown')")
-    terminal = open_terminal("log", "demo", "-f", NO_COLOR="1")
+    terminal = open_terminal("log", "demo", "-f", "--since", str(last), NO_COLOR="1")
     terminal.wait_for(r"\] shown$")
     terminal.type(CTRL_C)
     assert terminal.wait_for_end() == 130
     assert "Traceback" not in terminal.text
 
 
-@pytest.mark.own_kernel
 def test_what_others_printed_cannot_speak_to_the_terminal_that_shows_the_log(demo: None, open_terminal: OpenTerminal):
     execute(r"print('a\x1b[2J\x1b]0;owned\x07b')")
     terminal = open_terminal("log", "demo", NO_COLOR="1")
@@ -569,45 +573,42 @@ def test_what_others_printed_cannot_speak_to_the_terminal_that_shows_the_log(dem
 # ---------------------------------------------------------------------- interrupt, cancel
 
 
-@pytest.mark.own_kernel
 def test_interrupting_an_idle_kernel_says_that_nothing_runs(demo: None):
     result = run_command("interrupt", "demo")
     assert (result.returncode, result.stdout) == (0, "nothing is running\n")
     assert json.loads(run_command("interrupt", "demo", "--json").stdout)["status"] == "not-running"
 
 
-@pytest.mark.own_kernel
 def test_interrupting_what_has_finished_says_so(demo: None):
-    execute("1")
-    result = run_command("interrupt", "demo", "1")
-    assert (result.returncode, result.stdout) == (0, "execution 1 is not running\n")
+    number = execute("1")
+    result = run_command("interrupt", "demo", str(number))
+    assert (result.returncode, result.stdout) == (0, f"execution {number} is not running\n")
 
 
-@pytest.mark.own_kernel
 def test_interrupting_what_is_queued_is_refused_with_advice(demo: None):
-    submit(BLOCK)
-    submit("2")
-    result = run_command("interrupt", "demo", "2")
+    running, queued = submit(BLOCK), submit("2")
+    result = run_command("interrupt", "demo", str(queued))
     assert result.returncode == 2
-    assert "execution 2 is queued, not running; 'rpyc-kernel cancel demo 2' takes it out" in result.stderr
-    assert read_status()["running"]["execution"] == 1
+    said = f"execution {queued} is queued, not running; 'rpyc-kernel cancel demo {queued}' takes it out"
+    assert said in result.stderr
+    assert read_status()["running"]["execution"] == running
+    interrupt()
 
 
-@pytest.mark.own_kernel
 @pytest.mark.parametrize("command", ["interrupt", "cancel"])
 def test_an_execution_that_never_was_is_wrong_usage(demo: None, command: str):
-    result = run_command(command, "demo", "99")
+    result = run_command(command, "demo", "99999")
     assert (result.returncode, result.stdout) == (2, "")
-    assert "there is no execution 99" in result.stderr
+    assert "there is no execution 99999" in result.stderr
 
 
-@pytest.mark.own_kernel
 def test_cancelling_what_runs_is_refused_with_advice(demo: None):
-    submit(BLOCK)
-    wait_until_running(1)
-    result = run_command("cancel", "demo", "1")
+    number = submit(BLOCK)
+    wait_until_running(number)
+    result = run_command("cancel", "demo", str(number))
     assert result.returncode == 2
-    assert "execution 1 is running; interrupt it instead" in result.stderr
+    assert f"execution {number} is running; interrupt it instead" in result.stderr
+    interrupt()
 
 
 @pytest.mark.own_kernel

@@ -421,7 +421,7 @@ def payloads_of(doors, kind):
 def test_who_is_invited_bears_the_invitations_name_and_goes_on_with_no_session_but_its_own(open_doors):
     doors = open_doors()
     key = invite(doors, "editor")
-    doors.come_in(doors.knock())
+    assert is_busy(doors.come_in(doors.knock()))  # it has joined
     with pytest.raises(NotPermitted, match="session 'a' was begun with another key, and goes on with that alone"):
         doors.come_in(doors.knock(), key=key)
     sock = doors.knock()

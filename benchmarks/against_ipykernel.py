@@ -117,6 +117,18 @@ class Peer:
         self.manager.shutdown_kernel(now=True)
 
 
+def seconds_to_text(kernel: rpyc_kernel.KernelClient, code: str) -> float:
+    """Seconds from a request of a client of ours to the first text that it sees."""
+    begin = time.perf_counter()
+    run = kernel.submit(code)
+    for event in run.events():
+        if event.kind == Kind.STREAM:
+            break
+    seconds = time.perf_counter() - begin
+    run.result()
+    return seconds
+
+
 class Ours:
     """A kernel of ours and its client; with IPython, which the peer is made of, if nothing else is said."""
 
@@ -132,14 +144,7 @@ class Ours:
 
     def seconds_to_text(self, code: str) -> float:
         """Seconds from request to the first text seen."""
-        begin = time.perf_counter()
-        run = self.kernel.submit(code)
-        for event in run.events():
-            if event.kind == Kind.STREAM:
-                break
-        seconds = time.perf_counter() - begin
-        run.result()
-        return seconds
+        return seconds_to_text(self.kernel, code)
 
     def seconds_to_text_elsewhere(self, code: str) -> float:
         """Seconds from request to the first text seen by another client."""

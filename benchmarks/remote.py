@@ -30,12 +30,11 @@ from rpyc.utils.zerodeploy import DeployedServer
 
 import rpyc_kernel
 from benchmarks import peers
-from benchmarks.against_ipykernel import Peer, own_folders
+from benchmarks.against_ipykernel import Peer, own_folders, seconds_to_text
 from benchmarks.measure import RECORD, report, timed
 from benchmarks.objects import raw_sender, receive_raw
 from rpyc_kernel import KernelClient
 from rpyc_kernel.client import ssh_login
-from rpyc_kernel.core.contract import Kind
 from rpyc_kernel.settings import Folders
 from rpyc_kernel.wire.connection_file import ConnectionFile
 from tests.support import sshd
@@ -215,20 +214,9 @@ def _open_ssh_sides(opened: ExitStack, size: int) -> dict[str, Side]:
 def _ours(kernel: KernelClient) -> Side:
     return Side(
         execute=lambda: timed(lambda: kernel.execute("pass")) * 1e3,
-        print=lambda: _seconds_to_text(kernel) * 1e3,
+        print=lambda: seconds_to_text(kernel, "print(1)") * 1e3,
         pull=lambda: _MB / timed(lambda: kernel.pull("array")),
     )
-
-
-def _seconds_to_text(kernel: KernelClient) -> float:
-    begin = time.perf_counter()
-    run = kernel.submit("print(1)")
-    for event in run.events():
-        if event.kind == Kind.STREAM:
-            break
-    seconds = time.perf_counter() - begin
-    run.result()
-    return seconds
 
 
 def _of_ipykernel(peer: Peer) -> Side:

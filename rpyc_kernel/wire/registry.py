@@ -46,6 +46,8 @@ class Registry(Frozen):
             host = None
         if host is None or parts.scheme not in ("tcp", "udp") or parts.path or parts.query:
             raise RequestError(f"{text!r} is no registry; use 'broadcast', 'HOST[:PORT]' or 'tcp://HOST[:PORT]'")
+        if parts.scheme == "tcp" and ":" in host:
+            raise RequestError(f"{text!r}: RPyC speaks TCP with registries by IPv4 alone; leave out tcp://, for UDP")
         return cls(host, port, parts.scheme == "tcp")
 
     def register(self, name: str, port: int) -> bool:

@@ -13,7 +13,7 @@ from rpyc_kernel.wire.registry import Registry
         ("registry.example", Registry("registry.example", 18811, False)),
         ("10.0.0.7:99", Registry("10.0.0.7", 99, False)),
         ("tcp://registry.example", Registry("registry.example", 18811, True)),
-        ("tcp://[fd00::7]:99", Registry("fd00::7", 99, True)),
+        ("[fd00::7]:99", Registry("fd00::7", 99, False)),
         ("udp://[::1]", Registry("::1", 18811, False)),
     ],
 )
@@ -25,6 +25,11 @@ def test_a_registry_is_named_by_its_address_or_by_no_one_in_particular(text, reg
 def test_what_names_no_registry_is_refused(text):
     with pytest.raises(RequestError, match=r"is no registry; use 'broadcast', 'HOST\[:PORT\]' or"):
         Registry.parse(text)
+
+
+def test_a_registry_that_rpyc_itself_cannot_speak_with_is_refused():
+    with pytest.raises(RequestError, match="RPyC speaks TCP with registries by IPv4 alone; leave out tcp://"):
+        Registry.parse("tcp://[fd00::7]:99")
 
 
 @pytest.mark.parametrize("listening", ["127.0.0.1", "::1", "localhost"])

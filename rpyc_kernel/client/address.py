@@ -186,8 +186,11 @@ def _resolve_ssh(text: str) -> Address:
 def from_answer(target: Target, found: dict[str, str]) -> Address:
     """The address of a kernel on another machine, of which a command there has told; see `outpost`."""
     from rpyc_kernel.client import ssh
+    from rpyc_kernel.client.ssh_command import understanding
 
-    return Address(target.url, Key(bytes.fromhex(found["key"])), ssh.door(target, found["unix"]))
+    with understanding(target.host_url):
+        key, path = Key(bytes.fromhex(found["key"])), str(found["unix"])
+    return Address(target.url, key, ssh.door(target, path))
 
 
 def _resolve_tls(text: str, key: str | None) -> Address:

@@ -418,9 +418,12 @@ def kernels(host: str | None = None) -> list[KernelInfo]:
     """
     if host is not None:
         from rpyc_kernel.client import ssh
+        from rpyc_kernel.client.ssh_command import understanding
 
-        there = ssh.ask(ssh.parse_host(host), {"do": "list", "shows_stopped": False})
-        return [KernelInfo(**kernel) for kernel in there]
+        target = ssh.parse_host(host)
+        there = ssh.ask(target, {"do": "list", "shows_stopped": False})
+        with understanding(target.host_url):
+            return [KernelInfo(**kernel) for kernel in there]
     found = []
     for place in find_all():
         file = place.file

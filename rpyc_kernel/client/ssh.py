@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from rpyc_kernel.client import outpost_line
 from rpyc_kernel.client.doors import open_unix
-from rpyc_kernel.client.ssh_command import start
+from rpyc_kernel.client.ssh_command import start, understanding
 from rpyc_kernel.client.ssh_login import Destination, Login, log_in
 from rpyc_kernel.errors import ConnectionFailed, NoSuchKernel, RequestError, from_name
 from rpyc_kernel.frozen import Frozen
@@ -109,7 +109,9 @@ class SshDoor:
     def _look(self, deadline: float) -> str:
         request = {"do": "find", "name": self._target.name}
         try:
-            return str(ask(self._target, request, timeout_s=max(1.0, deadline - time.monotonic()))["unix"])
+            found = ask(self._target, request, timeout_s=max(1.0, deadline - time.monotonic()))
+            with understanding(self._target.host_url):
+                return str(found["unix"])
         except NoSuchKernel as error:
             raise ConnectionFailed(str(error)) from None  # its hub may be about to be there again
 
@@ -178,11 +180,11 @@ def ask(target: Target, request: dict[str, Any], *, python: str | None = None, t
         with start(login, target.host_url, words, python=python, timeout_s=timeout_s) as command:
             if is_start:
                 command.write(f"{text}\n".encode())
-            for line in command.lines():
-                if line.startswith(outpost_line.ANSWER):
-                    told = json.loads(line.removeprefix(outpost_line.ANSWER))
-                    return _read_answer(told, target, str(request.get("name", "")))
-            raise command.explain_end()
+            answer = command.hear(outpost_line.ANSWER)
+            if answer is None:
+                raise command.explain_end()
+            with understanding(target.host_url):
+                return _read_answer(answer, target, str(request.get("name", "")))
 
     login = log_in(target.destination)
     before, now = login.number, login.connect(may_ask=True)

@@ -9,8 +9,10 @@ import select
 import shlex
 import subprocess
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from types import TracebackType
+from typing import Any
 
 from rpyc_kernel.client.bundle import make_bundle, program
 from rpyc_kernel.client.ssh_login import Login, explain
@@ -21,6 +23,8 @@ from rpyc_kernel.system import bundle_cache
 _START_S = 180.0
 """Until it runs: the packages may have to go over a slow line first."""
 _PIECE_BYTES = 65536
+_LONGEST_LINE = 256 * 1024 * 1024
+"""More than an event can hold."""
 _OLD = "needs 3.10 or newer"
 _NO_PYTHON, _OPENSSH_FAILED = 127, 255
 _OURS = "rpyc-kernel: "
@@ -41,6 +45,19 @@ _USUAL_PYTHON = "command -v python3"
 _NEWER_PYTHONS = " || ".join(f"command -v python3.{minor}" for minor in range(14, 9, -1))
 
 
+@contextlib.contextmanager
+def understanding(shown: str) -> Iterator[None]:
+    """Read what a host says, which may be anything; raises `KernelError` where it is no answer."""
+    try:
+        yield
+    except KernelError:
+        raise
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise KernelError(
+            f"{shown} gives an answer that cannot be understood ({type(error).__name__}); see what its python3 is"
+        ) from None
+
+
 class NoPython(RequestError):
     """There is no Python of this name there, or only one that is too old."""
 
@@ -58,7 +75,8 @@ class Command:
         self._python = python
         self._in, self._out = process.stdin.fileno(), process.stdout.fileno()
         os.set_blocking(self._in, False)
-        self._read = b""
+        self._lines: deque[bytearray] = deque()
+        self._begun = bytearray()
         self._timeout_s, self._deadline = 0.0, 0.0
         self.limit(_START_S)
 
@@ -69,16 +87,27 @@ class Command:
     def lines(self) -> Iterator[str]:
         """Yield the lines that it writes, up to its end."""
         while True:
-            line, found, rest = self._read.partition(b"\n")
-            if found:
-                self._read = rest
-                yield line.decode(errors="replace")
-                continue
+            while self._lines:
+                yield self._lines.popleft().decode(errors="replace")
             self._wait(self._out, select.POLLIN)
             piece = os.read(self._out, _PIECE_BYTES)
             if not piece:
                 return
-            self._read += piece
+            self._begun += piece
+            if b"\n" in piece:
+                *lines, rest = self._begun.split(b"\n")
+                self._lines.extend(lines)
+                self._begun = rest
+            elif len(self._begun) > _LONGEST_LINE:
+                raise KernelError(f"{self._shown} writes a line without an end; see what its python3 is")
+
+    def hear(self, mark: str) -> dict[str, Any] | None:
+        """The object of JSON in the next line that begins so, None where it ends before."""
+        for line in self.lines():
+            if line.startswith(mark):
+                with understanding(self._shown):
+                    return dict(json.loads(line.removeprefix(mark)))
+        return None
 
     def write(self, data: bytes) -> None:
         """Write all of it; a command that does not take it has ended, which its output will say."""
@@ -178,17 +207,15 @@ def _start(login: Login, shown: str, arguments: Sequence[str], find: str, tried:
     with contextlib.ExitStack() as on_failure:
         command = on_failure.enter_context(Command(process, login, shown, tried))
         command.limit(timeout_s)
-        for line in command.lines():
-            if not line.startswith(bundle_cache.MARK):
-                continue
-            said = json.loads(line.removeprefix(bundle_cache.MARK))
-            if said["status"] == "wanted":
+        while (said := command.hear(bundle_cache.MARK)) is not None:
+            if said.get("status") == "wanted":
                 command.write(bundle.data)
-            elif said["status"] == "here":
+            elif said.get("status") == "here":
                 on_failure.pop_all()
                 return command
             else:
-                raise (NoPython if _OLD in said["error"] else RequestError)(f"{shown}: {said['error']}")
+                problem = str(said.get("error"))
+                raise (NoPython if _OLD in problem else RequestError)(f"{shown}: {problem}")
         if command.status == _NO_PYTHON:
             where = "" if "/" in tried else "the PATH of a login shell of "
             raise NoPython(f"there is no {tried} on {where}{shown}")

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import queue
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from rpyc_kernel.client import ssh
 from rpyc_kernel.client.archive import Archive, StoppedKernel
 from rpyc_kernel.client.kernel import Past
 from rpyc_kernel.client.launch import KernelInfo
+from rpyc_kernel.client.ssh_command import understanding
 from rpyc_kernel.core.contract import Event
 from rpyc_kernel.errors import KernelError, NoSuchKernel
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.system.threads import make_thread, start_threads
+
+_T = TypeVar("_T")
 
 
 class Listed(Frozen):
@@ -43,7 +47,8 @@ def list_kernels(hosts: Sequence[str], *, shows_stopped: bool) -> list[Listed]:
     def ask(number: int, target: ssh.Target) -> None:
         try:
             told = ssh.ask(target, {"do": "list", "shows_stopped": shows_stopped})
-            answers.put((number, Listed(target.host_url, [_read(kernel) for kernel in told])))
+            with understanding(target.host_url):
+                answers.put((number, Listed(target.host_url, [_read(kernel) for kernel in told])))
         except KernelError as error:
             answers.put((number, Listed(target.host_url, [], error)))
         except Exception as error:  # noqa: BLE001 - somebody waits for an answer
@@ -91,19 +96,26 @@ class ArchiveThere(Archive):
         """See `Archive`."""
         wanted = [] if execution is None else ["--execution", str(execution)]
         for line in ssh.read_there(self._target, ["log", "--json", "--since", str(since), *wanted, self._target.name]):
-            told = json.loads(line)
-            common = {field: told.pop(field) for field in ("seq", "time", "kind", "execution", "session")}
-            yield Event(**common, payload=told)
+            yield self._read(line, _read_event)
 
     def history(self, pattern: str = "", *, limit: int = 1000) -> list[Past]:
         """See `Archive`."""
         switches = ["--json", "--limit", str(limit)]
         lines = ssh.read_there(self._target, ["history", *switches, "--", self._target.name, pattern])
-        return [Past(**json.loads(line)) for line in lines]
+        return [self._read(line, lambda told: Past(**told)) for line in lines]
 
     def count(self) -> int | None:
         """See `Archive`."""
         return self._known.events
+
+    def _read(self, line: str, read: Callable[[dict[str, Any]], _T]) -> _T:
+        with understanding(self._target.host_url):
+            return read(json.loads(line))
+
+
+def _read_event(told: dict[str, Any]) -> Event:
+    common = {field: told.pop(field) for field in ("seq", "time", "kind", "execution", "session")}
+    return Event(**common, payload=told)
 
 
 def _read(told: dict[str, object]) -> KernelInfo | StoppedKernel:

@@ -14,7 +14,8 @@ import pytest
 
 import rpyc_kernel
 from rpyc_kernel import AuthenticationFailed, ConnectionFailed, KernelClient, NoSuchKernel, RequestError
-from rpyc_kernel.client import ssh_login
+from rpyc_kernel.client import ssh, ssh_login
+from rpyc_kernel.client.there import ArchiveThere
 from tests.end_to_end.clients import PATIENCE_S
 from tests.end_to_end.commands import run_command
 from tests.end_to_end.terminals import CTRL_D, OpenTerminal
@@ -219,6 +220,39 @@ def test_a_python_there_that_gives_no_answer_is_named_with_its_status_and_last_w
         path = ssh_hosts.alpha.add_program("mute", f"#!/bin/sh\n{script}\n")
         with pytest.raises(rpyc_kernel.KernelError, match=rf"^ssh://alpha/: '{path}' there gave no answer \({said}"):
             start("ssh://alpha/train", python=path)
+
+
+HERE = 'rpyc-kernel-bundle {"status": "here"}'
+HOSTILE = [
+    "rpyc-kernel-bundle {",
+    "rpyc-kernel-bundle []",
+    "rpyc-kernel-bundle {}",
+    f"{HERE}\nrpyc-kernel-answer {{",
+    f"{HERE}\nrpyc-kernel-answer {'[' * 100_000}",
+    f"{HERE}\nrpyc-kernel-answer []",
+    f"{HERE}\nrpyc-kernel-answer {{}}",
+    f'{HERE}\nrpyc-kernel-answer {{"error": 1}}',
+    f'{HERE}\nrpyc-kernel-answer {{"answer": 7}}',
+    f'{HERE}\nrpyc-kernel-answer {{"answer": [7]}}',
+    f'{HERE}\nrpyc-kernel-answer {{"answer": [{{"name": "train"}}]}}',
+    f'{HERE}\nrpyc-kernel-answer {{"answer": {{"key": "key", "unix": 1}}}}',
+]
+
+
+def test_what_a_hostile_host_answers_breaks_nothing(ssh_hosts: Hosts):
+    words = ssh_hosts.alpha.home / "words"
+    ssh_hosts.alpha.add_program("python3", f"#!/bin/sh\n/bin/cat {words}\n")
+    for said in HOSTILE:
+        words.write_text(f"{said}\n")
+        for ask in (rpyc_kernel.kernels, rpyc_kernel.connect, start):
+            with pytest.raises(rpyc_kernel.KernelError, match="ssh://alpha/"):
+                ask("ssh://alpha/")
+    words.write_text(f"{HERE}\n7\n")
+    for read in (ArchiveThere.events, ArchiveThere.history):
+        archive = object.__new__(ArchiveThere)
+        archive._target = ssh.parse_kernel("ssh://alpha/train")
+        with pytest.raises(rpyc_kernel.KernelError, match="ssh://alpha/"):
+            [*read(archive)]
 
 
 def test_an_environment_there_has_to_have_what_one_here_has(ssh_hosts: Hosts, tmp_path: Path):

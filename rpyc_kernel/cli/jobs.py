@@ -75,8 +75,8 @@ class Wait(PastCommand):
 
     timeout = cli.SwitchAttr("--timeout", float, help="wait no longer than so many seconds", argname="SECONDS")
 
-    def main(self, name: str, first: str, *more: str) -> int:
-        numbers = [parse_execution(text) for text in (first, *more)]
+    def main(self, name: str, execution: str, *more: str) -> int:
+        numbers = [parse_execution(text) for text in (execution, *more)]
         deadline = _deadline_of(self.timeout)
         statuses = []
         with self.open(name) as source:

@@ -82,8 +82,8 @@ class History(PastCommand):
 class Log(PastCommand):
     """Show what happened in a kernel, of all sessions and generations, each event with its number and time.
 
-    --since takes the number of an event, or a time: 10m ago (s, m, h, d), 13:45, 2026-11-27, '2026-11-27 13:45:10', as
-    clocks are set here, or with a Z behind it in UTC. With --json each event is an object on a line of its own. A
+    --since takes the number of an event, or a time: 10m ago (s, m, h, d, w), 13:45, 2026-11-27, '2026-11-27 13:45:10',
+    as clocks are set here, or with a Z behind it in UTC. With --json each event is an object on a line of its own. A
     kernel that is stopped is read from its journal.
 
     Examples:

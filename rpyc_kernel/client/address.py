@@ -72,7 +72,10 @@ class Address(Frozen):
             if reason:
                 raise ConnectionLost(f"{self.shown}: {reason}") from None
             if is_on_other_machine(self.shown):  # where the way is there, whoever is at its end
-                raise ConnectionFailed(f"nobody answers at {self.shown}: its hub has ended, or is starting") from None
+                raise ConnectionFailed(
+                    f"nobody answers at {self.shown}: its hub has ended, or is starting; or the SSH server there "
+                    "forwards no unix sockets, which AllowStreamLocalForwarding in its sshd_config lets it do"
+                ) from None
             raise
         except BaseException:
             sock.close()

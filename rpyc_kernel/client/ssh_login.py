@@ -392,7 +392,6 @@ _ADVICE = (
     ("Connection refused", "no SSH server listens there; see whether host and port are right"),
     ("Connection timed out", "the host is off, or something blocks the way; a jump host may lead there"),
     ("No route to host", "the host is off, or this machine is not on its network"),
-    ("administratively prohibited", "its server forwards no unix sockets: AllowStreamLocalForwarding in sshd_config"),
 )
 
 

@@ -187,6 +187,17 @@ def test_a_host_out_of_reach_is_told_at_once(ssh_hosts: Hosts, host: str, kind: 
     assert "\n" not in str(raised.value)
 
 
+def test_a_server_that_forwards_nothing_is_told(ssh_hosts: Hosts):
+    keys = ssh_hosts.config.parent / "key.pub"
+    key = keys.read_text()
+    keys.write_text(f"no-port-forwarding {key}")
+    try:
+        with pytest.raises(ConnectionFailed, match=r"which AllowStreamLocalForwarding in its sshd_config lets it do$"):
+            start("ssh://alpha/train")
+    finally:
+        keys.write_text(key)
+
+
 OLD = """#!/bin/sh
 exec {python} -c 'import sys; sys.version_info = (3, 8, 1, "final", 0); del sys.argv[0]; exec(sys.argv[1])' "$@"
 """

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from rpyc_kernel.core import events
 from rpyc_kernel.core.contract import encode_events
 from rpyc_kernel.errors import VersionMismatch, WorkerBusy
-from rpyc_kernel.frozen import changed
 from rpyc_kernel.hub.foreground import Foreground
 from rpyc_kernel.hub.hub import Hub
 from rpyc_kernel.hub.journal.journal import Journal
@@ -26,6 +25,7 @@ from rpyc_kernel.hub.worker_process import WorkerProcess
 from rpyc_kernel.settings import HubSettings, WorkerSettings
 from rpyc_kernel.system.heaps import collect_from_here, share_heaps
 from rpyc_kernel.system.processes import birth_of
+from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.wire.connection_file import ConnectionFile
 from rpyc_kernel.wire.keys import Key
 
@@ -57,18 +57,7 @@ def run(
 
     folder, earlier = place.folder, place.earlier
     key = place.home.take_key(bytes.fromhex(earlier.key) if earlier else os.urandom(32))
-    folder.clear(
-        keep=(
-            folder.worker_socket,
-            folder.connection_file,
-            folder.path / "key",
-            folder.invitations,
-            folder.certificate,
-            folder.private_key,
-            *folder.worker_files(),
-            *folder.path.glob("journal*"),
-        )
-    )
+    _clear(folder)
     listeners = Listeners(place.home, settings, earlier)  # first: where that cannot be, there is no journal to be kept
     journal = Journal(
         place.home.journal,
@@ -76,16 +65,11 @@ def run(
         max_unsaved_bytes=settings.max_unsaved_bytes,
         present=lambda cursor, events: (cursor, encode_events(events)),
     )
-    try:
-        server = Server(folder, place.name, KeyRing(Key(key), place.home.invitations), settings, listeners)
-    except BaseException:
-        listeners.close()
-        raise
+    server = Server(folder, place.name, KeyRing(Key(key), place.home.invitations), settings, listeners)
     idle_timeout_s = settings.idle_timeout_s
     if idle_timeout_s is None:
         idle_timeout_s = earlier.idle_timeout_s if earlier else 0.0
-    file = changed(_describe(place, key), idle_timeout_s=idle_timeout_s)
-    keeper = Keeper(place, listeners.describe(file), server)
+    keeper = Keeper(place, listeners.describe(_describe(place, key, idle_timeout_s)), server)
     listeners.on_opened(lambda _: keeper.retell(listeners.describe))
 
     hub = Hub(
@@ -114,8 +98,35 @@ def run(
         place.name,
         ", ".join(f"{each.host}:{each.port} ({each.security})" for each in listeners.all) or "its unix sockets alone",
     )
-
     announcer = _start_announcer(settings.announce, place.name, listeners.all[0].port if listeners.all else 0)
+    _look_after(hub, keeper, server, stopping, foreground)
+    if foreground is not None:
+        foreground.tell_end(reasons[0])
+    if announcer is not None:
+        announcer.close()
+    _end(place, hub, server)
+
+
+def _clear(folder: RuntimeFolder) -> None:
+    """Take away what a hub before has left there; of a private kernel, all that stays stands there as well."""
+    folder.clear(
+        keep=(
+            folder.worker_socket,
+            folder.connection_file,
+            folder.path / "key",
+            folder.invitations,
+            folder.certificate,
+            folder.private_key,
+            *folder.worker_files(),
+            *folder.path.glob("journal*"),
+        )
+    )
+
+
+def _look_after(
+    hub: Hub, keeper: Keeper, server: Server, stopping: threading.Event, foreground: Foreground | None
+) -> None:
+    """Do what is to be done about once a second, until the kernel stops."""
 
     def listen(path: str) -> None:
         hub.notify_worker("listen", path)
@@ -128,15 +139,15 @@ def run(
         server.look()
         if foreground is not None:
             foreground.look(hub)
-    if foreground is not None:
-        foreground.tell_end(reasons[0])
-    if announcer is not None:
-        announcer.close()
+
+
+def _end(place: Place, hub: Hub, server: Server) -> None:
+    """Take all apart, and leave the name to the next hub."""
     server.stop_accepting()
     stopped = hub.last  # that it has is recorded by now, on disk or not
     hub.close()
-    folder.remove()
-    if place.home is not folder:
+    place.folder.remove()
+    if place.home is not place.folder:
         place.home.leave()
         place.home.unlock()
     server.let_hear(stopped)
@@ -170,5 +181,14 @@ def _begin(hub: Hub, name: str) -> None:
         raise type(error)(f"{error}; 'rpyc-kernel stop {name}' ends it with all that it holds") from None
 
 
-def _describe(place: Place, key: bytes) -> ConnectionFile:
-    return ConnectionFile(place.name, "", 0, key.hex(), str(place.folder.hub_socket), os.getpid(), started=time.time())
+def _describe(place: Place, key: bytes, idle_timeout_s: float) -> ConnectionFile:
+    return ConnectionFile(
+        place.name,
+        "",
+        0,
+        key.hex(),
+        str(place.folder.hub_socket),
+        os.getpid(),
+        started=time.time(),
+        idle_timeout_s=idle_timeout_s,
+    )

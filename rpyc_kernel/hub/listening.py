@@ -40,16 +40,19 @@ class Listening(Frozen, eq=False):
         port: what it is.
         security: one of `Security`.
         sock: listens.
+        fingerprint: of the certificate, b"" without TLS.
     """
 
     host: str
     port: int
     security: str
     sock: socket.socket
+    fingerprint: bytes = b""
 
     def tell(self) -> dict[str, Any]:
-        """What is told of it."""
-        return {"host": self.host, "port": self.port, "security": self.security}
+        """What is told of it; where it has TLS also the `fingerprint` of the certificate, in hexadecimal digits."""
+        known = {"fingerprint": self.fingerprint.hex()} if self.fingerprint else {}
+        return {"host": self.host, "port": self.port, "security": self.security, **known}
 
 
 class Listeners:
@@ -101,9 +104,8 @@ class Listeners:
         return relay, certificate
 
     def tell(self) -> list[dict[str, Any]]:
-        """What is told of each; of those with TLS also the `fingerprint` of the certificate, in hexadecimal digits."""
-        known = {"fingerprint": self.fingerprint.hex()}
-        return [{**each.tell(), **(known if each.security == Security.TLS else {})} for each in self.all]
+        """What is told of each."""
+        return [each.tell() for each in self.all]
 
     def describe(self, file: ConnectionFile) -> ConnectionFile:
         """A connection file that says all this."""
@@ -113,7 +115,7 @@ class Listeners:
             file,
             host=first.host if first else "",
             port=first.port if first else 0,
-            fingerprint=self.fingerprint.hex() if first and first.security == Security.TLS else "",
+            fingerprint=first.fingerprint.hex() if first else "",
             listening=[[each.host, each.port, each.security] for each in self.all],
             certificate=own[0],
             private_key=own[1],
@@ -182,7 +184,8 @@ class Listeners:
             sock = socket.create_server((host, port), family=family, backlog=_BACKLOG)
         except (OSError, OverflowError, TypeError, ValueError) as error:
             raise RequestError(f"cannot listen on {host}:{port}: {error}") from None
-        found = Listening(host, int(sock.getsockname()[1]), security, sock)
+        fingerprint = self.fingerprint if security == Security.TLS else b""
+        found = Listening(host, int(sock.getsockname()[1]), security, sock, fingerprint)
         self.all.append(found)
         if security == Security.INSECURE:
             _log.warning("%s:%s is INSECURE: others can read and change what is said there", host, found.port)

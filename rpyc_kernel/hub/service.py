@@ -235,8 +235,7 @@ class HubService:
         self._guests.kick(self._session, self._shown, session)
 
     def _do_listen(self, host: str, port: int, security: str) -> Any:
-        found = self._listeners.listen(host, port, security)
-        return freeze(next(each for each in self._listeners.tell() if each["port"] == found.port))
+        return freeze(self._listeners.listen(host, port, security).tell())
 
     def _do_certify(self, invitation: str) -> Any:
         found = next((each for each in self._guests.invitations() if each["id"] == invitation), None)

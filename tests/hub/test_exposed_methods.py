@@ -1,6 +1,7 @@
 """What is exposed to clients: every command of the table, behind its checks, and nothing else."""
 
 import inspect
+import sys
 import tempfile
 from concurrent.futures import Future
 from contextlib import closing, suppress
@@ -211,3 +212,13 @@ def test_a_worker_that_has_started_and_does_not_answer_is_busy(kernel, monkeypat
     monkeypatch.setattr(kernel.worker, "request", lambda *request: Future())
     with pytest.raises(WorkerBusy, match=r"did not answer within 0\.01 s"):
         kernel.connect().exposed_cwd().result(0)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="there, 127.0.0.2 is no address of the machine")
+def test_of_two_ports_of_one_number_the_one_that_was_asked_for_is_told(kernel):
+    owner = kernel.connect()
+    with closing(kernel.listeners):
+        first = dict(owner.exposed_listen("127.0.0.1"))
+        second = dict(owner.exposed_listen("127.0.0.2", first["port"]))
+        assert [first["host"], second["host"]] == ["127.0.0.1", "127.0.0.2"]
+        assert first["port"] == second["port"]

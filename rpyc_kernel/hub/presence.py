@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -55,11 +56,13 @@ class Presence:
 
     def describe(self, sessions: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
         """Say of each session which connections it has, the oldest first; one that only reads events is reading."""
+        found: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         with self._lock:
-            found = list(self._open.values())
+            for whose, told in self._open.values():
+                found[whose].append(told)
         described = []
         for session in sessions:
-            channels = tuple(told for whose, told in found if whose == session["id"])
+            channels = tuple(found[session["id"]])
             is_reading = any(told["channel"] == CHANNEL_NAMES[EVENTS] for told in channels)
             doing = Doing.READING if session["doing"] == Doing.IDLE and is_reading else session["doing"]
             described.append({**session, "doing": doing, "channels": channels})

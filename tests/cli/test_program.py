@@ -29,6 +29,19 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
     assert err == ""
 
 
+@pytest.mark.parametrize("command", ["exec", "run", "log", "vars"])
+def test_help_has_an_example_and_each_switch_once(command: str, capsys: pytest.CaptureFixture[str]):
+    assert call(command, "--help") == 0
+    out = capsys.readouterr().out
+    assert "\nExample" in out
+    assert f"\n    rpyc-kernel {command} " in out
+    switches = [line.split()[0] for line in out.partition("Switches:\n")[2].splitlines() if line[4:5] == "-"]
+    assert switches
+    assert len(switches) == len(set(switches))
+    assert " VALUE:" not in [line[:7] for line in out.splitlines()]
+    assert "\n     VALUE" not in out
+
+
 def test_the_help_names_every_command_and_exit_status(capsys: pytest.CaptureFixture[str]):
     assert call("--help") == 0
     out = capsys.readouterr().out
@@ -62,7 +75,7 @@ def test_without_a_command_the_help_is_an_error(capsys: pytest.CaptureFixture[st
             ["wait", "demo"],
             "which execution? 'rpyc-kernel status demo' shows them; use 'rpyc-kernel wait [SWITCHES] NAME ",
         ),
-        (["pull", "demo", "x"], "no FILE is given; use 'rpyc-kernel pull [SWITCHES] NAME "),
+        (["pull", "demo", "x"], "no FILE is given; use 'rpyc-kernel pull [SWITCHES] NAME EXPRESSION FILE'"),
         (["forget", "tcp://localhost:1"], "by the kernel's name, on its own machine or as ssh://HOST/NAME"),
         (["list", "demo"], "'demo' is no host; use ssh://[user@]host[:port]/"),
         (["cancel", "demo", "x"], "'x' is not the number of an execution"),
@@ -70,6 +83,9 @@ def test_without_a_command_the_help_is_an_error(capsys: pytest.CaptureFixture[st
         (["interrupt", "demo", "--force", "hammer"], "argument of force expected"),
         (["log", "demo", "--since", "monday"], "use the number of an event, or a time"),
         (["start", "bad name"], "'bad name' cannot name a kernel"),
+        (["exec", "two words", "1"], "'two words' cannot name a kernel; use up to 64 letters"),
+        (["exec", "", "1"], "'' cannot name a kernel"),
+        (["vars", ".."], "'..' cannot name a kernel"),
         (["start", "demo", "--env", "NONSENSE"], "--env NONSENSE: use NAME=VALUE"),
         (["start", "demo", "--cwd", "/nowhere/at/all"], "'/nowhere/at/all' is not there"),
         (["start", "demo", "--listen", "here:there"], "cannot listen on 'here:there'"),
@@ -79,7 +95,6 @@ def test_without_a_command_the_help_is_an_error(capsys: pytest.CaptureFixture[st
         (["exec", "demo", "--timeout", "0", "1"], "--timeout 0 leaves the code no time"),
         (["push", "demo", "data.npy"], "use 'rpyc-kernel push [SWITCHES] NAME VARIABLE FILE'"),
         (["push", "demo", "data.npy", "x"], "x cannot be read: No such file or directory; use 'rpyc-kernel push [SW"),
-        (["pull", "demo", "x"], "use 'rpyc-kernel pull [SWITCHES] NAME EXPRESSION FILE'"),
         (["pull", "demo", "data.npy", "x"], "'data.npy' is named like a file and 'x' is not; use 'rpyc-kernel pull"),
     ],
 )

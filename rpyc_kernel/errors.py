@@ -30,6 +30,8 @@ Errors cross the wire as their class name and message, and the client raises its
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class KernelError(Exception):
     """The root of every error of this package.
@@ -347,3 +349,11 @@ def from_name(class_name: str, message: str) -> KernelError:
     """Build this side's error for one that crossed the wire as ``class_name`` and ``message``."""
     error = _BY_NAME.get(class_name)
     return error(message) if error else KernelError(f"{class_name}: {message}")
+
+
+def own_error(error: Any) -> Any:
+    """Our own class for an error of ours that was raised on the other side; any other as it is."""
+    module, _, name = getattr(error, "remote_type", "").rpartition(".")
+    if module != __name__:
+        return error
+    return from_name(name, str(error.args[0]) if error.args else "")

@@ -25,7 +25,7 @@ from rpyc_kernel.client.returning import CLOSED, Attempts, come_back
 from rpyc_kernel.core import commands
 from rpyc_kernel.core.commands import Command
 from rpyc_kernel.core.seconds import LONGEST_S, show_seconds
-from rpyc_kernel.errors import CallTimeout, ConnectionLost, KernelError, from_name
+from rpyc_kernel.errors import CallTimeout, ConnectionLost, KernelError, own_error
 from rpyc_kernel.settings import ClientSettings
 from rpyc_kernel.system.futures import Latch
 from rpyc_kernel.system.threads import make_thread, start_threads
@@ -33,7 +33,6 @@ from rpyc_kernel.wire.handshake import Identity
 from rpyc_kernel.wire.values.client import StartedCall, ValueClient
 
 _T = TypeVar("_T")
-_OUR_ERRORS = "rpyc_kernel.errors."
 _JOIN_S = 2.0
 
 SILENCE_ADVICE = (
@@ -521,13 +520,3 @@ class _WayBack:
             bell, self._bell = self._bell, None
         for end in bell or ():
             end.close()
-
-
-def own_error(error: Any) -> Any:
-    """Our own class for an error of ours that was raised on the other side; any other as it is."""
-    remote_type = getattr(error, "remote_type", "")
-    if not remote_type.startswith(_OUR_ERRORS):
-        return error
-    name = remote_type[len(_OUR_ERRORS) :]
-    message = str(error.args[0]) if error.args else ""
-    return from_name(name, message)

@@ -11,11 +11,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rpyc_kernel.client.answers import read_hello
-from rpyc_kernel.client.hub_connection import SILENCE_ADVICE, own_error
+from rpyc_kernel.client.hub_connection import SILENCE_ADVICE
 from rpyc_kernel.core import commands
 from rpyc_kernel.core.commands import Command
 from rpyc_kernel.core.seconds import show_seconds
-from rpyc_kernel.errors import CallTimeout, ConnectionLost, KernelError, WorkerBusy
+from rpyc_kernel.errors import CallTimeout, ConnectionLost, KernelError, WorkerBusy, own_error
 from rpyc_kernel.settings import ClientSettings
 from rpyc_kernel.wire import handshake
 from rpyc_kernel.wire.netrefs.heartbeat import Patience

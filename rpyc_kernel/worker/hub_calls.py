@@ -11,13 +11,12 @@ from concurrent.futures import Future
 from typing import Any
 
 from rpyc_kernel.core.commands import COMMANDS, Command
-from rpyc_kernel.errors import ConnectionLost, from_name
+from rpyc_kernel.errors import ConnectionLost, own_error
 from rpyc_kernel.system.originals import socket
 from rpyc_kernel.system.threads import make_thread
 from rpyc_kernel.wire.netrefs.requests import Later
-from rpyc_kernel.wire.values.client import RemoteError, ValueClient
+from rpyc_kernel.wire.values.client import ValueClient
 
-_OUR_ERRORS = "rpyc_kernel.errors."
 _JOIN_S = 2.0
 
 Steps = Generator[Later, Any, Any]
@@ -74,9 +73,8 @@ def _as_ours(error: BaseException) -> BaseException:
         return ConnectionLost(
             "the hub that this session was with is gone, or has ended it; live objects may go on; connect again"
         )
-    if isinstance(error, RemoteError) and error.remote_type.startswith(_OUR_ERRORS):
-        return from_name(error.remote_type[len(_OUR_ERRORS) :], str(error.args[0]) if error.args else "")
-    return error
+    ours: BaseException = own_error(error)
+    return ours
 
 
 def go_through(steps: Steps) -> Later:

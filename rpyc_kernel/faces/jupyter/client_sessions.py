@@ -15,11 +15,10 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from rpyc_kernel.client.hub_connection import own_error
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.client.launch import user_name
 from rpyc_kernel.core.contract import Lane
-from rpyc_kernel.errors import KernelError
+from rpyc_kernel.errors import KernelError, own_error
 from rpyc_kernel.faces.jupyter.channels import Channels
 from rpyc_kernel.faces.jupyter.executions import BridgedExecution
 from rpyc_kernel.faces.jupyter.messages import Request

@@ -17,6 +17,7 @@ from rpyc_kernel.client.connect_string import SCHEME, from_environment, is_remem
 from rpyc_kernel.client.execution import Execution
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.errors import ConnectionFailed, RequestError
+from rpyc_kernel.faces.console.control_characters import sanitize
 from rpyc_kernel.system.own_command import as_typed_here
 
 DEFAULT_NAME = "default"
@@ -216,8 +217,8 @@ def named_again(target: str) -> str:
 
 
 def tell(message: str) -> None:
-    """Say something on standard error; the commands in it are those that work here."""
-    print(as_typed_here(message), file=sys.stderr, flush=True)
+    """Say something on standard error, of which some may be a kernel's words; the commands in it work here."""
+    print(as_typed_here(sanitize(message)), file=sys.stderr, flush=True)
 
 
 def parse_execution(text: str) -> int:

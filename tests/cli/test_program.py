@@ -167,6 +167,7 @@ def test_no_kernel_is_an_empty_list(folders: Folders, capsys: pytest.CaptureFixt
         (WorkerBusy("x"), 1),
         (KernelDied("x"), 1),
         (KernelError("x"), 1),
+        (KernelError("\x1b[2J\x1b]0;owned\x07"), 1),
         (OSError("x"), 1),
         (ZeroDivisionError("x"), 1),
         (KeyboardInterrupt(), 130),
@@ -186,7 +187,9 @@ def test_whatever_goes_wrong_is_an_exit_status_and_no_traceback(
     monkeypatch.setattr("rpyc_kernel.client.launch.kernels", fail)
     monkeypatch.setattr(program, "_give_up_output", lambda status: status)
     assert call("list") == status
-    assert "Traceback" not in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert "\x1b" not in said
 
 
 @pytest.mark.parametrize("module", ["rpyc_kernel", "rpyc_kernel.cli"])

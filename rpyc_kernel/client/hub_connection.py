@@ -171,8 +171,8 @@ class HubConnection:
             "been done: see whether it was before you ask again"
         )
 
-    def start(self, command: Command[Any], *arguments: Any, timeout_s: float | None = None) -> StartedCall:
-        """Give the hub a command without waiting for its answer; the errors of the future need `as_ours`.
+    def start(self, command: Command[Any], *arguments: Any, timeout_s: float | None = None) -> KeptCall:
+        """Give the hub a command without waiting for its answer; what the future raises is ours, as from `call`.
 
         The answer comes when somebody reads: whoever waits for it, or for another one. Callbacks run on that thread,
         and must not wait for this connection. While there is no connection, what is repeatable waits for it.
@@ -199,7 +199,7 @@ class HubConnection:
 
     def keeps(self, call: KeptCall) -> bool:
         """Whether a call whose connection was lost is to be asked again."""
-        return call.command.is_repeatable and self._may_return(self._client)
+        return call.is_kept and self._may_return(self._client)
 
     def drop(self, call: KeptCall, *, is_answered: bool) -> None:
         """It is answered, or never will be."""
@@ -450,11 +450,16 @@ class HubConnection:
 
 
 class KeptCall(StartedCall):
-    """A call that nobody waits for yet; it is asked again where its connection is lost before its answer has come."""
+    """A call that nobody waits for yet; it is asked again where its connection is lost before its answer has come.
+
+    Attributes:
+        is_kept: whether that is so.
+    """
 
     def __init__(self, connection: HubConnection, command: Command[Any], arguments: tuple[Any, ...]) -> None:
         super().__init__(connection)
         self.command = command
+        self.is_kept = command.is_repeatable
         self._connection = connection
         self._arguments = arguments
         self._asked: ValueClient | None = None
@@ -465,13 +470,17 @@ class KeptCall(StartedCall):
             self._asked = client
             client.start(self.command.name, self._arguments, timeout_s, self)
 
+    def ask_no_more(self) -> None:
+        """Have it fail where its connection is lost before its answer has come."""
+        self.is_kept = False
+        if self._asked is None or self._asked.loss:
+            self.settle(None, ConnectionLost("nobody wanted to know any more when it could be asked again"))
+
     def settle(self, answer: Any, failure: Exception | None) -> None:
-        """See `StartedCall`; a loss settles nothing where the call is kept."""
-        if isinstance(failure, ConnectionLost):
-            if self._connection.keeps(self):
-                return
-            failure = self._connection.end or failure
-        super().settle(answer, failure)
+        """See `StartedCall`; a loss settles nothing where the call is kept, and other failures are our own errors."""
+        if isinstance(failure, ConnectionLost) and self._connection.keeps(self):
+            return
+        super().settle(answer, None if failure is None else self._connection.as_ours(failure))
         self._connection.drop(self, is_answered=not isinstance(failure, ConnectionLost))
 
 

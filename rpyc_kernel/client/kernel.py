@@ -20,7 +20,7 @@ from rpyc_kernel.client.arguments import check_methods
 from rpyc_kernel.client.bulk import Bulk
 from rpyc_kernel.client.events import MARGIN_S, WAIT_S, EventStream, Watch
 from rpyc_kernel.client.execution import Execution, Interruption
-from rpyc_kernel.client.hub_connection import HubConnection
+from rpyc_kernel.client.hub_connection import HubConnection, KeptCall
 from rpyc_kernel.client.introspection import Introspection
 from rpyc_kernel.client.live_objects import LiveObjects
 from rpyc_kernel.client.namespace import Namespace
@@ -432,7 +432,7 @@ class KernelClient(Introspection):
         call: str | None = None,
         file: str | None = None,
         is_input: bool = True,
-    ) -> concurrent.futures.Future[int]:
+    ) -> KeptCall:
         """Queue code without waiting for its number, which the future has; else like `enqueue`.
 
         The answer is there when somebody reads: whoever waits for it, or for another one, or asks `is_closed` when
@@ -447,7 +447,8 @@ class KernelClient(Introspection):
             is_input: whether a person would call it an input, which is counted.
 
         Returns:
-            A future of the number of the execution.
+            A future of the number of the execution. Where the connection is lost before that has come, it is asked for
+            again until `ask_no_more`, and the code is queued once.
 
         Example:
             >>> number = kernel.hand_in("1 + 1").result(timeout=30)

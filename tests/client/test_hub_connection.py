@@ -230,6 +230,37 @@ def test_what_is_started_while_there_is_no_connection_waits_for_it(stage):
     assert asked.result(0) == some_events()
 
 
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_what_is_to_be_asked_no_more_fails_when_its_connection_is_lost(stage, is_lost):
+    network, connection = stage
+    network.failure = ConnectionFailed("refused")
+    asked = connection.start(commands.FOLLOW, 3, 4, 20.0)
+    network.hub.wait_for(1)
+    if is_lost:
+        network.cut()
+        assert not connection.is_connected
+    asked.ask_no_more()
+    if not is_lost:
+        assert not asked.done()
+        network.cut()
+        assert not connection.is_connected
+    network.failure = None
+    assert connection.call(COMMANDS["find"], 3) == 3
+    with pytest.raises(ConnectionLost):
+        asked.result(0)
+    assert network.hub.asked == [("follow", 3, 4, 20.0)]
+    assert not connection._kept
+
+
+def test_what_a_started_call_raises_is_ours(stage):
+    network, connection = stage
+    asked = connection.start(commands.FOLLOW, 3, 4, 20.0)
+    network.hub.wait_for(1)
+    network.hub.waiting[0].set_exception(NoSuchExecution("no execution 3"))
+    with pytest.raises(NoSuchExecution, match="no execution 3"):
+        asked.result(DEADLINE_S)
+
+
 def test_a_loop_is_told_by_another_descriptor(stage):
     network, connection = stage
     asked = connection.start(commands.FOLLOW, 3, 4, 20.0)

@@ -762,18 +762,28 @@ def test_a_hub_that_is_there_and_does_not_answer_is_told_and_waited_for(gated: N
     bob.wait_for("^42$")
 
 
-def test_a_hub_that_stops_answering_is_told(gated: None, open_terminal: OpenTerminal):
+def test_a_line_for_a_hub_that_stops_answering_waits_and_runs_once(gated: None, open_terminal: OpenTerminal):
     bob = open_console(open_terminal, "bob", TESTS_PATIENCE_S="3")
     hub = read_status()["hub_pid"]
     suspend(hub)
     try:
-        bob.enter("6 * 7")
-        bob.wait_for("^the kernel is there and does not answer: ")
-        waits = "^this waits for the connection"
-        bob.wait_for(f"^>>>$|{waits}")
-        if re.search(waits, bob.text, re.MULTILINE):  # the console had noticed before the line came
-            bob.type(CTRL_C)
-            bob.wait_for_prompt()
+        bob.enter("print('at', 'last')")
+        bob.wait_for_sentence("the kernel has not answered yet; this waits for it, Ctrl-C breaks that off")
+    finally:
+        os.kill(hub, signal.SIGCONT)
+    bob.wait_for("^at last\n>>>$")
+    assert run_command("history", "demo").stdout.count("print('at', 'last')") == 1
+
+
+def test_ctrl_c_does_not_wait_for_a_hub_that_stops_answering(gated: None, open_terminal: OpenTerminal):
+    bob = open_console(open_terminal, "bob", TESTS_PATIENCE_S="3")
+    hub = read_status()["hub_pid"]
+    suspend(hub)
+    try:
+        bob.enter("print('at', 'last')")
+        bob.wait_for("^the kernel has not answered yet")
+        bob.type(CTRL_C)
+        bob.wait_for("^broken off; the kernel may still do what it was asked\n>>>$")
     finally:
         os.kill(hub, signal.SIGCONT)
     bob.enter("'back ' + 'again'")

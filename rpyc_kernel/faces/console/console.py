@@ -107,7 +107,8 @@ class Console:
         self._interrupting = Interrupting(self._link, self, self._state)
         self._foreground = Foreground(self._link, self, self._state, self.renderer, self._interrupting)
         self._commands = ConsoleCommands(self._link, self, self._state, self._foreground, self._interrupting)
-        self._submitting: asyncio.Lock
+        self._has_number = asyncio.Event()  # of what was handed in last
+        self._has_number.set()
         self._paging = asyncio.Lock()
         self._changed: asyncio.Future[None]
         self._breakable: asyncio.Task[None] | None = None
@@ -137,7 +138,6 @@ class Console:
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
         # Not left to the system, which would leave the terminal as the editor needs it.
         loop.add_signal_handler(signal.SIGTERM, self._must_end.set)
-        self._submitting = asyncio.Lock()
         self._changed = loop.create_future()
         self.screen = self._make_screen()
         self.output = Transcript(self.screen, self.renderer)
@@ -157,8 +157,9 @@ class Console:
                 await self._leave()
                 return talking.result()
             if ending.done():
-                async with self._submitting:  # the number of what is on its way is needed to interrupt it
-                    pass
+                # The number of what is on its way is needed to interrupt it.
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._has_number.wait(), _NUMBER_S)
             self._waited_for = self.renderer.foreground
             self.screen.withdraw()
             talking.cancel()
@@ -247,17 +248,26 @@ class Console:
             self._note_change()
 
     async def _show_batch(self, batch: list[Event]) -> None:
-        async with self._paging, self._submitting:  # a number that is on its way says whose an event is
-            pages = {event.seq: page for event in batch if (page := self._find_page(event))}
-            hidden = {*pages, *(find_superseded(batch) if self.screen.is_interactive else ())}
-            for event in batch:
-                self._take(event, is_hidden=event.seq in hidden)
+        pages = None
+        while pages is None:
+            await self._has_number.wait()  # which says whose an event is
+            async with self._paging:
+                if self._has_number.is_set():
+                    pages = self._take_batch(batch)
         for page in pages.values():
             await self.page(page)
         self._seen = batch[-1].seq
         self._note_change()
         # While nobody types, output flows as fast as it comes; above a prompt, which is drawn anew, in portions.
         await asyncio.sleep(_PAUSE_S if self.screen.is_reading else 0)
+
+    def _take_batch(self, batch: list[Event]) -> dict[int, str]:
+        """Show what does not have to be paged, and return what has to, by the number of its event."""
+        pages = {event.seq: page for event in batch if (page := self._find_page(event))}
+        hidden = {*pages, *(find_superseded(batch) if self.screen.is_interactive else ())}
+        for event in batch:
+            self._take(event, is_hidden=event.seq in hidden)
+        return pages
 
     def _note_change(self) -> None:
         self._changed.set_result(None)
@@ -357,11 +367,10 @@ class Console:
         except asyncio.CancelledError:
             if not self._state.take_interrupt():
                 raise
-            self.say(
-                "broken off; the kernel may still do what it was asked"
-                if self._state.is_connected
-                else "taken back; the kernel was asked nothing"
-            )
+            if self._link.is_waiting:
+                self.say("taken back; the kernel was asked nothing")
+            else:
+                self.say("broken off; the kernel may still do what it was asked")
         finally:
             self._state.end_doing()
             self._breakable = None
@@ -387,7 +396,8 @@ class Console:
         is_background = ends_in_semicolon(code)
         # To IPython the semicolon would mean that the value is to be hidden.
         source = code.rstrip()[:-1] if is_background else code.rstrip()
-        await self._submitting.acquire()
+        await self._has_number.wait()
+        self._has_number.clear()
         was_broken_off = False
         # Without its number, the code would be shown as somebody's elsewhere; so no Ctrl-C breaks that off.
         handing_in = asyncio.ensure_future(self._hand_in(source, is_background, lambda: was_broken_off))
@@ -395,6 +405,10 @@ class Console:
             number = await asyncio.shield(handing_in)
         except asyncio.CancelledError:
             was_broken_off = True
+            if handing_in.done() and not is_background:  # a moment ago
+                self.renderer.foreground = None
+                self._foreground.let_go(handing_in.result())
+            self._link.break_off()
             handing_in.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may hear of it
             await asyncio.wait({handing_in}, timeout=_NUMBER_S)
             if not handing_in.done() or not self._state.take_interrupt():
@@ -405,9 +419,9 @@ class Console:
             await self._foreground.wait(number)
 
     async def _hand_in(self, source: str, is_background: bool, was_broken_off: Callable[[], bool]) -> int:
-        """Hand code in, and free the lock when it is known how to show what comes of it."""
+        """Hand code in, and go on to show events when it is known how to show what comes of it."""
         try:
-            number = await self._link.ask(self.kernel.enqueue, source)
+            number = await self._link.hand_in(source)
             self.renderer.adopt(number)
             self._state.jobs.expect(number, source)
             if is_background:
@@ -418,7 +432,7 @@ class Console:
                 self.renderer.foreground = number
             return number
         finally:
-            self._submitting.release()
+            self._has_number.set()
 
     # ------------------------------------------------------------------ what its parts need
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.client.launch import user_name
 from rpyc_kernel.core.contract import Lane
-from rpyc_kernel.errors import KernelError, own_error
+from rpyc_kernel.errors import KernelError
 from rpyc_kernel.faces.jupyter.channels import Channels
 from rpyc_kernel.faces.jupyter.executions import BridgedExecution
 from rpyc_kernel.faces.jupyter.messages import Request
@@ -254,7 +254,7 @@ class ClientSessions:
         if error is None:
             self._numbered(cell, int(taken.result()))
         else:
-            self._refused(cell, own_error(error) if isinstance(error, Exception) else KernelError(repr(error)))
+            self._refused(cell, error if isinstance(error, KernelError) else KernelError(repr(error)))
 
 
 def _do_aside(work: Callable[..., None], *arguments: object) -> None:

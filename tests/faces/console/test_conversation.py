@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -25,6 +26,13 @@ WELCOME = "welcome"
 
 Told = tuple[str, int | None, str | None, dict[str, Any]]
 Talk = Callable[..., list[str]]
+
+
+class Handed(Future[int]):
+    """What is known of code that was handed in."""
+
+    def ask_no_more(self) -> None:
+        """It was asked once."""
 
 
 class Kernel:
@@ -55,13 +63,15 @@ class Kernel:
     def history(self, *_: Any, **__: Any) -> list[Any]:
         return []
 
-    def enqueue(self, code: str) -> int:
+    def hand_in(self, code: str) -> Handed:
         self.press()
         assert self.may_answer.wait(TIMEOUT_S)
         self._number += 1
         self._tell(Kind.QUEUED, self._number, ME, {"code": code, "name": "me"})
         self._tell_all(code, self._number)
-        return self._number
+        handed = Handed()
+        handed.set_result(self._number)
+        return handed
 
     def cancel(self, number: int) -> None:
         if number > self._number:
@@ -108,8 +118,7 @@ class Screen(QuietScreen):
     async def read_code(self) -> str:
         self.loop = asyncio.get_running_loop()
         self.kernel.may_answer.set()
-        async with self.console._submitting:
-            pass
+        await self.console._has_number.wait()
         while self.console._seen < self.kernel.last:
             await self.console.next_change()
         if not self._codes:
@@ -140,6 +149,7 @@ def talk(monkeypatch: pytest.MonkeyPatch) -> Talk:
         calls: Sequence[tuple[Any, ...]] = (),
         presses: int = 0,
         is_hung: bool = False,
+        presses_at_number: bool = False,
     ) -> list[str]:
         kernel, screen = Kernel(tells or {}, status or make_status()), Screen([*codes], answer)
         console = Console(kernel, WELCOME)  # type: ignore[arg-type]
@@ -155,6 +165,12 @@ def talk(monkeypatch: pytest.MonkeyPatch) -> Talk:
         async def interrupt() -> None:
             console._interrupt()
 
+        def adopt_and_press(number: int, adopt: Callable[[int], None] = console.renderer.adopt) -> None:
+            adopt(number)
+            console._interrupt()
+
+        if presses_at_number:
+            monkeypatch.setattr(console.renderer, "adopt", adopt_and_press)
         kernel.press = press
         assert console.run() == LEFT
         assert kernel.acknowledged[-1] == kernel.last
@@ -219,6 +235,15 @@ def test_ctrl_c_breaks_off_what_a_kernel_does_not_take_and_it_is_known_when_it_d
     broken_off = "broken off; the kernel may still do what it was asked"
     let_go = "execution 4 goes on in the background; Ctrl-C again offers to interrupt it"
     assert shown == [*[""] * presses, broken_off, let_go, "[4] mine", "[4] finished: ok after 0.1 s"]
+
+
+def test_ctrl_c_in_the_moment_that_the_number_comes_lets_the_execution_go(talk: Talk):
+    tells = {"work()": [started(), printed("mine\n"), ended()]}
+    let_go = "execution 4 goes on in the background; Ctrl-C again offers to interrupt it"
+    shown = talk(["work()"], tells, presses_at_number=True)
+    assert shown == ["", let_go, "[4] mine", "[4] finished: ok after 0.1 s"]
+    background = "[4] goes on in the background; %jobs lists, %wait 4 waits"
+    assert talk(["work();"], tells, presses_at_number=True)[:3] == ["", background, "[4] mine"]
 
 
 def test_others_are_told_apart_and_their_ends_are_not_told(talk: Talk):

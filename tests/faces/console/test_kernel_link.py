@@ -70,7 +70,6 @@ def show(*script: int | str | tuple[str, int]) -> list[str]:
         console = Console(kernel, "")  # type: ignore[arg-type]
         console.screen = screen = QuietScreen()
         console.output = Transcript(screen, console.renderer)
-        console._submitting = asyncio.Lock()
         console._changed = asyncio.get_running_loop().create_future()
         showing = asyncio.ensure_future(console._show())
         while not hasattr(kernel, "_on_loss"):

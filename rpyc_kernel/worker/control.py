@@ -191,9 +191,11 @@ class Control:
         """Serve a client on a thread of its own: it may have to wait for an import that user code holds up."""
         sockets = _take_sockets(descriptors, count)
         try:
-            sockets[0] = _Client(sockets[0].detach(), ended)
-            sockets = [forks.keep_from_children(sock) for sock in sockets]
-            self._clients[sockets[0]] = session, key
+            client, *more = sockets
+            client = forks.keep_from_children(client)
+            client.ended = ended  # not before: one that has to take another number is closed for that
+            sockets = [client, *map(forks.keep_from_children, more)]
+            self._clients[client] = session, key
             make_thread(self._serve_client, channel, (channel, sockets)).start()
         except BaseException as error:  # noqa: BLE001 - as below
             _turn_away(channel, sockets, error)
@@ -205,7 +207,7 @@ class Control:
                 with contextlib.suppress(OSError):  # it has ended
                     sock.shutdown(socket.SHUT_RDWR)
 
-    def _serve_client(self, channel: str, sockets: list[socket.socket]) -> None:
+    def _serve_client(self, channel: str, sockets: list[_Client]) -> None:
         try:
             self._take_clients[channel](*sockets)
         except BaseException as error:  # noqa: BLE001 - the top of a thread; the client is told
@@ -213,29 +215,27 @@ class Control:
 
 
 class _Client(socket.socket):
-    """A client's socket, which tells that it is closed."""
+    """A client's socket, or one that comes with it; tells that it is closed where there is somebody to tell."""
 
-    def __init__(self, descriptor: int, ended: Callable[[], None]) -> None:
-        super().__init__(fileno=descriptor)
-        self._ended: Callable[[], None] | None = ended
+    ended: Callable[[], None] | None = None
 
     def close(self) -> None:
         """See the class above."""
         super().close()
-        ended, self._ended = self._ended, None
+        ended, self.ended = self.ended, None
         if ended is not None and not forks.is_child():
             ended()
 
 
-def _take_sockets(descriptors: list[int], count: int) -> list[socket.socket]:
+def _take_sockets(descriptors: list[int], count: int) -> list[_Client]:
     """Make sockets of the first so many descriptors that have come; raises `WorkerBusy` where some are missing."""
     taken, descriptors[:count] = descriptors[:count], []
-    sockets: list[socket.socket] = []
+    sockets: list[_Client] = []
     try:
         if len(taken) < count:
             raise WorkerBusy("its process has as many files open as it may")
         for descriptor in taken:
-            sockets.append(socket.socket(fileno=descriptor))
+            sockets.append(_Client(fileno=descriptor))
     except BaseException:  # of an audit hook of user code, say
         for sock in sockets:
             sock.close()
@@ -245,7 +245,7 @@ def _take_sockets(descriptors: list[int], count: int) -> list[socket.socket]:
     return sockets
 
 
-def _turn_away(channel: str, sockets: list[socket.socket], error: BaseException) -> None:
+def _turn_away(channel: str, sockets: list[_Client], error: BaseException) -> None:
     """Tell a client why it is not served: it waits, and the hub has handed it over and does not hear of it.
 
     User code has taken RPyC away, or every descriptor or thread, or something that the kernel needs.

@@ -19,7 +19,7 @@ import sys
 import warnings
 import weakref
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from rpyc_kernel.system import switching
 from rpyc_kernel.system.originals import socket, threading
@@ -28,6 +28,7 @@ from rpyc_kernel.system.sending import silence
 from rpyc_kernel.system.stacks import STACK_SIGNAL
 from rpyc_kernel.worker.error_reports import describe_error
 
+_Socket = TypeVar("_Socket", bound=socket.socket)
 _INTERRUPTED = 130
 _MULTI_THREADED = r"This process \(pid=\d+\) is multi-threaded, use of fork"
 _FIRST_DESCRIPTOR = 3
@@ -44,7 +45,7 @@ def is_child() -> bool:
     return _getpid() != _worker
 
 
-def keep_from_children(sock: socket.socket) -> socket.socket:
+def keep_from_children(sock: _Socket) -> _Socket:
     """Have forked children close their copies of a socket, and others have none; returns the one to use in its place.
 
     It sends no SIGPIPE either, which is user code's.
@@ -56,7 +57,7 @@ def keep_from_children(sock: socket.socket) -> socket.socket:
     if sock.fileno() < _FIRST_DESCRIPTOR:
         moved = fcntl.fcntl(sock, fcntl.F_DUPFD_CLOEXEC, _FIRST_DESCRIPTOR)
         sock.close()
-        sock = socket.socket(fileno=moved)
+        sock = type(sock)(fileno=moved)
     silence(sock)
     _sockets.add(sock)
     return sock

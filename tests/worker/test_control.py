@@ -176,6 +176,20 @@ def test_the_hub_is_told_once_when_a_client_is_gone_and_not_by_a_fork(control, m
     assert answers == [(True, None), (True, None)]
 
 
+def test_a_client_whose_socket_has_to_take_another_number_is_not_taken_for_gone(control, monkeypatch):
+    monkeypatch.setattr(forks, "_FIRST_DESCRIPTOR", 300)  # user code has closed its standard streams
+    served, answers = [], []
+    control._take_clients["objects"] = served.append
+    near, far = socket.socketpair()
+    with near:
+        control._handle("objects", ["a", "", 1], Reader(far), lambda *answer: answers.append(answer))
+        wait_until(lambda: served, 30)
+        assert answers == [(True, None)]
+        assert served[0].fileno() >= 300
+        served[0].close()
+    assert answers == [(True, None), (True, None)]
+
+
 # Where hubs find the worker
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 from rpyc_kernel.core.actions import Record
@@ -16,11 +15,13 @@ from rpyc_kernel.errors import AuthenticationFailed, KernelError, NotPermitted, 
 from rpyc_kernel.frozen import fields_of
 from rpyc_kernel.hub.hub import Hub
 from rpyc_kernel.hub.key_ring import KeyRing
-from rpyc_kernel.hub.refusals import Refusals
+from rpyc_kernel.hub.sparing import Sparing
 from rpyc_kernel.wire.handshake import Welcome
 
 KICKED_S: Final = 10.0
 """For so long a session that was kicked stays out: its client's own attempts to come back end there."""
+REFUSALS_PAUSE_S: Final = 60.0
+"""Those that follow a refusal for so long become one event."""
 
 
 class Guests:
@@ -47,7 +48,7 @@ class Guests:
         self._now = now
         self._kicked: dict[str, tuple[float, str]] = {}  # until when, and by whom
         self._sent_away: set[str] = set()  # the keys whose connections were ended
-        self.refusals = Refusals(partial(self._record, Kind.CLIENT_REFUSED))
+        self._refusals = Sparing(self._record_refusal, REFUSALS_PAUSE_S, now)
 
     # ------------------------------------------------------------------ what owners do
 
@@ -109,17 +110,25 @@ class Guests:
             )
         return None
 
+    def note_refusal(self, reason: str, *, address: str = "", session: str | None = None) -> None:
+        """Somebody was refused who came from an address, or something was refused to a session."""
+        self._refusals.note((reason, address, session))
+
     def look(self) -> None:
         """Send away whose invitation has expired, and record what was refused meanwhile; about once a second."""
         for key_id in self._ring.ended() - self._sent_away:
             self._send_away(key_id)
-        self.refusals.look()
+        self._refusals.look()
 
     # ------------------------------------------------------------------ for all of these
 
     def _send_away(self, key_id: str) -> None:
         self._sent_away.add(key_id)
         self._end(None, key_id)
+
+    def _record_refusal(self, last: tuple[str, str, str | None], count: int) -> None:
+        reason, address, session = last
+        self._record(Kind.CLIENT_REFUSED, session, {"reason": reason, "address": address, "count": count})
 
     def _record(self, kind: str, session: str | None, payload: dict[str, Any]) -> None:
         self._hub.post([Record(kind, None, session, payload)])

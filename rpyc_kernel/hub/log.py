@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import threading
-import time
 from pathlib import Path
 
 _FORMAT = "%(asctime)s %(levelname)s %(threadName)s %(message)s"
@@ -47,25 +45,3 @@ def write_log(path: Path, *, is_shown: bool = False) -> None:
     """Let everything that this process logs go to a file, and where it is shown to standard error, too."""
     shown = [logging.StreamHandler()] if is_shown else []
     logging.basicConfig(handlers=[BoundedLog(path), *shown], format=_FORMAT, level=logging.INFO)
-
-
-class Sparing:
-    """Logs what strangers can make happen as often as they like: one line in a while, which counts the others."""
-
-    def __init__(self, log: logging.Logger, pause_s: float = 10.0) -> None:
-        self._log = log
-        self._pause_s = pause_s
-        self._lock = threading.Lock()
-        self._silent_until = 0.0
-        self._count = 0
-
-    def info(self, text: str) -> None:
-        """Log a line, or only count it."""
-        with self._lock:
-            now = time.monotonic()
-            if now < self._silent_until:
-                self._count += 1
-                return
-            self._silent_until = now + self._pause_s
-            count, self._count = self._count, 0
-        self._log.info("%s%s", text, f" ({count} more like this before)" if count else "")

@@ -39,8 +39,8 @@ from rpyc_kernel.hub.guests import Guests
 from rpyc_kernel.hub.hub import Hub
 from rpyc_kernel.hub.key_ring import KeyRing
 from rpyc_kernel.hub.listening import Listeners, Listening
-from rpyc_kernel.hub.log import Sparing
 from rpyc_kernel.hub.places import MORE_FOR_TLS, Places
+from rpyc_kernel.hub.sparing import Sparing
 from rpyc_kernel.settings import HubSettings
 from rpyc_kernel.system.descriptors import max_descriptors
 from rpyc_kernel.system.runtime_folder import RuntimeFolder, listen
@@ -58,6 +58,7 @@ _BACKLOG = 128
 _CLOSING_S = 2.0
 _HEARING_S = 1.0
 _LOOK_AGAIN_S = 0.005
+_LOG_PAUSE_S = 10.0
 _WORKER_START_S = 20.0
 _MAX_LATE = 32
 """How many may wait at once for a worker that is starting, to ask it something."""
@@ -94,7 +95,7 @@ class Server:
         self._sent_away: set[str] = set()  # the sessions of those inside whose connections were ended
         self._attempts = Attempts()
         self._dismissed: set[socket.socket] = set()  # those whom the hub leaves, who are told so
-        self._refusals = Sparing(_log)
+        self._refusals = Sparing(_log_refusals, _LOG_PAUSE_S)
         self._places = Places(name, settings, max_descriptors(), freed=self._wake)
         self._wake_in, self._wake_out = os.pipe()
         os.set_blocking(self._wake_out, False)
@@ -161,6 +162,7 @@ class Server:
         """Do what is to be done about once a second."""
         assert self._guests is not None
         self._guests.look()
+        self._refusals.look()
 
     def stop_accepting(self) -> None:
         """Close the doors; whoever is inside stays."""
@@ -244,7 +246,7 @@ class Server:
             return
         except OSError as error:
             # Most often there are no descriptors left; the pause keeps the loop from spinning until some are.
-            self._refusals.info(f"a connection cannot be accepted: {error}")
+            self._refusals.note(f"a connection cannot be accepted: {error}")
             threading.Event().wait(0.1)
             return
         sock.setblocking(True)
@@ -261,17 +263,17 @@ class Server:
         try:
             thread.start()
         except RuntimeError as error:  # no more threads
-            self._refusals.info(f"a connection cannot be served: {error}")
+            self._refusals.note(f"a connection cannot be served: {error}")
             self._forget(sock)
 
     def _serve(self, sock: socket.socket, serve: _Serve, origin: str) -> None:
         try:
             serve(sock, origin)
         except (ConnectionFailed, NotPermitted) as error:
-            self._refusals.info(f"refused: {error}")
+            self._refusals.note(f"refused: {error}")
             if isinstance(error, (AuthenticationFailed, NotPermitted)):
                 assert self._guests is not None
-                self._guests.refusals.note(str(error), address=origin)
+                self._guests.note_refusal(str(error), address=origin)
             if isinstance(error, AuthenticationFailed) and origin:
                 self._attempts.note_failure(origin)
         except Exception:  # noqa: BLE001 - one connection's trouble is its own
@@ -525,6 +527,10 @@ class Server:
                 refuse(sock, reason)
             return False
         return True
+
+
+def _log_refusals(last: str, count: int) -> None:
+    _log.info("%s%s", last, f" ({count - 1} more like this before)" if count > 1 else "")
 
 
 def _inode_of(path: Path) -> int:

@@ -253,7 +253,7 @@ class HubService:
         without = " without values" if Role.allows(self._role, command.role) else ""
         reason = f"{self._shown!r} is here as {self._role}{without}; it cannot {command.cannot}"
         if not without:
-            self._guests.refusals.note(reason, session=self._session)
+            self._guests.note_refusal(reason, session=self._session)
         return NotPermitted(reason)
 
     @property

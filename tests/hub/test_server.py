@@ -27,7 +27,7 @@ from rpyc_kernel.hub import server as server_module
 from rpyc_kernel.hub.attempts import FREE
 from rpyc_kernel.hub.key_ring import KeyRing
 from rpyc_kernel.hub.listening import Listeners
-from rpyc_kernel.hub.log import BoundedLog, Sparing
+from rpyc_kernel.hub.log import BoundedLog
 from rpyc_kernel.hub.places import MORE_FOR_TLS, OWN_DESCRIPTORS
 from rpyc_kernel.hub.server import Server
 from rpyc_kernel.settings import HubSettings
@@ -354,10 +354,10 @@ def test_strangers_do_not_fill_the_log(open_doors, caplog):
     assert sum("refused" in record.message for record in caplog.records) <= 2
 
 
-def test_neither_the_log_nor_a_refusal_tells_the_key(open_doors, caplog, monkeypatch):
+def test_neither_the_log_nor_a_refusal_tells_the_key(open_doors, caplog):
     caplog.set_level(logging.DEBUG)
     doors = open_doors(max_connections=1)
-    monkeypatch.setattr(doors.server, "_refusals", Sparing(server_module._log, pause_s=0.0))
+    doors.server._refusals._pause_s = 0.0
     doors.come_in(doors.knock())
     told = b""
     greeting = handshake._HELLO.pack(b"RPYK", PROTOCOL_VERSION, handshake.COMMANDS, 0, bytes(32)) + bytes(8)
@@ -380,13 +380,10 @@ def test_neither_the_log_nor_a_refusal_tells_the_key(open_doors, caplog, monkeyp
         assert secret not in told
 
 
-def test_what_was_not_logged_is_counted_by_the_next_line(caplog):
+def test_what_was_not_logged_is_counted_in_the_log(caplog):
     caplog.set_level(logging.INFO)
-    sparing = Sparing(logging.getLogger("spare"), pause_s=3600.0)
-    for number in range(4):
-        sparing.info(f"stranger {number}")
-    sparing._silent_until = 0.0
-    sparing.info("stranger 4")
+    for last, count in (("stranger 0", 1), ("stranger 4", 4)):
+        server_module._log_refusals(last, count)
     assert [record.message for record in caplog.records] == ["stranger 0", "stranger 4 (3 more like this before)"]
 
 
@@ -584,7 +581,7 @@ def is_cut(sock):
 def test_refusals_become_events_together_and_tell_no_secret(open_doors, monkeypatch):
     doors = open_doors()
     now = 0.0
-    refusals = doors.server._guests.refusals
+    refusals = doors.server._guests._refusals
     monkeypatch.setattr(refusals, "_now", lambda: now)
     key = invite(doors)
     for _ in range(FREE):

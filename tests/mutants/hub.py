@@ -107,8 +107,8 @@ MUTANTS = (
     Mutant(
         promise="the log does not tell the key",
         file="hub/server.py",
-        before='self._refusals.info(f"refused: {error}")',
-        after='self._refusals.info(f"refused: {error}, who knows no {self._ring._own.secret.hex()}")',
+        before='self._refusals.note(f"refused: {error}")',
+        after='self._refusals.note(f"refused: {error}, who knows no {self._ring._own.secret.hex()}")',
         tests=(_KEY,),
     ),
     Mutant(
@@ -234,7 +234,7 @@ MUTANTS = (
     ),
     Mutant(
         promise="a flood of refusals does not fill the journal",
-        file="hub/refusals.py",
+        file="hub/sparing.py",
         before="now < self._silent_until",
         after="False",
         tests=(f"{_SERVER}test_refusals_become_events_together_and_tell_no_secret",),

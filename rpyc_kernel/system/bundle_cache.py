@@ -194,15 +194,9 @@ def main(arguments: list[str]) -> int:
     for number, handler in zip(ending, earlier, strict=True):
         signal.signal(number, handler)
     if command:
-        _run(folder, command)
+        sys.argv[1:] = command
+        runpy.run_path(folder, run_name="__main__")  # as ``python BUNDLE ARGUMENT ...``, without another Python's start
     return 0
-
-
-def _run(folder: str, command: list[str]) -> None:
-    """Go on as ``python BUNDLE ARGUMENT ...``, without the start of another Python."""
-    sys.argv = [folder, *command]
-    sys.path.insert(0, folder)
-    runpy.run_path(folder, run_name="__main__")
 
 
 def _leave(number: int, _frame: object) -> None:

@@ -45,7 +45,7 @@ class StartingCommand(Command):
     )
     listen = cli.SwitchAttr("--listen", str, help="where to listen; 127.0.0.1 if not given", argname="HOST[:PORT]")
     has_tls = cli.Flag("--tls", help="speak TLS also where only this machine can reach the port")
-    is_insecure = cli.Flag("--insecure", help="speak none, though others can read and change what is said")
+    is_insecure = cli.Flag("--insecure", help="speak no TLS anywhere: others can read and change what is said")
     certificate = cli.SwitchAttr("--certificate", str, help="in place of the kernel's own", argname="FILE")
     private_key = cli.SwitchAttr("--private-key", str, help="of the certificate", argname="FILE")
     client_ca = cli.SwitchAttr("--client-ca", str, help="who signs the certificates of all clients", argname="FILE")

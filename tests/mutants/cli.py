@@ -176,4 +176,25 @@ MUTANTS = (
         after="raise\n\n    def _validate_args",
         tests=("cli/test_application.py::test_a_wrong_switch_is_an_error_that_names_the_help",),
     ),
+    Mutant(
+        promise="a connect string in code is part of the code",
+        file="cli/hiding.py",
+        before="match[1] + remember(match[2]) if (match := _STRING.fullmatch(argument))",
+        after="match[1] + remember(match[2]) if (match := _STRING.search(argument))",
+        tests=("cli/test_hiding.py::test_code_with_a_connect_string_in_it_is_handed_on_as_it_is",),
+    ),
+    Mutant(
+        promise="the errors of a hostile kernel say nothing to a terminal",
+        file="cli/application.py",
+        before="as_typed_here(sanitize(message))",
+        after="as_typed_here(message)",
+        tests=("cli/test_program.py::test_whatever_goes_wrong_is_an_exit_status_and_no_traceback",),
+    ),
+    Mutant(
+        promise="no command that is suggested has a secret in it, or leads nowhere without one",
+        file="cli/application.py",
+        before='        return target\n    return "-"\n',
+        after="        return target\n    return target\n",
+        tests=("cli/test_application.py::test_the_next_command_names_a_kernel_as_this_one_did_and_shows_no_secret",),
+    ),
 )

@@ -343,4 +343,11 @@ MUTANTS = (
         after="                pass\n",
         tests=("hub/test_server.py::test_who_is_connected_from_where_and_for_what_is_told",),
     ),
+    Mutant(
+        promise="who looks on is not told where a kernel's sockets are",
+        file="hub/service.py",
+        before="self._folder = folder if works_here else None",
+        after="self._folder = folder",
+        tests=("end_to_end/test_viewers.py::test_a_viewer_sees_everything",),
+    ),
 )

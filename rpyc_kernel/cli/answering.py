@@ -13,7 +13,7 @@ from rpyc_kernel.cli.application import OK, JsonCommand, UsageError
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.errors import NotAsked
-from rpyc_kernel.faces.console.control_characters import sanitize_line
+from rpyc_kernel.faces.console.control_characters import sanitize, sanitize_line
 
 _PAGE = 1000
 
@@ -97,7 +97,8 @@ def _read_answer(question: Event, text: str | None) -> str:
         return str(text)
     if sys.stdin.isatty():
         try:
-            return getpass.getpass(question.prompt) if question.password else input(question.prompt)
+            prompt = sanitize(question.prompt)
+            return getpass.getpass(prompt) if question.password else input(prompt)
         except EOFError:
             raise UsageError("nothing was answered; --eof answers with the end of the input") from None
     line = sys.stdin.readline()

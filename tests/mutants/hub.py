@@ -9,6 +9,13 @@ _KEY = f"{_SERVER}test_neither_the_log_nor_a_refusal_tells_the_key"
 
 MUTANTS = (
     Mutant(
+        promise="a stock client that is gone is present no more, whatever its worker still does for it",
+        file="hub/server.py",
+        before="told, origin, far, ended=leave)",
+        after="told, origin, far)",
+        tests=("end_to_end/test_stock_objects.py::test_who_is_gone_is_present_no_more_though_its_request_goes_on",),
+    ),
+    Mutant(
         promise="what others can reach has TLS unless somebody says otherwise",
         file="hub/listening.py",
         before="return Security.INSECURE if is_insecure else Security.TLS",
@@ -259,7 +266,7 @@ MUTANTS = (
     Mutant(
         promise="live objects end with whom they were handed to",
         file="worker/control.py",
-        before="            self._clients[sockets[0]] = session, key\n",
+        before="            self._clients[client] = session, key\n",
         after="",
         tests=(
             "end_to_end/test_roles.py::"

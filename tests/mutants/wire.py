@@ -223,6 +223,13 @@ MUTANTS = (
         tests=("wire/netrefs/test_heartbeat.py::test_a_silent_peer_is_asked_once_and_given_up_after_some_beats",),
     ),
     Mutant(
+        promise="a callback that ends the connection is called once",
+        file="wire/values/client.py",
+        before="if self._is_telling:",
+        after="if False:",
+        tests=("wire/values/test_client.py::test_a_callback_that_ends_the_connection_is_called_once",),
+    ),
+    Mutant(
         promise="a connection is given up where the peer answers by another way alone",
         file="wire/netrefs/heartbeat.py",
         before="elif self._is_free:",

@@ -12,9 +12,30 @@ MUTANTS = (
     Mutant(
         promise="a stock client that asks again for a value that is there has it at once",
         file="worker/stock.py",
-        before="while not self._has_ended:",
-        after="while True:",
+        before="while events != [] and not self._has_ended:",
+        after="while events != []:",
         tests=(f"{_STOCK}test_it_is_read_from_its_first_event_on_and_no_further_than_its_end",),
+    ),
+    Mutant(
+        promise="a stock client that asks whether its code has ended is told so behind any output",
+        file="worker/stock.py",
+        before="while events != [] and not self._has_ended:",
+        after="while events is None and not self._has_ended:",
+        tests=(f"{_STOCK}test_its_end_is_found_behind_more_events_than_one_answer_holds",),
+    ),
+    Mutant(
+        promise="who cannot be served leaves no session behind",
+        file="worker/stock.py",
+        before="            hub.close()\n            raise",
+        after="            raise",
+        tests=(f"{_STOCK}test_a_client_that_cannot_be_served_leaves_nothing_of_its_session",),
+    ),
+    Mutant(
+        promise="a client whose socket takes another number is there",
+        file="worker/forks.py",
+        before="sock = type(sock)(fileno=moved)",
+        after="sock = socket.socket(fileno=moved)",
+        tests=("worker/test_control.py::test_a_client_whose_socket_has_to_take_another_number_is_not_taken_for_gone",),
     ),
     Mutant(
         promise="what code raised does not end a stock client's process",

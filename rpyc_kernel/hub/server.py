@@ -372,7 +372,7 @@ class Server:
 
     def _serve_stock_objects(self, sock: socket.socket, origin: str) -> None:
         """Serve one that wants live objects."""
-        self._serve_objects(sock, self._let_stock_in(sock), origin)
+        self._serve_objects(sock, sock, self._let_stock_in(sock), origin)
 
     def _serve_certified(self, line: socket.socket, sock: socket.socket, origin: str, invitation: str) -> None:
         """Serve a stock RPyC client whose certificate is that of an invitation, whose role holds."""
@@ -384,7 +384,7 @@ class Server:
             raise
         self._attempts.note_success(origin)
         if Role.allows(welcome.identity.role, handshake.CHANNEL_ROLES[handshake.OBJECTS]):
-            self._serve_objects(line, welcome, origin)
+            self._serve_objects(line, sock, welcome, origin)
         else:
             self._serve_session(line, welcome, origin)
 
@@ -396,7 +396,7 @@ class Server:
         session = grant.own_session(f"rpyc-{os.getpid()}-{number}")
         return self._admit(sock, Identity(session, grant.name or f"rpyc-{number}", grant.role), grant)
 
-    def _serve_objects(self, sock: socket.socket, welcome: Welcome, origin: str) -> None:
+    def _serve_objects(self, line: socket.socket, sock: socket.socket, welcome: Welcome, origin: str) -> None:
         """Have the worker serve a stock RPyC client, whose session lives as long as the worker keeps its end of it.
 
         The hub keeps the client's socket, too: what it shuts down is down for all who hold it. The session also ends
@@ -411,7 +411,7 @@ class Server:
         told = changed(welcome, channel=handshake.OBJECTS)
         with near:
             with far:
-                if not self._pass_to_worker(sock, _STOCK, told, origin, far, ended=leave):
+                if not self._pass_to_worker(line, _STOCK, told, origin, far, ended=leave):
                     return
             self._places.note_more(sock, 1)
             with self._lock:
@@ -422,7 +422,7 @@ class Server:
                 with self._lock:
                     del self._open[near]
                 with contextlib.suppress(OSError):  # it is closed already
-                    sock.shutdown(socket.SHUT_RDWR)
+                    line.shutdown(socket.SHUT_RDWR)
 
     def _let_stock_in(self, sock: socket.socket) -> Welcome:
         """Let a stock RPyC client in, and name its session, as it says nothing of itself."""

@@ -301,6 +301,22 @@ def test_a_stock_client_with_live_objects_counts_for_the_descriptors_that_it_tak
     assert is_busy(doors.come_in(doors.knock())) == "idle"
 
 
+def test_a_stock_client_behind_tls_is_counted_with_all_that_it_takes_until_it_is_gone(open_doors, tmp_path):
+    doors = open_doors(tls=True)
+    key = invite(doors, "editor")
+    made, mine = doors.tcp.certify(key.id, "ann"), tmp_path / "mine.pem"
+    mine.write_text(made["certificate"] + made["private_key"])
+    line, _ = tls.connect(doors.knock(), tls.client_context(mine), PATIENCE_S)
+    with line:
+        line.sendall(b"\0")  # no handshake of ours
+        wait_until(lambda: doors.kernel.worker.handed_over, PATIENCE_S)
+        with value_client(doors.kernel.worker.handed_over.pop()) as hub:
+            assert dict(hub.call("hello", (), PATIENCE_S))["role"] == "editor"
+            assert list(doors.server._places._more.values()) == [MORE_FOR_TLS + 1]
+    wait_until(lambda: not doors.server._open, PATIENCE_S)
+    assert not doors.server._places._more
+
+
 def test_a_stock_client_that_cannot_be_passed_to_the_worker_leaves_no_session(open_doors):
     doors = open_doors()
 

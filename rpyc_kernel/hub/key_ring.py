@@ -64,8 +64,8 @@ class Invitation(Frozen):
             return Grant(self.id, self.role, self.name, self.values)
         how, clock = "was revoked", ""
         if self.revoked is None:  # whoever comes may have another clock
-            how, clock = "expired", f" (by the kernel's clock it is {in_utc(now)})"
-        problem = f"this invitation of {self.name!r} {how} on {in_utc(ended)}{clock}; ask the owner for another one"
+            how, clock = "expired", f" (by the kernel's clock it is {_in_utc(now)})"
+        problem = f"this invitation of {self.name!r} {how} on {_in_utc(ended)}{clock}; ask the owner for another one"
         return Grant(self.id, self.role, self.name, self.values, problem)
 
 
@@ -160,8 +160,8 @@ class KeyRing:
         write_private(self._path, said.encode(), is_lasting=True)
 
 
-def in_utc(moment: float) -> str:
-    """A moment as people read it, whatever their own clock says."""
+def _in_utc(moment: float) -> str:
+    """The moment as people read it, whatever their own clock says."""
     try:
         return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(moment))
     except (OverflowError, ValueError, OSError):

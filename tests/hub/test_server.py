@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import json
 import logging
 import select
 import socket
@@ -27,8 +26,7 @@ from rpyc_kernel.hub import server as server_module
 from rpyc_kernel.hub.attempts import FREE
 from rpyc_kernel.hub.key_ring import KeyRing
 from rpyc_kernel.hub.listening import Listeners
-from rpyc_kernel.hub.log import BoundedLog
-from rpyc_kernel.hub.places import MORE_FOR_TLS, OWN_DESCRIPTORS
+from rpyc_kernel.hub.places import MORE_FOR_TLS
 from rpyc_kernel.hub.server import Server
 from rpyc_kernel.settings import HubSettings
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
@@ -349,16 +347,6 @@ def test_many_who_ask_a_worker_that_is_starting_keep_nobody_else_who_asks_it_wai
     assert [answer.result(PATIENCE_S) for answer in asked] == ["null"] * all_wait.parties
 
 
-@pytest.mark.parametrize("limit", [64, 256, 1024, 100_000])
-def test_however_many_come_the_hub_keeps_descriptors_for_itself(open_doors, monkeypatch, limit):
-    monkeypatch.setattr(server_module, "max_descriptors", lambda: limit)
-    places = open_doors().server._places
-    assert places._max_strangers >= 2
-    assert places._max_proven >= 8
-    strangers = (1 + 1 + MORE_FOR_TLS) * places._max_strangers  # of the unix sockets, and behind TLS
-    assert strangers + places._max_proven <= max(limit - OWN_DESCRIPTORS, 16)
-
-
 def test_strangers_do_not_fill_the_log(open_doors, caplog):
     caplog.set_level(logging.INFO)
     doors = open_doors()
@@ -401,23 +389,6 @@ def test_what_was_not_logged_is_counted_in_the_log(caplog):
     for last, count in (("stranger 0", 1), ("stranger 4", 4)):
         server_module._log_refusals(last, count)
     assert [record.message for record in caplog.records] == ["stranger 0", "stranger 4 (3 more like this before)"]
-
-
-def test_a_log_keeps_its_newest_lines_and_its_bound(tmp_path):
-    handler = BoundedLog(tmp_path / "hub.log", max_bytes=10_000)
-    log = logging.Logger("bounded")
-    log.addHandler(handler)
-    try:
-        for number in range(2000):
-            log.info("line %d of many \ud800", number)
-            assert (tmp_path / "hub.log").stat().st_size <= 10_000 + 200
-        lines = (tmp_path / "hub.log").read_text().splitlines()
-        assert "line 1999 of many" in lines[-1]
-        numbers = [int(line.partition("line ")[2].split()[0]) for line in lines]
-        assert numbers == list(range(numbers[0], 2000))
-        assert len(json.dumps(lines)) > 4000
-    finally:
-        handler.close()
 
 
 # Those who were invited

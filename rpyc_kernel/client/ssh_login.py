@@ -187,7 +187,7 @@ class Login:
         # What the user forwards or runs at each login of another kind is none of this one's business.
         unneeded = ("ClearAllForwardings=yes", "PermitLocalCommand=no", "RemoteCommand=none", "ForwardX11=no")
         options = [*options, *(part for setting in unneeded for part in ("-o", setting))]
-        status, said = self._try([*options, "-o", "BatchMode=yes"], timeout_s, None)
+        status, said = self._try([*options, "-o", "BatchMode=yes", "-o", "LogLevel=INFO"], timeout_s, None)
         if not status:
             return
         problem = explain(self.destination, said, status)

@@ -187,6 +187,13 @@ def test_a_host_out_of_reach_is_told_at_once(ssh_hosts: Hosts, host: str, kind: 
     assert "\n" not in str(raised.value)
 
 
+def test_a_client_that_is_to_be_quiet_says_all_the_same_why_nobody_gets_in(ssh_hosts: Hosts):
+    ssh_hosts.write_config("LogLevel QUIET\n")
+    for host, kind in {"refusing": ConnectionFailed, "locked": AuthenticationFailed}.items():
+        with pytest.raises(kind, match=r"Connection refused|Permission denied"):
+            rpyc_kernel.kernels(f"ssh://{host}/")
+
+
 def test_a_server_that_forwards_nothing_is_told(ssh_hosts: Hosts):
     keys = ssh_hosts.config.parent / "key.pub"
     key = keys.read_text()

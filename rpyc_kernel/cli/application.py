@@ -182,7 +182,7 @@ class JsonCommand(Command):
             print(json.dumps(answer, indent=1))
         else:
             for line in lines:
-                print(line)
+                print(sanitize(line))
 
 
 class JoiningCommand(JsonCommand):

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 from rpyc_kernel.core import shapes
 from rpyc_kernel.core.commands import Command
 from rpyc_kernel.core.contract import MAX_PLAIN_REPR, TEXTS, Event, Kind, decode_events
+from rpyc_kernel.settings import is_name
 
 _T = TypeVar("_T")
 
@@ -55,7 +56,8 @@ def read_hello(answer: Any) -> dict[str, Any]:
     """Who the client is and where it left off, and what it talks to."""
     hello = read_pairs(answer)
     _require(int, hello["last"])
-    _require(str, hello["kernel"])
+    if not is_name(_require(str, hello["kernel"])):  # clients make folders of this name
+        raise ValueError("no kernel can be called so")
     _require(bool, hello["came_first"])
     if hello["cursor"] is not None:
         _require(int, hello["cursor"])

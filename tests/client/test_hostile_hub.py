@@ -157,6 +157,17 @@ def test_only_errors_of_ours_come_of_what_a_hub_answers(answer, tmp_path):
             assert told is None or isinstance(told, (KernelError, TimeoutError, StopIteration)), name
 
 
+@pytest.mark.parametrize("name", ["../../.ssh", "", "a\x1b[2J", 5])
+def test_a_hub_whose_name_could_name_no_kernel_is_left(name, tmp_path, monkeypatch):
+    """A client keeps in a folder of this name what it cannot draw."""
+    monkeypatch.setattr(f"{__name__}.HELLO", (*HELLO, ("kernel", name)))
+    with (
+        pytest.raises(KernelError, match="answered with what cannot be read"),
+        hostile_hub(str(tmp_path / "s"), lambda: None),
+    ):
+        pass
+
+
 @pytest.mark.parametrize("is_loaded", [False, True])
 def test_no_class_that_a_hub_names_is_imported_or_made(is_loaded, tmp_path, monkeypatch):
     """It could name any module of the client's, and classes that do something when they are made."""

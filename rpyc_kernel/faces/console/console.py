@@ -97,7 +97,7 @@ class Console:
         self.screen: Screen
         self.output: Transcript
         self._welcome = welcome
-        pictures = pictures_of_terminal(Home(Folders.from_environment().state / kernel.name).pictures)
+        pictures = pictures_of_terminal(Home(Folders.from_environment().state / kernel.name).pictures, host)
         self.renderer = Renderer(
             kernel.session,
             is_colourful=is_colourful(sys.stdout),

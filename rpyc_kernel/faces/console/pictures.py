@@ -47,10 +47,12 @@ class Pictures:
     Args:
         folder: where to keep those that cannot be drawn; made when needed.
         protocol: how to draw, None where that cannot be done.
+        host: the machine where they come from, "" for this one; so none takes the place of one from elsewhere.
     """
 
-    def __init__(self, folder: Path, protocol: str | None) -> None:
+    def __init__(self, folder: Path, protocol: str | None, host: str = "") -> None:
         self._folder = folder
+        self._from = f"-{host}" if host else ""
         self._protocol = protocol
 
     def show(self, data: Mapping[str, Any], name: str) -> str | None:
@@ -64,7 +66,7 @@ class Pictures:
             picture = _decode(data.get(mime))
             if picture:
                 drawn = self._draw(picture, mime) if len(picture) <= _MAX_DRAWN_BYTES else None
-                return drawn or self._keep(picture, f"{name}.{ending}")
+                return drawn or self._keep(picture, f"{name}{self._from}.{ending}")
         return None
 
     def _draw(self, picture: bytes, mime: str) -> str | None:
@@ -85,9 +87,9 @@ class Pictures:
         return f"<picture: {path}>"
 
 
-def pictures_of_terminal(folder: Path) -> Pictures:
+def pictures_of_terminal(folder: Path, host: str) -> Pictures:
     """Pictures for what this process writes to, which need not be a terminal at all."""
-    return Pictures(folder, find_protocol(os.environ) if sys.stdout.isatty() else None)
+    return Pictures(folder, find_protocol(os.environ) if sys.stdout.isatty() else None, host)
 
 
 def _decode(text: Any) -> bytes | None:

@@ -30,6 +30,8 @@ def test_a_terminal_that_cannot_draw_is_told_the_path_of_a_file(tmp_path: Path):
     shown = Pictures(tmp_path / "new", None).show({"image/png": PNG}, "demo-2")
     assert shown == f"<picture: {tmp_path / 'new' / 'demo-2.png'}>"
     assert (tmp_path / "new" / "demo-2.png").read_bytes() == base64.b64decode(PNG)
+    elsewhere = Pictures(tmp_path / "new", None, "gpu").show({"image/png": PNG}, "demo-2")
+    assert elsewhere == f"<picture: {tmp_path / 'new' / 'demo-2-gpu.png'}>"
 
 
 def test_kitty_and_iterm_are_sent_the_picture_itself(tmp_path: Path):

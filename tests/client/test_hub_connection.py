@@ -8,6 +8,7 @@ import socket
 import threading
 from concurrent.futures import Future
 from queue import Queue
+from types import SimpleNamespace
 
 import pytest
 
@@ -484,7 +485,7 @@ def test_who_listens_is_told_at_once_of_a_way_that_is_silent(monkeypatch):
 
     try:
         monkeypatch.setattr(network, "enter", keep)
-        monkeypatch.setattr(connection._client, "_receive", lambda flags: False)
+        monkeypatch.setattr(connection._client, "_arriving", SimpleNamespace(poll=lambda _: []))
         assert connection.call(commands.FIND, 1, timeout_s=DEADLINE_S) == 1
     finally:
         connection.close()

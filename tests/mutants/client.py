@@ -57,8 +57,8 @@ MUTANTS = (
     Mutant(
         promise="Ctrl-C loses no bytes that have come",
         file="wire/values/client.py",
-        before="self._chunks.extend(map(self._sock.recv, (size,), (flags,)))",
-        after="self._chunks.append(self._sock.recv(size, flags))",
+        before="self._chunks.extend(map(self._sock.recv, (size,), (_DONT_WAIT,)))",
+        after="self._chunks.append(self._sock.recv(size, _DONT_WAIT))",
         tests=("wire/values/test_client.py::test_ctrl_c_anywhere_in_a_call_leaves_the_stream_in_step",),
     ),
     Mutant(

@@ -63,7 +63,6 @@ _BEATS: Final = 5
 _BY_TURNS_S: Final = 0.001
 _LAST_WORDS_S: Final = 1.0
 """A hub that ends stops to listen first, and says goodbye next."""
-_TIMEVAL: Final = Struct("@ll")
 
 
 class RemoteError(Exception):
@@ -213,7 +212,8 @@ class ValueClient:
         self._advice = advice
         self._max_frame_bytes = max_frame_bytes
         self._beat_s = 3600.0 if silence_s is None else silence_s / _BEATS
-        self._wakes_by_itself = _limit_receiving(sock, self._beat_s)
+        self._arriving = select.poll()  # for whoever has the baton
+        self._arriving.register(sock, select.POLLIN)
         self._numbers = itertools.count(1)
         self._encoder: CallEncoder | None = None
         self._pending: dict[int, Call] = {}
@@ -316,7 +316,7 @@ class ValueClient:
                     if waited_s and self._pending:
                         self._note_silence(waited_s)
                     self._take_frames()
-                    while self._receive(_DONT_WAIT):
+                    while self._receive():
                         pass
             except ConnectionLost:
                 pass  # whoever asks for an answer hears of it
@@ -546,7 +546,7 @@ class ValueClient:
                 self.read_ready()
             elif reader.thread == threading.get_ident():
                 with contextlib.suppress(ConnectionLost):
-                    self._receive(_DONT_WAIT)
+                    self._receive()
             elif time.monotonic() < deadline:
                 time.sleep(_BY_TURNS_S)  # that one hears them
             else:
@@ -574,20 +574,18 @@ class ValueClient:
             if events == select.POLLOUT:
                 return
             silent_s = 0.0 if events else wait_s
-        elif wait_s < self._beat_s or not self._wakes_by_itself:
-            waiting = select.poll()
-            waiting.register(self._sock, select.POLLIN)
-            silent_s = 0.0 if waiting.poll(wait_s * 1000) else wait_s
-        if not silent_s and not self._receive(0):
-            silent_s = self._beat_s
+        elif not self._arriving.poll(wait_s * 1000):  # not left to `recv`, which each signal has wait anew
+            silent_s = wait_s
+        if not silent_s:
+            self._receive()
         if silent_s and counts_silence:
             self._note_silence(silent_s)
 
-    def _receive(self, flags: int) -> bool:
+    def _receive(self) -> bool:
         """Receive once, and deal with it; False when nothing has come."""
         size = max(_RECEIVED_BYTES, min(self._missing_bytes, _MOST_RECEIVED_BYTES))
         try:
-            self._chunks.extend(map(self._sock.recv, (size,), (flags,)))
+            self._chunks.extend(map(self._sock.recv, (size,), (_DONT_WAIT,)))
         except BlockingIOError:
             return False
         except OSError as error:
@@ -737,15 +735,3 @@ def _read_number(data: bytes) -> Any:
     except Exception:  # noqa: BLE001, S110 - reported below
         pass
     raise ConnectionLost("the peer sent a message without a number")
-
-
-def _limit_receiving(sock: socket.socket, limit_s: float) -> bool:
-    """Have the socket's ``recv`` give up after so long, which saves asking before each; whether that is possible."""
-    seconds = int(limit_s)
-    try:
-        sock.setsockopt(
-            socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(seconds, int((limit_s - seconds) * 1_000_000) or 1)
-        )
-    except OSError:
-        return False
-    return True

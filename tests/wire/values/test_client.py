@@ -328,6 +328,19 @@ def test_a_peer_that_is_silent_for_ever_is_given_up_and_asked_once_before():
         assert client.is_closed
 
 
+@pytest.mark.parametrize("limit_s", [None, 0.4])
+def test_a_silent_peer_is_found_however_often_a_signal_comes(limit_s):
+    """As where a program shows its progress by a timer."""
+    before = signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, 0.03, 0.03)
+    try:
+        with peer() as (client, _, _), pytest.raises(ConnectionLost if limit_s is None else CallTimeout):
+            client.call("anything", timeout_s=limit_s)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def test_a_call_may_take_long_where_the_peer_lives():
     with peer() as (client, channel, _):
         asking = in_thread(lambda: client.call("anything"))

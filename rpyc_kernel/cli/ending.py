@@ -47,8 +47,7 @@ class Ending:
         self._error: Event | None = None
         self._finished: Event | None = None
         # All that is there, also where there is no time to wait.
-        past = source.events(execution=number, **({"follow": False} if isinstance(source, KernelClient) else {}))
-        for event in past:
+        for event in source.events(follow=False, execution=number):
             self._take(event)
 
     def wait_until(self, deadline: float | None) -> None:

@@ -107,9 +107,7 @@ class Output(PastCommand):
     def main(self, name: str, execution: str) -> int:
         number = parse_execution(execution)
         with self.open(name) as source:
-            is_live = isinstance(source, KernelClient)
-            options = {"follow": bool(self.is_following)} if is_live else {}
-            for event in source.events(execution=number, **options):
+            for event in source.events(follow=bool(self.is_following), execution=number):
                 if event.kind == Kind.STREAM and self.stream in (None, event.name):
                     self._write(event)
         return OK

@@ -67,8 +67,6 @@ class Selection:
             span *= 8
 
     def _read(self, since: int, *, follow: bool = False) -> Iterator[Event]:
-        if isinstance(self._source, Archive):
-            return self._source.events(since, execution=self._execution)
         return self._source.events(since, follow=follow, execution=self._execution)
 
     def _find(self, moment: float) -> int:

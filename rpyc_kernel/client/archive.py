@@ -51,8 +51,10 @@ class Archive:
             )
         self._file = JournalFile(self._home.journal, deadline=deadline)
 
-    def events(self, since: int = 0, *, execution: int | None = None) -> Iterator[Event]:
+    def events(self, since: int = 0, *, follow: bool = False, execution: int | None = None) -> Iterator[Event]:
         """Yield what happened after an event, in order, or only what belongs to one execution, up to its end.
+
+        A kernel that runs is asked alike; here nothing more will come, also where it is to be followed.
 
         Raises:
             RequestError: the journal cannot be read.

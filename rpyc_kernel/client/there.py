@@ -92,7 +92,7 @@ class ArchiveThere(Archive):
             )
         self._known = known
 
-    def events(self, since: int = 0, *, execution: int | None = None) -> Iterator[Event]:
+    def events(self, since: int = 0, *, follow: bool = False, execution: int | None = None) -> Iterator[Event]:
         """See `Archive`."""
         wanted = [] if execution is None else ["--execution", str(execution)]
         for line in ssh.read_there(self._target, ["log", "--json", "--since", str(since), *wanted, self._target.name]):

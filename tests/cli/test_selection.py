@@ -25,7 +25,7 @@ class Past(Archive):
         self.read = 0
         self._count = count
 
-    def events(self, since: int = 0, *, execution: int | None = None) -> Iterator[Event]:
+    def events(self, since: int = 0, *, follow: bool = False, execution: int | None = None) -> Iterator[Event]:
         for seq in range(since + 1, self._count + 1):
             self.read += 1
             yield Event(seq, float(seq), Kind.STREAM, 1, "a", {"name": "stdout", "text": str(seq)})

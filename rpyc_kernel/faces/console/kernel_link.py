@@ -58,7 +58,7 @@ class KernelLink:
         """
         self._handed = await self.ask(self.kernel.hand_in, code)
         if not await self.ask(_is_settled, self._handed):
-            self._speaker.say("the kernel has not answered yet; this waits for it, Ctrl-C breaks that off")
+            self._speaker.complain("the kernel has not answered yet; this waits for it, Ctrl-C breaks that off")
             while not await self.ask(_is_settled, self._handed):
                 pass
         number: int = self._handed.result()

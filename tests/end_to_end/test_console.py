@@ -24,7 +24,7 @@ from tests.end_to_end.consoles import (
 )
 from tests.end_to_end.terminals import CTRL_C, CTRL_D, ENTER, PATIENCE_S, TAB, OpenTerminal, Terminal
 from tests.support.folders import Folders
-from tests.support.processes import suspend
+from tests.support.processes import suspend, suspended
 from tests.support.waiting import wait_until
 
 # forkpty() is safe here: what it starts is replaced by the command at once.
@@ -764,28 +764,20 @@ def test_a_hub_that_is_there_and_does_not_answer_is_told_and_waited_for(gated: N
 
 def test_a_line_for_a_hub_that_stops_answering_waits_and_runs_once(gated: None, open_terminal: OpenTerminal):
     bob = open_console(open_terminal, "bob", TESTS_PATIENCE_S="3")
-    hub = read_status()["hub_pid"]
-    suspend(hub)
-    try:
+    with suspended(read_status()["hub_pid"]):
         bob.enter("print('at', 'last')")
         bob.wait_for_sentence("the kernel has not answered yet; this waits for it, Ctrl-C breaks that off")
-    finally:
-        os.kill(hub, signal.SIGCONT)
     bob.wait_for("^at last\n>>>$")
     assert run_command("history", "demo").stdout.count("print('at', 'last')") == 1
 
 
 def test_ctrl_c_does_not_wait_for_a_hub_that_stops_answering(gated: None, open_terminal: OpenTerminal):
     bob = open_console(open_terminal, "bob", TESTS_PATIENCE_S="3")
-    hub = read_status()["hub_pid"]
-    suspend(hub)
-    try:
+    with suspended(read_status()["hub_pid"]):
         bob.enter("print('at', 'last')")
         bob.wait_for("^the kernel has not answered yet")
         bob.type(CTRL_C)
         bob.wait_for("^broken off; the kernel may still do what it was asked\n>>>$")
-    finally:
-        os.kill(hub, signal.SIGCONT)
     bob.enter("'back ' + 'again'")
     bob.wait_for("^'back again'$")
 

@@ -6,6 +6,8 @@ Read from /proc where there is one, else asked of `ps`.
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +68,16 @@ def suspend(pid: int) -> None:
     """Stop a process, and wait until it has stopped: before one of its threads takes the signal, all of them go on."""
     os.kill(pid, signal.SIGSTOP)
     wait_until(lambda: _is_suspended(pid), what=f"process {pid} to stop")
+
+
+@contextmanager
+def suspended(pid: int) -> Iterator[None]:
+    """Have a process stand still meanwhile."""
+    suspend(pid)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def _is_suspended(pid: int) -> bool:

@@ -36,7 +36,7 @@ from rpyc_kernel.errors import (
 )
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.system.originals import json, socket, time
-from rpyc_kernel.wire.keys import ID_BYTES, Grant, Key, KeyRing
+from rpyc_kernel.wire.keys import ID_BYTES, FindKey, Grant, Key
 
 COMMANDS, EVENTS, OBJECTS, BULK, DEBUGGER = range(1, 6)
 CHANNEL_NAMES: Final = {
@@ -238,7 +238,7 @@ def is_begun(sock: socket.socket, timeout_s: float) -> bool:
 
 def greet_client(
     sock: socket.socket,
-    keys: KeyRing,
+    find_key: FindKey,
     new_session: str,
     timeout_s: float,
     refusal: Callable[[Welcome], KernelError | None] = lambda _: None,
@@ -264,7 +264,7 @@ def greet_client(
     named = client.receive(ID_BYTES)
     hello += named
     # Who names a key that is not there gets a proof of one that nobody knows, as from a hub with another key.
-    key, grant = keys("" if named == _OWN_KEY else named.hex()) or (Key(os.urandom(32)), Grant())
+    key, grant = find_key("" if named == _OWN_KEY else named.hex()) or (Key(os.urandom(32)), Grant())
     clear = _REPLY.pack(_MAGIC, PROTOCOL_VERSION, _OK, 0, os.urandom(32), bytes(32))[:-32]
     client.send(clear + _proof(key, b"hub", hello, clear, binding))
     answer, length = _PROOF.unpack(client.receive(_PROOF.size))

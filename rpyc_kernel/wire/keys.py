@@ -55,5 +55,5 @@ class Grant(Frozen):
         return asked if not self.key or asked.startswith(mark) else mark + asked
 
 
-KeyRing = Callable[[str], "tuple[Key, Grant] | None"]
+FindKey = Callable[[str], "tuple[Key, Grant] | None"]
 """Finds a key and what it gives by the key's id; None where there is none."""

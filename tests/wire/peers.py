@@ -12,13 +12,13 @@ import rpyc
 from rpyc.core.channel import Channel as StockChannel
 from rpyc.core.stream import SocketStream
 
-from rpyc_kernel.wire.keys import Grant, Key, KeyRing
+from rpyc_kernel.wire.keys import FindKey, Grant, Key
 from rpyc_kernel.wire.netrefs.connection import CLIENT_CONFIG, WORKER_CONFIG, Connection, connect_peer
 from rpyc_kernel.wire.values.client import ValueClient
 from rpyc_kernel.wire.values.server import serve_values
 
 
-def of_owner(key: Key) -> KeyRing:
+def of_owner(key: Key) -> FindKey:
     """The ring of a hub that has no other key than the kernel's own."""
     return {key.id: (key, Grant(key.id))}.get
 

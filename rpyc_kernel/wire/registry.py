@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from rpyc_kernel.errors import RequestError
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.system.addresses import is_loopback
+from rpyc_kernel.system.originals import logging
 
 SERVICE: Final = "KERNEL"
 """What every kernel is announced as, beside its own name."""
@@ -19,6 +20,9 @@ BROADCAST: Final = "broadcast"
 _EVERYBODY: Final = "255.255.255.255"
 _PORT: Final = 18811
 _TIMEOUT_S: Final = 2
+_unheard = logging.getLogger(f"{__name__}.each_time")
+"""Takes what RPyC logs of each time, once a minute for as long as a kernel runs; what changes, others log."""
+_unheard.disabled = True
 
 
 class Registry(Frozen):
@@ -63,8 +67,8 @@ class Registry(Frozen):
         from rpyc.utils.registry import TCPRegistryClient, UDPRegistryClient  # few kernels are announced
 
         if self.by_tcp:
-            return TCPRegistryClient(self.host, self.port, timeout=_TIMEOUT_S)
-        return UDPRegistryClient(self.host, self.port, timeout=_TIMEOUT_S, ipv6=":" in self.host)
+            return TCPRegistryClient(self.host, self.port, timeout=_TIMEOUT_S, logger=_unheard)
+        return UDPRegistryClient(self.host, self.port, timeout=_TIMEOUT_S, logger=_unheard, ipv6=":" in self.host)
 
     def check_against(self, listening: str) -> None:
         """Refuse to announce what nobody who hears of it could reach.

@@ -37,7 +37,8 @@ def serve_registry(kind):
     ("scheme", "kind", "client"),
     [("tcp", TCPRegistryServer, TCPRegistryClient), ("udp", UDPRegistryServer, UDPRegistryClient)],
 )
-def test_a_kernel_is_found_by_its_name_until_it_ends(scheme, kind, client):
+def test_a_kernel_is_found_by_its_name_until_it_ends(scheme, kind, client, caplog):
+    caplog.set_level(logging.INFO)
     with serve_registry(kind) as port:
         asking = client("127.0.0.1", port, logger=_QUIET)
         announcer = Announcer(Registry.parse(f"{scheme}://127.0.0.1:{port}"), "demo", 4711)
@@ -48,6 +49,8 @@ def test_a_kernel_is_found_by_its_name_until_it_ends(scheme, kind, client):
         announcer.close()
         with pytest.raises(DiscoveryError):
             rpyc.discover("demo", registrar=asking)
+    told = [record.message for record in caplog.records if record.name != _QUIET.name]
+    assert told == ["announced as demo at port 4711 to the registry at 127.0.0.1"]  # and not each minute anew
 
 
 def test_a_registry_that_comes_later_hears_of_it_and_each_change_is_logged_once(monkeypatch, caplog):

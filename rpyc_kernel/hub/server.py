@@ -368,33 +368,21 @@ class Server:
 
     def _serve_stock(self, sock: socket.socket, origin: str) -> None:
         """Serve a stock RPyC client: who can open the socket is the user."""
-        self._serve_session(sock, self._let_stock_in(sock), origin)
+        self._serve_session(sock, self._let_stock_in(sock, sock), origin)
 
     def _serve_stock_objects(self, sock: socket.socket, origin: str) -> None:
         """Serve one that wants live objects."""
-        self._serve_objects(sock, sock, self._let_stock_in(sock), origin)
+        self._serve_objects(sock, sock, self._let_stock_in(sock, sock), origin)
 
     def _serve_certified(self, line: socket.socket, sock: socket.socket, origin: str, invitation: str) -> None:
         """Serve a stock RPyC client whose certificate is that of an invitation, whose role holds."""
         line.settimeout(None)
-        try:
-            welcome = self._let_certified_in(sock, invitation)
-        except KernelError as error:
-            refuse_stock(line, error, self._settings.handshake_timeout_s)
-            raise
+        welcome = self._let_stock_in(line, sock, invitation)
         self._attempts.note_success(origin)
         if Role.allows(welcome.identity.role, handshake.CHANNEL_ROLES[handshake.OBJECTS]):
             self._serve_objects(line, sock, welcome, origin)
         else:
             self._serve_session(line, welcome, origin)
-
-    def _let_certified_in(self, sock: socket.socket, invitation: str) -> Welcome:
-        found = self._ring.find(invitation)
-        if found is None:
-            raise AuthenticationFailed(f"nobody is invited by the certificate of invitation {invitation}")
-        number, grant = next(self._numbers), found[1]
-        session = grant.own_session(f"rpyc-{os.getpid()}-{number}")
-        return self._admit(sock, Identity(session, grant.name or f"rpyc-{number}", grant.role), grant)
 
     def _serve_objects(self, line: socket.socket, sock: socket.socket, welcome: Welcome, origin: str) -> None:
         """Have the worker serve a stock RPyC client, whose session lives as long as the worker keeps its end of it.
@@ -424,16 +412,24 @@ class Server:
                 with contextlib.suppress(OSError):  # it is closed already
                     line.shutdown(socket.SHUT_RDWR)
 
-    def _let_stock_in(self, sock: socket.socket) -> Welcome:
-        """Let a stock RPyC client in, and name its session, as it says nothing of itself."""
-        number = next(self._numbers)
-        return self._admit(sock, Identity(f"rpyc-{os.getpid()}-{number}", f"rpyc-{number}", Role.OWNER), Grant())
+    def _let_stock_in(self, line: socket.socket, sock: socket.socket, key: str = "") -> Welcome:
+        """Let a stock RPyC client in, by this key, and name its session, as it says nothing of itself.
 
-    def _admit(self, sock: socket.socket, identity: Identity, grant: Grant) -> Welcome:
-        welcome = Welcome(handshake.COMMANDS, identity, grant)
-        problem = self._let_in(sock, welcome)
-        if problem is not None:
-            raise problem
+        The kernel's own key is that of whoever can open the unix sockets. Who is not let in is told why.
+        """
+        number, found = next(self._numbers), self._ring.find(key)
+        try:
+            if found is None:
+                raise AuthenticationFailed(f"nobody is invited by the certificate of invitation {key}")
+            grant = found[1]
+            session = grant.own_session(f"rpyc-{os.getpid()}-{number}")
+            welcome = Welcome(handshake.COMMANDS, Identity(session, grant.name or f"rpyc-{number}", grant.role), grant)
+            problem = self._let_in(sock, welcome)
+            if problem is not None:
+                raise problem
+        except KernelError as error:
+            refuse_stock(line, error, self._settings.handshake_timeout_s)
+            raise
         return welcome
 
     def _let_in(self, sock: socket.socket, welcome: Welcome) -> KernelError | None:

@@ -52,6 +52,7 @@ class Doors:
         folder.create()
         self.path = str(folder.hub_socket)
         self.objects_path = str(folder.objects_socket)
+        self.rpyc_path = str(folder.rpyc_socket)
         self.ring = KeyRing(KEY, path / "invitations.json")
         self.tcp = Listeners(folder, settings, None)
         self.server = Server(folder, "demo", self.ring, settings, self.tcp)
@@ -297,6 +298,17 @@ def test_a_stock_client_with_live_objects_counts_for_the_descriptors_that_it_tak
     hub.close()
     wait_until(lambda: not doors.server._open, PATIENCE_S)
     assert is_busy(doors.come_in(doors.knock())) == "idle"
+
+
+@pytest.mark.parametrize("door", ["objects_path", "rpyc_path"])
+def test_a_stock_client_for_whom_there_is_no_place_is_told_so(open_doors, door):
+    doors = open_doors(max_connections=1)
+    doors.come_in(doors.knock())
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(getattr(doors, door))
+    with pytest.raises(Exception, match="as many as it can; close some"), stock_client(sock) as client:
+        _ = client.root
+    wait_until(lambda: len(doors.server._open) == 1, PATIENCE_S)
 
 
 def test_a_stock_client_behind_tls_is_counted_with_all_that_it_takes_until_it_is_gone(open_doors, tmp_path):

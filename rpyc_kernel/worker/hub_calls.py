@@ -10,13 +10,14 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from rpyc_kernel.core.commands import COMMANDS, Command
+from rpyc_kernel.core.commands import COMMANDS, HELLO, Command
 from rpyc_kernel.errors import ConnectionLost, own_error
 from rpyc_kernel.system.originals import socket
 from rpyc_kernel.system.threads import make_thread
 from rpyc_kernel.wire.netrefs.requests import Later
 from rpyc_kernel.wire.values.client import ValueClient
 
+_HELLO_S = 10.0
 _JOIN_S = 2.0
 
 Steps = Generator[Later, Any, Any]
@@ -36,13 +37,15 @@ class HubCalls:
         self._reader = make_thread(self._read, f"{name}-hub")
 
     def start(self) -> None:
-        """Begin to read answers."""
+        """Begin to read answers, when the hub has greeted: no call has to wait for it any more."""
+        self._client.call(HELLO.name, (), _HELLO_S)
         self._reader.start()
 
     def close(self) -> None:
         """Leave the hub; what is awaited fails."""
         self._client.close()
-        self._reader.join(_JOIN_S)
+        if self._reader.ident is not None:
+            self._reader.join(_JOIN_S)
 
     def ask(self, command: Command[Any], *arguments: Any) -> Later:
         """Give the hub a command."""

@@ -259,9 +259,9 @@ class StockConnections:
         sock.setblocking(True)
         name = f"stock-{next(self._numbers)}"
         hub = HubCalls(hub_socket, name)
-        hub.start()
         service = StockService(*self._parts, hub)
         try:
+            hub.start()
             connect_peer(sock, service, name=name, config=STOCK_CONFIG, request_timeout_s=_REQUEST_TIMEOUT_S)
         except BaseException:
             hub.close()

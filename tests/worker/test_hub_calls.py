@@ -9,7 +9,7 @@ from rpyc_kernel.core import commands
 from rpyc_kernel.core.commands import COMMANDS
 from rpyc_kernel.errors import ConnectionLost, NotRunning, RequestError
 from rpyc_kernel.wire.netrefs.requests import Later
-from rpyc_kernel.wire.values.client import RemoteError
+from rpyc_kernel.wire.values.client import RemoteError, ValueClient
 from rpyc_kernel.worker.hub_calls import Commands, HubCalls, go_through
 from tests.wire.peers import DEADLINE_S, value_server
 
@@ -62,6 +62,11 @@ def test_answers_come_in_any_order_on_a_thread_of_its_own(hub, calls):
     assert waiting.result(DEADLINE_S) == (3, "[]")
     calls.ask(commands.HELLO).result(DEADLINE_S)  # and so the callback has run
     assert threads == ["stock-1-hub"]
+
+
+def test_no_call_waits_for_the_hub(calls, monkeypatch):
+    monkeypatch.setattr(ValueClient, "_exchange", lambda *_, **__: pytest.fail("this waits"))
+    assert not calls.ask(commands.FOLLOW, 1, 0, 20.0).done()
 
 
 def test_errors_of_ours_are_ours_again(calls):

@@ -142,7 +142,7 @@ def test_a_client_that_cannot_be_served_leaves_nothing_of_its_session(monkeypatc
 
     monkeypatch.setattr(stock, "connect_peer", fail)
     client, near = socket.socketpair()
-    with client, value_server(SimpleNamespace()) as (sock, serving), near:
+    with client, value_server(SimpleNamespace(exposed_hello=lambda: ())) as (sock, serving), near:
         with pytest.raises(RuntimeError, match="start new thread"):
             StockConnections({}, Values(10), StagedCalls()).add(near, sock)
         serving.join()

@@ -15,7 +15,7 @@ all decisions go by them. docs/reference/states.md is drawn from them.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -216,6 +216,7 @@ class KernelState:
         self._last_execution = 0
         self._last_count = 0
         self._unfinished: dict[int, Execution] = {}
+        self._unfinished_of: Counter[str] = Counter()  # how many each session has
         self._queue: deque[int] = deque()
         self._running: int | None = None
         self._sides: dict[int, Execution] = {}
@@ -567,12 +568,14 @@ class KernelState:
         """Who takes part, and what each does with which execution: the one that runs, else the next one to run."""
         asking = {prompt.execution for prompt in self._prompts.values()}
         doing: dict[str, tuple[str, int]] = {}
-        for one in self._unfinished.values():
+        for number in sorted({*self._sides, self._running or 0} - {0}):
+            one = self._unfinished[number]
             if one.is_running:
-                if doing.get(one.session, (Doing.WAITING,))[0] == Doing.WAITING:
-                    doing[one.session] = Doing.ASKED if one.id in asking else Doing.RUNNING, one.id
-            else:
-                doing.setdefault(one.session, (Doing.WAITING, one.id))
+                doing.setdefault(one.session, (Doing.ASKED if number in asking else Doing.RUNNING, number))
+        for number in self._queue:
+            if len(doing) == len(self._unfinished_of):
+                break
+            doing.setdefault(self._unfinished[number].session, (Doing.WAITING, number))
         described = []
         for session in self.sessions.snapshot():
             what, execution = doing.get(session["id"], (Doing.IDLE if session["connections"] else Doing.GONE, None))
@@ -666,6 +669,7 @@ class KernelState:
 
     def _admit(self, execution: Execution) -> None:
         self._unfinished[execution.id] = execution
+        self._unfinished_of[execution.session] += 1
         if execution.lane == Lane.SIDE:
             self._sides[execution.id] = execution
 
@@ -686,6 +690,9 @@ class KernelState:
         by: str | None = None,
     ) -> list[Action]:
         del self._unfinished[execution.id]
+        self._unfinished_of[execution.session] -= 1
+        if not self._unfinished_of[execution.session]:
+            del self._unfinished_of[execution.session]
         if self._running == execution.id:
             self._running = None
         self._sides.pop(execution.id, None)

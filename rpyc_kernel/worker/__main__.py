@@ -248,7 +248,7 @@ def _load_the_rest() -> None:
 
 
 class _Channel:
-    """Serves a channel by what is made when the first client asks for it, so that there is a worker soon."""
+    """Serves a channel by what is made when the first client asks for it."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make

@@ -121,6 +121,31 @@ def test_only_the_last_connection_to_go_is_announced():
     assert state.handle(events.SessionLeft("a")).actions == []
 
 
+def test_what_each_session_does_is_told_without_a_look_at_all_of_a_long_queue(state):
+    class Unfinished(dict):
+        looked_at = 0
+
+        def __getitem__(self, number):
+            self.looked_at += 1
+            return super().__getitem__(number)
+
+        def values(self):
+            self.looked_at += len(self)
+            return super().values()
+
+    for _ in range(1000):
+        submit(state)
+    last = submit(state, session="b")
+    state._unfinished = Unfinished(state._unfinished)
+    found = state.status()["sessions"]
+    assert [one["execution"] for one in found] == [1, last, None]
+    finish(state, 1)
+    state.handle(events.CancelRequested("b", last))
+    state._unfinished.looked_at = 0
+    assert [one["execution"] for one in state.status()["sessions"]] == [2, None, None]
+    assert state._unfinished.looked_at < 200  # what the status shows of the queue, and little more
+
+
 def test_what_each_session_does_is_told(state):
     def doing():
         return {one["id"]: (one["doing"], one["execution"]) for one in state.status()["sessions"] if one["id"] != "o"}

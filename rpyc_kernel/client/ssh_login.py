@@ -42,8 +42,17 @@ _SILENCE_S, _SILENCES = 5, 3
 _LONGEST_FOLDER = 60
 """The path of a unix socket has 104 characters at most, and OpenSSH adds 17 of its own while it makes one."""
 
-_ALONE = ("-o", "ProxyCommand=false")
-"""Else OpenSSH logs in anew when who holds the connection ends before it has answered."""
+_ALONE = ("-F", os.devnull, "-o", "ProxyCommand=false")
+"""Else OpenSSH has what the user forwards at logins forwarded, too, and logs in anew when who holds the connection ends
+before it has answered."""
+
+_NOTHING_ELSE = (
+    *("-o", "ClearAllForwardings=yes"),
+    *("-o", "PermitLocalCommand=no"),
+    *("-o", "RemoteCommand=none"),
+    *("-o", "ForwardX11=no"),
+)
+"""What the user forwards or runs at each login of another kind is none of this one's business."""
 
 _AT_END = 'trap "" HUP INT TERM; read -r _; cd "$1" && . ./at_end; cd /; rm -rf "$1"'
 
@@ -86,6 +95,8 @@ class Login:
         self._lock = threading.Lock()
         self._sharing: list[str] | None = None
         """The options that lead to the connection, None while there is none."""
+        self._is_own = False
+        """Whether it was made for us, and ends with us."""
         self._near: dict[str, str] = {}
         """Paths of sockets here by those there that they lead to."""
         self._open: set[str] = set()
@@ -119,7 +130,7 @@ class Login:
     def start(self, command: str) -> subprocess.Popen[bytes]:
         """Run a command there by the connection that there is; the caller has its streams, and ends it."""
         return subprocess.Popen(
-            [*self._ssh(*(self._sharing or []), "-o", "BatchMode=yes", "-T"), command],
+            [*self._ssh(*(self._sharing or []), *_NOTHING_ELSE, "-o", "BatchMode=yes", "-T"), command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -149,9 +160,9 @@ class Login:
             place = _have_place()
             near = self._near[far] = place.new_path()
             sharing = self._sharing or []
-            if not sharing:  # the user's connection goes on after us
-                place.at_end(self._ssh("-O", "cancel", "-L", f"{near}:{far}"))
-            ended = self._run(*sharing, *(_ALONE if sharing else ()), "-O", "forward", "-L", f"{near}:{far}")
+            if not self._is_own:  # the user's connection goes on after us
+                place.at_end(self._ssh(*_ALONE, *sharing, "-O", "cancel", "-L", f"{near}:{far}"))
+            ended = self._run(*_ALONE, *sharing, "-O", "forward", "-L", f"{near}:{far}")
             if ended.returncode:
                 raise explain(self.destination, ended.stderr, ended.returncode)
             self._open.add(far)
@@ -161,32 +172,32 @@ class Login:
         """Log in, or find that the user has; returns the options that lead to the connection."""
         config = self._read_config()
         path = config.get("controlpath", "none")
-        if path != "none" and self._is_up([]):
-            return []
+        sharing = _by(path)
+        self._is_own = False
+        if path != "none" and self._is_up(sharing):
+            return sharing
         options = [] if config.get("connecttimeout", "none") != "none" else ["-o", f"ConnectTimeout={timeout_s:.0f}"]
         if config.get("serveraliveinterval", "0") == "0":
             options += ["-o", f"ServerAliveInterval={_SILENCE_S}", "-o", f"ServerAliveCountMax={_SILENCES}"]
         is_shared = path != "none" and config.get("controlmaster", "").startswith(("auto", "ask"))
         if is_shared and config.get("controlpersist", "no") not in ("no", "false"):
             self._log_in(options, timeout_s, can_ask=can_ask)
-            return []
+            return sharing
         place = _have_place()
         self.end_master()
         # Never the same path again: OpenSSH would take no other's place, but log in all the same, and stay for ever.
-        own = place.new_path()
-        place.at_end(self._ssh("-o", f"ControlPath={own}", *_ALONE, "-O", "exit"))
-        sharing = ["-o", f"ControlPath={own}"]
+        sharing = _by(place.new_path())
+        place.at_end(self._ssh(*_ALONE, *sharing, "-O", "exit"))
+        self._is_own = True
         lasting = ["-o", "ControlMaster=yes", "-o", f"ControlPersist={_UNUSED_S}"]
         self._log_in([*options, *sharing, *lasting], timeout_s, can_ask=can_ask)
-        if told := re.search(r"pid=(\d+)", self._run(*sharing, *_ALONE, "-O", "check").stderr):
+        if told := re.search(r"pid=(\d+)", self._run(*_ALONE, *sharing, "-O", "check").stderr):
             self._master = int(told[1]), processes.birth_of(int(told[1]))
         return sharing
 
     def _log_in(self, options: list[str], timeout_s: float, *, can_ask: bool) -> None:
         """Log in without a question; where that is refused, with one: a terminal has room for one at a time."""
-        # What the user forwards or runs at each login of another kind is none of this one's business.
-        unneeded = ("ClearAllForwardings=yes", "PermitLocalCommand=no", "RemoteCommand=none", "ForwardX11=no")
-        options = [*options, *(part for setting in unneeded for part in ("-o", setting))]
+        options = [*options, *_NOTHING_ELSE]
         status, said = self._try([*options, "-o", "BatchMode=yes", "-o", "LogLevel=INFO"], timeout_s, None)
         if not status:
             return
@@ -242,7 +253,7 @@ class Login:
 
     def _is_up(self, sharing: list[str]) -> bool:
         try:
-            asked = self._run(*sharing, *(_ALONE if sharing else ()), "-O", "check", timeout_s=_ANSWER_S)
+            asked = self._run(*_ALONE, *sharing, "-O", "check", timeout_s=_ANSWER_S)
         except CallTimeout:
             return False
         return asked.returncode == 0
@@ -355,6 +366,11 @@ def _forget_in_child() -> None:
 
 atexit.register(log_out)
 os.register_at_fork(after_in_child=_forget_in_child)
+
+
+def _by(control: str) -> list[str]:
+    """The options that lead to the connection whose socket on this machine is there."""
+    return ["-o", f"ControlPath={control.replace('%', '%%')}"]
 
 
 def _is_usable(folder: str) -> bool:

@@ -322,6 +322,20 @@ def test_a_console_lets_openssh_ask_once_and_comes_back_without_a_question(
     terminal.wait_for_sentence("come back with 'rpyc-kernel console ssh://stranger/train'")
 
 
+@pytest.mark.parametrize("shared", ["", "ControlMaster auto\nControlPersist 60\nControlPath {}/%C\n"])
+def test_what_a_user_runs_and_forwards_at_logins_is_left_alone(ssh_hosts: Hosts, shared: str):
+    shared, forwarded = shared.format(ssh_hosts.config.parent), ssh_hosts.alpha.scratch / "forwarded"
+    ssh_hosts.write_config(f"{shared}RemoteCommand false\nLocalForward {forwarded} [::1]:1\n")
+    try:
+        with start("ssh://alpha/train") as kernel:
+            assert kernel.execute("6 * 7").value == 42
+            assert not forwarded.exists()
+            kernel.shutdown(timeout=PATIENCE_S)
+    finally:
+        leave = [*shlex.split(ssh_hosts.command), "-o", "RemoteCommand=none", "-O", "exit", "alpha"]
+        subprocess.run(leave, stderr=subprocess.DEVNULL, check=False)
+
+
 def test_a_login_that_the_user_shares_is_taken_and_left(ssh_hosts: Hosts, tmp_path: Path):
     ssh_hosts.write_config(f"ControlMaster auto\nControlPersist 60\nControlPath {ssh_hosts.config.parent}/%C\n")
     command = [*shlex.split(ssh_hosts.command), "alpha"]

@@ -23,7 +23,7 @@ from rpyc_kernel.system import bundle_cache
 _START_S = 180.0
 """Until it runs: the packages may have to go over a slow line first."""
 _PIECE_BYTES = 65536
-_LONGEST_LINE = 256 * 1024 * 1024
+_LONGEST_LINE = 512 * 1024 * 1024
 """More than an event can hold."""
 _OLD = "needs 3.10 or newer"
 _NO_PYTHON, _OPENSSH_FAILED = 127, 255

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from rpyc_kernel.client import address, ssh
+from rpyc_kernel.client import address, ssh, ssh_login
 from rpyc_kernel.client.ssh import SshDoor, Target
 from rpyc_kernel.client.ssh_login import Destination, Login, explain, log_in
 from rpyc_kernel.errors import AuthenticationFailed, BadName, ConnectionFailed, RequestError
@@ -98,10 +98,12 @@ def test_a_changed_host_key_is_told_loudly_and_by_what_it_is_removed():
     )
 
 
-@pytest.mark.parametrize("notices", [True, False])
+@pytest.mark.parametrize("fault", [signal.SIGSTOP, signal.SIGKILL], ids=["stopped", "killed"])
 def test_it_is_asked_whether_a_login_has_ended_only_when_what_goes_by_it_has(
-    ssh_hosts: Hosts, monkeypatch: pytest.MonkeyPatch, notices: bool
+    ssh_hosts: Hosts, monkeypatch: pytest.MonkeyPatch, fault: signal.Signals
 ):
+    """Who is killed refuses what is opened next; who is stopped takes it, and says nothing."""
+    monkeypatch.setattr(ssh_login, "_ANSWER_S", 2.0)
     checks: list[Login] = []
     is_up = Login._is_up
     monkeypatch.setattr(Login, "_is_up", lambda self, sharing: checks.append(self) or is_up(self, sharing))
@@ -117,9 +119,10 @@ def test_it_is_asked_whether_a_login_has_ended_only_when_what_goes_by_it_has(
         opened = [at_end.enter_context(door.open(30)[0]) for _ in range(2)]
         assert (checks, login.number) == ([], 1)
         [master] = ssh_hosts.alpha.masters
-        os.kill(master, signal.SIGKILL)
-        wait_until(lambda: not ssh_hosts.alpha.masters, what="the end of who held the connection")
-        if notices:
+        os.kill(master, fault)
+        if fault == signal.SIGKILL:
+            wait_until(lambda: not ssh_hosts.alpha.masters, what="the end of who held the connection")
+        else:
             for sock in opened:
                 sock.close()
         at_end.enter_context(door.open(30)[0])

@@ -3,9 +3,31 @@
 from tests.mutants import Mutant
 
 _WAY = "client/test_hub_connection.py::"
+_DOOR = "client/test_ssh.py::test_it_is_asked_whether_a_login_has_ended_only_when_what_goes_by_it_has"
 _NAMED = ("client/test_hostile_hub.py::test_no_class_that_a_hub_names_is_imported_or_made",)
 
 MUTANTS = (
+    Mutant(
+        promise="a way that is in use is not asked whether it lives",
+        file="client/ssh.py",
+        before="return is_open and self._login.number == self._found_by",
+        after="return False",
+        tests=(f"{_DOOR}[killed]", f"{_DOOR}[stopped]"),
+    ),
+    Mutant(
+        promise="a way that has ended is asked for before it is gone again",
+        file="client/ssh.py",
+        before="return is_open and self._login.number == self._found_by",
+        after="return True",
+        tests=(f"{_DOOR}[stopped]",),
+    ),
+    Mutant(
+        promise="what a user forwards at logins is forwarded by none of ours",
+        file="client/ssh_login.py",
+        before='_ALONE = ("-F", os.devnull, "-o", "ProxyCommand=false")',
+        after='_ALONE = ("-o", "ProxyCommand=false")',
+        tests=("end_to_end/test_ssh.py::test_what_a_user_runs_and_forwards_at_logins_is_left_alone",),
+    ),
     Mutant(
         promise="a hub that was lost meanwhile vouches for no connection from before",
         file="client/live_objects.py",

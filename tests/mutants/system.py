@@ -161,6 +161,13 @@ MUTANTS = (
         tests=(f"{_BUNDLES}test_what_is_old_and_unused_goes_when_another_bundle_comes",),
     ),
     Mutant(
+        promise="what stands in a home is no module of a program that is sent there",
+        file="client/bundle.py",
+        before="sys.path[:]=[p for p in sys.path if p];",
+        after="",
+        tests=(f"{_BUNDLES}test_what_stands_in_a_home_is_no_module",),
+    ),
+    Mutant(
         promise="nothing is run from a cache to which others can write",
         file="system/bundle_cache.py",
         before=" or stat.S_IMODE(found.st_mode) & 0o022",

@@ -364,7 +364,12 @@ def _forget_in_child() -> None:
     _logins.clear()
 
 
-atexit.register(log_out)
+def _log_out_at_end() -> None:
+    with contextlib.suppress(KeyboardInterrupt):  # nobody need wait for it: the shells go on by themselves
+        log_out()
+
+
+atexit.register(_log_out_at_end)
 os.register_at_fork(after_in_child=_forget_in_child)
 
 

@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -70,6 +72,22 @@ def test_a_connection_that_has_just_ended_is_not_told_as_the_hosts_refusal(ssh_h
     wait_until(lambda: not ssh_hosts.alpha.masters, what="the end of who held the connection")
     with pytest.raises(ConnectionFailed, match=r"^the SSH connection to alpha has ended"):
         login.make_way("/there")
+
+
+def test_a_ctrl_c_at_the_end_is_no_error_and_all_is_taken_away_all_the_same(
+    ssh_hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TMPDIR", str(ssh_hosts.config.parent))
+    code = (
+        "from rpyc_kernel.client import ssh_login\n"
+        "ssh_login.log_in(ssh_login.Destination('alpha')).connect()\n"
+        "def interrupt(*_): raise KeyboardInterrupt\n"
+        "ssh_login._places[0]._shell.wait = interrupt"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    wait_until(lambda: not [*ssh_hosts.config.parent.glob("rk-ssh-*")], what="the end of the folder")
+    wait_until(lambda: not ssh_hosts.alpha.masters, what="the end of who held the connection")
 
 
 @pytest.mark.parametrize(

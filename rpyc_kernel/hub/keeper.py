@@ -10,29 +10,16 @@ import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 from rpyc_kernel.errors import KernelError, KernelExists
 from rpyc_kernel.frozen import changed
+from rpyc_kernel.hub.doors import Doors
 from rpyc_kernel.hub.place import Place
 from rpyc_kernel.wire.connection_file import ConnectionFile
 
 _log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
-
-
-class Doors(Protocol):
-    """The unix sockets of the hub."""
-
-    @property
-    def has_doors(self) -> bool:
-        """Whether they are where they should be."""
-        ...
-
-    def reopen_doors(self) -> None:
-        """Make them again."""
-        ...
 
 
 class Keeper:
@@ -84,8 +71,8 @@ class Keeper:
         if not folder.is_held:
             _log.warning("the folder %s has vanished; it is made again", folder.path)
             self._move()
-        if not self._doors.has_doors:
-            self._doors.reopen_doors()
+        if not self._doors.are_there:
+            self._doors.reopen()
         if listen is not None and not folder.worker_socket.is_socket():
             listen(str(folder.path))
         if not all(self._is_said(path) for path in self._connection_files):

@@ -69,7 +69,7 @@ def run(
     idle_timeout_s = settings.idle_timeout_s
     if idle_timeout_s is None:
         idle_timeout_s = earlier.idle_timeout_s if earlier else 0.0
-    keeper = Keeper(place, listeners.describe(_describe(place, key, idle_timeout_s)), server)
+    keeper = Keeper(place, listeners.describe(_describe(place, key, idle_timeout_s)), server.doors)
     listeners.on_opened(lambda _: keeper.retell(listeners.describe))
 
     hub = Hub(
@@ -143,7 +143,7 @@ def _look_after(
 
 def _end(place: Place, hub: Hub, server: Server) -> None:
     """Take all apart, and leave the name to the next hub."""
-    server.stop_accepting()
+    server.doors.close()
     stopped = hub.last  # that it has is recorded by now, on disk or not
     hub.close()
     place.folder.remove()

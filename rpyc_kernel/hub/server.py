@@ -1,4 +1,4 @@
-"""The doors of a hub: a TCP port and a unix socket with a handshake, and two unix sockets for stock RPyC clients.
+"""Who comes to a hub: by a port and a unix socket with a handshake, and by two unix sockets for stock RPyC clients.
 
 Every connection has a thread of its own. Until it has proven itself it is a stranger; strangers are few (see `places`)
 and have little time. Where there are as many as may be, the next ones wait in the system's queue until one has proven
@@ -12,7 +12,6 @@ import contextlib
 import itertools
 import logging
 import os
-import selectors
 import socket
 import threading
 import time
@@ -21,7 +20,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
 
 from rpyc_kernel.core.contract import Departure, Role, Security
 from rpyc_kernel.errors import (
@@ -30,11 +28,11 @@ from rpyc_kernel.errors import (
     KernelDied,
     KernelError,
     NotPermitted,
-    RequestError,
 )
 from rpyc_kernel.frozen import changed
 from rpyc_kernel.hub import service
 from rpyc_kernel.hub.attempts import Attempts
+from rpyc_kernel.hub.doors import Doors, Serve
 from rpyc_kernel.hub.guests import Guests
 from rpyc_kernel.hub.hub import Hub
 from rpyc_kernel.hub.key_ring import KeyRing
@@ -43,7 +41,7 @@ from rpyc_kernel.hub.places import MORE_FOR_TLS, Places
 from rpyc_kernel.hub.sparing import Sparing
 from rpyc_kernel.settings import HubSettings
 from rpyc_kernel.system.descriptors import max_descriptors
-from rpyc_kernel.system.runtime_folder import RuntimeFolder, listen
+from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.wire import handshake
 from rpyc_kernel.wire.budget import Budget
 from rpyc_kernel.wire.handshake import Identity, Welcome
@@ -54,7 +52,6 @@ from rpyc_kernel.wire.values.server import refuse_stock, serve_values
 _log = logging.getLogger(__name__)
 _SESSION_BYTES = 128 * 1024 * 1024
 """How much all large messages of a session's connections may take while they come in; the largest may have half."""
-_BACKLOG = 128
 _CLOSING_S = 2.0
 _HEARING_S = 1.0
 _LOOK_AGAIN_S = 0.005
@@ -64,12 +61,10 @@ _MAX_LATE = 32
 """How many may wait at once for a worker that is starting, to ask it something."""
 _STOCK = "stock"
 """The channel by which the worker gets clients with nothing but RPyC."""
-_Serve = Callable[[socket.socket, str], None]
-"""Serves a connection from an address, "" for one by a unix socket."""
 
 
 class Server:
-    """Accepts connections until closed; RequestError where the unix sockets cannot be made.
+    """Serves connections until closed; RequestError where the unix sockets cannot be made.
 
     Args:
         folder: where those are.
@@ -77,6 +72,9 @@ class Server:
         ring: whose keys let in.
         settings: of the hub.
         tcp: the ports; they are closed with the doors.
+
+    Attributes:
+        doors: where connections come in; to be closed first.
     """
 
     def __init__(self, folder: RuntimeFolder, name: str, ring: KeyRing, settings: HubSettings, tcp: Listeners) -> None:
@@ -96,86 +94,39 @@ class Server:
         self._attempts = Attempts()
         self._dismissed: set[socket.socket] = set()  # those whom the hub leaves, who are told so
         self._refusals = Sparing(_log_refusals, _LOG_PAUSE_S)
-        self._places = Places(name, settings, max_descriptors(), freed=self._wake)
-        self._wake_in, self._wake_out = os.pipe()
-        os.set_blocking(self._wake_out, False)
+        self._places = Places(name, settings, max_descriptors(), freed=lambda: self.doors.wake())
         self._folder = folder
-        self._listeners: list[tuple[socket.socket, _Serve]] = []
-        self._doors: dict[Path, int] = {}
-        self._new_doors: SimpleQueue[list[tuple[socket.socket, _Serve]]] = SimpleQueue()
         self._tcp = tcp
-        try:
-            self._listeners += self._listen_in_folder()
-        except OSError as error:
-            raise RequestError(f"cannot listen in {folder.path}: {error}") from None
-        self._listeners += map(self._serving, tcp.all)
-        tcp.on_opened(lambda opened: self._open_doors([self._serving(opened)]))
-        self._thread = threading.Thread(target=self._accept, name="hub-accept", daemon=True)
+        self.doors = Doors(
+            self._find_local,
+            tcp,
+            find_serving=self._find_serving,
+            has_room=self._places.has_room,
+            take=self._take,
+            failed=self._refusals.note,
+        )
 
-    @property
-    def has_doors(self) -> bool:
-        """Whether the unix sockets stand where clients look for them."""
-        return all(_inode_of(path) == inode for path, inode in self._doors.items())
-
-    def reopen_doors(self) -> None:
-        """Make the unix sockets anew, where the folder stands now; whoever is inside stays."""
-        self._open_doors(self._listen_in_folder())
-
-    def _open_doors(self, fresh: list[tuple[socket.socket, _Serve]]) -> None:
-        self._new_doors.put(fresh)
-        self._wake()
-
-    def _wake(self) -> None:
-        """Have the thread that accepts look again what there is to accept."""
-        with self._lock:
-            if self._wake_out >= 0:
-                with contextlib.suppress(BlockingIOError):  # it will wake all the same
-                    os.write(self._wake_out, b".")
-
-    def _serving(self, listening: Listening) -> tuple[socket.socket, _Serve]:
-        return listening.sock, self._serve_tls if listening.security == Security.TLS else self._serve_proven
-
-    def _listen_in_folder(self) -> list[tuple[socket.socket, _Serve]]:
-        listeners: list[tuple[socket.socket, _Serve]] = []
-        serving = {
+    def _find_local(self) -> dict[Path, Serve]:
+        return {
             self._folder.hub_socket: self._serve_proven,
             self._folder.rpyc_socket: self._serve_stock,
             self._folder.objects_socket: self._serve_stock_objects,
         }
-        try:
-            for path, serve in serving.items():
-                listeners.append((listen(path, _BACKLOG), serve))
-        except OSError:
-            for listener, _ in listeners:
-                listener.close()
-            raise
-        self._doors = {path: _inode_of(path) for path in serving}
-        return listeners
+
+    def _find_serving(self, listening: Listening) -> Serve:
+        return self._serve_tls if listening.security == Security.TLS else self._serve_proven
 
     def start(self, hub: Hub) -> None:
         """Begin to accept clients of ``hub``."""
         self._hub = hub
         self._guests = Guests(hub, self._ring, end=self.end_connections)
-        self._thread.start()
+        self.doors.start()
 
     def look(self) -> None:
         """Do what is to be done about once a second."""
         assert self._guests is not None
         self._guests.look()
         self._refusals.look()
-
-    def stop_accepting(self) -> None:
-        """Close the doors; whoever is inside stays."""
-        os.write(self._wake_out, b"!")
-        if self._thread.ident is not None:
-            self._thread.join()
-        for listener, _ in self._listeners:
-            listener.close()
-        self._tcp.close()
-        with self._lock:
-            os.close(self._wake_in)
-            os.close(self._wake_out)
-            self._wake_out = -1
 
     def let_hear(self, seq: int) -> None:
         """Wait a moment until all who read events have been told of this one."""
@@ -201,56 +152,10 @@ class Server:
                 thread.join(max(0.0, deadline - time.monotonic()))
         self._later.shutdown(wait=False)
 
-    # ------------------------------------------------------------------ accepting
+    # ------------------------------------------------------------------ one connection
 
-    def _accept(self) -> None:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._wake_in, selectors.EVENT_READ, None)
-            while True:
-                self._change_doors(selector)
-                self._watch_doors(selector)
-                for key, _ in selector.select():
-                    if key.data is not None:
-                        self._accept_one(*key.data)
-                    elif b"!" in os.read(self._wake_in, 64):
-                        return
-
-    def _watch_doors(self, selector: selectors.BaseSelector) -> None:
-        """Look at the doors where there is room for one stranger more, and leave the others shut for now."""
-        watched = selector.get_map()
-        for listener, serve in self._listeners:
-            has_room = self._places.has_room(listener.family)
-            if has_room and listener not in watched:
-                listener.setblocking(False)
-                selector.register(listener, selectors.EVENT_READ, (listener, serve))
-            elif not has_room and listener in watched:
-                selector.unregister(listener)
-
-    def _change_doors(self, selector: selectors.BaseSelector) -> None:
-        """Take new ports, and new unix sockets instead of the old ones, which nobody can find any more."""
-        while not self._new_doors.empty():
-            fresh = self._new_doors.get()
-            if any(listener.family == socket.AF_UNIX for listener, _ in fresh):
-                for listener, _ in self._listeners:
-                    if listener.family == socket.AF_UNIX:
-                        if listener in selector.get_map():
-                            selector.unregister(listener)
-                        listener.close()
-                self._listeners = [entry for entry in self._listeners if entry[0].family != socket.AF_UNIX]
-            self._listeners += fresh
-
-    def _accept_one(self, listener: socket.socket, serve: _Serve) -> None:
-        try:
-            sock, peer = listener.accept()
-        except BlockingIOError:
-            return
-        except OSError as error:
-            # Most often there are no descriptors left; the pause keeps the loop from spinning until some are.
-            self._refusals.note(f"a connection cannot be accepted: {error}")
-            threading.Event().wait(0.1)
-            return
-        sock.setblocking(True)
-        origin = "" if sock.family == socket.AF_UNIX else str(peer[0])
+    def _take(self, sock: socket.socket, origin: str, serve: Serve) -> None:
+        """Serve one who has just come on a thread of its own."""
         if origin and self._attempts.wait_s(origin):
             sock.close()
             return
@@ -266,7 +171,7 @@ class Server:
             self._refusals.note(f"a connection cannot be served: {error}")
             self._forget(sock)
 
-    def _serve(self, sock: socket.socket, serve: _Serve, origin: str) -> None:
+    def _serve(self, sock: socket.socket, serve: Serve, origin: str) -> None:
         try:
             serve(sock, origin)
         except (ConnectionFailed, NotPermitted) as error:
@@ -527,10 +432,3 @@ class Server:
 
 def _log_refusals(last: str, count: int) -> None:
     _log.info("%s%s", last, f" ({count - 1} more like this before)" if count > 1 else "")
-
-
-def _inode_of(path: Path) -> int:
-    try:
-        return path.lstat().st_ino
-    except OSError:
-        return 0

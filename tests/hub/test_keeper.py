@@ -16,13 +16,13 @@ class Doors:
 
     def __init__(self, place):
         self.place = place
-        self.reopen_doors()
+        self.reopen()
 
     @property
-    def has_doors(self):
+    def are_there(self):
         return self.place.folder.hub_socket.exists()
 
-    def reopen_doors(self):
+    def reopen(self):
         self.place.folder.hub_socket.touch()
 
 

@@ -74,7 +74,7 @@ class Doors:
 
     def close(self):
         self.opened.close()
-        self.server.stop_accepting()
+        self.server.doors.close()
         self.server.close()
         self.kernel.close()
 
@@ -281,12 +281,12 @@ def test_a_kernel_that_stops_ends_the_sessions_of_stock_clients_that_its_worker_
     doors = open_doors()
     sock, hub = knock_for_objects(doors)
     wait_until(lambda: list_present(doors), PATIENCE_S)
-    doors.server.stop_accepting()
+    doors.server.doors.close()
     doors.server.close()
     assert hub.is_closed
     assert sock.recv(1) == b""
     assert not doors.server._open
-    doors.server.stop_accepting = doors.server.close = lambda: None
+    doors.server.doors.close = doors.server.close = lambda: None
 
 
 def test_a_stock_client_with_live_objects_counts_for_the_descriptors_that_it_takes(open_doors):

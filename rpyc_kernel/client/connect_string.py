@@ -114,6 +114,10 @@ def parse_place(where: str) -> tuple[str, int, str]:
     try:
         parts = urlsplit(where)
         port, host, name = parts.port, parts.hostname, parts.path.strip("/")
+        if host and ":" in host:
+            from ipaddress import IPv6Address  # before Python 3.11, anything may stand in the brackets
+
+            IPv6Address(host)
         if parts.scheme == SCHEME and host and port and parts.username is None and not parts.query:
             return host, port, check_name(name) if name else ""
     except ValueError:  # BadName is one, too

@@ -223,6 +223,16 @@ MUTANTS = (
         tests=("wire/netrefs/test_heartbeat.py::test_a_silent_peer_is_asked_once_and_given_up_after_some_beats",),
     ),
     Mutant(
+        promise="who has no room to answer leaves that to who is further up",
+        file="wire/netrefs/job_queue.py",
+        before="self._lost = [*self._lost, (item[3], error)]  # no call: there may be no room for one",
+        after="raise",
+        tests=(
+            "wire/netrefs/test_connection_faults.py::"
+            "test_calls_back_and_forth_that_use_up_the_stack_end_with_an_error_for_each",
+        ),
+    ),
+    Mutant(
         promise="a callback that ends the connection is called once",
         file="wire/values/client.py",
         before="if self._is_telling:",

@@ -25,6 +25,8 @@ _LOOK_AGAIN_S: Final = 0.005
 _LOOKS_WITHOUT_LIFE: Final = 100
 
 Job = Callable[[], None]
+Lost = Callable[[BaseException], None]
+_Item = tuple["Job | None", int, bool, "Lost | None"]
 
 
 class JobQueue:
@@ -41,7 +43,8 @@ class JobQueue:
 
     def __init__(self, channel: Channel, read: Callable[[], None]) -> None:
         self.reading: Final = Reading(channel, read, self._look)
-        self._jobs: queue.SimpleQueue[tuple[Job | None, int, bool]] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._lost: list[tuple[Lost | None, BaseException]] = []
         self._postponed: deque[Job] = deque()
         self._ident = -1
         self._waits = 0
@@ -54,8 +57,10 @@ class JobQueue:
         """Whether the caller is part of a job: on the thread that does them, and not while that reads."""
         return threading.get_ident() == self._ident and not self.reading.is_own_thread
 
-    def put(self, job: Job, size_bytes: int = 0, *, nests: bool = True) -> None:
+    def put(self, job: Job, size_bytes: int = 0, *, nests: bool = True, lost: Lost | None = None) -> None:
         """Have the job done in its turn; its size counts for ``hold_back``.
+
+        A job should not raise, but can where it finds too little of the stack left; then ``lost`` is called with that.
 
         A job that does not nest is left until no other waits: nothing can depend on it, and a thousand of them, each
         waiting a little, would be a thousand deep.
@@ -63,7 +68,7 @@ class JobQueue:
         if size_bytes:
             with self._counting:
                 self._queued_bytes += size_bytes
-        self._jobs.put((job, size_bytes, nests))
+        self._jobs.put((job, size_bytes, nests, lost))
 
     def wake(self) -> None:
         """Have a waiting job look whether what it waits for has happened."""
@@ -82,8 +87,16 @@ class JobQueue:
                 if self._postponed:
                     self._postponed.popleft()()
                 else:
-                    self._do(*self._next(None))
+                    item = self._next(None)
+                    try:
+                        self._do(*item)
+                    except BaseException as error:  # noqa: BLE001 - as in `wait_for`
+                        self._lost = [*self._lost, (item[3], error)]
+                    del item  # and with it what it refers to
+                if self._lost:
+                    self._tell_lost()
             except BaseException:  # noqa: BLE001 - the top of a thread
+                self._lost = []
                 _log.exception("a job raised")
 
     def wait_for(self, latch: Latch, timeout_s: float | None) -> None:
@@ -96,7 +109,13 @@ class JobQueue:
                     item = self._next(deadline)
                 except queue.Empty:
                     return
-                self._do(*item)
+                try:
+                    self._do(*item)
+                except BaseException as error:  # noqa: BLE001 - whatever it is, who waits for the job is to hear of it
+                    self._lost = [*self._lost, (item[3], error)]  # no call: there may be no room for one
+                del item
+                if self._lost:
+                    self._tell_lost()
         finally:
             self._waits -= 1
 
@@ -124,7 +143,17 @@ class JobQueue:
                 f"the peer has sent {self._queued_bytes} bytes of requests while this side waits for it"
             )
 
-    def _next(self, deadline: float | None) -> tuple[Job | None, int, bool]:
+    def _tell_lost(self) -> None:
+        """Tell whoever waits for jobs that raised; where the stack ends meanwhile, whoever waits further up goes on."""
+        while self._lost:
+            lost, error = self._lost[-1]
+            if lost is None:
+                _log.error("a job raised", exc_info=error)
+            else:
+                lost(error)
+            self._lost.pop()
+
+    def _next(self, deadline: float | None) -> _Item:
         """The next job, waited for; raises ``queue.Empty`` after the deadline.
 
         Where there is one, the standby reads, for reading cannot be broken off in the middle of a message.
@@ -138,9 +167,9 @@ class JobQueue:
         return self._jobs.get()
 
     def _look(self) -> None:
-        self._jobs.put((None, 0, True))
+        self._jobs.put((None, 0, True, None))
 
-    def _do(self, job: Job | None, size_bytes: int, nests: bool) -> None:
+    def _do(self, job: Job | None, size_bytes: int, nests: bool, lost: Lost | None) -> None:
         if size_bytes:
             with self._counting:
                 self._queued_bytes -= size_bytes

@@ -79,7 +79,8 @@ class RequestServer:
         if self._needs_no_user_code(handler, resolved):
             self._serve(seq, handler, resolved)
         else:
-            self._jobs.put(partial(self._serve_in_turn, seq, handler, resolved), size_bytes)
+            lost = partial(self.answer_error, seq)
+            self._jobs.put(partial(self._serve_in_turn, seq, handler, resolved), size_bytes, lost=lost)
 
     def answer_error(self, seq: int, error: BaseException) -> None:
         """Answer a request with an exception."""

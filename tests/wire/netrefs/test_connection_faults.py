@@ -573,3 +573,24 @@ def test_a_peer_that_has_only_stopped_reading_is_given_up(monkeypatch):
         far.shutdown(socket.SHUT_RD)
         with pytest.raises(ConnectionLost, match="the socket failed"):
             _ = client.root
+
+
+@pytest.mark.parametrize("client", [our_client, stock_client])
+@pytest.mark.parametrize("frames", range(4))
+def test_calls_back_and_forth_that_use_up_the_stack_end_with_an_error_for_each(client, frames):
+    """Where it ends is no room to say so; each is answered all the same, from further up."""
+
+    def go_down(count, call):
+        return go_down(count - 1, call) if count else call()
+
+    def ping(pong, count):
+        return go_down(frames, lambda: 1 + pong(count - 1)) if count else 0
+
+    def pong(count):
+        return 1 + called(pong, count - 1) if count else 0
+
+    with our_server(Workshop(ping=ping)) as (sock, _), client(sock) as connection:
+        called = connection.root.eval("ping")
+        with pytest.raises(RecursionError):
+            called(pong, 10_000)
+        assert called(pong, 4) == 4

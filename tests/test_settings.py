@@ -57,7 +57,8 @@ def test_a_relative_folder_means_the_same_to_processes_elsewhere(monkeypatch, tm
 
 
 @pytest.mark.parametrize("value", [None, ""])
-def test_without_a_word_of_the_environment_the_platforms_places_are_taken(monkeypatch, value):
+def test_without_a_word_of_the_environment_the_platforms_places_are_taken(monkeypatch, tmp_path, value):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))  # as a login makes it
     for name in ("RPYC_KERNEL_RUNTIME_DIR", "RPYC_KERNEL_STATE_DIR"):
         monkeypatch.delenv(name, raising=False)
         if value is not None:

@@ -13,11 +13,12 @@ from plumbum.cli.switches import MissingArgument, PositionalArgumentsError, Swit
 
 from rpyc_kernel.cli.hiding import read_connect_string
 from rpyc_kernel.client import launch
+from rpyc_kernel.client.address import host_of
 from rpyc_kernel.client.connect_string import SCHEME, from_environment, is_remembered, remember, shown_of
 from rpyc_kernel.client.execution import Execution
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.errors import ConnectionFailed, RequestError
-from rpyc_kernel.faces.console.control_characters import sanitize
+from rpyc_kernel.faces.console.control_characters import sanitize, sanitize_line
 from rpyc_kernel.system.own_command import as_typed_here
 
 DEFAULT_NAME = "default"
@@ -205,7 +206,7 @@ class JoiningCommand(JsonCommand):
         except (OSError, KeyboardInterrupt):
             what = f"execution {number} is queued" if number else "the code may be queued all the same"
             how = f"'rpyc-kernel status {named_again(target)}' shows it"
-            tell(f"{what} in kernel {kernel.name!r}; {how}")
+            tell(f"{what} in kernel {kernel_there(kernel.name, target)}; {how}")
             raise
 
 
@@ -221,9 +222,16 @@ def tell(message: str) -> None:
     print(as_typed_here(sanitize(message)), file=sys.stderr, flush=True)
 
 
-def parse_execution(text: str) -> int:
-    """Read the number of an execution; raises `UsageError` where it is none."""
+def kernel_there(name: str, target: str) -> str:
+    """A kernel's name, for people, with the host that the target names, where it names one."""
+    host = sanitize_line(host_of(target))
+    return f"{name!r} on {host}" if host else repr(name)
+
+
+def parse_execution(text: str, target: str) -> int:
+    """Read the number of an execution of a kernel; raises `UsageError` where it is none."""
     try:
         return int(text)
     except ValueError:
-        raise UsageError(f"{text!r} is not the number of an execution; 'rpyc-kernel status' shows them") from None
+        how = f"'rpyc-kernel status {named_again(target)}' shows them"
+        raise UsageError(f"{text!r} is not the number of an execution; {how}") from None

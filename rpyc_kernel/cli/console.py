@@ -16,6 +16,7 @@ from rpyc_kernel.cli.application import (
     OK,
     TERMINATED,
     UsageError,
+    kernel_there,
     named_again,
     tell,
 )
@@ -52,8 +53,9 @@ class Console(StartingCommand):
             unused = f"{', '.join(self.of_start)} {'was' if len(self.of_start) == 1 else 'were'} not used"
             tell(f"rpyc-kernel: kernel {name!r} runs already, so {unused}")
         host = sanitize_line(host_of(name))
-        which = f"{kernel.name!r}{f' on {host}' if host else ''}"
-        greeting = f"{how} kernel {which} as {kernel.client_name}; %help explains, Ctrl-D leaves"
+        greeting = (
+            f"{how} kernel {kernel_there(kernel.name, name)} as {kernel.client_name}; %help explains, Ctrl-D leaves"
+        )
         with kernel:
             is_viewer, is_own = kernel.role == Role.VIEWER, not name.startswith(f"{SCHEME}:")
             opened = console.Console(

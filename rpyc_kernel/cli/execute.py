@@ -186,7 +186,7 @@ class Interrupt(JsonCommand):
     )
 
     def main(self, name: str = DEFAULT_NAME, execution: str = "") -> int:
-        number = parse_execution(execution) if execution else None
+        number = parse_execution(execution, name) if execution else None
         with self.connect(name, insists=True) as kernel:
             result = kernel.interrupt(number, force=str(self.force))
             if result.status == "not-running" and number is not None:
@@ -208,7 +208,7 @@ class Cancel(JsonCommand):
     USAGE = "    {progname} [SWITCHES] NAME EXECUTION\n"
 
     def main(self, name: str, execution: str) -> int:
-        number = parse_execution(execution)
+        number = parse_execution(execution, name)
         with self.connect(name, insists=True) as kernel:
             kernel.cancel(number)
         self.write_answer({"execution": number}, [f"execution {number} is cancelled"])

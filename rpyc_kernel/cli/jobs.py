@@ -76,7 +76,7 @@ class Wait(PastCommand):
     timeout = cli.SwitchAttr("--timeout", float, help="wait no longer than so many seconds", argname="SECONDS")
 
     def main(self, name: str, execution: str, *more: str) -> int:
-        numbers = [parse_execution(text) for text in (execution, *more)]
+        numbers = [parse_execution(text, name) for text in (execution, *more)]
         deadline = _deadline_of(self.timeout)
         statuses = []
         with self.open(name) as source:
@@ -105,7 +105,7 @@ class Output(PastCommand):
     stream = cli.SwitchAttr("--stream", cli.Set("stdout", "stderr"), help="only what it has written there")
 
     def main(self, name: str, execution: str) -> int:
-        number = parse_execution(execution)
+        number = parse_execution(execution, name)
         with self.open(name) as source:
             for event in source.events(follow=bool(self.is_following), execution=number):
                 if event.kind == Kind.STREAM and self.stream in (None, event.name):
@@ -135,7 +135,7 @@ class Result(PastCommand):
     timeout = cli.SwitchAttr("--timeout", float, help="wait no longer than so many seconds", argname="SECONDS")
 
     def main(self, name: str, execution: str) -> int:
-        number = parse_execution(execution)
+        number = parse_execution(execution, name)
         deadline = _deadline_of(self.timeout)
         with self.open(name) as source:
             ending = Ending(number, source, name)

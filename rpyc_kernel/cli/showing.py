@@ -10,7 +10,7 @@ import sys
 from functools import partial
 from typing import Any
 
-from rpyc_kernel.cli.application import INTERRUPTED, OK, RAISED, TIMED_OUT, named_again, tell
+from rpyc_kernel.cli.application import INTERRUPTED, OK, RAISED, TIMED_OUT, kernel_there, named_again, tell
 from rpyc_kernel.client.events import Watch
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Event, Force, Kind, Outcome
@@ -137,13 +137,13 @@ class Show:
                 sys.stdout.flush()
 
     def _tell_goodbye(self) -> None:
-        name, number = self.kernel.name, self._execution
+        name, number = kernel_there(self.kernel.name, self._target), self._execution
         is_left_on_purpose = self._is_late and self._limit is not None and not self._limit.force
         if is_left_on_purpose:
             print(json.dumps({"execution": number}) if self._as_json else number, flush=True)
         force = " --force terminate" if self._is_late and not is_left_on_purpose else ""
         tell(
-            f"{'' if self._is_late else chr(10)}execution {number} goes on in kernel {name!r}; "
+            f"{'' if self._is_late else chr(10)}execution {number} goes on in kernel {name}; "
             f"stop it with 'rpyc-kernel interrupt {named_again(self._target)} {number}{force}'"
         )
 

@@ -64,7 +64,8 @@ class Address(Frozen):
             sock.close()
             raise CallTimeout(
                 f"{self.shown} took the connection but said nothing for {show_seconds(timeout_s)} s: its hub is "
-                "stopped or very busy, or the way to it is blocked; 'rpyc-kernel list' shows what runs on its machine"
+                f"stopped or very busy, or the way to it is blocked; {_how_to_list(self.shown)} shows what runs on its "
+                "machine"
             ) from None
         except ConnectionLost:
             reason = why_lost(sock)
@@ -123,6 +124,15 @@ def resolve(target: str | os.PathLike[str], key: str | None = None) -> Address:
 def is_on_other_machine(target: str) -> bool:
     """Whether a target is the address of a host that SSH leads to, or of a kernel there."""
     return target.startswith(_SSH)
+
+
+def _how_to_list(shown: str) -> str:
+    """The command that lists what runs where this address leads to; for others than by SSH it has to be given there."""
+    if not is_on_other_machine(shown):
+        return "'rpyc-kernel list'"
+    from rpyc_kernel.client.ssh import parse
+
+    return f"'rpyc-kernel list {parse(shown).host_url}'"
 
 
 def name_secret(target: str) -> str:

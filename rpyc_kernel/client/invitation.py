@@ -88,7 +88,7 @@ def choose_listening(listening: tuple[dict[str, Any], ...], kernel: str, host: s
     if not safe:
         raise RequestError(
             f"kernel {kernel!r} does not listen with TLS, so that nobody can come in from elsewhere; "
-            f"'rpyc-kernel invite {kernel} --listen HOST' has it do so, as does kernel.listen(HOST)"
+            "have it do so with --listen HOST (kernel.listen(HOST))"
         )
     found = min(safe, key=lambda each: is_loopback(str(each["host"])))
     require_one_host(found["host"], kernel, host)

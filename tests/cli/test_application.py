@@ -4,7 +4,7 @@ import pytest
 from plumbum import cli
 
 from rpyc_kernel.cli import application
-from rpyc_kernel.cli.application import Command, UsageError, named_again, parse_execution
+from rpyc_kernel.cli.application import Command, UsageError, kernel_there, named_again, parse_execution
 from rpyc_kernel.cli.console import Console
 from rpyc_kernel.cli.execute import Exec, Run
 from rpyc_kernel.cli.introspection import Status
@@ -87,9 +87,14 @@ def test_a_wrong_switch_is_an_error_that_names_the_help(arguments: list[str]):
 
 
 def test_the_number_of_an_execution_is_one():
-    assert parse_execution("12") == 12
-    with pytest.raises(UsageError, match="'x' is not the number"):
-        parse_execution("x")
+    assert parse_execution("12", "demo") == 12
+    with pytest.raises(UsageError, match="'x' is not the number of an execution; 'rpyc-kernel status ssh://gpu/train'"):
+        parse_execution("x", "ssh://gpu/train")
+
+
+def test_a_kernel_on_another_machine_is_called_with_its_host():
+    assert kernel_there("train", "demo") == "'train'"
+    assert kernel_there("train", "ssh://ann@gpu/train") == "'train' on gpu"
 
 
 @pytest.mark.parametrize("insists", [False, True])

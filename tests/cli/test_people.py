@@ -157,8 +157,12 @@ def test_an_invitation_for_programs_has_its_secret_once(kernel, capsys):
 @pytest.mark.parametrize(
     ("listening", "arguments", "told"),
     [
-        ([], (), "kernel 'demo' does not listen with TLS, so that nobody can come in from elsewhere; 'rpyc-kernel inv"),
-        ([PLAIN], (), "'rpyc-kernel invite demo --listen HOST' has it do so, as does kernel.listen(HOST)"),
+        (
+            [],
+            (),
+            "kernel 'demo' does not listen with TLS, so that nobody can come in from elsewhere; have it do so with",
+        ),
+        ([PLAIN], (), "have it do so with --listen HOST (kernel.listen(HOST))"),
         ([PLAIN], ("--listen", "0.0.0.0:99999"), "cannot listen on '0.0.0.0:99999'"),
         (
             [PLAIN],

@@ -78,7 +78,7 @@ def test_without_a_command_the_help_is_an_error(capsys: pytest.CaptureFixture[st
         (["pull", "demo", "x"], "no FILE is given; use 'rpyc-kernel pull [SWITCHES] NAME EXPRESSION FILE'"),
         (["forget", "tcp://localhost:1"], "by the kernel's name, on its own machine or as ssh://HOST/NAME"),
         (["list", "demo"], "'demo' is no host; use ssh://[user@]host[:port]/"),
-        (["cancel", "demo", "x"], "'x' is not the number of an execution"),
+        (["cancel", "demo", "x"], "'x' is not the number of an execution; 'rpyc-kernel status demo' shows them"),
         (["interrupt", "demo", "x"], "'x' is not the number of an execution"),
         (["interrupt", "demo", "--force", "hammer"], "argument of force expected"),
         (["log", "demo", "--since", "monday"], "use the number of an event, or a time"),

@@ -15,11 +15,12 @@ from rpyc_kernel.client import address, doors
 from rpyc_kernel.client.address import Address, from_file, read_running, resolve
 from rpyc_kernel.client.doors import TcpDoor, UnixDoor
 from rpyc_kernel.client.launch import stop_orphan
-from rpyc_kernel.errors import BadName, ConnectionFailed, NoSuchKernel, RequestError
+from rpyc_kernel.errors import BadName, CallTimeout, ConnectionFailed, NoSuchKernel, RequestError
 from rpyc_kernel.frozen import changed
 from rpyc_kernel.system.home import Home
 from rpyc_kernel.system.runtime_folder import RuntimeFolder, listen
 from rpyc_kernel.wire.connection_file import ConnectionFile
+from rpyc_kernel.wire.handshake import Identity
 from rpyc_kernel.wire.keys import Key
 from tests.support.processes import HAS_PROC
 
@@ -347,3 +348,18 @@ def test_where_a_key_came_from_is_known(
 ) -> None:
     monkeypatch.setenv("RPYC_KERNEL_KEY", "01")
     assert address.resolve(target, key).key_source == source
+
+
+@pytest.mark.parametrize(
+    ("shown", "command"),
+    [("kernel 'train'", "'rpyc-kernel list'"), ("ssh://ann@gpu/train", "'rpyc-kernel list ssh://ann@gpu/'")],
+)
+def test_where_a_hub_says_nothing_a_command_lists_what_runs_on_its_machine(shown, command):
+    ours, theirs = socket.socketpair()
+
+    class Silent:
+        def open(self, timeout_s):
+            return ours, b""
+
+    with theirs, pytest.raises(CallTimeout, match=f"; {command} shows what runs on its machine"):
+        Address(shown, Key(bytes.fromhex(KEY)), Silent()).enter(0, Identity("s", "ann", "owner"), 0.01)

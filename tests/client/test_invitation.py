@@ -54,7 +54,7 @@ def test_what_is_no_host_gives_no_connect_string(host):
 
 
 def test_where_there_is_no_tls_or_no_secret_there_is_no_connect_string():
-    with pytest.raises(RequestError, match=r"kernel 'demo' does not listen with TLS, .*'rpyc-kernel invite demo --li"):
+    with pytest.raises(RequestError, match=r"kernel 'demo' does not listen with TLS, .*with --listen HOST"):
         invitation(listening=(PLAIN,)).connect_string()
     with pytest.raises(RequestError, match="is told once, by 'invite'; make another one"):
         read_invitation({name: ANSWER[name] for name in list(ANSWER)[:7]}, "demo").connect_string()

@@ -7,6 +7,7 @@ neither of them is written to any file, or shown.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -45,7 +46,17 @@ def start(name: str, settings: dict[str, Any]) -> dict[str, Any]:
         settings["cwd"] = os.path.expanduser(settings["cwd"])
     # Named, because what this runs with is the bundle's, and a worker has the packages of its environment.
     launch.launch(check_name(name), python=sys.executable, is_private=False, **settings)
+    _note_python()
     return find(name)
+
+
+def _note_python() -> None:
+    """Leave word for who comes next, and may not know of a Python that is not on PATH; see `ssh_command`."""
+    from rpyc_kernel.system import bundle_cache
+
+    with contextlib.suppress(OSError):  # then it has to be named again
+        path = os.path.join(bundle_cache.cache_folder(), bundle_cache.NOTE)
+        bundle_cache.put_file(path, os.fsencode(f"{sys.executable}\n"))
 
 
 def list_kernels(shows_stopped: bool) -> list[dict[str, Any]]:

@@ -42,7 +42,16 @@ _RUN_PYTHON = (
     'esac; exec /bin/sh -c "$r" "$w" "$@"'
 )
 _USUAL_PYTHON = "command -v python3"
-_NEWER_PYTHONS = " || ".join(f"command -v python3.{minor}" for minor in range(14, 9, -1))
+# Where a kernel was started by a Python that somebody has named, who comes next need not know of it. By a shell of its
+# own, as that of the user may be of another kind.
+_NOTED = (
+    "case $XDG_CACHE_HOME in /*) c=$XDG_CACHE_HOME;; *) c=$HOME/.cache;; esac; "
+    f"f=$c/rpyc_kernel/bundles/{bundle_cache.NOTE}; "
+    '[ -O "$f" ] && IFS= read -r p <"$f" && case $p in /*) "$p" -ISc 0 >&2 && printf "%s\\n" "$p";; esac'
+)
+_OTHER_PYTHONS = " || ".join(
+    [*(f"command -v python3.{minor}" for minor in range(14, 9, -1)), f"/bin/sh -c {shlex.quote(_NOTED)} 2>/dev/null"]
+)
 
 
 @contextlib.contextmanager
@@ -192,7 +201,7 @@ def start(
     except NoPython as first:
         others = "one of python3.10 to python3.14"
         try:
-            return run(_NEWER_PYTHONS, others)
+            return run(_OTHER_PYTHONS, others)
         except NoPython:
             raise NoPython(
                 f"{first}, and {others} is not there, either; have Python 3.10 or newer installed there, or name the "

@@ -26,6 +26,8 @@ MANIFEST = "manifest.json"
 """Names the files of a bundle with their sizes: what tidies caches by itself may have taken some."""
 MARK = "rpyc-kernel-bundle "
 """What lines of answers begin with: a login may write something before them."""
+NOTE = "python"
+"""The file beside the bundles that has the path of the Python by which a kernel was started here last."""
 _KEPT_S = 7 * 24 * 3600.0
 _NEW, _OLD = "new-", "old-"
 _MAIN = "__main__.py"
@@ -91,6 +93,7 @@ def put_file(path: str, data: bytes) -> None:
     new = tempfile.mkdtemp(prefix=_NEW, dir=cache_folder())
     try:
         with open(os.path.join(new, "file"), "wb") as file:
+            os.chmod(file.fileno(), 0o600)
             file.write(data)
         os.rename(file.name, path)
     finally:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rpyc_kernel.client import ssh_command
+from rpyc_kernel.system import bundle_cache
 
 PROGRAM = "import os, sys; print(sys.argv[1:], os.environ.get('FROM_PROFILE'))"
 FISH = """#!/bin/sh
@@ -51,6 +52,19 @@ def test_a_shell_of_another_kind_only_finds_it(home: Path):
 def test_without_it_the_status_is_that_of_shells(home: Path, shell: str):
     (home / "bin" / "python3").unlink()
     assert run(home, str(home / "fish") if shell == "fish" else shell, ssh_command._USUAL_PYTHON).returncode == 127
+
+
+@pytest.mark.parametrize("shell", ["/bin/bash", "/bin/dash", "fish"])
+def test_a_python_that_was_noted_there_is_found_as_long_as_it_runs(home: Path, shell: str):
+    shell = str(home / "fish") if shell == "fish" else shell
+    python = (home / "bin" / "python3").rename(home / "python")
+    note = home / ".cache" / "rpyc_kernel" / "bundles" / bundle_cache.NOTE
+    note.parent.mkdir(parents=True)
+    note.write_text(f"{python}\n")
+    assert "['a  b', \"it's\"]" in run(home, shell, ssh_command._OTHER_PYTHONS).stdout
+    for unfit in ("", "python\n", f"{home}/nowhere\n", "/bin/false\n"):
+        note.write_text(unfit)
+        assert run(home, shell, ssh_command._OTHER_PYTHONS).returncode == 127, unfit
 
 
 @pytest.mark.parametrize("named", ["~/bin/python3", "bin/python3", "python3"])

@@ -225,6 +225,23 @@ def test_python_is_looked_for_there_and_what_was_tried_is_told(ssh_hosts: Hosts)
         start("ssh://alpha/train", python="/nowhere/python")
 
 
+def test_who_has_named_the_python_once_need_not_name_it_again(ssh_hosts: Hosts):
+    host = ssh_hosts.alpha
+    usual = host.home.parent / "bin" / "python3"
+    named = usual.rename(usual.parent / "a python")
+    try:
+        start("ssh://alpha/train", python=named).close()
+        assert run_command("exec", "ssh://alpha/train", "6 * 7").stdout == "42\n"
+        note = host.home / ".cache" / "rpyc_kernel" / "bundles" / "python"
+        assert (note.read_text(), note.stat().st_mode & 0o777) == (f"{named}\n", 0o600)
+        stopped = run_command("stop", "ssh://alpha/train")
+        assert (stopped.returncode, stopped.stderr) == (0, "")
+    finally:
+        named.unlink()
+    with pytest.raises(RequestError, match=r"there is no python3 on the PATH of a login shell of ssh://alpha/, and"):
+        rpyc_kernel.kernels("ssh://alpha/")
+
+
 MUTE = {
     "exit 0": r"status 0\)$",
     "echo noise >&2; exit 3": r"status 3\): noise$",

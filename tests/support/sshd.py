@@ -160,6 +160,7 @@ class Host:
             for path in folder.iterdir():
                 if folder != self.home or path.name not in _KEPT:
                     wait_until(partial(_remove, path), what=f"the end of {path}")
+        (self.home / ".cache" / "rpyc_kernel" / "bundles" / "python").unlink(missing_ok=True)
         self.use_python(getattr(sys, "_base_executable", sys.executable))
         self.write_profile()
 

@@ -203,6 +203,8 @@ class JoiningCommand(JsonCommand):
             number = queue().id
             self.write_answer({**more, "execution": number}, [str(number)])
             sys.stdout.flush()
+        except RequestError:  # an answer: of what was refused, nothing is queued
+            raise
         except (OSError, KeyboardInterrupt):
             what = f"execution {number} is queued" if number else "the code may be queued all the same"
             how = f"'rpyc-kernel status {named_again(target)}' shows it"

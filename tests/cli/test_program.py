@@ -11,7 +11,15 @@ import pytest
 
 from rpyc_kernel.cli import execute, jobs, program
 from rpyc_kernel.cli.program import run
-from rpyc_kernel.errors import AuthenticationFailed, ConnectionLost, KernelDied, KernelError, NotQueued, WorkerBusy
+from rpyc_kernel.errors import (
+    AuthenticationFailed,
+    ConnectionLost,
+    KernelDied,
+    KernelError,
+    NotPermitted,
+    NotQueued,
+    WorkerBusy,
+)
 from tests.support.folders import Folders
 
 COMMANDS = list(program._COMMANDS)
@@ -235,9 +243,23 @@ def test_in_place_of_a_standard_stream_that_is_closed_nothing_is_found(
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize(("error", "number"), [(KeyboardInterrupt(), 0), (OSError(28, "full"), 7)])
+@pytest.mark.parametrize(
+    ("error", "number", "status", "said"),
+    [
+        (KeyboardInterrupt(), 0, 130, "the code may be queued all the same"),
+        (ConnectionLost("gone"), 0, 3, "the code may be queued all the same"),
+        (OSError(28, "full"), 7, 1, "execution 7 is queued"),
+        (NotPermitted("'ann' is here as viewer; it cannot execute code"), 0, 2, None),
+    ],
+    ids=["Ctrl-C", "lost", "full", "refused"],
+)
 def test_who_leaves_code_hears_of_it_whatever_comes_in_between(
-    error: BaseException, number: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    error: BaseException,
+    number: int,
+    status: int,
+    said: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ):
     class Kernel:
         name, session = "demo", "a"
@@ -259,6 +281,9 @@ def test_who_leaves_code_hears_of_it_whatever_comes_in_between(
     monkeypatch.setattr(jobs.Submit, "join", lambda *_: Kernel())
     monkeypatch.setattr(jobs.Submit, "write_answer", fail)
     monkeypatch.setattr(program, "_give_up_output", lambda status: status)
-    assert call("submit", "demo", "1") == (1 if number else 130)
-    said = "execution 7 is queued" if number else "the code may be queued all the same"
-    assert f"{said} in kernel 'demo'; 'rpyc-kernel status demo' shows it\n" in capsys.readouterr().err
+    assert call("submit", "demo", "1") == status
+    told = capsys.readouterr().err
+    if said:
+        assert f"{said} in kernel 'demo'; 'rpyc-kernel status demo' shows it\n" in told
+    else:
+        assert told == f"rpyc-kernel: {error}\n"

@@ -56,7 +56,8 @@ class Invite(JsonCommand):
         expires = read_term(self.expires)
         folder = _make_folder(self.certificate) if self.certificate else None
         with self.connect(name, joins=False) as kernel:
-            self._see_to_a_way_in(kernel)  # first, so that nobody is invited who cannot come
+            if kernel.role == Role.OWNER:  # whom else the kernel refuses, with the reason
+                self._see_to_a_way_in(kernel)  # first, so that nobody is invited who cannot come
             given = kernel.invite(str(self.role), name=self.name, expires=expires, values=bool(self.shows_values))
             if folder is not None:
                 _write_certificate(kernel, given.id, folder)
@@ -118,14 +119,15 @@ class Sessions(JsonCommand):
     def main(self, name: str = DEFAULT_NAME) -> int:
         with self.connect(name, joins=False) as kernel:
             present = [each for each in kernel.sessions() if each["connections"]]
-            invited = kernel.invitations() if kernel.role == Role.OWNER else []
+            is_owner = kernel.role == Role.OWNER
+            invited = kernel.invitations() if is_owner else []
         now = time.time()
         rows = [(each.id, f"{sanitize_line(each.name)}  {each.role}  {_state_of(each, now)}") for each in invited]
         rows = [*zip((each["id"] for each in present), summarise_sessions(present), strict=True), *rows]
         width = max((len(shown) for shown, _ in rows), default=0)
         lines = [f"{shown:<{width}}  {told}" for shown, told in rows]
         answer = {"sessions": present, "invitations": [_describe(each) for each in invited]}
-        self.write_answer(answer, lines or ["nobody is here, and nobody is invited"])
+        self.write_answer(answer, lines or [f"nobody is here{', and nobody is invited' if is_owner else ''}"])
         return OK
 
 

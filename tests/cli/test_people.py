@@ -12,6 +12,7 @@ from rpyc_kernel.cli.people import find
 from rpyc_kernel.cli.program import run
 from rpyc_kernel.client.connect_string import parse
 from rpyc_kernel.client.invitation import Invitation
+from rpyc_kernel.errors import NotPermitted
 from rpyc_kernel.frozen import changed
 
 ID, OTHER = "0011223344556677", "8899aabbccddeeff"
@@ -231,6 +232,28 @@ def test_who_is_no_owner_sees_no_invitations_and_asks_for_none(kernel, capsys):
     kernel.role, kernel.invitations = "viewer", None
     (line,) = call(capsys, "sessions", "demo")[1].splitlines()
     assert line.startswith(f"{ID}:s  ann  viewer")
+
+
+@pytest.mark.parametrize(
+    ("role", "told"), [("owner", "nobody is here, and nobody is invited\n"), ("viewer", "nobody is here\n")]
+)
+def test_of_nobody_no_more_is_said_than_is_known(kernel, capsys, monkeypatch, role, told):
+    kernel.role = role
+    monkeypatch.setattr(kernel, "sessions", list)
+    monkeypatch.setattr(kernel, "invitations", list)
+    assert call(capsys, "sessions", "demo") == (0, told, "")
+
+
+def test_who_is_no_owner_hears_that_it_cannot_invite_and_not_where_to_listen(kernel, capsys, monkeypatch):
+    def refuse(*_, **__):
+        raise NotPermitted("'ann' is here as viewer; it cannot invite")
+
+    kernel.role, kernel.listening = "viewer", [PLAIN]
+    monkeypatch.setattr(kernel, "invite", refuse)
+    for arguments in ((), ("--listen", "192.0.2.7")):
+        status, out, err = call(capsys, "invite", "demo", "--role", "viewer", *arguments)
+        assert (status, out, err) == (2, "", "rpyc-kernel: 'ann' is here as viewer; it cannot invite\n")
+    assert kernel.asked == []
 
 
 @pytest.mark.parametrize(

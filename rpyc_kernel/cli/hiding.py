@@ -63,16 +63,29 @@ def take_secrets(arguments: list[str]) -> list[str]:
 def read_connect_string() -> str:
     """Read one from standard input, no further than to the end of its line; returns what may be shown of it.
 
+    Empty lines before it are passed over.
+
     Raises:
         RequestError: there is none.
     """
-    if sys.stdin.isatty():
-        text = getpass.getpass("Connect string: ")
-    else:
-        read = bytearray()
-        while len(read) <= _MAX_BYTES and (byte := os.read(sys.stdin.fileno(), 1)) not in (b"", b"\n"):
-            read += byte
-        text = read.decode(errors="replace")
-    if not text.strip():
-        raise RequestError("'-' in place of a kernel's name reads a connect string from standard input, which has none")
-    return remember(text)
+    read_line = _ask_for_line if sys.stdin.isatty() else _read_line
+    while line := read_line():
+        if line.strip():
+            return remember(line)
+    raise RequestError("'-' in place of a kernel's name reads a connect string from standard input, which has none")
+
+
+def _ask_for_line() -> str:
+    """A line that is typed where nobody sees it, with its end; "" at the end of the input."""
+    try:
+        return getpass.getpass("Connect string: ") + "\n"
+    except EOFError:
+        return ""
+
+
+def _read_line() -> str:
+    """A line of standard input with its end, and nothing behind it; "" at the end of the input."""
+    read = bytearray()
+    while len(read) <= _MAX_BYTES and not read.endswith(b"\n") and (byte := os.read(sys.stdin.fileno(), 1)):
+        read += byte
+    return read.decode(errors="replace")

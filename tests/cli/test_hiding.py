@@ -75,10 +75,11 @@ def test_the_secret_is_on_no_command_line_while_the_command_runs(listener, way):
     assert ("stood on the command line" in err) == (way == "as a word")
 
 
-def test_a_connect_string_is_read_up_to_the_end_of_its_line(monkeypatch):
+@pytest.mark.parametrize("blank", ["", "\n", " \r\n\n"])
+def test_a_connect_string_is_read_up_to_the_end_of_its_line(monkeypatch, blank):
     reader, writer = os.pipe()
     invitation = invite(4000)
-    os.write(writer, f"{invitation.reveal()}\nand more".encode())
+    os.write(writer, f"{blank}{invitation.reveal()}\nand more".encode())
     os.close(writer)
     with open(reader) as standard_input:
         monkeypatch.setattr(sys, "stdin", standard_input)
@@ -87,6 +88,21 @@ def test_a_connect_string_is_read_up_to_the_end_of_its_line(monkeypatch):
         with pytest.raises(RequestError, match="reads a connect string from standard input, which has none"):
             hiding.read_connect_string()
     assert parse(invitation.shown) == invitation
+
+
+def test_an_empty_line_at_a_terminal_is_asked_about_again_and_its_end_is_none(monkeypatch):
+    def ask(prompt):
+        if not typed:
+            raise EOFError
+        return typed.pop(0)
+
+    invitation = invite(4000)
+    typed = ["", "  ", invitation.reveal()]
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(hiding.getpass, "getpass", ask)
+    assert hiding.read_connect_string() == invitation.shown
+    with pytest.raises(RequestError, match="which has none"):
+        hiding.read_connect_string()
 
 
 def test_arguments_are_given_on_without_secrets():

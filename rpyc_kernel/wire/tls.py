@@ -242,7 +242,8 @@ def _explain_failure(stream: _TlsStream, shown: str, error: ssl.SSLError) -> str
 def _warn_of_change(shown: str, expected: bytes, found: bytes) -> str:
     return (
         f"WARNING: THE CERTIFICATE OF {shown} HAS CHANGED! Somebody may be eavesdropping on you right now (a man in "
-        f"the middle), or the kernel has a new certificate. Expected SHA-256 {expected.hex()}, got {found.hex()}. "
+        f"the middle), or the kernel has a new certificate, or the connect string is damaged or old. "
+        f"Expected SHA-256 {expected.hex()}, got {found.hex()}. "
         "Nothing was sent. Ask the kernel's owner whether it has changed, and for a new connect string "
         "('rpyc-kernel invite')"
     )

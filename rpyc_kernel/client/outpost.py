@@ -71,6 +71,13 @@ def list_kernels(shows_stopped: bool) -> list[dict[str, Any]]:
     return found
 
 
+def count_events(name: str) -> int | None:
+    """How many events a journal holds, None if it cannot be read."""
+    from rpyc_kernel.client.archive import Archive
+
+    return Archive(name).count()
+
+
 def stop_orphan(name: str) -> bool:
     """See `launch.stop_orphan`."""
     from rpyc_kernel.client import launch
@@ -136,6 +143,7 @@ _DO: dict[str, Callable[..., Any]] = {
     "find": find,
     "start": start,
     "list": list_kernels,
+    "count_events": count_events,
     "stop_orphan": stop_orphan,
     "forget": forget,
 }

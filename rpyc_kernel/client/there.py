@@ -13,7 +13,7 @@ from rpyc_kernel.client.kernel import Past
 from rpyc_kernel.client.launch import KernelInfo
 from rpyc_kernel.client.ssh_command import understanding
 from rpyc_kernel.core.contract import Event
-from rpyc_kernel.errors import KernelError, NoSuchKernel
+from rpyc_kernel.errors import KernelError
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.system.threads import make_thread, start_threads
 
@@ -79,18 +79,14 @@ def forget(url: str) -> None:
 
 
 class ArchiveThere(Archive):
-    """The journal of a kernel that does not run, read where it is."""
+    """The journal of a kernel that does not run, or has lost its hub, read where it is."""
 
     def __init__(self, url: str) -> None:
         self._target = ssh.parse_kernel(url)
         self.name = self._target.url
-        known = find_stopped(url)
-        if known is None:
-            raise NoSuchKernel(
-                f"there is no kernel {self.name!r}, and no journal of one; "
-                f"'rpyc-kernel list --all {self._target.host_url}' shows all"
-            )
-        self._known = known
+        events = ssh.ask(self._target, {"do": "count_events", "name": self._target.name})
+        with understanding(self._target.host_url):
+            self._events = None if events is None else int(events)
 
     def events(self, since: int = 0, *, follow: bool = False, execution: int | None = None) -> Iterator[Event]:
         """See `Archive`."""
@@ -106,7 +102,7 @@ class ArchiveThere(Archive):
 
     def count(self) -> int | None:
         """See `Archive`."""
-        return self._known.events
+        return self._events
 
     def _read(self, line: str, read: Callable[[dict[str, Any]], _T]) -> _T:
         with understanding(self._target.host_url):

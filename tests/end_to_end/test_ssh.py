@@ -16,6 +16,7 @@ import rpyc_kernel
 from rpyc_kernel import AuthenticationFailed, ConnectionFailed, KernelClient, NoSuchKernel, RequestError
 from rpyc_kernel.client import ssh, ssh_login
 from rpyc_kernel.client.there import ArchiveThere
+from rpyc_kernel.system import processes
 from tests.end_to_end.clients import PATIENCE_S
 from tests.end_to_end.commands import run_command
 from tests.end_to_end.terminals import CTRL_D, OpenTerminal
@@ -72,6 +73,13 @@ def test_a_kernel_lives_where_there_is_nothing_but_a_python(ssh_hosts: Hosts):
     assert host.logins - before == 2
     left = {path.relative_to(host.home).parts[0] for path in host.home.rglob("*")} | {*os.listdir(host.scratch)}
     assert left <= {".profile", ".zprofile", ".cache", ".local"}
+
+
+def end_hub(kernel: KernelClient) -> None:
+    """Kill the hub, as where the system is short of memory; the worker goes on."""
+    hub = kernel.status()["hub_pid"]
+    os.kill(hub, signal.SIGKILL)
+    wait_until(lambda: not processes.is_alive(hub), PATIENCE_S, "the end of the hub")
 
 
 def log_out_for_good(host: Host) -> None:
@@ -157,6 +165,29 @@ def test_commands_take_its_address_for_its_name(ssh_hosts: Hosts):
     assert (forgotten.returncode, forgotten.stdout) == (0, "kernel 'ssh://alpha/train' is forgotten\n")
     again = run_command("forget", "ssh://alpha/train", "--yes")
     assert (again.returncode, "there is no kernel 'ssh://alpha/train' to forget" in again.stderr) == (3, True)
+
+
+def test_what_a_kernel_has_done_can_be_read_while_its_hub_is_gone(ssh_hosts: Hosts):
+    gate = ssh_hosts.alpha.scratch / "go on"
+    with start("ssh://alpha/train", reconnect=0) as kernel:
+        assert kernel.execute("print('done'); 6 * 7").status == "ok"
+        begin_to_wait(kernel, gate)
+        end_hub(kernel)
+    for command, said in {
+        "log": "done",
+        "history": "6 * 7",
+        "output 1": "done",
+        "result 1": "42",
+        "wait 1": "ok",
+    }.items():
+        name, *number = command.split()
+        told = run_command(name, "ssh://alpha/train", *number)
+        assert (told.returncode, told.stderr) == (0, "")
+        assert said in told.stdout
+    unfinished = run_command("wait", "ssh://alpha/train", "2")
+    assert unfinished.returncode == 3
+    assert "take it up again with 'rpyc-kernel start ssh://alpha/train'" in unfinished.stderr
+    assert run_command("stop", "ssh://alpha/train").returncode == 0
 
 
 def test_a_large_value_comes_with_word_of_how_far_it_is(ssh_hosts: Hosts):

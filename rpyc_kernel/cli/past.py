@@ -112,8 +112,7 @@ class Log(PastCommand):
         since = read_when(self.since, time.time())
         if self.is_replayed:
             return self._replay(name, since)
-        with self.open(name) as source:
-            selection = Selection(source, since, self.execution, self.session)
+        with self._select(name, since) as selection:
             last = 0
             if tail is not None:
                 last = selection.last
@@ -126,6 +125,15 @@ class Log(PastCommand):
                 if self.is_following:
                     sys.stdout.flush()
         return OK
+
+    @contextlib.contextmanager
+    def _select(self, name: str, since: int | float) -> Iterator[Selection]:
+        """What the switches choose; once it is read, it is said if there is no such session."""
+        with self.open(name) as source:
+            selection = Selection(source, since, self.execution, self.session)
+            yield selection
+            if not self.is_following:  # or it may still come
+                selection.require_session()
 
     def _describe_all(self, events: Iterable[Event]) -> Iterator[str]:
         renderer = self._make_renderer()
@@ -142,8 +150,7 @@ class Log(PastCommand):
                 "a replay needs a speed above 0, and ends with what has happened by now; leave out --follow"
             )
         renderer = self._make_renderer()
-        with self.open(name) as source:
-            selection = Selection(source, since, self.execution, self.session)
+        with self._select(name, since) as selection:
             for event in pace(selection.events(), self.speed, time.sleep):
                 sys.stdout.write(json.dumps(event.as_dict()) + "\n" if self.as_json else renderer.render(event))
                 sys.stdout.flush()

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import takewhile
 
+from rpyc_kernel.cli.application import UsageError
 from rpyc_kernel.client.archive import Archive
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Event, Kind
@@ -35,6 +36,7 @@ class Selection:
         self._moment = since if isinstance(since, float) else None
         self._execution = execution
         self._session = session
+        self._has_session = False
         self._since = since if isinstance(since, int) else self._find(since)
 
     @property
@@ -52,6 +54,7 @@ class Selection:
         if self._session:
             found = of_session(found, self._session)
         for event in found:
+            self._has_session = True
             if event.seq > since and (self._moment is None or event.time >= self._moment):
                 yield event
 
@@ -65,6 +68,12 @@ class Selection:
             if len(found) == count or since <= self._since:
                 return found
             span *= 8
+
+    def require_session(self) -> None:
+        """See that what was read has something of the session that is wanted; raises `UsageError` where not."""
+        if self._session and not self._has_session:
+            where = "" if self._execution is None else f" in execution {self._execution}"
+            raise UsageError(f"there is no session {self._session[:100]!r}{where}, or the journal no longer has it")
 
     def _read(self, since: int, *, follow: bool = False) -> Iterator[Event]:
         return self._source.events(since, follow=follow, execution=self._execution)

@@ -88,7 +88,7 @@ def stopped(folders: Folders) -> None:
         (["--session", "ann"], [1, 2, 4, 6, 7]),
         (["--session", "s2"], [3, 5]),
         (["--session", "ann", "--since", "3"], [4, 6, 7]),
-        (["--session", "nobody"], []),
+        (["--session", "ann", "--since", "7"], []),
         (["--execution", "1"], [2, 4, 6]),
         (["--execution", "2", "--since", "3"], [5]),
         (["--tail", "2"], [6, 7]),
@@ -103,6 +103,24 @@ def test_a_log_shows_what_is_chosen(
 ) -> None:
     assert run(["rpyc-kernel", "log", "demo", "--json", *switches]) == 0
     assert [json.loads(line)["seq"] for line in capsys.readouterr().out.splitlines()] == numbers
+
+
+@pytest.mark.parametrize(
+    ("switches", "told"),
+    [
+        (["--session", "nobody"], "there is no session 'nobody', or the journal no longer has it"),
+        (["--session", "nobody", "--tail", "2"], "there is no session 'nobody'"),
+        (["--session", "nobody", "--replay"], "there is no session 'nobody'"),
+        (["--session", "bob", "--execution", "1"], "there is no session 'bob' in execution 1"),
+    ],
+)
+def test_a_session_that_there_is_not_is_told(
+    stopped: None, switches: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["rpyc-kernel", "log", "demo", *switches]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert told in err
 
 
 @pytest.mark.parametrize("switches", [["--tail", "0"], ["--tail", "2", "--replay"], ["--since", "soon"]])

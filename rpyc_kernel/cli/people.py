@@ -40,7 +40,7 @@ class Invite(JsonCommand):
         "--role", cli.Set(*ROLES), mandatory=True, help="viewer sees, editor also runs code, owner may do all"
     )
     expires = cli.SwitchAttr(
-        "--expires", str, default="1d", help="for how long: 90s, 30m, 2h, 7d, 2w or never", argname="TIME"
+        "--expires", str, default="1d", help="for how long: 90s, 1h30m, 7d, 2w or never", argname="TIME"
     )
     name = cli.SwitchAttr("--name", str, default="", help="what they are called in the kernel")
     shows_values = cli.Flag("--values", help="a viewer may look at values of variables, too")

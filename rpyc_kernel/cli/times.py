@@ -9,7 +9,8 @@ import time
 
 from rpyc_kernel.cli.application import UsageError
 
-_SPAN = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhdw])")
+_PART = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhdw])")
+_SPAN = re.compile(f"(?:{_PART.pattern})+")
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DAY_S = 86_400
 _LONGEST_TERM_S = 10 * 365 * _DAY_S
@@ -31,7 +32,7 @@ def read_term(text: str) -> float | None:
         return None
     seconds = _read_span(text)
     if seconds is None or not 1 <= seconds <= _LONGEST_TERM_S:
-        raise UsageError(f"--expires {text[:50]}: use a time such as 90s, 30m, 2h, 7d or 2w, up to ten years, or never")
+        raise UsageError(f"--expires {text[:50]}: use a time such as 90s, 1h30m, 7d or 2w, up to ten years, or never")
     return seconds
 
 
@@ -68,6 +69,7 @@ def format_in_utc(moment: float) -> str:
 
 
 def _read_span(text: str) -> float | None:
-    """How many seconds a text such as ``2h`` says, None where it says something else."""
-    found = _SPAN.fullmatch(text)
-    return float(found[1]) * _UNITS_S[found[2]] if found else None
+    """How many seconds a text such as ``2h`` or ``1h30m`` says, None where it says something else."""
+    if not _SPAN.fullmatch(text):
+        return None
+    return sum(float(number) * _UNITS_S[unit] for number, unit in _PART.findall(text))

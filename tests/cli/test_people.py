@@ -186,7 +186,7 @@ def test_an_invitation_for_programs_has_its_secret_once(kernel, capsys):
             (),
             "kernel 'demo' listens on all addresses of this machine; say with --host NAME (host=…) by which one others",
         ),
-        ([TLS], ("--expires", "soon"), "--expires soon: use a time such as 90s, 30m, 2h, 7d or 2w"),
+        ([TLS], ("--expires", "soon"), "--expires soon: use a time such as 90s, 1h30m, 7d or 2w"),
         ([TLS], ("--role", "king"), "argument of role expected"),
     ],
 )

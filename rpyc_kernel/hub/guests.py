@@ -24,6 +24,10 @@ REFUSALS_PAUSE_S: Final = 60.0
 """Those that follow a refusal for so long become one event."""
 
 
+OTHERS: Final = ", and other refusals"
+"""Stands behind the reason of the last of several that are not alike."""
+
+
 class Guests:
     """What becomes of those who come with a key.
 
@@ -126,8 +130,9 @@ class Guests:
         self._sent_away.add(key_id)
         self._end(None, key_id)
 
-    def _record_refusal(self, last: tuple[str, str, str | None], count: int) -> None:
+    def _record_refusal(self, last: tuple[str, str, str | None], count: int, are_alike: bool) -> None:
         reason, address, session = last
+        reason += "" if are_alike else OTHERS
         self._record(Kind.CLIENT_REFUSED, session, {"reason": reason, "address": address, "count": count})
 
     def _record(self, kind: str, session: str | None, payload: dict[str, Any]) -> None:

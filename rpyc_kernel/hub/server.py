@@ -430,5 +430,6 @@ class Server:
         return True
 
 
-def _log_refusals(last: str, count: int) -> None:
-    _log.info("%s%s", last, f" ({count - 1} more like this before)" if count > 1 else "")
+def _log_refusals(last: str, count: int, are_alike: bool) -> None:
+    like = " like this" if are_alike else ""
+    _log.info("%s%s", last, f" ({count - 1} more{like} before)" if count > 1 else "")

@@ -398,9 +398,13 @@ def test_neither_the_log_nor_a_refusal_tells_the_key(open_doors, caplog):
 
 def test_what_was_not_logged_is_counted_in_the_log(caplog):
     caplog.set_level(logging.INFO)
-    for last, count in (("stranger 0", 1), ("stranger 4", 4)):
-        server_module._log_refusals(last, count)
-    assert [record.message for record in caplog.records] == ["stranger 0", "stranger 4 (3 more like this before)"]
+    for told in (("stranger 0", 1, True), ("stranger 0", 4, True), ("stranger 9", 4, False)):
+        server_module._log_refusals(*told)
+    assert [record.message for record in caplog.records] == [
+        "stranger 0",
+        "stranger 0 (3 more like this before)",
+        "stranger 9 (3 more before)",
+    ]
 
 
 # Those who were invited
@@ -603,7 +607,7 @@ def test_refusals_become_events_together_and_tell_no_secret(open_doors, monkeypa
     assert payloads_of(doors, "client_refused") == [first]
     now += 1.0
     doors.server.look()
-    told = {"reason": "'ann' is here as viewer; it cannot restart the kernel", "address": ""}
+    told = {"reason": "'ann' is here as viewer; it cannot restart the kernel, and other refusals", "address": ""}
     assert payloads_of(doors, "client_refused") == [first, {**told, "count": FREE + 2}]
     assert key.secret.hex() not in str(doors.kernel.payloads())
 

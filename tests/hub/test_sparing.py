@@ -14,13 +14,13 @@ def told():
 
 @pytest.fixture
 def sparing(told, clock):
-    return Sparing(lambda what, count: told.append((what, count)), PAUSE_S, clock)
+    return Sparing(lambda *what: told.append(what), PAUSE_S, clock)
 
 
 def test_the_first_is_told_of_at_once_and_each_after_a_quiet_time(sparing, told, clock):
     for number in range(3):
         sparing.note(f"no key {number}")
-        assert told[-1] == (f"no key {number}", 1)
+        assert told[-1] == (f"no key {number}", 1, True)
         clock.now += PAUSE_S
         sparing.look()
     assert len(told) == 3
@@ -31,11 +31,20 @@ def test_those_that_follow_soon_are_told_of_together_though_none_comes_after_the
         sparing.note(f"no key {number}")
     clock.now += PAUSE_S - 1.0
     sparing.look()
-    assert told == [("no key 0", 1)]
+    assert told == [("no key 0", 1, True)]
     clock.now += 1.0
     for _ in range(2):
         sparing.look()
-    assert told == [("no key 0", 1), ("no key 3", 3)]
+    assert told == [("no key 0", 1, True), ("no key 3", 3, False)]
+
+
+def test_those_that_are_alike_are_told_from_those_that_are_not(sparing, told, clock):
+    for whats in (["no key"] * 4, ["no key", "no room", "no key"], ["no room"] * 2):
+        for what in whats:
+            sparing.note(what)
+        clock.now += PAUSE_S
+        sparing.look()
+    assert [each[1:] for each in told] == [(1, True), (3, True), (3, False), (2, True)]
 
 
 def test_a_flood_is_told_of_twice_in_a_pause_at_most_and_none_is_left_out_of_the_count(sparing, told, clock):
@@ -44,6 +53,6 @@ def test_a_flood_is_told_of_twice_in_a_pause_at_most_and_none_is_left_out_of_the
         clock.now += PAUSE_S / 5000
     clock.now += PAUSE_S
     sparing.look()
-    assert sum(count for _, count in told) == 10_000
+    assert sum(count for _, count, _ in told) == 10_000
     assert len(told) <= 4
     assert told[-1][0] == "no key 9999"

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 _SSH = "ssh://"
 _WHERE_NOBODY_LISTENS = "; nothing listens there: see whether host and port are right, and whether the kernel runs"
+_FORWARD = (
+    "or the SSH server there forwards no unix sockets, which AllowStreamLocalForwarding in its sshd_config lets it do"
+)
+_TAKE_UP = "if it stays away, take it up again with 'rpyc-kernel start {}'"
 
 
 class Address(Frozen):
@@ -49,8 +53,16 @@ class Address(Frozen):
     name: str = ""
     key_source: str = ""
 
-    def enter(self, channel: int, identity: Identity, timeout_s: float) -> tuple[socket.socket, Identity]:
+    def enter(
+        self, channel: int, identity: Identity, timeout_s: float, *, was_there: bool = False
+    ) -> tuple[socket.socket, Identity]:
         """Connect a socket, and go through the handshake; returns it, and who the hub says the client is.
+
+        Args:
+            channel: what the connection is for.
+            identity: who the client says it is.
+            timeout_s: for both.
+            was_there: whether the hub has answered by this way before.
 
         Raises:
             ConnectionFailed: or one of its kinds.
@@ -74,8 +86,8 @@ class Address(Frozen):
                 raise ConnectionLost(f"{self.shown}: {reason}") from None
             if is_on_other_machine(self.shown):  # where the way is there, whoever is at its end
                 raise ConnectionFailed(
-                    f"nobody answers at {self.shown}: its hub has ended, or is starting; or the SSH server there "
-                    "forwards no unix sockets, which AllowStreamLocalForwarding in its sshd_config lets it do"
+                    f"nobody answers at {self.shown}: its hub has ended, or is starting; "
+                    + (_TAKE_UP.format(self.shown) if was_there else _FORWARD)
                 ) from None
             raise
         except BaseException:

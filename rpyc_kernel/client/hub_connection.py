@@ -392,7 +392,7 @@ class HubConnection:
     def _enter_again(self, limit_s: float) -> ValueClient:
         """Be greeted by the same kernel."""
         deadline = time.monotonic() + limit_s
-        client = self._enter(limit_s)
+        client = self._enter(limit_s, was_there=True)
         try:
             answer = client.call(commands.HELLO.name, (), max(0.0, deadline - time.monotonic()))
             hello = reader_of(commands.HELLO)(answer)
@@ -407,8 +407,8 @@ class HubConnection:
             raise
         return client
 
-    def _enter(self, timeout_s: float) -> ValueClient:
-        sock, self.identity = self._address.enter(self._channel, self.identity, timeout_s)
+    def _enter(self, timeout_s: float, *, was_there: bool = False) -> ValueClient:
+        sock, self.identity = self._address.enter(self._channel, self.identity, timeout_s, was_there=was_there)
         return ValueClient(sock, silence_s=self._settings.silence_s, advice=SILENCE_ADVICE)
 
     def _note(self, hello: dict[str, Any]) -> dict[str, Any]:

@@ -855,7 +855,10 @@ class KernelClient(Introspection, Admission):
         return self._try(open_one, self._timeout_s, math.inf)
 
     def _enter(self, channel: int, timeout_s: float) -> socket.socket:
-        return self._try(lambda limit_s: self._address.enter(channel, self._identity, limit_s)[0], timeout_s, timeout_s)
+        def enter(limit_s: float) -> socket.socket:
+            return self._address.enter(channel, self._identity, limit_s, was_there=True)[0]
+
+        return self._try(enter, timeout_s, timeout_s)
 
     def _try(self, enter: Callable[[float], _T], timeout_s: float, within_s: float) -> _T:
         """Make a further connection; where the kernel is out of reach, again and again until the time is over."""

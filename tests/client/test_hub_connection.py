@@ -90,7 +90,7 @@ class Network:
         self.has_stopped = False
         self._served = []
 
-    def enter(self, channel, identity, timeout_s):
+    def enter(self, channel, identity, timeout_s, *, was_there):
         self.entered.append(identity)
         self.tried.release()
         if self.failure is not None:
@@ -479,9 +479,9 @@ def test_who_listens_is_told_at_once_of_a_way_that_is_silent(monkeypatch):
     connection = HubConnection(network, 1, Identity(), settings, told.append)
     enter, told_before = network.enter, []
 
-    def keep(*arguments):
+    def keep(*arguments, **known):
         told_before.append(len(told))
-        return enter(*arguments)
+        return enter(*arguments, **known)
 
     try:
         monkeypatch.setattr(network, "enter", keep)

@@ -80,9 +80,9 @@ def test_who_interrupts_opens_no_connection_for_it(kernel: KernelClient, monkeyp
     opened: list[int] = []
     enter = Address.enter
 
-    def enter_and_note(address, channel, *rest):
+    def enter_and_note(address, channel, *rest, **known):
         opened.append(channel)
-        return enter(address, channel, *rest)
+        return enter(address, channel, *rest, **known)
 
     run = kernel.submit(ENDLESS["a spinning loop"])
     wait_for_output(run)

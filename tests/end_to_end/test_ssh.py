@@ -370,6 +370,22 @@ def test_a_console_lets_openssh_ask_once_and_comes_back_without_a_question(
     terminal.wait_for_sentence("come back with 'rpyc-kernel console ssh://stranger/train'")
 
 
+def test_a_console_whose_hub_is_gone_says_how_to_take_the_kernel_up_again(
+    ssh_hosts: Hosts, open_terminal: OpenTerminal
+):
+    terminal = open_terminal("console", "ssh://alpha/train", "--engine", "plain")
+    terminal.enter("x = 42")
+    terminal.wait_for_prompt()
+    with rpyc_kernel.connect("ssh://alpha/train", reconnect=0) as kernel:
+        end_hub(kernel)
+    terminal.wait_for_sentence("take it up again with 'rpyc-kernel start ssh://alpha/train'")
+    assert "AllowStreamLocalForwarding" not in terminal.text
+    assert run_command("start", "ssh://alpha/train").returncode == 0
+    terminal.wait_for("^connected again")
+    terminal.enter("x")
+    terminal.wait_for("^42$")
+
+
 @pytest.mark.parametrize("shared", ["", "ControlMaster auto\nControlPersist 60\nControlPath {}/%C\n"])
 def test_what_a_user_runs_and_forwards_at_logins_is_left_alone(ssh_hosts: Hosts, shared: str):
     shared, forwarded = shared.format(ssh_hosts.config.parent), ssh_hosts.alpha.scratch / "forwarded"

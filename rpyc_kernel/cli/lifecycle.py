@@ -110,7 +110,8 @@ class List(JsonCommand):
             shown += [(f"{listed.url}{kernel.name}", kernel) for kernel in listed.kernels]
             if listed.problem is not None:
                 answer.append({"address": listed.url, "error": str(listed.problem)})
-                problems.append(f"{listed.url}: {str(listed.problem).removeprefix(f'{listed.url}: ')}")
+                problem = str(listed.problem)
+                problems.append(problem if listed.url in problem else f"{listed.url}: {problem}")
             elif not listed.kernels and not self.as_json:
                 problems.append(f"{listed.url}: no kernel is running there")
         self.write_answer(answer, _describe(shown))

@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from rpyc_kernel.client import outpost_line
 from rpyc_kernel.client.doors import open_unix
-from rpyc_kernel.client.ssh_command import start, understanding
+from rpyc_kernel.client.ssh_command import name_host, start, understanding
 from rpyc_kernel.client.ssh_login import Destination, Login, log_in
 from rpyc_kernel.errors import ConnectionFailed, NoSuchKernel, RequestError, from_name
 from rpyc_kernel.frozen import Frozen
@@ -203,7 +203,7 @@ def _read_answer(answer: dict[str, Any], target: Target, name: str) -> Any:
     # As it is named there, nobody reaches it from here.
     message = answer["message"].replace(f" {name}'", f" {target.url}'").replace(f"'{name}'", f"'{target.url}'")
     message = message.replace("'rpyc-kernel list --all'", f"'rpyc-kernel list --all {target.host_url}'")
-    raise from_name(answer["error"], message)
+    raise from_name(answer["error"], name_host(message, target.host_url))
 
 
 def read_there(target: Target, arguments: Sequence[str]) -> Iterator[str]:

@@ -67,6 +67,11 @@ def understanding(shown: str) -> Iterator[None]:
         ) from None
 
 
+def name_host(message: str, shown: str) -> str:
+    """What a host says of itself, so that nobody looks for it here."""
+    return message if shown in message else f"on {shown}: {message}"
+
+
 class NoPython(RequestError):
     """There is no Python of this name there, or only one that is too old."""
 
@@ -224,7 +229,7 @@ def _start(login: Login, shown: str, arguments: Sequence[str], find: str, tried:
                 return command
             else:
                 problem = str(said.get("error"))
-                raise (NoPython if _OLD in problem else RequestError)(f"{shown}: {problem}")
+                raise (NoPython if _OLD in problem else RequestError)(name_host(problem, shown))
         if command.status == _NO_PYTHON:
             where = "" if "/" in tried else "the PATH of a login shell of "
             raise NoPython(f"there is no {tried} on {where}{shown}")

@@ -334,9 +334,15 @@ def test_an_environment_there_has_to_have_what_one_here_has(ssh_hosts: Hosts, tm
 
 def test_what_cannot_be_brought_is_told(ssh_hosts: Hosts):
     ssh_hosts.alpha.write_profile("echo Welcome; export XDG_CACHE_HOME=/proc/nowhere")
-    with pytest.raises(RequestError, match=r"^ssh://alpha/: the bundle cannot be stored in /proc/nowhere/"):
+    with pytest.raises(RequestError, match=r"^on ssh://alpha/: the bundle cannot be stored in /proc/nowhere/"):
         start("ssh://alpha/train")
     assert not list(ssh_hosts.alpha.session.iterdir())
+
+
+def test_what_is_to_be_mended_on_the_host_is_told_with_its_address(ssh_hosts: Hosts):
+    ssh_hosts.alpha.write_profile("export RPYC_KERNEL_STATE_DIR=/proc/nowhere")
+    with pytest.raises(RequestError, match=r"^on ssh://alpha/: .*/proc/nowhere.*; set RPYC_KERNEL_STATE_DIR"):
+        start("ssh://alpha/train")
 
 
 def test_who_asks_finds_out_that_a_connection_is_dead(ssh_hosts: Hosts):

@@ -77,6 +77,13 @@ MUTANTS = (
         tests=_NAMED,
     ),
     Mutant(
+        promise="a limit of time holds however often a signal comes",
+        file="wire/values/client.py",
+        before="        elif not self._arriving.poll(wait_s * 1000):",
+        after="        elif False:",
+        tests=("wire/values/test_client.py::test_a_silent_peer_is_found_however_often_a_signal_comes",),
+    ),
+    Mutant(
         promise="Ctrl-C loses no bytes that have come",
         file="wire/values/client.py",
         before="self._chunks.extend(map(self._sock.recv, (size,), (_DONT_WAIT,)))",
@@ -191,6 +198,13 @@ MUTANTS = (
         before="                if not command.is_repeatable:\n",
         after="                if False:\n",
         tests=(f"{_WAY}test_what_must_not_be_asked_twice_says_that_it_may_have_been_done",),
+    ),
+    Mutant(
+        promise="what nobody waits for any more is not asked again",
+        file="client/hub_connection.py",
+        before="        self.is_kept = False\n",
+        after="",
+        tests=(f"{_WAY}test_what_is_to_be_asked_no_more_fails_when_its_connection_is_lost",),
     ),
     Mutant(
         promise="a kernel that has stopped is not waited for",

@@ -73,6 +73,20 @@ MUTANTS = (
         tests=(f"{_TALK}test_of_what_one_waits_for_output_and_value_are_shown_and_no_more",),
     ),
     Mutant(
+        promise="no event is shown before it is known whose it is",
+        file="faces/console/console.py",
+        before="        self._has_number.clear()\n",
+        after="",
+        tests=(f"{_TALK}test_of_what_one_waits_for_output_and_value_are_shown_and_no_more",),
+    ),
+    Mutant(
+        promise="Ctrl-C lets go what is known a moment before it",
+        file="faces/console/console.py",
+        before="            if handing_in.done() and not is_background:",
+        after="            if False:",
+        tests=(f"{_TALK}test_ctrl_c_in_the_moment_that_the_number_comes_lets_the_execution_go",),
+    ),
+    Mutant(
         promise="every event is shown once",
         file="faces/console/console.py",
         before="            self.output.take(event)\n",

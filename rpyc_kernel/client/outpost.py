@@ -33,8 +33,11 @@ def find(name: str) -> dict[str, Any]:
     except NoSuchKernel as error:
         from rpyc_kernel.client import launch  # here, because who finds a kernel needs no more, and waits
 
-        running = ", ".join(kernel.name for kernel in launch.kernels())
-        raise NoSuchKernel(f"{error}; {f'there run {running}' if running else 'no kernel runs'}") from None
+        others = [kernel.name for kernel in launch.kernels()]
+        if name in others:  # without a hub, as is said already
+            raise
+        running = f"there run {', '.join(others)}" if others else "no kernel runs"
+        raise NoSuchKernel(f"{error}; {running}") from None
     return {"key": file.key, "unix": file.unix, "host": file.host, "port": file.port}
 
 

@@ -186,7 +186,7 @@ def test_what_a_kernel_has_done_can_be_read_while_its_hub_is_gone(ssh_hosts: Hos
         assert said in told.stdout
     unfinished = run_command("wait", "ssh://alpha/train", "2")
     assert unfinished.returncode == 3
-    assert "take it up again with 'rpyc-kernel start ssh://alpha/train'" in unfinished.stderr
+    assert unfinished.stderr.endswith("take it up again with 'rpyc-kernel start ssh://alpha/train'\n")
     assert run_command("stop", "ssh://alpha/train").returncode == 0
 
 

@@ -20,8 +20,11 @@ BROADCAST: Final = "broadcast"
 _EVERYBODY: Final = "255.255.255.255"
 _PORT: Final = 18811
 _TIMEOUT_S: Final = 2
-_unheard = logging.getLogger(f"{__name__}.each_time")
-"""Takes what RPyC logs of each time, once a minute for as long as a kernel runs; what changes, others log."""
+_unheard = logging.Logger(__name__)
+"""Takes what RPyC logs of each time, once a minute for as long as a kernel runs; what changes, others log.
+
+It is apart from all others, which a configuration of logging may switch on.
+"""
 _unheard.disabled = True
 
 

@@ -78,6 +78,7 @@ def test_a_request_that_arrives_and_whose_answer_never_does_is_done_once(
 
 def test_a_follower_sees_every_event_once(kernel: KernelClient, far: KernelClient, proxy: Proxy):
     run = kernel.submit("for number in range(20_000): print('line', number)")
+    proxy.after(50_000, proxy.cut, DOWN)  # once in any case, and where it comes in many parts, again and again
     seen = []
     for event in far.events(execution=run.id):
         seen.append(event)
@@ -86,7 +87,7 @@ def test_a_follower_sees_every_event_once(kernel: KernelClient, far: KernelClien
     printed = "".join(event.text for event in seen if event.kind == Kind.STREAM)
     assert printed == "".join(f"line {number}\n" for number in range(20_000))
     assert [event.seq for event in seen] == sorted({event.seq for event in seen})
-    assert proxy.accepted > 3
+    assert proxy.accepted >= 3  # two, and one that came back
 
 
 def test_live_objects_and_transfers_of_a_way_that_fell_silent_are_made_anew_as_the_rest_is(

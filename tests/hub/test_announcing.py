@@ -12,6 +12,7 @@ from rpyc.utils.registry import TCPRegistryClient, TCPRegistryServer, UDPRegistr
 
 from rpyc_kernel.hub import announcing
 from rpyc_kernel.hub.announcing import Announcer
+from rpyc_kernel.wire import registry
 from rpyc_kernel.wire.registry import Registry
 from tests.support.waiting import wait_until
 
@@ -51,6 +52,12 @@ def test_a_kernel_is_found_by_its_name_until_it_ends(scheme, kind, client, caplo
             rpyc.discover("demo", registrar=asking)
     told = [record.message for record in caplog.records if record.name != _QUIET.name]
     assert told == ["announced as demo at port 4711 to the registry at 127.0.0.1"]  # and not each minute anew
+
+
+def test_no_configuration_of_logging_reaches_what_rpyc_logs_each_time():
+    known = logging.root.manager.loggerDict.values()
+    assert registry._unheard.disabled
+    assert all(registry._unheard is not each for each in known)
 
 
 def test_a_registry_that_comes_later_hears_of_it_and_each_change_is_logged_once(monkeypatch, caplog):

@@ -778,6 +778,12 @@ def test_ctrl_c_does_not_wait_for_a_hub_that_stops_answering(gated: None, open_t
         bob.wait_for("^the kernel has not answered yet")
         bob.type(CTRL_C)
         bob.wait_for("^broken off; the kernel may still do what it was asked\n>>>$")
+        bob.enter("print('never')")
+        bob.wait_for("^this waits for the answer to the line before; Ctrl-C takes it back$")
+        bob.type(CTRL_C)
+        bob.wait_for("^taken back; the kernel was asked nothing\n>>>$")
+    bob.wait_for("^execution 2 goes on in the background")
+    assert "print('never')" not in run_command("history", "demo").stdout
     bob.enter("'back ' + 'again'")
     bob.wait_for("^'back again'$")
 

@@ -245,18 +245,25 @@ def test_a_direction_that_is_shut_down_ends_alone(server, closing):
         assert receive_all(first) == LARGE[:100_000]
 
 
-def test_a_peer_that_is_gone_without_a_word_is_noticed(server):
+@contextlib.contextmanager
+def connected_with_line(server):
+    """The hub's side, the client's plain socket, and the line itself beneath."""
     near, far = connect_tcp()
     with Hub(far, server) as hub:
-        copy = near.dup()
+        line = near.dup()
         plain, _ = tls.connect(near, tls.client_context(), DEADLINE_S)
-        with plain, copy:
+        with plain, line:
             wait_until(lambda: hub.plain)
-            for sock in (copy, hub.sock):
-                assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-                if hasattr(socket, "TCP_USER_TIMEOUT"):
-                    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 120_000
+            yield hub, plain, line
+
+
+def test_a_peer_that_is_gone_without_a_word_is_noticed(server):
+    with connected_with_line(server) as (hub, _, line):
+        for sock in (line, hub.sock):
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 120_000
 
 
 def test_who_stops_reading_can_still_answer(server):
@@ -283,23 +290,18 @@ def test_a_reset_ends_the_plain_side(server):
 
 @pytest.mark.parametrize("how", ["cut short", "garbage"])
 def test_a_connection_that_breaks_ends_on_both_sides(server, how):
-    near, far = connect_tcp()
-    with Hub(far, server) as hub:
-        copy = near.dup()
-        plain, _ = tls.connect(near, tls.client_context(), DEADLINE_S)
-        with plain, copy:
-            wait_until(lambda: hub.plain)
-            hub.plain.settimeout(DEADLINE_S)
-            plain.settimeout(DEADLINE_S)
-            if how == "cut short":
-                copy.shutdown(socket.SHUT_RDWR)
-            else:
-                copy.sendall(b"\x17\x03\x03\x00\x20" + bytes(32))
-            with contextlib.suppress(ConnectionError):
-                assert hub.plain.recv(1) == b""
-            hub.plain.close()
-            with contextlib.suppress(ConnectionError):
-                assert plain.recv(1) == b""
+    with connected_with_line(server) as (hub, plain, line):
+        hub.plain.settimeout(DEADLINE_S)
+        plain.settimeout(DEADLINE_S)
+        if how == "cut short":
+            line.shutdown(socket.SHUT_RDWR)
+        else:
+            line.sendall(b"\x17\x03\x03\x00\x20" + bytes(32))
+        with contextlib.suppress(ConnectionError):
+            assert hub.plain.recv(1) == b""
+        hub.plain.close()
+        with contextlib.suppress(ConnectionError):
+            assert plain.recv(1) == b""
 
 
 def test_a_forked_child_holds_nothing_of_it(server):

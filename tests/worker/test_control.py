@@ -1,5 +1,6 @@
 """How an answer goes back to the hub that asked."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -157,7 +158,9 @@ def test_a_client_that_waits_for_what_serves_it_keeps_nobody_else_waiting(contro
     assert answers == [(True, None), (True, True), (True, None)]  # the last says that the client is gone
 
 
-def test_the_hub_is_told_once_when_a_client_is_gone_and_not_by_a_fork(control, monkeypatch):
+@contextlib.contextmanager
+def one_client(control):
+    """A client that was let in, and what the hub has been told of it."""
     served, answers = [], []
     control._take_clients["objects"] = served.append
     near, far = socket.socketpair()
@@ -165,28 +168,27 @@ def test_the_hub_is_told_once_when_a_client_is_gone_and_not_by_a_fork(control, m
         control._handle("objects", ["a", "", 1], Reader(far), lambda *answer: answers.append(answer))
         wait_until(lambda: served, 30)
         assert answers == [(True, None)]
+        yield served[0], answers
+
+
+def test_the_hub_is_told_once_when_a_client_is_gone_and_not_by_a_fork(control, monkeypatch):
+    with one_client(control) as (client, answers):
         child = os.fork()
         if not child:
             monkeypatch.setattr(forks, "_worker", 0)  # as in every child that a worker forks
-            served[0].close()
+            client.close()
             os._exit(len(answers))
         assert os.waitpid(child, 0)[1] >> 8 == 1
         for _ in range(2):
-            served[0].close()
+            client.close()
     assert answers == [(True, None), (True, None)]
 
 
 def test_a_client_whose_socket_has_to_take_another_number_is_not_taken_for_gone(control, monkeypatch):
     monkeypatch.setattr(forks, "_FIRST_DESCRIPTOR", 300)  # user code has closed its standard streams
-    served, answers = [], []
-    control._take_clients["objects"] = served.append
-    near, far = socket.socketpair()
-    with near:
-        control._handle("objects", ["a", "", 1], Reader(far), lambda *answer: answers.append(answer))
-        wait_until(lambda: served, 30)
-        assert answers == [(True, None)]
-        assert served[0].fileno() >= 300
-        served[0].close()
+    with one_client(control) as (client, answers):
+        assert client.fileno() >= 300
+        client.close()
     assert answers == [(True, None), (True, None)]
 
 

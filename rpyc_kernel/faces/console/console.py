@@ -396,7 +396,7 @@ class Console:
         is_background = ends_in_semicolon(code)
         # To IPython the semicolon would mean that the value is to be hidden.
         source = code.rstrip()[:-1] if is_background else code.rstrip()
-        await self._has_number.wait()
+        await self._link.wait_for(self._has_number, "this waits for the answer to the line before")
         self._has_number.clear()
         was_broken_off = False
         # Without its number, the code would be shown as somebody's elsewhere; so no Ctrl-C breaks that off.

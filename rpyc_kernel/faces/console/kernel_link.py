@@ -26,7 +26,7 @@ class KernelLink:
         state: knows whether there is a connection.
 
     Attributes:
-        is_waiting: whether what the user wants done waits for a connection, and the kernel knows nothing of it.
+        is_waiting: whether what the user wants done waits, and the kernel knows nothing of it.
     """
 
     def __init__(self, kernel: KernelClient, speaker: Speaker, state: ConsoleState) -> None:
@@ -44,10 +44,14 @@ class KernelLink:
 
     async def wait(self) -> None:
         """Wait until the kernel is in reach."""
-        self.is_waiting = not self._state.is_connected
+        await self.wait_for(self._connected, "this waits for the connection")
+
+    async def wait_for(self, event: asyncio.Event, words: str) -> None:
+        """Wait until the kernel can be asked, and say so in these words where it cannot yet."""
+        self.is_waiting = not event.is_set()
         if self.is_waiting:
-            self._speaker.say("this waits for the connection; Ctrl-C takes it back")
-            await self._connected.wait()
+            self._speaker.say(f"{words}; Ctrl-C takes it back")
+            await event.wait()
             self.is_waiting = False
 
     async def hand_in(self, code: str) -> int:

@@ -354,10 +354,8 @@ class ValueClient:
         closing = Call()
         self._inside.add(closing)
         try:
-            is_first, self._loss = (
-                not self._loss,
-                self._loss or "it was closed here",
-            )  # before the peer ends it in answer
+            is_first = not self._loss
+            self._loss = self._loss or "it was closed here"  # before the peer ends it in answer
             if is_first and not self._outgoing:
                 with contextlib.suppress(ConnectionLost):
                     self._send(self._frame(encode_request(next(self._numbers), HANDLE_CLOSE)))

@@ -211,7 +211,7 @@ class Chaos:
         value = self.local.pull("data")
         assert value in (self._data, data)
         self._data = value
-        events = list(self.local.events(since=begun, follow=False))
+        events = self._read_all_that_came_of_it(begun)
         queued = [event.execution for event in events if event.kind == Kind.QUEUED]
         assert len(queued) == len({event.code for event in events if event.kind == Kind.QUEUED})
         code = {event.execution: event.code for event in events if event.kind == Kind.QUEUED}
@@ -224,6 +224,14 @@ class Chaos:
         assert self.local.eval(f"globals().get('runs', []).count({number})") == len(runs)
         assert list(code.values()).count(write_line(number)) == 1
         assert len(re.findall(rf"typed {number}\b", self.console.text)) == 1
+
+    def _read_all_that_came_of_it(self, begun: int) -> list[Event]:
+        """The events from there on, up to the last end: what has been seen of a line may still lack it."""
+        for event in self.local.events(since=begun, follow=False):
+            if event.kind == Kind.QUEUED:
+                assert event.execution is not None
+                self.local.execution(event.execution).exception(PATIENCE_S)
+        return list(self.local.events(since=begun, follow=False))
 
     # ------------------------------------------------------------------ after the last
 

@@ -11,9 +11,10 @@ import socket
 from collections.abc import Iterator
 
 _FIRST = 20_000
-_EACH = 1000
+_EACH = 500
+_RANGES = 25  # more processes than that share one
 _worker = int("".join(filter(str.isdigit, os.environ.get("PYTEST_XDIST_WORKER", ""))) or 0)
-_numbers = itertools.cycle(range(_FIRST + _EACH * (_worker % 10), _FIRST + _EACH * (_worker % 10 + 1)))
+_numbers = itertools.cycle(range(_FIRST + _EACH * (_worker % _RANGES), _FIRST + _EACH * (_worker % _RANGES + 1)))
 
 
 def set_aside(count: int) -> list[int]:

@@ -61,7 +61,7 @@ COMM_CALL: Final = "comm:"
 """What a call begins with that brings a client's message to a widget; the message follows as JSON."""
 
 UNFINISHED: Final = "unfinished"
-"""What a worker reports that is no event: which executions it has received, and which of them it has not finished."""
+"""What a worker reports that is no event: which executions it has received and not finished, and what it asks."""
 
 
 MAX_NUMBER: Final = 2**53

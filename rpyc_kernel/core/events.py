@@ -154,6 +154,7 @@ class UnfinishedTold(Frozen):
         sides: those that were received on side lanes, of the numbers from ``settled`` on.
         time: when it said so.
         settled: all below this number that were to run on side lanes were received.
+        asking: the tokens of the lines of text that it waits for, each of which it has told before; None: not told.
     """
 
     unfinished: frozenset[int]
@@ -161,6 +162,7 @@ class UnfinishedTold(Frozen):
     sides: frozenset[int]
     time: float
     settled: int = 0
+    asking: frozenset[int] | None = None
 
 
 class WorkerDied(Frozen):

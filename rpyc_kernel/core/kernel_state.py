@@ -221,6 +221,9 @@ class KernelState:
         self._running: int | None = None
         self._sides: dict[int, Execution] = {}
         self._prompts: dict[int, Prompt] = {}
+        # Until a worker that was taken over has told what it asks: the tokens of what may be over, and of what is.
+        self._doubtful: frozenset[int] | None = None
+        self._answered: set[int] = set()
         self._failed_starts = 0
         self._death_reason = ""
         self._had_worker = False
@@ -377,7 +380,13 @@ class KernelState:
     # ------------------------------------------------------------------ prompts
 
     def _input_wanted(self, wanted: events.InputWanted) -> list[Action]:
-        """Show a prompt to the session whose code asks."""
+        """Show a prompt to the session whose code asks, unless it is told once more.
+
+        What is shown neither as waiting nor as answered just now, an earlier hub has recorded as answered, and died
+        before it handed the answer over.
+        """
+        if wanted.token in self._prompts or wanted.token in self._answered:
+            return []
         session = self.owner_of(wanted.execution)
         self._prompts[wanted.token] = Prompt(wanted.token, wanted.execution, session)
         payload = {"prompt": wanted.prompt, "password": wanted.password, "token": wanted.token}
@@ -392,6 +401,8 @@ class KernelState:
         own = [prompt for prompt in waiting if prompt.session == answered.session]
         prompt = (own or waiting)[0]
         del self._prompts[prompt.token]
+        if self._doubtful is not None:
+            self._answered.add(prompt.token)
         payload = {"by": self.sessions.name_of(answered.session), "token": prompt.token}
         return Decision(
             prompt.execution,
@@ -417,6 +428,7 @@ class KernelState:
         self._python, self._engine, self._debugger = started.python, started.engine, started.debugger
         self.generation = started.generation
         self._failed_starts = 0
+        self._doubtful = frozenset(self._prompts) if started.adopted else None
         # What an earlier hub could not record may have taken numbers that the journal does not know.
         self._last_execution = max(self._last_execution, started.last_execution)
         self._last_count = max(self._last_count, started.last_count)
@@ -444,8 +456,13 @@ class KernelState:
         return [Record(reported.kind, reported.execution, self.owner_of(reported.execution), reported.payload)]
 
     def _unfinished_told(self, told: events.UnfinishedTold) -> list[Action]:
-        """End what the worker has finished without the hub hearing of it."""
+        """End what the worker has finished, and forget what it no longer asks, without the hub hearing of it."""
         actions: list[Action] = []
+        if self._doubtful is not None and told.asking is not None:
+            for token in self._doubtful - told.asking:
+                actions += self._input_withdrawn(events.InputWithdrawn(token))
+        self._doubtful = None
+        self._answered.clear()
         for execution in list(self._unfinished.values()):
             if execution.lane == Lane.SIDE:
                 was_received = execution.id in told.sides or execution.id < told.settled

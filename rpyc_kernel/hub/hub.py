@@ -444,5 +444,6 @@ def _read_report(kind: str, execution: int | None, payload: dict[str, Any]) -> e
     if kind == UNFINISHED:
         unfinished, sides = (frozenset(map(int, payload[name])) for name in ("unfinished", "sides"))
         settled = int(payload.get("settled", 0))
-        return events.UnfinishedTold(unfinished, int(payload["received"]), sides, time.time(), settled)
+        asking = frozenset(map(int, payload["asking"])) if "asking" in payload else None
+        return events.UnfinishedTold(unfinished, int(payload["received"]), sides, time.time(), settled, asking)
     return events.WorkerReported(kind, execution, payload)

@@ -137,7 +137,7 @@ def main(arguments: list[str]) -> None:
             "run_side": loop.sides.start,
             "interrupt_side": loop.sides.interrupt,
             "drop_call": staged.drop,
-            "tell_unfinished": loop.tell_unfinished,
+            "tell_unfinished": lambda: prompts.tell(loop.tell_unfinished),
             "leave": loop.leave,
             "dump_stacks": partial(dump_traceback, stacks_file),
         },

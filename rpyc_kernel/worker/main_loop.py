@@ -287,12 +287,16 @@ class MainLoop:
         """How many inputs it has received."""
         return max(self._last_count, self.sides.last_count)
 
-    def tell_unfinished(self) -> None:
-        """Tell the hub through the ring, behind every `finished` so far, what it may still wait for."""
+    def tell_unfinished(self, asking: list[int]) -> None:
+        """Tell the hub through the ring, behind every `finished` so far, what it may still wait for.
+
+        Args:
+            asking: the tokens of the questions that wait.
+        """
         unfinished, sides, settled = self.sides.describe()
         unfinished += self._unfinished
         told = {"unfinished": unfinished, "received": self.received, "sides": sides, "settled": settled}
-        self._output.emit(UNFINISHED, 0, told)
+        self._output.emit(UNFINISHED, 0, {**told, "asking": asking})
 
 
 class _Steps(Coroutine[Any, Any, str]):

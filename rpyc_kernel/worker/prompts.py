@@ -36,6 +36,21 @@ class _Answer(NamedTuple):
     is_refused: bool
 
 
+class _Question:
+    """A question that waits.
+
+    Attributes:
+        asked: what `Ask` takes.
+        answers: where its answer comes.
+        is_told: it was told to a hub that may be another one than it was asked by.
+    """
+
+    def __init__(self, asked: tuple[int, int, str, bool]) -> None:
+        self.asked = asked
+        self.answers: queue.SimpleQueue[_Answer] = queue.SimpleQueue()
+        self.is_told = False
+
+
 class Prompts:
     """The questions that wait for an answer, or for an interrupt."""
 
@@ -45,7 +60,7 @@ class Prompts:
         self._interrupts = interrupts
         self._pid = getpid()
         self._tokens = itertools.count(1)
-        self._waiting: dict[int, queue.SimpleQueue[_Answer]] = {}
+        self._waiting: dict[int, _Question] = {}
 
     def read_line(self, prompt: str, password: bool = False) -> str:
         """Ask and wait; returns the answer without a line end.
@@ -58,17 +73,19 @@ class Prompts:
         if forks.is_child():
             raise EOFError("a forked child of the kernel has nobody to ask")
         token = self._pid << 20 | next(self._tokens)
-        answers: queue.SimpleQueue[_Answer] = queue.SimpleQueue()
-        self._waiting[token] = answers
         execution = asking_execution()
+        question = self._waiting[token] = _Question((token, execution, prompt, password))
         try:
-            self._ask(token, execution, prompt, password)
-            answer = self._wait(answers)
+            try:
+                self._ask(token, execution, prompt, password)
+                answer = self._wait(question.answers)
+            finally:
+                self._waiting.pop(token, None)  # before it is withdrawn: `tell` looks here
         except BaseException:
             self._withdraw(token, execution)
             raise
-        finally:
-            self._waiting.pop(token, None)
+        if question.is_told:  # by then the answer may have been on its way, from the hub before
+            self._withdraw(token, execution)
         if answer.is_refused:
             raise _make_refusal("getpass" if password else "raw_input")
         if answer.text is None:
@@ -86,11 +103,22 @@ class Prompts:
 
     def answer(self, token: int, text: str | None, is_refused: bool = False) -> bool:
         """Hand in the answer to a question; False when nobody waits for it."""
-        answers = self._waiting.get(token)
-        if answers is None:
+        question = self._waiting.pop(token, None)
+        if question is None:
             return False
-        answers.put(_Answer(text, is_refused))
+        question.answers.put(_Answer(text, is_refused))
         return True
+
+    def tell(self, publish: Callable[[list[int]], None]) -> None:
+        """Publish the questions that wait, and then their tokens; withdraw those that no longer wait by then."""
+        told = dict(self._waiting)
+        for question in told.values():
+            question.is_told = True
+            self._ask(*question.asked)
+        publish(list(told))
+        for token, question in told.items():
+            if token not in self._waiting:
+                self._withdraw(token, question.asked[1])
 
     def install(self) -> None:
         """Become what `input`, `sys.stdin` and `getpass` of user code use."""

@@ -647,8 +647,11 @@ def test_a_prompt_withdrawn_after_its_answer_says_nothing(state):
 # What the worker has finished without the hub hearing of it
 
 
-def told(state, unfinished=(), *, received=0, sides=()):
-    return state.handle(events.UnfinishedTold(frozenset(unfinished), received, frozenset(sides), 5.0)).actions
+def told(state, unfinished=(), *, received=0, sides=(), asking=None):
+    asking = None if asking is None else frozenset(asking)
+    return state.handle(
+        events.UnfinishedTold(frozenset(unfinished), received, frozenset(sides), 5.0, asking=asking)
+    ).actions
 
 
 def test_what_ended_unheard_is_lost_and_the_next_runs(state):
@@ -663,6 +666,60 @@ def test_what_has_not_ended_or_has_not_arrived_goes_on(state):
     assert told(state, [main, side], received=main, sides=[side]) == []
     assert told(state, [side], received=0, sides=[side]) == []
     assert {item["execution"] for item in state.status()["side"]} == {side, late}
+
+
+def take_over(*prompts):
+    """The state of a hub that has found a worker whose code reads lines; of these, the journal knows that they wait."""
+    state = KernelState()
+    queued = {"name": "ann", "code": "1", "lane": Lane.MAIN, "stop_on_error": True, "call": None}
+    state.restore(
+        events.Restored(
+            last_execution=1,
+            generation=1,
+            had_worker=True,
+            unfinished=((1, "ann", queued, 0.0, 1),),
+            prompts=tuple((token, 1, "ann") for token in prompts),
+        )
+    )
+    state.handle(worker_started(adopted=True, received=1))
+    return state
+
+
+def test_a_question_whose_answer_was_lost_with_the_hub_is_asked_again():
+    state = take_over()
+    (record,) = state.handle(events.InputWanted(1, 7, "who? ", True)).actions
+    assert (record.kind, record.execution, record.session) == (Kind.INPUT_REQUESTED, 1, "ann")
+    assert record.payload == {"prompt": "who? ", "password": True, "token": 7}
+    assert told(state, [1], received=1, asking=[7]) == []
+    assert others(answer(state).actions) == [AnswerWorker(7, "yes")]
+
+
+def test_a_question_of_which_the_journal_knows_is_not_asked_again():
+    state = take_over(7)
+    assert state.handle(events.InputWanted(1, 7, "who? ", False)).actions == []
+    assert told(state, [1], received=1, asking=[7]) == []
+    assert others(answer(state).actions) == [AnswerWorker(7, "yes")]
+
+
+def test_a_question_answered_before_the_worker_told_that_it_waits_is_not_asked_again():
+    state = take_over(7)
+    answer(state)
+    assert state.handle(events.InputWanted(1, 7, "who? ", False)).actions == []
+    assert told(state, [1], received=1, asking=[7]) == []
+
+
+def test_a_question_that_the_worker_no_longer_asks_is_forgotten_where_the_journal_does_not_know_that():
+    state = take_over(7, 8)
+    ask(state, 1, token=9)  # behind what the worker has looked at
+    (record,) = told(state, [1], received=1, asking=[8])
+    assert (record.kind, record.payload) == (Kind.INPUT_ANSWERED, {"by": None, "token": 7})
+    assert [others(answer(state, execution=1).actions)[0].token for _ in range(2)] == [8, 9]
+
+
+def test_a_worker_that_does_not_tell_what_it_asks_keeps_all_of_it():
+    state = take_over(7)
+    assert told(state, [1], received=1) == []
+    assert others(answer(state).actions) == [AnswerWorker(7, "yes")]
 
 
 # What the worker reports

@@ -69,6 +69,16 @@ def lines(first: int, last: int) -> list[str]:
     return [f"line {number} {'x' * 100}" for number in range(first, last)]
 
 
+def kill_hub(kernel: KernelClient, *others: int) -> None:
+    """End the hub, and others with it, and the client; another hub can take over then."""
+    for pid in (kernel.status()["hub_pid"], *others):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not kernel.is_connected, DEADLINE_S, "the hub to be gone")
+    kernel.close()  # or it would come back to the next one
+    # The last threads of a killed process keep its files, and so the lock, a moment longer.
+    wait_until(lambda: not any(info.state == "running" for info in rpyc_kernel.kernels()), DEADLINE_S, "the lock")
+
+
 def test_code_goes_on_and_clients_are_told_while_the_disk_is_full(kernel, folders):
     print_lines(kernel, 0, 1000)
     before = recorded(folders)
@@ -145,11 +155,7 @@ def test_a_hub_that_is_killed_while_the_disk_is_full_leaves_the_journal_sound(ke
     print_lines(kernel, 0, 1000)
     with full_disk(kernel):
         print_lines(kernel, 1000, 2000)
-        os.kill(kernel.status()["hub_pid"], signal.SIGKILL)
-        wait_until(lambda: not kernel.is_connected, DEADLINE_S, "the hub to be gone")
-        kernel.close()  # or it would come back to the next one
-        # The last threads of a killed process keep its files, and so the lock, a moment longer.
-        wait_until(lambda: not any(info.state == "running" for info in rpyc_kernel.kernels()), DEADLINE_S, "the lock")
+        kill_hub(kernel)
     assert recorded_lines(folders) == lines(0, 1000)
     with rpyc_kernel.start("demo", timeout=DEADLINE_S) as again:
         print_lines(again, 2000, 3000)
@@ -166,10 +172,7 @@ def test_what_ended_while_the_disk_was_full_has_ended_for_the_next_hub_too(kerne
     with full_disk(kernel):
         kernel.eval("gate.set()")
         main.result(DEADLINE_S), side.result(DEADLINE_S)
-        os.kill(kernel.status()["hub_pid"], signal.SIGKILL)
-        wait_until(lambda: not kernel.is_connected, DEADLINE_S, "the hub to be gone")
-        kernel.close()  # or it would come back to the next one
-        wait_until(lambda: not any(info.state == "running" for info in rpyc_kernel.kernels()), DEADLINE_S, "the lock")
+        kill_hub(kernel)
     with rpyc_kernel.start("demo", timeout=DEADLINE_S) as again:
         ends = {}
         for event in again.events(since=0):
@@ -181,20 +184,30 @@ def test_what_ended_while_the_disk_was_full_has_ended_for_the_next_hub_too(kerne
         assert again.execute("gate.is_set()", timeout=DEADLINE_S).value is True
 
 
+def test_what_was_answered_while_the_disk_was_full_is_answered_for_the_next_hub_too(kernel, folders):
+    run = kernel.submit("input('one? '), input('two? ')")
+    wait_until(lambda: Kind.INPUT_REQUESTED in [kind for _, kind, _ in recorded(folders)], DEADLINE_S, "the question")
+    with full_disk(kernel):
+        kernel.answer_input("first", run.id)
+        wait_until(lambda: kinds_of(kernel).count(Kind.INPUT_REQUESTED) == 2, DEADLINE_S, "the next question")
+        kill_hub(kernel)
+    with rpyc_kernel.start("demo", timeout=DEADLINE_S) as again:
+        asked = (event for event in again.events(since=0) if event.kind == Kind.INPUT_REQUESTED)
+        assert next(event for event in asked if event.prompt == "two? ").execution == run.id
+        wait_until(lambda: len(again.status()["prompts"]) == 1, DEADLINE_S, "the first question to be forgotten")
+        again.answer_input("second", run.id)
+        assert again.execution(run.id).result(DEADLINE_S) == ("first", "second")
+
+
 @pytest.mark.parametrize("lives", [True, False], ids=["its worker lives", "its worker dies, too"])
 def test_no_number_is_given_twice_though_the_disk_was_full_when_the_hub_was_killed(kernel, folders, lives):
     kernel.execute("import threading; gate = threading.Event()", timeout=DEADLINE_S)
     with full_disk(kernel):
         running, queued = kernel.submit("gate.wait()"), kernel.submit("'mine'")
         next(event for event in queued.events(timeout=DEADLINE_S) if event.kind == Kind.QUEUED)
-        last = kernel.status()["last"]
         status = kernel.status()
-        os.kill(status["hub_pid"], signal.SIGKILL)
-        if not lives:
-            os.kill(status["worker_pid"], signal.SIGKILL)
-        wait_until(lambda: not kernel.is_connected, DEADLINE_S, "the hub to be gone")
-        kernel.close()  # or it would come back to the next one
-        wait_until(lambda: not any(info.state == "running" for info in rpyc_kernel.kernels()), DEADLINE_S, "the lock")
+        last = status["last"]
+        kill_hub(kernel, *([] if lives else [status["worker_pid"]]))
     with rpyc_kernel.start("demo", timeout=DEADLINE_S) as again:
         assert next(iter(again.events(since=last))).seq > last
         other = again.submit("'other'")

@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 import rpyc_kernel
-from rpyc_kernel import Event, KernelClient, KernelError
+from rpyc_kernel import ConnectionLost, Event, KernelClient, KernelError
 from rpyc_kernel.core.contract import Kind, Outcome
 from rpyc_kernel.hub.journal.store import find_damage
 from rpyc_kernel.system import processes
 from tests.end_to_end.clients import PATIENCE_S
 from tests.end_to_end.failpoints import sitecustomize as failpoints
+from tests.end_to_end.terminals import ENTER, OpenTerminal
 from tests.support.folders import Folders
 from tests.support.waiting import wait_until
 
@@ -59,6 +60,17 @@ for line in range({HALF}, {LINES}): print("round {number} line", line)
 
 def number_lines(number: int, count: int) -> str:
     return "".join(f"round {number} line {line}\n" for line in range(count))
+
+
+def arm(armed: Path, point: str, victims: list[int]) -> None:
+    """Have these processes killed at a point, the next time that one of them comes to it."""
+    armed.with_suffix(".new").write_text(f"{point}:{' '.join(map(str, victims))}")
+    armed.with_suffix(".new").rename(armed)
+
+
+def wait_until_free() -> None:
+    """Wait until another hub can take over: the last threads of a killed process keep its files a moment longer."""
+    wait_until(lambda: not any(info.state == "running" for info in rpyc_kernel.kernels()), PATIENCE_S, what="the lock")
 
 
 class Watcher:
@@ -108,8 +120,7 @@ class Road:
         self._rounds += 1
         before = wait_until(self._look, PATIENCE_S, what="an idle kernel whose watcher has heard all")
         victims = [before[name] for name in VICTIMS[who]]
-        self._armed.with_suffix(".new").write_text(f"{point}:{' '.join(map(str, victims))}")
-        self._armed.with_suffix(".new").rename(self._armed)
+        arm(self._armed, point, victims)
         self._run(way)
         wait_until(lambda: not self._armed.exists(), PATIENCE_S, what=f"the point {point!r}")
         for victim in victims:
@@ -117,9 +128,7 @@ class Road:
         if who != "worker":
             self.close()
             self._heard |= {event.seq: event for event in self._watcher.heard}
-            wait_until(
-                lambda: not any(info.state == "running" for info in rpyc_kernel.kernels()), PATIENCE_S, what="the lock"
-            )
+            wait_until_free()
             self._enter()
         if who != "hub":
             wait_until(lambda: self._kernel.status()["generation"] > before["generation"], PATIENCE_S, what="a worker")
@@ -176,11 +185,17 @@ class Road:
 
 
 @pytest.fixture
-def road(folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Road]:
+def armed(folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file by which points are armed in all processes of kernels that begin from now on."""
     armed = tmp_path / "armed"
     monkeypatch.setenv(failpoints.ARMED, str(armed))
     known = os.environ.get("PYTHONPATH", "")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (os.path.dirname(failpoints.__file__), known))))
+    return armed
+
+
+@pytest.fixture
+def road(armed: Path) -> Iterator[Road]:
     with ExitStack() as opened:
         road = Road(armed)
         opened.callback(road.close)
@@ -195,3 +210,51 @@ def test_every_promise_is_kept_whoever_is_killed_at(point: str, batch: int, road
             road.strike(point, who, way)
     road.shut_down()
     assert find_damage(folders.state / "demo" / "journal.sqlite") is None
+
+
+def test_a_question_whose_answer_dies_with_the_hub_is_asked_again(armed: Path):
+    with rpyc_kernel.start("demo", engine="plain", timeout=PATIENCE_S, reconnect=0) as kernel:
+        run = kernel.submit("input('who? '), input('and? ')")
+        question = next(event for event in run.events(timeout=PATIENCE_S) if event.kind == Kind.INPUT_REQUESTED)
+        hub = kernel.status()["hub_pid"]
+        arm(armed, failpoints.ANSWERED, [hub])
+        with pytest.raises(ConnectionLost, match="it may have been done"):
+            kernel.answer_input("ann", run.id)
+    wait_until(lambda: not processes.is_alive(hub), PATIENCE_S, what="the end of the hub")
+    wait_until_free()
+    with rpyc_kernel.start("demo", timeout=PATIENCE_S) as kernel:
+        again = next(
+            event
+            for event in kernel.execution(run.id).events(since=question.seq, timeout=PATIENCE_S)
+            if event.kind == Kind.INPUT_REQUESTED
+        )
+        assert again.payload == question.payload
+        kernel.answer_input("bob", run.id)
+        wait_until(lambda: kernel.status()["prompts"], PATIENCE_S, what="the next question")
+        kernel.answer_input("eve", run.id)
+        assert kernel.execution(run.id).result(PATIENCE_S) == ("bob", "eve")
+        asked = [event.kind for event in kernel.events(execution=run.id, since=0) if event.kind.startswith("input")]
+        assert asked == [Kind.INPUT_REQUESTED, Kind.INPUT_ANSWERED] * 3
+        kernel.shutdown(timeout=PATIENCE_S)
+
+
+def test_the_console_tells_that_what_was_answered_to_a_hub_that_died_with_it_waits_again(
+    armed: Path, open_terminal: OpenTerminal
+):
+    with rpyc_kernel.start("demo", engine="plain", timeout=PATIENCE_S) as kernel:
+        hub = kernel.status()["hub_pid"]
+    console = open_terminal("console", "demo", NO_COLOR="1")
+    console.enter("print('hello', input('who? '))")
+    console.wait_for_prompt("who?")
+    arm(armed, failpoints.ANSWERED, [hub])
+    console.type("ann" + ENTER)
+    wait_until(lambda: not processes.is_alive(hub), PATIENCE_S, what="the end of the hub")
+    wait_until_free()
+    with rpyc_kernel.start("demo", timeout=PATIENCE_S) as kernel:
+        console.wait_for_sentence("it may have been done")
+        console.wait_for(r"^\[1\] waits for input: who\? \(%answer 1\)$")
+        console.enter("%answer 1")
+        console.wait_for_prompt("who?")
+        console.type("bob" + ENTER)
+        console.wait_for("hello bob$")
+        kernel.shutdown(timeout=PATIENCE_S)

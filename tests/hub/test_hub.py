@@ -212,6 +212,7 @@ SENSELESS = [
     (Kind.INPUT_ANSWERED, 1, {"token": None}),
     (UNFINISHED, None, {"unfinished": [[1]], "received": 1, "sides": []}),
     (UNFINISHED, None, {"unfinished": [], "received": "x", "sides": []}),
+    (UNFINISHED, None, {"unfinished": [], "received": 0, "sides": [], "asking": [[1]]}),
     (Kind.STREAM, 2**64 - 1, {"name": "stdout", "text": "x"}),
     (Kind.STREAM, 1, {"name": "stdout", "text": {1}}),
 ]

@@ -77,6 +77,42 @@ MUTANTS = (
         tests=("core/test_kernel_state.py::test_an_answer_goes_to_the_worker_once_and_its_text_is_not_recorded",),
     ),
     Mutant(
+        promise="a question that waits is not asked again by the next hub",
+        file="core/kernel_state.py",
+        before="if wanted.token in self._prompts or wanted.token",
+        after="if wanted.token",
+        tests=("core/test_kernel_state.py::test_a_question_of_which_the_journal_knows_is_not_asked_again",),
+    ),
+    Mutant(
+        promise="a question whose answer is on its way is not asked again",
+        file="core/kernel_state.py",
+        before=" or wanted.token in self._answered",
+        after="",
+        tests=(
+            "core/test_kernel_state.py::"
+            "test_a_question_answered_before_the_worker_told_that_it_waits_is_not_asked_again",
+        ),
+    ),
+    Mutant(
+        promise="a question whose answer was lost with a hub is asked again",
+        file="core/kernel_state.py",
+        before="in self._prompts or wanted.token in self._answered",
+        after="is not None",
+        tests=("core/test_kernel_state.py::test_a_question_whose_answer_was_lost_with_the_hub_is_asked_again",),
+    ),
+    Mutant(
+        promise="a question that the worker no longer asks does not wait in the next hub",
+        file="core/kernel_state.py",
+        before="in self._doubtful - told.asking:",
+        after="in self._doubtful & told.asking:",
+        tests=(
+            "core/test_kernel_state.py::"
+            "test_a_question_that_the_worker_no_longer_asks_is_forgotten_where_the_journal_does_not_know_that",
+            "end_to_end/test_full_disk.py::"
+            "test_what_was_answered_while_the_disk_was_full_is_answered_for_the_next_hub_too",
+        ),
+    ),
+    Mutant(
         promise="a dead worker leaves no prompt behind",
         file="core/kernel_state.py",
         before="        self._prompts.clear()\n",

@@ -272,16 +272,50 @@ MUTANTS = (
     Mutant(
         promise="an answer goes to the question it answers",
         file="worker/prompts.py",
-        before="answers = self._waiting.get(token)",
-        after="answers = next(iter(self._waiting.values()), None)",
+        before="question = self._waiting.pop(token, None)\n        if",
+        after="question = self._waiting.pop(next(iter(self._waiting), 0), None)\n        if",
         tests=("worker/test_prompts.py::test_answers_find_their_way_to_the_thread_that_asked",),
     ),
     Mutant(
         promise="a question nobody waits for is withdrawn",
         file="worker/prompts.py",
-        before="            self._withdraw(token, execution)\n",
-        after="",
+        before="        except BaseException:\n            self._withdraw(token, execution)\n            raise\n",
+        after="        except BaseException:\n            raise\n",
         tests=("worker/test_prompts.py::test_an_interrupt_withdraws_the_question",),
+    ),
+    Mutant(
+        promise="a question that is withdrawn is told no more",
+        file="worker/prompts.py",
+        before="                self._waiting.pop(token, None)  #",
+        after="                pass  #",
+        tests=("worker/test_prompts.py::test_a_question_that_is_just_withdrawn_is_told_no_more",),
+    ),
+    Mutant(
+        promise="the questions that wait are asked again",
+        file="worker/prompts.py",
+        before="            self._ask(*question.asked)\n",
+        after="",
+        tests=("end_to_end/test_road_faults.py::test_a_question_whose_answer_dies_with_the_hub_is_asked_again",),
+    ),
+    Mutant(
+        promise="a question that was told as waiting, and has its answer, does not go on to wait in the hub",
+        file="worker/prompts.py",
+        before="        if question.is_told:",
+        after="        if False:",
+        tests=(
+            "worker/test_prompts.py::"
+            "test_the_questions_that_wait_can_be_told_and_those_that_have_an_answer_are_withdrawn",
+        ),
+    ),
+    Mutant(
+        promise="a question that is answered while it is told does not go on to wait in the hub",
+        file="worker/prompts.py",
+        before="            question.is_told = True\n",
+        after="            question.is_told = False\n",
+        tests=(
+            "worker/test_prompts.py::"
+            "test_the_questions_that_wait_can_be_told_and_those_that_have_an_answer_are_withdrawn",
+        ),
     ),
     Mutant(
         promise="a worker whose folder has vanished listens again",

@@ -132,6 +132,48 @@ def test_an_interrupt_withdraws_the_question(desk):
     assert not desk.prompts.answer(token, "too late")
 
 
+def test_the_questions_that_wait_can_be_told_and_those_that_have_an_answer_are_withdrawn(desk):
+    told, withdrawn = [], desk.withdrawn
+    first = threading.Thread(target=desk.prompts.read_line, args=("first? ",))
+    first.start()
+    of_first = desk.asked.get(timeout=TIMEOUT_S)
+    second = threading.Thread(target=desk.prompts.read_line, args=("second? ", True))
+    second.start()
+    of_second = desk.asked.get(timeout=TIMEOUT_S)
+
+    def publish(asking):
+        told.append(asking)
+        assert desk.prompts.answer(of_first[0], "x")  # which its thread may find at once, or only later
+
+    desk.prompts.tell(publish)
+    first.join()
+    assert [desk.asked.get(timeout=TIMEOUT_S) for _ in "12"] == [of_first, of_second]
+    assert told == [[of_first[0], of_second[0]]]
+    assert set(withdrawn) == {of_first[:2]}
+    desk.prompts.tell(told.append)
+    assert desk.asked.get(timeout=TIMEOUT_S) == of_second
+    assert told[1:] == [[of_second[0]]]
+    assert desk.prompts.answer(of_second[0], "y")
+    second.join()
+    assert withdrawn[-1] == of_second[:2]
+    desk.prompts.tell(told.append)
+    assert told[2:] == [[]]
+
+
+def test_a_question_that_is_just_withdrawn_is_told_no_more(desk):
+    published = []
+
+    def withdraw(token, execution):
+        published.append("withdrawn")
+        desk.prompts.tell(published.append)  # as the thread that hears the hub does in the middle of that
+
+    desk.prompts._withdraw = withdraw
+    desk.interrupts.is_pending = True
+    with pytest.raises(KeyboardInterrupt):
+        desk.prompts.read_line("? ")
+    assert published == ["withdrawn", []]
+
+
 def test_an_answer_to_what_nobody_asked_is_refused(desk):
     assert not desk.prompts.answer(3, "x")
 

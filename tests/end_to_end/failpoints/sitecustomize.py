@@ -16,6 +16,7 @@ REQUESTED, NUMBERED, HANDLED = "request received", "number assigned", "call deal
 QUEUED, HANDED_OVER, RECEIVED = "'queued' committed", "handed to the worker", "received by the worker"
 STARTED, PRINTED, ENDED = "code started", "output in the ring", "'finished' in the ring"
 READ, FINISHED, RELEASED, REPLIED = "read by the pump", "'finished' committed", "ring released", "reply sent"
+ANSWERED = "'input_answered' committed"
 
 
 def _read_armed() -> tuple[str, str]:
@@ -64,6 +65,7 @@ _PLACES: dict[str, list[tuple[str, str, str, Callable[..., bool]]]] = {
     "rpyc_kernel.hub.journal.journal": [
         ("Journal.append", "", QUEUED, _records("queued")),
         ("Journal.append", "", FINISHED, _records("finished")),
+        ("Journal.append", "", ANSWERED, _records("input_answered")),
     ],
     "rpyc_kernel.hub.worker_link": [("WorkerLink.run", "", HANDED_OVER, _always)],
     "rpyc_kernel.hub.pump": [("read_reports", READ, "", lambda frames, *more: _is_last_frame(frames))],

@@ -117,10 +117,12 @@ def main(rounds: int = 5) -> list[str]:
 def _measure(sides: dict[str, Side], rounds: int) -> dict[str, dict[str, list[float]]]:
     figures: dict[str, dict[str, list[float]]] = {work: {} for work in _UNITS}
     for number in range(rounds + 1):  # in turns, so that all meet the same weather; the first turn only warms up
-        for name, side in sides.items():
-            for work, measure in side.works.items():
+        for work in _UNITS:  # what a pull leaves behind would else be met by the next road alone
+            for name, side in sides.items():
+                if work not in side.works:
+                    continue
                 count = 1 if work == _PULL else _PER_ROUND if number else _WARM
-                found = [measure() for _ in range(count)]
+                found = [side.works[work]() for _ in range(count)]
                 if number or (rounds < 2 and work == _PULL):
                     figures[work].setdefault(name, []).extend(found)
     return figures

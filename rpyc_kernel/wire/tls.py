@@ -376,12 +376,13 @@ class Relay:
         self._waiting = select.poll()
         self._watched = 0, 0
         # What is allocated here takes memory where it was used: few connections ever hold more than a page at a time.
+        # From either side, for the moment until it is decrypted or encrypted.
+        self._received = memoryview(allocate(_HELD_BYTES))
         # Inward, from TLS to plain: decrypted, and not yet taken.
         self._decrypted = memoryview(allocate(_HELD_BYTES + 2 * _RECORD_BYTES))
         self._start = self._end = 0
         self._is_inward_over = False
         # Outward: encrypted, and not yet sent.
-        self._taken = memoryview(allocate(_HELD_BYTES))
         self._encrypted = memoryview(b"")
         self._is_outward_over = False
         self._frames: _Frames | None = None
@@ -481,11 +482,11 @@ class Relay:
 
     def _receive(self) -> None:
         try:
-            data = self._outer.recv(_HELD_BYTES)
+            count = self._outer.recv_into(self._received)
         except BlockingIOError:
             return
-        if data:
-            self._stream.incoming.write(data)
+        if count:
+            self._stream.incoming.write(self._received[:count])
             self._decrypt()
         else:
             self._is_inward_over = True
@@ -526,12 +527,12 @@ class Relay:
 
     def _take(self) -> None:
         try:
-            count = self._inner.recv_into(self._taken)
+            count = self._inner.recv_into(self._received)
         except BlockingIOError:
             return
         except ConnectionError:  # closed with something unread
             count = 0
-        data, tls = self._taken[:count], self._stream.tls
+        data, tls = self._received[:count], self._stream.tls
         for part in (data,) if self._frames is None else self._frames.divide(data):
             while part:
                 part = part[tls.write(part) :]

@@ -13,7 +13,7 @@ from rpyc_kernel.cli.application import OK, JsonCommand, UsageError
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.errors import NotAsked
-from rpyc_kernel.faces.console.control_characters import sanitize, sanitize_line
+from rpyc_kernel.faces.frontend.control_characters import sanitize, sanitize_line
 
 _PAGE = 1000
 

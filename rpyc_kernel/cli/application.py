@@ -18,7 +18,7 @@ from rpyc_kernel.client.connect_string import SCHEME, from_environment, is_remem
 from rpyc_kernel.client.execution import Execution
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.errors import ConnectionFailed, RequestError
-from rpyc_kernel.faces.console.control_characters import sanitize, sanitize_line
+from rpyc_kernel.faces.frontend.control_characters import sanitize, sanitize_line
 from rpyc_kernel.system.own_command import as_typed_here
 
 DEFAULT_NAME = "default"

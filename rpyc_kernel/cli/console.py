@@ -27,8 +27,8 @@ from rpyc_kernel.client.connect_string import SCHEME
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Role
 from rpyc_kernel.errors import KernelError, KernelExists, NoSuchKernel
-from rpyc_kernel.faces.console.control_characters import sanitize_line
-from rpyc_kernel.faces.console.session_slot import take_session_slot
+from rpyc_kernel.faces.frontend.control_characters import sanitize_line
+from rpyc_kernel.faces.frontend.session_slot import take_session_slot
 from rpyc_kernel.system.own_command import as_typed_here
 
 _START_TIMEOUT_S = 30.0
@@ -47,6 +47,7 @@ class Console(StartingCommand):
 
     def main(self, name: str = DEFAULT_NAME) -> int:
         from rpyc_kernel.faces.console import console  # with a terminal library, which takes 0.2 s
+        from rpyc_kernel.faces.frontend import conversation as ends
 
         kernel, how = self._join_or_start(name)
         if how == "joined" and self.of_start:
@@ -67,12 +68,12 @@ class Console(StartingCommand):
                 is_viewer=is_viewer,
             )
             end = opened.run()
-        if end in (console.LOST, console.REFUSED):
-            if end == console.LOST:
+        if end in (ends.LOST, ends.REFUSED):
+            if end == ends.LOST:
                 tell(_tell_way_back(name))
             return NO_KERNEL
-        if end in (console.INTERRUPTED, console.TERMINATED):
-            return INTERRUPTED if end == console.INTERRUPTED else TERMINATED
+        if end in (ends.INTERRUPTED, ends.TERMINATED):
+            return INTERRUPTED if end == ends.INTERRUPTED else TERMINATED
         if self.has_read_string and not (opened.was_used or sys.stdin.isatty()):
             raise UsageError(
                 "standard input ended behind the connect string, so there was nothing to run; at a terminal "

@@ -15,8 +15,8 @@ from rpyc_kernel.client.events import Watch
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Event, Kind, Outcome
 from rpyc_kernel.errors import NoSuchKernel
-from rpyc_kernel.faces.console.control_characters import sanitize_line
-from rpyc_kernel.faces.console.following import follow
+from rpyc_kernel.faces.frontend.control_characters import sanitize_line
+from rpyc_kernel.faces.frontend.following import follow
 from rpyc_kernel.system.own_command import as_typed_here
 
 _OF_AN_ERROR = ("ename", "evalue", "traceback", "notes", "chain")

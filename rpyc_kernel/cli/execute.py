@@ -32,7 +32,7 @@ from rpyc_kernel.cli.times import check_limit
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Force
 from rpyc_kernel.errors import NotRunning
-from rpyc_kernel.faces.console.control_characters import sanitize
+from rpyc_kernel.faces.frontend.control_characters import sanitize
 from rpyc_kernel.system.descriptors import take_away
 from rpyc_kernel.system.processes import ENDING_SIGNALS
 

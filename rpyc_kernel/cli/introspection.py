@@ -8,8 +8,8 @@ import dataclasses
 import json
 
 from rpyc_kernel.cli.application import DEFAULT_NAME, OK, JsonCommand
-from rpyc_kernel.faces.console.control_characters import sanitize
-from rpyc_kernel.faces.console.summaries import summarise_status, summarise_variables
+from rpyc_kernel.faces.frontend.control_characters import sanitize
+from rpyc_kernel.faces.frontend.summaries import summarise_status, summarise_variables
 
 
 class Status(JsonCommand):

@@ -27,8 +27,8 @@ from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.client.launch import KernelInfo
 from rpyc_kernel.core.contract import Kind, Security, State
 from rpyc_kernel.errors import KernelDied
-from rpyc_kernel.faces.console.control_characters import sanitize_line
-from rpyc_kernel.faces.console.summaries import format_bytes, format_listening, format_time
+from rpyc_kernel.faces.frontend.control_characters import sanitize_line
+from rpyc_kernel.faces.frontend.summaries import format_bytes, format_listening, format_time
 from rpyc_kernel.settings import Face, check_name
 from rpyc_kernel.system.own_command import as_typed_here
 

@@ -20,9 +20,10 @@ from rpyc_kernel.client.archive import Archive, has_archive
 from rpyc_kernel.client.kernel import KernelClient, Past
 from rpyc_kernel.core.contract import Event
 from rpyc_kernel.errors import NoSuchKernel
-from rpyc_kernel.faces.console.control_characters import is_colourful, sanitize, sanitize_line
-from rpyc_kernel.faces.console.render import Renderer
-from rpyc_kernel.faces.console.summaries import format_time
+from rpyc_kernel.faces.console.render import Recording, Renderer
+from rpyc_kernel.faces.frontend.control_characters import is_colourful, sanitize, sanitize_line
+from rpyc_kernel.faces.frontend.summaries import format_time
+from rpyc_kernel.faces.frontend.transcript import Transcript
 from rpyc_kernel.frozen import fields_of
 
 
@@ -136,12 +137,13 @@ class Log(PastCommand):
                 selection.require_session()
 
     def _describe_all(self, events: Iterable[Event]) -> Iterator[str]:
-        renderer = self._make_renderer()
-        described = (json.dumps(e.as_dict()) + "\n" if self.as_json else _describe(e, renderer) for e in events)
+        recording = self._make_recording()
+        described = (json.dumps(e.as_dict()) + "\n" if self.as_json else _describe(e, recording) for e in events)
         return filter(None, described)
 
-    def _make_renderer(self) -> Renderer:
-        return Renderer("", is_colourful=is_colourful(sys.stdout), shows_messages=self.shows_messages)
+    def _make_recording(self) -> Recording:
+        transcript = Transcript("", shows_messages=bool(self.shows_messages))
+        return Recording(transcript, Renderer(is_colourful=is_colourful(sys.stdout)))
 
     def _replay(self, name: str, since: int | float) -> int:
         """Show the recording as it looked on a console then."""
@@ -149,10 +151,10 @@ class Log(PastCommand):
             raise UsageError(
                 "a replay needs a speed above 0, and ends with what has happened by now; leave out --follow"
             )
-        renderer = self._make_renderer()
+        recording = self._make_recording()
         with self._select(name, since) as selection:
             for event in pace(selection.events(), self.speed, time.sleep):
-                sys.stdout.write(json.dumps(event.as_dict()) + "\n" if self.as_json else renderer.render(event))
+                sys.stdout.write(json.dumps(event.as_dict()) + "\n" if self.as_json else recording.render(event))
                 sys.stdout.flush()
         return OK
 
@@ -167,10 +169,10 @@ def pace(events: Iterable[Event], speed: float, sleep: Callable[[float], None]) 
         yield event
 
 
-def _describe(event: Event, renderer: Renderer) -> str:
+def _describe(event: Event, recording: Recording) -> str:
     """The lines about an event, the first with its number and time; "" where there is nothing to tell people."""
-    text = renderer.render(event)
-    renderer.line_was_ended()
+    text = recording.render(event)
+    recording.line_was_ended()
     if not text:
         return ""
     return _with_head(f"{event.seq:>7} {format_time(event.time)} ", text.removesuffix("\n")) + "\n"

@@ -16,8 +16,8 @@ from rpyc_kernel.cli.times import format_in_utc, read_term
 from rpyc_kernel.client.invitation import Invitation, choose_listening, require_one_host
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import ROLES, Role
-from rpyc_kernel.faces.console.control_characters import sanitize_line
-from rpyc_kernel.faces.console.summaries import summarise_sessions
+from rpyc_kernel.faces.frontend.control_characters import sanitize_line
+from rpyc_kernel.faces.frontend.summaries import summarise_sessions
 from rpyc_kernel.frozen import fields_of
 from rpyc_kernel.settings import parse_listen
 from rpyc_kernel.system.addresses import is_loopback

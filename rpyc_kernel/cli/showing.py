@@ -16,8 +16,8 @@ from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Event, Force, Kind, Outcome
 from rpyc_kernel.core.streams import raw_bytes
 from rpyc_kernel.errors import ConnectionFailed, KernelError, NotQueued, RequestError
-from rpyc_kernel.faces.console.following import follow
 from rpyc_kernel.faces.console.standard_input import StandardInput
+from rpyc_kernel.faces.frontend.following import follow
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.system.processes import exit_status
 

@@ -8,7 +8,7 @@ import pytest
 
 from rpyc_kernel.cli.application import UsageError
 from rpyc_kernel.cli.times import format_in_utc, read_term, read_when
-from rpyc_kernel.faces.console.summaries import format_time
+from rpyc_kernel.faces.frontend.summaries import format_time
 
 NOW = float(calendar.timegm((2026, 11, 27, 13, 45, 10)))
 

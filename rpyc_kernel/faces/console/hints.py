@@ -12,7 +12,7 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.introspection import Inspection, Signature
 from rpyc_kernel.errors import KernelError
-from rpyc_kernel.faces.console.control_characters import sanitize_line
+from rpyc_kernel.faces.frontend.control_characters import sanitize_line
 
 _TIMEOUT_S = 1.0
 _MAX_ASKED_CHARS = 100_000

@@ -8,7 +8,7 @@ from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import has_focus
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
-from rpyc_kernel.faces.console.source import indent_after
+from rpyc_kernel.faces.frontend.source import indent_after
 
 _INDENT = "    "
 _MAX_ASKED_LINES = 100

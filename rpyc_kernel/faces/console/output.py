@@ -1,4 +1,4 @@
-"""What a console shows of events, in their order, and what of it user code shows anew: cleared and updated output.
+"""What stands on a terminal of a transcript, and what of it user code shows anew: cleared and updated output.
 
 What changes is rewritten in its place as long as all of it is in sight. Where it is not, the new version is shown
 below, with a mark, and from then on that one is rewritten. Of output that changes and is taller than the window only
@@ -7,16 +7,18 @@ the beginning is shown until its execution ends. So nothing that changes all the
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.faces.console.render import Renderer
 from rpyc_kernel.faces.console.screen import Screen
-from rpyc_kernel.faces.console.text_width import count_rows, cut_rows, settle
+from rpyc_kernel.faces.console.text_width import count_rows, cut_rows
+from rpyc_kernel.faces.frontend.notices import Tone
+from rpyc_kernel.faces.frontend.overwriting import settle
+from rpyc_kernel.faces.frontend.transcript import OUTPUT, Added, Change, Cleared, Ended, Extended, Item, Updated
 
-_OUTPUT = frozenset({Kind.STREAM, Kind.DISPLAY, Kind.RESULT, Kind.ERROR})
 _MAX_KEPT_CHARS, _MAX_CHANGING_CHARS = 20_000, 200_000
 """Of a piece; more is in sight on no terminal."""
 _MAX_KEPT_PIECES = 200
@@ -48,68 +50,101 @@ class _Piece:
         self.text = done + newline + settle(rest + text)
 
 
-class Transcript:
-    """Shows events on a screen.
+class ConsoleView:
+    """A `View` on a screen that takes text.
 
     Args:
-        screen: where.
-        renderer: knows how each looks.
+        screen: shows text, reads code and answers.
+        renderer: knows how each change looks.
     """
 
     def __init__(self, screen: Screen, renderer: Renderer) -> None:
         self._screen = screen
         self._renderer = renderer
+        self.is_interactive = screen.is_interactive
+        self.is_too_long = screen.is_too_long
+        self.propose = screen.propose
+        self.refresh = screen.refresh
+        self.interrupt = screen.interrupt
+        self.withdraw = screen.withdraw
         self._pieces: list[_Piece] = []
-        self._to_be_cleared: set[int] = set()
         self._changing: set[int] = set()
         self._out_of_sight: set[int] = set()
         self._finished: OrderedDict[int, None] = OrderedDict()
 
-    def take(self, event: Event) -> None:
-        """Show an event."""
-        number = event.execution
-        if self._screen.room is None or number is None:
-            self._append(self._renderer.render(event))
-        elif event.kind == Kind.CLEAR_OUTPUT:
-            self._to_be_cleared.add(number)
-            if not event.wait:
-                self._clear(number)
-        elif event.kind in _OUTPUT:
-            self._take_output(event, number)
-        else:
-            if event.kind == Kind.FINISHED:
-                self._finish(number)
-            self._append(self._renderer.render(event))
+    # ------------------------------------------------------------------ reading
 
-    def say(self, text: str) -> None:
-        """Show a line of the console's own."""
-        self._append(("\n" if self._renderer.is_mid_line else "") + text + "\n")
-        self._renderer.line_was_ended()
+    @property
+    def is_reading(self) -> bool:
+        """See `View`."""
+        return self._screen.is_reading
 
-    def end_line(self) -> None:
-        """Go to the beginning of a line."""
+    async def read_code(self) -> str:
+        """See `View`."""
+        if not self.is_interactive:
+            return await self._screen.read_code()
+        self._end_line()
+        try:
+            return await self._screen.read_code()
+        finally:
+            self._line_was_ended()
+
+    async def ask(self, question: str, *, is_password: bool = False, execution: int | None = None) -> str:
+        """See `View`."""
+        try:
+            return await self._screen.ask(question, is_password=is_password, execution=execution)
+        finally:
+            self._line_was_ended()
+
+    async def page(self, text: str) -> bool:
+        """See `View`."""
+        self._end_line()
+        return await self._screen.page(self._renderer.keep_colours(text))
+
+    def end_line_of_ctrl_c(self) -> None:
+        """Go on below the ^C that the terminal shows."""
+        self._screen.write("\n")
+        self._line_was_ended()
+
+    def _end_line(self) -> None:
         self._screen.end_line()
-        self.line_was_ended()
+        self._line_was_ended()
 
-    def line_was_ended(self) -> None:
+    def _line_was_ended(self) -> None:
         """The terminal is at the beginning of a line again."""
         if self._pieces and self._pieces[-1].shown and not self._pieces[-1].shown.endswith("\n"):
             self._pieces[-1].text += "\n"
             self._pieces[-1].shown += "\n"
         self._renderer.line_was_ended()
 
-    # ------------------------------------------------------------------ what comes below
+    # ------------------------------------------------------------------ changes
 
-    def _take_output(self, event: Event, number: int) -> None:
-        if number in self._to_be_cleared:
-            self._clear(number)
-        display = event.display_id if event.kind == Kind.DISPLAY else None
-        if display is not None and event.is_update:
-            if self._update(display, event):
-                return
-            self.say(_UPDATED)
-            self._begin_changing(number)
-        self._append(self._renderer.render(event), number, display)
+    def show(self, changes: Sequence[Change]) -> None:
+        """See `View`."""
+        for change in changes:
+            if self._screen.room is not None:
+                self._show(change)
+            elif not self.is_interactive and isinstance(change, Added) and _is_own_trouble(change.item):
+                print(change.item.text, file=sys.stderr)
+            else:
+                self._screen.write(self._renderer.render(change))
+
+    def _show(self, change: Change) -> None:
+        match change:
+            case Cleared(execution=number):
+                self._clear(number)
+            case Ended(number):
+                self._finish(number)
+            case Updated([*_, item]):
+                self._update(item, change)
+            case Added(item) if item.is_update:
+                self._show_as_updated(item, change)
+            case Added(item) | Extended(item):
+                is_output = item.shown in OUTPUT
+                text = self._renderer.render(change)
+                self._append(text, item.execution if is_output else None, item.display if is_output else None)
+
+    # ------------------------------------------------------------------ what comes below
 
     def _append(self, text: str, execution: int | None = None, display: str | None = None) -> None:
         if self._screen.room is None:
@@ -174,7 +209,6 @@ class Transcript:
     # ------------------------------------------------------------------ what changes
 
     def _clear(self, number: int) -> None:
-        self._to_be_cleared.discard(number)
         own = [piece for piece in self._pieces if piece.execution == number]
         was_in_sight = number not in self._out_of_sight
         self._out_of_sight.discard(number)
@@ -188,21 +222,30 @@ class Transcript:
             return
         for piece in own:
             piece.execution, piece.display, piece.text = None, None, piece.shown
-        self.say(_CLEARED)
+        self._say(_CLEARED)
 
-    def _update(self, display: str, event: Event) -> bool:
-        """Change a display in its place; False if it is out of sight."""
-        piece = next((piece for piece in reversed(self._pieces) if piece.display == display), None)
-        if piece is None:
-            return False
-        if piece.execution is not None:
-            self._begin_changing(piece.execution)
-        piece.text = settle(self._renderer.describe(event))
-        number = self._pieces.index(piece)
-        if self._rewrite(number):
-            return True
-        self._lose(self._pieces[: number + 1])
-        return False
+    def _update(self, item: Item, change: Change) -> None:
+        """Change a display in its place, or show it below if it is out of sight."""
+        piece = next((piece for piece in reversed(self._pieces) if piece.display == item.display), None)
+        if piece is not None:
+            if piece.execution is not None:
+                self._begin_changing(piece.execution)
+            piece.text = settle(self._renderer.describe(item))
+            number = self._pieces.index(piece)
+            if self._rewrite(number):
+                return
+            self._lose(self._pieces[: number + 1])
+        self._show_as_updated(item, change)
+
+    def _show_as_updated(self, item: Item, change: Change) -> None:
+        self._say(_UPDATED)
+        if item.execution is not None:
+            self._begin_changing(item.execution)
+        self._append(self._renderer.render(change), item.execution, item.display)
+
+    def _say(self, text: str) -> None:
+        self._append(("\n" if self._renderer.is_mid_line else "") + text + "\n")
+        self._renderer.line_was_ended()
 
     def _begin_changing(self, number: int) -> None:
         if number not in self._finished:
@@ -210,7 +253,6 @@ class Transcript:
 
     def _finish(self, number: int) -> None:
         """Show all of what was shown in part."""
-        self._to_be_cleared.discard(number)
         self._changing.discard(number)
         self._out_of_sight.discard(number)
         self._finished[number] = None
@@ -241,25 +283,6 @@ class Transcript:
         return True
 
 
-def find_superseded(events: Iterable[Event]) -> set[int]:
-    """The numbers of those events whose output a later one of them clears or updates."""
-    superseded: set[int] = set()
-    cleared: set[int | None] = {None}
-    shown: set[int | None] = set()
-    updated: set[str] = set()
-    for event in reversed(list(events)):
-        display = event.display_id if event.kind == Kind.DISPLAY else None
-        if event.kind == Kind.CLEAR_OUTPUT:
-            if event.execution in cleared - {None}:
-                superseded.add(event.seq)
-            elif not event.wait or event.execution in shown:
-                cleared.add(event.execution)
-        elif display is not None:
-            if display in updated and event.is_update:
-                superseded.add(event.seq)
-            updated |= {display} if event.is_update else set()
-        elif event.kind in _OUTPUT and event.execution in cleared - {None}:
-            superseded.add(event.seq)
-        if event.kind in _OUTPUT:
-            shown.add(event.execution)
-    return superseded
+def _is_own_trouble(item: Item) -> bool:
+    """Whether the front end itself has something to complain of."""
+    return item.seq == 0 and item.tone is Tone.TROUBLE

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from rpyc_kernel.faces.console.screen import Interrupted, Withdrawn
 from rpyc_kernel.faces.console.standard_input import StandardInput
+from rpyc_kernel.faces.frontend.view import Interrupted, Withdrawn
 
 
 class Pipe:

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
-
-class Interrupted(Exception):
-    """There was a Ctrl-C. Unlike a KeyboardInterrupt, this one may end a task without ending the loop."""
+from rpyc_kernel.faces.frontend.view import Reader
 
 
-class Withdrawn(Exception):
-    """What was being read is not wanted any more."""
-
-
-class Screen(Protocol):
+class Screen(Reader, Protocol):
     """Shows text, reads code and answers. All of it happens in one asyncio loop."""
 
     is_colourful: bool
-    is_interactive: bool
-    """Whether a person types, sees prompts, and wants to be told what goes on."""
-
-    @property
-    def is_reading(self) -> bool:
-        """Whether somebody waits for `read_code` or `ask`."""
 
     @property
     def room(self) -> tuple[int, int] | None:
@@ -34,46 +22,5 @@ class Screen(Protocol):
     def replace(self, old: str, new: str) -> bool:
         """Show other text where the output ends with ``old``; False, and nothing is done, if that is out of sight."""
 
-    def is_too_long(self, text: str) -> bool:
-        """Whether a text is for a pager."""
-
-    async def page(self, text: str) -> bool:
-        """Have the user read a text at leisure; False if there is no pager."""
-
     def end_line(self) -> None:
         """Bring the output to the beginning of a line."""
-
-    def refresh(self) -> None:
-        """What stands around the prompt has changed."""
-
-    def propose(self, text: str) -> None:
-        """Have the next code begin as this text, which the user may change."""
-
-    async def read_code(self) -> str:
-        """Read some complete code.
-
-        Raises:
-            EOFError: the user leaves.
-            Interrupted: there was a Ctrl-C on an empty line.
-            Withdrawn: `withdraw` was called.
-        """
-
-    async def ask(self, question: str, *, is_password: bool = False, execution: int | None = None) -> str:
-        """Read one line, after a question.
-
-        Args:
-            question: stands before it.
-            is_password: hide what is typed.
-            execution: asks, for a screen that completes what could be the answer.
-
-        Raises:
-            EOFError: the user has no answer.
-            Interrupted: there was a Ctrl-C.
-            Withdrawn: `withdraw` was called.
-        """
-
-    def interrupt(self) -> None:
-        """End what is being read by `Interrupted`."""
-
-    def withdraw(self) -> None:
-        """End what is being read by `Withdrawn`."""

@@ -21,17 +21,18 @@ from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.lexers import PygmentsLexer
 from prompt_toolkit.output.color_depth import ColorDepth
 from prompt_toolkit.output.vt100 import Vt100_Output
+from prompt_toolkit.utils import get_cwidth
 from pygments.lexers.python import PythonLexer
 
 from rpyc_kernel.faces.console.completion import KernelCompleter
-from rpyc_kernel.faces.console.control_characters import sanitize
 from rpyc_kernel.faces.console.hints import Hints
 from rpyc_kernel.faces.console.keys import make_code_keys, make_common_keys
 from rpyc_kernel.faces.console.pager import find_pager, read_in_pager, was_interrupted, was_read
-from rpyc_kernel.faces.console.screen import Interrupted, Withdrawn
-from rpyc_kernel.faces.console.status_bar import StatusBar
 from rpyc_kernel.faces.console.text_width import count_rows, width_of
 from rpyc_kernel.faces.console.visible_text import Size, VisibleText
+from rpyc_kernel.faces.frontend.control_characters import sanitize
+from rpyc_kernel.faces.frontend.status_line import StatusLine
+from rpyc_kernel.faces.frontend.view import Interrupted, Withdrawn
 from rpyc_kernel.system.suspending import Suspending
 from rpyc_kernel.system.terminal_modes import read_modes, set_modes
 
@@ -68,7 +69,7 @@ class Terminal:
         find_indent: Callable[[str], str | None],
         completer: KernelCompleter,
         hints: Hints,
-        bar: StatusBar,
+        bar: StatusLine,
         *,
         past: Sequence[str],
         is_colourful: bool,
@@ -224,7 +225,7 @@ class Terminal:
     def _write_bar(self) -> StyleAndTextTuples:
         width = self._editor.app.output.get_size().columns
         lines: StyleAndTextTuples = [*self._hints.line, ("", "\n")] if self._hints.line else []
-        return [*lines, ("", f" {self._bar.text(width - 1)}".ljust(width))]
+        return [*lines, ("", f" {self._bar.text(width - 1, get_cwidth)}".ljust(width))]
 
     def _with_unfinished(self, prompt: str) -> StyleAndTextTuples:
         return to_formatted_text(ANSI(self._unfinished + ("\n" if self._unfinished else "") + prompt))

@@ -10,18 +10,6 @@ _COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 _TAB = 8
 
 
-def settle(text: str) -> str:
-    """Of lines that were overwritten keep what came last."""
-    if "\r" not in text:
-        return text
-    return "\n".join(_settle_line(line) for line in text.split("\n"))
-
-
-def _settle_line(line: str) -> str:
-    kept = line.rstrip("\r")
-    return kept.rpartition("\r")[2] + line[len(kept) :]
-
-
 def count_rows(text: str, columns: int) -> int:
     """How many rows further down the cursor is after this text, which begins at the beginning of a row."""
     *lines, rest = text.split("\n")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rpyc_kernel.faces.console.text_width import can_measure, settle
+from rpyc_kernel.faces.console.text_width import can_measure
+from rpyc_kernel.faces.frontend.overwriting import settle
 
 _MAX_CHARS = 40_000
 

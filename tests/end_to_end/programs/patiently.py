@@ -17,7 +17,7 @@ CONSOLES_LIMITS = {
     "rpyc_kernel.faces.console.completion": "_TIMEOUT_S",
     "rpyc_kernel.faces.console.console": "_COMPLETENESS_TIMEOUT_S",
     "rpyc_kernel.faces.console.hints": "_TIMEOUT_S",
-    "rpyc_kernel.faces.console.recalled_history": "_TIMEOUT_S",
+    "rpyc_kernel.faces.frontend.recalled_history": "_TIMEOUT_S",
 }
 """Apart, because their modules take a while to load."""
 

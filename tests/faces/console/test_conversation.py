@@ -11,14 +11,15 @@ import pytest
 from rpyc_kernel.client.kernel import Interruption
 from rpyc_kernel.core.contract import Kind
 from rpyc_kernel.errors import NoSuchExecution
-from rpyc_kernel.faces.console import console as module
-from rpyc_kernel.faces.console import foreground
-from rpyc_kernel.faces.console.commands import HELP
-from rpyc_kernel.faces.console.console import LEFT, Console
-from rpyc_kernel.faces.console.screen import Interrupted
-from tests.faces.console.events import ALICE, ME, make_event, make_item, make_status
-from tests.faces.console.screens import QuietScreen
-from tests.faces.console.watches import FakeWatch
+from rpyc_kernel.faces.console.console import Console
+from rpyc_kernel.faces.frontend import conversation as module
+from rpyc_kernel.faces.frontend import foreground
+from rpyc_kernel.faces.frontend.commands import HELP
+from rpyc_kernel.faces.frontend.conversation import LEFT, Conversation
+from rpyc_kernel.faces.frontend.view import Interrupted
+from tests.faces.frontend.events import ALICE, ME, make_event, make_item, make_status
+from tests.faces.frontend.screens import QuietScreen
+from tests.faces.frontend.watches import FakeWatch
 from tests.support.folders import Folders
 
 TIMEOUT_S = 30
@@ -112,15 +113,15 @@ class Screen(QuietScreen):
         super().__init__()
         self._codes = codes
         self._answer = answer
-        self.console: Console
+        self.conversation: Conversation
         self.kernel: Kernel
 
     async def read_code(self) -> str:
         self.loop = asyncio.get_running_loop()
         self.kernel.may_answer.set()
-        await self.console._has_number.wait()
-        while self.console._seen < self.kernel.last:
-            await self.console.next_change()
+        await self.conversation._has_number.wait()
+        while self.conversation._seen < self.kernel.last:
+            await self.conversation.next_change()
         if not self._codes:
             raise EOFError
         return self._codes.pop(0)
@@ -153,7 +154,8 @@ def talk(monkeypatch: pytest.MonkeyPatch) -> Talk:
     ) -> list[str]:
         kernel, screen = Kernel(tells or {}, status or make_status()), Screen([*codes], answer)
         console = Console(kernel, WELCOME)  # type: ignore[arg-type]
-        screen.console, screen.kernel = console, kernel
+        screen.conversation, screen.kernel = console._conversation, kernel
+        whose = console._conversation.transcript.whose
         monkeypatch.setattr(console, "_make_screen", lambda: screen)
 
         def press() -> None:
@@ -165,12 +167,12 @@ def talk(monkeypatch: pytest.MonkeyPatch) -> Talk:
         async def interrupt() -> None:
             console._interrupt()
 
-        def adopt_and_press(number: int, adopt: Callable[[int], None] = console.renderer.adopt) -> None:
+        def adopt_and_press(number: int, adopt: Callable[[int], None] = whose.adopt) -> None:
             adopt(number)
             console._interrupt()
 
         if presses_at_number:
-            monkeypatch.setattr(console.renderer, "adopt", adopt_and_press)
+            monkeypatch.setattr(whose, "adopt", adopt_and_press)
         kernel.press = press
         assert console.run() == LEFT
         assert kernel.acknowledged[-1] == kernel.last

@@ -4,15 +4,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from rpyc_kernel.core.contract import Event, Kind
-from rpyc_kernel.faces.console.console import Console
-from rpyc_kernel.faces.console.output import Transcript
-from tests.faces.console.events import ALICE, ME, make_event, make_status
-from tests.faces.console.screens import QuietScreen
-from tests.faces.console.watches import FakeWatch
-from tests.support.folders import Folders
+from rpyc_kernel.faces.console.output import ConsoleView
+from rpyc_kernel.faces.console.render import Renderer
+from rpyc_kernel.faces.frontend.conversation import Conversation
+from tests.faces.frontend.events import ALICE, ME, make_event, make_status
+from tests.faces.frontend.screens import QuietScreen
+from tests.faces.frontend.watches import FakeWatch
 
 TIMEOUT_S = 30
 LOST = "the connection to kernel 'demo' is lost: cut; trying again until it is back"
@@ -67,11 +65,11 @@ def show(*script: int | str | tuple[str, int]) -> list[str]:
 
     async def run() -> str:
         kernel = Kernel(*script)
-        console = Console(kernel, "")  # type: ignore[arg-type]
-        console.screen = screen = QuietScreen()
-        console.output = Transcript(screen, console.renderer)
-        console._changed = asyncio.get_running_loop().create_future()
-        showing = asyncio.ensure_future(console._show())
+        conversation = Conversation(kernel)  # type: ignore[arg-type]
+        screen = QuietScreen()
+        conversation._view = ConsoleView(screen, Renderer(is_colourful=False))  # type: ignore[arg-type]
+        conversation._changed = asyncio.get_running_loop().create_future()
+        showing = asyncio.ensure_future(conversation._show())
         while not hasattr(kernel, "_on_loss"):
             await asyncio.sleep(0)
         await asyncio.wait_for(kernel.play(screen), TIMEOUT_S)
@@ -79,11 +77,6 @@ def show(*script: int | str | tuple[str, int]) -> list[str]:
         return screen.shown
 
     return asyncio.run(run()).splitlines()
-
-
-@pytest.fixture(autouse=True)
-def own_folders(folders: Folders) -> None:
-    """Where pictures would go."""
 
 
 def test_a_loss_is_told_and_so_is_what_is_in_the_way_and_the_return():

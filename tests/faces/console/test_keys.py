@@ -8,7 +8,7 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
 from rpyc_kernel.faces.console.keys import make_code_keys
-from rpyc_kernel.faces.console.source import find_indent_here
+from rpyc_kernel.faces.frontend.source import find_indent_here
 
 ENTER, CTRL_R = "\r", "\x12"
 

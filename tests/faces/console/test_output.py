@@ -1,8 +1,9 @@
 from rpyc_kernel.core.contract import Event, Kind
-from rpyc_kernel.faces.console.output import Transcript, find_superseded
+from rpyc_kernel.faces.console.output import ConsoleView
 from rpyc_kernel.faces.console.render import Renderer
 from rpyc_kernel.faces.console.text_width import count_rows
-from tests.faces.console.events import ALICE, ME, make_event, make_status
+from rpyc_kernel.faces.frontend.transcript import Transcript, find_superseded
+from tests.faces.frontend.events import ALICE, ME, make_event, make_status
 
 ROWS, COLUMNS = 10, 40
 
@@ -21,6 +22,11 @@ class Paper:
     def write(self, text: str) -> None:
         self.text += text
 
+    def refresh(self) -> None:
+        """Nothing is drawn."""
+
+    is_too_long = propose = interrupt = withdraw = refresh
+
     def replace(self, old: str, new: str) -> bool:
         if old == new:
             return True
@@ -35,16 +41,16 @@ class Paper:
 
 
 class Show:
-    """An `Transcript` on paper, and events that are handed to it as they are made."""
+    """A transcript on paper, and events that are handed to it as they are made."""
 
     def __init__(self, room: tuple[int, int] | None = (ROWS, COLUMNS)) -> None:
-        renderer = Renderer(ME, is_colourful=False)
-        renderer.begin(make_status())
-        renderer.adopt(4)
-        renderer.adopt(5)
-        renderer.foreground = 4
+        self.transcript = Transcript(ME)
+        self.transcript.begin(make_status())
+        self.transcript.whose.adopt(4)
+        self.transcript.whose.adopt(5)
+        self.transcript.whose.foreground = 4
         self.paper = Paper(room)
-        self.output = Transcript(self.paper, renderer)  # type: ignore[arg-type]
+        self.view = ConsoleView(self.paper, Renderer(is_colourful=False))  # type: ignore[arg-type]
         self._seq = 0
 
     @property
@@ -61,12 +67,16 @@ class Show:
         data = {"text/plain": text}
         self._take(Kind.DISPLAY, execution, data=data, display_id=display_id, is_update=is_update)
 
+    def say(self, text: str) -> None:
+        self.view.show(self.transcript.say(text))
+
     def finish(self, execution: int = 4) -> None:
         self._take(Kind.FINISHED, execution, outcome="ok")
 
     def _take(self, kind: str, execution: int, **fields: object) -> None:
         self._seq += 1
-        self.output.take(make_event(kind, execution, ALICE if execution >= 6 else ME, self._seq, **fields))
+        event = make_event(kind, execution, ALICE if execution >= 6 else ME, self._seq, **fields)
+        self.view.show(self.transcript.take(event))
 
 
 # ---------------------------------------------------------------------- clearing
@@ -100,7 +110,7 @@ def test_a_loop_that_clears_looks_like_one_line_that_changes():
 
 def test_clearing_nothing_is_nothing():
     show = Show()
-    show.output.say("said")
+    show.say("said")
     show.clear()
     show.print("one\n")
     assert show.text == "said\none\n"
@@ -111,7 +121,7 @@ def test_only_the_output_of_the_execution_itself_is_cleared():
     show.print("before\n", 5)
     show.print("one\n")
     show.print("of another\n", 6)
-    show.output.say("said")
+    show.say("said")
     show.clear()
     show.print("two\n")
     assert show.text == "[5] before\n[alice] of another\nsaid\ntwo\n"

@@ -1,7 +1,8 @@
 import pytest
 
-from rpyc_kernel.faces.console.text_width import can_measure, count_rows, cut_rows, settle
+from rpyc_kernel.faces.console.text_width import can_measure, count_rows, cut_rows
 from rpyc_kernel.faces.console.visible_text import VisibleText
+from rpyc_kernel.faces.frontend.overwriting import settle
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from rpyc_kernel.faces.console import session_slot
-from rpyc_kernel.faces.console.session_slot import is_session_slot, take_session_slot
+from rpyc_kernel.faces.frontend import session_slot
+from rpyc_kernel.faces.frontend.session_slot import is_session_slot, take_session_slot
 
 KEY = "0011223344556677"
 

@@ -3,8 +3,8 @@ import socket
 import pytest
 
 from rpyc_kernel.core.introspection import Inspection, Variable
-from rpyc_kernel.faces.console import summaries
-from tests.faces.console.events import ALICE, ME, make_channel, make_item, make_session, make_status
+from rpyc_kernel.faces.frontend import summaries
+from tests.faces.frontend.events import ALICE, ME, make_channel, make_item, make_session, make_status
 
 
 def test_the_status_says_who_does_what_and_who_waits():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpyc_kernel.faces.console.control_characters import is_colourful, sanitize, sanitize_line
+from rpyc_kernel.faces.frontend.control_characters import is_colourful, sanitize, sanitize_line
 
 ATTACKS = {
     "clearing the screen": "\x1b[2J",

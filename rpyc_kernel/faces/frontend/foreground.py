@@ -6,14 +6,14 @@ import asyncio
 
 from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.errors import KernelError, RequestError
-from rpyc_kernel.faces.console.console_state import ConsoleState
-from rpyc_kernel.faces.console.control_characters import sanitize_line
-from rpyc_kernel.faces.console.interrupting import Interrupting
-from rpyc_kernel.faces.console.kernel_link import KernelLink
-from rpyc_kernel.faces.console.render import Renderer
-from rpyc_kernel.faces.console.screen import Interrupted, Withdrawn
-from rpyc_kernel.faces.console.speaker import Speaker
-from rpyc_kernel.faces.console.summaries import is_waiting, summarise_place
+from rpyc_kernel.faces.frontend.attribution import Attribution
+from rpyc_kernel.faces.frontend.control_characters import sanitize_line
+from rpyc_kernel.faces.frontend.interrupting import Interrupting
+from rpyc_kernel.faces.frontend.kernel_link import KernelLink
+from rpyc_kernel.faces.frontend.speaker import Speaker
+from rpyc_kernel.faces.frontend.state import TalkState
+from rpyc_kernel.faces.frontend.summaries import is_waiting, summarise_place
+from rpyc_kernel.faces.frontend.view import Interrupted, Withdrawn
 
 _PATIENCE_S = 0.5
 
@@ -25,7 +25,7 @@ class Foreground:
         link: leads to the kernel.
         speaker: asks the user, and tells.
         state: knows the user's jobs.
-        renderer: shows bare what is waited for.
+        whose: is told what is waited for.
         interrupting: stops what the user wants stopped instead of answering.
     """
 
@@ -33,21 +33,21 @@ class Foreground:
         self,
         link: KernelLink,
         speaker: Speaker,
-        state: ConsoleState,
-        renderer: Renderer,
+        state: TalkState,
+        whose: Attribution,
         interrupting: Interrupting,
     ) -> None:
         self._link = link
         self._speaker = speaker
         self._state = state
-        self._renderer = renderer
+        self._whose = whose
         self._interrupting = interrupting
         self._asked: Event | None = None
         self._withdrawn_because = ""
 
     async def wait(self, number: int) -> bool:
         """Show an execution's output bare until it ends, and ask what it asks. False if Ctrl-C ended that."""
-        self._renderer.foreground = number
+        self._whose.foreground = number
         explaining = asyncio.ensure_future(self._explain_delay(number))
         try:
             while (job := self._state.jobs.find(number)) is not None:
@@ -63,7 +63,7 @@ class Foreground:
             return False
         finally:
             explaining.cancel()
-            self._renderer.foreground = None
+            self._whose.foreground = None
 
     def let_go(self, number: int) -> None:
         """Say that an execution is not waited for any more."""

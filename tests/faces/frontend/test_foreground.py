@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from rpyc_kernel.core.contract import Kind
-from rpyc_kernel.faces.console import foreground
-from rpyc_kernel.faces.console.console_state import ConsoleState
-from rpyc_kernel.faces.console.foreground import Foreground
-from tests.faces.console.events import ALICE, ME, make_event, make_item, make_status
+from rpyc_kernel.faces.frontend import foreground
+from rpyc_kernel.faces.frontend.foreground import Foreground
+from rpyc_kernel.faces.frontend.state import TalkState
+from tests.faces.frontend.events import ALICE, ME, make_event, make_item, make_status
 
 TIMEOUT_S = 30
 NUMBER = 4
@@ -20,7 +20,7 @@ class Surroundings:
 
     def __init__(self, status: dict[str, Any]) -> None:
         self.said: list[str] = []
-        self.state = ConsoleState(ME)
+        self.state = TalkState(ME)
         self.kernel = SimpleNamespace(status=lambda: status)
         self._changed = asyncio.Event()
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
-from prompt_toolkit.utils import get_cwidth
-
 from rpyc_kernel.core.contract import State
-from rpyc_kernel.faces.console.console_state import ConsoleState
-from rpyc_kernel.faces.console.control_characters import sanitize_line
+from rpyc_kernel.faces.frontend.control_characters import sanitize_line
+from rpyc_kernel.faces.frontend.state import TalkState
 
 _MAX_NAMES = 5
 
 
-class StatusBar:
+class StatusLine:
     """What the line says. It shows moments, not durations, so that it changes only when something happens.
 
     Attributes:
@@ -26,7 +25,7 @@ class StatusBar:
         is_viewer: whether the user only looks on.
     """
 
-    def __init__(self, state: ConsoleState, *, host: str = "", is_viewer: bool = False) -> None:
+    def __init__(self, state: TalkState, *, host: str = "", is_viewer: bool = False) -> None:
         self._state = state
         self._where = f" on {host}" if host else ""
         self.is_completing = False
@@ -37,8 +36,13 @@ class StatusBar:
         """Know what the kernel does now."""
         self._status = status
 
-    def text(self, width: int) -> str:
-        """The line, with as many names as there is room for on so many columns; "" before anything is known."""
+    def text(self, width: int, measure: Callable[[str], int] = len) -> str:
+        """The line, with as many names as there is room for; "" before anything is known.
+
+        Args:
+            width: how wide it may be.
+            measure: tells how wide a text is.
+        """
         if self._status is None:
             return ""
         kernel, *parts = self._describe_kernel(self._status)
@@ -51,7 +55,7 @@ class StatusBar:
             for most in range(min(len(names), _MAX_NAMES), -1, -1)
         ]
         least = " | ".join([kernel, *parts, f"{len(names)} here"])
-        return next((line for line in lines if get_cwidth(line) <= width), least)
+        return next((line for line in lines if measure(line) <= width), least)
 
     def _describe_kernel(self, status: dict[str, Any]) -> list[str]:
         parts = [sanitize_line(status["kernel"]), f"generation {status['generation']}"]

@@ -6,10 +6,10 @@ from functools import partial
 
 from rpyc_kernel.core.contract import Force, Role
 from rpyc_kernel.errors import ConnectionLost
-from rpyc_kernel.faces.console.console_state import ConsoleState
-from rpyc_kernel.faces.console.kernel_link import KernelLink
-from rpyc_kernel.faces.console.screen import Interrupted
-from rpyc_kernel.faces.console.speaker import Speaker
+from rpyc_kernel.faces.frontend.kernel_link import KernelLink
+from rpyc_kernel.faces.frontend.speaker import Speaker
+from rpyc_kernel.faces.frontend.state import TalkState
+from rpyc_kernel.faces.frontend.view import Interrupted
 
 _NO_CONNECTION = "there is no connection, so nothing can be interrupted; Ctrl-D leaves"
 
@@ -23,7 +23,7 @@ class Interrupting:
         state: knows the user's jobs.
     """
 
-    def __init__(self, link: KernelLink, speaker: Speaker, state: ConsoleState) -> None:
+    def __init__(self, link: KernelLink, speaker: Speaker, state: TalkState) -> None:
         self._link = link
         self._speaker = speaker
         self._state = state

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from rpyc_kernel.faces.console.control_characters import sanitize_line
-from rpyc_kernel.faces.console.jobs import Job, Jobs
-from rpyc_kernel.faces.console.render import first_line
+from rpyc_kernel.faces.frontend.control_characters import sanitize_line
+from rpyc_kernel.faces.frontend.jobs import Job, Jobs
+from rpyc_kernel.faces.frontend.words import first_line
 
 
 class CtrlC(Enum):
@@ -38,7 +38,7 @@ class Offer:
     cancels: bool = False
 
 
-class ConsoleState:
+class TalkState:
     """What one console is doing.
 
     Args:

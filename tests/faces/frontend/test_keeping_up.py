@@ -1,4 +1,4 @@
-"""What a console asks and tells its kernel beside the conversation misses nothing that happens meanwhile."""
+"""What a conversation asks and tells its kernel beside what is typed misses nothing that happens meanwhile."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from rpyc_kernel.faces.console import console as module
-from rpyc_kernel.faces.console.console import Console
-from tests.faces.console.events import ME, make_item, make_status
-from tests.support.folders import Folders
+from rpyc_kernel.faces.frontend import conversation as module
+from rpyc_kernel.faces.frontend.conversation import Conversation
+from tests.faces.frontend.events import ME, make_item, make_status
 
 TIMEOUT_S = 30
 
@@ -18,7 +17,7 @@ class Kernel:
     """A kernel to which something happens while it answers.
 
     Attributes:
-        happen: has the console show the event of it.
+        happen: has the conversation show the event of it.
     """
 
     session = ME
@@ -39,27 +38,27 @@ class Kernel:
         return answer
 
 
-class Screen:
+class View:
     is_interactive = True
 
     def refresh(self) -> None:
         """Nothing is drawn."""
 
 
-def keep_up(follow: Callable[[Console], Awaitable[None]], is_done: Callable[[Console, Kernel], bool]) -> None:
-    """Have a console follow a kernel in one way, until it has noticed the event."""
+def keep_up(follow: Callable[[Conversation], Awaitable[None]], is_done: Callable[[Conversation, Kernel], bool]) -> None:
+    """Have a conversation follow a kernel in one way, until it has noticed the event."""
 
     async def run() -> None:
         loop = asyncio.get_running_loop()
         kernel = Kernel()
-        console = Console(kernel, "")
-        console.screen = Screen()
-        console._changed = loop.create_future()
+        conversation = Conversation(kernel)
+        conversation._view = View()
+        conversation._changed = loop.create_future()
 
         async def show() -> None:
-            console._seen = 1
-            console._changed.set_result(None)
-            console._changed = loop.create_future()
+            conversation._seen = 1
+            conversation._changed.set_result(None)
+            conversation._changed = loop.create_future()
 
         def happen() -> None:
             kernel.happen = lambda: None
@@ -68,10 +67,10 @@ def keep_up(follow: Callable[[Console], Awaitable[None]], is_done: Callable[[Con
         kernel.happen = happen
 
         async def wait() -> None:
-            while not is_done(console, kernel):
+            while not is_done(conversation, kernel):
                 await asyncio.sleep(0)
 
-        following = asyncio.ensure_future(follow(console))
+        following = asyncio.ensure_future(follow(conversation))
         try:
             await asyncio.wait_for(wait(), TIMEOUT_S)
         finally:
@@ -81,15 +80,15 @@ def keep_up(follow: Callable[[Console], Awaitable[None]], is_done: Callable[[Con
 
 
 @pytest.fixture(autouse=True)
-def haste(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+def haste(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves out the pauses."""
     for name in ("_BAR_S", "_ACKNOWLEDGE_S"):
         monkeypatch.setattr(module, name, 0)
 
 
 def test_what_was_shown_while_the_kernel_was_told_is_told_too():
-    keep_up(Console._remember, lambda _, kernel: kernel.acknowledged[-1:] == [1])
+    keep_up(Conversation._remember, lambda _, kernel: kernel.acknowledged[-1:] == [1])
 
 
 def test_the_bar_shows_what_happened_while_the_kernel_was_asked():
-    keep_up(Console._observe, lambda console, _: "busy since" in console.bar.text(80))
+    keep_up(Conversation._observe, lambda talk, _: "busy since" in talk.status_line.text(80))

@@ -27,3 +27,5 @@ class QuietScreen:
 
     def refresh(self) -> None:
         """Nothing is drawn."""
+
+    propose = interrupt = withdraw = refresh

@@ -1,6 +1,6 @@
 import pytest
 
-from rpyc_kernel.faces.console.source import ends_in_semicolon, find_indent_here, indent_after, is_one_line_command
+from rpyc_kernel.faces.frontend.source import ends_in_semicolon, find_indent_here, indent_after, is_one_line_command
 
 
 @pytest.mark.parametrize("code", ["work();", "work() ; ", "a = 1\nb = 2;", "for i in x:\n    work(i);\n", "x = ';';"])

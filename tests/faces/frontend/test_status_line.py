@@ -3,17 +3,17 @@
 import pytest
 from prompt_toolkit.utils import get_cwidth
 
-from rpyc_kernel.faces.console.console_state import ConsoleState
-from rpyc_kernel.faces.console.status_bar import StatusBar
-from tests.faces.console.events import make_session, make_status
+from rpyc_kernel.faces.frontend.state import TalkState
+from rpyc_kernel.faces.frontend.status_line import StatusLine
+from tests.faces.frontend.events import make_session, make_status
 
 
 @pytest.fixture
-def bar() -> StatusBar:
-    return StatusBar(ConsoleState("me"))
+def bar() -> StatusLine:
+    return StatusLine(TalkState("me"))
 
 
-def test_it_says_how_many_are_here_and_who(bar: StatusBar) -> None:
+def test_it_says_how_many_are_here_and_who(bar: StatusLine) -> None:
     assert bar.text(80) == ""
     bar.take(make_status())
     assert bar.text(80) == "demo | generation 1 | idle | 2 here: me, alice"
@@ -28,12 +28,12 @@ def test_it_says_how_many_are_here_and_who(bar: StatusBar) -> None:
     ],
 )
 def test_it_says_where_the_kernel_is_if_there_is_room(width: int, text: str) -> None:
-    bar = StatusBar(ConsoleState("me"), host="gpu")
+    bar = StatusLine(TalkState("me"), host="gpu")
     bar.take(make_status())
     assert bar.text(width) == text
 
 
-def test_who_has_gone_is_not_here(bar: StatusBar) -> None:
+def test_who_has_gone_is_not_here(bar: StatusLine) -> None:
     bar.take(make_status(sessions=[make_session("me"), make_session("bob", connections=0)]))
     assert bar.text(80).endswith("| 1 here: me")
 
@@ -47,14 +47,14 @@ def test_who_has_gone_is_not_here(bar: StatusBar) -> None:
         (5, "7 here"),
     ],
 )
-def test_names_that_have_no_room_are_counted(bar: StatusBar, width: int, ending: str) -> None:
+def test_names_that_have_no_room_are_counted(bar: StatusLine, width: int, ending: str) -> None:
     bar.take(make_status(sessions=[make_session(f"anna-{number}") for number in range(7)]))
     text = bar.text(width)
     assert text == f"demo | generation 1 | idle | {ending}"
     assert get_cwidth(text) <= max(width, len("demo | generation 1 | idle | 7 here"))
 
 
-def test_wide_names_take_their_room(bar: StatusBar) -> None:
+def test_wide_names_take_their_room(bar: StatusLine) -> None:
     bar.take(make_status(sessions=[make_session("漢字" * 10), make_session("me")]))
-    assert bar.text(70).endswith("| 2 here")
+    assert bar.text(70, get_cwidth).endswith("| 2 here")
     assert bar.text(110).endswith("漢字, me")

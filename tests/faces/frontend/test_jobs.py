@@ -1,6 +1,6 @@
 from rpyc_kernel.core.contract import Kind
-from rpyc_kernel.faces.console.jobs import Jobs
-from tests.faces.console.events import ALICE, ME, make_event, make_item, make_status
+from rpyc_kernel.faces.frontend.jobs import Jobs
+from tests.faces.frontend.events import ALICE, ME, make_event, make_item, make_status
 
 
 def test_a_job_is_there_from_its_submission_to_its_end():

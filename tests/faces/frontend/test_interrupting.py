@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from rpyc_kernel.core.contract import Role
-from rpyc_kernel.faces.console.console_state import ConsoleState
-from rpyc_kernel.faces.console.interrupting import Interrupting
-from tests.faces.console.events import ALICE, ME, make_item
+from rpyc_kernel.faces.frontend.interrupting import Interrupting
+from rpyc_kernel.faces.frontend.state import TalkState
+from tests.faces.frontend.events import ALICE, ME, make_item
 
 
 class Speaker:
@@ -44,6 +44,6 @@ def test_an_interrupt_is_offered_to_those_who_may(role: str, said: list[str], as
     running = make_item(3, ALICE, "slow()")
     kernel = SimpleNamespace(role=role, status=lambda: {"running": running})
     speaker = Speaker()
-    interrupting = Interrupting(SimpleNamespace(kernel=kernel, ask=ask), speaker, ConsoleState(ME))  # type: ignore[arg-type]
+    interrupting = Interrupting(SimpleNamespace(kernel=kernel, ask=ask), speaker, TalkState(ME))  # type: ignore[arg-type]
     asyncio.run(interrupting.offer())
     assert (speaker.said, len(speaker.asked)) == (said, asked)

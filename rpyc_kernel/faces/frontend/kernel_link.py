@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from rpyc_kernel.client.hub_connection import KeptCall
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.errors import CallTimeout, KernelError
-from rpyc_kernel.faces.console.console_state import ConsoleState
-from rpyc_kernel.faces.console.speaker import Speaker
+from rpyc_kernel.faces.frontend.speaker import Speaker
+from rpyc_kernel.faces.frontend.state import TalkState
 from rpyc_kernel.system.futures import NotDone
 
 _T = TypeVar("_T")
@@ -29,7 +29,7 @@ class KernelLink:
         is_waiting: whether what the user wants done waits, and the kernel knows nothing of it.
     """
 
-    def __init__(self, kernel: KernelClient, speaker: Speaker, state: ConsoleState) -> None:
+    def __init__(self, kernel: KernelClient, speaker: Speaker, state: TalkState) -> None:
         self.kernel = kernel
         self._speaker = speaker
         self._state = state

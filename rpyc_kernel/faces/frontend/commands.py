@@ -9,20 +9,20 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from rpyc_kernel.core.contract import Force
-from rpyc_kernel.faces.console.console_state import ConsoleState
-from rpyc_kernel.faces.console.control_characters import sanitize, sanitize_line
-from rpyc_kernel.faces.console.foreground import Foreground
-from rpyc_kernel.faces.console.interrupting import Interrupting
-from rpyc_kernel.faces.console.kernel_link import KernelLink
-from rpyc_kernel.faces.console.render import first_line
-from rpyc_kernel.faces.console.speaker import Speaker
-from rpyc_kernel.faces.console.summaries import (
+from rpyc_kernel.faces.frontend.control_characters import sanitize, sanitize_line
+from rpyc_kernel.faces.frontend.foreground import Foreground
+from rpyc_kernel.faces.frontend.interrupting import Interrupting
+from rpyc_kernel.faces.frontend.kernel_link import KernelLink
+from rpyc_kernel.faces.frontend.speaker import Speaker
+from rpyc_kernel.faces.frontend.state import TalkState
+from rpyc_kernel.faces.frontend.summaries import (
     format_duration,
     summarise_inspection,
     summarise_sessions,
     summarise_status,
     summarise_variables,
 )
+from rpyc_kernel.faces.frontend.words import first_line
 
 _MAX_HISTORY = 50
 HELP = """\
@@ -64,7 +64,7 @@ class ConsoleCommands:
         self,
         link: KernelLink,
         speaker: Speaker,
-        state: ConsoleState,
+        state: TalkState,
         foreground: Foreground,
         interrupting: Interrupting,
     ) -> None:

@@ -7,10 +7,10 @@ import pytest
 
 from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.errors import ConnectionLost
-from rpyc_kernel.faces.console import following
-from rpyc_kernel.faces.console.following import follow
-from tests.faces.console.events import make_event
-from tests.faces.console.watches import FakeWatch
+from rpyc_kernel.faces.frontend import following
+from rpyc_kernel.faces.frontend.following import follow
+from tests.faces.frontend.events import make_event
+from tests.faces.frontend.watches import FakeWatch
 
 TIMEOUT_S = 30
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from rpyc_kernel.core.contract import Doing, Role, Security, State
 from rpyc_kernel.core.introspection import Inspection, Variable
-from rpyc_kernel.faces.console.control_characters import sanitize_line
-from rpyc_kernel.faces.console.render import describe_place, first_line
+from rpyc_kernel.faces.frontend.control_characters import sanitize_line
+from rpyc_kernel.faces.frontend.words import describe_place, first_line
 from rpyc_kernel.system.addresses import bracket
 
 _PREVIEW_CHARS = 60

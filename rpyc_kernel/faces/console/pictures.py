@@ -7,7 +7,6 @@ and sixel are told apart by the environment alone, because to ask the terminal w
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 import os
 import sys
@@ -15,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rpyc_kernel.faces.frontend.plots import Picture, read_picture
 from rpyc_kernel.system.kernel_folder import make_folders
 
 _ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/gif": "gif"}
@@ -62,20 +62,19 @@ class Pictures:
             data: the bundle.
             name: what to call a file.
         """
-        for mime, ending in _ENDINGS.items():
-            picture = _decode(data.get(mime))
-            if picture:
-                drawn = self._draw(picture, mime) if len(picture) <= _MAX_DRAWN_BYTES else None
-                return drawn or self._keep(picture, f"{name}{self._from}.{ending}")
-        return None
+        picture = read_picture(data)
+        if picture is None or picture.mime not in _ENDINGS:
+            return None
+        drawn = self._draw(picture) if len(picture.content) <= _MAX_DRAWN_BYTES else None
+        return drawn or self._keep(picture.content, f"{name}{self._from}.{_ENDINGS[picture.mime]}")
 
-    def _draw(self, picture: bytes, mime: str) -> str | None:
+    def _draw(self, picture: Picture) -> str | None:
         if self._protocol == ITERM:
-            text = base64.b64encode(picture).decode()
-            return f"\x1b]1337;File=inline=1;size={len(picture)}:{text}\x07"
-        if self._protocol == KITTY and mime == "image/png":
-            return _draw_kitty(picture)
-        return _draw_sixel(picture) if self._protocol == SIXEL else None
+            text = base64.b64encode(picture.content).decode()
+            return f"\x1b]1337;File=inline=1;size={len(picture.content)}:{text}\x07"
+        if self._protocol == KITTY and picture.mime == "image/png":
+            return _draw_kitty(picture.content)
+        return _draw_sixel(picture.content) if self._protocol == SIXEL else None
 
     def _keep(self, picture: bytes, name: str) -> str | None:
         try:
@@ -90,13 +89,6 @@ class Pictures:
 def pictures_of_terminal(folder: Path, host: str) -> Pictures:
     """Pictures for what this process writes to, which need not be a terminal at all."""
     return Pictures(folder, find_protocol(os.environ) if sys.stdout.isatty() else None, host)
-
-
-def _decode(text: Any) -> bytes | None:
-    try:
-        return base64.b64decode(text, validate=False) if isinstance(text, str) else None
-    except (binascii.Error, ValueError):
-        return None
 
 
 def _draw_kitty(picture: bytes) -> str:

@@ -15,7 +15,7 @@ LIMITS = {"rpyc_kernel.client.launch": "_START_TIMEOUT_S", "rpyc_kernel.client.a
 CONSOLES_LIMITS = {
     "rpyc_kernel.cli.console": "_START_TIMEOUT_S",
     "rpyc_kernel.faces.console.completion": "_TIMEOUT_S",
-    "rpyc_kernel.faces.console.console": "_COMPLETENESS_TIMEOUT_S",
+    "rpyc_kernel.faces.frontend.conversation": "_COMPLETENESS_TIMEOUT_S",
     "rpyc_kernel.faces.console.hints": "_TIMEOUT_S",
     "rpyc_kernel.faces.frontend.recalled_history": "_TIMEOUT_S",
 }

@@ -20,8 +20,8 @@ from rpyc_kernel.client.archive import Archive, has_archive
 from rpyc_kernel.client.kernel import KernelClient, Past
 from rpyc_kernel.core.contract import Event
 from rpyc_kernel.errors import NoSuchKernel
-from rpyc_kernel.faces.console.render import Recording, Renderer
 from rpyc_kernel.faces.frontend.control_characters import is_colourful, sanitize, sanitize_line
+from rpyc_kernel.faces.frontend.render import Recording, Renderer
 from rpyc_kernel.faces.frontend.summaries import format_time
 from rpyc_kernel.faces.frontend.transcript import Transcript
 from rpyc_kernel.frozen import fields_of

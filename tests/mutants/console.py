@@ -4,7 +4,7 @@ from tests.mutants import Mutant
 
 _BACK = "faces/console/test_kernel_link.py::"
 _TALK = "faces/console/test_conversation.py::"
-_RENDER = "faces/console/test_render.py::"
+_RENDER = "faces/frontend/test_render.py::"
 
 MUTANTS = (
     Mutant(

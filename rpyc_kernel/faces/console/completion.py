@@ -1,9 +1,8 @@
-"""What could stand at the cursor: names of the live namespace, and the console's own commands."""
+"""What Tab brings at the prompt."""
 
 from __future__ import annotations
 
-import asyncio
-import time
+import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterable
 
 from prompt_toolkit.application import get_app
@@ -11,16 +10,11 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from rpyc_kernel.client.kernel import KernelClient
-from rpyc_kernel.core.introspection import MAX_MATCHES, Completions
-from rpyc_kernel.errors import KernelError
-
-_TIMEOUT_S = 2.0
-_PATIENCE_S = 20.0
-_PAUSE_S = 0.1
+from rpyc_kernel.faces.frontend.completing import complete
 
 
 class KernelCompleter(Completer):
-    """Asks the kernel, which answers also while it is busy, and again until it has read all that the source promises.
+    """Asks the kernel; see `complete`.
 
     Args:
         get_kernel: whose namespace.
@@ -37,7 +31,7 @@ class KernelCompleter(Completer):
         execution: int | None = None,
     ) -> None:
         self._get_kernel = get_kernel
-        self._commands = sorted(commands)
+        self._commands = list(commands)
         self._show_waiting = show_waiting
         self._execution = execution
 
@@ -49,37 +43,21 @@ class KernelCompleter(Completer):
         self, document: Document, complete_event: CompleteEvent
     ) -> AsyncGenerator[Completion, None]:
         """Yield what fits: what is found at once, then what takes longer."""
-        word = document.text_before_cursor.lstrip()
-        if word.startswith("%") and " " not in word:
-            for name in self._commands:
-                if name.startswith(word):
-                    yield Completion(name, -len(word))
-            return
-        known: set[str] = set()
-        deadline = time.monotonic() + _PATIENCE_S
-        try:
-            while (found := await asyncio.to_thread(self._ask, document)) is not None:
+        answers = complete(
+            self._get_kernel,
+            document.text,
+            document.cursor_position,
+            commands=self._commands,
+            execution=self._execution,
+            # Until this ends, the editor asks for nothing else.
+            is_wanted=lambda: get_app().current_buffer.document == document,
+            show_waiting=self._show_waiting,
+        )
+        async with contextlib.aclosing(answers):
+            async for found in answers:
                 for item in found.items:
-                    if item.text not in known:
-                        known.add(item.text)
-                        start = found.start - document.cursor_position
-                        yield Completion(item.text, start_position=start, display_meta=item.kind)
-                if found.is_whole or len(found.items) >= MAX_MATCHES or time.monotonic() > deadline:
-                    return
-                if get_app().current_buffer.document != document:
-                    return  # the editor asks for nothing else before this ends
-                self._show_waiting(True)
-                await asyncio.sleep(_PAUSE_S)
-        finally:
-            self._show_waiting(False)
-
-    def _ask(self, document: Document) -> Completions | None:
-        try:
-            return self._get_kernel().complete(
-                document.text, document.cursor_position, execution=self._execution, timeout=_TIMEOUT_S
-            )
-        except (KernelError, TimeoutError):
-            return None
+                    start = found.start - document.cursor_position
+                    yield Completion(item.text, start_position=start, display_meta=item.kind)
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
         """Yield nothing: the console's editor asks for completions asynchronously."""

@@ -11,11 +11,11 @@ from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.faces.console.output import ConsoleView
 from rpyc_kernel.faces.console.pictures import pictures_of_terminal
 from rpyc_kernel.faces.console.pipe import Pipe
-from rpyc_kernel.faces.console.render import Renderer
 from rpyc_kernel.faces.console.screen import Screen
 from rpyc_kernel.faces.frontend.control_characters import is_colourful
 from rpyc_kernel.faces.frontend.conversation import Conversation
 from rpyc_kernel.faces.frontend.recalled_history import recall
+from rpyc_kernel.faces.frontend.render import Renderer
 from rpyc_kernel.faces.frontend.state import CtrlC
 from rpyc_kernel.settings import Folders
 from rpyc_kernel.system.home import Home

@@ -12,11 +12,11 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rpyc_kernel.faces.console.render import Renderer
 from rpyc_kernel.faces.console.screen import Screen
 from rpyc_kernel.faces.console.text_width import count_rows, cut_rows
 from rpyc_kernel.faces.frontend.notices import Tone
 from rpyc_kernel.faces.frontend.overwriting import settle
+from rpyc_kernel.faces.frontend.render import Renderer
 from rpyc_kernel.faces.frontend.transcript import OUTPUT, Added, Change, Cleared, Ended, Extended, Item, Updated
 
 _MAX_KEPT_CHARS, _MAX_CHANGING_CHARS = 20_000, 200_000

@@ -39,7 +39,7 @@ _MAX_CHARS = 50_000_000
 class Shown(Enum):
     """What an item is."""
 
-    INPUT = "code that begins to run, and was not typed here"
+    INPUT = "code that begins to run and was not typed here, or that was and is to be shown by `echo`"
     STREAM = "printed"
     RESULT = "the value of an expression"
     DISPLAY = "shown by the code"
@@ -208,6 +208,10 @@ class Transcript:
     def say(self, text: str, tone: Tone = Tone.PLAIN) -> list[Change]:
         """Add lines of the front end's own."""
         return [self._add(Item(Shown.NOTICE, "", None, text, tone=tone)), *self._forget()]
+
+    def echo(self, code: str) -> list[Change]:
+        """Add what the user has typed, for a front end that does not show it by itself, as a terminal does."""
+        return [self._add(Item(Shown.INPUT, "", None, code)), *self._forget()]
 
     # ------------------------------------------------------------------ events
 

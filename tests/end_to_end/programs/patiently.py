@@ -13,10 +13,10 @@ PATIENCE_S = float(os.environ.get("TESTS_PATIENCE_S", "60"))
 STACK_S = 30.0  # the most that a hub waits for a stack
 LIMITS = {"rpyc_kernel.client.launch": "_START_TIMEOUT_S", "rpyc_kernel.client.archive": "_PATIENCE_S"}
 CONSOLES_LIMITS = {
-    "rpyc_kernel.cli.console": "_START_TIMEOUT_S",
-    "rpyc_kernel.faces.console.completion": "_TIMEOUT_S",
+    "rpyc_kernel.cli.joining": "_START_TIMEOUT_S",
+    "rpyc_kernel.faces.frontend.completing": "_TIMEOUT_S",
     "rpyc_kernel.faces.frontend.conversation": "_COMPLETENESS_TIMEOUT_S",
-    "rpyc_kernel.faces.console.hints": "_TIMEOUT_S",
+    "rpyc_kernel.faces.frontend.hints": "_TIMEOUT_S",
     "rpyc_kernel.faces.frontend.recalled_history": "_TIMEOUT_S",
 }
 """Apart, because their modules take a while to load."""

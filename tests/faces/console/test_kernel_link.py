@@ -6,8 +6,8 @@ from typing import Any
 
 from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.faces.console.output import ConsoleView
-from rpyc_kernel.faces.console.render import Renderer
 from rpyc_kernel.faces.frontend.conversation import Conversation
+from rpyc_kernel.faces.frontend.render import Renderer
 from tests.faces.frontend.events import ALICE, ME, make_event, make_status
 from tests.faces.frontend.screens import QuietScreen
 from tests.faces.frontend.watches import FakeWatch

@@ -1,7 +1,7 @@
 from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.faces.console.output import ConsoleView
-from rpyc_kernel.faces.console.render import Renderer
 from rpyc_kernel.faces.console.text_width import count_rows
+from rpyc_kernel.faces.frontend.render import Renderer
 from rpyc_kernel.faces.frontend.transcript import Transcript, find_superseded
 from tests.faces.frontend.events import ALICE, ME, make_event, make_status
 

@@ -243,3 +243,9 @@ def test_who_applies_every_change_sees_just_the_items(steps: list[tuple[str, Any
             case.take(Kind.FINISHED, where, ME, outcome="ok")
     assert case.window.shown == {item: item.text for item in case.transcript.items}
     assert list(case.window.shown) == list(case.transcript.items)
+
+
+def test_what_was_typed_here_is_an_item_where_a_front_end_wants_that(case: Case) -> None:
+    case.window.apply(case.transcript.echo("6 * 7"))
+    (item,) = case.window.shown
+    assert (item.shown, item.whose, item.text) == (Shown.INPUT, "", "6 * 7")

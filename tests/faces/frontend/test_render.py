@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rpyc_kernel.core.contract import FIELDS, Event, Kind, Outcome
-from rpyc_kernel.faces.console.render import Recording, Renderer
+from rpyc_kernel.faces.frontend.render import Recording, Renderer
 from rpyc_kernel.faces.frontend.transcript import Transcript
 from tests.faces.frontend.events import ALICE, ME, make_event, make_item, make_status
 

@@ -1,0 +1,83 @@
+"""What commands that open a front end share: how they join a kernel, and start it if there is none."""
+
+from __future__ import annotations
+
+import time
+
+from plumbum import cli
+
+from rpyc_kernel.cli.application import named_again, tell
+from rpyc_kernel.cli.starting import StartingCommand, telling_what_may_run
+from rpyc_kernel.client import launch
+from rpyc_kernel.client.address import is_on_other_machine, is_place, resolve
+from rpyc_kernel.client.kernel import KernelClient
+from rpyc_kernel.core.contract import Role
+from rpyc_kernel.errors import KernelError, KernelExists, NoSuchKernel
+from rpyc_kernel.faces.frontend.session_slot import take_session_slot
+
+_START_TIMEOUT_S = 30.0
+
+
+class FrontEndCommand(StartingCommand):
+    """A command by which a person works in a kernel."""
+
+    session = cli.SwitchAttr("--session", str, help="the session to continue; else a free one of yours", argname="ID")
+    shown_name = cli.SwitchAttr("--as", str, help="how others see you; else your user name", argname="NAME")
+    replays = cli.Flag("--replay", help="first show all that happened in the kernel so far")
+    is_viewer = cli.Flag("--read-only", help="look on: see everything, run and change nothing")
+
+    @property
+    def takes_slot(self) -> bool:
+        """Whether a person sits there, who comes back as the same session."""
+        return True
+
+    def join_or_start(self, name: str) -> tuple[KernelClient, str]:
+        """The kernel, and whether it was ``joined`` or ``started``; tells which switches were of no use."""
+        kernel, how = self._join_or_start(name)
+        if how == "joined" and self.of_start:
+            unused = f"{', '.join(self.of_start)} {'was' if len(self.of_start) == 1 else 'were'} not used"
+            tell(f"rpyc-kernel: kernel {name!r} runs already, so {unused}")
+        return kernel, how
+
+    def _join_or_start(self, name: str) -> tuple[KernelClient, str]:
+        try:
+            return self._join(name), "joined"
+        except NoSuchKernel:
+            if self.is_viewer or (is_place(name) and not is_on_other_machine(name)):
+                raise
+        try:
+            with telling_what_may_run(name):
+                self.start(name).close()
+        except KernelExists:
+            return self._join_late(name), "joined"
+        return self._join(name), "started"
+
+    def _join_late(self, name: str) -> KernelClient:
+        """Join a kernel that somebody else is starting at this very moment."""
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while True:
+            try:
+                return self._join(name)
+            except NoSuchKernel:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+
+    def _join(self, name: str) -> KernelClient:
+        role = Role.VIEWER if self.is_viewer else None
+        join = take_session_slot if self.takes_slot else launch.connect
+        return join(name, session=self.session, name=self.shown_name, role=role)
+
+    def tell_way_back(self, name: str) -> None:
+        """Say on standard error how to come back to a kernel whose connection is lost, or why that cannot be."""
+        try:
+            resolve(name)
+        except KernelError as error:
+            tell(str(error))
+        else:
+            tell(f"if the kernel is still there, come back with {self.way_back(name)}")
+
+    def way_back(self, name: str) -> str:
+        """The command that opens this kernel again; what must not be seen of a connect string is not in its name."""
+        again = named_again(name)
+        return f"'{self.PROGNAME} {again}'{' and the same connect string' if again == '-' else ''}"

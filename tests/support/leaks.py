@@ -24,23 +24,30 @@ def nothing_left_behind() -> Iterator[None]:
 
 
 @contextmanager
-def leaving_nothing() -> Iterator[None]:
-    """Fail if this process holds more after the block than before."""
+def leaving_nothing(spared: str = "") -> Iterator[None]:
+    """Fail if this process holds more after the block than before.
+
+    Args:
+        spared: what may stay, by what its description ends with; "" for nothing.
+    """
     before = find_belongings()
     yield
 
+    def look() -> list[str]:
+        return [thing for thing in find_new(before) if not spared or not thing.endswith(spared)]
+
     def is_nothing_left() -> bool:
-        if find_new(before):
+        if look():
             # What only a reference cycle holds would go at a moment that depends on the other tests. Again and again,
             # as a thread that ends meanwhile may have held what is in the cycle.
             gc.collect()
-        return not find_new(before)
+        return not look()
 
     if not is_nothing_left():
         try:
             wait_until(is_nothing_left, GRACE_S)
         except AssertionError:
-            pytest.fail("left behind:\n" + "\n".join(f"  {thing}" for thing in find_new(before)), pytrace=False)
+            pytest.fail("left behind:\n" + "\n".join(f"  {thing}" for thing in look()), pytrace=False)
 
 
 def find_new(before: dict[Hashable, str]) -> list[str]:

@@ -203,7 +203,7 @@ class Conversation:
             with contextlib.suppress(RuntimeError):  # the loop is over
                 loop.call_soon_threadsafe(said.put_nowait, words)
 
-        watch = await asyncio.to_thread(partial(self.kernel.watch, self._seen, on_loss=hear))
+        watch = await self._open_watch(hear)
         telling = asyncio.ensure_future(self._tell_losses(said, watch))
         try:
             async with contextlib.aclosing(follow(watch)) as batches:
@@ -211,6 +211,25 @@ class Conversation:
                     await self._show_batch(batch)
         finally:
             telling.cancel()
+
+    async def _open_watch(self, hear: Callable[[str], None]) -> Watch:
+        """Begin to watch; also what comes about after nobody waits for it any more is closed."""
+        opened: list[Watch] = []
+        is_wanted = True
+
+        def open_watch() -> Watch:
+            opened.append(self.kernel.watch(self._seen, on_loss=hear))
+            if not is_wanted:
+                opened[0].close()
+            return opened[0]
+
+        try:
+            return await asyncio.to_thread(open_watch)
+        except asyncio.CancelledError:
+            is_wanted = False
+            for watch in opened:
+                watch.close()
+            raise
 
     async def _tell_losses(self, said: asyncio.Queue[str], watch: Watch) -> None:
         """Tell what becomes of the connection, but not into what the user reads."""

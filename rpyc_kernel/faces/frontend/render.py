@@ -160,6 +160,10 @@ class Renderer:
         """Return a text without its colours if the terminal is to show none."""
         return text if self._is_colourful else sanitize(text)
 
+    def highlight(self, code: str) -> str:
+        """Return code in its colours."""
+        return self._highlight(code, _CODE)
+
     def _highlight(self, text: str, lexer: str) -> str:
         if not self._is_colourful:
             return text

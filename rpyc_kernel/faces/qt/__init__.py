@@ -1,0 +1,1 @@
+"""Widgets and a window of Qt, by qtpy: PySide6, PyQt6 and PyQt5 serve."""

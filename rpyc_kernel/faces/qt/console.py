@@ -1,0 +1,445 @@
+"""A console as a widget: a transcript, and below it where code is typed, answers are given and the status stands."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import html
+from collections import deque
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from qtpy.QtCore import QPoint, Qt, QTimer, Signal
+from qtpy.QtGui import QCloseEvent, QKeyEvent, QPalette
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QMenu, QToolTip, QVBoxLayout, QWidget
+
+from rpyc_kernel.client.kernel import KernelClient
+from rpyc_kernel.core.introspection import Completions
+from rpyc_kernel.errors import KernelError
+from rpyc_kernel.faces.frontend.completing import complete
+from rpyc_kernel.faces.frontend.conversation import LEFT, Conversation
+from rpyc_kernel.faces.frontend.hints import NO_HINT, Hint, find_hint
+from rpyc_kernel.faces.frontend.plots import Picture
+from rpyc_kernel.faces.frontend.recalled_history import recall
+from rpyc_kernel.faces.frontend.render import Renderer
+from rpyc_kernel.faces.frontend.transcript import Item
+from rpyc_kernel.faces.qt.answer_line import AnswerLine
+from rpyc_kernel.faces.qt.bridge import Bridge
+from rpyc_kernel.faces.qt.conversation_thread import ConversationThread
+from rpyc_kernel.faces.qt.editor import Editor
+from rpyc_kernel.faces.qt.looks import fixed_font
+from rpyc_kernel.faces.qt.past_codes import PastCodes
+from rpyc_kernel.faces.qt.pending import Step
+from rpyc_kernel.faces.qt.transcript_pane import TranscriptPane
+from rpyc_kernel.faces.qt.view import Prompt, WindowView
+
+_CODE_PROMPT, _BUSY_PROMPT = ">>>", "···"
+
+
+class ConsoleWidget(QWidget):
+    """A person's place in a kernel.
+
+    Nothing in it waits for the kernel: the conversation runs in a thread of its own, which `close` ends, and so does
+    the end of a parent. What the kernel does goes on.
+
+    Args:
+        kernel: a client of the kernel, which is closed with the widget; or a conversation that has not begun.
+        parent: of the widget.
+
+    Attributes:
+        conversation: what it shows.
+        transcript: where that is seen.
+        editor: where code is typed.
+        answer: where questions are answered.
+
+    Signals:
+        executed: an execution has ended, whose-ever it was; what is shown of the kernel elsewhere may be out of date.
+        plots_changed: the pictures that there are now, by the items that show them, oldest first.
+        ended: the conversation is over, with one of the words of `Conversation.run`: ``left``, ``lost`` …
+
+    Example:
+        >>> from rpyc_kernel.qt import ConsoleWidget
+        >>> console = ConsoleWidget(rpyc_kernel.connect("demo"))  # in a program that has a QApplication
+        >>> console.run("6 * 7")
+        >>> console.close()
+        True
+    """
+
+    executed = Signal()
+    plots_changed = Signal(object)
+    ended = Signal(str)
+
+    def __init__(self, kernel: KernelClient | Conversation, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.conversation = kernel if isinstance(kernel, Conversation) else Conversation(kernel)
+        self._renderer = Renderer(is_colourful=True)
+        self.transcript = TranscriptPane(self)
+        self.editor = Editor(self._renderer.highlight, self)
+        self.answer = AnswerLine(self)
+        self._prompt_label = QLabel(_BUSY_PROMPT, self)
+        self._hint = QLabel(self)
+        self._status = QLabel(self)
+        self._prompt: Prompt | None = None
+        self._typed_ahead: deque[str] = deque()
+        self._past = PastCodes()
+        self._searching: tuple[str, int | None] | None = None
+        self._is_hinting = self._is_hint_wanted = False
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(0)
+        self._soon.timeout.connect(self._ask_hint)
+        self._place_widgets()
+        self._bridge = Bridge()
+        self._view = WindowView(self.conversation, self._bridge.post, self)
+        self._thread = ConversationThread(self.conversation, self._view, self._tell_end)
+        self._connect_widgets()
+        # This object is no more by then.
+        self.destroyed.connect(self._bridge.close)
+        self.destroyed.connect(self._thread.close)
+        self._thread.start()
+        self._ask(lambda: [known.code for known in recall(self.conversation.kernel)], self._past.begin)
+
+    # ------------------------------------------------------------------ what programs may do
+
+    @property
+    def kernel(self) -> KernelClient:
+        """The client, which other widgets may use as long as this one is open."""
+        return self.conversation.kernel
+
+    def run(self, code: str) -> None:
+        """Run code as if it had been typed: now, or when what is waited for has ended."""
+        self._past.add(code)
+        self._typed_ahead.append(code)
+        self._enter_next()
+
+    def interrupt(self) -> None:
+        """Do what Ctrl-C does."""
+        if self._typed_ahead:
+            waiting = [*self._typed_ahead, *([self.editor.code] if self.editor.code else [])]
+            self._typed_ahead.clear()
+            self.editor.put("\n".join(waiting))
+        elif self._is_at_code and self.editor.code:
+            self.editor.put("")
+            return
+        self._thread.call(self._view.ctrl_c)
+
+    def clear(self) -> None:
+        """Show nothing of what was there so far; the kernel keeps it."""
+        self.transcript.clear_items()
+
+    # ------------------------------------------------------------------ widgets
+
+    def _place_widgets(self) -> None:
+        for label in (self._prompt_label, self._hint, self._status):
+            label.setTextFormat(Qt.TextFormat.PlainText)
+        self._hint.setTextFormat(Qt.TextFormat.RichText)  # all of it is escaped
+        self._hint.setContentsMargins(8, 3, 8, 3)
+        self._hint.setAutoFillBackground(True)
+        self._hint.setBackgroundRole(QPalette.ColorRole.ToolTipBase)
+        self._hint.setForegroundRole(QPalette.ColorRole.ToolTipText)
+        self._hint.hide()
+        self._status.setContentsMargins(8, 3, 8, 3)
+        self._status.setMinimumWidth(50)
+        self._prompt_label.setFont(fixed_font())
+        self._prompt_label.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self._prompt_label.setContentsMargins(0, 3, 0, 0)
+        self.answer.hide()
+        self.transcript.setFrameShape(TranscriptPane.Shape.NoFrame)
+        row = QHBoxLayout()
+        row.setContentsMargins(8, 4, 4, 4)
+        row.setSpacing(6)
+        row.addWidget(self._prompt_label)
+        row.addWidget(self.editor, 1)
+        row.addWidget(self.answer, 1)
+        self._input = QWidget(self)
+        self._input.setAutoFillBackground(True)
+        self._input.setBackgroundRole(self.editor.viewport().backgroundRole())
+        self._input.setLayout(row)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(1)
+        column.addWidget(self.transcript, 1)
+        column.addWidget(self._input)
+        column.addWidget(self._status)
+        self.setFocusProxy(self.editor)
+
+    def _connect_widgets(self) -> None:
+        editor = self.editor
+        editor.entered.connect(self._enter)
+        editor.run_wanted.connect(self._run_typed)
+        editor.completion_wanted.connect(self._complete)
+        editor.past_wanted.connect(self._walk)
+        editor.search_wanted.connect(self._begin_search)
+        editor.interrupted.connect(self.interrupt)
+        editor.left.connect(lambda: self._give(None))
+        editor.hovered.connect(self._explain)
+        editor.textChanged.connect(self._update_hint)
+        editor.cursorPositionChanged.connect(self._update_hint)
+        editor.popup.chosen.connect(self._update_hint)
+        self.answer.returnPressed.connect(self._return_pressed)
+        self.answer.textEdited.connect(self._search)
+        self.answer.interrupted.connect(lambda: self._give_up_search() if self._searching else self.interrupt())
+        self.answer.left.connect(lambda: self._give_up_search() if self._searching else self._give(None))
+        self.answer.given_up.connect(self._give_up_search)
+        self.answer.older_wanted.connect(lambda: self._search(self.answer.text(), older=True))
+        self.transcript.typed.connect(self._type)
+        self.transcript.interrupted.connect(self.interrupt)
+        self.transcript.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.transcript.customContextMenuRequested.connect(self._open_menu)
+
+    def _open_menu(self, place: QPoint) -> None:
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        copy = menu.addAction("Copy", self.transcript.copy)
+        copy.setEnabled(self.transcript.textCursor().hasSelection())
+        menu.addAction("Paste", self.editor.paste).setEnabled(self.editor.canPaste())
+        menu.addAction("Select all", self.transcript.selectAll)
+        menu.addSeparator()
+        menu.addAction("Interrupt", self.interrupt)
+        menu.addAction("Clear", self.clear)
+        menu.popup(self.transcript.viewport().mapToGlobal(place))
+
+    def _type(self, event: QKeyEvent) -> None:
+        target = self.answer if self.answer.isVisible() else self.editor
+        target.setFocus()
+        target.keyPressEvent(event)
+
+    # ------------------------------------------------------------------ what the view tells, in this thread
+
+    def draw(self, steps: list[Step]) -> None:
+        """Draw what has changed."""
+        self.transcript.draw(steps)
+
+    def show_plots(self, pictures: Mapping[Item, Picture]) -> None:
+        """There are other pictures now."""
+        self.transcript.know_pictures(pictures)
+        self.plots_changed.emit(pictures)
+
+    def note_end(self) -> None:
+        """An execution has ended."""
+        self.executed.emit()
+
+    def show_status(self) -> None:
+        """The line at the bottom has changed."""
+        metrics = self._status.fontMetrics()
+        self._status.setText(
+            self.conversation.status_line.text(self._status.width() - 20, lambda text: metrics.horizontalAdvance(text))
+        )
+
+    def show_prompt(self, prompt: Prompt | None) -> None:
+        """Something is read now, or nothing."""
+        self._prompt = prompt
+        asks = prompt is not None and prompt.question is not None
+        if self._searching is not None and not asks:
+            return
+        self._searching = None
+        self._prompt_label.setText(_BUSY_PROMPT if prompt is None else _CODE_PROMPT)
+        if asks and prompt is not None:
+            self._prompt_label.setText(str(prompt.question).rstrip() or "?")
+            self.answer.begin(is_password=prompt.is_password)
+        self._show_line(asks)
+        if prompt is not None and prompt.proposed:
+            if not self.editor.code:
+                self.editor.put(prompt.proposed)
+            else:  # one is typing already
+                self._past.add(prompt.proposed)
+        self._enter_next()
+
+    def _show_line(self, is_line: bool) -> None:
+        """Have the line of answers in the place of the editor, or that again."""
+        had_focus = self.answer.hasFocus() or self.editor.hasFocus() or self.editor.popup.isVisible()
+        shown, hidden = (self.answer, self.editor) if is_line else (self.editor, self.answer)
+        hidden.hide()
+        shown.show()
+        self.setFocusProxy(shown)
+        if had_focus:
+            shown.setFocus()
+
+    def _tell_end(self, end: str) -> None:
+        self._bridge.post(partial(self._end, end))
+
+    def _end(self, end: str) -> None:
+        self._prompt_label.setText("")
+        self.editor.setReadOnly(True)
+        self.editor.setPlaceholderText("you have left; the kernel goes on" if end == LEFT else "no connection any more")
+        self._status.setText(f"{self.conversation.kernel.name} | {'left' if end == LEFT else 'no connection'}")
+        self.ended.emit(end)
+
+    # ------------------------------------------------------------------ what goes to the view
+
+    @property
+    def _is_at_code(self) -> bool:
+        return self._prompt is not None and self._prompt.question is None
+
+    def _give(self, text: str | None) -> None:
+        """Answer what is read."""
+        if self._prompt is not None:
+            prompt, self._prompt = self._prompt, None
+            self._thread.call(self._view.answer, prompt, text)
+
+    def _enter_next(self) -> None:
+        if self._is_at_code and self._typed_ahead:
+            self._give(self._typed_ahead.popleft())
+
+    def _enter(self) -> None:
+        """Run what is typed if it is complete, else go on on the next line."""
+        code = self.editor.code
+        if not code.strip():
+            self.editor.go_on()
+            return
+
+        def go_on(indent: str | None) -> None:
+            if indent is None:
+                self._run_typed()
+            else:
+                self.editor.break_line(indent)
+            self.editor.go_on()
+
+        self._ask(lambda: self.conversation.find_indent(code), go_on)
+
+    def _run_typed(self) -> None:
+        code = self.editor.code
+        self.editor.put("")
+        self.run(code)
+
+    def _ask(self, function: Callable[[], Any], then: Callable[[Any], object]) -> None:
+        """Have something that may wait done elsewhere, and go on here with what it returns."""
+
+        async def ask() -> None:
+            with contextlib.suppress(KernelError):
+                found = await asyncio.to_thread(function)
+                self._bridge.post(lambda: then(found))
+
+        self._thread.spawn(ask)
+
+    def _return_pressed(self) -> None:
+        if self._searching is not None:
+            self._end_search()
+        else:
+            self._give(self.answer.text())
+
+    # ------------------------------------------------------------------ completions and hints
+
+    def _complete(self) -> None:
+        editor, conversation, bridge = self.editor, self.conversation, self._bridge
+        code, cursor = editor.code, editor.cursor
+        is_first = True
+
+        def show(found: Completions) -> None:
+            nonlocal is_first
+            if is_first and (editor.code, editor.cursor) == (code, cursor):
+                editor.popup.offer(editor.place_of(found.start), list(found.items))
+                if (common := editor.popup.common) and common.startswith(code[found.start : cursor]):
+                    editor.popup.insert(common)
+            elif not is_first and editor.popup.isVisible():
+                editor.popup.add(found.items)
+            is_first = False
+
+        def show_waiting(is_waiting: bool) -> None:
+            conversation.status_line.is_completing = is_waiting
+            bridge.post(self.show_status)
+
+        async def look() -> None:
+            answers = complete(
+                lambda: conversation.kernel, code, cursor, commands=conversation.commands, show_waiting=show_waiting
+            )
+            async with contextlib.aclosing(answers):
+                async for found in answers:
+                    bridge.post(partial(show, found))
+
+        self._thread.spawn(look)
+
+    def _update_hint(self) -> None:
+        """Ask one question at a time, and of those that wait only the last."""
+        self._is_hint_wanted = True
+        if not self._is_hinting:
+            self._is_hinting = True
+            self._soon.start()
+
+    def _ask_hint(self) -> None:
+        self._is_hint_wanted = False
+        popup = self.editor.popup
+        is_choosing = popup.isVisible() and popup.currentItem() is not None
+        code, cursor = popup.candidate if is_choosing else (self.editor.code, self.editor.cursor)
+        if not is_choosing and "(" not in code[:cursor]:
+            self._show_hint(NO_HINT)
+            return
+        look = partial(find_hint, self.conversation.kernel, code, cursor, is_choosing=is_choosing)
+        self._ask(look, self._show_hint)
+
+    def _show_hint(self, hint: Hint) -> None:
+        before, active, after = (html.escape(part) for part in hint)
+        self._hint.setText(f"{before}<b><u>{active}</u></b>{after}" if active else before)
+        self._hint.setVisible(any(hint))
+        self._place_hint()
+        self._is_hinting = False
+        if self._is_hint_wanted:
+            self._update_hint()
+
+    def _place_hint(self) -> None:
+        """Lay it over the end of the transcript, so that nothing moves where it comes and goes."""
+        height = self._hint.sizeHint().height()
+        self._hint.setGeometry(0, self._input.y() - height, min(self._hint.sizeHint().width(), self.width()), height)
+
+    def _explain(self, place: int, where: QPoint) -> None:
+        code, editor = self.editor.code, self.editor
+        cursor = len(editor.between(0, place))
+
+        def show(hint: Hint) -> None:
+            if any(hint):
+                QToolTip.showText(where, f"<p style='white-space: pre-wrap'>{html.escape(''.join(hint))}</p>", editor)
+
+        self._ask(partial(find_hint, self.conversation.kernel, code, cursor, is_choosing=True), show)
+
+    # ------------------------------------------------------------------ the past
+
+    def _walk(self, step: int) -> None:
+        found = self._past.walk(self.editor.code, step)
+        if found is not None:
+            self.editor.put(found)
+
+    def _begin_search(self) -> None:
+        if self.answer.isVisible():
+            return
+        self._searching = (self.editor.code, None)
+        self._prompt_label.setText("search:")
+        self.answer.begin()
+        self._show_line(True)
+        self.editor.show()
+        self.answer.setFocus()
+
+    def _search(self, text: str, *, older: bool = False) -> None:
+        if self._searching is None:
+            return
+        before, place = self._searching
+        found = self._past.search(text, place if older else None)
+        if found is not None:
+            self._searching = (before, found[0])
+            self.editor.put(found[1])
+
+    def _give_up_search(self) -> None:
+        if self._searching is not None:
+            self.editor.put(self._searching[0])
+            self._end_search()
+
+    def _end_search(self) -> None:
+        self._searching = None
+        self.answer.clear()
+        self.show_prompt(self._prompt)
+        self.editor.setFocus()
+
+    # ------------------------------------------------------------------ the end
+
+    def resizeEvent(self, event: object) -> None:  # noqa: N802 - Qt's name
+        """More names may fit."""
+        super().resizeEvent(event)
+        self.show_status()
+        self._place_hint()
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
+        """End the thread, and leave the kernel as it is."""
+        self.editor.popup.hide()
+        self._bridge.close()
+        self._thread.close()
+        super().closeEvent(event)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
-from qtpy.QtGui import QGuiApplication, QIcon, QImage, QPixmap, QWheelEvent
+from qtpy.QtGui import QGuiApplication, QIcon, QImage, QPainter, QPixmap, QWheelEvent
 from qtpy.QtWidgets import (
     QFileDialog,
     QGraphicsScene,
@@ -25,7 +25,7 @@ from rpyc_kernel.faces.frontend.plots import Picture
 from rpyc_kernel.faces.frontend.transcript import Item
 from rpyc_kernel.faces.qt.images import read_image
 
-_SMALL = 84
+_SMALL = QSize(96, 64)
 _ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/gif": "gif", "image/svg+xml": "svg"}
 _ITEM = Qt.ItemDataRole.UserRole
 
@@ -81,8 +81,8 @@ class PlotsPane(QWidget):
         self.list.setFlow(QListWidget.Flow.LeftToRight)
         self.list.setWrapping(False)
         self.list.setMovement(QListWidget.Movement.Static)
-        self.list.setIconSize(QSize(_SMALL, _SMALL))
-        self.list.setFixedHeight(_SMALL + 36)
+        self.list.setIconSize(_SMALL)
+        self.list.setFixedHeight(_SMALL.height() + 48)
         self.list.setFrameShape(QListWidget.Shape.NoFrame)
         self.list.setAccessibleName("plots")
         self.list.currentItemChanged.connect(lambda *_: self._show_chosen())
@@ -113,7 +113,7 @@ class PlotsPane(QWidget):
                 row = self._rows[item] = QListWidgetItem(_name(item))
                 row.setData(_ITEM, item)
                 row.setTextAlignment(Qt.AlignmentFlag.AlignHCenter)
-                row.setSizeHint(QSize(_SMALL + 14, _SMALL + 24))
+                row.setSizeHint(QSize(_SMALL.width() + 12, _SMALL.height() + 26))
                 self.list.addItem(row)
         self._to_draw.extend(changed)
         self._timer.start()
@@ -240,7 +240,11 @@ def _name(item: Item) -> str:
 
 
 def _make_small(image: QImage) -> QPixmap:
-    small = image.scaled(
-        QSize(_SMALL, _SMALL), Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
-    )
-    return QPixmap.fromImage(small)
+    """The picture in the middle of a place that is as large as that of all others."""
+    small = image.scaled(_SMALL, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation)
+    made = QPixmap(_SMALL)
+    made.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(made)
+    painter.drawImage((_SMALL.width() - small.width()) // 2, (_SMALL.height() - small.height()) // 2, small)
+    painter.end()
+    return made

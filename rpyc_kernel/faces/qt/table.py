@@ -27,6 +27,7 @@ from rpyc_kernel.faces.qt.table_model import TableModel
 
 _PATIENCE_MS = 300
 _MAX_LISTED = 500
+_MAX_LABEL_WIDTH = 240
 _OPERATORS = {
     "contains": "contains",
     "=": "==",
@@ -83,6 +84,7 @@ class TableView(QWidget):
         self._place_widgets()
         self.model.told.connect(self._tell)
         self.model.sized.connect(self._note_size)
+        self.model.headerDataChanged.connect(self._widen)
         again = QShortcut(QKeySequence("F5"), self)
         again.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         again.activated.connect(self.refresh)
@@ -181,6 +183,14 @@ class TableView(QWidget):
             self.column.addItems([model.label(column) for column in range(min(model.columnCount(), _MAX_LISTED))])
             self.column.setCurrentIndex(min(chosen, self.column.count() - 1))
         self._tell("")
+
+    def _widen(self, orientation: Qt.Orientation, first: int, last: int) -> None:
+        """Have room for the labels of rows that have come."""
+        if orientation == Qt.Orientation.Vertical:
+            header, metrics = self.view.verticalHeader(), self.view.fontMetrics()
+            labels = [self.model.headerData(row, orientation) for row in range(first, last + 1)]
+            widest = max(metrics.horizontalAdvance(label) for label in labels) + 14
+            header.setFixedWidth(min(max(header.width(), widest), _MAX_LABEL_WIDTH))
 
     def _tell(self, words: str) -> None:
         model = self.model

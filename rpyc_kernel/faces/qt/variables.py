@@ -99,7 +99,7 @@ class VariableExplorer(QWidget):
         tree.setFrameShape(QTreeWidget.Shape.NoFrame)
         tree.header().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         tree.header().setStretchLastSection(True)
-        for column, width in enumerate((130, 120, 90)):
+        for column, width in enumerate((120, 110, 115)):
             tree.setColumnWidth(column, width)
         tree.setAccessibleName("variables")
         tree.setExpandsOnDoubleClick(False)

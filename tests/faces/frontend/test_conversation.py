@@ -1,6 +1,7 @@
 """A conversation in a view that is no terminal."""
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -114,3 +115,45 @@ def test_no_prompt_is_shown_while_the_user_reads_a_page_that_came_with_the_end()
 
 def test_a_page_that_the_user_reads_cannot_speak_to_the_terminal():
     assert "page '42\\n'" in converse("\x1b[2J4\x1b]0;title\x072")
+
+
+class SlowKernel(Kernel):
+    """Begins to be watched only when the conversation is over."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+        self.is_asked, self.is_over = threading.Event(), threading.Event()
+
+    def watch(self, since: int, on_loss: object) -> FakeWatch:
+        self.is_asked.set()
+        self.is_over.wait(TIMEOUT_S)
+        return self._watch
+
+    def close(self) -> None:
+        self.is_over.set()
+
+    @property
+    def is_watched(self) -> bool:
+        return not self._watch.is_closed
+
+
+class HastyWindow(Window):
+    """A view whose user leaves at once."""
+
+    def __init__(self, kernel: SlowKernel) -> None:
+        super().__init__()
+        self._kernel = kernel
+
+    async def read_code(self) -> str:
+        await asyncio.to_thread(self._kernel.is_asked.wait, TIMEOUT_S)
+        raise EOFError
+
+
+def test_what_is_watched_only_when_the_user_has_left_is_closed():
+    async def run(kernel: SlowKernel) -> None:
+        conversation = Conversation(kernel)  # type: ignore[arg-type]
+        assert await asyncio.wait_for(conversation.run(HastyWindow(kernel)), TIMEOUT_S) == LEFT  # type: ignore[arg-type]
+
+    kernel = SlowKernel()
+    asyncio.run(run(kernel))
+    assert not kernel.is_watched

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib.util import find_spec
@@ -122,3 +123,14 @@ def test_a_kernel_that_is_not_there_is_told_before_a_window_opens(folders: Folde
     done = run_command("qt", "demo", "--read-only", QT_QPA_PLATFORM="offscreen")
     assert done.returncode == 3
     assert "demo" in done.stderr
+
+
+def test_a_binding_that_ends_this_python_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    import qtpy
+
+    from rpyc_kernel.faces.qt.application import find_hindrance
+
+    monkeypatch.setattr(qtpy, "API_NAME", "PySide6")
+    monkeypatch.setattr(qtpy, "PYSIDE_VERSION", "6.12.0")
+    hindrance = find_hindrance({"QT_QPA_PLATFORM": "offscreen"})
+    assert ("6.12.0" in hindrance) == (sys.version_info < (3, 12))

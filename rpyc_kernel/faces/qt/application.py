@@ -15,6 +15,8 @@ _INSTALL = "install one with: pip install 'rpyc-kernel[qt]'"
 _DISPLAYS = ("xcb", "wayland")
 _PROBE = "from qtpy.QtWidgets import QApplication; QApplication([])"
 _PROBE_S = 30.0
+_BROKEN = "6.12.0"
+"""Each call of it takes away a reference to None, which Python counts up to 3.11."""
 
 
 def find_hindrance(environment: Mapping[str, str]) -> str:
@@ -23,10 +25,14 @@ def find_hindrance(environment: Mapping[str, str]) -> str:
     Qt ends a process that has no display, so another one tries first.
     """
     try:
-        import qtpy.QtWidgets  # noqa: F401
+        import qtpy.QtWidgets
     except ImportError as error:
         reason = str(error).strip().partition("\n")[0]
         return f"there is no binding of Qt that works ({reason}); {_INSTALL}"
+    if (qtpy.API_NAME, qtpy.PYSIDE_VERSION) == ("PySide6", _BROKEN) and sys.version_info < (3, 12):
+        return (
+            f"PySide6 {_BROKEN} ends programs of this Python after a while; pip install 'PySide6-Essentials!={_BROKEN}'"
+        )
     platform = environment.get("QT_QPA_PLATFORM", "")
     if sys.platform == "darwin" or (platform and not platform.startswith(_DISPLAYS)):
         return ""

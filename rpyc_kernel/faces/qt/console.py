@@ -380,6 +380,7 @@ class ConsoleWidget(QWidget):
     def _place_hint(self) -> None:
         """Lay it over the end of the transcript, so that nothing moves where it comes and goes."""
         height = self._hint.sizeHint().height()
+        self.transcript.leave_room(height if self._hint.isVisible() else 0)
         self._hint.setGeometry(0, self._input.y() - height, min(self._hint.sizeHint().width(), self.width()), height)
 
     def _explain(self, place: int, where: QPoint) -> None:

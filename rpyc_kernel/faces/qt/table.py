@@ -27,7 +27,7 @@ from rpyc_kernel.faces.qt.table_model import TableModel
 
 _PATIENCE_MS = 300
 _MAX_LISTED = 500
-_MAX_LABEL_WIDTH = 240
+_MIN_WIDTH, _MAX_WIDTH, _MAX_LABEL_WIDTH = 80, 300, 240
 _OPERATORS = {
     "contains": "contains",
     "=": "==",
@@ -79,6 +79,7 @@ class TableView(QWidget):
         self._timer.setInterval(_PATIENCE_MS)
         self._timer.timeout.connect(self.apply_filter)
         self._sorted_by: tuple[int, Any] | None = None
+        self._fitted = 0
         self._set_up_view()
         self._set_up_filter()
         self._place_widgets()
@@ -105,7 +106,7 @@ class TableView(QWidget):
         view.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         view.verticalHeader().setDefaultSectionSize(view.fontMetrics().height() + 6)
         view.verticalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        view.horizontalHeader().setDefaultSectionSize(120)
+        view.horizontalHeader().setResizeContentsPrecision(0)  # by what is in sight
         view.horizontalHeader().setSectionsClickable(True)
         view.horizontalHeader().sectionClicked.connect(self._sort)
         view.horizontalHeader().setSortIndicatorShown(False)
@@ -185,7 +186,12 @@ class TableView(QWidget):
         self._tell("")
 
     def _widen(self, orientation: Qt.Orientation, first: int, last: int) -> None:
-        """Have room for the labels of rows that have come."""
+        """Have room for what has come: labels of rows, and columns that are seen for the first time."""
+        if orientation == Qt.Orientation.Horizontal:
+            for column in range(max(first, self._fitted), last + 1):
+                width = max(self.view.sizeHintForColumn(column), self.view.horizontalHeader().sectionSizeHint(column))
+                self.view.setColumnWidth(column, min(max(width + 12, _MIN_WIDTH), _MAX_WIDTH))
+            self._fitted = max(self._fitted, last + 1)
         if orientation == Qt.Orientation.Vertical:
             header, metrics = self.view.verticalHeader(), self.view.fontMetrics()
             labels = [self.model.headerData(row, orientation) for row in range(first, last + 1)]

@@ -116,10 +116,10 @@ class TableModel(QAbstractTableModel):
         return types[column - cells.column_start] if cells is not None and types else ""
 
     def flags(self, index: QModelIndex) -> Any:
-        """Cells can be edited once they are there."""
+        """Cells can be edited once they are there, and if the kernel says where they stand in the table itself."""
         flags = super().flags(index)
-        is_there = index.isValid() and self._peek(index.row(), index.column()) is not None
-        return flags | Qt.ItemFlag.ItemIsEditable if is_there else flags
+        cells = self._peek(index.row(), index.column()) if index.isValid() else None
+        return flags | Qt.ItemFlag.ItemIsEditable if getattr(cells, "positions", ()) else flags
 
     # ------------------------------------------------------------------ what users do
 
@@ -138,7 +138,8 @@ class TableModel(QAbstractTableModel):
         """Have the kernel change a cell; it is seen when that is done."""
         row, column = index.row(), index.column()
         cells: Any = self._peek(row, column)
-        if role != Qt.ItemDataRole.EditRole or cells is None or str(value) == self.data(index):
+        is_same = cells is None or not cells.positions or str(value) == self.data(index)
+        if role != Qt.ItemDataRole.EditRole or is_same:
             return False
         new, place = self.read_value(column, str(value)), cells.positions[row - cells.row_start]
         self._calls.ask(

@@ -262,6 +262,10 @@ class TranscriptPane(QTextEdit):
         if self._is_at_end:
             self.verticalScrollBar().setValue(maximum)
 
+    def leave_room(self, height: int) -> None:
+        """Have nothing stand so far up from the lower end."""
+        self.setViewportMargins(0, 0, 0, height)
+
     # ------------------------------------------------------------------ looks
 
     def _lines(self, look: Item) -> list[Line]:

@@ -99,7 +99,8 @@ class KernelWindow(QMainWindow):
             self.setWindowTitle(f"{self.windowTitle()} (no connection)")
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
-        """End the threads of all of it."""
+        """End the threads of all of it; nobody looks on while a kernel that does not answer is waited for."""
+        self.hide()
         for widget in (self.variables, *(dock.widget() for dock in self.tables.values()), self.console):
             widget.close()
         super().closeEvent(event)

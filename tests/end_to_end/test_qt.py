@@ -12,6 +12,7 @@ import pytest
 
 import rpyc_kernel
 from rpyc_kernel import KernelClient
+from rpyc_kernel.core.introspection import Cells
 from tests.end_to_end.clients import PATIENCE_S
 from tests.faces.qt.widgets import process, until
 from tests.support.leaks import leaving_nothing
@@ -23,7 +24,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QLineEdit, QWidget
 
 from rpyc_kernel.faces.frontend.session_slot import take_session_slot
-from rpyc_kernel.qt import ConsoleWidget, KernelWindow
+from rpyc_kernel.qt import ConsoleWidget, KernelWindow, TableView
 
 pytestmark = pytest.mark.shares_kernel
 
@@ -285,6 +286,9 @@ def test_variables_are_listed_and_opened_while_the_kernel_is_busy(
     assert rows()["limits"].isExpanded()
     tree.itemDoubleClicked.emit(rows()["many"], 0)
     until(lambda: window.tables["many"].widget().model.rowCount() == 250, "the table")
+    window.tables["many"].close()
+    until(lambda: (process(), not window.tables)[1], "its end")
+    bob.run("1")
 
 
 def test_plots_are_listed_and_the_newest_is_seen_and_saved(
@@ -309,3 +313,42 @@ def application_clipboard_has_image() -> bool:
     from qtpy.QtGui import QGuiApplication
 
     return not QGuiApplication.clipboard().image().isNull()
+
+
+def cell(table: TableView, row: int, column: int) -> str:
+    return str(table.model.data(table.model.index(row, column)))
+
+
+def test_ten_million_rows_open_and_scroll_to_their_end_while_the_kernel_is_busy(
+    kernel: KernelClient, show: Callable[..., Any]
+):
+    kernel.execute("import threading; gate = threading.Event(); big = range(10_000_000); big = list(big)")
+    kernel.submit("gate.wait(300)")
+    with open_client() as client:
+        table = show(TableView(client, "big"))
+        until(lambda: table.model.rowCount() == 10_000_000, "the size")
+        table.view.scrollToBottom()
+        until(lambda: cell(table, 9_999_999, 0) == "9999999", "the last row")
+        assert len(table.model._pages) < 10
+        table.close()
+    kernel.namespace["gate"].set()
+
+
+@pytest.mark.skipif("positions" not in Cells.__dataclass_fields__, reason="kernels of this release sort no tables")
+def test_a_table_is_sorted_filtered_and_edited_in_the_kernel(kernel: KernelClient, show: Callable[..., Any]):
+    kernel.execute("data = {'a': [3, 1], 'b': 5}; numbers = [30, 10, 20]")
+    with open_client() as client:
+        table = show(TableView(client, "numbers"))
+        until(lambda: cell(table, 0, 0) == "30", "the cells")
+        table.view.horizontalHeader().sectionClicked.emit(0)
+        until(lambda: [cell(table, row, 0) for row in range(3)] == ["10", "20", "30"], "the order")
+        table.operator.setCurrentText("≥")
+        QTest.keyClicks(table.value, "20")
+        until(lambda: table._told.text() == "2 of 3 rows × 1 column", "fewer rows")
+        until(lambda: cell(table, 0, 0) == "20", "the first of them")
+        assert table.model.setData(table.model.index(0, 0), "25")
+        until(lambda: cell(table, 0, 0) == "25", "the new value")
+        assert kernel.eval("tuple(numbers)") == (30, 10, 25)
+        table.model.setData(table.model.index(0, 0), "[1, 2]")
+        until(lambda: kernel.eval("str(numbers)") == "[30, 10, [1, 2]]", "any value")
+        table.close()

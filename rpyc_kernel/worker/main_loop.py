@@ -26,6 +26,7 @@ from rpyc_kernel.worker.debugging.server import DebugServer
 from rpyc_kernel.worker.engines.plain import PlainEngine
 from rpyc_kernel.worker.error_reports import describe_error
 from rpyc_kernel.worker.event_sink import EventSink
+from rpyc_kernel.worker.gui_loops import windows
 from rpyc_kernel.worker.interrupts import Interrupts, runs_user_code, without_loop
 from rpyc_kernel.worker.side_lanes import SideLanes, as_coroutine
 
@@ -50,7 +51,7 @@ class MainLoop:
     def __init__(
         self, engine: PlainEngine, output: EventSink, interrupts: Interrupts, take_call: Any, debugger: DebugServer
     ) -> None:
-        self.loop = asyncio.new_event_loop()
+        self.loop = windows.make_loop()
         self._engine = engine
         self._output = output
         self._interrupts = interrupts

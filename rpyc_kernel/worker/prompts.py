@@ -11,14 +11,16 @@ import contextlib
 import getpass
 import io
 import itertools
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from os import getpid  # not what user code may put in its place
 from typing import Any, NamedTuple
 
 from rpyc_kernel.system.originals import queue, threading
 from rpyc_kernel.worker import forks
 from rpyc_kernel.worker.capture import asking_execution
+from rpyc_kernel.worker.gui_loops import windows
 from rpyc_kernel.worker.interrupts import Interrupts, may_interrupt, runs_user_code
 from rpyc_kernel.worker.text_streams import KernelText
 
@@ -42,13 +44,39 @@ class _Question:
     Attributes:
         asked: what `Ask` takes.
         answers: where its answer comes.
+        bell: a descriptor to write to when the answer is there, None where nobody waits for that.
         is_told: it was told to a hub that may be another one than it was asked by.
     """
 
     def __init__(self, asked: tuple[int, int, str, bool]) -> None:
         self.asked = asked
         self.answers: queue.SimpleQueue[_Answer] = queue.SimpleQueue()
+        self.bell: int | None = None
         self.is_told = False
+        self._lock = threading.Lock()
+
+    def answer(self, answer: _Answer) -> None:
+        """Hand in its answer, from any thread."""
+        with self._lock:
+            self.answers.put(answer)
+            if self.bell is not None:
+                os.write(self.bell, b"!")
+
+    @contextlib.contextmanager
+    def ringing(self) -> Iterator[tuple[int, int]]:
+        """Have a descriptor that can be read when there is an answer, and one that makes it so."""
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        os.set_blocking(writer, False)
+        try:
+            with self._lock:
+                self.bell = writer
+            yield reader, writer
+        finally:
+            with self._lock:
+                self.bell = None
+            os.close(reader)
+            os.close(writer)
 
 
 class Prompts:
@@ -78,7 +106,7 @@ class Prompts:
         try:
             try:
                 self._ask(token, execution, prompt, password)
-                answer = self._wait(question.answers)
+                answer = self._wait(question)
             finally:
                 self._waiting.pop(token, None)  # before it is withdrawn: `tell` looks here
         except BaseException:
@@ -93,20 +121,29 @@ class Prompts:
         return answer.text
 
     @may_interrupt
-    def _wait(self, answers: queue.SimpleQueue[_Answer]) -> _Answer:
+    def _wait(self, question: _Question) -> _Answer:
         self._interrupts.check()
         if threading.get_ident() == threading.main_thread().ident:
-            return answers.get()
+            return self._wait_with_windows(question) if windows.are_alive else question.answers.get()
         while True:  # what is raised in a side lane arrives only between two calls
             with contextlib.suppress(queue.Empty):
-                return answers.get(timeout=_LOOK_UP_S)
+                return question.answers.get(timeout=_LOOK_UP_S)
+
+    def _wait_with_windows(self, question: _Question) -> _Answer:
+        with question.ringing() as (reader, writer):
+            while question.answers.empty():
+                windows.live_until_readable(reader, writer)
+                self._interrupts.check()
+                with contextlib.suppress(BlockingIOError):  # of signals
+                    os.read(reader, 512)
+        return question.answers.get()
 
     def answer(self, token: int, text: str | None, is_refused: bool = False) -> bool:
         """Hand in the answer to a question; False when nobody waits for it."""
         question = self._waiting.pop(token, None)
         if question is None:
             return False
-        question.answers.put(_Answer(text, is_refused))
+        question.answer(_Answer(text, is_refused))
         return True
 
     def tell(self, publish: Callable[[list[int]], None]) -> None:

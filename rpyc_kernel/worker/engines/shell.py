@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import importlib.util
 import os
 import sys
@@ -35,7 +36,6 @@ from rpyc_kernel.worker.values import Values
 Tell = Callable[[BaseException, "list[str] | None", bool], None]
 """Shows an exception: itself, the parts in which IPython puts it if it does, and whether its frames are of interest."""
 
-_LOOPS = (None, "inline", "asyncio")
 _FEWEST_VALUES = 3
 _IN_MEMORY = ":memory:"
 """Where IPython is to look for its history's file: there is none."""
@@ -246,9 +246,23 @@ class Shell(InteractiveShell):
         raise SystemExit
 
     def enable_gui(self, gui: str | None = None) -> None:
-        """Refuse windows: there is no loop for them. That of asyncio is the kernel's own, and runs."""
-        if gui not in _LOOPS:
-            raise UsageError(f"the kernel runs no event loop for {gui!r}; use '%matplotlib inline'")
+        """Let the windows of a toolkit live from now on; see `gui.enable`."""
+        if gui == "trio":
+            self.run_line_magic("autoawait", "trio")
+        else:
+            _toolkits().enable(gui)
+
+    def enable_matplotlib(self, gui: str | None = None) -> Any:
+        """The same for matplotlib's figures, which would find out too late what is missing."""
+        toolkits = _toolkits()
+        if toolkits.has_windows(gui):
+            toolkits.find_hook(gui)
+        return super().enable_matplotlib(gui)
+
+
+def _toolkits() -> ModuleType:
+    # Here, as most kernels show no windows.
+    return importlib.import_module("rpyc_kernel.worker.engines.gui")
 
 
 class _Exit(ExitAutocall):

@@ -87,6 +87,15 @@ class Windows:
         if hook is not None:
             self.take_short_turn()  # so that what follows finds the toolkit begun, such as Qt's application
 
+    def close(self) -> None:
+        """Give back what was made for the turns."""
+        self.use(None, None)
+        if self._ready is not None:
+            os.close(self._ready)
+        if self._alarm is not None:
+            self._alarm.close()
+        self._ready = self._alarm = None
+
     @property
     def are_alive(self) -> bool:
         """Whether a toolkit wants its turns, here and now."""
@@ -173,7 +182,9 @@ class _Alarm:
         self._condition = threading.Condition()
         self._at_s: float | None = None
         self._sleeps_until_s: float | None = None
-        threading.Thread(target=self._run, name="rpyc-kernel-gui-alarm", daemon=True).start()
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._run, name="rpyc-kernel-gui-alarm", daemon=True)
+        self._thread.start()
 
     def ring_after(self, seconds: float) -> None:
         """Ring so late, and not at any other time that was asked for before."""
@@ -182,14 +193,25 @@ class _Alarm:
             if self._sleeps_until_s is None or self._at_s < self._sleeps_until_s:
                 self._condition.notify()
 
+    def close(self) -> None:
+        """End the thread."""
+        with self._condition:
+            self._is_closed = True
+            self._condition.notify()
+        self._thread.join()
+
     def _run(self) -> None:
-        while True:
-            with self._condition:
-                while self._at_s is None or (left_s := self._at_s - time.monotonic()) > 0:
-                    self._sleeps_until_s = self._at_s
-                    self._condition.wait(None if self._at_s is None else left_s)
-                self._at_s = self._sleeps_until_s = None
+        while self._sleep():
             self._wake()
+
+    def _sleep(self) -> bool:
+        """Sleep until it is time to ring; False at the end."""
+        with self._condition:
+            while not self._is_closed and (self._at_s is None or self._at_s > time.monotonic()):
+                self._sleeps_until_s = self._at_s
+                self._condition.wait(None if self._at_s is None else self._at_s - time.monotonic())
+            self._at_s = self._sleeps_until_s = None
+            return not self._is_closed
 
 
 def _can_read(descriptor: int, timeout_s: float) -> bool:

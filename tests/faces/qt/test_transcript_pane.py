@@ -9,10 +9,11 @@ import pytest
 
 from rpyc_kernel.core.contract import Kind
 from rpyc_kernel.faces.frontend import transcript as transcript_module
-from rpyc_kernel.faces.frontend.plots import Plots
+from rpyc_kernel.faces.frontend.plots import SVG, Picture, Plots
 from rpyc_kernel.faces.frontend.render import Renderer
 from rpyc_kernel.faces.frontend.transcript import Shown, Transcript
 from rpyc_kernel.faces.qt import transcript_pane as module
+from rpyc_kernel.faces.qt.images import read_image
 from rpyc_kernel.faces.qt.pending import Pending
 from rpyc_kernel.faces.qt.transcript_pane import TranscriptPane
 from tests.faces.frontend.events import ALICE, ME, make_event, make_status
@@ -150,14 +151,21 @@ def test_pictures_stand_in_the_text_and_go_with_it(case: Case):
 
 
 def test_a_drawing_reads_no_files(case: Case, tmp_path: Any):
+    from qtpy.QtGui import QColor, QImage
+
+    secret = QImage(20, 20, QImage.Format.Format_RGB32)
+    secret.fill(QColor("blue"))
+    secret.save(str(tmp_path / "secret.png"))
     drawing = (
         '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="20" height="20">'
-        '<image xlink:href="/secret.png" width="20" height="20"/><rect width="5" height="5" fill="red"/></svg>'
+        f'<image xlink:href="{tmp_path}/secret.png" width="20" height="20"/>'
+        '<rect width="5" height="5" fill="red"/></svg>'
     )
-    secret = tmp_path / "secret.png"
-    secret.write_bytes(PNG)
-    case.display("drawing", None, **{"image/svg+xml": drawing.replace("/secret.png", secret.as_uri())})
-    case.display("drawing", None, **{"image/svg+xml": "<svg"})
+    drawn = read_image(Picture(SVG, drawing.encode()))
+    assert drawn is not None
+    assert [drawn.pixelColor(place, place).name() for place in (2, 15)] == ["#ff0000", "#ffffff"]
+    case.display("drawing", None, **{SVG: drawing})
+    case.display("drawing", None, **{SVG: "<svg"})
     assert case.draw() == "\ufffc\ndrawing"
 
 

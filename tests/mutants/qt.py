@@ -1,0 +1,44 @@
+"""Broken promises of widgets."""
+
+from tests.mutants import Mutant
+
+_PANE = "faces/qt/test_transcript_pane.py::"
+_TABLE = "faces/qt/test_table.py::"
+
+MUTANTS = (
+    Mutant(
+        promise="a drawing of somebody else's shows no file of the reader's",
+        file="faces/qt/images.py",
+        before='_FOREIGN.sub(rb"\\1\\2\\2", content)',
+        after="content",
+        tests=(f"{_PANE}test_a_drawing_reads_no_files",),
+    ),
+    Mutant(
+        promise="what is printed is text of a window and never its structure",
+        file="faces/qt/transcript_pane.py",
+        before="text[:left].translate(_UNDRAWABLE)",
+        after="text[:left]",
+        tests=(f"{_PANE}test_nothing_that_is_printed_is_more_than_text",),
+    ),
+    Mutant(
+        promise="who has scrolled back is left there",
+        file="faces/qt/transcript_pane.py",
+        before="        if self._is_at_end:\n",
+        after="        if True:\n",
+        tests=(f"{_PANE}test_who_has_scrolled_back_stays_there_and_else_the_end_is_seen",),
+    ),
+    Mutant(
+        promise="what was scrolled past is not fetched",
+        file="faces/qt/table_model.py",
+        before="        del self._wanted[:-_MAX_WANTED]\n",
+        after="",
+        tests=(f"{_TABLE}test_what_was_scrolled_past_is_not_asked_for_and_few_pages_are_kept",),
+    ),
+    Mutant(
+        promise="who looks at an earlier plot goes on to do so",
+        file="faces/qt/plots_pane.py",
+        before="if follows or self.list.currentRow() < 0:",
+        after="if True:",
+        tests=("faces/qt/test_plots_pane.py::test_the_newest_is_seen_unless_one_looks_at_another",),
+    ),
+)

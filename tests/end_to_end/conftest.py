@@ -7,3 +7,4 @@ from tests.end_to_end.kernels import demo, engine, folders, kernel, shared_kerne
 from tests.end_to_end.notebooks import open_notebook, provisioner  # noqa: F401 - fixtures
 from tests.end_to_end.terminals import open_terminal  # noqa: F401 - a fixture
 from tests.faces.qt.widgets import application, show  # noqa: F401 - fixtures
+from tests.support.display import display  # noqa: F401 - a fixture

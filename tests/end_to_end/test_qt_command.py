@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,11 +17,11 @@ import pytest
 import rpyc_kernel
 from rpyc_kernel import KernelClient
 from tests.end_to_end.commands import CommandProcess, run_command
+from tests.support.display import Display
 from tests.support.folders import Folders
 from tests.support.waiting import wait_until
 
 PATIENCE_S = 60
-TOOLS = ("Xvfb", "xdotool")
 
 pytestmark = [
     pytest.mark.skipif(find_spec("qtpy") is None, reason="no binding of Qt is installed"),
@@ -36,27 +36,6 @@ def no_display(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture
-def display(no_display: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A display that nobody sees."""
-    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
-    if missing:
-        pytest.skip(f"{' and '.join(missing)} is not installed")
-    reading, writing = os.pipe()
-    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1280x900x24", "-nolisten", "tcp", "-noreset"]
-    server = subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL)
-    os.close(writing)
-    try:
-        with open(reading) as told:
-            number = told.readline().strip()
-        assert number, "Xvfb has not started"
-        monkeypatch.setenv("DISPLAY", f":{number}")
-        yield
-    finally:
-        server.terminate()
-        server.wait(PATIENCE_S)
-
-
 def xdotool(*arguments: str) -> str:
     """Use keyboard and windows of the display; "" where that fails."""
     done = subprocess.run(["xdotool", *arguments], capture_output=True, text=True, timeout=PATIENCE_S)
@@ -69,8 +48,9 @@ def is_there(kernel: KernelClient, code: str) -> bool:
     return False
 
 
+@pytest.mark.skipif(shutil.which("xdotool") is None, reason="there is no xdotool here to type with")
 def test_a_window_starts_a_kernel_takes_what_is_typed_and_leaves_it_running(
-    display: None, folders: Folders, start_command: Callable[..., CommandProcess]
+    display: Display, folders: Folders, start_command: Callable[..., CommandProcess]
 ) -> None:
     window = start_command("qt", "demo", "--as", "bob")
     found = wait_until(lambda: xdotool("search", "--name", "^demo .*rpyc-kernel"), PATIENCE_S, "the window")

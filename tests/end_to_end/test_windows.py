@@ -11,7 +11,7 @@ import rpyc_kernel
 from rpyc_kernel import Execution, ExecutionError, ExecutionInterrupted, KernelClient, KernelError
 from rpyc_kernel.core.contract import Kind
 from tests.end_to_end.clients import PATIENCE_S
-from tests.support.display import Display, display  # noqa: F401 - a fixture
+from tests.support.display import Display
 from tests.support.folders import Folders
 from tests.support.waiting import wait_until
 
@@ -50,7 +50,7 @@ pytestmark = pytest.mark.skipif(importlib.util.find_spec("IPython") is None, rea
 
 
 @pytest.fixture
-def kernel(folders: Folders, display: Display) -> Iterator[KernelClient]:  # noqa: F811
+def kernel(folders: Folders, display: Display) -> Iterator[KernelClient]:
     """A kernel that finds the display."""
     with rpyc_kernel.start("demo", engine="ipython", timeout=PATIENCE_S) as client:
         yield client
@@ -182,7 +182,7 @@ def test_what_cannot_be_shown_is_told_and_the_kernel_goes_on(kernel: KernelClien
 def test_the_display_going_away_takes_windows_and_at_most_the_worker(
     window: KernelClient,
     toolkit: str,
-    display: Display,  # noqa: F811
+    display: Display,
 ):
     """Xlib, which Tk stands on, ends the process; Qt's windows are no more, and the worker goes on."""
     since = window.status()["last"]

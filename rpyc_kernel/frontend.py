@@ -7,8 +7,10 @@ that a person at a prompt expects, in an asyncio loop, for a `View` that shows c
 from rpyc_kernel.faces.frontend.conversation import Conversation
 from rpyc_kernel.faces.frontend.following import follow
 from rpyc_kernel.faces.frontend.jobs import Job, Jobs
+from rpyc_kernel.faces.frontend.line_view import LineView
 from rpyc_kernel.faces.frontend.notices import Tone
 from rpyc_kernel.faces.frontend.plots import Picture, Plots, read_picture
+from rpyc_kernel.faces.frontend.render import Renderer
 from rpyc_kernel.faces.frontend.state import CtrlC, TalkState
 from rpyc_kernel.faces.frontend.status_line import StatusLine
 from rpyc_kernel.faces.frontend.transcript import (
@@ -22,6 +24,7 @@ from rpyc_kernel.faces.frontend.transcript import (
     Shown,
     Transcript,
     Updated,
+    to_draw,
 )
 from rpyc_kernel.faces.frontend.view import Interrupted, View, Withdrawn
 
@@ -38,8 +41,10 @@ __all__ = [
     "Item",
     "Job",
     "Jobs",
+    "LineView",
     "Picture",
     "Plots",
+    "Renderer",
     "Shown",
     "StatusLine",
     "TalkState",
@@ -50,4 +55,5 @@ __all__ = [
     "Withdrawn",
     "follow",
     "read_picture",
+    "to_draw",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from typing import Any
 
 from rpyc_kernel.core.contract import COMM_CALL, Event
@@ -10,6 +10,7 @@ from rpyc_kernel.faces.frontend.control_characters import sanitize_line
 from rpyc_kernel.faces.frontend.words import first_line
 
 _KEPT_OWNERS = 2000
+_MAX_EXPECTED = 100
 BACKGROUND = "background"
 """Whose that is that belongs to no execution."""
 
@@ -33,6 +34,7 @@ class Attribution:
         self._shows_messages = shows_messages
         self._names: dict[str, str] = {}
         self._own: set[int] = set()
+        self._expected: deque[str] = deque(maxlen=_MAX_EXPECTED)
         self._labels: dict[int, str] = {}
         self._owners: OrderedDict[int, str] = OrderedDict()
         self._codes: dict[int, str] = {}
@@ -56,6 +58,10 @@ class Attribution:
         """This execution was submitted here, so its code is on the screen already."""
         self._own.add(execution)
 
+    def expect(self, code: str) -> None:
+        """This code is handed in here, and waited for: what comes of it is known by it when its first event comes."""
+        self._expected.append(code)
+
     def meet(self, session: str | None, name: str) -> str:
         """Know what a session is called; returns how to show that."""
         shown = sanitize_line(name)
@@ -68,6 +74,10 @@ class Attribution:
         self._remember(number, event.session, event.code)
         if event.session:
             self.meet(event.session, event.name)
+        if event.session == self.session and event.code in self._expected:
+            self._expected.remove(event.code)
+            self.adopt(number)
+            self.foreground = number
         call = event.payload.get("call")
         is_message = call.startswith(COMM_CALL) if call is not None else event.payload.get("is_input") is False
         if is_message and not self._shows_messages:

@@ -73,6 +73,20 @@ class Conversation:
         state: what is done for the user at the moment.
         status_line: what to show beside the prompt of the kernel and who is in it.
         transcript: what is shown.
+
+    Example:
+        >>> import asyncio, rpyc_kernel
+        >>> from rpyc_kernel.frontend import Conversation, LineView
+        >>> conversation = Conversation(rpyc_kernel.connect("demo"), "hello")
+        >>> lines = ["6 * 7", "exit"]
+        >>> def prompt(question, is_password, text):
+        ...     if question:
+        ...         asyncio.get_running_loop().call_soon(view.enter, lines.pop(0))
+        >>> view = LineView(lambda changes: None, prompt)
+        >>> asyncio.run(conversation.run(view))
+        'left'
+        >>> [item.text for item in conversation.transcript.items if item.text in ("hello", "42")]
+        ['hello', '42']
     """
 
     def __init__(

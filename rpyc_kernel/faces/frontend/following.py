@@ -19,6 +19,18 @@ async def follow(watch: Watch) -> AsyncGenerator[list[Event], None]:
 
     Raises:
         KernelError: they ended by anything but the end of what is watched.
+
+    Example:
+        >>> import asyncio, rpyc_kernel
+        >>> from rpyc_kernel.frontend import follow
+        >>> async def print_kinds(kernel, execution):
+        ...     async for events in follow(kernel.watch(0, execution=execution)):
+        ...         print(*(event.kind for event in events if event.kind in ("result", "finished")))
+        >>> with rpyc_kernel.connect("demo") as kernel:
+        ...     run = kernel.submit("6 * 7")
+        ...     _ = run.result(timeout=30)
+        ...     asyncio.run(print_kinds(kernel, run.id))
+        result finished
     """
     loop = asyncio.get_running_loop()
     arrived = asyncio.Event()

@@ -30,6 +30,13 @@ class Jobs:
 
     Args:
         session: the session's id.
+
+    Example:
+        >>> from rpyc_kernel.frontend import Jobs
+        >>> jobs = Jobs("1234abcd")
+        >>> jobs.expect(7, "input('who? ')")
+        >>> jobs.list(), jobs.question is None
+        ([Job(number=7, code="input('who? ')", started=None, question=None)], True)
     """
 
     def __init__(self, session: str) -> None:
@@ -85,3 +92,8 @@ class Jobs:
     def list(self) -> list[Job]:
         """All of them, oldest first."""
         return sorted(self._unfinished.values(), key=lambda job: job.number)
+
+    @property
+    def question(self) -> Event | None:
+        """The event by which the oldest of them that asks asks, None if none does."""
+        return next((job.question for job in self.list() if job.question is not None), None)

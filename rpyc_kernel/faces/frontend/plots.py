@@ -30,7 +30,16 @@ class Picture:
 
 
 def read_picture(data: Mapping[str, Any]) -> Picture | None:
-    """The picture in a mime bundle; None if it has none, or one that cannot be read."""
+    """The picture in a mime bundle; None if it has none, or one that cannot be read.
+
+    Args:
+        data: as of `Item`.
+
+    Example:
+        >>> from rpyc_kernel.frontend import read_picture
+        >>> read_picture({"image/svg+xml": "<svg/>", "text/plain": "a drawing"})
+        Picture(mime='image/svg+xml', content=b'<svg/>')
+    """
     for mime in _BINARY:
         if content := _decode(data.get(mime)):
             return Picture(mime, content)
@@ -43,6 +52,14 @@ class Plots:
 
     Attributes:
         pictures: by the item that shows each, oldest first.
+
+    Example:
+        >>> from rpyc_kernel.frontend import Added, Item, Plots, Shown
+        >>> plots = Plots()
+        >>> plots.take(Added(Item(Shown.DISPLAY, "", 1, "<svg>", {"image/svg+xml": "<svg/>"})))
+        True
+        >>> [picture.mime for picture in plots.pictures.values()]
+        ['image/svg+xml']
     """
 
     def __init__(self) -> None:

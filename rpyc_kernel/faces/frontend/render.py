@@ -26,11 +26,16 @@ _CODE, _TRACEBACK = "PythonLexer", "PythonTracebackLexer"
 
 
 class Renderer:
-    """Turns changes of a transcript into text for a terminal.
+    r"""Turns changes of a transcript into text for a terminal.
 
     Args:
         is_colourful: whether to use colours, and leave those that user code uses.
         show_picture: says how to show the picture in a mime bundle, under a name; None if it has none.
+
+    Example:
+        >>> from rpyc_kernel.frontend import Item, Renderer, Shown
+        >>> Renderer(is_colourful=False).describe(Item(Shown.INPUT, "alice", 3, "6 * 7", count=1))
+        '[alice] In [1]: 6 * 7\n'
     """
 
     def __init__(
@@ -111,8 +116,11 @@ class Renderer:
     # ------------------------------------------------------------------ all else
 
     def describe(self, item: Item) -> str:
-        """Return the text for an item other than a stream's, from the beginning of a line on."""
+        """Return the text for all of an item, from the beginning of a line to the end of one."""
         match item.shown:
+            case Shown.STREAM:
+                lines = self.keep_colours(item.text).removesuffix("\n").split("\n")
+                return "".join(f"{self._tag(item)}{line}\n" for line in lines)
             case Shown.INPUT:
                 first, *others = self._highlight(item.text, _CODE).rstrip("\n").split("\n")
                 label = "" if item.count is None else f"In [{sanitize_line(str(item.count))}]: "

@@ -155,12 +155,51 @@ class Ended:
 
 @dataclass(frozen=True, eq=False)
 class Forgotten:
-    """The oldest items are held no longer, as there are too many."""
+    """The oldest items are held no longer, as there are too many.
+
+    Attributes:
+        items: those that are held no longer, oldest first.
+    """
 
     items: Sequence[Item]
 
 
 Change = Added | Extended | Cleared | Updated | Ended | Forgotten
+
+
+def to_draw(changes: Iterable[Change]) -> tuple[list[Item], list[Item]]:
+    """What changes come to for a view that keeps something of its own for each item, such as a widget.
+
+    Args:
+        changes: as they came.
+
+    Returns:
+        The items to draw, new ones and old ones that are otherwise now, in order and each once; and those drawn before
+        that are to be taken away.
+
+    Example:
+        >>> from rpyc_kernel.frontend import Added, Cleared, Item, Shown, to_draw
+        >>> item, other = (Item(Shown.STREAM, "", 1, text) for text in ("one", "two"))
+        >>> drawn, gone = to_draw([Added(other), Cleared(1, [item]), Cleared(1, [other])])
+        >>> drawn, [each.text for each in gone]
+        ([], ['one'])
+    """
+    drawn: dict[Item, None] = {}
+    gone: list[Item] = []
+    new: set[Item] = set()
+    for change in changes:
+        match change:
+            case Added(item) | Extended(item):
+                drawn[item] = None
+                if isinstance(change, Added):
+                    new.add(item)
+            case Updated(items):
+                drawn |= dict.fromkeys(items)
+            case Cleared(items=items) | Forgotten(items):
+                gone += [item for item in items if item not in new]
+                for item in items:
+                    drawn.pop(item, None)
+    return list(drawn), gone
 
 
 OUTPUT = frozenset({Shown.STREAM, Shown.RESULT, Shown.DISPLAY, Shown.ERROR})
@@ -178,6 +217,18 @@ class Transcript:
     Attributes:
         whose: knows whose everything is, and what the user waits for.
         items: what is shown, oldest first.
+
+    Example:
+        >>> import rpyc_kernel
+        >>> from rpyc_kernel.frontend import Transcript
+        >>> with rpyc_kernel.connect("demo") as kernel:
+        ...     transcript, status = Transcript(kernel.session), kernel.status()
+        ...     transcript.begin({**status, "queue": kernel.queue()})
+        ...     _ = transcript.echo("6 * 7", is_handed_in=True)
+        ...     _ = kernel.execute("6 * 7")
+        ...     _ = transcript.take_all(list(kernel.events(since=status["last"], follow=False)))
+        >>> [(item.shown.name, item.text) for item in transcript.items]
+        [('INPUT', '6 * 7'), ('RESULT', '42')]
     """
 
     def __init__(self, session: str, *, shows_messages: bool = False, shows_visit: Any = lambda session: True) -> None:
@@ -209,8 +260,16 @@ class Transcript:
         """Add lines of the front end's own."""
         return [self._add(Item(Shown.NOTICE, "", None, text, tone=tone)), *self._forget()]
 
-    def echo(self, code: str) -> list[Change]:
-        """Add what the user has typed, for a front end that does not show it by itself, as a terminal does."""
+    def echo(self, code: str, *, is_handed_in: bool = False) -> list[Change]:
+        """Add what the user has typed, for a front end that does not show it by itself, as a terminal does.
+
+        Args:
+            code: what was typed.
+            is_handed_in: whether it is about to be submitted as it stands by a front end that does not tell `whose`
+                the number: what comes of it is shown as the user's own, and as waited for until it ends.
+        """
+        if is_handed_in:
+            self.whose.expect(code)
         return [self._add(Item(Shown.INPUT, "", None, code)), *self._forget()]
 
     # ------------------------------------------------------------------ events
@@ -289,6 +348,8 @@ class Transcript:
         self._to_be_cleared.discard(number)
         whose = self.whose.whose(event)
         code, is_shown, is_here = self.whose.finish(event)
+        if number == self.whose.foreground:
+            self.whose.foreground = None
         told = notices.describe_end(event, code, is_marked=is_here and bool(whose)) if is_shown else None
         if told is None:
             return [Ended(number)]

@@ -17,10 +17,13 @@ class Withdrawn(Exception):
 
 
 class Reader(Protocol):
-    """Reads code and answers. All of it happens in the loop of the conversation."""
+    """Reads code and answers. All of it happens in the loop of the conversation.
+
+    Attributes:
+        is_interactive: whether a person types, sees prompts, and wants to be told what goes on.
+    """
 
     is_interactive: bool
-    """Whether a person types, sees prompts, and wants to be told what goes on."""
 
     @property
     def is_reading(self) -> bool:
@@ -69,7 +72,11 @@ class Reader(Protocol):
 
 
 class View(Reader, Protocol):
-    """Shows a transcript, too."""
+    """Where a conversation is seen and typed. All of it happens in the loop of the conversation.
+
+    Attributes:
+        is_interactive: whether a person types, sees prompts, and wants to be told what goes on.
+    """
 
     def show(self, changes: Sequence[Change]) -> None:
         """Show what has changed, in this order."""

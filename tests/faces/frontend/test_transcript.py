@@ -249,3 +249,15 @@ def test_what_was_typed_here_is_an_item_where_a_front_end_wants_that(case: Case)
     case.window.apply(case.transcript.echo("6 * 7"))
     (item,) = case.window.shown
     assert (item.shown, item.whose, item.text) == (Shown.INPUT, "", "6 * 7")
+
+
+def test_what_was_handed_in_here_is_known_by_its_code_and_bare_until_it_ends():
+    transcript = Transcript("me")
+    transcript.echo("6 * 7", is_handed_in=True)
+    ours = Event(1, 0.0, "queued", 1, "me", {"code": "6 * 7", "name": "bob", "is_input": True})
+    twin = Event(2, 0.0, "queued", 2, "me", {"code": "6 * 7", "name": "bob", "is_input": True})
+    transcript.take_all([ours, twin])
+    assert transcript.whose.foreground == 1
+    assert [transcript.whose.is_own(number) for number in (1, 2)] == [True, False]
+    transcript.take(Event(3, 0.0, "finished", 1, "me", {"outcome": "ok", "duration_s": 0.1, "reason": None}))
+    assert transcript.whose.foreground is None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from qtpy.QtCore import QPoint, Qt, QTimer, Signal
+from qtpy.QtCore import QCoreApplication, QPoint, Qt, QTimer, Signal
 from qtpy.QtGui import QCloseEvent, QKeyEvent, QPalette
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QMenu, QToolTip, QVBoxLayout, QWidget
 
@@ -94,6 +94,8 @@ class ConsoleWidget(QWidget):
         self._view = WindowView(self.conversation, self._bridge.post, self)
         self._thread = ConversationThread(self.conversation, self._view, self._tell_end)
         self._connect_widgets()
+        if (application := QCoreApplication.instance()) is not None:
+            application.aboutToQuit.connect(self.close)
         # This object is no more by then.
         self.destroyed.connect(self._bridge.close)
         self.destroyed.connect(self._thread.close)

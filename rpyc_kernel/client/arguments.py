@@ -52,6 +52,9 @@ _TAKES: dict[str, Read] = {
     "dict[str, str]": _expect("a dict of str to str", _is_variables),
     "Mapping[str, Any]": _expect("a dict by name", lambda value: isinstance(value, Mapping)),
     "tuple[int, int]": _expect("a pair of numbers, the first and the one after the last", _is_range),
+    "Column": kinds.COLUMN.take,
+    "Sort": kinds.SORT.take,
+    "Filter": kinds.FILTER.take,
     "Callable[[int, int], None]": _expect("a function", callable),
     "Callable[[str], None]": _expect("a function", callable),
 }

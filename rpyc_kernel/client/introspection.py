@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from rpyc_kernel.client.arguments import check_methods
 from rpyc_kernel.client.hub_connection import HubConnection
-from rpyc_kernel.client.literals import write_literal
 from rpyc_kernel.core import commands
 from rpyc_kernel.core.commands import Command
+from rpyc_kernel.core.literals import write_literal
 from rpyc_kernel.core.seconds import show_seconds
 from rpyc_kernel.errors import CallTimeout, WorkerBusy
 
@@ -29,6 +29,10 @@ if TYPE_CHECKING:  # loaded with the first answer
 
 _TIMEOUT_S = 5.0
 _T = TypeVar("_T")
+Column: TypeAlias = str | int | None
+"""A column by its label's text, or by its place from 0; None is what labels the rows."""
+Sort: TypeAlias = Sequence[Column | tuple[Column, str]]
+Filter: TypeAlias = Sequence[tuple[Column, str] | tuple[Column, str, Any]]
 
 
 @check_methods
@@ -189,52 +193,85 @@ class Introspection:
         rows: tuple[int, int] = (0, 50),
         columns: tuple[int, int] = (0, 20),
         *,
+        sort: Sort = (),
+        filter: Filter = (),
         timeout: float = _TIMEOUT_S,
     ) -> Cells:
-        """Immediate. Show some cells of a list, dict, array, series or data frame, as text.
+        """Immediate. Show some cells of a list, dict, array, series or data frame, as text, sorted and filtered.
+
+        A column is meant by its label's text, as in `Cells.column_labels`, or by its place from 0; None is what labels
+        the rows: an index, a dict's keys, places. The worker sorts and filters once for all pages, and again when code
+        has begun or ended, or `set_variable` has changed something: the table's values may be others then.
 
         Args:
             path: of the table.
-            rows: the first one, and the one after the last, from 0.
+            rows: the first one, and the one after the last, from 0, of those that pass, as they are sorted.
             columns: likewise; the cells may be 10,000 at most.
+            sort: the columns to sort by, each alone or paired with ``"descending"``, the weightiest first. Equal rows
+                stay in their order; missing values go last, either way.
+            filter: conditions that must all hold: ``(column, operator, value)``, with ``==``, ``!=``, ``<``, ``<=``,
+                ``>``, ``>=`` or ``contains``, which looks for a part of the cell's text; or ``(column, "is null")``,
+                ``(column, "not null")``. The value is a number, text, bytes, True, False or None; a date is text.
             timeout: in seconds.
 
         Returns:
-            The cells row by row, their labels, and how many rows and columns the table has.
+            The cells row by row, their labels, how many rows pass and how many there are, how many columns the table
+            has, and the place of each row in the table itself.
 
         Raises:
             NotAvailable: there is nothing at the path, or it was changed while it was read.
-            RequestError: it is no table, or the cells are too many.
+            RequestError: it is no table, the cells are too many, or it cannot be sorted or filtered so.
 
         Example:
-            >>> kernel.push(numbers=list(range(100)))
-            >>> cells = kernel.slice("numbers", rows=(50, 52))
-            >>> cells.row_count, cells.rows
-            (100, (('50',), ('51',)))
+            >>> kernel.push(numbers=[30, 10, None, 20])
+            >>> cells = kernel.slice(
+            ...     "numbers", rows=(0, 2), sort=[("value", "descending")], filter=[("value", "<", 30)]
+            ... )
+            >>> cells.row_count, cells.total_row_count, cells.rows, cells.positions
+            (2, 4, (('20',), ('10',)), (3, 1))
         """
-        return self._ask(commands.CELLS, path, *rows, *columns, timeout_s=timeout)
+        chosen = (sort, filter) if sort or filter else ()  # a kernel of an earlier release knows neither
+        try:
+            return self._ask(commands.CELLS, path, *rows, *columns, *chosen, timeout_s=timeout)
+        except WorkerBusy as error:
+            if not chosen or not isinstance(error.__context__, CallTimeout):
+                raise
+            raise WorkerBusy(
+                f"{path!r} was not sorted and filtered within {show_seconds(timeout)} s; the worker goes on with it, "
+                "so ask again; if that does not help a C call holds the interpreter lock, and stack() shows which"
+            ) from None
 
-    def set_variable(self, name: str, value: Any, *, timeout: float = _TIMEOUT_S) -> None:
-        """Immediate. Give a variable a value.
+    def set_variable(
+        self, path: str, value: Any, *, row: int | None = None, column: Column = 0, timeout: float = _TIMEOUT_S
+    ) -> None:
+        """Immediate. Give a variable, what a path leads to, or a cell of the table there a value.
 
         It happens between two bytecodes of the code that runs, which may have read the old value just before, or may
         overwrite the new one just after; queue ``name = value`` to change it in turn with other code. The old value
         may end with this, and then its finalizer runs beside the running code.
 
         Args:
-            name: of the variable.
-            value: numbers, text, bytes, None, and lists, tuples, dicts and sets of them.
+            path: the variable's name, or what leads to an item of a list or dict, or to an attribute; with ``row``,
+                what leads to a table.
+            value: numbers, text, bytes, None, and lists, tuples, dicts and sets of them; what does not fit the column
+                of an array or data frame is refused.
+            row: of the cell, its place in the table itself, as `Cells.positions` tells it.
+            column: of the cell, its label's text, or its place from 0.
             timeout: in seconds.
 
         Raises:
-            RequestError: the value is none of those, or the name is none that can be set.
+            NotAvailable: the path leads nowhere, or only by running code.
+            RequestError: the value is none of those or does not fit, or there is nothing that can be set.
 
         Example:
             >>> kernel.set_variable("limit", [1, 2.5, None])
-            >>> kernel.eval("limit[1]")
-            2.5
+            >>> kernel.set_variable("limit[1]", 3)
+            >>> kernel.set_variable("limit", "last", row=2)
+            >>> kernel.eval("tuple(limit)")
+            (1, 3, 'last')
         """
-        self._ask(commands.SET_VARIABLE, name, write_literal(value), timeout_s=timeout)
+        cell = () if row is None else (row, column)  # a kernel of an earlier release knows no cells
+        self._ask(commands.SET_VARIABLE, path, write_literal(value), *cell, timeout_s=timeout)
 
     def delete_variable(self, name: str, *, timeout: float = _TIMEOUT_S) -> None:
         """Immediate. Delete a variable; running code that reads it later fails with `NameError`.

@@ -539,7 +539,7 @@ CHILDREN: Final = Command(
 )
 CELLS: Final = Command(
     "cells",
-    "A rectangle of the table at a path.",
+    "A rectangle of the table at a path, of all its rows or of those that pass, as they are or sorted.",
     shapes.CELLS,
     Role.VIEWER,
     (
@@ -548,6 +548,8 @@ CELLS: Final = Command(
         Parameter("end_row", kinds.PLACE, "the row after the last", 50),
         Parameter("first_column", kinds.PLACE, "the first column", 0),
         Parameter("end_column", kinds.PLACE, "the column after the last", 20),
+        Parameter("sort", kinds.SORT, "what to sort the rows by; equal ones stay in order, and nulls go last", ()),
+        Parameter("filter", kinds.FILTER, "which rows to take; the first row is the first that passes", ()),
     ),
     by_worker=True,
     raises=(NotAvailable,),
@@ -556,13 +558,19 @@ CELLS: Final = Command(
 )
 SET_VARIABLE: Final = Command(
     "set_variable",
-    "Give a variable the value of a literal.",
+    "Give a variable, what a path leads to, or a cell of the table there the value of a literal.",
     shapes.NOTHING,
     Role.EDITOR,
-    (_VARIABLE, Parameter("literal", kinds.TEXT, "the value, as Python would write it")),
+    (
+        _PATH,
+        Parameter("literal", kinds.TEXT, "the value, as Python would write it"),
+        Parameter("row", kinds.PLACE, "of the cell: its place in the table itself", None, may_be_none=True),
+        Parameter("column", kinds.COLUMN, "of the cell", 0),
+    ),
     cannot="set a variable",
     is_repeatable=False,
     by_worker=True,
+    raises=(NotAvailable,),
 )
 DELETE_VARIABLE: Final = Command(
     "delete_variable",

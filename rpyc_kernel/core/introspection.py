@@ -203,13 +203,16 @@ class Cells:
 
     Attributes:
         path: of the table.
-        row_count: how many rows the table has.
+        row_count: how many rows there are: of the table, or if it was filtered those that pass.
         column_count: how many columns it has.
-        row_start: the first row here.
+        row_start: the first row here, among those.
         column_start: the first column here.
         row_labels: of the rows here.
         column_labels: of the columns here.
         rows: the cells, row by row.
+        total_row_count: how many rows the table has; None from a worker that does not filter.
+        positions: where each row here stands in the table itself, from 0: what `set_variable` takes as ``row``.
+        column_types: of the columns here: an array's dtype, ``object`` where a column holds values of any type.
     """
 
     path: str
@@ -220,6 +223,9 @@ class Cells:
     row_labels: tuple[str, ...]
     column_labels: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    total_row_count: int | None = None
+    positions: tuple[int, ...] = ()
+    column_types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from typing import Any, Final
 from rpyc_kernel.core.contract import MAX_CODE_CHARS
 from rpyc_kernel.core.seconds import read_seconds
 from rpyc_kernel.core.source import read_source
+from rpyc_kernel.core.table_rows import OPERATORS, read_column, read_filter, read_sort, take_filter
 from rpyc_kernel.core.texts import require_encodable
 from rpyc_kernel.errors import BadCode, RequestError
 from rpyc_kernel.frozen import Frozen
@@ -191,4 +192,22 @@ SOURCE: Final = ArgumentKind(
     "(`current` or `fresh`) of a program; () or None for neither",
     lambda value, what: read_source(value),
     lambda value, what: read_source(value),
+)
+
+# ------------------------------------------------------------------ rows of tables
+
+_COLUMN: Final = "a column's label as text, its place from 0, or None for what labels the rows"
+COLUMN: Final = ArgumentKind("column", _COLUMN, read_column, read_column)
+SORT: Final = ArgumentKind(
+    "sort",
+    "a tuple of columns, each alone or paired with `ascending` or `descending`, the weightiest first",
+    read_sort,
+    read_sort,
+)
+FILTER: Final = ArgumentKind(
+    "filter",
+    f"a tuple of conditions that must all hold: column, one of {', '.join(f'`{each}`' for each in OPERATORS)}, and "
+    "the literal of a number, text, bytes, True, False or None",
+    read_filter,
+    take_filter,
 )

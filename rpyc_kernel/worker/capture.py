@@ -34,6 +34,7 @@ current_execution: ContextVar[int] = ContextVar("rpyc_kernel_execution", default
 _get_current = current_execution.get
 _running: set[int] = set()
 _main_lane = [0]
+_turns = [0]
 _MAX_CONTINUATION = 3
 """How many bytes of a character of UTF-8 follow its first."""
 _main_thread = threading.main_thread().ident
@@ -52,8 +53,14 @@ def asking_execution() -> int:
     return _get_current() or printing_execution()
 
 
+def count_turns() -> int:
+    """How often an execution has begun or ended, on any lane."""
+    return _turns[0]
+
+
 def begin_execution(execution: int, *, is_main: bool) -> None:
     """From now on what an execution has led to belongs to it."""
+    _turns[0] += 1
     _running.add(execution)
     if is_main:
         _main_lane[0] = execution
@@ -62,6 +69,7 @@ def begin_execution(execution: int, *, is_main: bool) -> None:
 def end_execution(execution: int) -> None:
     """From now on what it has left behind belongs to the main lane; what C code has printed is let go before."""
     _libc.fflush(None)
+    _turns[0] += 1
     _running.discard(execution)
     if _main_lane[0] == execution:
         _main_lane[0] = 0

@@ -12,7 +12,9 @@ from rpyc_kernel.core.introspection import Cells, Definition, Variable
 from rpyc_kernel.errors import CallTimeout, WorkerBusy
 
 METHODS = [name for name, _ in inspect.getmembers(Introspection, inspect.isfunction) if not name.startswith("_")]
-RIGHT = {"str": "x", "int": 1, "Sequence[str]": ["a", "b"], "tuple[int, int]": (0, 5), "float": 1.0, "Any": [1]}
+RIGHT = {"str": "x", "int": 1, "Sequence[str]": ["a", "b"], "tuple[int, int]": (0, 5), "float": 1.0, "Any": [1],
+    "Column": 0, "Sort": (0,), "Filter": ((0, "==", 1),),
+}  # fmt: skip
 
 
 class TableHub:
@@ -46,11 +48,11 @@ def call(hub, method):
 def test_every_command_that_the_worker_answers_has_a_method_that_asks_what_the_table_takes():
     hub = TableHub()
     for method in METHODS:
-        with pytest.raises(WorkerBusy, match=r"did not answer '\w+' within 1 s"):
+        with pytest.raises(WorkerBusy, match=r"(did not answer '\w+'|was not sorted and filtered) within 1 s"):
             call(hub, method)
     assert set(hub.asked) == {name for name, command in COMMANDS.items() if command.by_worker}
-    assert hub.asked["cells"] == ["x", 0, 5, 0, 5]
-    assert hub.asked["set_variable"] == ["x", "[1]"]
+    assert hub.asked["cells"] == ["x", 0, 5, 0, 5, ((0, "ascending"),), ((0, "==", "1"),)]
+    assert hub.asked["set_variable"] == ["x", "[1]", 1, 0]
     assert hub.asked["set_module_path"] == [("a", "b")]
 
 

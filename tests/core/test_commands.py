@@ -78,6 +78,9 @@ FITS = {
     "name": {"a name"},
     "texts": {"()", "texts"},
     "source": {"None", "()"},
+    "column": {"0", "None", *TEXTS},
+    "sort": {"()", "0", "texts", "mixed", *TEXTS},
+    "filter": {"()"},
 }
 """What each kind takes of these; written down once more, and apart from the kinds themselves."""
 
@@ -93,6 +96,9 @@ RIGHT = {
     "name": "x",
     "texts": ("a",),
     "source": (),
+    "column": 0,
+    "sort": (),
+    "filter": (),
 }
 
 

@@ -10,11 +10,13 @@ from rpyc_kernel.core import commands
 from rpyc_kernel.core.commands import Command
 from rpyc_kernel.core.introspection import Completions, encode_found
 from rpyc_kernel.system.originals import json
+from rpyc_kernel.worker.capture import count_turns
 from rpyc_kernel.worker.engines.plain import PlainEngine
 from rpyc_kernel.worker.introspection import surroundings
 from rpyc_kernel.worker.introspection.completion import Completer
 from rpyc_kernel.worker.introspection.help import HelpReader
 from rpyc_kernel.worker.introspection.prompt_completion import complete_answer
+from rpyc_kernel.worker.introspection.row_views import RowViews
 from rpyc_kernel.worker.introspection.signatures import SignatureReader
 from rpyc_kernel.worker.introspection.source_analysis import SourceAnalyzer
 from rpyc_kernel.worker.introspection.table_cells import read_cells
@@ -33,7 +35,8 @@ def build_answers(engine: PlainEngine, first_names: frozenset[str]) -> dict[str,
     namespace = engine.namespace
     static = SourceAnalyzer(namespace)
     help_reader = HelpReader(namespace, static, engine.name)
-    variables = Variables(namespace, first_names)
+    views = RowViews(count_turns)
+    variables = Variables(namespace, first_names, views.forget)
     answers: dict[Command[Any], Callable[..., Any]] = {
         commands.COMPLETE: partial(_complete, Completer(namespace, static, engine.name)),
         commands.SIGNATURES: partial(_at_place, SignatureReader(namespace, static).read),
@@ -42,7 +45,7 @@ def build_answers(engine: PlainEngine, first_names: frozenset[str]) -> dict[str,
         commands.IS_COMPLETE: engine.is_complete,
         commands.VARIABLES: variables.list,
         commands.CHILDREN: variables.children,
-        commands.CELLS: partial(read_cells, namespace),
+        commands.CELLS: partial(read_cells, namespace, views),
         commands.SET_VARIABLE: variables.set,
         commands.DELETE_VARIABLE: variables.delete,
         commands.RENAME_VARIABLE: variables.rename,

@@ -57,6 +57,17 @@ def resolve(namespace: dict[str, Any], path: str) -> Any:
     return value
 
 
+def split_path(path: str) -> tuple[str, re.Match[str]]:
+    """Return what leads to the owner of what a path leads to, which is more than a name, and the last step."""
+    first = _FIRST.match(path)
+    end, start, last = (first.end() if first else 0), 0, None
+    while end < len(path) and (step := _STEP.match(path, end)):
+        start, end, last = end, step.end(), step
+    if last is None or end < len(path):
+        raise RequestError(f"{path[:100]!r} is no path; write one like name.attribute[0]['key']")
+    return path[:start], last
+
+
 def find(namespace: dict[str, Any], path: str) -> Any:
     """Return the value at a path, `MISSING` if there is none."""
     try:

@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
+from rpyc_kernel.core import kinds
 from rpyc_kernel.core.introspection import Page, Variable
+from rpyc_kernel.core.table_rows import Column
 from rpyc_kernel.errors import NotAvailable, RequestError
+from rpyc_kernel.worker.introspection.edits import set_at, set_cell
 from rpyc_kernel.worker.introspection.paths import MAX_SKIPPED, attribute_step, item_step, place_step, resolve
-from rpyc_kernel.worker.introspection.table_cells import has_cells
+from rpyc_kernel.worker.introspection.tables import has_cells
 from rpyc_kernel.worker.previews import has_known_dtype, preview
 from rpyc_kernel.worker.static_access import (
     MISSING,
@@ -44,9 +47,13 @@ class Variables:
     Args:
         namespace: the live namespace.
         first_names: what stood in it before any user code.
+        changed: is told when a value has been set.
     """
 
-    def __init__(self, namespace: dict[str, Any], first_names: frozenset[str]) -> None:
+    def __init__(
+        self, namespace: dict[str, Any], first_names: frozenset[str], changed: Callable[[], None] = lambda: None
+    ) -> None:
+        self._changed = changed
         self._namespace = namespace
         self._first_names = first_names
 
@@ -74,14 +81,22 @@ class Variables:
             raise NotAvailable(f"{path!r} is too long to be read page by page") from None
         return Page(path, total, start, items)
 
-    def set(self, name: str, literal: str) -> None:
-        """Give a variable the value of a literal."""
-        self._require_free(name)
+    def set(self, path: str, literal: str, row: int | None = None, column: Column = 0) -> None:
+        """Give a variable, what a path leads to, or a cell of the table there the value of a literal."""
         try:
             value = ast.literal_eval(literal)
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
-            raise RequestError(f"the value of {name!r} is no literal: {error}") from None
-        self._namespace[name] = value
+            raise RequestError(f"the value of {path!r} is no literal: {error}") from None
+        try:
+            if row is not None:
+                set_cell(self._namespace, path, row, column, value)
+            elif path.isidentifier():
+                self._require_free(kinds.NAME.read(path, "name"))
+                self._namespace[path] = value
+            else:
+                set_at(self._namespace, path, value)
+        finally:
+            self._changed()
 
     def delete(self, name: str) -> None:
         """Take a variable away."""

@@ -4,12 +4,14 @@ import pytest
 
 from rpyc_kernel.core.introspection import MAX_CELLS
 from rpyc_kernel.errors import NotAvailable, RequestError
-from rpyc_kernel.worker.introspection.table_cells import has_cells, read_cells
+from rpyc_kernel.worker.introspection.row_views import RowViews
+from rpyc_kernel.worker.introspection.table_cells import read_cells
+from rpyc_kernel.worker.introspection.tables import has_cells
 from tests.worker.introspection.hostile import Trap, make_netref, touch
 
 
-def read(value, rows=(0, 50), columns=(0, 20), path="value"):
-    return read_cells({"value": value}, path, *rows, *columns)
+def read(value, rows=(0, 50), columns=(0, 20), path="value", sort=(), filter=()):
+    return read_cells({"value": value}, RowViews(lambda: 0), path, *rows, *columns, sort, filter)
 
 
 def test_a_list_has_one_column():

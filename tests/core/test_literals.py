@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpyc_kernel.client.literals import write_literal
+from rpyc_kernel.core.literals import write_literal
 from rpyc_kernel.errors import RequestError
 
 atoms = (

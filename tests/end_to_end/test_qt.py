@@ -12,7 +12,6 @@ import pytest
 
 import rpyc_kernel
 from rpyc_kernel import KernelClient
-from rpyc_kernel.core.introspection import Cells
 from tests.end_to_end.clients import PATIENCE_S
 from tests.faces.qt.widgets import process, until
 from tests.support.leaks import leaving_nothing
@@ -334,7 +333,6 @@ def test_ten_million_rows_open_and_scroll_to_their_end_while_the_kernel_is_busy(
     kernel.namespace["gate"].set()
 
 
-@pytest.mark.skipif("positions" not in Cells.__dataclass_fields__, reason="kernels of this release sort no tables")
 def test_a_table_is_sorted_filtered_and_edited_in_the_kernel(kernel: KernelClient, show: Callable[..., Any]):
     kernel.execute("data = {'a': [3, 1], 'b': 5}; numbers = [30, 10, 20]")
     with open_client() as client:

@@ -51,7 +51,7 @@ class TableModel(QAbstractTableModel):
         super().__init__(parent)
         self.total: int | None = None
         self.passing = 0
-        self._kernel: Any = kernel
+        self._kernel = kernel
         self._path = path
         self._calls = calls
         self._rows = self._columns = 0
@@ -112,14 +112,13 @@ class TableModel(QAbstractTableModel):
     def column_type(self, column: int) -> str:
         """The dtype of a column, "" where that is unknown."""
         cells = self._of_column(column)
-        types = getattr(cells, "column_types", ())
-        return types[column - cells.column_start] if cells is not None and types else ""
+        return "" if cells is None or not cells.column_types else cells.column_types[column - cells.column_start]
 
     def flags(self, index: QModelIndex) -> Any:
         """Cells can be edited once they are there, and if the kernel says where they stand in the table itself."""
         flags = super().flags(index)
         cells = self._peek(index.row(), index.column()) if index.isValid() else None
-        return flags | Qt.ItemFlag.ItemIsEditable if getattr(cells, "positions", ()) else flags
+        return flags | Qt.ItemFlag.ItemIsEditable if cells is not None and cells.positions else flags
 
     # ------------------------------------------------------------------ what users do
 
@@ -137,9 +136,10 @@ class TableModel(QAbstractTableModel):
     def setData(self, index: QModelIndex, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:  # noqa: N802 - Qt's name
         """Have the kernel change a cell; it is seen when that is done."""
         row, column = index.row(), index.column()
-        cells: Any = self._peek(row, column)
-        is_same = cells is None or not cells.positions or str(value) == self.data(index)
-        if role != Qt.ItemDataRole.EditRole or is_same:
+        cells = self._peek(row, column)
+        if cells is None or not cells.positions:
+            return False
+        if role != Qt.ItemDataRole.EditRole or str(value) == self.data(index):
             return False
         new, place = self.read_value(column, str(value)), cells.positions[row - cells.row_start]
         self._calls.ask(
@@ -192,8 +192,7 @@ class TableModel(QAbstractTableModel):
 
     def _type(self, row: int, column: int) -> str:
         cells = self._peek(row, column)
-        types = getattr(cells, "column_types", ())
-        return types[column - cells.column_start] if cells is not None and types else ""
+        return "" if cells is None or not cells.column_types else cells.column_types[column - cells.column_start]
 
     def _of_column(self, column: int) -> Cells | None:
         page = column // _PAGE_COLUMNS
@@ -217,10 +216,9 @@ class TableModel(QAbstractTableModel):
         self._asked.add(place)
         rows = place[0] * _PAGE_ROWS, (place[0] + 1) * _PAGE_ROWS
         columns = place[1] * _PAGE_COLUMNS, (place[1] + 1) * _PAGE_COLUMNS
-        kernel, path = self._kernel, self._path
-        chosen = {"sort": self._sort, "filter": self._filter} if self._sort or self._filter else {}
+        kernel, path, sort, chosen = self._kernel, self._path, self._sort, self._filter
         self._calls.ask(
-            lambda: kernel.slice(path, rows, columns, **chosen, timeout=_TIMEOUT_S),
+            lambda: kernel.slice(path, rows, columns, sort=sort, filter=chosen, timeout=_TIMEOUT_S),
             lambda cells: self._take(place, version, cells),
             lambda words: self._fail(version, words),
         )
@@ -247,7 +245,7 @@ class TableModel(QAbstractTableModel):
         self._ask_next()
 
     def _resize(self, cells: Cells) -> None:
-        total = getattr(cells, "total_row_count", None) or cells.row_count
+        total = cells.row_count if cells.total_row_count is None else cells.total_row_count
         rows, columns = min(cells.row_count, _MAX_ROWS), min(cells.column_count, _MAX_COLUMNS)
         is_other = (rows, columns, total) != (self._rows, self._columns, self.total)
         self.total, self.passing = total, cells.row_count

@@ -16,6 +16,7 @@ from benchmarks import (
     against_ipykernel,
     clients,
     daily,
+    faces,
     growth,
     introspection,
     jupyter_sharing,
@@ -39,6 +40,7 @@ SUITES: dict[str, Callable[..., list[str] | None]] = {
     "jupyter": jupyter_speed.main,
     "sharing": jupyter_sharing.main,
     "daily": daily.main,
+    "faces": faces.main,
     "memory": memory.main,
     "growth": growth.main,
 }

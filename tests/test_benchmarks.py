@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import growth, results, spinning
+from benchmarks import faces, growth, results, spinning
 from benchmarks.measure import Figure, compare, report
 from rpyc_kernel.hub.journal.journal import Journal
 from tests.support.waiting import wait_until
@@ -192,3 +192,13 @@ def test_a_journal_made_for_a_benchmark_is_one_that_a_kernel_has_left(tmp_path: 
         assert (len(events), events[-1][2]) == (50, "finished")
     finally:
         journal.close()
+
+
+def test_a_line_has_arrived_when_its_end_is_there_whatever_colours_it_and_once():
+    chunks = [
+        (1.0, b"\x1b[1mtime.perf_counter()\x1b[0m\r\n<12."),
+        (2.0, b"\x1b[32m5\x1b[0m>\r\n"),
+        (3.0, b"<12.5> <13.0>"),
+    ]
+    assert faces.find_arrivals(chunks) == {12.5: 2.0, 13.0: 3.0}
+    assert faces.plain_of(b"\x1b[?25l\x1b]0;title\x07z\x1b(B") == b"z"

@@ -4,12 +4,19 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import json
+import re
+from typing import Any
+
+from plumbum import cli
 
 from rpyc_kernel.cli.application import DEFAULT_NAME, OK, JsonCommand
+from rpyc_kernel.core.table_rows import ASCENDING, CONTAINS, DESCENDING, IS_NULL, NOT_NULL
+from rpyc_kernel.errors import RequestError
 from rpyc_kernel.faces.frontend.control_characters import sanitize
-from rpyc_kernel.faces.frontend.summaries import summarise_status, summarise_variables
+from rpyc_kernel.faces.frontend.summaries import summarise_cells, summarise_status, summarise_variables
 
 
 class Status(JsonCommand):
@@ -25,14 +32,42 @@ class Status(JsonCommand):
 class Vars(JsonCommand):
     """List the variables of a kernel, also while it is busy. With --json each is an object on a line of its own.
 
+    With a path, show the table there; --json gives its cells as one object.
+
     Example:
         rpyc-kernel vars demo
+        rpyc-kernel vars demo prices --rows 0:20 --sort "price descending" --where "price >= 10"
     """
 
-    USAGE = "    {progname} [SWITCHES] [NAME]\n"
+    USAGE = "    {progname} [SWITCHES] [NAME [PATH]]\n"
 
-    def main(self, name: str = DEFAULT_NAME) -> int:
+    rows = cli.SwitchAttr("--rows", str, default="0:20", help="of a table, from 0, without the last", argname="A:B")
+    columns = cli.SwitchAttr("--columns", str, default="0:20", help="of a table, likewise", argname="A:B")
+    sort = cli.SwitchAttr(
+        "--sort", str, list=True, help="sort a table by this; may be given again", argname="COLUMN[ descending]"
+    )
+    where = cli.SwitchAttr(
+        "--where",
+        str,
+        list=True,
+        help="only rows like 'price >= 10', 'name contains ap' or 'note is null'; all must hold",
+        argname="CONDITION",
+    )
+
+    def main(self, name: str = DEFAULT_NAME, path: str = "") -> int:
+        chosen = {
+            "rows": _read_range(self.rows),
+            "columns": _read_range(self.columns),
+            "sort": [_read_key(text) for text in self.sort],
+            "filter": [_read_condition(text) for text in self.where],
+        }
+        if not path and (self.sort or self.where):
+            raise RequestError("which table is to be sorted or filtered? Write vars NAME PATH")
         with self.connect(name, joins=False) as kernel:
+            if path:
+                cells = kernel.slice(path, **chosen)  # type: ignore[arg-type]
+                self.write_answer(dataclasses.asdict(cells), summarise_cells(cells))
+                return OK
             found = kernel.variables()
         lines = summarise_variables(found)
         if self.as_json:
@@ -40,6 +75,38 @@ class Vars(JsonCommand):
         for line in lines:
             print(line)
         return OK
+
+
+def _read_range(text: str) -> tuple[int, int]:
+    try:
+        first, end = map(int, text.split(":"))
+    except ValueError:
+        raise RequestError(f"{text!r} is no range; write 0:20 for the first twenty") from None
+    return first, end
+
+
+def _read_key(text: str) -> tuple[str, str]:
+    column, _, direction = text.rpartition(" ")
+    return (column, direction) if column and direction in (ASCENDING, DESCENDING) else (text, ASCENDING)
+
+
+def _read_condition(text: str) -> tuple[Any, ...]:
+    found = _CONDITION.fullmatch(text)
+    if found is None:
+        raise RequestError(f"{text!r} is no condition; write 'price >= 10', 'name contains ap' or 'note is null'")
+    if found["null"]:
+        return found["column"], found["null"]
+    try:
+        value = ast.literal_eval(found["value"])
+    except (ValueError, SyntaxError):
+        value = found["value"]
+    return found["column"], found["operator"], str(value) if found["operator"] == CONTAINS else value
+
+
+_CONDITION = re.compile(
+    rf"(?P<column>.+?) *(?:(?<= )(?P<null>{IS_NULL}|{NOT_NULL})|"
+    rf"(?P<operator>==|!=|<=|>=|<|>|(?<= ){CONTAINS}(?= )) *(?P<value>.+))"
+)
 
 
 class Stack(JsonCommand):

@@ -128,6 +128,19 @@ def test_a_kernel_is_started_listed_and_stopped(folders: Folders):
 
 
 @pytest.mark.own_kernel
+def test_a_table_is_shown_sorted_and_filtered(demo: None):
+    execute("prices = {'apple': 3.5, 'pear': None, 'plum': 2.0, 'fig': 0.5}")
+    shown = run_command("vars", "demo", "prices", "--sort", "value descending", "--where", "value >= 2")
+    assert shown.stdout.splitlines() == ["       value", "apple  3.5", "plum   2.0", "rows 0:2 of 2 that pass, of 4"]
+    told = run_command("vars", "demo", "prices", "--where", "value is null", "--rows", "0:1", "--json")
+    assert json.loads(told.stdout)["row_labels"] == ["pear"]
+    told = run_command("vars", "demo", "prices", "--where", "index contains plu", "--json")
+    assert json.loads(told.stdout)["positions"] == [2]
+    for wrong in (["prices", "--where", "value"], ["--sort", "value"], ["prices", "--rows", "5"]):
+        refused = run_command("vars", "demo", *wrong)
+        assert (refused.returncode, refused.stderr[:13]) == (2, "rpyc-kernel: ")
+
+
 def test_a_stopped_kernel_can_be_started_again_at_once(demo: None):
     for _ in range(2):
         assert run_command("stop", "demo").returncode == 0

@@ -404,4 +404,25 @@ MUTANTS = (
             "_them_needs",
         ),
     ),
+    Mutant(
+        promise="rows that are equal keep their order where a column is sorted downwards",
+        file="worker/introspection/row_order.py",
+        before='numpy.argsort(values[::-1], kind="stable")[::-1]',
+        after='len(values) - 1 - numpy.argsort(values, kind="stable")[::-1]',
+        tests=("worker/introspection/test_row_order.py::test_a_frame_sorted_by_several_columns_is_what_pandas_gives",),
+    ),
+    Mutant(
+        promise="the rows of a sorted table are found again when code has run",
+        file="worker/introspection/row_views.py",
+        before="if self._since != self._turns():",
+        after="if False:",
+        tests=("worker/introspection/test_row_order.py::test_a_view_is_found_once_and_again_when_code_has_run",),
+    ),
+    Mutant(
+        promise="a cell takes nothing that would change the type of its column",
+        file="worker/introspection/edits.py",
+        before="    raise _unfit(dtype, value)\n\n\ndef _fit_extension",
+        after="    return value\n\n\ndef _fit_extension",
+        tests=("worker/introspection/test_edits.py::test_what_cannot_be_set_is_refused_and_left",),
+    ),
 )

@@ -6,12 +6,13 @@ import time
 from typing import Any
 
 from rpyc_kernel.core.contract import Doing, Role, Security, State
-from rpyc_kernel.core.introspection import Inspection, Variable
+from rpyc_kernel.core.introspection import Cells, Inspection, Variable
 from rpyc_kernel.faces.frontend.control_characters import sanitize_line
 from rpyc_kernel.faces.frontend.words import describe_place, first_line
 from rpyc_kernel.system.addresses import bracket
 
 _PREVIEW_CHARS = 60
+_CELL_CHARS = 40
 _SHOWN_SECURITY = {
     Security.TLS: " with TLS",
     Security.INSECURE: ", INSECURE: others can read and change what is said there",
@@ -125,6 +126,17 @@ def summarise_variables(variables: list[Variable]) -> list[str]:
         "  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[3][:_PREVIEW_CHARS]])
         for row in rows
     ]
+
+
+def summarise_cells(cells: Cells) -> list[str]:
+    """Some cells of a table under their labels, and how many there are."""
+    body = ([label, *row] for label, row in zip(cells.row_labels, cells.rows, strict=True))
+    rows = [[sanitize_line(text)[:_CELL_CHARS] for text in row] for row in (["", *cells.column_labels], *body)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    total = cells.row_count if cells.total_row_count is None else cells.total_row_count
+    passing = "" if total == cells.row_count else f"{cells.row_count:,} that pass, of "
+    return [*lines, f"rows {cells.row_start}:{cells.row_start + len(cells.rows)} of {passing}{total:,}"]
 
 
 def summarise_inspection(found: Inspection, *, with_source: bool) -> list[str]:

@@ -78,6 +78,7 @@ def main(rounds: int) -> list[str]:
                     _rest(kernel, peer, rounds),
                 )
                 missed += _show_busy(kernel, rounds, engine)
+                _show_large_table(kernel)
                 _show_busy_peer(peer)
             finally:
                 kernel.shutdown()
@@ -136,6 +137,23 @@ def _show_busy(kernel: KernelClient, rounds: int, engine: str) -> list[str]:
             print(lines[-1])
         kernel.interrupt(run.id)
     return [line for line in lines if line.endswith(_TOO_SLOW)]
+
+
+def _show_large_table(kernel: KernelClient) -> None:
+    """Pages of a table of ten million rows, beside what pandas takes in the same worker to sort all of it."""
+    kernel.execute("import numpy, pandas, time\nlarge = pandas.DataFrame({'x': numpy.random.rand(10_000_000)})")
+    chosen: dict[str, Any] = {"sort": ["x"], "timeout": _TIMEOUT_S}
+    by_pandas = "large.sort_values('x', kind='stable').iloc[:50]"
+    times_ms = {
+        "a page": timed(lambda: kernel.slice("large")) * 1e3,
+        "a sorted page, the first time": timed(lambda: kernel.slice("large", **chosen)) * 1e3,
+        "a sorted page, from then on": timed(lambda: kernel.slice("large", (5_000_000, 5_000_050), **chosen)) * 1e3,
+        "pandas: sort_values().iloc[:50]": timed(lambda: kernel.execute(f"page = {by_pandas}")) * 1e3,
+    }
+    print("\nA table of ten million rows, each once\n")
+    for name, time_ms in times_ms.items():
+        print(f"{name:<46} {time_ms:>8.1f} ms")
+    kernel.execute("del large, page")
 
 
 def _ask_often(

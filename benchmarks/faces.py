@@ -143,9 +143,10 @@ class TerminalSide:
                 raise TimeoutError(f"what was typed or printed was not shown; there was {shown[-500:]!r}")
 
     def _be_quiet(self, for_s: float = _QUIET_S) -> None:
-        """Wait until nothing has been shown for a while."""
+        """Wait until nothing has been shown for a while; not for ever, as some have a cursor that blinks."""
+        deadline = time.perf_counter() + 2 * for_s
         with self._changed:
-            while self._changed.wait(for_s):
+            while time.perf_counter() < deadline and self._changed.wait(for_s):
                 pass
 
 

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         VersionMismatch,
         WorkerBusy,
     )
+    from rpyc_kernel.worker.embedding import EmbeddedKernel, embed
 
 __all__ = [
     "AuthenticationFailed",
@@ -56,6 +57,7 @@ __all__ = [
     "CertificateChanged",
     "ConnectionFailed",
     "ConnectionLost",
+    "EmbeddedKernel",
     "Event",
     "Execution",
     "ExecutionDropped",
@@ -82,6 +84,7 @@ __all__ = [
     "VersionMismatch",
     "WorkerBusy",
     "connect",
+    "embed",
     "kernels",
     "start",
 ]  # fmt: skip
@@ -93,6 +96,7 @@ _HOMES = {
     "rpyc_kernel.client.launch": ("KernelInfo", "connect", "kernels", "start"),
     "rpyc_kernel.client.namespace": ("Namespace",),
     "rpyc_kernel.core.contract": ("Event",),
+    "rpyc_kernel.worker.embedding": ("EmbeddedKernel", "embed"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -6,9 +6,7 @@ import getpass
 import importlib
 import json
 import os
-import select
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rpyc_kernel.client.address import Address, from_answer, is_on_other_machine, resolve
@@ -16,7 +14,7 @@ from rpyc_kernel.client.arguments import check_arguments
 from rpyc_kernel.client.connect_string import from_environment
 from rpyc_kernel.client.interpreter import find_interpreter
 from rpyc_kernel.client.whereabouts import Whereabouts, find, find_all
-from rpyc_kernel.errors import CallTimeout, KernelError, KernelExists, RequestError, from_name
+from rpyc_kernel.errors import KernelExists, RequestError
 from rpyc_kernel.frozen import Frozen, fields_of
 from rpyc_kernel.settings import (
     DEFAULT_SWITCH_INTERVAL_S,
@@ -35,13 +33,13 @@ from rpyc_kernel.settings import (
 )
 from rpyc_kernel.system import bundle_start, processes
 from rpyc_kernel.system.home import Home
+from rpyc_kernel.system.hub_start import start_hub
 from rpyc_kernel.system.kernel_folder import LOCK_PATIENCE_S
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 
 if TYPE_CHECKING:
     from rpyc_kernel.client.kernel import KernelClient
 
-_START_TIMEOUT_S = 30.0
 _CLIENT = "rpyc_kernel.client.kernel"
 """Imported while the hub starts: it brings all of RPyC, and takes as long as the hub does."""
 _MIN_SWITCH_INTERVAL_S = 1e-6
@@ -292,32 +290,13 @@ def launch(
             cwd=str(place.path),
             environment=environment,
         )
-    read_end, write_end = os.pipe()
-    try:
-        options |= {"ready": write_end, "has_input": standard_input is not None}
-        child = processes.spawn_module(
-            "rpyc_kernel.hub",
-            [name],
-            bundle=bundle_start.of_this_process(),
-            cwd=str(place.path),
-            environment={**places, SETTINGS_VARIABLE: json.dumps(options)},
-            stdin=processes.NOBODY if standard_input is None else standard_input,
-            pass_descriptors=(write_end,),
-        )
-    except BaseException:
-        os.close(read_end)
-        raise
-    finally:
-        os.close(write_end)
-    try:
+    options["has_input"] = standard_input is not None
+
+    def load() -> None:
         meanwhile()
         importlib.import_module(_CLIENT)
-        answer = _read_answer(read_end, name, place.log_file)
-    finally:
-        os.close(read_end)
-        child.wait()
-    if "error" in answer:
-        raise from_name(answer["error"], answer["message"])
+
+    start_hub(name, folders, place, options, standard_input, meanwhile=load)
 
 
 @check_arguments
@@ -502,23 +481,6 @@ def _end_worker(place: Whereabouts) -> bool:
     processes.kill(place.file.worker_pid)
     processes.AdoptedProcess(place.file.worker_pid).wait()
     return True
-
-
-def _read_answer(descriptor: int, name: str, log: Path) -> dict[str, Any]:
-    data = b""
-    answering = select.poll()
-    answering.register(descriptor, select.POLLIN)
-    while True:
-        if not answering.poll(_START_TIMEOUT_S * 1000):
-            raise CallTimeout(f"the hub of kernel {name!r} did not come up within {_START_TIMEOUT_S:g} s")
-        piece = os.read(descriptor, 65536)
-        if not piece:
-            break
-        data += piece
-    if not data:
-        raise KernelError(f"the hub of kernel {name!r} ended before it was ready; see {log}")
-    answer: dict[str, Any] = json.loads(data)
-    return answer
 
 
 __all__ = ["KernelInfo", "connect", "kernels", "kill_worker", "launch", "start", "stop_orphan"]

@@ -3,7 +3,9 @@
 The environment may hold its settings as JSON (see `SETTINGS_VARIABLE`): ``{"hub": {...}, "worker": {...}, "ready":
 DESCRIPTOR, "has_input": true, "foreground": true}``. What is written to the descriptor is the answer to whoever started
 the hub: ``{}`` when clients can connect, ``{"error": class, "message": text}`` when it cannot run. With ``has_input``
-the standard input is the worker's. With ``foreground`` whoever started it waits for its end, and reads what it logs.
+the standard input is the worker's. With ``embedding``, a program's number and how it was started, that program is
+the worker, and the standard input a socket to it. With ``foreground`` whoever started it
+waits for its end, and reads what it logs.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ if __name__ == "__main__":
     gc.disable()  # see `heaps.collect_from_here`
 
 from rpyc_kernel.errors import KernelError
+from rpyc_kernel.hub.embedding import EmbeddedProcess, EmbeddingProgram
 from rpyc_kernel.hub.place import take_place
 from rpyc_kernel.hub.worker_process import WorkerProcess
 from rpyc_kernel.settings import SETTINGS_VARIABLE, Folders, HubSettings, WorkerSettings, check_name
@@ -51,12 +54,17 @@ def main(arguments: list[str]) -> int:
 
         sys.stderr.write(f"{as_typed_here(str(error))}\n")  # read by who starts one in the foreground
         return 2
-    spare = None
+    spare: WorkerProcess | EmbeddedProcess | None = None
+    embedding = options.get("embedding")
     try:
         try:
             if not place.has_worker:
-                given = take_away(0) if options.get("has_input") else None
-                spare = WorkerProcess(place.folder, hub_settings, worker_settings, given)
+                if embedding:
+                    program = EmbeddingProgram(**embedding)
+                    spare = EmbeddedProcess(place.folder, worker_settings, program, take_away(0))
+                else:
+                    given = take_away(0) if options.get("has_input") else None
+                    spare = WorkerProcess(place.folder, hub_settings, worker_settings, given)
         finally:
             # Imported only now: the worker's process does its own importing meanwhile.
             import logging
@@ -74,7 +82,7 @@ def main(arguments: list[str]) -> int:
         is_foreseen = isinstance(error, (KernelError, OSError))
         logging.getLogger("rpyc_kernel.hub").error("%s", error, exc_info=not is_foreseen)
         if not starter.was_told:  # else it is a kernel's, whose worker lives on without a hub
-            if spare is not None:
+            if isinstance(spare, WorkerProcess):
                 processes.kill(spare.child.pid)
             place.take_back()
         starter.tell({"error": type(error).__name__, "message": str(error)})

@@ -27,9 +27,10 @@ from rpyc_kernel.core import actions, events
 from rpyc_kernel.core.actions import Action, Record
 from rpyc_kernel.core.contract import PROTOCOL_VERSION, RELEASE, UNFINISHED, Kind, Outcome
 from rpyc_kernel.core.kernel_state import KernelState
-from rpyc_kernel.errors import KernelDied, KernelError, WorkerBusy
+from rpyc_kernel.errors import KernelDied, KernelError, RequestError, WorkerBusy
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.hub import failing
+from rpyc_kernel.hub.embedding import EmbeddedProcess
 from rpyc_kernel.hub.idling import IdleClock
 from rpyc_kernel.hub.journal.journal import Journal
 from rpyc_kernel.hub.presence import Presence
@@ -87,7 +88,7 @@ class Hub:
         worker_changed: Callable[[int | None, int], None],
         stop: Callable[[str], None],
         idle_timeout_s: float = 0.0,
-        spare: WorkerProcess | None = None,
+        spare: WorkerProcess | EmbeddedProcess | None = None,
     ) -> None:
         self._journal = journal
         self._settings = settings
@@ -195,6 +196,8 @@ class Hub:
     def _worker_died(self, died: events.WorkerDied) -> None:
         self._worker_changed(None, self.look(lambda state: state.generation))
         self.last_stack = died.stack
+        if self._supervisor.program is not None:  # nobody else can be its worker
+            self.handle(events.ShutdownRequested(None, died.reason))
         self.handle(died)
 
     def _deliver(self, reports: list[Report], position: int, ring: RingReader, generation: int) -> None:
@@ -287,6 +290,20 @@ class Hub:
         error = shown.exception()
         stack = shown.result() if error is None else f"({error})"
         self.post([Record(Kind.INTERRUPT_UNANSWERED, execution, session, {"stack": stack})])
+
+    def restart(self, session: str) -> int:
+        """Restart the worker; returns the new generation.
+
+        Raises:
+            RequestError: it is somebody's program.
+        """
+        program = self._supervisor.program
+        if program is not None:
+            raise RequestError(
+                f"the kernel is embedded in {program}, and cannot be restarted; it ends with that program, or when it "
+                "is stopped, and then the program goes on"
+            )
+        return int(self.handle(events.RestartRequested(session)))
 
     def look_after(self) -> None:
         """Do what is to be done about once a second."""

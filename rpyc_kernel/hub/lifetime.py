@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from rpyc_kernel.core import events
 from rpyc_kernel.core.contract import encode_events
 from rpyc_kernel.errors import VersionMismatch, WorkerBusy
+from rpyc_kernel.hub.embedding import EmbeddedProcess
 from rpyc_kernel.hub.foreground import Foreground
 from rpyc_kernel.hub.hub import Hub
 from rpyc_kernel.hub.journal.journal import Journal
@@ -41,7 +42,7 @@ def run(
     place: Place,
     settings: HubSettings,
     worker_settings: WorkerSettings,
-    spare: WorkerProcess | None,
+    spare: WorkerProcess | EmbeddedProcess | None,
     ready: Callable[[], bool],
     foreground: Foreground | None = None,
 ) -> None:
@@ -72,12 +73,17 @@ def run(
     keeper = Keeper(place, listeners.describe(_describe(place, key, idle_timeout_s)), server.doors)
     listeners.on_opened(lambda _: keeper.retell(listeners.describe))
 
+    def publish(pid: int | None, generation: int) -> None:
+        if isinstance(spare, EmbeddedProcess):
+            pid = None  # who ends what a hub has left behind by itself must not end somebody's program
+        keeper.publish(pid, generation, birth_of(pid))
+
     hub = Hub(
         folder,
         journal,
         settings,
         worker_settings,
-        worker_changed=lambda pid, generation: keeper.publish(pid, generation, birth_of(pid)),
+        worker_changed=publish,
         stop=stop,
         idle_timeout_s=idle_timeout_s,
         spare=spare,

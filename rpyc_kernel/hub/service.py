@@ -211,7 +211,7 @@ class HubService:
     # ------------------------------------------------------------------ life
 
     def _do_restart(self) -> int:
-        return int(self._hub.handle(events.RestartRequested(self._session)))
+        return self._hub.restart(self._session)
 
     def _do_shutdown(self) -> None:
         self._hub.handle(events.ShutdownRequested(self._session, f"stopped by {self._shown}"))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from rpyc_kernel.core import events
 from rpyc_kernel.core.contract import MAX_NUMBER
 from rpyc_kernel.errors import WorkerBusy
+from rpyc_kernel.hub.embedding import EmbeddedProcess, EmbeddingProgram
 from rpyc_kernel.hub.pump import BATCH_BYTES, Report, read_reports
 from rpyc_kernel.hub.scheduler import Scheduler
 from rpyc_kernel.hub.worker import Worker
@@ -23,6 +24,8 @@ from rpyc_kernel.system.runtime_folder import RuntimeFolder
 _log = logging.getLogger(__name__)
 _GREETING_S = 60.0
 _TAKE_OVER_S = 10.0
+_LEAVING_S = 2.0
+"""How long a program may take to let go of its kernel; what it runs then is lost to its clients."""
 
 
 class Supervisor:
@@ -42,6 +45,7 @@ class Supervisor:
 
     Attributes:
         worker: the one that can be asked, None while there is none.
+        program: what the kernel is embedded in, None if it is not.
     """
 
     def __init__(
@@ -56,7 +60,7 @@ class Supervisor:
         died: Callable[[events.WorkerDied], None],
         deliver: Callable[[list[Report], int, ring.RingReader, int], None],
         running: Callable[[], int | None],
-        spare: WorkerProcess | None = None,
+        spare: WorkerProcess | EmbeddedProcess | None = None,
     ) -> None:
         self._folder = folder
         self._hub_settings = hub_settings
@@ -68,6 +72,7 @@ class Supervisor:
         self._deliver = deliver
         self._running = running
         self._spare = spare
+        self.program = spare.child if isinstance(spare, EmbeddedProcess) else None
         self._pid: int | None = None  # from its start to its end, also while it cannot be asked
         self.worker: Worker | None = None
         self._is_up = threading.Event()
@@ -170,7 +175,7 @@ class Supervisor:
         self._started(worker.started)
         self._see_out(worker)
 
-    def _spawn(self, generation: int) -> tuple[processes.Child, WorkerLink]:
+    def _spawn(self, generation: int) -> tuple[processes.Child | EmbeddingProgram, WorkerLink]:
         folder = self._folder
         folder.settle()
         for path in folder.worker_files():  # of earlier generations, whose output is in the journal by now
@@ -191,7 +196,7 @@ class Supervisor:
 
     def _take(
         self,
-        process: processes.Child | processes.AdoptedProcess,
+        process: processes.Child | processes.AdoptedProcess | EmbeddingProgram,
         link: WorkerLink,
         position: int,
         *,
@@ -221,6 +226,11 @@ class Supervisor:
         """End the worker: an idle one may run its ``atexit`` functions for a while, a busy one gets SIGTERM first."""
         pid, worker = self._pid, self.worker
         if pid is None:
+            return
+        if self.program is not None:
+            if worker is not None:
+                worker.link.notify("leave")
+            self._scheduler.after(_LEAVING_S, self.program.has_left.set)
             return
         if is_idle and worker is not None:
             worker.link.notify("leave")

@@ -11,6 +11,7 @@ from typing import Any
 from rpyc_kernel.core import actions, events
 from rpyc_kernel.core.contract import Force, Lane
 from rpyc_kernel.core.source import describe_source
+from rpyc_kernel.hub.embedding import EmbeddingProgram
 from rpyc_kernel.hub.pump import Pump, Report
 from rpyc_kernel.hub.worker_link import WorkerLink
 from rpyc_kernel.system import processes, ring
@@ -45,7 +46,7 @@ class Worker:
     def __init__(
         self,
         folder: RuntimeFolder,
-        child: processes.Child | processes.AdoptedProcess,
+        child: processes.Child | processes.AdoptedProcess | EmbeddingProgram,
         link: WorkerLink,
         position: int,
         *,
@@ -56,6 +57,9 @@ class Worker:
         self.link = link
         self._child = child
         self._pid = child.pid
+        self._is_embedded = isinstance(child, EmbeddingProgram)
+        if isinstance(child, EmbeddingProgram):
+            link.on_lost(child.has_left.set)
         self._ring = reader = ring.RingReader(link.ring_descriptor, position)
         os.close(link.ring_descriptor)
         self._stacks = Stacks(child.pid, link.stacks_descriptor, lambda: link.request("dump_stacks"))
@@ -111,6 +115,10 @@ class Worker:
         if lane == Lane.SIDE:
             self.link.notify("interrupt_side", execution)
             return
+        if self._is_embedded:  # its signals and its children are the program's
+            self._ring.words[ring.WORD_INTERRUPT] = execution
+            self.link.notify("interrupt", execution)
+            return
         children = self._foreground(execution)  # before the worker starts others in answer to it
         self._told = {child: processes.program_of(child) for child in children}
         self._ring.words[ring.WORD_FORCE] = force == Force.EXCEPTION
@@ -126,7 +134,7 @@ class Worker:
         That may be a child which it was just about to start. One that was told already is not told again, unless it
         has begun another program since: what a shell gets between its fork and its exec is lost.
         """
-        if self._ring.words[ring.WORD_INTERRUPT] == execution:
+        if self._ring.words[ring.WORD_INTERRUPT] == execution and not self._is_embedded:
             processes.kill(self._pid, processes.NUDGE_SIGNAL)
             for child in self._foreground(execution):
                 if self._told.get(child) != processes.program_of(child):
@@ -159,7 +167,7 @@ class Worker:
             return
         self.memory_bytes = processes.memory_bytes(self._pid) or self.memory_bytes
         self._pump.look()
-        if self._pump.is_cut_off:
+        if self._pump.is_cut_off and not self._is_embedded:
             self._end_cut_off()
 
     def _end_cut_off(self) -> None:
@@ -180,7 +188,8 @@ class Worker:
         """Wait for its end, and until all that it had produced was delivered."""
         ending = self._child.wait()
         self.has_ended = True
-        processes.end_group(self._pid)  # which it was the leader of
+        if not self._is_embedded:
+            processes.end_group(self._pid)  # which it was the leader of
         self._pump.finish()
         return ending
 

@@ -71,6 +71,7 @@ class WorkerLink:
         self._waiting: set[socket.socket] = set()
         self._served: dict[int, Callable[[], None]] = {}  # until the second answer, which says that it is over
         self._is_lost = False
+        self._tell_lost: Callable[[], None] = lambda: None
         self._threads = (
             threading.Thread(target=self._receive, name="worker-control", daemon=True),
             threading.Thread(target=self._transmit, name="worker-sender", daemon=True),
@@ -120,6 +121,12 @@ class WorkerLink:
         self._send(data, sockets)
         if self._is_lost:
             self._fail_all()
+
+    def on_lost(self, tell: Callable[[], None]) -> None:
+        """Have it told when the worker's control connection is over."""
+        self._tell_lost = tell
+        if self._is_lost:
+            tell()
 
     def notify(self, method: str, *arguments: Any) -> None:
         """Tell the worker's control thread something, without an answer."""
@@ -220,6 +227,7 @@ class WorkerLink:
         finally:
             self._is_lost = True
             self._fail_all()
+            self._tell_lost()
 
     def _tell_ended(self, number: int) -> None:
         """If it is a client that was handed over, it is served no more."""

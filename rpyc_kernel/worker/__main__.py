@@ -13,12 +13,7 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable
-from faulthandler import dump_traceback  # as below
-from functools import partial
-from os import getpid  # not what user code may put in its place
 from pathlib import Path
-from typing import Any
 
 from rpyc_kernel.system import originals
 
@@ -36,18 +31,16 @@ from rpyc_kernel.system.stacks import STACK_SIGNAL
 from rpyc_kernel.worker import failing, forks, imports, leaving, printing
 from rpyc_kernel.worker.capture import Stream, current_execution, follow_threads
 from rpyc_kernel.worker.comms import Comms
-from rpyc_kernel.worker.control import Control
 from rpyc_kernel.worker.debugging import interactive
 from rpyc_kernel.worker.debugging.server import DebugServer
 from rpyc_kernel.worker.engines.choice import choose_engine
-from rpyc_kernel.worker.engines.plain import PlainEngine
 from rpyc_kernel.worker.event_sink import EventSink
 from rpyc_kernel.worker.handlers import Handlers
 from rpyc_kernel.worker.interrupts import Interrupts
-from rpyc_kernel.worker.introspection.answer_pool import AnswerPool
 from rpyc_kernel.worker.main_loop import MainLoop
 from rpyc_kernel.worker.order import Order
 from rpyc_kernel.worker.prompts import Prompts
+from rpyc_kernel.worker.serving import make_control
 from rpyc_kernel.worker.staged_calls import StagedCalls
 
 
@@ -127,28 +120,17 @@ def main(arguments: list[str]) -> None:
         loop.become_child()
 
     forks.install(loop.prepare_fork, forget_kernel, descriptors=(*read_ends, ring_file, stacks_file))
-    control = Control(
+    control = make_control(
         forks.keep_from_children(socket.socket(fileno=listener)),
         folder,
-        greeting=lambda: _greeting(generation, loop, engine.name, debugger.sources),
+        generation,
         descriptors=(*read_ends, ring_file, stacks_file),
-        methods={
-            "answer": prompts.answer,
-            "run_side": loop.sides.start,
-            "interrupt_side": loop.sides.interrupt,
-            "drop_call": staged.drop,
-            "tell_unfinished": lambda: prompts.tell(loop.tell_unfinished),
-            "leave": loop.leave,
-            "dump_stacks": partial(dump_traceback, stacks_file),
-        },
-        answer_pool=_prepare_answer_pool(engine),
-        take_run=loop.take_hub,
-        take_clients={
-            "objects": _prepare_objects(engine, staged).connect,
-            "bulk": _prepare_bulk(engine).connect,
-            "stock": _prepare_stock(engine, staged).connect,
-            "debugger": debugger.connect,
-        },
+        loop=loop,
+        engine=engine,
+        prompts=prompts,
+        staged=staged,
+        debugger=debugger,
+        first_names=frozenset(engine.namespace),
     )
     # What `-m` put first is the runtime folder. User code looks where it is, as at any prompt.
     private = os.path.realpath(folder.path)
@@ -160,34 +142,6 @@ def main(arguments: list[str]) -> None:
     bundle_start.leave_to_user_code()
     loop.run()
     leaving.leave()
-
-
-def _greeting(generation: int, loop: MainLoop, engine: str, debugger: str) -> dict[str, Any]:
-    return {
-        "version": WORKER_VERSION,
-        "release": RELEASE,
-        "generation": generation,
-        "pid": getpid(),
-        "python": sys.version.split()[0],
-        "engine": engine,
-        "received": loop.received,
-        "last_execution": loop.last_execution,
-        "last_count": loop.last_count,
-        "debugger": debugger,
-    }
-
-
-def _prepare_answer_pool(engine: PlainEngine) -> AnswerPool:
-    """Threads for questions about the namespace, which load what answers them when the first one comes."""
-    first_names = frozenset(engine.namespace)
-
-    @imports.for_kernel()
-    def build() -> dict[str, Callable[..., str]]:
-        from rpyc_kernel.worker.introspection.answers import build_answers
-
-        return build_answers(engine, first_names)
-
-    return AnswerPool(build)
 
 
 def _leave_standard_input(given: int | None) -> None:
@@ -245,49 +199,6 @@ def _load_the_rest() -> None:
     """Load what serves clients, before user code runs and takes away what an import, or what is imported, needs."""
     importlib.import_module("rpyc_kernel.worker.bulk")
     importlib.import_module("rpyc_kernel.worker.objects")
-
-
-class _Channel:
-    """Serves a channel by what is made when the first client asks for it."""
-
-    def __init__(self, make: Callable[[], Any]) -> None:
-        self._make = make
-        self._lock = threading.Lock()
-        self._connections: Any = None
-
-    def connect(self, *sockets: socket.socket) -> None:
-        """Serve a client whose socket the hub handed over, with what else belongs to it."""
-        with self._lock, imports.for_kernel():
-            if self._connections is None:
-                self._connections = self._make()
-        self._connections.add(*sockets)
-
-
-def _prepare_objects(engine: PlainEngine, staged: StagedCalls) -> _Channel:
-    def make() -> Any:
-        from rpyc_kernel.worker.objects import ObjectConnections
-
-        return ObjectConnections(engine.namespace, engine.values, staged)
-
-    return _Channel(make)
-
-
-def _prepare_stock(engine: PlainEngine, staged: StagedCalls) -> _Channel:
-    def make() -> Any:
-        from rpyc_kernel.worker.stock import StockConnections
-
-        return StockConnections(engine.namespace, engine.values, staged)
-
-    return _Channel(make)
-
-
-def _prepare_bulk(engine: PlainEngine) -> _Channel:
-    def make() -> Any:
-        from rpyc_kernel.worker.bulk import BulkConnections
-
-        return BulkConnections(engine.namespace)
-
-    return _Channel(make)
 
 
 if __name__ == "__main__":

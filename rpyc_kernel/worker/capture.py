@@ -14,7 +14,7 @@ import ctypes
 import io
 import os
 import threading as shared  # with user code
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures.thread import _WorkItem
 from contextvars import ContextVar
 from typing import Any
@@ -56,6 +56,11 @@ def asking_execution() -> int:
 def count_turns() -> int:
     """How often an execution has begun or ended, on any lane."""
     return _turns[0]
+
+
+def is_in_execution() -> bool:
+    """Whether what runs here has come of an execution that still runs."""
+    return _get_current() in _running
 
 
 def begin_execution(execution: int, *, is_main: bool) -> None:
@@ -228,10 +233,10 @@ def _pieces(data: bytes, size: int) -> Iterable[bytes]:
         start = end
 
 
-def follow_threads() -> None:
+def follow_threads() -> Callable[[], None]:
     """Make every `threading.Thread` print under the execution that started it, and what an executor runs for it, too.
 
-    All that is patched of the standard library for this is patched here.
+    All that is patched of the standard library for this is patched here. Returns what takes it back.
     """
     start = shared.Thread.start
     bootstrap = shared.Thread._bootstrap_inner  # type: ignore[attr-defined]
@@ -263,3 +268,10 @@ def follow_threads() -> None:
     _WorkItem.run = work_attributed  # type: ignore[method-assign]
     shared.Thread.start = start_attributed  # type: ignore[method-assign]
     shared.Thread._bootstrap_inner = run_attributed  # type: ignore[attr-defined]
+
+    def take_back() -> None:
+        _WorkItem.__init__, _WorkItem.run = prepare, work  # type: ignore[method-assign]
+        shared.Thread.start = start  # type: ignore[method-assign]
+        shared.Thread._bootstrap_inner = bootstrap  # type: ignore[attr-defined]
+
+    return take_back

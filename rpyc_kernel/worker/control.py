@@ -50,6 +50,7 @@ class Control:
         take_run: receives the run connection.
         take_clients: serve a client's socket, and what sockets come with it, by the name of the channel, on a thread of
             its own; who raises has not kept them.
+        deserted: called when a hub is gone.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Control:
         answer_pool: AnswerPool,
         take_run: Callable[[socket.socket], None],
         take_clients: dict[str, Callable[..., None]],
+        deserted: Callable[[], None] = lambda: None,
     ) -> None:
         self._greeting = greeting
         self._descriptors = descriptors
@@ -73,7 +75,9 @@ class Control:
         self._clients: weakref.WeakKeyDictionary[socket.socket, tuple[str, str]] = weakref.WeakKeyDictionary()
         self._listener = listener
         self._folder = folder
-        self._is_asked = False
+        self._deserted = deserted
+        self._is_asked = self._is_closing = False
+        self._serving: set[socket.socket] = set()
         self._hubs = 0
         self._counting = threading.Lock()
         self._wake_in, self._wake_out = socket.socketpair()
@@ -90,7 +94,7 @@ class Control:
     def _accept(self) -> None:
         """Let hubs in, one at a time: the lock on the runtime folder sees to it that there is only one."""
         logged = ""
-        while True:
+        while not self._is_closing:
             try:
                 sock = self._wait()
             except OSError as error:
@@ -124,6 +128,8 @@ class Control:
         ready = {descriptor for descriptor, _ in waiting.poll(None if self._hubs else _LOOK_MS)}
         if self._wake_in.fileno() in ready:
             self._wake_in.recv(4096)
+            if self._is_closing:
+                return None
         if self._is_asked or not (self._hubs or self._folder.worker_socket.is_socket()):
             self._listen_again()
             return None
@@ -147,6 +153,19 @@ class Control:
         self._is_asked = True
         self._wake()
 
+    def close(self) -> None:
+        """Let nobody in any more, end all connections, and give back what belongs to them."""
+        self._is_closing = True
+        self._wake()
+        self._thread.join()
+        self._end_clients(None, None)
+        for sock in list(self._serving):
+            with contextlib.suppress(OSError):  # the hub is gone
+                sock.shutdown(socket.SHUT_RDWR)
+        for sock in (self._listener, self._wake_in, self._wake_out):
+            sock.close()
+        self._answer_pool.close()
+
     def _wake(self) -> None:
         with contextlib.suppress(OSError):  # a full one wakes as well
             self._wake_out.send(b"!")
@@ -159,6 +178,7 @@ class Control:
     @failing.vital
     def _serve(self, sock: socket.socket) -> None:
         self._count_hubs(1)
+        self._serving.add(sock)
         reader = frames.DescriptorReader(sock)
         sending = threading.Lock()
         try:
@@ -169,8 +189,10 @@ class Control:
         except (EOFError, OSError):
             _log.info("the hub is gone; waiting for the next one")
         finally:
+            self._serving.discard(sock)
             sock.close()
             self._count_hubs(-1)
+            self._deserted()
 
     def _handle(self, method: str, arguments: list[Any], reader: frames.DescriptorReader, reply: Reply) -> None:
         if method not in self._take_clients and method not in self._methods:

@@ -31,6 +31,14 @@ _is_same = os.path.samestat
 _FLAGS = os.O_WRONLY | os.O_APPEND
 
 
+_give_up: list[Callable[[BaseException], None]] = []
+
+
+def spare_process(give_up: Callable[[BaseException], None] | None) -> None:
+    """Have a failure end the kernel alone, in whose process a program goes on; None as it was."""
+    _give_up[:] = [] if give_up is None else [give_up]
+
+
 class _File:
     descriptor = 2
     path = os.devnull
@@ -80,7 +88,10 @@ def vital(function: _F) -> _F:
 
 
 def end_worker(error: BaseException) -> NoReturn:
-    """End this process at once."""
+    """End this process at once, if it is the worker's own."""
+    for give_up in _give_up:
+        give_up(error)
+        raise error
     try:
         what = f"{error.__class__.__name__}: {error}"
     except Anything as another:

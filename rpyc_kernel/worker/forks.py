@@ -18,7 +18,7 @@ import signal
 import sys
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NoReturn, TypeVar
 
 from rpyc_kernel.system import switching
@@ -63,17 +63,28 @@ def keep_from_children(sock: _Socket) -> _Socket:
     return sock
 
 
+def belong_here() -> None:
+    """Be the worker's process from now on: what was loaded before a fork has belonged to another one."""
+    global _worker, _main_thread
+    _worker, _main_thread = _getpid(), threading.main_thread().ident
+
+
+def close_in_child(descriptors: Collection[int]) -> None:
+    """In a forked child: close its copies of these descriptors, and of the kernel's sockets."""
+    for sock in list(_sockets):
+        with contextlib.suppress(OSError):
+            sock.close()
+    for descriptor in descriptors:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+
+
 def install(prepare: Callable[[], None], forget: Callable[[], None], *, descriptors: tuple[int, ...] = ()) -> None:
     """See to every child that is forked from now on: prepare it in the worker, and have it forget and close these."""
     _descriptors.update(descriptors)
 
     def become_child() -> None:
-        for sock in list(_sockets):
-            with contextlib.suppress(OSError):
-                sock.close()
-        for descriptor in _descriptors:
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
+        close_in_child(_descriptors)
         _descriptors.clear()
         # What goes wrong in the child is not what the worker died of.
         faulthandler.disable()

@@ -51,7 +51,7 @@ class MainLoop:
     def __init__(
         self, engine: PlainEngine, output: EventSink, interrupts: Interrupts, take_call: Any, debugger: DebugServer
     ) -> None:
-        self.loop = windows.make_loop()
+        self.loop = self._make_loop()
         self._engine = engine
         self._output = output
         self._interrupts = interrupts
@@ -71,6 +71,9 @@ class MainLoop:
         self.received = self._last_count = 0
         self._unfinished: set[int] = set()
         self.sides = SideLanes(self._run, output, interrupts)
+
+    def _make_loop(self) -> asyncio.AbstractEventLoop:
+        return windows.make_loop()
 
     @runs_user_code
     def run(self) -> None:

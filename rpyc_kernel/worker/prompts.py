@@ -157,6 +157,11 @@ class Prompts:
             if token not in self._waiting:
                 self._withdraw(token, question.asked[1])
 
+    def close(self) -> None:
+        """Tell all who wait that nobody can be asked any more."""
+        for token in list(self._waiting):
+            self.answer(token, None, is_refused=True)
+
     def install(self) -> None:
         """Become what `input`, `sys.stdin` and `getpass` of user code use."""
         read_from_stream = builtins.input

@@ -55,10 +55,7 @@ class PlainEngine:
     def __init__(
         self, emit: Emit, interrupts: Interrupts, kept_values: int, *, profile: bool = False, face: str = Face.TERMINAL
     ) -> None:
-        self._module = ModuleType("__main__", "The namespace that all clients of this kernel share.")
-        self._module.__builtins__ = sys.modules["builtins"]  # type: ignore[attr-defined]
-        sys.modules["__main__"] = self._module
-        self.namespace: dict[str, Any] = self._module.__dict__
+        self.namespace = self._make_namespace()
         self.values = Values(kept_values)
         self._has_profile = profile
         self._emit = emit
@@ -67,6 +64,12 @@ class PlainEngine:
         self._displays = Displays(emit)
         self._future_flags = 0
         self._offer()
+
+    def _make_namespace(self) -> dict[str, Any]:
+        self._module = ModuleType("__main__", "The namespace that all clients of this kernel share.")
+        self._module.__builtins__ = sys.modules["builtins"]  # type: ignore[attr-defined]
+        sys.modules["__main__"] = self._module
+        return self._module.__dict__
 
     def _offer(self) -> None:
         """Give user code what it finds in no module."""
@@ -136,8 +139,11 @@ class PlainEngine:
         if value is None:
             return
         if self.values.count_of(execution) is not None:
-            builtins._ = value  # type: ignore[attr-defined]
+            self._remember(value)
         self._show(execution, value, make_bundle)
+
+    def _remember(self, value: Any) -> None:
+        builtins._ = value  # type: ignore[attr-defined]
 
     def _show(self, execution: int, value: Any, make: Callable[[Any], Bundle]) -> None:
         self.values.keep(execution, value)

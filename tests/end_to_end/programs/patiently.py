@@ -11,7 +11,7 @@ from inspect import unwrap
 
 PATIENCE_S = float(os.environ.get("TESTS_PATIENCE_S", "60"))
 STACK_S = 30.0  # the most that a hub waits for a stack
-LIMITS = {"rpyc_kernel.client.launch": "_START_TIMEOUT_S", "rpyc_kernel.client.archive": "_PATIENCE_S"}
+LIMITS = {"rpyc_kernel.system.hub_start": "_START_TIMEOUT_S", "rpyc_kernel.client.archive": "_PATIENCE_S"}
 CONSOLES_LIMITS = {
     "rpyc_kernel.cli.joining": "_START_TIMEOUT_S",
     "rpyc_kernel.faces.frontend.completing": "_TIMEOUT_S",

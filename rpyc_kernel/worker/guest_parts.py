@@ -203,6 +203,8 @@ class GuestLoop(MainLoop):
 
     def leave(self) -> None:
         """Take no more, from any thread, and interrupt what runs."""
+        if self._is_leaving:
+            return
         self._is_leaving = True
         self._waiting.clear()
         self._interrupts.interrupt(self._interrupts.running)
@@ -217,11 +219,15 @@ class GuestLoop(MainLoop):
         if self.programs_loop is not None:
             return
         with _outside_loops():
+            # Whoever asked to leave has stopped the loop, and a hub may have come that nothing has listened to yet.
+            self.loop.call_soon(self.loop.stop)
+            self.loop.run_forever()
             left = asyncio.all_tasks(self.loop)
             for task in left:
                 task.cancel()
-            # Also without any: a hub may have come that nothing has listened to yet.
-            self.loop.run_until_complete(asyncio.wait(left) if left else asyncio.sleep(0))
+            if left:
+                with contextlib.suppress(RuntimeError):  # who asked to leave was slow to stop the loop
+                    self.loop.run_until_complete(asyncio.wait(left))
         self.loop.close()
 
     def _listen(self, sock: socket.socket) -> None:

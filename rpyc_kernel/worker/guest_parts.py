@@ -92,6 +92,12 @@ class GuestInterrupts(Interrupts):
         if self._has_signals and handler_of(INTERRUPT_SIGNAL) != self._handle_aimed:
             self._handler_before = set_handler(INTERRUPT_SIGNAL, self._handle_aimed)
 
+    def begin(self, execution: int) -> None:
+        """From now on ``execution`` runs; an interrupt may have been faster."""
+        super().begin(execution)
+        if self._words[WORD_INTERRUPT] == execution:
+            self.interrupt(execution)
+
     def _is_taken_over(self) -> bool:
         return False  # the program's handlers are for the program's own signals
 

@@ -134,7 +134,9 @@ class Worker:
         That may be a child which it was just about to start. One that was told already is not told again, unless it
         has begun another program since: what a shell gets between its fork and its exec is lost.
         """
-        if self._ring.words[ring.WORD_INTERRUPT] == execution and not self._is_embedded:
+        if self._is_embedded:
+            return
+        if self._ring.words[ring.WORD_INTERRUPT] == execution:
             processes.kill(self._pid, processes.NUDGE_SIGNAL)
             for child in self._foreground(execution):
                 if self._told.get(child) != processes.program_of(child):

@@ -33,6 +33,7 @@ from rpyc_kernel.cli.lifecycle import Forget, List, Restart, Start, Stop
 from rpyc_kernel.cli.past import History, Log
 from rpyc_kernel.cli.people import Invite, Kick, Revoke, Sessions
 from rpyc_kernel.cli.qt import Qt
+from rpyc_kernel.cli.screen import Screen
 from rpyc_kernel.cli.transfer import Pull, Push
 from rpyc_kernel.errors import ConnectionFailed, KernelError, NoSuchKernel, RequestError
 
@@ -48,6 +49,7 @@ _COMMANDS = {
     "status": Status,
     "console": Console,
     "qt": Qt,
+    "screen": Screen,
     "exec": Exec,
     "run": Run,
     "submit": Submit,
@@ -85,6 +87,7 @@ Usage: rpyc-kernel COMMAND [SWITCHES] [NAME] ...
   forget     remove the journal of one that is stopped
 
   console    open a prompt on it; starts it if need be
+  screen     the same on a full screen, with queue, people, variables and plots beside it
   qt         open a window on it, with its variables, tables and plots; starts it if need be
   exec       run code in it; 'exec NAME - < FILE' reads the code from a file
   run        run a program in a kernel of its own, which ends with it

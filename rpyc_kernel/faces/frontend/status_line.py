@@ -18,6 +18,7 @@ class StatusLine:
 
     Attributes:
         is_completing: whether the user waits for what could stand at the cursor.
+        status: what the kernel did when it was asked last; None before that.
 
     Args:
         state: knows whether the kernel is in reach.
@@ -30,11 +31,11 @@ class StatusLine:
         self._where = f" on {host}" if host else ""
         self.is_completing = False
         self._is_viewer = is_viewer
-        self._status: dict[str, Any] | None = None
+        self.status: dict[str, Any] | None = None
 
     def take(self, status: dict[str, Any]) -> None:
         """Know what the kernel does now."""
-        self._status = status
+        self.status = status
 
     def text(self, width: int, measure: Callable[[str], int] = len) -> str:
         """The line, with as many names as there is room for; "" before anything is known.
@@ -43,13 +44,13 @@ class StatusLine:
             width: how wide it may be.
             measure: tells how wide a text is.
         """
-        if self._status is None:
+        if self.status is None:
             return ""
-        kernel, *parts = self._describe_kernel(self._status)
+        kernel, *parts = self._describe_kernel(self.status)
         shown = f"{kernel}{self._where}"
         if not self._state.is_connected:
             return " | ".join([shown, *parts])
-        names = [sanitize_line(session["name"]) for session in self._status["sessions"] if session["connections"]]
+        names = [sanitize_line(session["name"]) for session in self.status["sessions"] if session["connections"]]
         lines = [
             " | ".join([shown, *parts, _count_present(names, most)])
             for most in range(min(len(names), _MAX_NAMES), -1, -1)

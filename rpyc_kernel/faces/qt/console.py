@@ -20,19 +20,19 @@ from rpyc_kernel.errors import KernelError
 from rpyc_kernel.faces.frontend.completing import complete
 from rpyc_kernel.faces.frontend.conversation import LEFT, Conversation
 from rpyc_kernel.faces.frontend.hints import NO_HINT, Hint, find_hint
+from rpyc_kernel.faces.frontend.pending import Step
 from rpyc_kernel.faces.frontend.plots import Picture
 from rpyc_kernel.faces.frontend.recalled_history import recall
 from rpyc_kernel.faces.frontend.render import Renderer
 from rpyc_kernel.faces.frontend.transcript import Item
+from rpyc_kernel.faces.frontend.widget_view import Prompt, WidgetView
 from rpyc_kernel.faces.qt.answer_line import AnswerLine
 from rpyc_kernel.faces.qt.bridge import Bridge
 from rpyc_kernel.faces.qt.conversation_thread import ConversationThread
 from rpyc_kernel.faces.qt.editor import Editor
 from rpyc_kernel.faces.qt.looks import fixed_font
 from rpyc_kernel.faces.qt.past_codes import PastCodes
-from rpyc_kernel.faces.qt.pending import Step
 from rpyc_kernel.faces.qt.transcript_pane import TranscriptPane
-from rpyc_kernel.faces.qt.view import Prompt, WindowView
 
 _CODE_PROMPT, _BUSY_PROMPT = ">>>", "···"
 
@@ -91,7 +91,7 @@ class ConsoleWidget(QWidget):
         self._soon.timeout.connect(self._ask_hint)
         self._place_widgets()
         self._bridge = Bridge()
-        self._view = WindowView(self.conversation, self._bridge.post, self)
+        self._view = WidgetView(self.conversation, self._bridge.post, self)
         self._thread = ConversationThread(self.conversation, self._view, self._tell_end)
         self._connect_widgets()
         if (application := QCoreApplication.instance()) is not None:

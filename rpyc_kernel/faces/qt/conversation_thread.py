@@ -10,7 +10,7 @@ from typing import Any
 
 from rpyc_kernel.errors import KernelError
 from rpyc_kernel.faces.frontend.conversation import LOST, Conversation
-from rpyc_kernel.faces.qt.view import WindowView
+from rpyc_kernel.faces.frontend.widget_view import WidgetView
 
 _log = logging.getLogger(__name__)
 _END_S = 3.0
@@ -25,7 +25,7 @@ class ConversationThread:
         tell_end: called in the thread with how it ended.
     """
 
-    def __init__(self, conversation: Conversation, view: WindowView, tell_end: Callable[[str], object]) -> None:
+    def __init__(self, conversation: Conversation, view: WidgetView, tell_end: Callable[[str], object]) -> None:
         self._conversation = conversation
         self._view = view
         self._tell_end = tell_end

@@ -17,12 +17,12 @@ from qtpy.QtCore import QEvent, Qt, QTimer, QUrl, Signal
 from qtpy.QtGui import QImage, QKeyEvent, QTextCursor, QTextDocument, QTextImageFormat, QTextOption
 from qtpy.QtWidgets import QTextEdit, QWidget
 
+from rpyc_kernel.faces.frontend.pending import Step
 from rpyc_kernel.faces.frontend.plots import Picture
 from rpyc_kernel.faces.frontend.render import Renderer
 from rpyc_kernel.faces.frontend.transcript import Item, Shown
 from rpyc_kernel.faces.qt.images import read_image
 from rpyc_kernel.faces.qt.looks import Formats, fixed_font
-from rpyc_kernel.faces.qt.pending import Step
 from rpyc_kernel.faces.qt.sgr import Line, Style, split_lines
 
 _PORTION_S = 0.015

@@ -9,12 +9,12 @@ import pytest
 
 from rpyc_kernel.core.contract import Kind
 from rpyc_kernel.faces.frontend import transcript as transcript_module
+from rpyc_kernel.faces.frontend.pending import Pending
 from rpyc_kernel.faces.frontend.plots import SVG, Picture, Plots
 from rpyc_kernel.faces.frontend.render import Renderer
 from rpyc_kernel.faces.frontend.transcript import Shown, Transcript
 from rpyc_kernel.faces.qt import transcript_pane as module
 from rpyc_kernel.faces.qt.images import read_image
-from rpyc_kernel.faces.qt.pending import Pending
 from rpyc_kernel.faces.qt.transcript_pane import TranscriptPane
 from tests.faces.frontend.events import ALICE, ME, make_event, make_status
 from tests.faces.qt.widgets import until

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from rpyc_kernel.faces.frontend.conversation import Conversation
+from rpyc_kernel.faces.frontend.pending import Pending
 from rpyc_kernel.faces.frontend.plots import Plots
 from rpyc_kernel.faces.frontend.transcript import Change, Ended
 from rpyc_kernel.faces.frontend.view import Interrupted, Withdrawn
-from rpyc_kernel.faces.qt.pending import Pending
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Prompt:
     proposed: str = ""
 
 
-class WindowView:
+class WidgetView:
     """A `View`; see there. All of it is called in the loop.
 
     Args:

@@ -1,0 +1,226 @@
+"""A kernel on a full screen: the transcript, a place to type, and what goes on beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from textual import work
+from textual.app import App, ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical
+from textual.widgets import DataTable, Footer, Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from rpyc_kernel.errors import KernelError
+from rpyc_kernel.faces.frontend.conversation import LEFT, Conversation
+from rpyc_kernel.faces.frontend.pending import Step
+from rpyc_kernel.faces.frontend.plots import Picture
+from rpyc_kernel.faces.frontend.recalled_history import recall
+from rpyc_kernel.faces.frontend.render import Renderer
+from rpyc_kernel.faces.frontend.transcript import Item
+from rpyc_kernel.faces.frontend.widget_view import Prompt, WidgetView
+from rpyc_kernel.faces.screen.code_area import CodeArea
+from rpyc_kernel.faces.screen.side import SidePanes
+from rpyc_kernel.faces.screen.table_screen import TableScreen
+from rpyc_kernel.faces.screen.transcript_pane import TranscriptPane
+
+_NARROW_COLUMNS = 70
+_MAX_OFFERED = 200
+
+
+class KernelApp(App[str]):
+    """The full screen; its result is how the conversation ended.
+
+    Args:
+        conversation: not yet begun.
+    """
+
+    TITLE = "rpyc-kernel"
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar = [
+        Binding("ctrl+c", "interrupt", "Interrupt", priority=True),
+        Binding("ctrl+q", "leave", "Leave", priority=True),
+        Binding("f1", "explain", "Help"),
+        Binding("f2", "panes", "Panes"),
+        Binding("f3", "scroll", "Scroll back"),
+    ]
+
+    def __init__(self, conversation: Conversation) -> None:
+        super().__init__()
+        self._conversation = conversation
+        self._view = WidgetView(conversation, self._post, self)
+        self._prompt: Prompt | None = None
+        self._talking: asyncio.Task[str] | None = None
+
+    def _post(self, call: Callable[[], object]) -> None:
+        self.call_later(call)
+
+    def compose(self) -> ComposeResult:
+        """Build it."""
+        with Horizontal(id="main"):
+            with Vertical(id="talk"):
+                yield TranscriptPane(Renderer(is_colourful=not self.console.no_color))
+                yield Static(id="question", markup=False)
+                yield Input(id="answer")
+                yield OptionList(id="offered", markup=False)
+                yield CodeArea(self._conversation)
+            yield SidePanes(id="side")
+        yield Static(id="status", markup=False)
+        yield Footer()
+
+    def on_mount(self) -> None:
+        """Begin the conversation."""
+        for name in ("#question", "#answer", "#offered"):
+            self.query_one(name).display = False
+        self.query_one(SidePanes).display = self.size.width > _NARROW_COLUMNS
+        self.query_one(CodeArea).focus()
+        self._talking = asyncio.ensure_future(self._conversation.run(self._view))
+        self._talking.add_done_callback(self._note_end)
+        self._recall()
+
+    @work
+    async def _recall(self) -> None:
+        with contextlib.suppress(KernelError):
+            past = await asyncio.to_thread(recall, self._conversation.kernel)
+            self.query_one(CodeArea).remember([known.code for known in past])
+
+    def _note_end(self, talking: asyncio.Task[str]) -> None:
+        if talking.cancelled():
+            self.exit(LEFT)
+        elif (error := talking.exception()) is not None:
+            self._handle_exception(error)  # type: ignore[arg-type]
+        else:
+            self.exit(talking.result())
+
+    # ------------------------------------------------------------------ what the conversation shows
+
+    def draw(self, steps: Sequence[Step]) -> None:
+        """Show what has changed."""
+        self.query_one(TranscriptPane).draw(steps)
+
+    def show_plots(self, pictures: Mapping[Item, Picture]) -> None:
+        """Show other pictures."""
+        self.query_one(SidePanes).show_plots(pictures)
+
+    def note_end(self) -> None:
+        """An execution has ended: variables may be others."""
+        self._show_variables()
+
+    @work(exclusive=True, group="variables")
+    async def _show_variables(self) -> None:
+        with contextlib.suppress(KernelError, TimeoutError):
+            variables = await asyncio.to_thread(self._conversation.kernel.variables)
+            self.query_one(SidePanes).show_variables(variables)
+
+    def show_status(self) -> None:
+        """What the kernel does has changed."""
+        line = self._conversation.status_line
+        self.query_one("#status", Static).update(line.text(self.size.width - 2))
+        if line.status is not None:
+            self.query_one(SidePanes).show_status(line.status, self._conversation.kernel.session)
+
+    def show_prompt(self, prompt: Prompt | None) -> None:
+        """Something is being read; None: nothing is."""
+        self._prompt = prompt
+        question, answer, code = (
+            self.query_one("#question", Static),
+            self.query_one("#answer", Input),
+            self.query_one(CodeArea),
+        )
+        is_asked = prompt is not None and prompt.question is not None
+        question.display = answer.display = is_asked
+        code.disabled = is_asked
+        if prompt is None:
+            return
+        if prompt.question is None:
+            code.propose(prompt.proposed)
+            code.focus()
+        else:
+            question.update(prompt.question)
+            answer.password, answer.value = prompt.is_password, ""
+            answer.focus()
+
+    # ------------------------------------------------------------------ what the user does
+
+    def on_code_area_entered(self, entered: CodeArea.Entered) -> None:
+        """Code was typed."""
+        if self._prompt is not None and self._prompt.question is None:
+            self._view.answer(self._prompt, entered.code)
+        else:  # it is read no more, or not yet
+            self.query_one(CodeArea).propose(entered.code)
+
+    def on_code_area_left(self) -> None:
+        """Ctrl-D."""
+        self.action_leave()
+
+    def on_input_submitted(self, submitted: Input.Submitted) -> None:
+        """An answer was typed."""
+        if self._prompt is not None:
+            self._view.answer(self._prompt, submitted.value)
+
+    def on_code_area_offered(self, offered: CodeArea.Offered) -> None:
+        """These could stand at the cursor."""
+        choices = self.query_one("#offered", OptionList)
+        choices.clear_options()
+        choices.add_options([Option(text) for text in offered.texts[:_MAX_OFFERED]])
+        choices.display = bool(offered.texts)
+        if offered.texts:
+            choices.highlighted = 0
+            choices.focus()
+
+    def on_option_list_option_selected(self, selected: OptionList.OptionSelected) -> None:
+        """One of them was chosen."""
+        code = self.query_one(CodeArea)
+        code.choose(str(selected.option.prompt))
+        code.focus()
+
+    def on_data_table_row_selected(self, selected: DataTable.RowSelected) -> None:
+        """Open a variable."""
+        if selected.data_table.id == "variables" and selected.row_key.value is not None:
+            self.push_screen(TableScreen(self._conversation.kernel, selected.row_key.value))
+
+    def on_key(self, event: Any) -> None:
+        """Escape leads back to the prompt."""
+        if event.key == "escape":
+            self.query_one("#offered").display = False
+            self.query_one(CodeArea).focus()
+
+    def action_interrupt(self) -> None:
+        """Do what Ctrl-C means now."""
+        if self._prompt is not None and self._prompt.question is None and self.query_one(CodeArea).clear_line():
+            return  # the line is given up, as in every shell
+        self._view.ctrl_c()
+
+    def action_leave(self) -> None:
+        """Leave; the kernel goes on."""
+        if self._prompt is not None:
+            self._view.answer(self._prompt, None)
+        else:
+            self._conversation.end()
+
+    def action_explain(self) -> None:
+        """Show what one can do."""
+        if self._prompt is not None and self._prompt.question is None:
+            self._view.answer(self._prompt, "%help")
+
+    def action_panes(self) -> None:
+        """Show or hide what stands beside the transcript."""
+        side = self.query_one(SidePanes)
+        side.display = not side.display
+        if not side.display:
+            self.query_one(CodeArea).focus()
+
+    def action_scroll(self) -> None:
+        """Have the keys scroll the transcript; Escape leads back."""
+        self.query_one(TranscriptPane).focus()
+
+
+def run(conversation: Conversation) -> str:
+    """Show a kernel until the user leaves or it is gone; says which it was, as `Conversation.run` does."""
+    with contextlib.suppress(ImportError):
+        import textual_image.widget  # noqa: F401 - finds out what the terminal can, which nobody else may read from yet
+    return KernelApp(conversation).run() or LEFT

@@ -4,17 +4,15 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import json
-import re
-from typing import Any
 
 from plumbum import cli
 
 from rpyc_kernel.cli.application import DEFAULT_NAME, OK, JsonCommand
-from rpyc_kernel.core.table_rows import ASCENDING, CONTAINS, DESCENDING, IS_NULL, NOT_NULL
+from rpyc_kernel.core.table_rows import ASCENDING, DESCENDING
 from rpyc_kernel.errors import RequestError
+from rpyc_kernel.faces.frontend.conditions import read_condition
 from rpyc_kernel.faces.frontend.control_characters import sanitize
 from rpyc_kernel.faces.frontend.summaries import summarise_cells, summarise_status, summarise_variables
 
@@ -59,7 +57,7 @@ class Vars(JsonCommand):
             "rows": _read_range(self.rows),
             "columns": _read_range(self.columns),
             "sort": [_read_key(text) for text in self.sort],
-            "filter": [_read_condition(text) for text in self.where],
+            "filter": [read_condition(text) for text in self.where],
         }
         if not path and (self.sort or self.where):
             raise RequestError("which table is to be sorted or filtered? Write vars NAME PATH")
@@ -88,25 +86,6 @@ def _read_range(text: str) -> tuple[int, int]:
 def _read_key(text: str) -> tuple[str, str]:
     column, _, direction = text.rpartition(" ")
     return (column, direction) if column and direction in (ASCENDING, DESCENDING) else (text, ASCENDING)
-
-
-def _read_condition(text: str) -> tuple[Any, ...]:
-    found = _CONDITION.fullmatch(text)
-    if found is None:
-        raise RequestError(f"{text!r} is no condition; write 'price >= 10', 'name contains ap' or 'note is null'")
-    if found["null"]:
-        return found["column"], found["null"]
-    try:
-        value = ast.literal_eval(found["value"])
-    except (ValueError, SyntaxError):
-        value = found["value"]
-    return found["column"], found["operator"], str(value) if found["operator"] == CONTAINS else value
-
-
-_CONDITION = re.compile(
-    rf"(?P<column>.+?) *(?:(?<= )(?P<null>{IS_NULL}|{NOT_NULL})|"
-    rf"(?P<operator>==|!=|<=|>=|<|>|(?<= ){CONTAINS}(?= )) *(?P<value>.+))"
-)
 
 
 class Stack(JsonCommand):

@@ -99,7 +99,7 @@ class TranscriptPane(ScrollView, can_focus=True):
         # Colours are all that is obeyed of it: no markup, no links.
         if item.shown is Shown.INPUT and not item.whose:
             code = Text.from_ansi(self._renderer.highlight(item.text).rstrip("\n"))
-            text = Text("\n").join(Text(mark, "green").append_text(line) for mark, line in _mark(code.split("\n")))
+            text = Text("\n").join(Text.assemble((mark, "green"), line) for mark, line in _mark(code.split("\n")))
         else:
             text = Text.from_ansi(self._renderer.describe(item).removesuffix("\n"))
         console = self.app.console

@@ -206,7 +206,7 @@ def test_a_table_of_ten_million_rows_is_paged(kernel: KernelClient):
         await user.until(lambda: variables.row_count == 1, "the variable")
         variables.focus()
         await user.pilot.press("enter")
-        await user.until(lambda: isinstance(user.app.screen, TableScreen), "the table")
+        await user.until(lambda: user.app.screen.query("TableScreen #table-title"), "the table")
 
         def title() -> str:
             return str(user.app.screen.query_one("#table-title", Static).content)
@@ -218,6 +218,38 @@ def test_a_table_of_ten_million_rows_is_paged(kernel: KernelClient):
         await user.until(lambda: not isinstance(user.app.screen, TableScreen), "the prompt")
 
     work(act)
+
+
+def test_a_table_is_sorted_filtered_and_edited_in_the_kernel(kernel: KernelClient):
+    kernel.execute("table = [30, 10, 20, 40]", timeout=PATIENCE_S)
+
+    async def act(user: User) -> None:
+        user.app.push_screen(TableScreen(kernel, "table"))
+        await user.until(lambda: user.app.screen.query("TableScreen #table"), "the table")
+        table = user.app.screen.query_one("#table", DataTable)
+
+        def values() -> list[str]:
+            return [str(table.get_row_at(row)[0]) for row in range(table.row_count)]
+
+        await user.until(lambda: values() == ["30", "10", "20", "40"], "the rows")
+        await user.type("s")
+        await user.until(lambda: values() == ["10", "20", "30", "40"], "the rows in order")
+        await user.pilot.press("slash")
+        await user.type("value > 10\n")
+        await user.until(lambda: values() == ["20", "30", "40"], "the rows that pass")
+        await user.pilot.press("e")
+        await user.pilot.press("backspace", "backspace")
+        await user.type("99\n")
+        await user.until(lambda: values() == ["30", "40", "99"], "the new value in its place")
+        await user.pilot.press("slash")
+        await user.type(" and nonsense\n")
+        title = user.app.screen.query_one("#table-title", Static)
+        await user.until(lambda: "nonsense" in str(title.content), "what is to be said of that")
+        await user.pilot.press("escape")
+        await user.until(lambda: not isinstance(user.app.screen, TableScreen), "the prompt")
+
+    work(act)
+    assert kernel.execute("table", timeout=PATIENCE_S).value == [30, 10, 99, 40]
 
 
 def test_a_flood_leaves_the_screen_alive_and_its_end_in_sight(kernel: KernelClient):

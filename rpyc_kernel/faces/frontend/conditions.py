@@ -1,0 +1,38 @@
+"""What people type to say which rows of a table they want: ``price >= 10``, ``name contains ap``, ``note is null``."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Any
+
+from rpyc_kernel.core.table_rows import CONTAINS, IS_NULL, NOT_NULL
+from rpyc_kernel.errors import RequestError
+
+_CONDITION = re.compile(
+    rf"(?P<column>.+?) *(?:(?<= )(?P<null>{IS_NULL}|{NOT_NULL})|"
+    rf"(?P<operator>==|!=|<=|>=|<|>|(?<= ){CONTAINS}(?= )) *(?P<value>.+))"
+)
+
+
+def read_condition(text: str) -> tuple[Any, ...]:
+    """The condition that a text says, as `KernelClient.slice` takes it.
+
+    Raises:
+        RequestError: it says none.
+    """
+    found = _CONDITION.fullmatch(text)
+    if found is None:
+        raise RequestError(f"{text!r} is no condition; write 'price >= 10', 'name contains ap' or 'note is null'")
+    if found["null"]:
+        return found["column"], found["null"]
+    value = read_value(found["value"])
+    return found["column"], found["operator"], str(value) if found["operator"] == CONTAINS else value
+
+
+def read_value(text: str) -> Any:
+    """What is typed for a value: a literal of Python, or else the text itself."""
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text

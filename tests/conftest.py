@@ -7,7 +7,13 @@ import sys
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["pytester", "tests.support.leaks", "tests.support.folders", "tests.support.sshd"]
+pytest_plugins = [
+    "pytester",
+    "tests.support.imports",
+    "tests.support.leaks",
+    "tests.support.folders",
+    "tests.support.sshd",
+]
 
 MARKERS = (
     "shares_kernel: the module's tests have one kernel, one after the other; see end_to_end/kernels.py",

@@ -82,7 +82,7 @@ def main(arguments: list[str]) -> int:
         is_foreseen = isinstance(error, (KernelError, OSError))
         logging.getLogger("rpyc_kernel.hub").error("%s", error, exc_info=not is_foreseen)
         if not starter.was_told:  # else it is a kernel's, whose worker lives on without a hub
-            if isinstance(spare, WorkerProcess):
+            if spare is not None and not embedding:  # a program that embeds the kernel goes on
                 processes.kill(spare.child.pid)
             place.take_back()
         starter.tell({"error": type(error).__name__, "message": str(error)})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from rpyc_kernel.errors import CallTimeout, KernelError, from_name
 from rpyc_kernel.settings import SETTINGS_VARIABLE, Folders
 from rpyc_kernel.system import bundle_start, processes
 from rpyc_kernel.system.kernel_folder import KernelFolder
-from rpyc_kernel.system.originals import select
+from rpyc_kernel.system.originals import json, select
 
 _START_TIMEOUT_S = 30.0
 

@@ -126,7 +126,7 @@ HOMONYMS = {
     # A key of the answers to whoever starts a hub, here or on another machine, or brings a bundle there.
     "error": {
         "hub/__main__.py",
-        "client/launch.py",
+        "system/hub_start.py",
         "client/outpost.py",
         "client/ssh.py",
         "client/ssh_command.py",
@@ -136,7 +136,8 @@ HOMONYMS = {
     "cancelled": {"errors.py"},  # which may import nothing
     "comm": {"worker/comms.py"},  # the name of a package
     # Kinds of Jupyter's messages, which code in a notebook sends.
-    "clear_output": {"worker/engines/notebook_kernel.py"},
+    "clear_output": {"worker/engines/notebook_kernel.py", "worker/guest_parts.py"},
+    "display": {"worker/guest_parts.py"},  # the name of a function, as the one before
     "stream": {"worker/engines/notebook_kernel.py"},
     # What code in a notebook gets of its kernel, and gives to IPython's payloads.
     "ok": {"worker/engines/notebook_kernel.py"},

@@ -25,6 +25,7 @@ class FakeSupervisor:
 
     def __init__(self):
         self.worker = FakeWorker()
+        self.program = None
 
     def start(self, generation):
         self.worker.note("start", generation)

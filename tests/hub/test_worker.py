@@ -19,6 +19,7 @@ class Bare(Worker):
 
     def __init__(self, reader=None):
         self._pid = 4711
+        self._is_embedded = False
         self._ring = reader or SimpleNamespace(words=[0] * WORDS)
         self._pump = SimpleNamespace(is_cut_off=False, look=lambda: None)
         self.words = self._ring.words

@@ -1761,9 +1761,9 @@ def test_what_a_captured_input_prints_is_kept_by_its_user_alone(ipython):
     assert ipython.result("captured.stdout")["literal"] == "'inside\\n'"
 
 
-def test_the_kernels_own_event_loop_may_be_asked_for_and_no_other(ipython):
+def test_the_kernels_own_event_loop_may_be_asked_for_and_none_that_is_not_there(ipython):
     assert ipython.run("%gui asyncio") == Outcome.OK
-    assert ipython.error("get_ipython().enable_gui('qt')")["ename"] == "UsageError"
+    assert ipython.error("get_ipython().enable_gui('nosuch')")["ename"] == "UsageError"
 
 
 def test_code_that_awaits_runs_in_the_loop_that_was_chosen(ipython):

@@ -13,6 +13,7 @@ from rpyc_kernel.worker import user_frames
 from rpyc_kernel.worker.capture import current_execution
 from rpyc_kernel.worker.debugging import interactive
 from rpyc_kernel.worker.introspection.prompt_completion import complete_answer
+from tests.support.imports import plain_import
 from tests.worker import sessions
 
 
@@ -41,6 +42,8 @@ class Debugged:
             raise command  # a class, for each its own exception
 
         self._monkeypatch.setattr(builtins, "input", answer)
+        # A binding of Qt that another test has loaded into this process has put a function of Python's there.
+        self._monkeypatch.setattr(builtins, "__import__", plain_import)
         before = sys.gettrace()
         try:
             outcome = self.session.run(code)

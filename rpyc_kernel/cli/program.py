@@ -35,6 +35,7 @@ from rpyc_kernel.cli.people import Invite, Kick, Revoke, Sessions
 from rpyc_kernel.cli.qt import Qt
 from rpyc_kernel.cli.screen import Screen
 from rpyc_kernel.cli.transfer import Pull, Push
+from rpyc_kernel.cli.web import Web
 from rpyc_kernel.errors import ConnectionFailed, KernelError, NoSuchKernel, RequestError
 
 _BROKEN_PIPE = 141
@@ -50,6 +51,7 @@ _COMMANDS = {
     "console": Console,
     "qt": Qt,
     "screen": Screen,
+    "web": Web,
     "exec": Exec,
     "run": Run,
     "submit": Submit,
@@ -88,6 +90,7 @@ Usage: rpyc-kernel COMMAND [SWITCHES] [NAME] ...
 
   console    open a prompt on it; starts it if need be
   screen     the same on a full screen, with queue, people, variables and plots beside it
+  web        serve that screen to a browser on this machine, behind a token
   qt         open a window on it, with its variables, tables and plots; starts it if need be
   exec       run code in it; 'exec NAME - < FILE' reads the code from a file
   run        run a program in a kernel of its own, which ends with it

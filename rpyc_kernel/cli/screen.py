@@ -32,7 +32,7 @@ class Screen(FrontEndCommand):
     """
 
     def main(self, name: str = DEFAULT_NAME) -> int:
-        if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "dumb") in ("", "dumb"):
+        if not (_is_served() or _has_terminal()):
             raise UsageError("a full screen needs a terminal; 'rpyc-kernel console' works with any, and with a pipe")
         try:
             from rpyc_kernel.faces.screen import app
@@ -60,3 +60,13 @@ class Screen(FrontEndCommand):
             return INTERRUPTED if end == ends.INTERRUPTED else TERMINATED
         print(f"the kernel goes on; come back with {self.way_back(name)}")
         return OK
+
+
+def _is_served() -> bool:
+    """Whether a browser shows what this draws: textual-serve says so."""
+    return os.environ.get("TEXTUAL_DRIVER", "").endswith(":WebDriver")
+
+
+def _has_terminal() -> bool:
+    is_dumb = os.environ.get("TERM", "dumb") in ("", "dumb")
+    return sys.stdin.isatty() and sys.stdout.isatty() and not is_dumb

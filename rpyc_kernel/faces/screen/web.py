@@ -37,6 +37,7 @@ class GuardedServer(Server):
         self._token = secrets.token_urlsafe(32)
         self._cookie = secrets.token_urlsafe(32)
         self._cookie_name = f"rpyc_kernel_web_{port}"
+        self._pages: set[asyncio.Task[Any]] = set()
 
     @property
     def address(self) -> str:
@@ -51,6 +52,23 @@ class GuardedServer(Server):
 
     async def on_startup(self, app: web.Application) -> None:
         """Print nothing: the command does."""
+
+    async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:
+        """Run the program of a page for as long as it is open."""
+        page = asyncio.current_task()
+        assert page is not None
+        self._pages.add(page)
+        try:
+            return await super().handle_websocket(request)
+        finally:
+            self._pages.discard(page)
+
+    async def on_shutdown(self, app: web.Application) -> None:
+        """Tell the programs of all pages to end, and wait for that."""
+        for page in self._pages:
+            page.cancel()
+        if self._pages:
+            await asyncio.wait(self._pages, timeout=_SHUTDOWN_S)
 
     def _guard_middleware(self) -> Any:
         @web.middleware

@@ -8,7 +8,7 @@ _TABLE = "faces/qt/test_table.py::"
 MUTANTS = (
     Mutant(
         promise="a drawing of somebody else's shows no file of the reader's",
-        file="faces/qt/images.py",
+        file="faces/qt/drawings.py",
         before='_FOREIGN.sub(rb"\\1\\2\\2", content)',
         after="content",
         tests=(f"{_PANE}test_a_drawing_reads_no_files",),
@@ -40,5 +40,19 @@ MUTANTS = (
         before="if follows or self.list.currentRow() < 0:",
         after="if True:",
         tests=("faces/qt/test_plots_pane.py::test_the_newest_is_seen_unless_one_looks_at_another",),
+    ),
+    Mutant(
+        promise="what is called a picture and is a drawing shows no file of the reader's",
+        file="faces/qt/images.py",
+        before="reader.setDecideFormatFromContent(False)",
+        after="reader.setDecideFormatFromContent(True)",
+        tests=(f"{_PANE}test_a_drawing_reads_no_files",),
+    ),
+    Mutant(
+        promise="a drawing of a billion shapes is not begun",
+        file="faces/qt/drawings.py",
+        before="sum(map(self.weigh, [*self._within[number], *used]))",
+        after="sum(map(self.weigh, self._within[number]))",
+        tests=("faces/qt/test_plots_pane.py::test_a_drawing_of_endless_work_is_not_begun",),
     ),
 )

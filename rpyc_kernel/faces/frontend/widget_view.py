@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rpyc_kernel.faces.frontend.conversation import Conversation
 from rpyc_kernel.faces.frontend.pending import Pending
-from rpyc_kernel.faces.frontend.plots import Plots
-from rpyc_kernel.faces.frontend.transcript import Change, Ended
+from rpyc_kernel.faces.frontend.plots import Picture, Plots
+from rpyc_kernel.faces.frontend.transcript import Change, Ended, Item
 from rpyc_kernel.faces.frontend.view import Interrupted, Withdrawn
 
 
@@ -39,6 +39,9 @@ class WidgetView:
         post: has a call made in the thread of the widgets.
         widget: what shows it, called only there: ``draw(steps)``, ``show_plots(pictures)``, ``note_end()``,
             ``show_prompt(prompt)`` and ``show_status()``.
+
+    Attributes:
+        pictures: at least those of all items that the widget is to draw; replaced, not changed, so for any thread.
     """
 
     is_interactive = True
@@ -49,6 +52,7 @@ class WidgetView:
         self._widget = widget
         self._pending = Pending()
         self._plots = Plots()
+        self.pictures: Mapping[Item, Picture] = {}
         self._proposed = ""
         self._is_seen = False
         self._prompt: Prompt | None = None
@@ -69,10 +73,13 @@ class WidgetView:
 
     def show(self, changes: Sequence[Change]) -> None:
         """See `View`."""
+        is_other = sum(self._plots.take(change) for change in changes) > 0
+        if is_other:
+            self.pictures = dict(self._plots.pictures)
         if self._pending.add(changes):
             self._post(lambda: self._widget.draw(self._pending.take()))
-        if sum(self._plots.take(change) for change in changes):
-            pictures = dict(self._plots.pictures)
+        if is_other:
+            pictures = self.pictures
             self._post(lambda: self._widget.show_plots(pictures))
         if any(isinstance(change, Ended) for change in changes):
             self._post(self._widget.note_end)

@@ -53,13 +53,15 @@ def find_hindrance(environment: Mapping[str, str]) -> str:
 
 def run_window(conversation: Conversation) -> int | None:
     """Open a window, and wait until it is closed; returns the signal that has ended it, if one has."""
-    from qtpy.QtCore import QSocketNotifier
+    from qtpy.QtCore import QLoggingCategory, QSocketNotifier
     from qtpy.QtWidgets import QApplication
 
     from rpyc_kernel.faces.qt.window import KernelWindow
 
     application = QApplication.instance() or QApplication(["rpyc-kernel"])
     application.setApplicationName("rpyc-kernel")
+    # Of a broken picture it would write all that is in it to the terminal that the window was opened from.
+    QLoggingCategory.setFilterRules("qt.svg=false\nqt.gui.imageio=false")
     window = KernelWindow(conversation)
     received: list[int] = []
 

@@ -211,11 +211,11 @@ class ConsoleWidget(QWidget):
 
     def draw(self, steps: list[Step]) -> None:
         """Draw what has changed."""
+        self.transcript.know_pictures(self._view.pictures)
         self.transcript.draw(steps)
 
     def show_plots(self, pictures: Mapping[Item, Picture]) -> None:
         """There are other pictures now."""
-        self.transcript.know_pictures(pictures)
         self.plots_changed.emit(pictures)
 
     def note_end(self) -> None:
@@ -444,5 +444,6 @@ class ConsoleWidget(QWidget):
         """End the thread, and leave the kernel as it is."""
         self.editor.popup.hide()
         self._bridge.close()
+        self.transcript.end()
         self._thread.close()
         super().closeEvent(event)

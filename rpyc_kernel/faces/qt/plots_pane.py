@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer
-from qtpy.QtGui import QGuiApplication, QIcon, QImage, QPainter, QPixmap, QWheelEvent
+from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtGui import QCloseEvent, QGuiApplication, QIcon, QImage, QPainter, QPixmap, QWheelEvent
 from qtpy.QtWidgets import (
     QFileDialog,
     QGraphicsScene,
@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 
 from rpyc_kernel.faces.frontend.plots import Picture
 from rpyc_kernel.faces.frontend.transcript import Item
+from rpyc_kernel.faces.qt.calls import Calls
 from rpyc_kernel.faces.qt.images import read_image
 
 _SMALL = QSize(96, 64)
@@ -50,10 +51,10 @@ class PlotsPane(QWidget):
         super().__init__(parent)
         self._pictures: dict[Item, Picture] = {}
         self._rows: dict[Item, QListWidgetItem] = {}
-        self._to_draw: deque[Item] = deque()
-        self._timer = QTimer(self)
-        self._timer.setInterval(0)
-        self._timer.timeout.connect(self._draw_small)
+        self._to_read: dict[Item, None] = {}
+        self._is_reading = False
+        self._calls = Calls("plots")
+        self.destroyed.connect(self._calls.close)
         self._image: QImage | None = None
         self.list = QListWidget(self)
         self.view = _LargeView(self)
@@ -66,7 +67,7 @@ class PlotsPane(QWidget):
             self._make_button("Save as…", "Save the picture as a file", self._ask_to_save),
         ]
         self._place_widgets()
-        self._show_chosen()
+        self._choose()
 
     def _make_button(self, text: str, tip: str, act: object) -> QToolButton:
         button = QToolButton(self)
@@ -85,7 +86,7 @@ class PlotsPane(QWidget):
         self.list.setFixedHeight(_SMALL.height() + 48)
         self.list.setFrameShape(QListWidget.Shape.NoFrame)
         self.list.setAccessibleName("plots")
-        self.list.currentItemChanged.connect(lambda *_: self._show_chosen())
+        self.list.currentItemChanged.connect(lambda *_: self._choose())
         row = QHBoxLayout()
         row.setContentsMargins(6, 3, 6, 3)
         row.addWidget(self._name, 1)
@@ -115,42 +116,62 @@ class PlotsPane(QWidget):
                 row.setTextAlignment(Qt.AlignmentFlag.AlignHCenter)
                 row.setSizeHint(QSize(_SMALL.width() + 12, _SMALL.height() + 26))
                 self.list.addItem(row)
-        self._to_draw.extend(changed)
-        self._timer.start()
+        self._to_read |= dict.fromkeys(changed)
         if follows or self.list.currentRow() < 0:
             self.list.setCurrentRow(self.list.count() - 1)
-        if self._chosen in changed or self._chosen is None:
-            self._show_chosen()
-
-    def _draw_small(self) -> None:
-        """One at a time: many may have come at once."""
-        if not self._to_draw:
-            self._timer.stop()
-            return
-        item = self._to_draw.popleft()
-        if item in self._rows and (image := read_image(self._pictures[item])) is not None:
-            small = _make_small(image)
-            icon = QIcon(small)
-            icon.addPixmap(small, QIcon.Mode.Selected)  # without the colour of the selection over it
-            self._rows[item].setIcon(icon)
+        self.list.setVisible(self.list.count() > 0)
+        self._read_next()
 
     @property
     def _chosen(self) -> Item | None:
         row = self.list.currentItem()
         return row.data(_ITEM) if row is not None else None
 
-    def _show_chosen(self) -> None:
+    def _choose(self) -> None:
+        """Another one is to be seen large."""
         item = self._chosen
-        picture = self._pictures.get(item) if item is not None else None
-        self._image = read_image(picture) if picture is not None else None
-        self.view.show_image(self._image)
+        self._show_large(None, "no plots yet" if item is None else f"{_name(item)} …")
         for button in self._buttons:
-            button.setEnabled(picture is not None)
-        if self._image is not None and item is not None:
-            self._name.setText(f"{_name(item)}  {self._image.width()} × {self._image.height()}")
-        else:
-            self._name.setText("no plots yet" if picture is None else "too large, or broken; it can be saved")
-        self.list.setVisible(self.list.count() > 0)
+            button.setEnabled(item is not None)
+        if item is not None:
+            self._to_read = {item: None, **self._to_read}
+            self._read_next()
+
+    def _show_large(self, image: QImage | None, name: str) -> None:
+        self._image = image
+        self.view.show_image(image)
+        self._name.setText(name)
+
+    # ------------------------------------------------------------------ reading them, in a thread
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether nothing is left to draw."""
+        return not self._is_reading and not self._to_read
+
+    def _read_next(self) -> None:
+        """Read one at a time: many may have come at once, and each be another one before it is read."""
+        while self._to_read and not self._is_reading:
+            item = next(iter(self._to_read))
+            del self._to_read[item]
+            if item in self._pictures:
+                self._is_reading = True
+                self._calls.ask(partial(_read, self._pictures[item]), partial(self._take, item))
+
+    def _take(self, item: Item, found: tuple[QImage, QImage] | None) -> None:
+        self._is_reading = False
+        if item in self._rows:
+            icon = QIcon()
+            if found is not None:
+                small = QPixmap.fromImage(found[1])
+                icon.addPixmap(small)
+                icon.addPixmap(small, QIcon.Mode.Selected)  # without the colour of the selection over it
+            self._rows[item].setIcon(icon)
+            if item is self._chosen and found is None:
+                self._show_large(None, "too large, or broken; it can be saved")
+            elif item is self._chosen and found is not None:
+                self._show_large(found[0], f"{_name(item)}  {found[0].width()} × {found[0].height()}")
+        self._read_next()
 
     # ------------------------------------------------------------------ what users do
 
@@ -179,6 +200,11 @@ class PlotsPane(QWidget):
                 self.save(path)
             except OSError as error:
                 self._name.setText(f"not saved: {error}")
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
+        """End the threads."""
+        self._calls.close()
+        super().closeEvent(event)
 
 
 class _LargeView(QGraphicsView):
@@ -239,10 +265,16 @@ def _name(item: Item) -> str:
     return " ".join(part for part in (number, item.whose if is_others else "") if part) or "plot"
 
 
-def _make_small(image: QImage) -> QPixmap:
+def _read(picture: Picture) -> tuple[QImage, QImage] | None:
+    """The picture, and a small one; None if it cannot be drawn."""
+    image = read_image(picture)
+    return None if image is None else (image, _make_small(image))
+
+
+def _make_small(image: QImage) -> QImage:
     """The picture in the middle of a place that is as large as that of all others."""
     small = image.scaled(_SMALL, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation)
-    made = QPixmap(_SMALL)
+    made = QImage(_SMALL, QImage.Format.Format_ARGB32_Premultiplied)
     made.fill(Qt.GlobalColor.transparent)
     painter = QPainter(made)
     painter.drawImage((_SMALL.width() - small.width()) // 2, (_SMALL.height() - small.height()) // 2, small)

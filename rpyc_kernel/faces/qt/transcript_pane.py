@@ -11,7 +11,8 @@ import time
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 
 from qtpy.QtCore import QEvent, Qt, QTimer, QUrl, Signal
 from qtpy.QtGui import QImage, QKeyEvent, QTextCursor, QTextDocument, QTextImageFormat, QTextOption
@@ -21,6 +22,7 @@ from rpyc_kernel.faces.frontend.pending import Step
 from rpyc_kernel.faces.frontend.plots import Picture
 from rpyc_kernel.faces.frontend.render import Renderer
 from rpyc_kernel.faces.frontend.transcript import Item, Shown
+from rpyc_kernel.faces.qt.calls import Calls
 from rpyc_kernel.faces.qt.images import read_image
 from rpyc_kernel.faces.qt.looks import Formats, fixed_font
 from rpyc_kernel.faces.qt.sgr import Line, Style, split_lines
@@ -29,6 +31,8 @@ _PORTION_S = 0.015
 _PORTION_LINES = 100
 _PAUSE_MS = 5
 _MAX_LINES, _KEPT_LINES = 12_000, 10_000
+_MAX_IMAGE_BYTES = 300_000_000
+"""Of all images together; older ones are text again."""
 _MAX_LINE_CHARS = 4000
 """Of a line; Qt needs seconds to lay out one of a hundred thousand."""
 _UNDRAWABLE = str.maketrans(dict.fromkeys("\x00\r\u2028\u2029\ufdd0\ufdd1￼", "�"))
@@ -45,14 +49,18 @@ class _Drawn:
         start: where, at the beginning of a line.
         look: the item as it was then.
         lines: how many there are.
-        images: the names of its pictures.
+        picture: the one that was read last.
+        image: what it looks like; None before that is known, and if it cannot be drawn.
+        name: of the image, where it stands.
     """
 
     item: Item
     start: QTextCursor
     look: Item
     lines: int = 0
-    images: list[str] = field(default_factory=list)
+    picture: Picture | None = None
+    image: QImage | None = None
+    name: str = ""
 
 
 class TranscriptPane(QTextEdit):
@@ -82,6 +90,9 @@ class TranscriptPane(QTextEdit):
         self._drawn: list[_Drawn] = []
         self._by_item: dict[Item, _Drawn] = {}
         self._pictures: Mapping[Item, Picture] = {}
+        self._calls = Calls("transcript-pictures")
+        self.destroyed.connect(self._calls.close)
+        self._being_read: set[Item] = set()
         self._numbers = itertools.count(1)
         self._steps: deque[Step] = deque()
         self._portions: Iterator[None] = iter(())
@@ -105,7 +116,7 @@ class TranscriptPane(QTextEdit):
     @property
     def is_drawn(self) -> bool:
         """Whether nothing is left to draw."""
-        return not self._timer.isActive()
+        return not self._timer.isActive() and not self._being_read
 
     def know_pictures(self, pictures: Mapping[Item, Picture]) -> None:
         """What pictures the items have that are drawn from now on."""
@@ -116,7 +127,7 @@ class TranscriptPane(QTextEdit):
         self._steps.clear()
         self._portions = iter(())
         for drawn in self._drawn:
-            self._forget_images(drawn)
+            self._forget_image(drawn)
         self._drawn, self._by_item = [], {}
         self.clear()
 
@@ -169,7 +180,7 @@ class TranscriptPane(QTextEdit):
 
     def _write(self, drawn: _Drawn, first: int) -> Iterator[None]:
         """Write the lines of an item from one on, in place of those that are there."""
-        image = self._read_image(drawn)
+        image = self._find_image(drawn)
         is_image_alone = image is not None and not drawn.look.whose
         lines = [] if is_image_alone else self._lines(drawn.look)[first:]
         cursor = self._select_lines(drawn, first)
@@ -237,7 +248,7 @@ class TranscriptPane(QTextEdit):
         cursor.setPosition(start)
         cursor.setPosition(end, QTextCursor.MoveMode.KeepAnchor)
         cursor.removeSelectedText()
-        self._forget_images(drawn)
+        self._forget_image(drawn)
         del self._drawn[number]
 
     def _forget_too_much(self) -> None:
@@ -277,26 +288,59 @@ class TranscriptPane(QTextEdit):
             return [[("... " if number else ">>> ", _PROMPT), *line] for number, line in enumerate(code)]
         return split_lines(_drop_last_end(self._renderer.describe(look)))
 
-    def _read_image(self, drawn: _Drawn) -> QImage | None:
-        self._forget_images(drawn)
+    # ------------------------------------------------------------------ pictures
+
+    def _find_image(self, drawn: _Drawn) -> QImage | None:
+        """What is known of the looks of its picture. A newer one is read in a thread; until then the text says it."""
+        self._forget_image(drawn)
         picture = self._pictures.get(drawn.item)
-        return None if picture is None else read_image(picture)
+        if picture is None:
+            drawn.picture = drawn.image = None
+        elif picture is not drawn.picture and drawn.item not in self._being_read:
+            self._being_read.add(drawn.item)
+            width = int(self._room * self.devicePixelRatioF())
+            self._calls.ask(partial(read_image, picture, width), partial(self._show_image, drawn, picture))
+        return drawn.image
+
+    def _show_image(self, drawn: _Drawn, picture: Picture, image: QImage | None) -> None:
+        self._being_read.discard(drawn.item)
+        if self._by_item.get(drawn.item) is not drawn:
+            return  # it was taken away meanwhile
+        drawn.picture, drawn.image = picture, image
+        again = [drawn]
+        size = 0
+        for other in reversed(self._drawn):
+            size += other.image.sizeInBytes() if other.image is not None else 0
+            if size > _MAX_IMAGE_BYTES and other.image is not None and other is not drawn:
+                other.image = None
+                again.append(other)
+        self.draw([Step(other.item, other.look) for other in again])
+
+    @property
+    def _room(self) -> int:
+        """How wide a picture may be."""
+        return max(200, int(self.viewport().width()) - 40)
 
     def _keep_image(self, drawn: _Drawn, image: QImage) -> QTextImageFormat:
-        name = f"picture:{next(self._numbers)}"
-        self.document().addResource(QTextDocument.ResourceType.ImageResource, QUrl(name), image)
-        drawn.images.append(name)
+        drawn.name = f"picture:{next(self._numbers)}"
+        self.document().addResource(QTextDocument.ResourceType.ImageResource, QUrl(drawn.name), image)
         made = QTextImageFormat()
-        made.setName(name)
-        width = min(image.width(), max(200, self.viewport().width() - 40))
+        made.setName(drawn.name)
+        width = min(image.width(), self._room)
         made.setWidth(width)
         made.setHeight(image.height() * width / image.width())
         return made
 
-    def _forget_images(self, drawn: _Drawn) -> None:
-        for name in drawn.images:
-            self.document().addResource(QTextDocument.ResourceType.ImageResource, QUrl(name), None)
-        drawn.images.clear()
+    def _forget_image(self, drawn: _Drawn) -> None:
+        if drawn.name:
+            self.document().addResource(QTextDocument.ResourceType.ImageResource, QUrl(drawn.name), None)
+            drawn.name = ""
+
+    def end(self) -> None:
+        """Read no more pictures; what is shown stays."""
+        self._calls.close()
+
+    # ------------------------------------------------------------------ colours
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
         """Draw all anew in the colours that hold now."""

@@ -101,6 +101,6 @@ class KernelWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """End the threads of all of it; nobody looks on while a kernel that does not answer is waited for."""
         self.hide()
-        for widget in (self.variables, *(dock.widget() for dock in self.tables.values()), self.console):
+        for widget in (self.variables, self.plots, *(dock.widget() for dock in self.tables.values()), self.console):
             widget.close()
         super().closeEvent(event)

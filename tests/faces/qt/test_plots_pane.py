@@ -1,5 +1,6 @@
 """Pictures to look through."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from qtpy.QtGui import QColor, QGuiApplication, QImage
 
 from rpyc_kernel.faces.frontend.plots import SVG, Picture
 from rpyc_kernel.faces.frontend.transcript import Item, Shown
+from rpyc_kernel.faces.qt import plots_pane
+from rpyc_kernel.faces.qt.drawings import weigh
 from rpyc_kernel.faces.qt.images import read_image
 from rpyc_kernel.faces.qt.plots_pane import PlotsPane
 from tests.faces.qt.widgets import until
@@ -28,6 +31,10 @@ def make_item(number: int) -> Item:
     return Item(Shown.DISPLAY, "", number, "<Figure>", seq=number)
 
 
+def draw(pane: PlotsPane) -> None:
+    until(lambda: pane.is_drawn, "all to be drawn")
+
+
 @pytest.fixture
 def pane(show: Callable[..., Any]) -> PlotsPane:
     shown: PlotsPane = show(PlotsPane())
@@ -44,7 +51,7 @@ def test_the_newest_is_seen_unless_one_looks_at_another(pane: PlotsPane):
     pane.list.setCurrentRow(0)
     pane.show_pictures(pictures)
     assert pane.list.currentRow() == 0
-    until(lambda: not pane._timer.isActive(), "the small ones")
+    draw(pane)
     assert not pane.list.item(3).icon().isNull()
 
 
@@ -53,8 +60,7 @@ def test_what_is_cleared_goes_and_what_is_updated_is_another(pane: PlotsPane):
     pane.show_pictures({first: make_picture(), second: make_picture()})
     pane.show_pictures({second: make_picture(60, 60)})
     assert pane.list.count() == 1
-    assert pane._image is not None
-    assert pane._image.width() == 60
+    until(lambda: pane._image is not None and pane._image.width() == 60, "the other one")
     pane.show_pictures({})
     assert (pane.list.count(), pane._image) == (0, None)
 
@@ -62,6 +68,7 @@ def test_what_is_cleared_goes_and_what_is_updated_is_another(pane: PlotsPane):
 def test_a_picture_is_copied_and_saved_as_it_came(pane: PlotsPane, tmp_path: Path):
     picture = make_picture(mime="image/jpeg")
     pane.show_pictures({make_item(1): picture})
+    draw(pane)
     pane.copy()
     assert QGuiApplication.clipboard().image().width() == 40
     pane.save(str(tmp_path / "plot.jpg"))
@@ -70,6 +77,7 @@ def test_a_picture_is_copied_and_saved_as_it_came(pane: PlotsPane, tmp_path: Pat
 
 def test_the_wheel_zooms_and_fit_takes_that_back(pane: PlotsPane):
     pane.show_pictures({make_item(1): make_picture(2000, 1000)})
+    draw(pane)
     fitted = pane.view.transform().m11()
     assert fitted < 0.5
     pane.view.show_pixels()
@@ -90,7 +98,30 @@ def test_the_wheel_zooms_and_fit_takes_that_back(pane: PlotsPane):
 def test_a_broken_picture_is_none(pane: PlotsPane, picture: Picture):
     assert read_image(picture) is None
     pane.show_pictures({make_item(1): picture})
+    draw(pane)
     assert "broken" in pane._name.text()
+
+
+def test_pictures_are_read_in_a_thread_one_at_a_time_and_what_was_replaced_before_that_never(
+    pane: PlotsPane, monkeypatch: pytest.MonkeyPatch
+):
+    gate, read = threading.Event(), []
+
+    def read_slowly(picture: Picture) -> QImage | None:
+        assert threading.current_thread() is not threading.main_thread()
+        gate.wait(60)
+        read.append(picture)
+        return read_image(picture)
+
+    monkeypatch.setattr(plots_pane, "read_image", read_slowly)
+    item, other = make_item(1), make_item(2)
+    versions = [make_picture(10 + number) for number in range(30)]
+    for version in versions:
+        pane.show_pictures({item: version, other: versions[0]})  # would wait for ever if it read them itself
+    gate.set()
+    until(lambda: pane.is_drawn, "all to be drawn")
+    assert len(read) <= 4
+    assert versions[-1] in read
 
 
 def test_a_picture_of_too_many_pixels_is_not_drawn(pane: PlotsPane, monkeypatch: pytest.MonkeyPatch):
@@ -102,3 +133,32 @@ def test_a_picture_of_too_many_pixels_is_not_drawn(pane: PlotsPane, monkeypatch:
     drawn = read_image(Picture(SVG, huge))
     assert drawn is not None
     assert (drawn.width(), drawn.height()) == (1200, 400)
+
+
+SVG_HEAD = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="20" height="20">'
+USES = [f'<use href="#a{level}"/>' * 10 for level in range(8)]
+BOMB = "".join(f'<g id="a{level}">{uses}</g>' for level, uses in enumerate(USES, 1))
+
+
+@pytest.mark.parametrize(
+    "within",
+    [
+        f'<defs><rect id="a0" width="9" height="9"/>{BOMB}</defs><use href="#a8"/>',
+        '<g id="a"><use href="#b"/></g><g id="b"><use href="#a"/></g>',
+        '<pattern id="p"><rect fill="url(#p)"/></pattern>',
+        "<g>" * 5000 + "</g>" * 5000,
+        "<path/>" * 40_000,
+        f'<path d="M0 0{" L1 1" * 2_000_000}"/>',
+    ],
+    ids=["uses of uses", "a circle", "a pattern of itself", "depth", "shapes", "a long path"],
+)
+def test_a_drawing_of_endless_work_is_not_begun(within: str):
+    assert weigh(f"{SVG_HEAD}{within}</svg>".encode()) > 30_000
+    assert read_image(Picture(SVG, f"{SVG_HEAD}{within}</svg>".encode())) is None
+
+
+def test_a_drawing_of_a_figure_is_little_work(pane: PlotsPane):
+    uses = '<use xlink:href="#m"/>' * 5000
+    figure = f'{SVG_HEAD}<defs><path id="m" d="M0 0"/></defs>{uses}</svg>'
+    assert weigh(figure.encode()) == 1 + 1 + 1 + 5000 * 2
+    assert read_image(Picture(SVG, figure.encode())) is not None

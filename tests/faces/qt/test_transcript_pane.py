@@ -2,6 +2,7 @@
 
 import base64
 import random
+import threading
 import time
 from typing import Any
 
@@ -22,6 +23,9 @@ from tests.faces.qt.widgets import until
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
+
+
+KINDS = ("svg+xml", "png", "png;name=iVBORw0KGgo")
 
 
 class Case:
@@ -161,12 +165,44 @@ def test_a_drawing_reads_no_files(case: Case, tmp_path: Any):
         f'<image xlink:href="{tmp_path}/secret.png" width="20" height="20"/>'
         '<rect width="5" height="5" fill="red"/></svg>'
     )
-    drawn = read_image(Picture(SVG, drawing.encode()))
-    assert drawn is not None
-    assert [drawn.pixelColor(place, place).name() for place in (2, 15)] == ["#ff0000", "#ffffff"]
+    encoded = base64.b64encode(drawing.encode()).decode()
+    within = [drawing.replace(f"{tmp_path}/secret.png", f"data:image/{kind};base64,{encoded}") for kind in KINDS]
+    for hostile in (drawing, *within):
+        drawn = read_image(Picture(SVG, hostile.encode()))
+        assert drawn is not None
+        assert [drawn.pixelColor(place, place).name() for place in (2, 15)] == ["#ff0000", "#ffffff"]
+    assert read_image(Picture("image/png", drawing.encode())) is None
     case.display("drawing", None, **{SVG: drawing})
+    assert case.draw() == "\ufffc"
     case.display("drawing", None, **{SVG: "<svg"})
     assert case.draw() == "\ufffc\ndrawing"
+
+
+def test_a_picture_is_read_in_a_thread_and_its_text_stands_there_until_then(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+):
+    gate = threading.Event()
+
+    def read_slowly(picture: Picture, width: int) -> Any:
+        assert threading.current_thread() is not threading.main_thread()
+        gate.wait(60)
+        return read_image(picture, width)
+
+    monkeypatch.setattr(module, "read_image", read_slowly)
+    case.display("<Figure>", "d", **{"image/png": base64.b64encode(PNG).decode()})
+    case.print("after")
+    case.pane.know_pictures(dict(case.plots.pictures))
+    case.pane.draw(case.pending.take())
+    until(lambda: case.pane.toPlainText() == "<Figure>\nafter", "the text")
+    gate.set()
+    until(lambda: case.pane.toPlainText() == "\ufffc\nafter", "the picture")
+
+
+def test_of_many_pictures_the_oldest_are_text_again(case: Case, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "_MAX_IMAGE_BYTES", 12)  # three pixels
+    for number in range(5):
+        case.display(f"<Figure {number}>", None, **{"image/png": base64.b64encode(PNG).decode()})
+    assert case.draw() == "<Figure 0>\n<Figure 1>\n\ufffc\n\ufffc\n\ufffc"
 
 
 def test_who_has_scrolled_back_stays_there_and_else_the_end_is_seen(case: Case):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any
 
 import pytest
 
 import rpyc_kernel
 from rpyc_kernel import KernelClient
+from rpyc_kernel.core.introspection import Completion, Completions
 from tests.end_to_end.clients import PATIENCE_S
 from tests.faces.qt.widgets import process, until
 from tests.support.leaks import leaving_nothing
@@ -23,6 +24,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QLineEdit, QWidget
 
 from rpyc_kernel.faces.frontend.session_slot import take_session_slot
+from rpyc_kernel.faces.qt import typing_help
 from rpyc_kernel.qt import ConsoleWidget, KernelWindow, TableView
 
 pytestmark = pytest.mark.shares_kernel
@@ -126,11 +128,25 @@ def test_tab_completes_while_the_kernel_is_busy(bob: Person):
     assert bob.console.editor.code == "gate"
 
 
+def test_completions_that_take_longer_are_shown_though_there_were_none_at_once(
+    bob: Person, monkeypatch: pytest.MonkeyPatch
+):
+    async def complete(*_: Any, **__: Any) -> AsyncGenerator[Completions, None]:
+        yield Completions(7, 8, ())
+        yield Completions(7, 8, (Completion("os", "module"), Completion("operator", "module")))
+        yield Completions(7, 8, (Completion("opcode", "module"),))
+
+    monkeypatch.setattr(typing_help, "complete", complete)
+    bob.type("import o")
+    QTest.keyClick(bob.console.editor, TAB)
+    until(lambda: bob.console.editor.popup.shown == ["os", "operator", "opcode"], "the completions")
+
+
 def test_the_signature_of_what_is_called_is_shown(bob: Person):
     bob.type("sorted([1], ")
-    until(lambda: "sorted" in bob.console._hint.text() and bob.console._hint.isVisible(), "the signature")
+    until(lambda: "sorted" in bob.console._help.text() and bob.console._help.isVisible(), "the signature")
     bob.console.editor.put("")
-    until(lambda: not bob.console._hint.isVisible(), "its end")
+    until(lambda: not bob.console._help.isVisible(), "its end")
 
 
 def test_a_question_is_answered_in_place_and_a_password_is_hidden(bob: Person):
@@ -216,6 +232,28 @@ def test_a_worker_that_dies_and_a_hub_that_is_killed_are_told_and_the_window_sta
     until(lambda: "no connection" in window.windowTitle(), "the end")
     assert window.isVisible()
     assert bob.console.editor.isReadOnly()
+    bob.type("\n")
+    QTest.keyClick(bob.console.editor, Qt.Key.Key_A, CTRL)  # it still can be copied from
+
+
+@pytest.mark.own_kernel
+def test_a_window_on_a_hub_that_stands_still_says_so_and_closes_at_once(kernel: KernelClient, show: Callable[..., Any]):
+    window = show(KernelWindow(open_client()))
+    bob = Person(window.console)
+    bob.wait_for_prompt()
+    hub = kernel.status()["hub_pid"]
+    os.kill(hub, signal.SIGSTOP)
+    try:
+        bob.type("6 * 7\n")
+        bob.wait_for("the kernel has not answered yet")
+        longest = []
+        join = window.console._thread.join
+        window.console._thread.join = lambda timeout_s: (longest.append(timeout_s), join(timeout_s))
+        window.close()
+        assert sum(longest) < 0.5
+    finally:
+        os.kill(hub, signal.SIGCONT)
+    until(lambda: not [t for t in threading.enumerate() if t.name.startswith("conversation")], "the end of the thread")
 
 
 def test_closing_a_window_ends_its_threads_and_nothing_in_the_kernel(
@@ -234,7 +272,7 @@ def test_closing_a_window_ends_its_threads_and_nothing_in_the_kernel(
     kernel.namespace["gate"].set()
     until(lambda: kernel.status()["state"] == "idle", "the end of the code")
     assert kernel.eval("done") == 1
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("conversation")]
+    until(lambda: not [t for t in threading.enumerate() if t.name.startswith("conversation")], "the end of the thread")
 
 
 def test_a_parent_that_goes_ends_the_threads_too(kernel: KernelClient, application: Any):

@@ -15,6 +15,7 @@ _INSTALL = "install one with: pip install 'rpyc-kernel[qt]'"
 _DISPLAYS = ("xcb", "wayland")
 _PROBE = "from qtpy.QtWidgets import QApplication; QApplication([])"
 _PROBE_S = 30.0
+_LEAVING_S = 3.0
 _BROKEN = "6.12.0"
 """Each call of it takes away a reference to None, which Python counts up to 3.11."""
 
@@ -85,6 +86,7 @@ def run_window(conversation: Conversation) -> int | None:
             signal.signal(number, handler)
         notifier.setEnabled(False)
         window.close()
+        window.console.wait_for_end(_LEAVING_S)
         waiting.close()
         waking.close()
     return received[0] if received else None

@@ -35,7 +35,10 @@ class Bridge(QObject):
             is_first = not self._calls
             self._calls.append(call)
             if is_first:
-                self._woken.emit()
+                try:
+                    self._woken.emit()
+                except RuntimeError:  # the program ends, and Qt has taken this object away
+                    self._is_open = False
 
     def close(self, *_: object) -> None:
         """Make no more calls."""

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import html
 from collections import deque
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any
+from collections.abc import Mapping
 
-from qtpy.QtCore import QCoreApplication, QPoint, Qt, QTimer, Signal
-from qtpy.QtGui import QCloseEvent, QKeyEvent, QPalette
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QMenu, QToolTip, QVBoxLayout, QWidget
+from qtpy.QtCore import QCoreApplication, QPoint, Qt, Signal
+from qtpy.QtGui import QCloseEvent, QKeyEvent
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QMenu, QVBoxLayout, QWidget
 
 from rpyc_kernel.client.kernel import KernelClient
-from rpyc_kernel.core.introspection import Completions
-from rpyc_kernel.errors import KernelError
-from rpyc_kernel.faces.frontend.completing import complete
 from rpyc_kernel.faces.frontend.conversation import LEFT, Conversation
-from rpyc_kernel.faces.frontend.hints import NO_HINT, Hint, find_hint
 from rpyc_kernel.faces.frontend.pending import Step
 from rpyc_kernel.faces.frontend.plots import Picture
 from rpyc_kernel.faces.frontend.recalled_history import recall
@@ -33,6 +24,7 @@ from rpyc_kernel.faces.qt.editor import Editor
 from rpyc_kernel.faces.qt.looks import fixed_font
 from rpyc_kernel.faces.qt.past_codes import PastCodes
 from rpyc_kernel.faces.qt.transcript_pane import TranscriptPane
+from rpyc_kernel.faces.qt.typing_help import TypingHelp
 
 _CODE_PROMPT, _BUSY_PROMPT = ">>>", "···"
 
@@ -78,21 +70,16 @@ class ConsoleWidget(QWidget):
         self.editor = Editor(self._renderer.highlight, self)
         self.answer = AnswerLine(self)
         self._prompt_label = QLabel(_BUSY_PROMPT, self)
-        self._hint = QLabel(self)
         self._status = QLabel(self)
         self._prompt: Prompt | None = None
         self._typed_ahead: deque[str] = deque()
         self._past = PastCodes()
         self._searching: tuple[str, int | None] | None = None
-        self._is_hinting = self._is_hint_wanted = False
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(0)
-        self._soon.timeout.connect(self._ask_hint)
         self._place_widgets()
         self._bridge = Bridge()
         self._view = WidgetView(self.conversation, self._bridge.post, self)
-        self._thread = ConversationThread(self.conversation, self._view, self._tell_end)
+        self._thread = ConversationThread(self.conversation, self._view, self._bridge.post, self._end)
+        self._help = TypingHelp(self.editor, self.conversation, self._thread, self)
         self._connect_widgets()
         if (application := QCoreApplication.instance()) is not None:
             application.aboutToQuit.connect(self.close)
@@ -100,7 +87,7 @@ class ConsoleWidget(QWidget):
         self.destroyed.connect(self._bridge.close)
         self.destroyed.connect(self._thread.close)
         self._thread.start()
-        self._ask(lambda: [known.code for known in recall(self.conversation.kernel)], self._past.begin)
+        self._thread.ask(lambda: [known.code for known in recall(self.conversation.kernel)], self._past.begin)
 
     # ------------------------------------------------------------------ what programs may do
 
@@ -130,17 +117,15 @@ class ConsoleWidget(QWidget):
         """Show nothing of what was there so far; the kernel keeps it."""
         self.transcript.clear_items()
 
+    def wait_for_end(self, timeout_s: float) -> None:
+        """After `close`, wait until the kernel knows that one has left, for a program that ends then."""
+        self._thread.join(timeout_s)
+
     # ------------------------------------------------------------------ widgets
 
     def _place_widgets(self) -> None:
-        for label in (self._prompt_label, self._hint, self._status):
+        for label in (self._prompt_label, self._status):
             label.setTextFormat(Qt.TextFormat.PlainText)
-        self._hint.setTextFormat(Qt.TextFormat.RichText)  # all of it is escaped
-        self._hint.setContentsMargins(8, 3, 8, 3)
-        self._hint.setAutoFillBackground(True)
-        self._hint.setBackgroundRole(QPalette.ColorRole.ToolTipBase)
-        self._hint.setForegroundRole(QPalette.ColorRole.ToolTipText)
-        self._hint.hide()
         self._status.setContentsMargins(8, 3, 8, 3)
         self._status.setMinimumWidth(50)
         self._prompt_label.setFont(fixed_font())
@@ -170,15 +155,12 @@ class ConsoleWidget(QWidget):
         editor = self.editor
         editor.entered.connect(self._enter)
         editor.run_wanted.connect(self._run_typed)
-        editor.completion_wanted.connect(self._complete)
+        self._help.is_completing_changed.connect(self.show_status)
+        self._help.changed.connect(self._place_help)
         editor.past_wanted.connect(self._walk)
         editor.search_wanted.connect(self._begin_search)
         editor.interrupted.connect(self.interrupt)
         editor.left.connect(lambda: self._give(None))
-        editor.hovered.connect(self._explain)
-        editor.textChanged.connect(self._update_hint)
-        editor.cursorPositionChanged.connect(self._update_hint)
-        editor.popup.chosen.connect(self._update_hint)
         self.answer.returnPressed.connect(self._return_pressed)
         self.answer.textEdited.connect(self._search)
         self.answer.interrupted.connect(lambda: self._give_up_search() if self._searching else self.interrupt())
@@ -258,9 +240,6 @@ class ConsoleWidget(QWidget):
         if had_focus:
             shown.setFocus()
 
-    def _tell_end(self, end: str) -> None:
-        self._bridge.post(partial(self._end, end))
-
     def _end(self, end: str) -> None:
         self._prompt_label.setText("")
         self.editor.setReadOnly(True)
@@ -298,102 +277,18 @@ class ConsoleWidget(QWidget):
                 self.editor.break_line(indent)
             self.editor.go_on()
 
-        self._ask(lambda: self.conversation.find_indent(code), go_on)
+        self._thread.ask(lambda: self.conversation.find_indent(code), go_on)
 
     def _run_typed(self) -> None:
         code = self.editor.code
         self.editor.put("")
         self.run(code)
 
-    def _ask(self, function: Callable[[], Any], then: Callable[[Any], object]) -> None:
-        """Have something that may wait done elsewhere, and go on here with what it returns."""
-
-        async def ask() -> None:
-            with contextlib.suppress(KernelError):
-                found = await asyncio.to_thread(function)
-                self._bridge.post(lambda: then(found))
-
-        self._thread.spawn(ask)
-
     def _return_pressed(self) -> None:
         if self._searching is not None:
             self._end_search()
         else:
             self._give(self.answer.text())
-
-    # ------------------------------------------------------------------ completions and hints
-
-    def _complete(self) -> None:
-        editor, conversation, bridge = self.editor, self.conversation, self._bridge
-        code, cursor = editor.code, editor.cursor
-        is_first = True
-
-        def show(found: Completions) -> None:
-            nonlocal is_first
-            if is_first and (editor.code, editor.cursor) == (code, cursor):
-                editor.popup.offer(editor.place_of(found.start), list(found.items))
-                if (common := editor.popup.common) and common.startswith(code[found.start : cursor]):
-                    editor.popup.insert(common)
-            elif not is_first and editor.popup.isVisible():
-                editor.popup.add(found.items)
-            is_first = False
-
-        def show_waiting(is_waiting: bool) -> None:
-            conversation.status_line.is_completing = is_waiting
-            bridge.post(self.show_status)
-
-        async def look() -> None:
-            answers = complete(
-                lambda: conversation.kernel, code, cursor, commands=conversation.commands, show_waiting=show_waiting
-            )
-            async with contextlib.aclosing(answers):
-                async for found in answers:
-                    bridge.post(partial(show, found))
-
-        self._thread.spawn(look)
-
-    def _update_hint(self) -> None:
-        """Ask one question at a time, and of those that wait only the last."""
-        self._is_hint_wanted = True
-        if not self._is_hinting:
-            self._is_hinting = True
-            self._soon.start()
-
-    def _ask_hint(self) -> None:
-        self._is_hint_wanted = False
-        popup = self.editor.popup
-        is_choosing = popup.isVisible() and popup.currentItem() is not None
-        code, cursor = popup.candidate if is_choosing else (self.editor.code, self.editor.cursor)
-        if not is_choosing and "(" not in code[:cursor]:
-            self._show_hint(NO_HINT)
-            return
-        look = partial(find_hint, self.conversation.kernel, code, cursor, is_choosing=is_choosing)
-        self._ask(look, self._show_hint)
-
-    def _show_hint(self, hint: Hint) -> None:
-        before, active, after = (html.escape(part) for part in hint)
-        self._hint.setText(f"{before}<b><u>{active}</u></b>{after}" if active else before)
-        self._hint.setVisible(any(hint))
-        self._place_hint()
-        self._is_hinting = False
-        if self._is_hint_wanted:
-            self._update_hint()
-
-    def _place_hint(self) -> None:
-        """Lay it over the end of the transcript, so that nothing moves where it comes and goes."""
-        height = self._hint.sizeHint().height()
-        self.transcript.leave_room(height if self._hint.isVisible() else 0)
-        self._hint.setGeometry(0, self._input.y() - height, min(self._hint.sizeHint().width(), self.width()), height)
-
-    def _explain(self, place: int, where: QPoint) -> None:
-        code, editor = self.editor.code, self.editor
-        cursor = len(editor.between(0, place))
-
-        def show(hint: Hint) -> None:
-            if any(hint):
-                QToolTip.showText(where, f"<p style='white-space: pre-wrap'>{html.escape(''.join(hint))}</p>", editor)
-
-        self._ask(partial(find_hint, self.conversation.kernel, code, cursor, is_choosing=True), show)
 
     # ------------------------------------------------------------------ the past
 
@@ -438,7 +333,11 @@ class ConsoleWidget(QWidget):
         """More names may fit."""
         super().resizeEvent(event)
         self.show_status()
-        self._place_hint()
+        self._place_help()
+
+    def _place_help(self) -> None:
+        """Lay it over the end of the transcript, so that nothing moves where it comes and goes."""
+        self.transcript.leave_room(self._help.place(self._input.y(), self.width()))
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """End the thread, and leave the kernel as it is."""

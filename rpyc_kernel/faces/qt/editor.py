@@ -182,6 +182,8 @@ class Editor(QPlainTextEdit):
         follows = "\n" in self.code and self.code[self.cursor :].strip()
         if modifiers == _CTRL:
             self.run_wanted.emit()
+        elif self.isReadOnly():
+            pass  # nobody would answer
         elif modifiers in (_SHIFT, _ALT) or follows:
             self.break_line(indent_after(self.before_cursor))
         else:

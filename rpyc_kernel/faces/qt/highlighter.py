@@ -9,7 +9,8 @@ from qtpy.QtGui import QSyntaxHighlighter, QTextDocument
 from rpyc_kernel.faces.qt.looks import Formats
 from rpyc_kernel.faces.qt.sgr import Line, split_lines
 
-_MAX_CHARS = 20_000
+_MAX_CHARS = 10_000
+"""Of more, no key would be seen at once; and all of it is asked for line by line."""
 
 
 class Highlighter(QSyntaxHighlighter):
@@ -25,7 +26,7 @@ class Highlighter(QSyntaxHighlighter):
         super().__init__(document)
         self._formats = formats
         self._paint = paint
-        self._code = ""
+        self._revision = -1
         self._lines: list[Line] = []
 
     def change_formats(self, formats: Formats) -> None:
@@ -35,13 +36,13 @@ class Highlighter(QSyntaxHighlighter):
 
     def highlightBlock(self, text: str) -> None:  # noqa: N802 - Qt's name
         """Colour one line; Qt asks for all below a line whose state is another now."""
-        code = self.document().toPlainText()
-        if len(code) > _MAX_CHARS:
+        document = self.document()
+        if document.characterCount() > _MAX_CHARS:
             return
-        if code != self._code:
-            self._code, self._lines = code, split_lines(self._paint(code))
+        if document.revision() != self._revision:
+            self._revision, self._lines = document.revision(), split_lines(self._paint(document.toPlainText()))
         number, start = self.currentBlock().blockNumber(), 0
         for part, style in self._lines[number] if number < len(self._lines) else []:
             self.setFormat(start, len(part.encode("utf-16-le", "surrogatepass")) // 2, self._formats.of(style))
             start += len(part.encode("utf-16-le", "surrogatepass")) // 2
-        self.setCurrentBlockState(self.document().revision() & 0x7FFFFFFF)
+        self.setCurrentBlockState(self._revision & 0x7FFFFFFF)

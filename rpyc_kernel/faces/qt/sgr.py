@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 _SEQUENCE = re.compile(r"\x1b\[([0-9;:]*)m")
@@ -58,6 +59,7 @@ def split_lines(text: str) -> list[Line]:
     return lines
 
 
+@lru_cache(maxsize=256)
 def _apply(style: Style, parameters: str) -> Style:
     codes = [int(code[:4]) if code else 0 for code in re.split("[;:]", parameters)]
     while codes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 
@@ -62,6 +63,7 @@ class VariableExplorer(QWidget):
         self._calls = Calls(f"variables-{kernel.name}")
         self.destroyed.connect(self._calls.close)
         self._is_asking = self._is_out_of_date = False
+        self._count = _MOST
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
         self._pause.setInterval(_PAUSE_MS)
@@ -70,6 +72,7 @@ class VariableExplorer(QWidget):
         self.filter.setPlaceholderText("Filter by name or type")
         self.filter.setClearButtonEnabled(True)
         self.filter.textChanged.connect(self._apply_filter)
+        self.filter.textChanged.connect(self.refresh)  # what fits may be none of those that are there
         again = QToolButton(self)
         again.setText("⟳")
         again.setToolTip("Refresh (F5)")
@@ -113,21 +116,22 @@ class VariableExplorer(QWidget):
 
     # ------------------------------------------------------------------ asking
 
-    def refresh(self) -> None:
+    def refresh(self, *_: object) -> None:
         """Ask for all that is shown anew; of many calls at once, the last one counts."""
         self._is_out_of_date = True
         if self.isVisible() and not self._is_asking:
             self._is_asking, self._is_out_of_date = True, False
-            self._calls.ask(partial(self._kernel.variables, 0, _MOST), self._show, self._fail)
+            self._calls.ask(partial(_look, self._kernel, self._count, self._words), self._show, self._fail)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
         """Ask now, as somebody looks."""
         super().showEvent(event)
         self.refresh()
 
-    def _show(self, found: list[Variable]) -> None:
+    def _show(self, answer: tuple[list[Variable], bool]) -> None:
         self._trouble.hide()
-        self._fill(self.tree.invisibleRootItem(), found, 0, "… more" if len(found) == _MOST else "")
+        found, is_more = answer
+        self._fill(self.tree.invisibleRootItem(), found, 0, "… more" if is_more else "")
         self._apply_filter()
         self._settle()
 
@@ -167,12 +171,9 @@ class VariableExplorer(QWidget):
         parent = row.parent()
         if parent is not None:
             self._ask_children(parent, parent.data(0, _VARIABLE).path, start, _PAGE)
-            return
-
-        def show(found: list[Variable]) -> None:
-            self._fill(self.tree.invisibleRootItem(), found, start, "… more" if len(found) == _MOST else "")
-
-        self._calls.ask(partial(self._kernel.variables, start, _MOST), show, self._fail)
+        else:
+            self._count += _MOST
+            self.refresh()
 
     # ------------------------------------------------------------------ rows
 
@@ -185,10 +186,12 @@ class VariableExplorer(QWidget):
             start: the place of the first.
             more: what stands for further ones, "" if there are none.
         """
-        known = {parent.child(place).text(0): parent.child(place) for place in range(start, parent.childCount())}
+        known: dict[str, deque[QTreeWidgetItem]] = {}  # several, as keys that differ may look the same
+        for place in range(start, parent.childCount()):
+            known.setdefault(parent.child(place).text(0), deque()).append(parent.child(place))
         for place, variable in enumerate(found, start):
             name = sanitize_line(variable.name)
-            row = known.get(name) or QTreeWidgetItem()
+            row = known[name].popleft() if known.get(name) else QTreeWidgetItem()
             if parent.indexOfChild(row) != place:
                 is_open = row.isExpanded()
                 parent.removeChild(row)
@@ -206,8 +209,7 @@ class VariableExplorer(QWidget):
     def _write(self, row: QTreeWidgetItem, variable: Variable, name: str) -> None:
         size = " × ".join(f"{extent:,}" for extent in variable.shape or ())
         size = size or (f"{variable.size:,}" if variable.size is not None else "")
-        kind = variable.type + (f" {variable.dtype}" if variable.dtype else "")
-        for column, text in enumerate((name, sanitize_line(kind), size, sanitize_line(variable.preview))):
+        for column, text in enumerate((name, _kind(variable), size, sanitize_line(variable.preview))):
             if row.text(column) != text:
                 row.setText(column, text)
         row.setFont(3, fixed_font())
@@ -241,15 +243,41 @@ class VariableExplorer(QWidget):
         table.show()
 
     def _apply_filter(self) -> None:
-        words = self.filter.text().lower()
         for place in range(self.tree.topLevelItemCount()):
             row = self.tree.topLevelItem(place)
-            row.setHidden(words not in row.text(0).lower() and words not in row.text(1).lower())
+            variable = row.data(0, _VARIABLE)
+            row.setHidden(isinstance(variable, Variable) and not _fits(variable, self._words))
+
+    @property
+    def _words(self) -> str:
+        return str(self.filter.text()).lower()
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """End the threads."""
         self._calls.close()
         super().closeEvent(event)
+
+
+def _look(kernel: KernelClient, count: int, words: str) -> tuple[list[Variable], bool]:
+    """So many variables, and of those behind them what fits; and whether there are more."""
+    found: list[Variable] = []
+    start = 0
+    while True:
+        page = kernel.variables(start, _MOST)
+        found += page if start < count else [variable for variable in page if _fits(variable, words)]
+        start += len(page)
+        if len(page) < _MOST:
+            return found, False
+        if start >= count and (not words or len(found) >= 2 * count):
+            return found, True
+
+
+def _fits(variable: Variable, words: str) -> bool:
+    return words in variable.name.lower() or words in _kind(variable).lower()
+
+
+def _kind(variable: Variable) -> str:
+    return sanitize_line(variable.type + (f" {variable.dtype}" if variable.dtype else ""))
 
 
 def _is_there(row: QTreeWidgetItem) -> bool:

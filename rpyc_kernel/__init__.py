@@ -15,6 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rpyc_kernel.client.attaching import attach
     from rpyc_kernel.client.execution import Execution, Interruption
     from rpyc_kernel.client.invitation import Invitation
     from rpyc_kernel.client.kernel import KernelClient, Past
@@ -83,6 +84,7 @@ __all__ = [
     "RequestError",
     "VersionMismatch",
     "WorkerBusy",
+    "attach",
     "connect",
     "embed",
     "kernels",
@@ -90,6 +92,7 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {
+    "rpyc_kernel.client.attaching": ("attach",),
     "rpyc_kernel.client.execution": ("Execution", "Interruption"),
     "rpyc_kernel.client.invitation": ("Invitation",),
     "rpyc_kernel.client.kernel": ("KernelClient", "Past"),

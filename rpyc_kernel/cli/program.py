@@ -23,6 +23,7 @@ from rpyc_kernel.cli.application import (
     UsageError,
     tell,
 )
+from rpyc_kernel.cli.attach import Attach
 from rpyc_kernel.cli.console import Console
 from rpyc_kernel.cli.execute import Cancel, Exec, Interrupt, Run
 from rpyc_kernel.cli.hiding import take_secrets
@@ -47,6 +48,7 @@ _OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 _COMMANDS = {
     "start": Start,
     "list": List,
+    "attach": Attach,
     "status": Status,
     "console": Console,
     "qt": Qt,
@@ -83,6 +85,7 @@ One live Python interpreter that any number of clients share, leave, and come ba
 Usage: rpyc-kernel COMMAND [SWITCHES] [NAME] ...
 
   start      start a kernel
+  attach     open one in a Python process that runs, which goes on (Python 3.14)
   list       list the kernels of this user, or those of hosts (ssh://HOST/ ...); --all: also stopped ones
   stop       end a kernel
   restart    give it a new, empty namespace

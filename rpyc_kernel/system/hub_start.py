@@ -8,12 +8,45 @@ from pathlib import Path
 from typing import Any
 
 from rpyc_kernel.errors import CallTimeout, KernelError, from_name
-from rpyc_kernel.settings import SETTINGS_VARIABLE, Folders
+from rpyc_kernel.frozen import fields_of
+from rpyc_kernel.settings import SETTINGS_VARIABLE, Folders, HubSettings, WorkerSettings
 from rpyc_kernel.system import bundle_start, processes
+from rpyc_kernel.system.home import Home
 from rpyc_kernel.system.kernel_folder import KernelFolder
-from rpyc_kernel.system.originals import json, select
+from rpyc_kernel.system.originals import json, select, socket
 
 _START_TIMEOUT_S = 30.0
+_MAX_SHOWN = 200
+
+
+def start_hub_beside(name: str, pid: int, shown: str, cwd: str) -> socket.socket:
+    """Start the hub of a kernel whose worker is a program that runs already; see `start_hub`.
+
+    Args:
+        name: of the kernel.
+        pid: the program's process.
+        shown: how it was started, for people.
+        cwd: where it works.
+
+    Returns:
+        The program's end of the socket by which the hub tells it what to do, and that it lives.
+    """
+    folders = Folders.from_environment()
+    home = Home(folders.state / name)
+    home.create()
+    options = {
+        "hub": fields_of(HubSettings()),
+        "worker": fields_of(WorkerSettings(cwd=cwd, environment=None)),
+        "embedding": {"pid": pid, "shown": shown[:_MAX_SHOWN]},
+    }
+    told, told_there = socket.socketpair()
+    try:
+        with told_there:
+            start_hub(name, folders, home, options, told_there.fileno())
+    except BaseException:
+        told.close()
+        raise
+    return told
 
 
 def start_hub(

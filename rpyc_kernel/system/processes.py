@@ -96,7 +96,12 @@ def kill(pid: int, signal_number: int = signal.SIGKILL) -> None:
 
 def is_stopped(pid: int) -> bool:
     """Whether a process was stopped by a signal or a debugger of C; False where the system does not tell."""
-    return _look_at(pid)[0] in ("T", "t")
+    return state_of(pid) in ("T", "t")
+
+
+def state_of(pid: int) -> str:
+    """What a process does, as the system's letter for it, ``S`` for waiting; "" where it does not tell."""
+    return _look_at(pid)[0]
 
 
 def would_end(pid: int, number: int) -> bool:

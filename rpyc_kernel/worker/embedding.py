@@ -14,11 +14,9 @@ from typing import Any
 
 from rpyc_kernel.core.contract import WORKER_VERSION, Kind
 from rpyc_kernel.errors import KernelError, RequestError
-from rpyc_kernel.frozen import fields_of
-from rpyc_kernel.settings import Folders, HubSettings, WorkerSettings, check_name
+from rpyc_kernel.settings import WorkerSettings, check_name
 from rpyc_kernel.system import frames, ring
-from rpyc_kernel.system.home import Home
-from rpyc_kernel.system.hub_start import start_hub
+from rpyc_kernel.system.hub_start import start_hub_beside
 from rpyc_kernel.system.originals import socket, threading
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.system.threads import make_thread
@@ -53,16 +51,14 @@ class EmbeddedKernel:
         >>> kernel.close()  # doctest: +SKIP
     """
 
-    def __init__(self, name: str, namespace: dict[str, Any], main: str) -> None:
+    def __init__(self, name: str, namespace: dict[str, Any], main: str, told: socket.socket) -> None:
         self.name = name
         self._main = main
         self._closing = threading.Lock()
         self._gone = threading.Event()
         self._take_back: list[Callable[[], None]] = []
-        self._told, told_there = socket.socketpair()
+        self._told = told
         try:
-            with told_there:
-                self._start_hub(told_there.fileno())
             message, listener = self._hear()
         except BaseException:
             self._told.close()
@@ -75,18 +71,6 @@ class EmbeddedKernel:
         return not self._gone.is_set() and not self._loop.has_left
 
     # ------------------------------------------------------------------ beginning
-
-    def _start_hub(self, told: int) -> None:
-        folders = Folders.from_environment()
-        home = Home(folders.state / self.name)
-        home.create()
-        program = " ".join([Path(sys.executable).name, *sys.argv])[:200]
-        options = {
-            "hub": fields_of(HubSettings()),
-            "worker": fields_of(WorkerSettings(cwd=os.getcwd(), environment=None)),
-            "embedding": {"pid": os.getpid(), "shown": program},
-        }
-        start_hub(self.name, folders, home, options, told)
 
     def _hear(self) -> tuple[dict[str, Any], socket.socket]:
         self._told.settimeout(_TOLD_S)
@@ -312,24 +296,43 @@ def embed(
         raise RequestError(f"the namespace must be a dict, not {type(namespace).__name__}")
     if main == "loop" and _running_loop() is None:
         raise RequestError("main='loop' needs a running asyncio loop: call embed() in a coroutine or a callback of it")
-    _check_process(name)
+    check_process(name)
     if namespace is None:
         namespace = _namespace_of_caller()
-    kernel = EmbeddedKernel(name, namespace, main)
-    _open.append(kernel)
+    program = " ".join([Path(sys.executable).name, *sys.argv])
+    kernel = _open_kernel(name, namespace, main, start_hub_beside(name, os.getpid(), program, os.getcwd()))
     if main == "block":
         console = _open_console(kernel) if sys.__stdin__ is not None and _is_terminal() else contextlib.nullcontext()
         with console:
             kernel.run()
         return None
-    if main == "thread":
-        make_thread(kernel.run, "embedded").start()
-    else:
+    if main != "thread":
         kernel.settle()
     return kernel
 
 
-def _check_process(name: str) -> None:
+def let_end(timeout_s: float) -> None:
+    """Wait for the end of a kernel that is being stopped, if there is one here; not where its executions run."""
+    for kernel in list(_open):
+        if not kernel.is_open:
+            kernel.wait(timeout_s)
+
+
+def embed_with(hub: socket.socket, name: str, namespace: dict[str, Any]) -> EmbeddedKernel:
+    """Embed a kernel in a thread, as `embed`, by a hub that somebody else has started; `check_process` comes first."""
+    return _open_kernel(name, namespace, "thread", hub)
+
+
+def _open_kernel(name: str, namespace: dict[str, Any], main: str, hub: socket.socket) -> EmbeddedKernel:
+    kernel = EmbeddedKernel(name, namespace, main, hub)
+    _open.append(kernel)
+    if main == "thread":
+        make_thread(kernel.run, "embedded").start()
+    return kernel
+
+
+def check_process(name: str) -> None:
+    """See that a kernel can be embedded in this process; raises `RequestError` where it cannot."""
     if current_execution.get() or is_in_execution() or "rpyc_kernel.worker.__main__" in sys.modules or _is_worker():
         raise RequestError("this is a kernel's own process; connect to it in place of embedding another one in it")
     if _forked_from:

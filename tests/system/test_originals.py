@@ -84,10 +84,9 @@ def test_what_runs_in_the_worker_takes_these_from_anywhere_else_only_to_share_th
     names = "threading|queue|socket|logging|json|select|time"
     foreign = re.compile(rf"^\s*(?:import (?:{names})\b(?! as shared\b)|from (?:{names}) import)", re.MULTILINE)
     package = Path(originals.__file__).parents[1]
-    # The second gives a logger of the user's to IPython; the third runs by itself where there is nothing of ours.
-    exceptions = {
-        package / part for part in ("system/originals.py", "worker/engines/profile.py", "system/bundle_cache.py")
-    }
+    # The second gives a logger of the user's to IPython; the others run by themselves where there is nothing of ours.
+    alone = ("system/bundle_cache.py", "system/attach_script.py")
+    exceptions = {package / part for part in ("system/originals.py", "worker/engines/profile.py", *alone)}
     sources = {path for folder in ("worker", "wire", "system") for path in (package / folder).rglob("*.py")}
     assert len(sources) > 50
     assert [path for path in sources - exceptions if foreign.search(path.read_text("utf-8"))] == []

@@ -44,7 +44,7 @@ from rpyc_kernel.system.runtime_folder import RuntimeFolder
 
 _log = logging.getLogger(__name__)
 _STACK_TIMEOUT_S = 2.0
-_NUDGE_S = 0.1
+_INSIST_S, _NUDGE_S = 0.01, 0.1
 _NO_WORKER = "there is no worker at the moment; wait for it, or restart the kernel"
 _MAX_EXECUTION = 2**62
 _LOOKED_THROUGH = 1000
@@ -264,6 +264,7 @@ class Hub:
                 if worker is not None:
                     worker.perform(action)
             case actions.StartGrace(execution):
+                self._scheduler.after(_INSIST_S, lambda: self._insist(execution))
                 self._scheduler.after(_NUDGE_S, lambda: self._nudge(execution))
                 self._scheduler.after(self._settings.grace_s, lambda: self._end_grace(execution))
             case actions.ReportStack(execution, session):
@@ -277,6 +278,11 @@ class Hub:
                 self._supervisor.kill(is_idle=self._state.running is None)
             case actions.StopHub(reason):
                 self._stop(reason)
+
+    def _insist(self, execution: int) -> None:
+        worker = self._supervisor.worker
+        if worker is not None:
+            worker.insist(execution)
 
     def _nudge(self, execution: int) -> None:
         worker = self._supervisor.worker

@@ -128,6 +128,11 @@ class Worker:
         for child in children:
             processes.kill(child, signal.SIGINT)
 
+    def insist(self, execution: int) -> None:
+        """Have another thread of its see to it, if its main thread has not noticed the interrupt of this execution."""
+        if not self._is_embedded and self._ring.words[ring.WORD_INTERRUPT] == execution:
+            self.link.notify("insist", execution)
+
     def nudge(self, execution: int) -> None:
         """End what it waits for, if it has not noticed the interrupt of this execution.
 

@@ -131,6 +131,7 @@ def main(arguments: list[str]) -> None:
         staged=staged,
         debugger=debugger,
         first_names=frozenset(engine.namespace),
+        methods={"insist": interrupts.insist},
     )
     # What `-m` put first is the runtime folder. User code looks where it is, as at any prompt.
     private = os.path.realpath(folder.path)

@@ -136,6 +136,9 @@ class GuestInterrupts(Interrupts):
     def _postpone(self) -> None:
         """Whoever insists comes again."""
 
+    def _is_called_by_loop(self, frame: FrameType | None) -> bool:
+        return False  # so that none is ended: it may be the program's own
+
     def become_child(self) -> None:
         """In a forked child nobody aims at it."""
         self._execution, self._task, self._words = 0, None, [0] * WORDS

@@ -11,7 +11,8 @@ a `kill` from elsewhere), and strikes what runs, as in any program; while nothin
 has put a handler of its own in place of ours, an interrupt of the hub becomes a SIGINT, unless it is forced.
 
 A signal that comes just before a C call begins to wait does not end that wait, and its handler runs only afterwards. If
-the number is not taken in time, the hub therefore nudges the worker by a signal that does nothing else.
+the number is not taken in time, the hub therefore nudges the worker by a signal that does nothing else. Before that it
+asks the control thread to `insist`, which wakes the loops of toolkits that user code runs; see `toolkit_loops`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import sys
 from collections.abc import Callable
 from os import getpid  # not what user code may put in its place
 from types import CodeType, FrameType
@@ -31,6 +33,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from rpyc_kernel.system.originals import threading, time
 from rpyc_kernel.system.processes import INTERRUPT_SIGNAL, NUDGE_SIGNAL, children_of, has_children
 from rpyc_kernel.system.ring import MAX_SPARED, WORD_FORCE, WORD_INTERRUPT, WORD_RUNNING, WORD_SIDES, WORD_SPARED, WORDS
+from rpyc_kernel.worker import toolkit_loops
 from rpyc_kernel.worker.user_frames import LOOPS
 
 if TYPE_CHECKING:
@@ -47,9 +50,12 @@ _passed_over: set[str] = set()
 _kept_out: tuple[str, ...] = ()
 _EXPRESSION = "<string>"
 _REPEAT_AFTER_S = 0.002
+_CALLBACK_S, _CALLBACK_AGAIN_S = 0.02, 1.0
+"""How long a toolkit's callback may take to return before it is struck itself, and then to leave by that."""
 # User code may patch `signal`.
 handler_of, set_handler, send_to_thread = _signal.getsignal, _signal.signal, _signal.pthread_kill
 _raise_signal, _raise_interrupt = _signal.raise_signal, _signal.default_int_handler
+get_trace, set_trace = sys.gettrace, sys.settrace
 start_new_thread = _thread.start_new_thread  # a debugger puts another in its place, which shows it the thread
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -93,6 +99,9 @@ class Interrupts:
         self.let_go: Callable[[], None] = lambda: None
         self.nudged: Callable[[FrameType | None], None] = lambda frame: None
         self._words: Any = [0] * WORDS
+        self._callback_until_s: float | None = None
+        self._has_ended_loops = False
+        self._traced: list[FrameType] = []
         self._execution = 0
         self._task: asyncio.Task[Any] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -122,6 +131,7 @@ class Interrupts:
     def begin(self, execution: int) -> None:
         """From now on ``execution`` is what runs on the main thread."""
         self.is_pending = self.was_cancelled = self.insists = False
+        self._callback_until_s = None
         self._take_over()  # code that resets all signals means its own
         # What was started before is in the background: the hub leaves it alone when it interrupts this execution.
         spared = children_of(getpid())[:MAX_SPARED] if has_children() else []
@@ -144,6 +154,15 @@ class Interrupts:
         self._execution = self._words[WORD_RUNNING] = 0
         self._task = None
         self.is_pending = False
+        if self._has_ended_loops:
+            self._has_ended_loops = False
+            self._stop_waiting()
+            toolkit_loops.settle()
+
+    def insist(self, execution: int) -> None:
+        """Wake what may keep an interrupt of this execution from being heard, from any thread."""
+        if self._execution == execution and self._words[WORD_INTERRUPT] == execution:
+            start_new_thread(toolkit_loops.wake, ())
 
     def tell_sides(self, count: int) -> None:
         """Let the hub see how many side lanes run, should it come to the worker by no other way."""
@@ -151,7 +170,11 @@ class Interrupts:
 
     def check(self) -> None:
         """Raise a pending interrupt here, if this is the main thread."""
-        if self.is_pending and threading.get_ident() == threading.main_thread().ident:
+        if (
+            self.is_pending
+            and threading.get_ident() == threading.main_thread().ident
+            and not self._is_called_by_loop(sys._getframe())
+        ):
             self._take()
             raise KeyboardInterrupt
 
@@ -192,11 +215,57 @@ class Interrupts:
             assert self._loop is not None
             self._take()
             self._loop.call_soon_threadsafe(self._cancel, execution)
-        elif is_in_user_code(frame):
+        elif not is_in_user_code(frame) or self._waits_for_loop(frame):
+            self._postpone()
+        else:
             self._take()
             raise KeyboardInterrupt
-        else:
+
+    def _waits_for_loop(self, frame: FrameType | None) -> bool:
+        """Whether a toolkit's loop is to end first; a callback that keeps it from ending is struck as well."""
+        if not self._is_called_by_loop(frame):
+            return False
+        toolkit_loops.end(frame)
+        self._has_ended_loops = True
+        self._lie_in_wait(frame)
+        now_s = time.monotonic()
+        if self._callback_until_s is None:
+            self._callback_until_s = now_s + _CALLBACK_S
+        if now_s >= self._callback_until_s:
+            self._callback_until_s = now_s + _CALLBACK_AGAIN_S
             self._postpone()
+            raise KeyboardInterrupt
+        return True
+
+    def _is_called_by_loop(self, frame: FrameType | None) -> bool:
+        return toolkit_loops.has_called(frame)
+
+    def _lie_in_wait(self, frame: FrameType | None) -> None:
+        """Strike right behind the loop: what follows it must not run, which the repeated signal comes too late for."""
+        if get_trace() is not None:  # a debugger's
+            return
+        while frame is not None:
+            if not _is_ours(frame.f_code):
+                frame.f_trace, frame.f_trace_opcodes = self._strike_behind_loop, True
+                self._traced.append(frame)
+            frame = frame.f_back
+        set_trace(self._strike_behind_loop)
+
+    def _strike_behind_loop(self, frame: FrameType, event: str, _value: Any) -> Any:
+        """Called with each step of those that may have called the loop."""
+        if event == "call":
+            return None  # and not with those of others
+        if self.is_pending and is_in_user_code(frame) and not self._is_called_by_loop(frame):
+            self._take()
+            raise KeyboardInterrupt
+        return self._strike_behind_loop
+
+    def _stop_waiting(self) -> None:
+        if get_trace() == self._strike_behind_loop:
+            set_trace(None)
+        for frame in self._traced:
+            frame.f_trace, frame.f_trace_opcodes = None, False
+        self._traced.clear()
 
     def _postpone(self) -> None:
         self.is_pending = True
@@ -210,9 +279,12 @@ class Interrupts:
         if self.is_pending and ident is not None:
             self.let_go()
             send_to_thread(ident, INTERRUPT_SIGNAL)
+            toolkit_loops.wake()
 
     def _take(self) -> None:
         self.is_pending = False
+        self._callback_until_s = None
+        self._stop_waiting()
         self._words[WORD_INTERRUPT] = 0
 
     def _cancel(self, execution: int) -> bool:
@@ -223,6 +295,9 @@ class Interrupts:
         self.was_cancelled = True
         self._task.cancel()
         return True
+
+
+may_interrupt(toolkit_loops.run_python)
 
 
 def is_in_user_code(frame: FrameType | None) -> bool:

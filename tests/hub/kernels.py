@@ -66,6 +66,9 @@ class FakeWorker:
     def _interrupt(self, execution, lane, force):
         self.note("interrupt", execution, lane, force)
 
+    def insist(self, execution):
+        self.note("insist", execution)
+
     def nudge(self, execution):
         self.note("nudge", execution)
 

@@ -168,13 +168,13 @@ def test_an_interrupt_that_fails_is_logged_and_drops_nothing_else(kernel, ending
     assert not endings
 
 
-def test_an_interrupt_that_was_not_taken_is_followed_by_a_nudge(kernel):
+def test_an_interrupt_that_was_not_taken_is_followed_by_insisting_and_a_nudge(kernel):
     client = kernel.connect()
     execution = client.exposed_execute("1")
     client.exposed_interrupt(execution)
     wait_until(lambda: ("nudge", execution) in kernel.worker.asked, what="the nudge")
     names = [name for name, *_ in kernel.worker.asked]
-    assert names.index("interrupt") < names.index("nudge")
+    assert names.index("interrupt") < names.index("insist") < names.index("nudge")
 
 
 def test_a_decision_that_breaks_off_ends_the_hub(kernel, endings):

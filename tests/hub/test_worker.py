@@ -50,6 +50,16 @@ def test_only_who_has_not_taken_its_interrupt_is_nudged(sent):
     assert len(sent) == 1
 
 
+def test_only_a_worker_that_has_not_taken_its_interrupt_hears_that_the_hub_insists():
+    worker, asked = Bare(), []
+    worker.link = SimpleNamespace(notify=lambda *what: asked.append(what))
+    worker.words[WORD_INTERRUPT] = 2
+    worker.insist(1)
+    assert asked == []
+    worker.insist(2)
+    assert asked == [("insist", 2)]
+
+
 def test_a_child_that_was_started_just_when_the_interrupt_came_hears_of_it_by_the_nudge(sent, monkeypatch):
     monkeypatch.setattr(processes, "foreground_of", lambda pid, spared: [5001, 5002, 5003])
     monkeypatch.setattr(processes, "program_of", lambda pid: "/bin/sleep")

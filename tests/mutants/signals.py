@@ -22,7 +22,7 @@ MUTANTS = (
         file="hub/hub.py",
         before="self._scheduler.after(_NUDGE_S, lambda: self._nudge(execution))",
         after="pass",
-        tests=("hub/test_hub.py::test_an_interrupt_that_was_not_taken_is_followed_by_a_nudge",),
+        tests=("hub/test_hub.py::test_an_interrupt_that_was_not_taken_is_followed_by_insisting_and_a_nudge",),
     ),
     Mutant(
         promise="only who has not taken its interrupt is nudged",

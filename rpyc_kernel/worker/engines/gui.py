@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from IPython.core.error import UsageError
 from IPython.terminal.pt_inputhooks import UnknownBackend, get_inputhook_name_and_func
 
 from rpyc_kernel.system.displays import find_obstacle
-from rpyc_kernel.worker.gui_loops import windows
+from rpyc_kernel.worker import toolkit_loops
+from rpyc_kernel.worker.gui_loops import Hook, Turn, windows
 
 _WITHOUT: Final = (None, "inline", "asyncio", "widget", "ipympl", "nbagg", "notebook", "webagg", "agg")
 """What needs no loop beside the kernel's own."""
@@ -30,7 +30,7 @@ def enable(gui: str | None) -> None:
     windows.use(*find_hook(gui))
 
 
-def find_hook(gui: str | None) -> tuple[str, Callable[[Any], Any]]:
+def find_hook(gui: str | None) -> tuple[str, Hook]:
     """The name of a toolkit, and what runs its loop for a turn.
 
     Raises:
@@ -48,7 +48,18 @@ def find_hook(gui: str | None) -> tuple[str, Callable[[Any], Any]]:
     except (ImportError, ValueError, KeyError) as error:
         package = _PACKAGES.get(_family(gui), gui)
         raise UsageError(f"{gui} cannot be loaded where the kernel runs ({error}); it needs {package}") from None
-    return name, hook
+    return name, _with_exits(hook) if _family(gui) == "qt" else hook
+
+
+def _with_exits(hook: Hook) -> Hook:
+    """Qt's hook, whose loop code may have kept from beginning by an `app.exit()` that no other loop took."""
+
+    def take_turn(turn: Turn) -> None:
+        hook(turn)
+        if not turn.input_is_ready():
+            toolkit_loops.settle()
+
+    return take_turn
 
 
 def has_windows(gui: str | None) -> bool:

@@ -1,0 +1,126 @@
+"""Loops of toolkits that code runs itself, as any program with windows does: an interrupt and a closed window end them."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+import rpyc_kernel
+from rpyc_kernel import Execution, ExecutionInterrupted, KernelClient, KernelError
+from rpyc_kernel.core.contract import Kind
+from tests.end_to_end.clients import PATIENCE_S
+from tests.end_to_end.commands import StartCommand
+from tests.support.display import Display
+from tests.support.folders import Folders
+
+PREPARED = {
+    "qt": """
+import sys
+from qtpy import QtCore, QtWidgets
+app = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
+window = QtWidgets.QLabel("hello")
+window.show()
+def soon(call, ms=0): QtCore.QTimer.singleShot(ms, call)
+soon(lambda: print("runs", flush=True))
+""",
+    "tk": """
+import sys, tkinter
+window = tkinter.Tk()
+def soon(call, ms=0): window.after(ms, call)
+soon(lambda: print("runs", flush=True))
+""",
+}
+LOOP = {"qt": "app.exec()", "tk": "window.mainloop()"}
+CLOSE = {"qt": "window.close", "tk": "window.destroy"}
+TICKING = "def tick():\n    sum(range(100_000))\n    soon(tick, 1)\ntick()\n"
+BUSY = """
+def work():
+    try:
+        print("works")
+        while True: pass
+    finally:
+        print("gives up")
+soon(work)
+"""
+
+
+@pytest.fixture
+def kernel(folders: Folders, display: Display) -> Iterator[KernelClient]:
+    """A kernel that finds the display, and has no loops of IPython's."""
+    with rpyc_kernel.start("demo", engine="plain", timeout=PATIENCE_S) as client:
+        yield client
+        with suppress(KernelError):
+            client.shutdown(timeout=PATIENCE_S)
+
+
+@pytest.fixture(params=["qt", "tk"])
+def toolkit(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def start(kernel: KernelClient, code: str, word: str = "runs") -> Execution:
+    """Begin to run a loop, and wait until it has said a word."""
+    execution = kernel.submit(code)
+    next(event for event in execution.events() if event.kind == Kind.STREAM and word in event.text)
+    return execution
+
+
+def interrupt(kernel: KernelClient, execution: Execution) -> str:
+    """Interrupt it; returns what it has printed."""
+    assert kernel.interrupt(execution.id, wait=PATIENCE_S).status == "stopped"
+    with pytest.raises(ExecutionInterrupted):
+        execution.result(timeout=PATIENCE_S)
+    return "".join(event.text for event in execution.events() if event.kind == Kind.STREAM and event.name == "stdout")
+
+
+def test_an_interrupt_ends_a_loop_that_waits_and_one_that_never_does(kernel: KernelClient, toolkit: str):
+    """What follows the loop does not run; and windows that come later have their loop as ever."""
+    for between in ("", TICKING, ""):
+        running = start(kernel, f"{PREPARED[toolkit]}{between}{LOOP[toolkit]}\nprint('behind')\nsys.exit()")
+        assert "behind" not in interrupt(kernel, running)
+        kernel.execute(f"{CLOSE[toolkit]}()")
+    closing = kernel.submit(f"{PREPARED[toolkit]}soon({CLOSE[toolkit]})\n{LOOP[toolkit]}\n'closed'")
+    assert closing.result(timeout=PATIENCE_S) == "closed"
+
+
+def test_an_interrupt_ends_a_callback_that_holds_the_loop_up_and_then_the_loop(kernel: KernelClient, toolkit: str):
+    running = start(kernel, f"{PREPARED[toolkit]}{BUSY}{LOOP[toolkit]}\nprint('behind')", "works")
+    assert interrupt(kernel, running).split("\n")[-2:] == ["gives up", ""]
+
+
+def test_an_interrupt_that_code_catches_lets_it_go_on_with_the_next_loop(kernel: KernelClient, toolkit: str):
+    catching = f"try: {LOOP[toolkit]}\nexcept KeyboardInterrupt: soon(lambda: print('again'))\n{LOOP[toolkit]}"
+    running = start(kernel, f"{PREPARED[toolkit]}{catching}")
+    kernel.interrupt(running.id, wait=0)
+    next(event for event in running.events() if event.kind == Kind.STREAM and "again" in event.text)
+    interrupt(kernel, running)
+
+
+def test_an_interrupt_of_a_dialog_leaves_none_to_the_next_one(kernel: KernelClient):
+    """Qt refuses to begin a loop after an `exit` that the application's own has not taken."""
+    running = start(kernel, f"{PREPARED['qt']}dialog = QtWidgets.QDialog()\ndialog.exec()")
+    interrupt(kernel, running)
+    accepting = kernel.submit("soon(dialog.accept)\ndialog.exec()")
+    assert accepting.result(timeout=PATIENCE_S) == 1
+
+
+def test_a_program_with_windows_is_interrupted_as_python_is(
+    start_command: StartCommand, display: Display, tmp_path: Path, toolkit: str
+):
+    program = tmp_path / "program.py"
+    program.write_text(f"{PREPARED[toolkit]}sys.exit({LOOP[toolkit]})\n")
+    command = start_command("run", str(program))
+    assert command.read_line() == "runs"
+    command.signal(signal.SIGINT)
+    status, _, said = command.wait()
+    assert (status, "KeyboardInterrupt" in said) == (130, True)
+
+
+def test_a_program_ends_when_its_window_is_closed(
+    start_command: StartCommand, display: Display, tmp_path: Path, toolkit: str
+):
+    program = tmp_path / "program.py"
+    program.write_text(f"{PREPARED[toolkit]}soon({CLOSE[toolkit]}, 50)\n{LOOP[toolkit]}\nprint('closed')\n")
+    assert start_command("run", str(program)).wait() == (0, "runs\nclosed\n", "")

@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -263,8 +264,9 @@ class Hub:
                 worker = self._supervisor.worker
                 if worker is not None:
                     worker.perform(action)
+                if isinstance(action, actions.InterruptWorker):
+                    self._scheduler.after(_INSIST_S, partial(self._insist, action.execution))
             case actions.StartGrace(execution):
-                self._scheduler.after(_INSIST_S, lambda: self._insist(execution))
                 self._scheduler.after(_NUDGE_S, lambda: self._nudge(execution))
                 self._scheduler.after(self._settings.grace_s, lambda: self._end_grace(execution))
             case actions.ReportStack(execution, session):

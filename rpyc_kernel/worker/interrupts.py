@@ -170,11 +170,9 @@ class Interrupts:
 
     def check(self) -> None:
         """Raise a pending interrupt here, if this is the main thread."""
-        if (
-            self.is_pending
-            and threading.get_ident() == threading.main_thread().ident
-            and not self._is_called_by_loop(sys._getframe())
-        ):
+        if self.is_pending and threading.get_ident() == threading.main_thread().ident:
+            if self._is_called_by_loop(sys._getframe()):
+                return  # the repeated signal sees to that
             self._take()
             raise KeyboardInterrupt
 
@@ -283,9 +281,9 @@ class Interrupts:
 
     def _take(self) -> None:
         self.is_pending = False
+        self._words[WORD_INTERRUPT] = 0
         self._callback_until_s = None
         self._stop_waiting()
-        self._words[WORD_INTERRUPT] = 0
 
     def _cancel(self, execution: int) -> bool:
         if self._task is None or self._execution != execution:

@@ -1,4 +1,4 @@
-"""Loops of toolkits that code runs itself, as any program with windows does: an interrupt and a closed window end them."""
+"""Loops of toolkits that code runs itself, as programs with windows do: an interrupt or a closed window ends them."""
 
 import signal
 from collections.abc import Iterator
@@ -15,21 +15,26 @@ from tests.end_to_end.commands import StartCommand
 from tests.support.display import Display
 from tests.support.folders import Folders
 
+# Another thread tells that it runs, when the loop has nothing to do any more but to wait.
 PREPARED = {
     "qt": """
-import sys
+import sys, threading
 from qtpy import QtCore, QtWidgets
 app = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
 window = QtWidgets.QLabel("hello")
 window.show()
 def soon(call, ms=0): QtCore.QTimer.singleShot(ms, call)
-soon(lambda: print("runs", flush=True))
+waits = threading.Event()
+threading.Thread(target=lambda: (waits.wait(), print("runs", flush=True)), daemon=True).start()
+soon(waits.set, 50)
 """,
     "tk": """
-import sys, tkinter
+import sys, threading, tkinter
 window = tkinter.Tk()
 def soon(call, ms=0): window.after(ms, call)
-soon(lambda: print("runs", flush=True))
+waits = threading.Event()
+threading.Thread(target=lambda: (waits.wait(), print("runs", flush=True)), daemon=True).start()
+soon(waits.set, 50)
 """,
 }
 LOOP = {"qt": "app.exec()", "tk": "window.mainloop()"}
@@ -87,7 +92,7 @@ def test_an_interrupt_ends_a_loop_that_waits_and_one_that_never_does(kernel: Ker
 
 def test_an_interrupt_ends_a_callback_that_holds_the_loop_up_and_then_the_loop(kernel: KernelClient, toolkit: str):
     running = start(kernel, f"{PREPARED[toolkit]}{BUSY}{LOOP[toolkit]}\nprint('behind')", "works")
-    assert interrupt(kernel, running).split("\n")[-2:] == ["gives up", ""]
+    assert {*interrupt(kernel, running).split()} - {"runs"} == {"works", "gives", "up"}
 
 
 def test_an_interrupt_that_code_catches_lets_it_go_on_with_the_next_loop(kernel: KernelClient, toolkit: str):

@@ -24,6 +24,8 @@ from rpyc_kernel.system.own_command import as_typed_here
 DEFAULT_NAME = "default"
 OK, RAISED, USAGE, NO_KERNEL, TIMED_OUT, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 124, 130, 143
 """Exit statuses: success, user code that raised, a wrong request, no kernel in reach, a time limit, Ctrl-C, SIGTERM."""
+SIGNALLED = 128
+"""To this the number of a signal is added, as shells do."""
 
 _FOUND_BY = {
     "execution": "which execution? 'rpyc-kernel status {target}' shows them",

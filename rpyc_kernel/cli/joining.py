@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from plumbum import cli
 
-from rpyc_kernel.cli.application import named_again, tell
+from rpyc_kernel.cli.application import INTERRUPTED, NO_KERNEL, OK, TERMINATED, kernel_there, named_again, tell
 from rpyc_kernel.cli.starting import StartingCommand, telling_what_may_run
 from rpyc_kernel.client import launch
-from rpyc_kernel.client.address import is_on_other_machine, is_place, resolve
+from rpyc_kernel.client.address import host_of, is_on_other_machine, is_place, resolve
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Role
 from rpyc_kernel.errors import KernelError, KernelExists, NoSuchKernel
+from rpyc_kernel.faces.frontend.control_characters import sanitize_line
 from rpyc_kernel.faces.frontend.session_slot import take_session_slot
+
+if TYPE_CHECKING:
+    from rpyc_kernel.faces.frontend.conversation import Conversation
 
 _START_TIMEOUT_S = 30.0
 
@@ -30,6 +37,30 @@ class FrontEndCommand(StartingCommand):
     def takes_slot(self) -> bool:
         """Whether a person sits there, who comes back as the same session."""
         return True
+
+    @contextlib.contextmanager
+    def open_conversation(self, name: str, hint: str) -> Iterator[Conversation]:
+        """A conversation with the kernel, as the switches say, which greets with a hint at what can be done."""
+        from rpyc_kernel.faces.frontend.conversation import Conversation  # takes a while to load
+
+        kernel, how = self.join_or_start(name)
+        with kernel:
+            yield Conversation(
+                kernel,
+                f"{how} kernel {kernel_there(kernel.name, name)} as {kernel.client_name}; {hint}",
+                target=named_again(name),
+                host=sanitize_line(host_of(name)),
+                replays=bool(self.replays),
+                is_viewer=kernel.role == Role.VIEWER,
+            )
+
+    def status_of_end(self, end: str, name: str) -> int:
+        """The exit status of a conversation that ended so; where the connection is lost, tells the way back."""
+        from rpyc_kernel.faces.frontend import conversation as ends
+
+        if end == ends.LOST:
+            tell(self.find_loss(name) or f"if the kernel is still there, come back with {self.way_back(name)}")
+        return {ends.LEFT: OK, ends.INTERRUPTED: INTERRUPTED, ends.TERMINATED: TERMINATED}.get(end, NO_KERNEL)
 
     def join_or_start(self, name: str) -> tuple[KernelClient, str]:
         """The kernel, and whether it was ``joined`` or ``started``; tells which switches were of no use."""
@@ -68,14 +99,13 @@ class FrontEndCommand(StartingCommand):
         join = take_session_slot if self.takes_slot else launch.connect
         return join(name, session=self.session, name=self.shown_name, role=role)
 
-    def tell_way_back(self, name: str) -> None:
-        """Say on standard error how to come back to a kernel whose connection is lost, or why that cannot be."""
+    def find_loss(self, name: str) -> str:
+        """Why one cannot come back to a kernel whose connection is lost; "" where that may be."""
         try:
             resolve(name)
         except KernelError as error:
-            tell(str(error))
-        else:
-            tell(f"if the kernel is still there, come back with {self.way_back(name)}")
+            return str(error)
+        return ""
 
     def way_back(self, name: str) -> str:
         """The command that opens this kernel again; what must not be seen of a connect string is not in its name."""

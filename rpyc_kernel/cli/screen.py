@@ -6,23 +6,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
-from rpyc_kernel.cli.application import (
-    DEFAULT_NAME,
-    INTERRUPTED,
-    NO_KERNEL,
-    OK,
-    TERMINATED,
-    UsageError,
-    kernel_there,
-    named_again,
-)
+from rpyc_kernel.cli.application import DEFAULT_NAME, NO_KERNEL, OK, UsageError
 from rpyc_kernel.cli.joining import FrontEndCommand
-from rpyc_kernel.client.address import host_of
-from rpyc_kernel.core.contract import Role
-from rpyc_kernel.faces.frontend.control_characters import sanitize_line
+from rpyc_kernel.errors import KernelError
 
 _INSTALL = "install it with: pip install 'rpyc-kernel[screen]'"
+PAGE_DRIVER = "rpyc_kernel.faces.screen.page:PageDriver"
+"""What TEXTUAL_DRIVER says where a browser shows it."""
 
 
 class Screen(FrontEndCommand):
@@ -32,39 +24,37 @@ class Screen(FrontEndCommand):
     """
 
     def main(self, name: str = DEFAULT_NAME) -> int:
-        if not (_is_served() or _has_terminal()):
+        is_page = os.environ.get("TEXTUAL_DRIVER") == PAGE_DRIVER
+        if not (is_page or _has_terminal()):
             raise UsageError("a full screen needs a terminal; 'rpyc-kernel console' works with any, and with a pipe")
         try:
             from rpyc_kernel.faces.screen import app
         except ImportError as error:
             raise UsageError(f"the full screen needs Textual ({error}); {_INSTALL}") from None
-        from rpyc_kernel.faces.frontend import conversation as ends
+        if is_page:
+            from rpyc_kernel.faces.screen.page import end_page
 
-        kernel, how = self.join_or_start(name)
-        with kernel:
-            end = app.run(
-                ends.Conversation(
-                    kernel,
-                    f"{how} kernel {kernel_there(kernel.name, name)} as {kernel.client_name}; F1 helps, Ctrl-D leaves",
-                    target=named_again(name),
-                    host=sanitize_line(host_of(name)),
-                    replays=bool(self.replays),
-                    is_viewer=kernel.role == Role.VIEWER,
-                )
-            )
-        if end in (ends.LOST, ends.REFUSED):
-            if end == ends.LOST:
-                self.tell_way_back(name)
+            return self._fill_page(name, end_page)
+        with self.open_conversation(name, "F1 helps, Ctrl-D leaves") as conversation:
+            end = app.run(conversation)
+        status = self.status_of_end(end, name)
+        if status == OK:
+            print(f"the kernel goes on; come back with {self.way_back(name)}")
+        return status
+
+    def _fill_page(self, name: str, end_page: Callable[..., None]) -> int:
+        """The same on a page, where all that is to be said at the end is said, too."""
+        from rpyc_kernel.faces.frontend.conversation import LEFT
+        from rpyc_kernel.faces.screen import app
+
+        try:
+            with self.open_conversation(name, "F1 helps, Ctrl-D leaves") as conversation:
+                end = app.run(conversation)
+        except KernelError as error:
+            end_page(str(error), has_begun=False)
             return NO_KERNEL
-        if end in (ends.INTERRUPTED, ends.TERMINATED):
-            return INTERRUPTED if end == ends.INTERRUPTED else TERMINATED
-        print(f"the kernel goes on; come back with {self.way_back(name)}")
-        return OK
-
-
-def _is_served() -> bool:
-    """Whether a browser shows what this draws: textual-serve says so."""
-    return os.environ.get("TEXTUAL_DRIVER", "").endswith(":WebDriver")
+        end_page("" if end == LEFT else self.find_loss(name) or "the connection is lost")
+        return OK if end == LEFT else NO_KERNEL
 
 
 def _has_terminal() -> bool:

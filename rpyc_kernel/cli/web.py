@@ -5,14 +5,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
-import signal
 import sys
 
 from plumbum import cli
 
-from rpyc_kernel.cli.application import DEFAULT_NAME, INTERRUPTED, TERMINATED, UsageError, named_again
+from rpyc_kernel.cli.application import DEFAULT_NAME, SIGNALLED, UsageError, named_again
 from rpyc_kernel.cli.joining import FrontEndCommand
+from rpyc_kernel.cli.screen import PAGE_DRIVER
 
 _INSTALL = "install it with: pip install 'rpyc-kernel[web]'"
 
@@ -32,23 +33,26 @@ class Web(FrontEndCommand):
 
     def main(self, name: str = DEFAULT_NAME) -> int:
         try:
+            import textual  # noqa: F401 - the pages' programs need it
+
             from rpyc_kernel.faces.screen import web
         except ImportError as error:
-            raise UsageError(f"this needs textual-serve ({error}); {_INSTALL}") from None
+            raise UsageError(f"this needs textual-serve and Textual ({error}); {_INSTALL}") from None
         if named_again(name) == "-":
             raise UsageError("a connect string cannot be handed on to pages; put it into RPYC_KERNEL_INVITATION")
         try:
             listener = web.listen(self.port)
         except OSError as error:
-            raise UsageError(f"port {self.port} cannot be used: {error.strerror}; choose another by --port") from None
+            reason = os.strerror(error.errno or 0)
+            raise UsageError(f"port {self.port} cannot be used: {reason}; choose another by --port") from None
         with listener:
             self.join_or_start(name)[0].close()
             server = web.GuardedServer(self._command_of_page(name), listener.getsockname()[1], f"rpyc-kernel {name}")
             received = asyncio.run(web.serve(server, listener, lambda address: print(address, flush=True)))
-        return INTERRUPTED if received == signal.SIGINT else TERMINATED
+        return SIGNALLED + received
 
     def _command_of_page(self, name: str) -> str:
-        words = [sys.executable, "-m", "rpyc_kernel", "screen", name]
+        words = ["env", f"TEXTUAL_DRIVER={PAGE_DRIVER}", sys.executable, "-m", "rpyc_kernel", "screen", name]
         words += ["--read-only"] if self.is_viewer else []
         words += ["--replay"] if self.replays else []
         words += [f"--as={self.shown_name}"] if self.shown_name else []

@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 
-from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.faces.console.output import ConsoleView
 from rpyc_kernel.faces.console.pictures import pictures_of_terminal
 from rpyc_kernel.faces.console.pipe import Pipe
@@ -22,28 +21,15 @@ from rpyc_kernel.system.home import Home
 
 
 class Console:
-    """One person's terminal on a kernel; the arguments are those of `Conversation`."""
+    """One person's terminal on a kernel.
 
-    def __init__(
-        self,
-        kernel: KernelClient,
-        welcome: str,
-        *,
-        target: str = "",
-        host: str = "",
-        replays: bool = False,
-        is_viewer: bool = False,
-    ) -> None:
-        self._conversation = Conversation(
-            kernel, welcome, target=target, host=host, replays=replays, is_viewer=is_viewer
-        )
-        self._host = host
+    Args:
+        conversation: not yet begun.
+    """
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
         self._view: ConsoleView
-
-    @property
-    def was_used(self) -> bool:
-        """Whether the user has typed anything."""
-        return self._conversation.was_used
 
     def run(self) -> str:
         """Talk until the user leaves or the connection is gone; says which it was, as `Conversation.run` does."""
@@ -56,7 +42,8 @@ class Console:
         loop.add_signal_handler(signal.SIGTERM, self._conversation.end)
         pictures = Home(Folders.from_environment().state / self._conversation.kernel.name).pictures
         renderer = Renderer(
-            is_colourful=is_colourful(sys.stdout), show_picture=pictures_of_terminal(pictures, self._host).show
+            is_colourful=is_colourful(sys.stdout),
+            show_picture=pictures_of_terminal(pictures, self._conversation.host).show,
         )
         self._view = ConsoleView(self._make_screen(), renderer)
         return await self._conversation.run(self._view)

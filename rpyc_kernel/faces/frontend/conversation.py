@@ -70,6 +70,7 @@ class Conversation:
 
     Attributes:
         was_used: whether the user has typed anything.
+        host: the machine where the kernel is, "" for this one.
         state: what is done for the user at the moment.
         status_line: what to show beside the prompt of the kernel and who is in it.
         transcript: what is shown.
@@ -100,6 +101,7 @@ class Conversation:
         is_viewer: bool = False,
     ) -> None:
         self.was_used = False
+        self.host = host
         self.state = TalkState(kernel.session)
         self.status_line = StatusLine(self.state, host=host, is_viewer=is_viewer)
         self.transcript = Transcript(kernel.session, shows_visit=is_session_slot)

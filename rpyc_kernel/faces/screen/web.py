@@ -18,7 +18,9 @@ from aiohttp import web
 from textual_serve.server import Server
 
 HOST = "127.0.0.1"
-_SHUTDOWN_S = 3.0
+_PAGES_S = 3.0
+_STRAGGLERS_S = 0.2
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -63,12 +65,12 @@ class GuardedServer(Server):
         finally:
             self._pages.discard(page)
 
-    async def on_shutdown(self, app: web.Application) -> None:
-        """Tell the programs of all pages to end, and wait for that."""
+    async def end_pages(self) -> None:
+        """Tell the programs of all pages to end, and wait for that; to be called while pages are still listened to."""
         for page in self._pages:
             page.cancel()
         if self._pages:
-            await asyncio.wait(self._pages, timeout=_SHUTDOWN_S)
+            await asyncio.wait(self._pages, timeout=_PAGES_S)
 
     def _guard_middleware(self) -> Any:
         @web.middleware
@@ -116,7 +118,7 @@ def listen(port: int) -> socket.socket:
 
 
 async def serve(server: GuardedServer, listener: socket.socket, tell: Callable[[str], object]) -> int:
-    """Serve until SIGINT or SIGTERM, and end the programs of all pages; says which of both it was."""
+    """Serve until SIGINT, SIGTERM or SIGHUP, and end the programs of all pages; says which of them it was."""
     loop = asyncio.get_running_loop()
     received: asyncio.Future[int] = loop.create_future()
 
@@ -124,14 +126,19 @@ async def serve(server: GuardedServer, listener: socket.socket, tell: Callable[[
         if not received.done():
             received.set_result(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, note, number)
+    for number in _ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as by nohup
+            loop.add_signal_handler(number, note, number)
     # The log of requests would have the token in it.
-    runner = web.AppRunner(await server.make_app(), access_log=None, shutdown_timeout=_SHUTDOWN_S)
+    runner = web.AppRunner(await server.make_app(), access_log=None, shutdown_timeout=_STRAGGLERS_S)
     await runner.setup()
+    site = web.SockSite(runner, listener)
     try:
-        await web.SockSite(runner, listener).start()
+        await site.start()
         tell(server.address)
-        return await received
+        ended_by = await received
+        await site.stop()
+        await server.end_pages()
+        return ended_by
     finally:
         await runner.cleanup()

@@ -153,9 +153,10 @@ def talk(monkeypatch: pytest.MonkeyPatch) -> Talk:
         presses_at_number: bool = False,
     ) -> list[str]:
         kernel, screen = Kernel(tells or {}, status or make_status()), Screen([*codes], answer)
-        console = Console(kernel, WELCOME)  # type: ignore[arg-type]
-        screen.conversation, screen.kernel = console._conversation, kernel
-        whose = console._conversation.transcript.whose
+        conversation = Conversation(kernel, WELCOME)  # type: ignore[arg-type]
+        console = Console(conversation)
+        screen.conversation, screen.kernel = conversation, kernel
+        whose = conversation.transcript.whose
         monkeypatch.setattr(console, "_make_screen", lambda: screen)
 
         def press() -> None:

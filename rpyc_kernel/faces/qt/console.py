@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 
 from qtpy.QtCore import QCoreApplication, QPoint, Qt, Signal
@@ -16,6 +15,7 @@ from rpyc_kernel.faces.frontend.plots import Picture
 from rpyc_kernel.faces.frontend.recalled_history import recall
 from rpyc_kernel.faces.frontend.render import Renderer
 from rpyc_kernel.faces.frontend.transcript import Item
+from rpyc_kernel.faces.frontend.typed_ahead import TypedAhead
 from rpyc_kernel.faces.frontend.widget_view import Prompt, WidgetView
 from rpyc_kernel.faces.qt.answer_line import AnswerLine
 from rpyc_kernel.faces.qt.bridge import Bridge
@@ -72,7 +72,7 @@ class ConsoleWidget(QWidget):
         self._prompt_label = QLabel(_BUSY_PROMPT, self)
         self._status = QLabel(self)
         self._prompt: Prompt | None = None
-        self._typed_ahead: deque[str] = deque()
+        self._typed_ahead = TypedAhead()
         self._past = PastCodes()
         self._searching: tuple[str, int | None] | None = None
         self._place_widgets()
@@ -99,15 +99,13 @@ class ConsoleWidget(QWidget):
     def run(self, code: str) -> None:
         """Run code as if it had been typed: now, or when what is waited for has ended."""
         self._past.add(code)
-        self._typed_ahead.append(code)
+        self._typed_ahead.add(code)
         self._enter_next()
 
     def interrupt(self) -> None:
         """Do what Ctrl-C does."""
         if self._typed_ahead:
-            waiting = [*self._typed_ahead, *([self.editor.code] if self.editor.code else [])]
-            self._typed_ahead.clear()
-            self.editor.put("\n".join(waiting))
+            self.editor.put(self._typed_ahead.take_back(self.editor.code))
         elif self._is_at_code and self.editor.code:
             self.editor.put("")
             return
@@ -260,8 +258,8 @@ class ConsoleWidget(QWidget):
             self._thread.call(self._view.answer, prompt, text)
 
     def _enter_next(self) -> None:
-        if self._is_at_code and self._typed_ahead:
-            self._give(self._typed_ahead.popleft())
+        if self._is_at_code and (code := self._typed_ahead.take_next()) is not None:
+            self._give(code)
 
     def _enter(self) -> None:
         """Run what is typed if it is complete, else go on on the next line."""

@@ -21,6 +21,7 @@ from rpyc_kernel.faces.frontend.plots import Picture
 from rpyc_kernel.faces.frontend.recalled_history import recall
 from rpyc_kernel.faces.frontend.render import Renderer
 from rpyc_kernel.faces.frontend.transcript import Item
+from rpyc_kernel.faces.frontend.typed_ahead import TypedAhead
 from rpyc_kernel.faces.frontend.widget_view import Prompt, WidgetView
 from rpyc_kernel.faces.screen.code_area import CodeArea
 from rpyc_kernel.faces.screen.side import SidePanes
@@ -54,6 +55,7 @@ class KernelApp(App[str]):
         self._conversation = conversation
         self._view = WidgetView(conversation, self._post, self)
         self._prompt: Prompt | None = None
+        self._typed_ahead = TypedAhead()
         self._talking: asyncio.Task[str] | None = None
 
     def _post(self, call: Callable[[], object]) -> None:
@@ -139,6 +141,7 @@ class KernelApp(App[str]):
         if prompt.question is None:
             code.propose(prompt.proposed)
             code.focus()
+            self._enter_next()
         else:
             question.update(prompt.question)
             answer.password, answer.value = prompt.is_password, ""
@@ -147,11 +150,25 @@ class KernelApp(App[str]):
     # ------------------------------------------------------------------ what the user does
 
     def on_code_area_entered(self, entered: CodeArea.Entered) -> None:
-        """Code was typed."""
-        if self._prompt is not None and self._prompt.question is None:
-            self._view.answer(self._prompt, entered.code)
-        else:  # it is read no more, or not yet
-            self.query_one(CodeArea).propose(entered.code)
+        """Code was typed, now or for the next prompt."""
+        self._typed_ahead.add(entered.code)
+        self._enter_next()
+
+    def _enter_next(self) -> None:
+        if self._is_at_code and (code := self._typed_ahead.take_next()) is not None:
+            self._give(code)
+        waiting = len(self._typed_ahead)
+        self.query_one(CodeArea).border_title = f"{waiting} typed ahead; Ctrl-C takes it back" if waiting else None
+
+    @property
+    def _is_at_code(self) -> bool:
+        return self._prompt is not None and self._prompt.question is None
+
+    def _give(self, text: str | None) -> None:
+        """Answer what is read."""
+        if self._prompt is not None:
+            prompt, self._prompt = self._prompt, None
+            self._view.answer(prompt, text)
 
     def on_code_area_left(self) -> None:
         """Ctrl-D."""
@@ -159,8 +176,7 @@ class KernelApp(App[str]):
 
     def on_input_submitted(self, submitted: Input.Submitted) -> None:
         """An answer was typed."""
-        if self._prompt is not None:
-            self._view.answer(self._prompt, submitted.value)
+        self._give(submitted.value)
 
     def on_code_area_offered(self, offered: CodeArea.Offered) -> None:
         """These could stand at the cursor."""
@@ -191,21 +207,25 @@ class KernelApp(App[str]):
 
     def action_interrupt(self) -> None:
         """Do what Ctrl-C means now."""
-        if self._prompt is not None and self._prompt.question is None and self.query_one(CodeArea).clear_line():
+        code = self.query_one(CodeArea)
+        if self._typed_ahead:
+            code.take_back(self._typed_ahead.take_back(code.text))
+            self._enter_next()
+        elif self._is_at_code and code.clear_line():
             return  # the line is given up, as in every shell
         self._view.ctrl_c()
 
     def action_leave(self) -> None:
         """Leave; the kernel goes on."""
         if self._prompt is not None:
-            self._view.answer(self._prompt, None)
+            self._give(None)
         else:
             self._conversation.end()
 
     def action_explain(self) -> None:
         """Show what one can do."""
-        if self._prompt is not None and self._prompt.question is None:
-            self._view.answer(self._prompt, "%help")
+        if self._is_at_code:
+            self._give("%help")
 
     def action_panes(self) -> None:
         """Show or hide what stands beside the transcript."""

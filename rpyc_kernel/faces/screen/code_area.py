@@ -64,6 +64,11 @@ class CodeArea(TextArea):
             self.load_text(code)
             self.move_cursor(self.document.end)
 
+    def take_back(self, code: str) -> None:
+        """Go on with this in place of what is typed."""
+        self.load_text(code)
+        self.move_cursor(self.document.end)
+
     def clear_line(self) -> bool:
         """Give up what is typed; whether there was anything."""
         had_text = bool(self.text)

@@ -166,6 +166,39 @@ def test_what_is_typed_ahead_is_not_lost(kernel: KernelClient):
     work(act)
 
 
+def test_code_entered_while_other_code_runs_waits_for_its_prompt(kernel: KernelClient):
+    kernel.execute("import threading; gate = threading.Event()", timeout=PATIENCE_S)
+
+    async def act(user: User) -> None:
+        code = user.app.query_one(CodeArea)
+        await user.run("gate.wait(); print('first')")
+        await user.until(lambda: user.prompt == "", "the beginning")
+        await user.type("print('second')\n")
+        await user.until(lambda: "1 typed ahead" in (code.border_title or ""), "the word that it waits")
+        await asyncio.to_thread(kernel.eval, "gate.set()")
+        await user.until_seen("\nsecond")
+        assert user.text.index("\nfirst") < user.text.index(">>> print('second')")
+        assert not code.border_title
+
+    work(act)
+
+
+def test_ctrl_c_takes_back_what_was_typed_ahead(kernel: KernelClient):
+    async def act(user: User) -> None:
+        code = user.app.query_one(CodeArea)
+        await user.run("import threading; threading.Event().wait()")
+        await user.until(lambda: user.prompt == "", "the beginning")
+        await user.type("one = 1\ntwo = 2\n")
+        await user.until(lambda: "2 typed ahead" in (code.border_title or ""), "the word that they wait")
+        await user.type("three")
+        await user.pilot.press("ctrl+c")
+        await user.until_seen("goes on in the background")
+        assert code.text == "one = 1\ntwo = 2\nthree"
+        assert not code.border_title
+
+    work(act)
+
+
 def test_tab_completes_and_up_calls_back(kernel: KernelClient):
     async def act(user: User) -> None:
         code = user.app.query_one(CodeArea)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final, TypeVar
 
 MAX_MATCHES: Final = 500
+MAX_CELL_CHARS: Final = 200
+"""Of what a cell shows; one that has more ends in three dots."""
 MAX_CELLS: Final = 10_000
 """The most cells in one answer."""
 

@@ -20,6 +20,7 @@ from tests.support.leaks import leaving_nothing
 pytest.importorskip("qtpy", reason="no binding of Qt is installed")
 
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QGuiApplication
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QLineEdit, QWidget
 
@@ -284,6 +285,29 @@ def test_a_parent_that_goes_ends_the_threads_too(kernel: KernelClient, applicati
         lambda: (process(), not [t for t in threading.enumerate() if t.name.startswith("conversation")])[1],
         "the end of the thread",
     )
+
+
+def test_keys_reach_what_they_are_for(kernel: KernelClient, show: Callable[..., Any]):
+    kernel.push(keyed=[1, 2, 3])
+    window = show(KernelWindow(open_client()))
+    bob = Person(window.console)
+    bob.wait_for_prompt()
+    window.open_table("keyed")
+    table = window.tables["keyed"].widget()
+    until(lambda: cell(table, 0, 0) == "1", "the table")
+    kernel.set_variable("keyed", 7, row=0)
+    window.activateWindow()
+    until(lambda: (table.view.setFocus(), table.view.hasFocus())[1], "the focus")
+    QTest.keyClick(table.view, Qt.Key.Key_F5)
+    until(lambda: cell(table, 0, 0) == "7", "the change")
+    QGuiApplication.clipboard().setText("6 * 7")
+    QTest.keyClick(window.console.transcript, Qt.Key.Key_V, CTRL)
+    assert bob.console.editor.code == "6 * 7"
+    usual = bob.console.editor.sizeHint().height()
+    QTest.keyClick(window, Qt.Key.Key_Plus, CTRL)
+    assert bob.console.editor.sizeHint().height() > usual
+    QTest.keyClick(window, Qt.Key.Key_0, CTRL)
+    assert bob.console.editor.sizeHint().height() == usual
 
 
 def test_leaving_by_ctrl_d_closes_the_window(kernel: KernelClient, show: Callable[..., Any]):

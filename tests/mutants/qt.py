@@ -44,8 +44,8 @@ MUTANTS = (
     Mutant(
         promise="what is called a picture and is a drawing shows no file of the reader's",
         file="faces/qt/images.py",
-        before="reader.setDecideFormatFromContent(False)",
-        after="reader.setDecideFormatFromContent(True)",
+        before="    return 0, 0\n",
+        after="    return 1, 1\n",
         tests=(f"{_PANE}test_a_drawing_reads_no_files",),
     ),
     Mutant(

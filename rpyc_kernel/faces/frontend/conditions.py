@@ -14,6 +14,8 @@ _CONDITION = re.compile(
     rf"(?P<operator>==|!=|<=|>=|<|>|(?<= ){CONTAINS}(?= )) *(?P<value>.+))"
 )
 
+_TEXTUAL = ("str", "string", "<U", "large_string")
+
 
 def read_condition(text: str) -> tuple[Any, ...]:
     """The condition that a text says, as `KernelClient.slice` takes it.
@@ -30,8 +32,15 @@ def read_condition(text: str) -> tuple[Any, ...]:
     return found["column"], found["operator"], str(value) if found["operator"] == CONTAINS else value
 
 
-def read_value(text: str) -> Any:
-    """What is typed for a value: a literal of Python, or else the text itself."""
+def read_value(text: str, dtype: str = "") -> Any:
+    """What is typed for a value: in a column of text the text, else a literal of Python, or the text if it is none.
+
+    Args:
+        text: what is typed.
+        dtype: of the column that it is for, as `Cells.column_types` has it; "" if that is not known.
+    """
+    if dtype.startswith(_TEXTUAL):
+        return text
     try:
         return ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, MemoryError, RecursionError):

@@ -21,7 +21,7 @@ class CompletionPopup(QTreeWidget):
         editor: whose.
 
     Signals:
-        chosen: another one is marked now.
+        chosen: another one is marked now, or none.
     """
 
     chosen = Signal()
@@ -69,6 +69,11 @@ class CompletionPopup(QTreeWidget):
             self.addTopLevelItem(row)
         self.setCurrentItem(self.topLevelItem(0))
         self._place()
+
+    def hideEvent(self, event: object) -> None:  # noqa: N802 - Qt's name
+        """Nothing is marked any more."""
+        super().hideEvent(event)
+        self.chosen.emit()
 
     @property
     def common(self) -> str:

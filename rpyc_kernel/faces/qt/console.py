@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from qtpy.QtCore import QCoreApplication, QPoint, Qt, Signal
-from qtpy.QtGui import QCloseEvent, QKeyEvent
+from qtpy.QtGui import QCloseEvent, QFontInfo, QKeyEvent
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QMenu, QVBoxLayout, QWidget
 
 from rpyc_kernel.client.kernel import KernelClient
@@ -115,6 +115,15 @@ class ConsoleWidget(QWidget):
         """Show nothing of what was there so far; the kernel keeps it."""
         self.transcript.clear_items()
 
+    def zoom(self, points: int) -> None:
+        """Have larger letters, or for a negative number smaller ones; for 0 those of the system."""
+        font = fixed_font()
+        if points:
+            font.setPointSize(max(5, min(QFontInfo(self.editor.font()).pointSize() + points, 50)))
+        for widget in (self.transcript, self.editor, self.editor.popup, self.answer, self._prompt_label):
+            widget.setFont(font)
+        self.editor.updateGeometry()
+
     def wait_for_end(self, timeout_s: float) -> None:
         """After `close`, wait until the kernel knows that one has left, for a program that ends then."""
         self._thread.join(timeout_s)
@@ -135,8 +144,8 @@ class ConsoleWidget(QWidget):
         row.setContentsMargins(8, 4, 4, 4)
         row.setSpacing(6)
         row.addWidget(self._prompt_label)
+        row.addWidget(self.answer, 1)  # before what a search has found
         row.addWidget(self.editor, 1)
-        row.addWidget(self.answer, 1)
         self._input = QWidget(self)
         self._input.setAutoFillBackground(True)
         self._input.setBackgroundRole(self.editor.viewport().backgroundRole())

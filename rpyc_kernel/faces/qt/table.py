@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from rpyc_kernel.client.kernel import KernelClient
+from rpyc_kernel.faces.frontend.conditions import read_value
 from rpyc_kernel.faces.frontend.control_characters import sanitize_line
 from rpyc_kernel.faces.qt.calls import Calls
 from rpyc_kernel.faces.qt.looks import fixed_font
@@ -86,6 +87,8 @@ class TableView(QWidget):
         self.model.told.connect(self._tell)
         self.model.sized.connect(self._note_size)
         self.model.headerDataChanged.connect(self._widen)
+        self.model.headerDataChanged.connect(lambda *_: self._list_columns())
+        self.model.begun_anew.connect(self._begin_anew)
         again = QShortcut(QKeySequence("F5"), self)
         again.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         again.activated.connect(self.refresh)
@@ -171,19 +174,29 @@ class TableView(QWidget):
         elif not takes_value:
             self.model.filter((column, operator))
         else:
-            value = text if operator == "contains" else self.model.read_value(column, text)
+            value = text if operator == "contains" else read_value(text, self.model.column_type(column))
             self.model.filter((column, operator, value))
 
     # ------------------------------------------------------------------ what the model tells
 
     def _note_size(self) -> None:
-        model = self.model
-        if self.column.count() != min(model.columnCount(), _MAX_LISTED):
+        self._list_columns()
+        self._tell("")
+
+    def _list_columns(self) -> None:
+        labels = [self.model.label(column) for column in range(min(self.model.columnCount(), _MAX_LISTED))]
+        if labels != [self.column.itemText(place) for place in range(self.column.count())]:
             chosen = max(0, self.column.currentIndex())
             self.column.clear()
-            self.column.addItems([model.label(column) for column in range(min(model.columnCount(), _MAX_LISTED))])
+            self.column.addItems(labels)
             self.column.setCurrentIndex(min(chosen, self.column.count() - 1))
-        self._tell("")
+
+    def _begin_anew(self) -> None:
+        """Show neither an order nor a filter: the columns for them are gone."""
+        self._sorted_by = None
+        self.view.horizontalHeader().setSortIndicatorShown(False)
+        self.value.clear()
+        self._timer.stop()
 
     def _widen(self, orientation: Qt.Orientation, first: int, last: int) -> None:
         """Have room for what has come: labels of rows, and columns that are seen for the first time."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 from collections import OrderedDict
 from typing import Any
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt, Signal
 
 from rpyc_kernel.client.kernel import KernelClient
-from rpyc_kernel.core.introspection import Cells
+from rpyc_kernel.core.introspection import MAX_CELL_CHARS, Cells
+from rpyc_kernel.faces.frontend.conditions import read_value
 from rpyc_kernel.faces.frontend.control_characters import sanitize_line
 from rpyc_kernel.faces.qt.calls import Calls
 
@@ -20,7 +20,6 @@ _MAX_ROWS, _MAX_COLUMNS = 50_000_000, 1_000_000
 """What Qt's headers can count in pixels."""
 _TIMEOUT_S = 30.0
 _NUMERIC = ("int", "uint", "float", "complex", "bool", "Int", "UInt", "Float", "boolean", "double")
-_TEXTUAL = ("str", "string", "<U", "large_string")
 
 _Place = tuple[int, int]
 _NOWHERE = QModelIndex()
@@ -42,10 +41,12 @@ class TableModel(QAbstractTableModel):
     Signals:
         told: what is to be said about the table; "" for nothing.
         sized: its size is known, or another one.
+        begun_anew: the columns that it was sorted or filtered by are there no longer.
     """
 
     told = Signal(str)
     sized = Signal()
+    begun_anew = Signal()
 
     def __init__(self, kernel: KernelClient, path: str, calls: Calls, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -82,7 +83,11 @@ class TableModel(QAbstractTableModel):
             cells = self._find(row, column)
             if cells is None:
                 return "…" if role == Qt.ItemDataRole.DisplayRole else None
-            return sanitize_line(cells.rows[row - cells.row_start][column - cells.column_start])
+            text = cells.rows[row - cells.row_start][column - cells.column_start]
+            shown = sanitize_line(text)
+            # Of what is not shown as it is, no part is lost by editing what is shown.
+            is_other = shown != text or len(text) > MAX_CELL_CHARS
+            return "" if is_other and role == Qt.ItemDataRole.EditRole else shown
         if role == Qt.ItemDataRole.TextAlignmentRole and self._type(row, column).startswith(_NUMERIC):
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         return None
@@ -139,24 +144,15 @@ class TableModel(QAbstractTableModel):
         cells = self._peek(row, column)
         if cells is None or not cells.positions:
             return False
-        if role != Qt.ItemDataRole.EditRole or str(value) == self.data(index):
+        if role != Qt.ItemDataRole.EditRole or str(value) == self.data(index, role):
             return False
-        new, place = self.read_value(column, str(value)), cells.positions[row - cells.row_start]
+        new, place = read_value(str(value), self.column_type(column)), cells.positions[row - cells.row_start]
         self._calls.ask(
             lambda: self._kernel.set_variable(self._path, new, row=place, column=column),
             lambda _: self.refresh(),
             self.told.emit,
         )
         return True
-
-    def read_value(self, column: int, text: str) -> Any:
-        """What a text means in a column: where that holds text the text, else a literal of Python if it is one."""
-        if self.column_type(column).startswith(_TEXTUAL):
-            return text
-        try:
-            return ast.literal_eval(text.strip())
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            return text
 
     def refresh(self) -> None:
         """Ask again for what somebody looks at; what was there is shown until then."""
@@ -269,7 +265,21 @@ class TableModel(QAbstractTableModel):
             self.sized.emit()
 
     def _fail(self, version: int, words: str) -> None:
+        if version != self._version:
+            return
+        self._asked.clear()
+        self._wanted.clear()
+        self.told.emit(words)
+        if used := [column for column, *_ in (*self._sort, *self._filter)]:
+            kernel, path = self._kernel, self._path
+            self._calls.ask(
+                lambda: kernel.slice(path, (0, 0), (0, 0), timeout=_TIMEOUT_S).column_count,
+                lambda columns: self._drop_order(version) if columns <= max(used) else None,
+            )
+
+    def _drop_order(self, version: int) -> None:
+        """The table is another one by now, without the columns that it was sorted or filtered by."""
         if version == self._version:
-            self._asked.clear()
-            self._wanted.clear()
-            self.told.emit(words)
+            self._sort = self._filter = ()
+            self.begun_anew.emit()
+            self._begin_anew()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from qtpy.QtCore import QEvent, Qt, QTimer, QUrl, Signal
-from qtpy.QtGui import QImage, QKeyEvent, QTextCursor, QTextDocument, QTextImageFormat, QTextOption
+from qtpy.QtGui import QImage, QKeyEvent, QKeySequence, QTextCursor, QTextDocument, QTextImageFormat, QTextOption
 from qtpy.QtWidgets import QTextEdit, QWidget
 
 from rpyc_kernel.faces.frontend.pending import Step
@@ -361,10 +361,15 @@ class TranscriptPane(QTextEdit):
                 self.copy()
             else:
                 self.interrupted.emit()
-        elif event.text().isprintable() and event.text() and not event.modifiers() & ~Qt.KeyboardModifier.ShiftModifier:
+        elif event.matches(QKeySequence.StandardKey.Paste) or _is_text(event):
             self.typed.emit(event)
         else:
             super().keyPressEvent(event)
+
+
+def _is_text(event: QKeyEvent) -> bool:
+    is_plain = not event.modifiers() & ~Qt.KeyboardModifier.ShiftModifier
+    return bool(event.text()) and bool(event.text().isprintable()) and is_plain
 
 
 def _drop_last_end(text: str) -> str:

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from functools import partial
 
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtGui import QCloseEvent, QShowEvent
+from qtpy.QtGui import QCloseEvent, QKeySequence, QShowEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
     QHeaderView,
     QLabel,
     QLineEdit,
+    QShortcut,
     QToolButton,
     QTreeWidget,
     QTreeWidgetItem,
@@ -76,9 +77,11 @@ class VariableExplorer(QWidget):
         again = QToolButton(self)
         again.setText("⟳")
         again.setToolTip("Refresh (F5)")
-        again.setShortcut("F5")
         again.setAutoRaise(True)
         again.clicked.connect(self.refresh)
+        shortcut = QShortcut(QKeySequence("F5"), self)
+        shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)  # elsewhere it is for others
+        shortcut.activated.connect(self.refresh)
         self.tree = QTreeWidget(self)
         self._trouble = QLabel(self)
         self._set_up_tree()

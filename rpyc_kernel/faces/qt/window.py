@@ -14,6 +14,12 @@ from rpyc_kernel.faces.qt.plots_pane import PlotsPane
 from rpyc_kernel.faces.qt.table import TableView
 from rpyc_kernel.faces.qt.variables import VariableExplorer
 
+_SIZES = (
+    ("&Larger letters", ("Ctrl++", "Ctrl+="), 1),
+    ("&Smaller letters", ("Ctrl+-",), -1),
+    ("&Usual letters", ("Ctrl+0",), 0),
+)
+
 
 class KernelWindow(QMainWindow):
     """A window for one person in one kernel. Closing it leaves the kernel running.
@@ -74,6 +80,10 @@ class KernelWindow(QMainWindow):
         view = self.menuBar().addMenu("&View")
         for dock in docks:
             view.addAction(dock.toggleViewAction())
+        view.addSeparator()
+        for words, keys, points in _SIZES:
+            zoom = view.addAction(words, lambda *_, points=points: self.console.zoom(points))
+            zoom.setShortcuts([QKeySequence(key) for key in keys])
         view.addSeparator()
         view.addAction("&Clear the transcript", self.console.clear).setShortcut(QKeySequence("Ctrl+L"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rpyc_kernel.core.introspection import MAX_CELLS, Cells
+from rpyc_kernel.core.introspection import MAX_CELL_CHARS, MAX_CELLS, Cells
 from rpyc_kernel.core.table_rows import Condition, SortKey
 from rpyc_kernel.errors import NotAvailable, RequestError, WorkerBusy
 from rpyc_kernel.worker.introspection.cell_values import show
@@ -13,8 +13,6 @@ from rpyc_kernel.worker.introspection.paths import resolve
 from rpyc_kernel.worker.introspection.row_order import arrange
 from rpyc_kernel.worker.introspection.row_views import RowViews
 from rpyc_kernel.worker.introspection.tables import Rows, as_table
-
-_MAX_CELL_CHARS = 200
 
 
 def read_cells(
@@ -75,5 +73,5 @@ def _require_few(count: int) -> None:
 def _show(value: Any) -> str:
     """A cell's or label's text, cut where it is long."""
     text = show(value)
-    short = text if len(text) <= _MAX_CELL_CHARS else text[:_MAX_CELL_CHARS] + "..."
+    short = text if len(text) <= MAX_CELL_CHARS else text[:MAX_CELL_CHARS] + "..."
     return short.encode("utf-8", "backslashreplace").decode()

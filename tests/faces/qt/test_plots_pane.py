@@ -13,7 +13,7 @@ from rpyc_kernel.faces.frontend.plots import SVG, Picture
 from rpyc_kernel.faces.frontend.transcript import Item, Shown
 from rpyc_kernel.faces.qt import plots_pane
 from rpyc_kernel.faces.qt.drawings import weigh
-from rpyc_kernel.faces.qt.images import read_image
+from rpyc_kernel.faces.qt.images import find_size, read_image
 from rpyc_kernel.faces.qt.plots_pane import PlotsPane
 from tests.faces.qt.widgets import until
 
@@ -122,6 +122,16 @@ def test_pictures_are_read_in_a_thread_one_at_a_time_and_what_was_replaced_befor
     until(lambda: pane.is_drawn, "all to be drawn")
     assert len(read) <= 4
     assert versions[-1] in read
+
+
+@pytest.mark.parametrize("mime", ["image/png", "image/jpeg"])
+def test_the_size_of_a_picture_is_found_at_its_beginning(pane: PlotsPane, mime: str):
+    picture = make_picture(300, 200, mime)
+    assert find_size(picture.content) == (300, 200)
+    cut = [find_size(picture.content[:end]) for end in range(200)]
+    assert set(cut) <= {(0, 0), (300, 200)}
+    assert find_size(b"GIF89a\x05\x00\x06\x00") == (5, 6)
+    assert find_size(b"<svg/>") == (0, 0)
 
 
 def test_a_picture_of_too_many_pixels_is_not_drawn(pane: PlotsPane, monkeypatch: pytest.MonkeyPatch):

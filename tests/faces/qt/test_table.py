@@ -27,6 +27,7 @@ class Kernel:
         self.asked: list[tuple[tuple[int, int], tuple[int, int], Any, Any]] = []
         self.was_set: list[tuple[Any, ...]] = []
         self.is_gone = False
+        self.label = "c"
         self.changed: dict[tuple[int, int], str] = {}
         self.threads: set[str] = set()
 
@@ -35,6 +36,9 @@ class Kernel:
     ) -> SimpleNamespace:
         self.threads.add(threading.current_thread().name)
         self.asked.append((rows, columns, sort, filter))
+        gone = [column for column, *_ in (*sort, *filter) if column >= self.columns]
+        if gone:
+            raise NotAvailable(f"there is no column {gone[0]}")
         if self.is_gone:
             raise NotAvailable(f"there is no {path!r}")
         passing = self.rows // 2 if filter else self.rows
@@ -45,7 +49,7 @@ class Kernel:
         cells = [[self.changed.get((row, column), f"{row}.{column}") for column in there] for row in places]
         return SimpleNamespace(
             row_count=passing, column_count=self.columns, row_start=rows[0], column_start=columns[0],
-            row_labels=tuple(map(str, places)), column_labels=tuple(f"c{column}" for column in there),
+            row_labels=tuple(map(str, places)), column_labels=tuple(f"{self.label}{column}" for column in there),
             rows=tuple(map(tuple, cells)), total_row_count=self.rows, positions=tuple(places),
             column_types=tuple("float64" if column else "object" for column in there),
         )  # fmt: skip
@@ -142,6 +146,44 @@ def test_a_table_that_goes_or_shrinks_is_told(kernel: Kernel, table: TableView):
     kernel.is_gone = True
     table.refresh()
     until(lambda: table._told.text() == "there is no 'data'", "its end")
+
+
+def test_other_columns_are_named_above_the_table_and_an_order_by_one_that_is_gone_is_dropped(
+    kernel: Kernel, table: TableView
+):
+    def listed() -> list[str]:
+        return [table.column.itemText(place) for place in range(table.column.count())]
+
+    kernel.label = "d"
+    table.refresh()
+    until(lambda: listed() == ["d0", "d1", "d2"], "the new names")
+    table.view.horizontalHeader().sectionClicked.emit(2)
+    until(lambda: kernel.asked[-1][2] == ((2, "ascending"),), "the order")
+    kernel.columns = 2
+    table.refresh()
+    until(lambda: (table.model.columnCount(), listed()) == (2, ["d0", "d1"]), "the other table")
+    assert kernel.asked[-1][2] == ()
+    assert not table.view.horizontalHeader().isSortIndicatorShown()
+    table.column.setCurrentIndex(1)
+    table.operator.setCurrentText("≥")
+    QTest.keyClicks(table.value, "1")
+    until(lambda: kernel.asked[-1][3], "the filter")
+    kernel.columns = 1
+    table.refresh()
+    until(lambda: table.model.columnCount() == 1, "the other table")
+    assert table.value.text() == ""
+
+
+def test_what_is_shown_cut_off_or_otherwise_is_not_what_editing_begins_with(kernel: Kernel, table: TableView):
+    role = Qt.ItemDataRole.EditRole
+    long, lines = table.model.index(0, 0), table.model.index(1, 0)
+    kernel.changed = {(0, 0): "x" * 200 + "...", (1, 0): "a\nb"}
+    table.refresh()
+    until(lambda: cell(table, 0, 0).startswith("xxx"), "the cells")
+    assert [table.model.data(index, role) for index in (long, lines, table.model.index(2, 0))] == ["", "", "2.0"]
+    assert not table.model.setData(long, "")
+    assert table.model.setData(long, "short")
+    until(lambda: cell(table, 0, 0) == "short", "the new value")
 
 
 def test_numbers_stand_to_the_right(table: TableView):

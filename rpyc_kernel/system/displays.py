@@ -21,7 +21,7 @@ def find_obstacle(environment: Mapping[str, str] = os.environ) -> str:
         return ""
     display = environment.get("DISPLAY", "")
     if not display:
-        return "there is no display: DISPLAY is not set where the kernel runs"
+        return "there is no display: neither DISPLAY nor WAYLAND_DISPLAY is set"
     return "" if _answers(display) else f"nothing answers at the display {display!r} of DISPLAY"
 
 

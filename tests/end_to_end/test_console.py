@@ -41,11 +41,16 @@ def test_a_console_starts_the_kernel_and_leaves_it_running(folders: Folders, ope
     terminal = open_console(open_terminal, "bob")
     assert terminal.lines[0] == "started kernel 'demo' as bob; %help explains, Ctrl-D leaves"
     terminal.enter("x = 6 * 7")
+    terminal.enter("%help")
+    terminal.wait_for("^Ctrl-Z stops this console until the shell's fg; the code goes on.$")
     terminal.wait_for_prompt()
     terminal.type(CTRL_D)
     assert terminal.wait_for_end() == 0
     terminal.wait_for_sentence("come back with 'rpyc-kernel console demo', stop it with 'rpyc-kernel stop demo'")
     assert run_command("exec", "demo", "x").stdout == "42\n"
+    told_to_pipe = run_command("console", "demo", input_text="%help\n").stdout
+    assert told_to_pipe.startswith("A trailing ';'")
+    assert "Ctrl-" not in told_to_pipe
 
 
 def test_consoles_that_start_the_same_kernel_at_once_both_get_in(folders: Folders, open_terminal: OpenTerminal):

@@ -352,6 +352,23 @@ def test_variables_are_listed_and_opened_while_the_kernel_is_busy(
     bob.run("1")
 
 
+def test_help_is_there_also_while_code_asks_and_tells_the_keys_of_a_window(
+    kernel: KernelClient, show: Callable[..., Any]
+):
+    window = show(KernelWindow(open_client()))
+    bob = Person(window.console)
+    bob.wait_for_prompt()
+    bob.console.run("input('who? ')")
+    until(lambda: window.console.answer.isVisible(), "the question")
+    window.activateWindow()
+    QTest.keyClick(window.console.answer, Qt.Key.Key_F1)
+    bob.wait_for("F1 shows this.")
+    bob.wait_for("%restart")
+    assert "Ctrl-Z" not in bob.text
+    bob.answer("me")
+    bob.wait_for("'me'")
+
+
 def test_plots_are_listed_and_the_newest_is_seen_and_saved(
     kernel: KernelClient,
     show: Callable[..., Any],

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
@@ -75,7 +77,7 @@ def test_a_window_starts_a_kernel_takes_what_is_typed_and_leaves_it_running(
 def test_without_a_display_one_line_says_so_and_no_kernel_is_started(no_display: None, folders: Folders) -> None:
     done = run_command("qt", "demo")
     assert done.returncode == 2
-    assert done.stderr.startswith("rpyc-kernel: there is no display here: neither DISPLAY nor WAYLAND_DISPLAY is set")
+    assert done.stderr.startswith("rpyc-kernel: there is no display: neither DISPLAY nor WAYLAND_DISPLAY is set")
     assert done.stderr.count("\n") == 1
     assert not list(folders.runtime.iterdir())
 
@@ -85,6 +87,32 @@ def test_a_display_that_cannot_be_reached_is_one_line_and_not_an_abort(
 ) -> None:
     monkeypatch.setenv("DISPLAY", ":99999")
     done = run_command("qt", "demo")
+    assert done.returncode == 2
+    assert "nothing answers at the display ':99999' of DISPLAY" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_display_that_is_none_is_one_line_and_not_an_abort(
+    no_display: None, folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        def refuse() -> None:
+            with suppress(OSError):
+                while True:
+                    taken.accept()[0].close()
+
+        refusing = threading.Thread(target=refuse)
+        refusing.start()
+        try:
+            monkeypatch.setenv("DISPLAY", f"127.0.0.1:{port - 6000}")
+            done = run_command("qt", "demo")
+        finally:
+            taken.shutdown(socket.SHUT_RDWR)
+            refusing.join()
     assert done.returncode == 2
     assert "Qt cannot open a window" in done.stderr
     assert done.stderr.count("\n") == 1

@@ -114,4 +114,11 @@ MUTANTS = (
         after="if event.execution is None:",
         tests=(f"{_TALK}test_what_others_run_and_are_asked_is_not_the_users",),
     ),
+    Mutant(
+        promise="help tells the keys of the front end that it is read in",
+        file="faces/frontend/conversation.py",
+        before="(self._view.keys, COMMANDS.rstrip())",
+        after="(COMMANDS.rstrip(),)",
+        tests=(f"{_TALK}test_help_tells_the_keys_of_the_screen_and_lists_every_command",),
+    ),
 )

@@ -11,8 +11,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="windows of mac
 
 
 def test_without_an_address_there_is_no_display():
-    assert "DISPLAY is not set" in find_obstacle({})
-    assert "DISPLAY is not set" in find_obstacle({"DISPLAY": ""})
+    assert "neither DISPLAY nor WAYLAND_DISPLAY is set" in find_obstacle({})
+    assert "neither DISPLAY nor WAYLAND_DISPLAY is set" in find_obstacle({"DISPLAY": ""})
 
 
 @pytest.mark.parametrize("display", [":9999", "nonsense", ":", ":x.0", "127.0.0.1:59000", "unix:9999"])

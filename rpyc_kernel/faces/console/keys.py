@@ -10,6 +10,11 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from rpyc_kernel.faces.frontend.source import indent_after
 
+KEYS = """\
+Enter runs the code, Alt-Enter only begins a new line, Tab completes, Ctrl-R searches what was run.
+Ctrl-C stops waiting, and at an empty prompt offers to interrupt what runs. Ctrl-D leaves; the kernel stays.
+Ctrl-Z stops this console until the shell's fg; the code goes on."""
+"""What `%help` says of them."""
 _INDENT = "    "
 _MAX_ASKED_LINES = 100
 

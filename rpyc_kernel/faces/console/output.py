@@ -62,6 +62,7 @@ class ConsoleView:
         self._screen = screen
         self._renderer = renderer
         self.is_interactive = screen.is_interactive
+        self.keys = screen.keys
         self.is_too_long = screen.is_too_long
         self.propose = screen.propose
         self.refresh = screen.refresh

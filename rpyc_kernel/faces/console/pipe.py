@@ -10,6 +10,10 @@ from typing import Any
 from rpyc_kernel.faces.console.standard_input import StandardInput
 from rpyc_kernel.faces.frontend.view import Interrupted, Withdrawn
 
+_KEYS = """\
+Enter runs the code, if it is complete; this terminal has no other keys to edit with.
+Ctrl-C stops waiting, and at an empty prompt offers to interrupt what runs. Ctrl-D leaves; the kernel stays."""
+
 
 class Pipe:
     """A `Screen` of standard input and output; see there. Prompts are shown only to somebody who types at them.
@@ -25,6 +29,7 @@ class Pipe:
         self._find_indent = find_indent
         self._input = StandardInput(sys.stdin.fileno())
         self.is_interactive = sys.stdin.isatty() and sys.stdout.isatty()
+        self.keys = _KEYS if self.is_interactive else ""
         self._reading: asyncio.Task[str] | None = None
         self._reason: type[Exception] | None = None
         self._is_mid_line = False

@@ -26,7 +26,7 @@ from pygments.lexers.python import PythonLexer
 
 from rpyc_kernel.faces.console.completion import KernelCompleter
 from rpyc_kernel.faces.console.hints import Hints
-from rpyc_kernel.faces.console.keys import make_code_keys, make_common_keys
+from rpyc_kernel.faces.console.keys import KEYS, make_code_keys, make_common_keys
 from rpyc_kernel.faces.console.pager import find_pager, read_in_pager, was_interrupted, was_read
 from rpyc_kernel.faces.console.text_width import count_rows, width_of
 from rpyc_kernel.faces.console.visible_text import Size, VisibleText
@@ -75,6 +75,7 @@ class Terminal:
         is_colourful: bool,
     ) -> None:
         self.is_interactive = True
+        self.keys = KEYS
         self.is_colourful = is_colourful
         self._completer = completer
         self._hints = hints

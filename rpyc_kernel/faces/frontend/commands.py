@@ -1,4 +1,4 @@
-"""The console's own commands: words that begin with %, and help by question marks."""
+"""The commands of front ends: words that begin with %, and help by question marks."""
 
 from __future__ import annotations
 
@@ -25,11 +25,8 @@ from rpyc_kernel.faces.frontend.summaries import (
 from rpyc_kernel.faces.frontend.words import first_line
 
 _MAX_HISTORY = 50
-HELP = """\
-Enter runs the code, Alt-Enter only begins a new line, Tab completes.
+COMMANDS = """\
 A trailing ';' lets the code go on in the background; its output is marked with its number.
-Ctrl-C stops waiting, and at an empty prompt offers to interrupt what runs. Ctrl-D leaves; the kernel stays.
-Ctrl-Z stops this console until the shell's fg; the code goes on.
 
   name?  name??              what is known of a name, and its source
   %jobs                      what you have running or queued
@@ -37,7 +34,7 @@ Ctrl-Z stops this console until the shell's fg; the code goes on.
   %cancel N                  take execution N out of the queue
   %interrupt [N] [HOW]       interrupt execution N, or what runs; HOW: signal, exception, terminate
   %answer [N] [TEXT]         answer what execution N asks
-  %history [TEXT]            what was run here, by everybody, with TEXT in it; Ctrl-R searches as you type
+  %history [TEXT]            what was run here, by everybody, with TEXT in it
   %sessions                  who is here, from where, and doing what
   %vars                      what is in the namespace
   %status                    what the kernel does
@@ -46,11 +43,12 @@ Ctrl-Z stops this console until the shell's fg; the code goes on.
   %quit                      leave; the kernel stays
   %help                      this
 """
+"""What a front end can do whatever its keys are."""
 _QUESTION = re.compile(r"(\?\??)?\s*([^\W\d][\w.]*)\s*(\?\??)?")
 
 
-class ConsoleCommands:
-    """Obeys what is meant for the console and not for the kernel.
+class FrontEndCommands:
+    """Obeys what is meant for the front end and not for the kernel.
 
     Args:
         link: leads to the kernel.
@@ -118,7 +116,7 @@ class ConsoleCommands:
         if arguments:
             await self._explain(arguments[0], with_source=False)
         else:
-            self._speaker.say(HELP.rstrip())
+            self._speaker.explain()
 
     async def _explain(self, name: str, *, with_source: bool) -> None:
         found = await self._link.ask(self._link.kernel.inspect, name)

@@ -21,7 +21,7 @@ from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.core.introspection import Completeness
 from rpyc_kernel.errors import KernelError
 from rpyc_kernel.faces import LEAVING
-from rpyc_kernel.faces.frontend.commands import ConsoleCommands
+from rpyc_kernel.faces.frontend.commands import COMMANDS, FrontEndCommands
 from rpyc_kernel.faces.frontend.control_characters import sanitize
 from rpyc_kernel.faces.frontend.following import follow
 from rpyc_kernel.faces.frontend.foreground import Foreground
@@ -113,7 +113,7 @@ class Conversation:
         self._link = KernelLink(kernel, self, self.state)
         self._interrupting = Interrupting(self._link, self, self.state)
         self._foreground = Foreground(self._link, self, self.state, self._whose, self._interrupting)
-        self._commands = ConsoleCommands(self._link, self, self.state, self._foreground, self._interrupting)
+        self._commands = FrontEndCommands(self._link, self, self.state, self._foreground, self._interrupting)
         self._has_number = asyncio.Event()  # of what was handed in last
         self._has_number.set()
         self._paging = asyncio.Lock()
@@ -473,6 +473,10 @@ class Conversation:
     def say(self, text: str) -> None:
         """Show a line of the front end's own."""
         self._view.show(self.transcript.say(text))
+
+    def explain(self) -> None:
+        """Show what can be typed, and what the keys do. To be called in the loop, whatever goes on in it."""
+        self.say("\n".join(filter(None, (self._view.keys, COMMANDS.rstrip()))))
 
     def complain(self, text: str) -> None:
         """Show what went wrong."""

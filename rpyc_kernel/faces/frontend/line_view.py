@@ -18,10 +18,11 @@ class LineView:
         show: shows changes, in this order.
         prompt: called when something is to be typed, or nothing any more: with what to show before the line, "" for
             nothing; whether to hide what is typed; and what to put into the line, "" to leave it as it is.
+        keys: what the keys do, in lines, for the help.
 
     Attributes:
         is_interactive: whether a person types: always.
-        show: what was given.
+        show, keys: what was given.
 
     Example:
         >>> import asyncio
@@ -38,8 +39,14 @@ class LineView:
 
     is_interactive = True
 
-    def __init__(self, show: Callable[[Sequence[Change]], None], prompt: Callable[[str, bool, str], object]) -> None:
+    def __init__(
+        self,
+        show: Callable[[Sequence[Change]], None],
+        prompt: Callable[[str, bool, str], object],
+        keys: str = "",
+    ) -> None:
         self.show = show
+        self.keys = keys
         self._prompt = prompt
         self._proposed = ""
         self._reading: asyncio.Future[str] | None = None

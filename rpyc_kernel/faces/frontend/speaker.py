@@ -11,6 +11,9 @@ class Speaker(Protocol):
     def say(self, text: str) -> None:
         """Show a line of the console's own."""
 
+    def explain(self) -> None:
+        """Show what can be typed, and what the keys do."""
+
     def complain(self, text: str) -> None:
         """Show what went wrong."""
 

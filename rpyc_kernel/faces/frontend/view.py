@@ -21,9 +21,11 @@ class Reader(Protocol):
 
     Attributes:
         is_interactive: whether a person types, sees prompts, and wants to be told what goes on.
+        keys: what its keys do, in lines, for the help; "" where that need not be said.
     """
 
     is_interactive: bool
+    keys: str
 
     @property
     def is_reading(self) -> bool:
@@ -76,6 +78,7 @@ class View(Reader, Protocol):
 
     Attributes:
         is_interactive: whether a person types, sees prompts, and wants to be told what goes on.
+        keys: what its keys do, in lines, for the help; "" where that need not be said.
     """
 
     def show(self, changes: Sequence[Change]) -> None:

@@ -39,6 +39,7 @@ class WidgetView:
         post: has a call made in the thread of the widgets.
         widget: what shows it, called only there: ``draw(steps)``, ``show_plots(pictures)``, ``note_end()``,
             ``show_prompt(prompt)`` and ``show_status()``.
+        keys: what the keys of the widget do, in lines, for the help.
 
     Attributes:
         pictures: at least those of all items that the widget is to draw; replaced, not changed, so for any thread.
@@ -46,7 +47,10 @@ class WidgetView:
 
     is_interactive = True
 
-    def __init__(self, conversation: Conversation, post: Callable[[Callable[[], object]], None], widget: Any) -> None:
+    def __init__(
+        self, conversation: Conversation, post: Callable[[Callable[[], object]], None], widget: Any, keys: str
+    ) -> None:
+        self.keys = keys
         self._conversation = conversation
         self._post = post
         self._widget = widget
@@ -132,6 +136,11 @@ class WidgetView:
         """There was a Ctrl-C; it is nothing before there is anything to see."""
         if self._is_seen:
             self._conversation.interrupt()
+
+    def explain(self) -> None:
+        """Help is wanted, whatever goes on."""
+        if self._is_seen:
+            self._conversation.explain()
 
     def interrupt(self) -> None:
         """See `View`."""

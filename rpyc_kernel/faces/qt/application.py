@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from types import FrameType
 
 from rpyc_kernel.faces.frontend.conversation import Conversation
+from rpyc_kernel.system.displays import find_obstacle
 
 _INSTALL = "install one with: pip install 'rpyc-kernel[qt]'"
 _DISPLAYS = ("xcb", "wayland")
@@ -37,8 +38,8 @@ def find_hindrance(environment: Mapping[str, str]) -> str:
     platform = environment.get("QT_QPA_PLATFORM", "")
     if sys.platform == "darwin" or (platform and not platform.startswith(_DISPLAYS)):
         return ""
-    if not (environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY")):
-        return "there is no display here: neither DISPLAY nor WAYLAND_DISPLAY is set; by SSH, 'ssh -X' brings one"
+    if obstacle := find_obstacle(environment):
+        return f"{obstacle}; by SSH, 'ssh -X' brings a display, and 'rpyc-kernel screen' needs none"
     try:
         tried = subprocess.run(
             [sys.executable, "-c", _PROBE], capture_output=True, text=True, errors="replace", timeout=_PROBE_S

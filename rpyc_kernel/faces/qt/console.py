@@ -21,6 +21,7 @@ from rpyc_kernel.faces.qt.answer_line import AnswerLine
 from rpyc_kernel.faces.qt.bridge import Bridge
 from rpyc_kernel.faces.qt.conversation_thread import ConversationThread
 from rpyc_kernel.faces.qt.editor import Editor
+from rpyc_kernel.faces.qt.keys import KEYS
 from rpyc_kernel.faces.qt.looks import fixed_font
 from rpyc_kernel.faces.qt.past_codes import PastCodes
 from rpyc_kernel.faces.qt.transcript_pane import TranscriptPane
@@ -77,7 +78,7 @@ class ConsoleWidget(QWidget):
         self._searching: tuple[str, int | None] | None = None
         self._place_widgets()
         self._bridge = Bridge()
-        self._view = WidgetView(self.conversation, self._bridge.post, self)
+        self._view = WidgetView(self.conversation, self._bridge.post, self, KEYS)
         self._thread = ConversationThread(self.conversation, self._view, self._bridge.post, self._end)
         self._help = TypingHelp(self.editor, self.conversation, self._thread, self)
         self._connect_widgets()
@@ -101,6 +102,10 @@ class ConsoleWidget(QWidget):
         self._past.add(code)
         self._typed_ahead.add(code)
         self._enter_next()
+
+    def explain(self) -> None:
+        """Show what can be typed, and what the keys do."""
+        self._thread.call(self._view.explain)
 
     def interrupt(self) -> None:
         """Do what Ctrl-C does."""

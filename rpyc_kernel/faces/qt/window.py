@@ -86,6 +86,8 @@ class KernelWindow(QMainWindow):
             zoom.setShortcuts([QKeySequence(key) for key in keys])
         view.addSeparator()
         view.addAction("&Clear the transcript", self.console.clear).setShortcut(QKeySequence("Ctrl+L"))
+        explained = self.menuBar().addMenu("&Help").addAction("&What can be typed", self.console.explain)
+        explained.setShortcut(QKeySequence("F1"))
 
     def open_table(self, path: str) -> None:
         """Show what a path leads to as a table, below the prompt."""

@@ -30,6 +30,13 @@ from rpyc_kernel.faces.screen.transcript_pane import TranscriptPane
 
 _NARROW_COLUMNS = 70
 _MAX_OFFERED = 200
+_KEYS = """\
+Enter runs the code, Alt-Enter or Ctrl-J only begins a new line.
+Tab completes. Up and Down lead to earlier code.
+Ctrl-C gives up the line; stops waiting; at an empty prompt offers to
+interrupt what runs. Ctrl-D or Ctrl-Q leaves; the kernel stays.
+F2 shows or hides what stands beside. F3 scrolls back; Escape returns.
+Enter at a variable opens it as a table."""
 
 
 class KernelApp(App[str]):
@@ -53,7 +60,7 @@ class KernelApp(App[str]):
     def __init__(self, conversation: Conversation) -> None:
         super().__init__()
         self._conversation = conversation
-        self._view = WidgetView(conversation, self._post, self)
+        self._view = WidgetView(conversation, self._post, self, _KEYS)
         self._prompt: Prompt | None = None
         self._typed_ahead = TypedAhead()
         self._talking: asyncio.Task[str] | None = None
@@ -224,8 +231,7 @@ class KernelApp(App[str]):
 
     def action_explain(self) -> None:
         """Show what one can do."""
-        if self._is_at_code:
-            self._give("%help")
+        self._view.explain()
 
     def action_panes(self) -> None:
         """Show or hide what stands beside the transcript."""

@@ -39,7 +39,10 @@ def find_hook(gui: str | None) -> tuple[str, Hook]:
     if gui == "osx" and sys.platform != "darwin":
         raise UsageError(f"osx is the toolkit of macOS, and the kernel runs on {sys.platform}")
     if _needs_display(gui) and (obstacle := find_obstacle()):
-        raise UsageError(f"no window can be shown: {obstacle}; '%matplotlib inline' shows figures without windows")
+        raise UsageError(
+            f"no window can be shown where the kernel runs: {obstacle}; "
+            "'%matplotlib inline' shows figures without windows"
+        )
     try:
         name, hook = get_inputhook_name_and_func("gtk3" if gui == "gtk" else str(gui))
     except UnknownBackend:

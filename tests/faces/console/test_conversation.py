@@ -14,7 +14,7 @@ from rpyc_kernel.errors import NoSuchExecution
 from rpyc_kernel.faces.console.console import Console
 from rpyc_kernel.faces.frontend import conversation as module
 from rpyc_kernel.faces.frontend import foreground
-from rpyc_kernel.faces.frontend.commands import HELP
+from rpyc_kernel.faces.frontend.commands import COMMANDS
 from rpyc_kernel.faces.frontend.conversation import LEFT, Conversation
 from rpyc_kernel.faces.frontend.view import Interrupted
 from tests.faces.frontend.events import ALICE, ME, make_event, make_item, make_status
@@ -348,8 +348,8 @@ def test_a_queued_job_can_be_cancelled(talk: Talk):
 # ---------------------------------------------------------------------- commands and questions
 
 
-def test_help_lists_every_command(talk: Talk):
-    assert talk(["%help"]) == HELP.splitlines()
+def test_help_tells_the_keys_of_the_screen_and_lists_every_command(talk: Talk):
+    assert talk(["%help"]) == ["keys of this screen", *COMMANDS.splitlines()]
 
 
 @pytest.mark.parametrize(

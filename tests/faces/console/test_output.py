@@ -13,6 +13,7 @@ class Paper:
 
     is_colourful = False
     is_interactive = True
+    keys = ""
     is_reading = False
 
     def __init__(self, room: tuple[int, int] | None) -> None:

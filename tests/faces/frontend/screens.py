@@ -5,6 +5,7 @@ class QuietScreen:
     """Draws nothing, and has room for everything."""
 
     is_interactive = True
+    keys = "keys of this screen"
     is_colourful = False
     is_reading = False
     room = None

@@ -131,6 +131,20 @@ def test_code_asks_and_gets_its_answer(kernel: KernelClient):
     work(act)
 
 
+def test_help_is_there_also_while_code_asks_and_tells_the_keys_of_this_screen(kernel: KernelClient):
+    async def act(user: User) -> None:
+        await user.run("input('who? ')")
+        await user.until(lambda: user.prompt == "who? ", "the question")
+        await user.pilot.press("f1")
+        await user.until_seen("F2 shows or hides what stands beside")
+        await user.until_seen("%restart")
+        assert "Ctrl-Z" not in user.text
+        await user.type("me\n")
+        await user.until_seen("'me'")
+
+    work(act)
+
+
 def test_what_is_hidden_is_not_seen(kernel: KernelClient):
     async def act(user: User) -> None:
         await user.run("import getpass; len(getpass.getpass())")

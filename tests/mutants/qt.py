@@ -55,4 +55,25 @@ MUTANTS = (
         after="sum(map(self.weigh, self._within[number]))",
         tests=("faces/qt/test_plots_pane.py::test_a_drawing_of_endless_work_is_not_begun",),
     ),
+    Mutant(
+        promise="editing a cell that is shown cut off does not write back what is shown",
+        file="faces/qt/table_model.py",
+        before='return "" if is_other and role == Qt.ItemDataRole.EditRole else shown',
+        after="return shown",
+        tests=(f"{_TABLE}test_what_is_shown_cut_off_or_otherwise_is_not_what_editing_begins_with",),
+    ),
+    Mutant(
+        promise="completions that are found later are shown though there were none at once",
+        file="faces/qt/typing_help.py",
+        before="elif not is_offered and found.items and (",
+        after="elif not is_offered and (",
+        tests=("end_to_end/test_qt.py::test_completions_that_take_longer_are_shown_though_there_were_none_at_once",),
+    ),
+    Mutant(
+        promise="a window is not held up by reading what is pasted once for each of its lines",
+        file="faces/qt/highlighter.py",
+        before="if document.revision() != self._revision:",
+        after="if True:",
+        tests=("faces/qt/test_highlighter.py::test_all_of_what_is_pasted_is_read_once_at_most_and_not_for_each_line",),
+    ),
 )

@@ -22,6 +22,8 @@ from rpyc_kernel.faces.frontend.transcript import Added, Change, Extended, Item,
 _COLOURS = {Tone.FAINT: "2", Tone.WARNING: "33", Tone.TROUBLE: "31"}
 _CYAN = "36"
 _CONTINUED = "   ...: "
+_MAX_COLOURED_CHARS = 50_000
+"""Of code; a hundred thousand take some tenths of a second."""
 _CODE, _TRACEBACK = "PythonLexer", "PythonTracebackLexer"
 
 
@@ -173,7 +175,7 @@ class Renderer:
         return self._highlight(code, _CODE)
 
     def _highlight(self, text: str, lexer: str) -> str:
-        if not self._is_colourful:
+        if not self._is_colourful or len(text) > _MAX_COLOURED_CHARS:
             return text
         return _load_painter(lexer)(text)
 

@@ -88,6 +88,7 @@ class ConsoleWidget(QWidget):
         self.destroyed.connect(self._bridge.close)
         self.destroyed.connect(self._thread.close)
         self._thread.start()
+        self._thread.ask(lambda: self._renderer.highlight("1"), lambda _: None)  # what that loads takes a moment
         self._thread.ask(lambda: [known.code for known in recall(self.conversation.kernel)], self._past.begin)
 
     # ------------------------------------------------------------------ what programs may do

@@ -124,6 +124,8 @@ class VariableExplorer(QWidget):
         self._is_out_of_date = True
         if self.isVisible() and not self._is_asking:
             self._is_asking, self._is_out_of_date = True, False
+            if self._words and self.tree.topLevelItemCount() >= _MOST:
+                self._tell("looking further …")
             self._calls.ask(partial(_look, self._kernel, self._count, self._words), self._show, self._fail)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
@@ -132,16 +134,19 @@ class VariableExplorer(QWidget):
         self.refresh()
 
     def _show(self, answer: tuple[list[Variable], bool]) -> None:
-        self._trouble.hide()
+        self._tell("")
         found, is_more = answer
         self._fill(self.tree.invisibleRootItem(), found, 0, "… more" if is_more else "")
         self._apply_filter()
         self._settle()
 
     def _fail(self, words: str) -> None:
-        self._trouble.setText(words)
-        self._trouble.show()
+        self._tell(words)
         self._settle()
+
+    def _tell(self, words: str) -> None:
+        self._trouble.setText(words)
+        self._trouble.setVisible(bool(words))
 
     def _settle(self) -> None:
         """Ask again, but not at once, if something has happened meanwhile."""
@@ -210,6 +215,10 @@ class VariableExplorer(QWidget):
             parent.addChild(row)
 
     def _write(self, row: QTreeWidgetItem, variable: Variable, name: str) -> None:
+        if row.data(0, _VARIABLE) == variable:
+            if row.isExpanded():
+                self._open(row)  # there may be others in it
+            return
         size = " × ".join(f"{extent:,}" for extent in variable.shape or ())
         size = size or (f"{variable.size:,}" if variable.size is not None else "")
         for column, text in enumerate((name, _kind(variable), size, sanitize_line(variable.preview))):
@@ -246,10 +255,11 @@ class VariableExplorer(QWidget):
         table.show()
 
     def _apply_filter(self) -> None:
+        words = self._words
         for place in range(self.tree.topLevelItemCount()):
             row = self.tree.topLevelItem(place)
             variable = row.data(0, _VARIABLE)
-            row.setHidden(isinstance(variable, Variable) and not _fits(variable, self._words))
+            row.setHidden(bool(words) and isinstance(variable, Variable) and not _fits(variable, words))
 
     @property
     def _words(self) -> str:

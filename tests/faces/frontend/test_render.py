@@ -381,3 +381,9 @@ def test_of_a_huge_value_only_the_beginning_is_shown(shown: Shown):
     lines = shown.render(display_of({"text/plain": "x" * 10_000_000}))
     assert len(lines) < 200_000
     assert lines.rstrip().endswith("<and 9900000 more characters>")
+
+
+def test_code_that_would_take_a_second_to_colour_is_shown_without_colours():
+    renderer = Renderer(is_colourful=True)
+    assert "\x1b[" in renderer.highlight("x = 'text'\n" * 1000)
+    assert renderer.highlight("x = 'text'\n" * 10_000) == "x = 'text'\n" * 10_000

@@ -61,6 +61,7 @@ def test_a_filter_finds_also_what_is_not_listed_yet(explorer: VariableExplorer):
     assert rows(explorer)[-2:] == ["v00999", "… more"]
     QTest.keyClicks(explorer.filter, "v03499")
     until(lambda: rows(explorer) == ["v03499"], "the one that fits")
+    until(lambda: not explorer._trouble.isVisible(), "the end of looking")
     explorer.filter.clear()
     until(lambda: rows(explorer)[-2:] == ["v00999", "… more"], "all of them")
 

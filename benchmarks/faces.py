@@ -91,10 +91,19 @@ class TerminalSide:
         first = len(self._chunks)
         os.write(self._terminal, code_that_prints(_LINES).encode())
         self._be_quiet()
+        begin = time.perf_counter()
         os.write(self._terminal, b"\r")
-        self._wait(lambda: len(find_arrivals(self._chunks[first:])) >= _LINES)
-        found = find_arrivals(self._chunks[first:])
-        self._be_quiet()
+
+        def find() -> dict[float, float]:
+            # A full screen shows earlier lines again, too.
+            arrivals = find_arrivals(self._chunks[first:])
+            return {printed: arrived for printed, arrived in arrivals.items() if printed > begin}
+
+        deadline = begin + _PATIENCE_S
+        while len(found := find()) < _LINES:
+            if time.perf_counter() > deadline:
+                raise TimeoutError("what was printed was not shown")
+            self._be_quiet()  # looking at each change would take the time that is measured
         return [arrived - printed for printed, arrived in found.items()]
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rich.text import Text
 from textual.events import Resize
@@ -25,10 +25,12 @@ class _Drawn:
     Attributes:
         look: the item as it was then.
         strips: its lines.
+        settled: how many characters, and how many lines, stay as they are while more is only added.
     """
 
     look: Item
     strips: list[Strip] = field(default_factory=list)
+    settled: tuple[int, int] = (0, 0)
 
 
 class TranscriptPane(ScrollView, can_focus=True):
@@ -57,7 +59,8 @@ class TranscriptPane(ScrollView, can_focus=True):
                 self._drawn.pop(step.item, None)
             else:
                 drawn = self._drawn.setdefault(step.item, _Drawn(step.look))
-                drawn.look, drawn.strips = step.look, self._break(step.look)
+                drawn.look = step.look
+                self._draw_item(drawn, step.kept)
                 if only_adds:
                     self._lines += drawn.strips
         self._forget()
@@ -76,7 +79,7 @@ class TranscriptPane(ScrollView, can_focus=True):
     def on_resize(self, event: Resize) -> None:
         """Break the lines anew."""
         for drawn in self._drawn.values():
-            drawn.strips = self._break(drawn.look)
+            self._draw_item(drawn, 0)
         self._lines = [strip for drawn in self._drawn.values() for strip in drawn.strips]
         self._show_lines()
 
@@ -88,10 +91,28 @@ class TranscriptPane(ScrollView, can_focus=True):
 
     def _show_lines(self) -> None:
         is_at_end = self.scroll_offset.y >= self.max_scroll_y - 1
-        self.virtual_size = Size(self.scrollable_content_region.width, len(self._lines))
+        # Assigned, it would have the whole screen laid out anew, and drawn twice, for each line.
+        self.set_reactive(TranscriptPane.virtual_size, Size(self.scrollable_content_region.width, len(self._lines)))
+        self.vertical_scrollbar.window_virtual_size = len(self._lines)
         if is_at_end:
-            self.scroll_end(animate=False)
+            self.scroll_end(animate=False, immediate=True)
         self.refresh()
+
+    def _draw_item(self, drawn: _Drawn, kept: int) -> None:
+        """Break an item into lines; of what a program prints, only what is new, as there may be thousands before."""
+        chars, lines = drawn.settled if drawn.settled[0] <= kept else (0, 0)
+        text = drawn.look.text
+        if drawn.look.shown is not Shown.STREAM or "\x1b" in text:  # colours go on from line to line
+            drawn.strips, drawn.settled = self._break(drawn.look), (0, 0)
+            return
+        end = text.rfind("\n", chars) + 1
+        del drawn.strips[lines:]
+        if end:
+            drawn.strips += self._break(replace(drawn.look, text=text[chars:end]))
+            chars = end
+        drawn.settled = chars, len(drawn.strips)
+        if chars < len(text):
+            drawn.strips += self._break(replace(drawn.look, text=text[chars:]))
 
     def _break(self, item: Item) -> list[Strip]:
         """The lines of an item, each no wider than the pane."""

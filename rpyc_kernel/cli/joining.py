@@ -47,12 +47,16 @@ class FrontEndCommand(StartingCommand):
         with kernel:
             yield Conversation(
                 kernel,
-                f"{how} kernel {kernel_there(kernel.name, name)} as {kernel.client_name}; {hint}",
+                self.greet(kernel, how, name, hint),
                 target=named_again(name),
                 host=sanitize_line(host_of(name)),
                 replays=bool(self.replays),
                 is_viewer=kernel.role == Role.VIEWER,
             )
+
+    def greet(self, kernel: KernelClient, how: str, name: str, hint: str) -> str:
+        """What is said first."""
+        return f"{how} kernel {kernel_there(kernel.name, name)} as {kernel.client_name}; {hint}"
 
     def status_of_end(self, end: str, name: str) -> int:
         """The exit status of a conversation that ended so; where the connection is lost, tells the way back."""

@@ -171,7 +171,7 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     Kind.CLIENT_KICKED: ("kicked", "name", "by"),
     Kind.INVITATION_GIVEN: ("invitation", "name", "role", "values", "expires", "by"),
     Kind.INVITATION_REVOKED: ("invitation", "name", "by"),
-    Kind.WORKER_STARTED: ("generation", "pid", "python", "engine", "adopted"),
+    Kind.WORKER_STARTED: ("generation", "pid", "python", "engine", "adopted", "program"),
     Kind.WORKER_DIED: ("generation", "reason", "stack", "memory_bytes", "peak_memory_bytes", "exit_code"),
     Kind.RESTART_REQUESTED: ("by",),
     Kind.QUEUED: ("code", "name", "lane", "position", "stop_on_error", "call", "source", "is_input"),

@@ -111,6 +111,7 @@ class WorkerStarted(Frozen):
     last_execution: int = 0
     last_count: int = 0
     debugger: str = ""
+    program: str = ""
 
 
 class WorkerReported(Frozen):

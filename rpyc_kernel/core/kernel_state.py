@@ -212,7 +212,7 @@ class KernelState:
         self.generation = 0
         self.lifecycle = State.STARTING
         self._worker_pid: int | None = None
-        self._python = self._engine = self._debugger = ""
+        self._python = self._engine = self._debugger = self._program = ""
         self._last_execution = 0
         self._last_count = 0
         self._unfinished: dict[int, Execution] = {}
@@ -426,6 +426,7 @@ class KernelState:
         """The namespace is there; run what waits for it."""
         self._worker_pid = started.pid
         self._python, self._engine, self._debugger = started.python, started.engine, started.debugger
+        self._program = started.program
         self.generation = started.generation
         self._failed_starts = 0
         self._doubtful = frozenset(self._prompts) if started.adopted else None
@@ -438,6 +439,7 @@ class KernelState:
             "python": started.python,
             "engine": started.engine,
             "adopted": started.adopted,
+            "program": started.program,
         }
         actions: list[Action] = [Record(Kind.WORKER_STARTED, None, None, payload)]
         if self.lifecycle == State.STOPPING or self._death_reason:
@@ -569,6 +571,7 @@ class KernelState:
             "python": self._python,
             "engine": self._engine,
             "debugger": self._debugger,
+            "program": self._program,
             "busy_since": running.started_at if running else None,
             "running": self._describe(running) if running else None,
             "queue": self.queue(0, _SHOWN_QUEUED),

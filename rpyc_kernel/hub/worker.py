@@ -64,7 +64,9 @@ class Worker:
         os.close(link.ring_descriptor)
         self._stacks = Stacks(child.pid, link.stacks_descriptor, lambda: link.request("dump_stacks"))
         self.ask_stack = self._stacks.ask
-        self.started = _read_greeting(link.greeting, is_adopted)
+        self.started = _read_greeting(
+            link.greeting, is_adopted, str(child) if isinstance(child, EmbeddingProgram) else ""
+        )
         self.memory_bytes: int | None = None
         self.has_ended = False
         self._seconds_cut_off = 0
@@ -216,7 +218,7 @@ class Worker:
         )
 
 
-def _read_greeting(greeting: dict[str, Any], is_adopted: bool) -> events.WorkerStarted:
+def _read_greeting(greeting: dict[str, Any], is_adopted: bool, program: str) -> events.WorkerStarted:
     return events.WorkerStarted(
         generation=int(greeting["generation"]),
         pid=int(greeting["pid"]),
@@ -227,5 +229,6 @@ def _read_greeting(greeting: dict[str, Any], is_adopted: bool) -> events.WorkerS
         last_execution=int(greeting["last_execution"]),
         last_count=int(greeting["last_count"]),
         debugger=str(greeting.get("debugger", "")),
+        program=program,
         time=time.time(),
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,6 +27,7 @@ from rpyc_kernel.worker.comms import Comms
 from rpyc_kernel.worker.debugging.server import DebugServer
 from rpyc_kernel.worker.event_sink import EventSink
 from rpyc_kernel.worker.guest_parts import GuestEngine, GuestInterrupts, GuestLoop, route_questions, route_streams
+from rpyc_kernel.worker.interrupts import set_handler
 from rpyc_kernel.worker.prompts import Prompts
 from rpyc_kernel.worker.serving import make_control
 from rpyc_kernel.worker.staged_calls import StagedCalls
@@ -33,6 +35,7 @@ from rpyc_kernel.worker.staged_calls import StagedCalls
 MAINS = ("block", "thread", "loop", "poll")
 _TOLD_S = 30.0
 _HUB_ENDS_S = 10.0
+_CONSOLE_ENDS_S = 1.0
 _open: list[EmbeddedKernel] = []
 """The one of this process, if there is one; what it takes of the program is there once."""
 _forked_from: list[str] = []
@@ -391,18 +394,33 @@ def _is_terminal() -> bool:
 
 
 @contextlib.contextmanager
-def _open_console(kernel: EmbeddedKernel) -> Any:
+def _open_console(kernel: EmbeddedKernel) -> Iterator[None]:
     """A console on the program's terminal; leaving it stops the kernel, and so the program goes on."""
     process = subprocess.Popen([sys.executable, "-m", "rpyc_kernel", "console", kernel.name])
-    kernel._loop.is_console_there = lambda: process.poll() is None
 
-    def leave_with_it() -> None:
+    def close_with_it() -> None:
         process.wait()
-        kernel._loop.leave()
+        kernel.close()
 
-    watching = make_thread(leave_with_it, "embedded-console")
-    watching.start()
+    watching = make_thread(close_with_it, "embedded-console")
+    with _leaving_ctrl_c_alone():
+        watching.start()
+        try:
+            yield
+        finally:
+            watching.join(_CONSOLE_ENDS_S)
+            process.terminate()  # one that hopes for a hub to come back
+            watching.join()
+
+
+@contextlib.contextmanager
+def _leaving_ctrl_c_alone() -> Iterator[None]:
+    """Do nothing at a Ctrl-C, which this process hears too: the console says what it means."""
+    if threading.get_ident() != threading.main_thread().ident:
+        yield
+        return
+    before = set_handler(signal.SIGINT, lambda number, frame: None)
     try:
         yield
     finally:
-        watching.join()
+        set_handler(signal.SIGINT, before or 0)

@@ -158,7 +158,6 @@ class GuestLoop(MainLoop):
         has_left: the kernel has been told to leave.
         when_leaving: called on any thread then.
         programs_loop: the program's, None where it has its own.
-        is_console_there: whether somebody sits at the program's terminal, whose Ctrl-C is theirs.
     """
 
     _interrupts: GuestInterrupts
@@ -166,7 +165,6 @@ class GuestLoop(MainLoop):
     def __init__(self, *arguments: Any, programs_loop: asyncio.AbstractEventLoop | None, **keywords: Any) -> None:
         self.programs_loop = programs_loop
         self.when_leaving: Callable[[], None] = lambda: None
-        self.is_console_there: Callable[[], bool] = lambda: False
         self._turns = 0
         super().__init__(*arguments, **keywords)
 
@@ -196,10 +194,9 @@ class GuestLoop(MainLoop):
             with _outside_loops():
                 self.loop.run_forever()
         except KeyboardInterrupt as error:
-            if forks.is_child() or not (self._interrupts.running or self.is_console_there()):
+            if forks.is_child() or not self._interrupts.running:
                 raise
-            if self._interrupts.running:
-                self.survive(error)
+            self.survive(error)
         finally:
             self._turns -= timeout_s is not None
             if timer is not None:

@@ -126,7 +126,9 @@ HOMONYMS = {
     # A key of the answers to whoever starts a hub, here or on another machine, or brings a bundle there.
     "error": {
         "hub/__main__.py",
+        "system/attach_script.py",
         "system/hub_start.py",
+        "client/attaching.py",
         "client/outpost.py",
         "client/ssh.py",
         "client/ssh_command.py",

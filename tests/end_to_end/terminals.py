@@ -8,7 +8,7 @@ import re
 import select
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -65,11 +65,11 @@ class Terminal:
     """One terminal and the program on it.
 
     Args:
-        arguments: the command line after ``rpyc-kernel``.
+        arguments: the command line after the program, ``rpyc-kernel``.
         environment: further variables.
         group: all terminals of the test, this one included; they are served together.
         has_shell: run it from a shell that can stop and continue it.
-        is_patient: wait for what the program gives up on after some seconds.
+        program: the command line before that.
     """
 
     def __init__(
@@ -81,9 +81,8 @@ class Terminal:
         rows: int,
         columns: int,
         has_shell: bool = False,
-        is_patient: bool = True,
+        program: Sequence[str] = COMMAND,
     ) -> None:
-        program = COMMAND if is_patient else IMPATIENT_COMMAND
         command = [*(SHELL if has_shell else ()), *program, *arguments]
         self._group = group
         variables = {**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT), **environment}
@@ -277,7 +276,7 @@ def open_terminal(folders: Folders) -> Iterator[OpenTerminal]:
         rows: int = 30,
         columns: int = 100,
         has_shell: bool = False,
-        is_patient: bool = True,
+        program: Sequence[str] = COMMAND,
         **environment: str,
     ) -> Terminal:
         terminal = Terminal(
@@ -287,7 +286,7 @@ def open_terminal(folders: Folders) -> Iterator[OpenTerminal]:
             rows=rows,
             columns=columns,
             has_shell=has_shell,
-            is_patient=is_patient,
+            program=program,
         )
         group.append(terminal)
         return terminal

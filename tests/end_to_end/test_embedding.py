@@ -1,4 +1,5 @@
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -12,9 +13,12 @@ import pytest
 import rpyc_kernel
 from rpyc_kernel import BadName, ExecutionInterrupted, KernelClient, KernelError, KernelExists, RequestError
 from tests.end_to_end.clients import PATIENCE_S
+from tests.end_to_end.commands import run_command
+from tests.end_to_end.terminals import OpenTerminal
 from tests.support.waiting import wait_until
 
 PROGRAM = Path(__file__).parent / "programs" / "embedding.py"
+SHARE = PROGRAM.with_name("share.py")
 TEST_WITH_BREAKPOINT = """
 import rpyc_kernel
 
@@ -68,21 +72,39 @@ def join() -> KernelClient:
     return found[0]
 
 
-def use_together(check: Callable[[KernelClient], None] = lambda client: None) -> None:
-    """What two clients do with a program, which then goes on."""
-    with join() as one, rpyc_kernel.connect("demo", timeout=PATIENCE_S) as other:
-        assert one.execute("shared = 6\nprint('of an execution')\nshared * 7").value == 42
-        assert other.execute("shared + 1").value == 7
-        said = [event.text for event in other.events(follow=False) if event.kind == "stream"]
-        assert "".join(said) == "of an execution\n"
+def use_together(events: Path, check: Callable[[KernelClient], None] = lambda client: None) -> None:
+    """What clients in three processes do with a program, which then goes on; one of them is killed."""
+    follows = subprocess.Popen(
+        [sys.executable, str(SHARE), "demo", "other", str(events), "shared = 6; print('of the other')"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with ExitStack() as opened:
+        opened.enter_context(follows)
+        opened.callback(follows.kill)
+        assert follows.stdin is not None
+        assert follows.stdout is not None
+        assert follows.stdout.readline() == "done\n"
+        one = opened.enter_context(rpyc_kernel.connect("demo", timeout=PATIENCE_S))
+        assert one.execute("print('of one'); shared * 7").value == 42
         endless = one.submit("while True: pass")
         wait_until(lambda: one.status()["busy_since"] is not None)
-        assert other.interrupt(endless.id).status == "stopped"
+        assert run_command("interrupt", "demo").returncode == 0
         with pytest.raises(ExecutionInterrupted):
             endless.result(timeout=PATIENCE_S)
         check(one)
         with pytest.raises(RequestError, match=r"embedded in .* cannot be restarted; it ends with that program"):
-            other.restart()
+            one.restart()
+        print(one.status()["last"], file=follows.stdin, flush=True)
+        assert follows.stdout.readline() == "written\n"
+        follows.kill()
+        for seen in (
+            map(json.loads, events.read_text().splitlines()),
+            (event.as_dict() for event in one.events(0, follow=False)),
+        ):
+            said = [event["text"] for event in seen if event["kind"] == "stream"]
+            assert "".join(said).startswith("of the other\nof one\n")
         one.shutdown()
 
 
@@ -115,24 +137,85 @@ def ask_flask(client: KernelClient) -> None:
         ("flask", ask_flask, 0, "goes on\n"),
     ],
 )
-def test_two_clients_use_a_program_which_then_goes_on_and_ends_as_ever(
-    folders: object, way: str, check: Callable[[KernelClient], None], status: int, printed: str
+def test_clients_in_other_processes_use_a_program_which_then_goes_on_and_ends_as_ever(
+    folders: object, tmp_path: Path, way: str, check: Callable[[KernelClient], None], status: int, printed: str
 ) -> None:
     if way in ("qt", "flask"):
         pytest.importorskip({"qt": "PySide6.QtCore", "flask": "flask"}[way])
     with running(str(PROGRAM), way) as program:
-        use_together(check)
+        join().close()
+        use_together(tmp_path / "events", check)
         assert program.finish() == (status, printed, "")
 
 
-def test_two_clients_look_into_a_test_of_pytests_at_a_breakpoint(folders: object, tmp_path: Path) -> None:
+def test_clients_in_other_processes_look_into_a_test_of_pytests_at_a_breakpoint(
+    folders: object, tmp_path: Path
+) -> None:
     file = tmp_path / "test_of_somebody.py"
     file.write_text(TEST_WITH_BREAKPOINT)
     with running("-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, str(file)) as program:
-        use_together(look_into_function)
+        join().close()
+        use_together(tmp_path / "events", look_into_function)
         status, out, err = program.finish()
     assert (status, err) == (0, "")
     assert "1 passed" in out
+
+
+def test_at_a_terminal_a_console_opens_and_the_program_goes_on_when_it_is_left(open_terminal: OpenTerminal) -> None:
+    terminal = open_terminal("block", program=[sys.executable, str(PROGRAM)])
+    terminal.wait_for_sentence("the program waits here as kernel 'demo'; others look in by")
+    terminal.enter("secret")
+    terminal.wait_for(r"^42$")
+    with join() as other:  # somebody else looks in, and is seen
+        other.execute("print('somebody', secret + 1)")
+        terminal.wait_for("somebody 43")
+    terminal.type("\x04")
+    terminal.wait_for(r"^the program goes on$")
+    terminal.wait_for(r"^goes on with 42$")
+    assert terminal.wait_for_end() == 0
+
+
+def test_ctrl_c_at_the_terminal_means_what_the_console_says_and_nothing_to_the_program(
+    open_terminal: OpenTerminal,
+) -> None:
+    terminal = open_terminal("twice", program=[sys.executable, str(PROGRAM)])
+    terminal.enter("import threading; gate = threading.Event()")
+    terminal.enter("gate.wait(); 'it was left alone'")
+    with join() as other:
+        wait_until(lambda: (other.status()["running"] or {}).get("execution") == 2)
+    terminal.type("\x03")
+    terminal.wait_for("execution 2 goes on in the background")
+    terminal.type("\x03")
+    terminal.wait_for(r"interrupt execution 2")
+    terminal.type("n\n")
+    with join() as other:
+        other.eval("gate.set()")
+    terminal.wait_for("Out: 'it was left alone'")
+    terminal.wait_for("finished: ok")
+    terminal.wait_for_prompt()
+    terminal.type("\x03")  # there is nothing that it could mean, but to the program
+    terminal.wait_for("nothing is running; Ctrl-D leaves")
+    terminal.wait_for_prompt()
+    terminal.type("\x04")
+    terminal.wait_for("and says:")
+    terminal.type("itself\n")
+    terminal.wait_for("goes on after 1 itself")
+    terminal.wait_for("the program waits here", count=2)
+    with join() as other:  # whoever stops the kernel closes the console
+        other.shutdown()
+    terminal.wait_for("and says:", count=2)
+    terminal.type("\x03")  # is the program's own again
+    terminal.wait_for("KeyboardInterrupt")
+    assert terminal.wait_for_end() == -signal.SIGINT
+
+
+def test_a_hub_that_is_killed_closes_the_console_of_the_program(open_terminal: OpenTerminal) -> None:
+    terminal = open_terminal("block", program=[sys.executable, str(PROGRAM)])
+    terminal.wait_for_prompt()
+    with join() as other:
+        os.kill(other.status()["hub_pid"], signal.SIGKILL)
+    terminal.wait_for(r"^goes on with 42$")
+    assert terminal.wait_for_end() == 0
 
 
 def test_what_waits_in_the_main_thread_is_interrupted_and_the_program_is_not(folders: object) -> None:

@@ -46,6 +46,8 @@ def describe(event: Event, attribution: Attribution) -> list[Notice]:
             return [(end, Tone.TROUBLE), *([(sanitize(event.stack), Tone.PLAIN)] if event.stack else [])]
         case Kind.WORKER_STARTED if event.adopted:
             return [(f"[the worker of generation {event.generation} was taken up again]", Tone.FAINT)]
+        case Kind.WORKER_STARTED if event.payload.get("program"):
+            return [(f"the kernel is embedded in {sanitize_line(event.payload['program'])}", Tone.FAINT)]
         case Kind.WORKER_STARTED if event.generation > 1:
             return [(f"generation {event.generation}: a new, empty namespace", Tone.WARNING)]
         case Kind.RESTART_REQUESTED:

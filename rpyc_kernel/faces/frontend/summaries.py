@@ -27,6 +27,8 @@ def summarise_status(status: dict[str, Any]) -> list[str]:
         f"processes  hub {status['hub_pid']}, worker {status['worker_pid'] or '-'}"
         + (f" with {memory / 1e6:,.0f} MB" if memory else ""),
     ]
+    if status.get("program"):
+        lines.append(f"embedded   in {sanitize_line(status['program'])}")
     if status.get("runtime_folder"):
         lines.append(f"sockets    in {sanitize_line(status['runtime_folder'])}")
     lines += [f"listens    on {format_listening(each)}" for each in status.get("listening", ())]

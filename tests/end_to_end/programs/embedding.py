@@ -17,6 +17,12 @@ def block() -> None:
     print("goes on with", secret)
 
 
+def twice() -> None:
+    for count in (1, 2):
+        rpyc_kernel.embed("demo")
+        print("goes on after", count, input("and says: "))
+
+
 def thread() -> None:
     global steps
     out = sys.stdout

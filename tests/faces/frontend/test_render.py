@@ -251,6 +251,8 @@ def test_death_and_a_new_generation_are_told(shown: Shown):
     started = make_event(Kind.WORKER_STARTED, None, None, generation=2, adopted=False)
     assert shown.render(died) == ("the worker of generation 1 ended: killed by SIGKILL, having held up to 30 MB\n")
     assert shown.render(started) == "generation 2: a new, empty namespace\n"
+    embedded = make_event(Kind.WORKER_STARTED, None, None, generation=3, adopted=False, program="python shop.py\x1b[2J")
+    assert shown.render(embedded) == "the kernel is embedded in python shop.py\n"
 
 
 def test_the_last_stack_of_a_dead_worker_is_shown(shown: Shown):

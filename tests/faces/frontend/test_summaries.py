@@ -39,6 +39,8 @@ def test_the_status_says_who_does_what_and_who_waits():
     ]
     assert summaries.summarise_status(make_status(sessions=[]))[-1] == "present    nobody"
     assert summaries.summarise_status(make_status(runtime_folder="/run/demo"))[2] == "sockets    in /run/demo"
+    embedded = make_status(program="python shop.py (process 4711)")
+    assert summaries.summarise_status(embedded)[2] == "embedded   in python shop.py (process 4711)"
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ import ast
 import re
 from typing import Any
 
+from rpyc_kernel.core.introspection import MAX_CELL_CHARS
 from rpyc_kernel.core.table_rows import CONTAINS, IS_NULL, NOT_NULL
 from rpyc_kernel.errors import RequestError
+from rpyc_kernel.faces.frontend.control_characters import sanitize_line
 
 _CONDITION = re.compile(
     rf"(?P<column>.+?) *(?:(?<= )(?P<null>{IS_NULL}|{NOT_NULL})|"
@@ -30,6 +32,11 @@ def read_condition(text: str) -> tuple[Any, ...]:
         return found["column"], found["null"]
     value = read_value(found["value"])
     return found["column"], found["operator"], str(value) if found["operator"] == CONTAINS else value
+
+
+def text_to_edit(text: str) -> str:
+    """What the editing of a cell begins with: nothing where the text is not all of it, so that no part is lost."""
+    return text if sanitize_line(text) == text and len(text) <= MAX_CELL_CHARS else ""
 
 
 def read_value(text: str, dtype: str = "") -> Any:

@@ -8,8 +8,8 @@ from typing import Any
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt, Signal
 
 from rpyc_kernel.client.kernel import KernelClient
-from rpyc_kernel.core.introspection import MAX_CELL_CHARS, Cells
-from rpyc_kernel.faces.frontend.conditions import read_value
+from rpyc_kernel.core.introspection import Cells
+from rpyc_kernel.faces.frontend.conditions import read_value, text_to_edit
 from rpyc_kernel.faces.frontend.control_characters import sanitize_line
 from rpyc_kernel.faces.qt.calls import Calls
 
@@ -84,10 +84,7 @@ class TableModel(QAbstractTableModel):
             if cells is None:
                 return "…" if role == Qt.ItemDataRole.DisplayRole else None
             text = cells.rows[row - cells.row_start][column - cells.column_start]
-            shown = sanitize_line(text)
-            # Of what is not shown as it is, no part is lost by editing what is shown.
-            is_other = shown != text or len(text) > MAX_CELL_CHARS
-            return "" if is_other and role == Qt.ItemDataRole.EditRole else shown
+            return text_to_edit(text) if role == Qt.ItemDataRole.EditRole else sanitize_line(text)
         if role == Qt.ItemDataRole.TextAlignmentRole and self._type(row, column).startswith(_NUMERIC):
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         return None

@@ -17,7 +17,7 @@ from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.introspection import Cells
 from rpyc_kernel.core.table_rows import ASCENDING, DESCENDING
 from rpyc_kernel.errors import KernelError
-from rpyc_kernel.faces.frontend.conditions import read_condition, read_value
+from rpyc_kernel.faces.frontend.conditions import read_condition, read_value, text_to_edit
 from rpyc_kernel.faces.frontend.control_characters import sanitize_line
 
 _ROWS, _COLUMNS = 100, 50
@@ -55,6 +55,7 @@ class TableScreen(ModalScreen[None]):
         self._sort: tuple[int, str] | None = None
         self._condition = ""
         self._place: tuple[int, int] | None = None  # of the cell that is edited
+        self._begun_with = ""
 
     def compose(self) -> ComposeResult:
         """Build it."""
@@ -117,11 +118,12 @@ class TableScreen(ModalScreen[None]):
         table, cells = self.query_one(DataTable), self._cells
         if cells is not None and cells.positions and table.cursor_row < len(cells.positions):
             self._place = cells.positions[table.cursor_row], cells.column_start + table.cursor_column
-            self._ask("the new value", cells.rows[table.cursor_row][table.cursor_column])
+            self._ask("the new value", text_to_edit(cells.rows[table.cursor_row][table.cursor_column]))
 
     def _ask(self, what: str, text: str) -> None:
         asked = self.query_one(Input)
         asked.placeholder, asked.value, asked.display = what, text, True
+        self._begun_with = text
         asked.focus()
 
     def on_input_submitted(self, submitted: Input.Submitted) -> None:
@@ -132,7 +134,7 @@ class TableScreen(ModalScreen[None]):
             self._condition = submitted.value.strip()
             self._row = 0
             self._load()
-        else:
+        elif submitted.value != self._begun_with:
             self.run_worker(self._set(*self._place, submitted.value), exclusive=True)
 
     def _end_input(self) -> None:
@@ -141,12 +143,17 @@ class TableScreen(ModalScreen[None]):
 
     async def _set(self, row: int, column: int, text: str) -> None:
         try:
-            set_cell = partial(self._kernel.set_variable, self._path, read_value(text), row=row, column=column)
+            value = read_value(text, self._type_of(column))
+            set_cell = partial(self._kernel.set_variable, self._path, value, row=row, column=column)
             await asyncio.to_thread(set_cell)
         except (KernelError, TimeoutError, ValueError) as error:
             self._tell(str(error))
         else:
             self._load()
+
+    def _type_of(self, column: int) -> str:
+        cells = self._cells
+        return "" if cells is None or not cells.column_types else cells.column_types[column - cells.column_start]
 
     def _tell(self, text: str) -> None:
         self.query_one("#table-title", Static).update(sanitize_line(text))

@@ -2,8 +2,9 @@
 
 import pytest
 
+from rpyc_kernel.core.introspection import MAX_CELL_CHARS
 from rpyc_kernel.errors import RequestError
-from rpyc_kernel.faces.frontend.conditions import read_condition, read_value
+from rpyc_kernel.faces.frontend.conditions import read_condition, read_value, text_to_edit
 
 
 @pytest.mark.parametrize(
@@ -20,3 +21,10 @@ def test_what_is_no_condition_is_refused():
     assert read_condition("price >= 10") == ("price", ">=", 10)
     with pytest.raises(RequestError, match="is no condition"):
         read_condition("price")
+
+
+def test_the_editing_of_a_cell_begins_with_its_text_or_with_none_of_it():
+    assert text_to_edit("some text") == "some text"
+    assert text_to_edit("a" * MAX_CELL_CHARS) == "a" * MAX_CELL_CHARS
+    assert text_to_edit("a" * MAX_CELL_CHARS + "…") == ""
+    assert text_to_edit("two\nlines") == ""

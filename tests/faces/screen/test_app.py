@@ -16,7 +16,7 @@ if importlib.util.find_spec("textual") is None:
     pytest.skip("Textual is not installed", allow_module_level=True)
 
 from textual.pilot import Pilot
-from textual.widgets import DataTable, Static, TabbedContent
+from textual.widgets import DataTable, Input, Static, TabbedContent
 
 from rpyc_kernel.faces.frontend.conversation import LEFT, LOST, Conversation
 from rpyc_kernel.faces.frontend.session_slot import take_session_slot
@@ -297,6 +297,29 @@ def test_a_table_is_sorted_filtered_and_edited_in_the_kernel(kernel: KernelClien
 
     work(act)
     assert kernel.execute("table", timeout=PATIENCE_S).value == [30, 10, 99, 40]
+
+
+def test_editing_a_cell_that_is_shown_in_part_writes_no_part_back(kernel: KernelClient):
+    kernel.execute("table = ['x' * 1000, 'y']", timeout=PATIENCE_S)
+
+    async def act(user: User) -> None:
+        user.app.push_screen(TableScreen(kernel, "table"))
+        await user.until(lambda: user.app.screen.query("TableScreen #table"), "the table")
+        table = user.app.screen.query_one("#table", DataTable)
+        asked = user.app.screen.query_one("#table-input", Input)
+        await user.until(lambda: table.row_count == 2, "the rows")
+        await user.pilot.press("e")
+        await user.until(lambda: asked.display, "the place to type")
+        assert asked.value == ""
+        await user.pilot.press("enter")  # as it was
+        await user.pilot.press("down", "e")
+        await user.until(lambda: asked.display, "the place to type")
+        assert asked.value == "y"
+        await user.type("yes\n")  # in its place
+        await user.until(lambda: str(table.get_row_at(1)[0]) == "yes", "the new value")
+
+    work(act)
+    assert kernel.execute("[len(each) for each in table]", timeout=PATIENCE_S).value == [1000, 3]
 
 
 def test_a_flood_leaves_the_screen_alive_and_its_end_in_sight(kernel: KernelClient):

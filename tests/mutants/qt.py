@@ -57,9 +57,9 @@ MUTANTS = (
     ),
     Mutant(
         promise="editing a cell that is shown cut off does not write back what is shown",
-        file="faces/qt/table_model.py",
-        before='return "" if is_other and role == Qt.ItemDataRole.EditRole else shown',
-        after="return shown",
+        file="faces/frontend/conditions.py",
+        before='return text if sanitize_line(text) == text and len(text) <= MAX_CELL_CHARS else ""',
+        after="return text",
         tests=(f"{_TABLE}test_what_is_shown_cut_off_or_otherwise_is_not_what_editing_begins_with",),
     ),
     Mutant(

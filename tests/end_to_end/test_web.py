@@ -220,11 +220,14 @@ def test_a_page_of_a_kernel_that_ends_says_so_and_so_does_the_next_one(
         address = start_command("web", "demo", "--read-only").read_line().strip()
         page = open_page(address)
         page.wait_until_ready()
+        kernel.execute("print('this was there')")
+        page.wait_for("this was there")
         kernel.shutdown(timeout=PATIENCE_S)
     for each in (page, open_page(address)):
         each.wait_for("kernel 'demo' is not running")
         each.wait_for("Reload the page to try again")
         assert not each.is_closed
+    assert "this was there" in page.text
     wait_until(lambda: not list_programs(), PATIENCE_S, "the end of the pages' programs")
 
 
@@ -236,8 +239,10 @@ def test_a_page_shows_a_kernel_by_ssh(
     page.wait_for("demo on alpha")
     page.enter("import os; os.environ['HOME']")
     page.wait_for(str(ssh_hosts.alpha.home)[:40])
+    programs = list_programs()
     process.signal(signal.SIGTERM)
-    assert process.wait() == (143, "", "")
+    assert process.wait()[0] == 143
+    wait_until(lambda: are_gone(programs), PATIENCE_S, "the end of the page's program")
 
 
 def test_a_port_that_is_taken_is_told_of_before_a_kernel_is_started(folders: Folders) -> None:

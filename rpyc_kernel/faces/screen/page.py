@@ -14,8 +14,12 @@ from functools import partial
 from textual import messages
 from textual.drivers.web_driver import WebDriver
 
+from rpyc_kernel.faces.frontend.control_characters import sanitize
+from rpyc_kernel.system.own_command import as_typed_here
+
 _BEGINNING = b"__GANGLION__\n"
-_BLANK = "\x1b[?1003l\x1b[2J\x1b[H"
+_BELOW = "\x1b[?1003l\x1b[999;1H\n\x1b[0;1m"
+"""No mouse any more, and on in a line below all that is there, in bold."""
 
 
 class PageDriver(WebDriver):
@@ -45,9 +49,10 @@ def end_page(words: str = "", *, has_begun: bool = True) -> None:
         words: of one line or more.
         has_begun: whether the screen was there already.
     """
-    kind, payload = ("D", f"{_BLANK}{words}\n\nReload the page to try again.\n") if words else ("M", '{"type": "exit"}')
-    data = payload.replace("\n", "\r\n").encode()
-    _write((b"" if has_begun else _BEGINNING) + kind.encode() + len(data).to_bytes(4, "big") + data)
+    shown = f"{as_typed_here(sanitize(words))}\nReload the page to try again.".replace("\n", "\r\n")
+    kind, payload = (b"D", f"{_BELOW if has_begun else ''}{shown}") if words else (b"M", '{"type": "exit"}')
+    data = payload.encode()
+    _write((b"" if has_begun else _BEGINNING) + kind + len(data).to_bytes(4, "big") + data)
 
 
 def _write(data: bytes) -> int:

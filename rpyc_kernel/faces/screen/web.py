@@ -18,7 +18,8 @@ from aiohttp import web
 from textual_serve.server import Server
 
 HOST = "127.0.0.1"
-_PAGES_S = 3.0
+_PAGES_S = 5.0
+"""A program that takes longer to end does so when nobody serves its page any more."""
 _STRAGGLERS_S = 0.2
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -139,6 +139,9 @@ def test_help_is_there_also_while_code_asks_and_tells_the_keys_of_this_screen(ke
         await user.until_seen("F2 shows or hides what stands beside")
         await user.until_seen("%restart")
         assert "Ctrl-Z" not in user.text
+        pane = user.app.query_one(TranscriptPane)
+        await user.until(lambda: pane.show_vertical_scrollbar, "more lines than there is room for")
+        assert not pane.show_horizontal_scrollbar
         await user.type("me\n")
         await user.until_seen("'me'")
 

@@ -43,7 +43,7 @@ MUTANTS = (
     ),
     Mutant(
         promise="what is called a picture and is a drawing shows no file of the reader's",
-        file="faces/qt/images.py",
+        file="faces/frontend/picture_size.py",
         before="    return 0, 0\n",
         after="    return 1, 1\n",
         tests=(f"{_PANE}test_a_drawing_reads_no_files",),

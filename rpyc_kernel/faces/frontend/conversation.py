@@ -368,6 +368,10 @@ class Conversation:
             self._breakable.cancel()
         return meaning
 
+    async def stop(self, number: int) -> None:
+        """Take an execution out of the queue, or interrupt it if it runs; tells why where that cannot be."""
+        await self._guard(self._interrupting.stop(number))
+
     async def _do(self, what: Any) -> None:
         """Do something that Ctrl-C may break off."""
         if not self.state.begin_doing():

@@ -30,11 +30,7 @@ class Interrupting:
 
     async def offer(self) -> None:
         """Offer to stop the user's own, or else what runs."""
-        if not self._state.is_connected:
-            self._speaker.say(_NO_CONNECTION)
-            return
-        if not Role.allows(self._link.kernel.role, Role.EDITOR):
-            self._speaker.say("who looks on cannot interrupt what runs; Ctrl-D leaves")
+        if not self._may_stop():
             return
         # What the events have told so far may be behind by now.
         status = await self._link.ask(self._link.kernel.status)
@@ -48,6 +44,24 @@ class Interrupting:
                 await self._link.ask(self._link.kernel.cancel, offer.number)
             else:
                 await self.interrupt(offer.number)
+
+    async def stop(self, number: int) -> None:
+        """Take an execution out of the queue, or interrupt it if it runs."""
+        if not self._may_stop():
+            return
+        if await self._link.ask(self._link.kernel.is_queued, number):
+            await self._link.ask(self._link.kernel.cancel, number)
+        else:
+            await self.interrupt(number)
+
+    def _may_stop(self) -> bool:
+        if not self._state.is_connected:
+            self._speaker.say(_NO_CONNECTION)
+        elif not Role.allows(self._link.kernel.role, Role.EDITOR):
+            self._speaker.say("who looks on cannot interrupt what runs; Ctrl-D leaves")
+        else:
+            return True
+        return False
 
     async def confirm(self, question: str, *, is_likely: bool) -> bool:
         """Ask for yes or no; ``is_likely`` is what Enter alone means, and a further Ctrl-C."""

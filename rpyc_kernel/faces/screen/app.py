@@ -11,7 +11,7 @@ from textual import work
 from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
-from textual.widgets import DataTable, Footer, Input, OptionList, Static
+from textual.widgets import Footer, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from rpyc_kernel.errors import KernelError
@@ -24,9 +24,11 @@ from rpyc_kernel.faces.frontend.transcript import Item
 from rpyc_kernel.faces.frontend.typed_ahead import TypedAhead
 from rpyc_kernel.faces.frontend.widget_view import Prompt, WidgetView
 from rpyc_kernel.faces.screen.code_area import CodeArea
+from rpyc_kernel.faces.screen.queue_pane import QueuePane
 from rpyc_kernel.faces.screen.side import SidePanes
 from rpyc_kernel.faces.screen.table_screen import TableScreen
 from rpyc_kernel.faces.screen.transcript_pane import TranscriptPane
+from rpyc_kernel.faces.screen.variables_pane import VariablesPane
 
 _NARROW_COLUMNS = 70
 _MAX_OFFERED = 200
@@ -55,6 +57,7 @@ class KernelApp(App[str]):
         Binding("f1", "explain", "Help"),
         Binding("f2", "panes", "Panes"),
         Binding("f3", "scroll", "Scroll back"),
+        Binding("f4", "turn", "Next pane"),
     ]
 
     def __init__(self, conversation: Conversation) -> None:
@@ -64,6 +67,7 @@ class KernelApp(App[str]):
         self._prompt: Prompt | None = None
         self._typed_ahead = TypedAhead()
         self._talking: asyncio.Task[str] | None = None
+        self._doubtful: int | None = None  # was to be stopped, and is somebody else's
 
     def _post(self, call: Callable[[], object]) -> None:
         self.call_later(call)
@@ -77,7 +81,7 @@ class KernelApp(App[str]):
                 yield Input(id="answer")
                 yield OptionList(id="offered", markup=False)
                 yield CodeArea(self._conversation)
-            yield SidePanes(id="side")
+            yield SidePanes(self._conversation.kernel)
         yield Static(id="status", markup=False)
         yield Footer()
 
@@ -117,13 +121,7 @@ class KernelApp(App[str]):
 
     def note_end(self) -> None:
         """An execution has ended: variables may be others."""
-        self._show_variables()
-
-    @work(exclusive=True, group="variables")
-    async def _show_variables(self) -> None:
-        with contextlib.suppress(KernelError, TimeoutError):
-            variables = await asyncio.to_thread(self._conversation.kernel.variables)
-            self.query_one(SidePanes).show_variables(variables)
+        self.query_one(SidePanes).show_variables()
 
     def show_status(self) -> None:
         """What the kernel does has changed."""
@@ -197,14 +195,24 @@ class KernelApp(App[str]):
 
     def on_option_list_option_selected(self, selected: OptionList.OptionSelected) -> None:
         """One of them was chosen."""
+        if selected.option_list.id != "offered":
+            return
         code = self.query_one(CodeArea)
         code.choose(str(selected.option.prompt))
         code.focus()
 
-    def on_data_table_row_selected(self, selected: DataTable.RowSelected) -> None:
+    def on_variables_pane_as_table(self, wanted: VariablesPane.AsTable) -> None:
         """Open a variable."""
-        if selected.data_table.id == "variables" and selected.row_key.value is not None:
-            self.push_screen(TableScreen(self._conversation.kernel, selected.row_key.value))
+        self.push_screen(TableScreen(self._conversation.kernel, wanted.path))
+
+    def on_queue_pane_stop(self, wanted: QueuePane.Stop) -> None:
+        """Stop an execution; somebody else's only when that is said twice."""
+        if wanted.whose and wanted.number != self._doubtful:
+            self._doubtful = wanted.number
+            self._conversation.say(f"[{wanted.number}] is of {wanted.whose}; x once more stops it all the same")
+        else:
+            self._doubtful = None
+            self.run_worker(self._conversation.stop(wanted.number))
 
     def on_key(self, event: Any) -> None:
         """Escape leads back to the prompt."""
@@ -239,6 +247,12 @@ class KernelApp(App[str]):
         side.display = not side.display
         if not side.display:
             self.query_one(CodeArea).focus()
+
+    def action_turn(self) -> None:
+        """Have the keys go to what stands beside, and from there to the next pane; Escape leads back."""
+        side = self.query_one(SidePanes)
+        side.display = True
+        side.turn()
 
     def action_scroll(self) -> None:
         """Have the keys scroll the transcript; Escape leads back."""

@@ -2,101 +2,68 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from typing import Any
 
-from rich.text import Text
 from textual.app import ComposeResult
-from textual.containers import Vertical, VerticalScroll
-from textual.widgets import DataTable, Static, TabbedContent, TabPane
+from textual.containers import Vertical
+from textual.widgets import Static, TabbedContent, TabPane
 
-from rpyc_kernel.core.introspection import Variable
-from rpyc_kernel.faces.frontend.control_characters import sanitize_line
-from rpyc_kernel.faces.frontend.plots import SVG, Picture
-from rpyc_kernel.faces.frontend.summaries import size_of, summarise_sessions
+from rpyc_kernel.client.kernel import KernelClient
+from rpyc_kernel.faces.frontend.plots import Picture
+from rpyc_kernel.faces.frontend.summaries import summarise_sessions
 from rpyc_kernel.faces.frontend.transcript import Item
-from rpyc_kernel.faces.frontend.words import first_line
-
-_MAX_THUMBNAILS = 20
-_PREVIEW_CHARS = 60
+from rpyc_kernel.faces.screen.plots_pane import PlotsPane
+from rpyc_kernel.faces.screen.queue_pane import QueuePane
+from rpyc_kernel.faces.screen.variables_pane import VariablesPane
 
 
 class SidePanes(Vertical):
-    """The panes, one behind the other."""
+    """The panes, one behind the other.
+
+    Args:
+        kernel: is asked for variables.
+    """
+
+    def __init__(self, kernel: KernelClient) -> None:
+        super().__init__(id="side")
+        self._kernel = kernel
 
     def compose(self) -> ComposeResult:
         """Build them."""
         with TabbedContent():
             with TabPane("Queue", id="queue-pane"):
-                yield Static(id="queue", markup=False)
+                yield QueuePane()
             with TabPane("People", id="people-pane"):
                 yield Static(id="people", markup=False)
             with TabPane("Variables", id="variables-pane"):
-                yield DataTable(id="variables", cursor_type="row", zebra_stripes=True)
+                yield VariablesPane(self._kernel)
             with TabPane("Plots", id="plots-pane"):
-                yield VerticalScroll(id="plots")
-
-    def on_mount(self) -> None:
-        """Name the columns."""
-        self.query_one("#variables", DataTable).add_columns("name", "type", "size", "value")
+                yield PlotsPane()
 
     def show_status(self, status: dict[str, Any], session: str) -> None:
         """Show who waits for what, and who is here."""
-        self.query_one("#queue", Static).update("\n".join(_describe_queue(status)))
+        self.query_one(QueuePane).show(status, session)
         self.query_one("#people", Static).update("\n".join(summarise_sessions(status["sessions"], session)))
 
-    def show_variables(self, variables: list[Variable]) -> None:
-        """Show what is in the namespace."""
-        table = self.query_one("#variables", DataTable)
-        row = table.cursor_row
-        table.clear()
-        for each in variables:
-            cells = (each.name, each.type, size_of(each), each.preview[:_PREVIEW_CHARS])
-            table.add_row(*(Text(sanitize_line(cell)) for cell in cells), key=each.name)
-        table.move_cursor(row=min(row, table.row_count - 1))
+    def show_variables(self) -> None:
+        """Show what is in the namespace now."""
+        self.query_one(VariablesPane).look()
 
     def show_plots(self, pictures: Mapping[Item, Picture]) -> None:
-        """Show the newest pictures, the newest first."""
-        pane = self.query_one("#plots", VerticalScroll)
-        pane.remove_children()
-        newest = list(pictures.items())[-_MAX_THUMBNAILS:]
-        for item, picture in reversed(newest):
-            pane.mount(Static(_title_of(item), markup=False, classes="plot-title"), make_picture(picture, "thumbnail"))
+        """Show the newest pictures."""
+        self.query_one(PlotsPane).show(pictures)
 
+    def turn(self) -> None:
+        """Have the keys go to the pane in front; if they do, to the next one."""
+        tabs = self.query_one(TabbedContent)
+        names = [pane.id for pane in tabs.query(TabPane)]
+        if self.has_focus_within:
+            tabs.active = str(names[(names.index(tabs.active) + 1) % len(names)])
+        self.call_after_refresh(self._focus_front)
 
-def make_picture(picture: Picture, classes: str) -> Any:
-    """A widget that shows a picture, by what the terminal can; words where it cannot be read."""
-    if picture.mime == SVG:
-        return Static("<a drawing (SVG), which a terminal cannot show>", markup=False)
-    try:
-        from PIL import Image as Reader
-        from textual_image import renderable
-        from textual_image.widget import HalfcellImage, Image
-
-        image = Reader.open(io.BytesIO(picture.content))
-        image.load()
-    except Exception as error:  # noqa: BLE001 - Pillow raises what it likes about a broken picture
-        return Static(f"<a picture that cannot be read: {type(error).__name__}>", markup=False)
-    # Two pixels in a character are more than a shade of grey.
-    return (HalfcellImage if renderable.Image is renderable.UnicodeImage else Image)(image, classes=classes)
-
-
-def _title_of(item: Item) -> str:
-    whose = f"[{item.whose}] " if item.whose else ""
-    number = "" if item.execution is None else f"[{item.execution}] "
-    return sanitize_line(f"{whose or number}{item.text}")
-
-
-def _describe_queue(status: dict[str, Any]) -> list[str]:
-    asking = {prompt["execution"] for prompt in status["prompts"]}
-    running = [item for item in (status["running"], *status["side"]) if item]
-    lines = [f"▶ {_describe(item)}{', asks' if item['execution'] in asking else ''}" for item in running]
-    lines += [f"  {_describe(item)}" for item in status["queue"]]
-    more = status["queue_length"] - len(status["queue"])
-    lines += [f"  {more:,} more"] if more > 0 else []
-    return lines or ["nothing runs"]
-
-
-def _describe(item: dict[str, Any]) -> str:
-    return f"[{item['execution']}] {sanitize_line(item['name'])}: {first_line(item['code'])}"
+    def _focus_front(self) -> None:
+        tabs = self.query_one(TabbedContent)
+        front = self.query_one(f"#{tabs.active}", TabPane)
+        inside = [each for each in front.query("*") if each.focusable]
+        (inside[0] if inside else tabs.query_one("Tabs")).focus()

@@ -47,3 +47,30 @@ def test_an_interrupt_is_offered_to_those_who_may(role: str, said: list[str], as
     interrupting = Interrupting(SimpleNamespace(kernel=kernel, ask=ask), speaker, TalkState(ME))  # type: ignore[arg-type]
     asyncio.run(interrupting.offer())
     assert (speaker.said, len(speaker.asked)) == (said, asked)
+
+
+@pytest.mark.parametrize(
+    ("role", "is_queued", "done"),
+    [
+        (Role.VIEWER, True, "said who looks on cannot interrupt what runs; Ctrl-D leaves"),
+        (Role.EDITOR, True, "cancelled 3"),
+        (Role.EDITOR, False, "interrupted 3"),
+    ],
+)
+def test_an_execution_is_stopped_by_those_who_may(role: str, is_queued: bool, done: str) -> None:
+    log: list[str] = []
+
+    def interrupt(number: int, **_: Any) -> SimpleNamespace:
+        log.append(f"interrupted {number}")
+        return SimpleNamespace(status="unanswered")
+
+    kernel = SimpleNamespace(
+        role=role,
+        is_queued=lambda number: is_queued,
+        cancel=lambda number: log.append(f"cancelled {number}"),
+        interrupt=interrupt,
+    )
+    speaker = SimpleNamespace(say=lambda text: log.append(f"said {text}"))
+    interrupting = Interrupting(SimpleNamespace(kernel=kernel, ask=ask), speaker, TalkState(ME))  # type: ignore[arg-type]
+    asyncio.run(interrupting.stop(3))
+    assert log == [done]

@@ -9,11 +9,12 @@ import pytest
 from qtpy.QtCore import QBuffer, QIODevice
 from qtpy.QtGui import QColor, QGuiApplication, QImage
 
+from rpyc_kernel.faces.frontend.picture_size import find_size
 from rpyc_kernel.faces.frontend.plots import SVG, Picture
 from rpyc_kernel.faces.frontend.transcript import Item, Shown
 from rpyc_kernel.faces.qt import plots_pane
 from rpyc_kernel.faces.qt.drawings import weigh
-from rpyc_kernel.faces.qt.images import find_size, read_image
+from rpyc_kernel.faces.qt.images import read_image
 from rpyc_kernel.faces.qt.plots_pane import PlotsPane
 from tests.faces.qt.widgets import until
 

@@ -22,9 +22,11 @@ from rpyc_kernel.faces.frontend.conversation import LEFT, LOST, Conversation
 from rpyc_kernel.faces.frontend.session_slot import take_session_slot
 from rpyc_kernel.faces.screen.app import KernelApp
 from rpyc_kernel.faces.screen.code_area import CodeArea
+from rpyc_kernel.faces.screen.queue_pane import QueuePane
 from rpyc_kernel.faces.screen.side import SidePanes
 from rpyc_kernel.faces.screen.table_screen import TableScreen
 from rpyc_kernel.faces.screen.transcript_pane import TranscriptPane
+from rpyc_kernel.faces.screen.variables_pane import VariablesPane
 
 _NAMED = {" ": "space", "\n": "enter"}
 _POLL_S = 0.01
@@ -238,10 +240,57 @@ def test_the_queue_the_people_and_the_variables_are_told(kernel: KernelClient):
         variables = user.app.query_one("#variables", DataTable)
         await user.until(lambda: variables.row_count == 1, "the variable")
         running = await asyncio.to_thread(kernel.submit, "input('?')")
-        queue, people = (user.app.query_one(name, Static) for name in ("#queue", "#people"))
-        await user.until(lambda: "alice: input('?'), asks" in str(queue.content), "the execution")
+        queue, people = user.app.query_one(QueuePane), user.app.query_one("#people", Static)
+        await user.until(lambda: "alice: input('?'), asks" in queue.text, "the execution")
         assert "me (you)" in str(people.content)
         await asyncio.to_thread(kernel.interrupt, running.id)
+
+    work(act)
+
+
+def test_own_code_is_stopped_by_a_key_and_that_of_others_by_two(kernel: KernelClient):
+    async def act(user: User) -> None:
+        queue = user.app.query_one(QueuePane)
+        running = await asyncio.to_thread(kernel.submit, "import threading; threading.Event().wait()")
+        await user.run("print('never');")
+        await user.until(lambda: "me: print('never')" in queue.text, "the queue")
+        await user.pilot.press("f4", "down", "x")
+        await user.until(lambda: "never" not in queue.text, "the cancellation")
+        await user.pilot.press("up", "x")
+        await user.until_seen(f"[{running.id}] is of alice; x once more stops it all the same")
+        assert "▶" in queue.text
+        await user.pilot.press("x")
+        await user.until_seen("KeyboardInterrupt")
+
+    work(act)
+    assert "never" not in [event.text for event in kernel.events(follow=False) if event.kind == "stream"]
+
+
+def test_containers_open_in_place_and_page_by_page(kernel: KernelClient):
+    kernel.execute("server = {'port': 80, 'names': list(range(250))}", timeout=PATIENCE_S)
+
+    async def act(user: User) -> None:
+        user.app.query_one(TabbedContent).active = "variables-pane"
+        await user.run("1")
+        pane = user.app.query_one(VariablesPane)
+
+        def names() -> list[str]:
+            return [str(pane.get_row_at(row)[0]) for row in range(pane.row_count)]
+
+        await user.until(lambda: names() == ["▸ server"], "the variable")
+        pane.focus()
+        await user.pilot.press("right")
+        await user.until(lambda: names() == ["▾ server", "    'port'", "  ▸ 'names'"], "what is in it")
+        await user.pilot.press("down", "down", "right")
+        await user.until(lambda: names()[-1] == "      … 150 more", "a page of what is in that")
+        pane.move_cursor(row=pane.row_count - 1)
+        await user.pilot.press("right")
+        await user.until(lambda: names()[-1] == "      … 50 more", "another page")
+        await asyncio.to_thread(kernel.execute, "server['names'] = [7]")
+        await user.until(lambda: names()[2:] == ["  ▾ 'names'", "      [0]"], "what is in it by now")
+        pane.move_cursor(row=0)
+        await user.pilot.press("left")
+        await user.until(lambda: names() == ["▸ server"], "the variable alone")
 
     work(act)
 

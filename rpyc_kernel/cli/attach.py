@@ -7,6 +7,7 @@ from __future__ import annotations
 from plumbum import cli
 
 from rpyc_kernel.cli.application import OK, JsonCommand, UsageError, tell
+from rpyc_kernel.cli.starting import ending_in_order
 from rpyc_kernel.cli.times import check_limit
 from rpyc_kernel.system.own_command import as_typed_here
 
@@ -40,7 +41,10 @@ class Attach(JsonCommand):
         if not (pid.isascii() and pid.isdigit()):
             raise UsageError(f"{pid!r} is not the number of a process; 'pgrep -a python' lists those of Python")
         timeout = check_limit(self.timeout) or 0.0
-        with attach(int(pid), self.name, sudo=bool(self.by_sudo), timeout=timeout, on_wait=_tell_wait) as kernel:
+        with (
+            ending_in_order(),
+            attach(int(pid), self.name, sudo=bool(self.by_sudo), timeout=timeout, on_wait=_tell_wait) as kernel,
+        ):
             name, status = kernel.name, kernel.status()
         lines = [
             f"kernel {name!r} is open in process {pid}, which goes on",

@@ -91,16 +91,24 @@ class StartingCommand(Command):
 
 
 @contextlib.contextmanager
+def ending_in_order() -> Iterator[None]:
+    """Have SIGTERM raise SystemExit, so that what was begun is taken back."""
+    earlier = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
+
+
+@contextlib.contextmanager
 def telling_what_may_run(name: str) -> Iterator[None]:
     """Say on standard error, where Ctrl-C or SIGTERM ends a start on another machine, that the kernel may be there."""
     if not is_on_other_machine(name):
         yield
         return
-    earlier = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit):
-        tell(f"it may be running there; 'rpyc-kernel stop {name}' ends it")
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, earlier)
+    with ending_in_order():
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit):
+            tell(f"it may be running there; 'rpyc-kernel stop {name}' ends it")
+            raise

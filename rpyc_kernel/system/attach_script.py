@@ -8,9 +8,15 @@ library alone, and prints and raises nothing there.
 from __future__ import annotations
 
 import sys
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # the main thread of a program is kept from nothing that this could load
+    from collections.abc import Callable
+    from typing import Any
 
 _CONNECT_S = 10.0
+_MULTI_THREADED = r"This process \(pid=\d+\) is multi-threaded, use of fork"
+"""What Python warns of since 3.12 where a process with threads is forked; this one may have had none."""
 
 
 class _Finder:
@@ -34,21 +40,32 @@ class _Finder:
 
 def begin(request: dict[str, Any]) -> None:
     """Start to do what is asked for, and return at once."""
+    undo: list[Callable[[], None]] = []
     try:
         import _thread
+        import warnings
 
-        _thread.start_new_thread(_open, (request,))
+        filters: Any = warnings.filters
+        if not any(each[1] and each[1].pattern == _MULTI_THREADED for each in filters):
+            warnings.filterwarnings("ignore", _MULTI_THREADED, DeprecationWarning)
+            undo.append(lambda ours=filters[0]: filters.remove(ours))  # type: ignore[misc]
+        _thread.start_new_thread(_open, (request, undo))
     except BaseException as error:  # noqa: BLE001 - whoever waits is told
-        _refuse(_reach(request), error)
+        _undo(undo)
+        sock = _reach(request)
+        if sock is not None:
+            _refuse(sock, error)
+            sock.close()
 
 
-def _open(request: dict[str, Any]) -> None:
+def _open(request: dict[str, Any], undo: list[Callable[[], None]]) -> None:
     sock = _reach(request)
-    if sock is None:
-        return
-    finder: Any = _Finder(request["packages"])
-    sys.meta_path.append(finder)
     try:
+        if sock is None:
+            return
+        finder: Any = _Finder(request["packages"])
+        sys.meta_path.append(finder)
+        undo.append(lambda: sys.meta_path.remove(finder))
         import importlib
 
         attached = importlib.import_module("rpyc_kernel.worker.attached")  # this is no process that has the others
@@ -56,8 +73,17 @@ def _open(request: dict[str, Any]) -> None:
     except BaseException as error:  # noqa: BLE001 - whoever waits is told
         _refuse(sock, error)
     finally:
-        sock.close()
-        sys.meta_path[:] = [each for each in sys.meta_path if each is not finder]
+        if sock is not None:
+            sock.close()
+        _undo(undo)
+
+
+def _undo(undo: list[Callable[[], None]]) -> None:
+    import contextlib
+
+    for take_back in undo:
+        with contextlib.suppress(ValueError):  # the program has done it itself
+            take_back()
 
 
 def _reach(request: dict[str, Any]) -> Any:
@@ -89,5 +115,5 @@ def _refuse(sock: Any, error: BaseException) -> None:
     import json
 
     answer = json.dumps({"error": type(error).__name__, "message": str(error)}).encode()
-    with contextlib.suppress(AttributeError, OSError):  # nobody waits
+    with contextlib.suppress(OSError):  # nobody waits any more
         sock.sendall(len(answer).to_bytes(4, "big") + answer)

@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -94,19 +94,26 @@ class Handover:
         Raises:
             RequestError: the process cannot be reached; the message says why, and what to do.
         """
-        there = f"/proc/{self._pid}/root{self._script}"
-        with contextlib.suppress(PermissionError, NotADirectoryError):
-            if os.path.isdir("/proc/self") and not (os.path.exists(there) and os.path.samefile(there, self._script)):
-                raise RequestError(
-                    f"process {self._pid} does not see the {_FOLDERS} of this one, as in a container or a service of "
-                    "systemd with PrivateTmp; attach from within, as by 'docker exec' or 'nsenter -m'"
-                )
+        if not self._is_seen():
+            raise RequestError(
+                f"process {self._pid} does not see the {_FOLDERS} of this one, as in a container or a service of "
+                "systemd with PrivateTmp; attach from within, as by 'docker exec' or 'nsenter -m'"
+            )
         self._exec(str(self._script))
         self._is_pending = True
 
-    def _exec(self, path: str) -> None:
+    def _is_seen(self) -> bool:
+        """Whether the process finds the script under its path; True also where that cannot be known."""
+        try:
+            return os.path.samestat(os.stat(f"/proc/{self._pid}/root{self._script}"), self._script.stat())
+        except FileNotFoundError:
+            return not os.path.isdir(f"/proc/{self._pid}/root")
+        except OSError:
+            return True
+
+    def _exec(self, path: str, *, asks: bool = True) -> None:
         if self._by_sudo:
-            _exec_by_sudo(self._pid, path)
+            _exec_by_sudo(self._pid, path, asks=asks)
             return
         try:
             sys.remote_exec(self._pid, path)  # type: ignore[attr-defined, unused-ignore]
@@ -116,7 +123,7 @@ class Handover:
     def _withdraw(self) -> None:
         """Have it read nothing: a file that is gone would be an error in its terminal."""
         with contextlib.suppress(RequestError):
-            self._exec(os.devnull)
+            self._exec(os.devnull, asks=False)
 
     def wait(self, timeout_s: float, tell: Callable[[str], None]) -> socket.socket:
         """Wait until the process has read it; returns the socket on which it answers.
@@ -149,8 +156,8 @@ class Handover:
         return self._listener.accept()[0]
 
 
-def _exec_by_sudo(pid: int, path: str) -> None:
-    command = ["sudo", "--", sys.executable, "-I", "-c", _SEND, str(pid), path]
+def _exec_by_sudo(pid: int, path: str, *, asks: bool) -> None:
+    command = ["sudo", *([] if asks else ["-n"]), "--", sys.executable, "-I", "-c", _SEND, str(pid), path]
     try:
         done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=_SUDO_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -162,7 +169,7 @@ def _exec_by_sudo(pid: int, path: str) -> None:
 
 def _explain(pid: int, error: OSError | RuntimeError) -> str:
     """Why a process could not be reached, and what to do."""
-    if isinstance(error, PermissionError):
+    if any(isinstance(each, PermissionError) for each in _chain(error)):
         return f"this user may not look into process {pid}{_say_rule()}; 'rpyc-kernel attach {pid} --sudo' asks sudo to"
     if isinstance(error, ProcessLookupError) or not processes.is_alive(pid):
         return f"process {pid} has just ended"
@@ -175,6 +182,12 @@ def _explain(pid: int, error: OSError | RuntimeError) -> str:
         return f"this Python was started so that it cannot attach ({_SWITCHES}); start it again without"
     because = f" ({error.__cause__})" if error.__cause__ else ""
     return f"process {pid} cannot be attached to: {error}{because}"
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _say_rule() -> str:

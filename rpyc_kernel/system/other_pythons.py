@@ -12,6 +12,7 @@ from pathlib import Path
 from rpyc_kernel.system import processes
 
 _FIRST = (3, 14)
+_LARGEST = 2**31 - 1
 _EMBED = "the program can open itself, with rpyc_kernel.embed()"
 _OF_FILES = re.compile(r"python(\d)\.(\d+)|cpython-(\d)(\d+)")
 
@@ -20,17 +21,23 @@ def find_hindrance(pid: int) -> str:
     """Say what keeps this process from having another one run a script, and what to do; "" where nothing is known."""
     if pid == os.getpid():
         return f"process {pid} is this one; open it with rpyc_kernel.embed()"
-    if pid <= 0 or not processes.is_alive(pid):
+    if not 0 < pid <= _LARGEST or not processes.is_alive(pid):
         return f"there is no process {pid}; 'pgrep -a python' lists those of Python"
-    own = sys.version_info[:2]
     version = version_of(pid)
     if version == ():
         return f"process {pid} runs no Python ({processes.program_of(pid) or 'its program cannot be seen'})"
-    if not hasattr(sys, "remote_exec"):
-        return f"this is Python {_show(own)}; {_say_who_can(pid, version)}"
-    if version is not None and version != own:
+    if version is not None and version < _FIRST:
+        return f"process {pid} runs Python {_show(version)}; attaching takes {_show(_FIRST)} or newer there: {_EMBED}"
+    own = sys.version_info[:2]
+    if version not in (None, own):
+        path = processes.program_of(pid) or f"python{_show(version)}"
         return (
-            f"process {pid} runs Python {_show(version)}, and this is Python {_show(own)}; {_say_who_can(pid, version)}"
+            f"process {pid} runs Python {_show(version)}, and this is Python {_show(own)}; attach with the same: "
+            f"'{path} -m rpyc_kernel attach {pid}'"
+        )
+    if not hasattr(sys, "remote_exec"):
+        return (
+            f"this is Python {_show(own)}; attaching takes {_show(_FIRST)} or newer, not built without remote debugging"
         )
     owner = owner_of(pid)
     if owner not in (None, os.geteuid()):
@@ -39,17 +46,8 @@ def find_hindrance(pid: int) -> str:
     return ""
 
 
-def _say_who_can(pid: int, version: tuple[int, ...] | None) -> str:
-    if version is None:
-        return f"to attach takes {_show(_FIRST)} or newer, the same for both"
-    if version < _FIRST:
-        return f"to attach takes {_show(_FIRST)} or newer, and process {pid} runs {_show(version)}; {_EMBED}"
-    path = processes.program_of(pid) or f"python{_show(version)}"
-    return f"attach with the same as it: '{path} -m rpyc_kernel attach {pid}'"
-
-
-def _show(version: tuple[int, ...]) -> str:
-    return ".".join(map(str, version))
+def _show(version: tuple[int, ...] | None) -> str:
+    return ".".join(map(str, version or ()))
 
 
 def version_of(pid: int) -> tuple[int, ...] | None:

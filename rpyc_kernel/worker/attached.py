@@ -60,7 +60,7 @@ def _open(sock: socket.socket, request: dict[str, Any]) -> EmbeddedKernel:
     embedding.let_end(_ENDS_S)  # who has stopped it hears of that before all is given back
     embedding.check_process(name)
     reader = frames.DescriptorReader(sock)
-    program = " ".join([Path(sys.executable or "python").name, *sys.argv])
+    program = " ".join([Path(sys.executable or "python").name, *getattr(sys, "argv", [])])
     frames.send(sock, {"program": program, "cwd": _folder()})
     reader.receive()
     hub = socket.socket(fileno=reader.descriptors.pop())

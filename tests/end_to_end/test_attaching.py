@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -64,12 +65,9 @@ def program(folders: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         os.kill(pid, signal.SIGUSR2)
 
     monkeypatch.setattr(sys, "remote_exec", remote_exec, raising=False)
-    with running(sys.executable, "-I", "-S", PROGRAM, file) as program:
+    monkeypatch.setattr(other_pythons, "_FIRST", (3, 10))
+    with running(sys.executable, "-I", "-S", "-W", "always", PROGRAM, file) as program:
         yield program
-
-
-def handed_over() -> set[Path]:
-    return set(Path("/tmp").glob("rpyc-kernel-attach-*"))
 
 
 def look_in(client: KernelClient) -> None:
@@ -81,8 +79,15 @@ def look_in(client: KernelClient) -> None:
         assert other.complete("surround").items
 
 
-def test_a_program_is_opened_goes_on_meanwhile_and_ends_as_ever(program: Program) -> None:
-    before = handed_over()
+@pytest.fixture
+def private(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Where what is handed over stands, of this test's own: others attach at the same time."""
+    with tempfile.TemporaryDirectory(prefix="rk-", dir="/tmp") as folder:
+        monkeypatch.setattr("rpyc_kernel.system.attaching._FOLDERS", folder)
+        yield folder
+
+
+def test_a_program_is_opened_goes_on_meanwhile_and_ends_as_ever(private: str, program: Program) -> None:
     with rpyc_kernel.attach(program.pid, timeout=PATIENCE_S) as client:
         assert client.name == f"attached-{program.pid}"
         look_in(client)
@@ -90,18 +95,19 @@ def test_a_program_is_opened_goes_on_meanwhile_and_ends_as_ever(program: Program
             rpyc_kernel.attach(program.pid, "other", timeout=PATIENCE_S)
         with pytest.raises(KernelExists, match="running already; choose another name"):
             rpyc_kernel.attach(program.pid, timeout=PATIENCE_S)
+        client.execute("forks = False")
         client.shutdown()
     with rpyc_kernel.attach(program.pid, "again", timeout=PATIENCE_S) as client:
         client.execute("steps = -1000")
         client.shutdown()
     assert program.finish() == AS_EVER
-    assert handed_over() <= before
+    assert os.listdir(private) == []
 
 
 def test_python_314_attaches_to_a_program_of_its_own(folders: object, tmp_path: Path) -> None:
     python = need_python("3.14")
     bundle = unpack_bundle()
-    with running(python, PROGRAM) as program:
+    with running(python, "-W", "always", PROGRAM) as program:
 
         def attach(*arguments: str) -> subprocess.CompletedProcess[str]:
             command = [python, bundle, "attach", str(program.pid), *arguments]
@@ -114,7 +120,7 @@ def test_python_314_attaches_to_a_program_of_its_own(folders: object, tmp_path: 
             with rpyc_kernel.connect(name, timeout=PATIENCE_S) as client:
                 look_in(client)
                 assert f"has the embedded kernel '{name}' already" in attach().stderr
-                client.execute("steps = -1000" if name == "again" else "")
+                client.execute(f"forks = False; steps = {-1000 if name == 'again' else 0}")
                 client.shutdown()
         assert program.finish() == AS_EVER
 
@@ -141,13 +147,16 @@ def test_what_is_no_process_to_attach_to_gets_a_clear_word(
         assert "is the hub of kernel 'demo'; connect to it" in word(status["hub_pid"])
         assert "is the worker of kernel 'demo'; connect to it" in word(status["worker_pid"])
         kernel.shutdown()
+    monkeypatch.setattr(other_pythons, "_FIRST", (3, 14))
     monkeypatch.setattr(other_pythons, "version_of", lambda pid: (3, 19))
     assert f"runs Python 3.19, and this is Python {sys.version_info[0]}.{sys.version_info[1]}; attach with" in word(
         program.pid
     )
     monkeypatch.setattr(other_pythons, "version_of", lambda pid: (3, 12))
     monkeypatch.delattr(sys, "remote_exec")
-    assert "to attach takes 3.14 or newer, and process" in word(program.pid)
+    assert "runs Python 3.12; attaching takes 3.14 or newer there" in word(program.pid)
+    monkeypatch.setattr(other_pythons, "version_of", lambda pid: None)
+    assert "attaching takes 3.14 or newer, not built without remote debugging" in word(program.pid)
 
 
 def refuse(error: BaseException) -> Callable[[int, str], None]:
@@ -167,13 +176,12 @@ def refuse(error: BaseException) -> Callable[[int, str], None]:
     ],
 )
 def test_what_python_refuses_is_explained_and_leaves_nothing(
-    program: Program, monkeypatch: pytest.MonkeyPatch, error: BaseException, word: str
+    private: str, program: Program, monkeypatch: pytest.MonkeyPatch, error: BaseException, word: str
 ) -> None:
-    before = handed_over()
     monkeypatch.setattr(sys, "remote_exec", refuse(error))
     with pytest.raises(RequestError, match=word):
         rpyc_kernel.attach(program.pid)
-    assert handed_over() <= before
+    assert os.listdir(private) == []
 
 
 def test_a_program_that_ends_while_it_is_attached_to_leaves_no_kernel(

@@ -3,6 +3,7 @@
 from tests.mutants import Mutant
 
 _RING = "system/test_ring.py::"
+_ATTACHING = "system/test_attaching.py::"
 _BUNDLES = "system/test_bundle_cache.py::"
 
 MUTANTS = (
@@ -183,5 +184,26 @@ MUTANTS = (
             "end_to_end/test_foreign_environments.py::"
             "test_an_environment_with_only_its_own_packages_has_a_kernel[3.12]",
         ),
+    ),
+    Mutant(
+        promise="a process that was attached to in vain is not told to read what is gone",
+        file="system/attaching.py",
+        before="            if self._is_pending:\n                self._withdraw()\n",
+        after="            pass\n",
+        tests=(f"{_ATTACHING}test_who_waits_in_vain_leaves_nothing_to_be_read",),
+    ),
+    Mutant(
+        promise="what whoever attached has left is removed by the process that reads it",
+        file="system/attach_script.py",
+        before='            os.rmdir(os.path.dirname(request["script"]))\n',
+        after="            pass\n",
+        tests=(f"{_ATTACHING}test_it_leaves_nothing_and_says_nothing_where_whoever_attached_was_killed",),
+    ),
+    Mutant(
+        promise="a process that was attached to finds nothing of ours any more when the kernel is stopped",
+        file="system/attach_script.py",
+        before="            take_back()\n",
+        after="            pass\n",
+        tests=("end_to_end/test_attaching.py::test_a_program_is_opened_goes_on_meanwhile_and_ends_as_ever",),
     ),
 )

@@ -425,4 +425,18 @@ MUTANTS = (
         after="    return value\n\n\ndef _fit_extension",
         tests=("worker/introspection/test_edits.py::test_what_cannot_be_set_is_refused_and_left",),
     ),
+    Mutant(
+        promise="no kernel stays in a process that nobody was told of",
+        file="worker/attached.py",
+        before="    if not _is_taken(sock):\n        kernel.close()\n",
+        after="    _is_taken(sock)\n",
+        tests=("end_to_end/test_attaching.py::test_who_gives_up_leaves_no_kernel_and_the_program_goes_on",),
+    ),
+    Mutant(
+        promise="who stops a kernel and attaches again does not meet the one that ends",
+        file="worker/attached.py",
+        before="    embedding.let_end(_ENDS_S)  # who has stopped it hears of that before all is given back\n",
+        after="",
+        tests=("end_to_end/test_attaching.py::test_a_program_is_opened_goes_on_meanwhile_and_ends_as_ever",),
+    ),
 )

@@ -7,8 +7,10 @@ import os
 import sys
 import threading
 import time
+import warnings
 
 steps = 0
+forks = True
 
 
 def run_script(*_):
@@ -21,9 +23,26 @@ def run_script(*_):
         print("Error executing debugger script", path, repr(error), file=sys.stderr)
 
 
+def fork():
+    """Since Python 3.12 this warns where there are threads; this program has none."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(7)
+    assert os.waitstatus_to_exitcode(os.wait()[1]) == 7
+
+
 def surroundings():
     streams = (sys.stdin, sys.stdout, sys.stderr)
-    return (*streams, sys.path[:], sys.meta_path[:], os.environ.copy(), os.getcwd(), threading.Thread.start, sys.argv)
+    return (
+        *streams,
+        sys.path[:],
+        sys.meta_path[:],
+        os.environ.copy(),
+        os.getcwd(),
+        threading.Thread.start,
+        sys.argv,
+        warnings.filters[:],
+    )
 
 
 if __name__ == "__main__":
@@ -35,6 +54,8 @@ if __name__ == "__main__":
     print("begins", flush=True)
     while steps >= 0:
         steps += 1
+        if forks:
+            fork()
         time.sleep(0.01)
     deadline = time.monotonic() + 30
     while (threading.active_count() > 1 or surroundings() != before) and time.monotonic() < deadline:

@@ -82,7 +82,7 @@ def test_what_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         bundle.make_bundle()
 
 
-@pytest.mark.parametrize("version", ["3.10", "3.12", "3.13"])
+@pytest.mark.parametrize("version", ["3.10", "3.12", "3.13", "3.14"])
 def test_the_command_line_needs_nothing_but_the_bundle(version: str, tmp_path: Path) -> None:
     places = {name: str(tmp_path) for name in ("RPYC_KERNEL_RUNTIME_DIR", "RPYC_KERNEL_STATE_DIR")}
     told = subprocess.run(

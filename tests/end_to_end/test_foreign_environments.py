@@ -44,7 +44,7 @@ def run(kernel: KernelClient, code: str) -> object:
     return kernel.execute(code, timeout=PATIENCE_S).value
 
 
-@pytest.mark.parametrize("version", ["3.10", "3.12", "3.13"])
+@pytest.mark.parametrize("version", ["3.10", "3.12", "3.13", "3.14"])
 def test_an_environment_with_only_its_own_packages_has_a_kernel(
     folders: Folders, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:

@@ -26,7 +26,7 @@ MUTANTS = (
     Mutant(
         promise="no value clears another's screen",
         file="faces/frontend/transcript.py",
-        before="kept = sanitize(plain[:_MAX_SHOWN_CHARS], keep_colours=True)",
+        before="kept = _clean(plain[:_MAX_SHOWN_CHARS], keep_colours=True)",
         after="kept = plain[:_MAX_SHOWN_CHARS]",
         tests=(f"{_RENDER}test_values_cannot_speak_to_the_terminal",),
     ),
@@ -45,6 +45,13 @@ MUTANTS = (
         tests=("faces/frontend/test_conversation.py::test_a_page_that_the_user_reads_cannot_speak_to_the_terminal",),
     ),
     Mutant(
+        promise="what code asks clears nobody's screen",
+        file="faces/frontend/conversation.py",
+        before="asked = sanitize(question, keep_colours=True)",
+        after="asked = question",
+        tests=("faces/frontend/test_conversation.py::test_what_code_asks_cannot_speak_to_the_terminal",),
+    ),
+    Mutant(
         promise="no output clears another's screen",
         file="faces/frontend/transcript.py",
         before="sanitize(event.text, keep_colours=True)",
@@ -54,7 +61,7 @@ MUTANTS = (
     Mutant(
         promise="no traceback clears another's screen",
         file="faces/frontend/transcript.py",
-        before="sanitize(event.traceback)",
+        before="_clean(event.traceback)",
         after="event.traceback",
         tests=(f"{_RENDER}test_every_kind_of_event_can_be_rendered_with_every_field_odd",),
     ),

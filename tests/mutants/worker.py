@@ -421,8 +421,8 @@ MUTANTS = (
     Mutant(
         promise="a cell takes nothing that would change the type of its column",
         file="worker/introspection/edits.py",
-        before="    raise _unfit(dtype, value)\n\n\ndef _fit_extension",
-        after="    return value\n\n\ndef _fit_extension",
+        before="    raise _unfit(dtype, value)\n\n\ndef _largest",
+        after="    return value\n\n\ndef _largest",
         tests=("worker/introspection/test_edits.py::test_what_cannot_be_set_is_refused_and_left",),
     ),
     Mutant(

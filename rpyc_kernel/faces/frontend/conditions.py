@@ -13,7 +13,7 @@ from rpyc_kernel.faces.frontend.control_characters import sanitize_line
 
 _CONDITION = re.compile(
     rf"(?P<column>.+?) *(?:(?<= )(?P<null>{IS_NULL}|{NOT_NULL})|"
-    rf"(?P<operator>==|!=|<=|>=|<|>|(?<= ){CONTAINS}(?= )) *(?P<value>.+))"
+    rf"(?P<operator>==|!=|<=|>=|<(?!=)|>(?!=)|(?<= ){CONTAINS}(?= )) *(?P<value>.+))"
 )
 
 _TEXTUAL = ("str", "string", "<U", "large_string")
@@ -50,5 +50,5 @@ def read_value(text: str, dtype: str = "") -> Any:
         return text
     try:
         return ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text

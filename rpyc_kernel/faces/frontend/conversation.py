@@ -488,7 +488,8 @@ class Conversation:
 
     async def ask(self, question: str, *, is_password: bool = False, execution: int | None = None) -> str:
         """Read one line, after a question; see `View.ask`."""
-        return await self._view.ask(question, is_password=is_password, execution=execution)
+        asked = sanitize(question, keep_colours=True)  # code asks, maybe of somebody else
+        return await self._view.ask(asked, is_password=is_password, execution=execution)
 
     def withdraw_question(self) -> None:
         """End `ask` by `Withdrawn`."""

@@ -110,10 +110,10 @@ class Renderer:
         last = line.rstrip("\r").rpartition("\r")[2]
         overwrites = self._line_was_returned or "\r" in line.rstrip("\r")
         self._line_was_returned = line.endswith("\r")
-        end = "\x1b[0m" if "\x1b" in last else ""
+        last = _end_colours(last)
         if goes_on:
-            return (f"\r{tag}{last}" if overwrites and last else last) + end
-        return tag + last + end
+            return f"\r{tag}{last}" if overwrites and last else last
+        return tag + last
 
     # ------------------------------------------------------------------ all else
 
@@ -122,7 +122,7 @@ class Renderer:
         match item.shown:
             case Shown.STREAM:
                 lines = self.keep_colours(item.text).removesuffix("\n").split("\n")
-                return "".join(f"{self._tag(item)}{line}\n" for line in lines)
+                return "".join(f"{self._tag(item)}{_end_colours(line)}\n" for line in lines)
             case Shown.INPUT:
                 first, *others = self._highlight(item.text, _CODE).rstrip("\n").split("\n")
                 label = "" if item.count is None else f"In [{sanitize_line(str(item.count))}]: "
@@ -162,7 +162,7 @@ class Renderer:
 
     def _mark(self, item: Item, text: str) -> str:
         tag, lines = self._tag(item), text.rstrip("\n").split("\n")
-        return "".join(f"{tag}{line}\n" for line in lines)
+        return "".join(f"{tag}{_end_colours(line)}\n" for line in lines)
 
     # ------------------------------------------------------------------ colours
 
@@ -202,6 +202,11 @@ class Recording:
     def render(self, event: Event) -> str:
         """Return the text to show for an event, "" for nothing."""
         return "".join(self._renderer.render(change) for change in self._transcript.take(event))
+
+
+def _end_colours(line: str) -> str:
+    """What others print colours nothing but itself."""
+    return f"{line}\x1b[0m" if "\x1b" in line and not line.endswith("\x1b[0m") else line
 
 
 def _end_line(text: str) -> str:

@@ -14,7 +14,7 @@ Nothing in it waits, reads a clock, or knows where it is shown. What it holds is
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -244,7 +244,7 @@ class Transcript:
 
     def take_all(self, events: Sequence[Event]) -> list[Change]:
         """Take events, without what later ones of them clear or update."""
-        superseded = find_superseded(events)
+        superseded = find_superseded(events, self._to_be_cleared)
         return [change for event in events if event.seq not in superseded for change in self.take(event)]
 
     def take(self, event: Event) -> list[Change]:
@@ -258,7 +258,8 @@ class Transcript:
 
     def say(self, text: str, tone: Tone = Tone.PLAIN) -> list[Change]:
         """Add lines of the front end's own."""
-        return [self._add(Item(Shown.NOTICE, "", None, text, tone=tone)), *self._forget()]
+        item = Item(Shown.NOTICE, "", None, _clean(text, keep_colours=True), tone=tone)
+        return [self._add(item), *self._forget()]
 
     def echo(self, code: str, *, is_handed_in: bool = False) -> list[Change]:
         """Add what the user has typed, for a front end that does not show it by itself, as a terminal does.
@@ -270,7 +271,7 @@ class Transcript:
         """
         if is_handed_in:
             self.whose.expect(code)
-        return [self._add(Item(Shown.INPUT, "", None, code)), *self._forget()]
+        return [self._add(Item(Shown.INPUT, "", None, _clean_code(code))), *self._forget()]
 
     # ------------------------------------------------------------------ events
 
@@ -286,7 +287,7 @@ class Transcript:
                 return []
             case Kind.STARTED:
                 queued = self.whose.start(event)
-                code = "" if queued is None else sanitize(queued.code.strip("\n"))
+                code = "" if queued is None else _clean_code(queued.code)
                 count = event.payload.get("count")
                 return [] if queued is None else [self._add(self._item(Shown.INPUT, queued, code, count=count))]
             case Kind.PAGE:
@@ -294,7 +295,7 @@ class Transcript:
             case Kind.NEXT_INPUT if self.whose.is_waited_for_here(event):
                 return []  # it stands at the next prompt
             case Kind.NEXT_INPUT:
-                return [self._add(self._item(Shown.PROPOSAL, event, sanitize(event.text)))]
+                return [self._add(self._item(Shown.PROPOSAL, event, _clean_code(event.text)))]
             case Kind.INPUT_REQUESTED if event.execution is None or event.execution != self.whose.foreground:
                 return [self._add(self._item(Shown.QUESTION, event, sanitize_line(event.prompt)))]
             case Kind.FINISHED:
@@ -311,7 +312,7 @@ class Transcript:
             case Kind.STREAM:
                 return self._go_on_with_stream(event, sanitize(event.text, keep_colours=True))
             case Kind.ERROR:
-                return [self._add(self._item(Shown.ERROR, event, sanitize(event.traceback)))]
+                return [self._add(self._item(Shown.ERROR, event, _clean(event.traceback)))]
             case Kind.RESULT:
                 return [self._add(self._bundle(Shown.RESULT, event, display=event.payload.get("display_id")))]
             case _:
@@ -410,36 +411,84 @@ def _is_same_stream(last: Item, item: Item) -> bool:
     )
 
 
+def _clean(text: str, *, keep_colours: bool = False) -> str:
+    """A text that stands as a whole: no carriage return in it goes back to before it begins."""
+    return settle(sanitize(text, keep_colours=keep_colours)).replace("\r", "")
+
+
+def _clean_code(code: str) -> str:
+    """To Python a carriage return ends a line, so nothing before it may be hidden."""
+    return sanitize(code.replace("\r\n", "\n").replace("\r", "\n").strip("\n"))
+
+
 def _plain_text_of(data: Any) -> str:
     if not isinstance(data, dict):
         return f"<a display that is no mime bundle: {type(data).__name__}>"
     plain = data.get("text/plain")
     if not isinstance(plain, str):
         return f"<{sanitize_line(', '.join(map(str, data)))}>"
-    kept = sanitize(plain[:_MAX_SHOWN_CHARS], keep_colours=True)
+    kept = _clean(plain[:_MAX_SHOWN_CHARS], keep_colours=True)
     left_out = len(plain) - _MAX_SHOWN_CHARS
     return f"{kept}\n<and {left_out} more characters>" if left_out > 0 else kept
 
 
-def find_superseded(events: Iterable[Event]) -> set[int]:
-    """The numbers of those events whose output a later one of them clears or updates."""
+def find_superseded(events: Sequence[Event], pending: Set[int] = frozenset()) -> set[int]:
+    """The numbers of those events whose output a later one of them clears or updates.
+
+    Args:
+        events: as they came.
+        pending: the executions whose output goes with the next that comes of them.
+    """
+    return _find_cleared(events) | _find_updated(events, pending)
+
+
+def _find_cleared(events: Sequence[Event]) -> set[int]:
     superseded: set[int] = set()
-    cleared: set[int | None] = {None}
+    cleared: set[int | None] = set()
     shown: set[int | None] = set()
-    updated: set[str] = set()
-    for event in reversed(list(events)):
-        display = event.display_id if event.kind == Kind.DISPLAY else None
-        if event.kind == Kind.CLEAR_OUTPUT:
-            if event.execution in cleared - {None}:
+    if any(_id_of(event) is not None for event in events):
+        return superseded  # whether an update adds an item depends on what was cleared before
+    for event in reversed(events):
+        if event.kind == Kind.CLEAR_OUTPUT and event.execution is not None:
+            if event.execution in cleared:
                 superseded.add(event.seq)
             elif not event.wait or event.execution in shown:
                 cleared.add(event.execution)
-        elif display is not None:
-            if display in updated and event.is_update:
-                superseded.add(event.seq)
-            updated |= {display} if event.is_update else set()
-        elif event.kind in _OUTPUT_KINDS and event.execution in cleared - {None}:
-            superseded.add(event.seq)
-        if event.kind in _OUTPUT_KINDS:
+        elif event.kind in _OUTPUT_KINDS:
             shown.add(event.execution)
+            if event.execution in cleared:
+                superseded.add(event.seq)
     return superseded
+
+
+def _find_updated(events: Sequence[Event], pending: Set[int]) -> set[int]:
+    """Of the updates by one execution that nothing clears meanwhile, those between the first and the last.
+
+    The first one is needed: it may be what adds the item, or what the execution's output was to be cleared with.
+    """
+    superseded: set[int] = set()
+    waiting = set(pending)
+    latest: dict[tuple[str, int | None], set[int]] = {}
+    for event in events:
+        number = event.execution
+        if event.kind == Kind.CLEAR_OUTPUT and number is not None:
+            latest.clear()
+            waiting.add(number)
+        elif event.kind in _OUTPUT_KINDS and number in waiting:
+            latest.clear()
+            waiting.discard(number)
+        display = _id_of(event)
+        if display is None:
+            continue
+        key = (display, number)
+        if key in latest and event.kind == Kind.DISPLAY and event.is_update:
+            superseded |= latest[key]
+            latest[key] = {event.seq}
+        else:
+            latest.setdefault(key, set())
+    return superseded
+
+
+def _id_of(event: Event) -> str | None:
+    """Under which id a display or value can be updated."""
+    return event.payload.get("display_id") if event.kind in (Kind.DISPLAY, Kind.RESULT) else None

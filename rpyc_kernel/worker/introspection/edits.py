@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import math
+import sys
 import types
 from collections import deque
 from itertools import islice
@@ -24,6 +26,8 @@ from rpyc_kernel.worker.static_access import (
     type_name,
 )
 
+_INFINITE = (math.inf, -math.inf)
+
 
 def set_at(namespace: dict[str, Any], path: str, value: Any) -> None:
     """Give what a path of more than a name leads to another value; raises `RequestError` where that cannot be."""
@@ -41,6 +45,7 @@ def set_at(namespace: dict[str, Any], path: str, value: Any) -> None:
 def set_cell(namespace: dict[str, Any], path: str, row: int, column: Column, value: Any) -> None:
     """Give a cell of the table at a path a value; raises `RequestError` where it has no such cell, or it cannot."""
     owner = resolve(namespace, path)
+    _refuse_copy(namespace, path, owner)
     table = None if is_foreign(owner) else as_table(owner)
     if table is None:
         raise RequestError(f"{path!r} is nothing that has rows")
@@ -59,6 +64,15 @@ def set_cell(namespace: dict[str, Any], path: str, row: int, column: Column, val
         _set_in_array(owner, row, place, value, path)
     else:
         _set_in_frame(owner, row, place, value, path)
+
+
+def _refuse_copy(namespace: dict[str, Any], path: str, value: Any) -> None:
+    """A column that pandas takes out of a frame is a copy as soon as it is changed; the frame would stay as it was."""
+    if not (is_of(value, "pandas", "Series") or is_of(value, "pandas", "DataFrame")) or path.isidentifier():
+        return
+    owner_path, step = split_path(path)
+    if step["literal"] and is_of(resolve(namespace, owner_path), "pandas", "DataFrame"):
+        raise RequestError(f"{path!r} is taken out of a frame, which would not change; set the cell of {owner_path!r}")
 
 
 def _set_attribute(owner: Any, name: str, value: Any, path: str) -> None:
@@ -113,9 +127,7 @@ def _set_in_array(owner: Any, row: int, column: int, value: Any, path: str) -> N
     if owner.ndim > 2:
         raise RequestError(f"{path!r} has more than two dimensions; its cells are arrays, each with a path of its own")
     if owner.dtype.names:
-        name = owner.dtype.names[column]
-        flat = owner.reshape(-1) if owner.ndim == 0 else owner
-        flat[name][row] = _fit(owner.dtype[column], value, path)
+        owner[owner.dtype.names[column]].flat[row] = _fit(owner.dtype[column], value, path)
         return
     fitting = _fit(owner.dtype, value, path)
     owner[() if owner.ndim == 0 else row if owner.ndim == 1 else (row, column)] = fitting
@@ -137,8 +149,8 @@ def _set_in_frame(owner: Any, row: int, column: int, value: Any, path: str) -> N
             owner.iloc[row, column] = value
         else:
             owner.iloc[row] = value
-    except (TypeError, ValueError) as error:
-        raise RequestError(f"{value!r} does not fit a column of {str(dtype)[:100]}: {str(error)[:200]}") from None
+    except (TypeError, ValueError, OverflowError) as error:
+        raise RequestError(f"{value!r:.100} does not fit a column of {str(dtype)[:100]}: {str(error)[:200]}") from None
 
 
 def _fit(dtype: Any, value: Any, path: str) -> Any:
@@ -151,8 +163,10 @@ def _fit(dtype: Any, value: Any, path: str) -> Any:
         least, most = (0, 2**bits - 1) if kind == "u" else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
         if least <= value <= most:
             return int(value)
-    if kind in "fc" and (given in (int, float) or value is None):
-        return float("nan") if value is None else value
+    if kind in "fc" and value is None:
+        return math.nan
+    if kind in "fc" and given in (int, float) and (value in _INFINITE or not abs(value) > _largest(dtype)):
+        return value
     if (kind == "U" and given is str and 4 * len(value) <= dtype.itemsize) or (
         kind == "S" and given is bytes and len(value) <= dtype.itemsize
     ):
@@ -160,6 +174,10 @@ def _fit(dtype: Any, value: Any, path: str) -> Any:
     if kind in "mM" and (given is str or value is None):
         return read_time(dtype, "NaT" if value is None else value, path)
     raise _unfit(dtype, value)
+
+
+def _largest(dtype: Any) -> float:
+    return float(sys.modules["numpy"].finfo(dtype).max)
 
 
 def _fit_extension(dtype: Any, value: Any, path: str) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import heapq
+import math
 import sys
 from array import array
 from collections.abc import Callable, Iterator, Sequence
@@ -122,9 +123,9 @@ def _fit(dtype: Any, wanted: Any, column: Column) -> Any:
     if wanted is None:
         raise RequestError("None has no order; ask for 'is null' or 'not null'")
     kind = getattr(dtype, "kind", "O")
-    if kind in "biuf" and isinstance(wanted, (bool, int, float)):
-        return wanted
-    if kind == "c" and isinstance(wanted, (bool, int, float)):
+    if kind in "fc" and isinstance(wanted, (bool, int, float)) and is_of(dtype, "numpy", "dtype"):
+        return _widen(dtype, wanted, column)
+    if kind in "biufc" and isinstance(wanted, (bool, int, float)):
         return wanted
     if (kind in "U" or is_of(dtype, "pandas", "StringDtype")) and type(wanted) is str:
         return wanted
@@ -133,6 +134,17 @@ def _fit(dtype: Any, wanted: Any, column: Column) -> Any:
     if kind in "mM" and type(wanted) is str:
         return read_time(dtype, wanted, column)
     raise RequestError(f"the column {column!r} holds {str(dtype)[:100]}, which cannot be compared with {wanted!r}")
+
+
+def _widen(dtype: Any, wanted: Any, column: Column) -> Any:
+    """A number that the column's own type has no room for, as one of a wider type."""
+    numpy = sys.modules["numpy"]
+    if wanted in (math.inf, -math.inf) or not abs(wanted) > float(numpy.finfo(dtype).max):
+        return wanted
+    try:
+        return numpy.float64(wanted)
+    except OverflowError:
+        raise RequestError(f"the column {column!r} holds {dtype}, and the number is beyond any of those") from None
 
 
 def read_time(dtype: Any, text: str, column: Column) -> Any:
@@ -146,7 +158,11 @@ def read_time(dtype: Any, text: str, column: Column) -> Any:
         if dtype.kind == "m":
             return pandas.Timedelta(text)
         time, zone = pandas.Timestamp(text), getattr(dtype, "tz", None)
+        if zone is None and time.tzinfo is not None:
+            raise RequestError(f"the column {column!r} holds times of no time zone, and {text[:100]!r} has one")
         return time.tz_localize(zone) if zone is not None and time.tzinfo is None else time
+    except RequestError:
+        raise
     except Exception:  # noqa: BLE001 - each kind of text that is no time has an error of its own
         raise RequestError(f"the column {column!r} holds times, and {text[:100]!r} is none; write 2024-01-31") from None
 

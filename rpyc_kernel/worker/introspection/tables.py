@@ -127,6 +127,8 @@ class _Array:
     """An array of any number of dimensions; of more than two, each cell is an array."""
 
     def __init__(self, value: Any) -> None:
+        if is_of(value, "numpy", "matrix"):  # of which each part has two dimensions again
+            value = value.A
         self._value = value if value.ndim else value.reshape(-1)
         self.row_count = int(self._value.shape[0])
         self.column_count = int(self._value.shape[1]) if value.ndim > 1 else 1

@@ -19,8 +19,10 @@ def test_a_value_is_a_literal_or_text_and_always_text_in_a_column_of_text(text: 
 
 def test_what_is_no_condition_is_refused():
     assert read_condition("price >= 10") == ("price", ">=", 10)
-    with pytest.raises(RequestError, match="is no condition"):
-        read_condition("price")
+    assert read_condition("price == {[]: 1}") == ("price", "==", "{[]: 1}"), "no literal, so text"
+    for text in ("price", "price >="):
+        with pytest.raises(RequestError, match="is no condition"):
+            read_condition(text)
 
 
 def test_the_editing_of_a_cell_begins_with_its_text_or_with_none_of_it():

@@ -16,6 +16,8 @@ ATTACKS = {
     "a private mode with a blank": "\x1b[0 q",
     "the window's title": "\x1b]0;owned\x07",
     "the title, ended otherwise": "\x1b]2;owned\x1b\\",
+    "the title, in eight bits": "\x9d0;owned\x9c",
+    "a device string, in eight bits": "\x90$q\x9c",
     "a link": "\x1b]8;;http://example.org\x1b\\",
     "a device string": "\x1bP$q\x1b\\",
     "a reset": "\x1bc",

@@ -117,6 +117,25 @@ def test_a_page_that_the_user_reads_cannot_speak_to_the_terminal():
     assert "page '42\\n'" in converse("\x1b[2J4\x1b]0;title\x072")
 
 
+class AskedWindow(Window):
+    """A view that notes what its user is asked."""
+
+    async def ask(self, question: str, *, is_password: bool = False, execution: int | None = None) -> str:
+        self.log.append(question)
+        return ""
+
+
+def test_what_code_asks_cannot_speak_to_the_terminal():
+    async def run() -> list[str]:
+        window = AskedWindow()
+        conversation = Conversation(Kernel(""))  # type: ignore[arg-type]
+        await asyncio.wait_for(conversation.run(window), TIMEOUT_S)  # type: ignore[arg-type]
+        await conversation.ask("\x1b]52;c;x\x07\x1b[31mname\x1b[0m? ")
+        return window.log
+
+    assert asyncio.run(run())[-1] == "\x1b[31mname\x1b[0m? "
+
+
 class SlowKernel(Kernel):
     """Begins to be watched only when the conversation is over."""
 

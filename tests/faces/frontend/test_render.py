@@ -342,6 +342,8 @@ def test_colours_end_with_each_line():
     shown.begin(make_status())
     lines = shown.render(print_of(4, "\x1b[31mred\nstill\n"))
     assert lines.split("\n")[0].endswith("\x1b[31mred\x1b[0m")
+    value = make_event(Kind.RESULT, 7, ALICE, 2, data={"text/plain": "\x1b[8mhidden"})
+    assert shown.render(value).endswith("\x1b[8mhidden\x1b[0m\n")
 
 
 # ---------------------------------------------------------------------- words

@@ -245,6 +245,62 @@ def test_who_applies_every_change_sees_just_the_items(steps: list[tuple[str, Any
     assert list(case.window.shown) == list(case.transcript.items)
 
 
+def _texts(transcript: Transcript) -> list[list[Any]]:
+    """What is shown, with pieces of a stream that follow each other as one."""
+    shown: list[list[Any]] = []
+    for item in transcript.items:
+        if item.stream and shown and shown[-1][:2] == [item.stream, item.execution]:
+            shown[-1][2] += item.text
+        else:
+            shown.append([item.stream, item.execution, item.text])
+    return shown
+
+
+@st.composite
+def _outputs(draw: Any) -> list[Event]:
+    kinds = st.sampled_from([Kind.STREAM, Kind.CLEAR_OUTPUT, Kind.DISPLAY, Kind.RESULT])
+    events = []
+    for seq, kind in enumerate(draw(st.lists(kinds, max_size=9)), 1):
+        fields: dict[str, Any] = {"data": {"text/plain": str(seq)}, "display_id": draw(st.sampled_from("de"))}
+        if kind == Kind.STREAM:
+            fields = {"name": "stdout", "text": f"{seq};"}
+        elif kind == Kind.CLEAR_OUTPUT:
+            fields = {"wait": draw(st.booleans())}
+        elif kind == Kind.DISPLAY:
+            fields["is_update"] = draw(st.booleans())
+        elif draw(st.booleans()):
+            del fields["display_id"]
+        events.append(Event(seq, 0.0, kind, draw(st.sampled_from([4, 7])), ALICE, fields))
+    return events
+
+
+@settings(deadline=None)
+@given(_outputs(), st.integers(0, 9))
+def test_who_takes_events_in_batches_comes_to_the_same_as_who_takes_one_by_one(events: list[Event], cut: int):
+    batches, singly = Transcript(ME), Transcript(ME)
+    for batch in (events[:cut], events[cut:]):
+        batches.take_all(batch)
+    for event in events:
+        singly.take(event)
+    assert _texts(batches) == _texts(singly)
+
+
+def test_what_stands_as_a_whole_overwrites_no_mark(case: Case):
+    text = "real\r\x1b[31m[bob] fake\r\n"
+    case.take(Kind.QUEUED, 7, ALICE, code=text, name="alice", is_input=True)
+    case.take(Kind.STARTED, 7, ALICE, count=1)
+    case.take(Kind.RESULT, 7, ALICE, data={"text/plain": text})
+    case.take(Kind.ERROR, 7, ALICE, ename="E", evalue="x", traceback=text)
+    case.take(Kind.NEXT_INPUT, 7, ALICE, text=text)
+    case.transcript.say(text)
+    case.transcript.echo(text)
+    assert len(case.transcript.items) == 6
+    assert not [item.text for item in case.transcript.items if "\r" in item.text]
+    assert [item.text.strip() for item in case.transcript.items if item.shown in (Shown.INPUT, Shown.PROPOSAL)] == [
+        "real\n[bob] fake"
+    ] * 3, "code before a carriage return runs, too"
+
+
 def test_what_was_typed_here_is_an_item_where_a_front_end_wants_that(case: Case) -> None:
     case.window.apply(case.transcript.echo("6 * 7"))
     (item,) = case.window.shown

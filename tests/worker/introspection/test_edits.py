@@ -41,6 +41,9 @@ def test_cells_are_set_at_their_place():
     assert put(numpy.zeros((2, 2), int), 5, row=1, column=1).tolist() == [[0, 0], [0, 5]]
     records = numpy.array([(1, "a")], dtype=[("n", int), ("t", "U2")])
     assert put(records, "bc", row=0, column="t")["t"].tolist() == ["bc"]
+    square = numpy.zeros((2, 2), dtype=[("n", int), ("x", float)])[:, ::-1]
+    assert put(square, 5, row=1, column="n")["n"].tolist() == [[0, 5], [0, 0]]
+    assert put(numpy.zeros(1, "float32"), 3e38, row=0)[0] > 2e38
     frame = pandas.DataFrame({"n": [1, 2], "x": [0.5, 1.5], "t": ["a", "b"], "w": pandas.array([1, 2], "Int64")})
     dtypes = list(frame.dtypes)
     for column, new in (("n", 7), ("x", 2), ("x", None), ("t", "c"), ("w", 9), ("w", None)):
@@ -72,6 +75,11 @@ READ_ONLY.flags.writeable = False
         (numpy.arange(2), 1.5, {"row": 0}, "does not fit"),
         (numpy.arange(2, dtype="int8"), 300, {"row": 0}, "does not fit"),
         (numpy.array(["ab"]), "abc", {"row": 0}, "does not fit"),
+        (numpy.zeros(2), 10**400, {"row": 0}, "does not fit"),
+        (numpy.zeros(2, "float32"), -1e300, {"row": 0}, "does not fit"),
+        (numpy.zeros(2, "M8[s]"), "2024-01-31T00:00+02:00", {"row": 0}, "of no time zone"),
+        (pandas.Series([1], dtype="Int64"), 2**70, {"row": 0}, "does not fit"),
+        (pandas.DataFrame({"n": [1]}), 2, {"path": "value['n']", "row": 0}, "taken out of a frame"),
         (pandas.DataFrame({"n": [1]}), "x", {"row": 0}, "does not fit a column of int64"),
         (pandas.DataFrame({"n": [1]}), None, {"row": 0}, "does not fit"),
         (pandas.DataFrame({"n": [1]}), 2.5, {"row": 0, "column": "n"}, "does not fit"),

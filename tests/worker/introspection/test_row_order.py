@@ -151,6 +151,19 @@ def test_what_cannot_be_sorted_or_filtered_says_why(sort, conditions, words):
         positions(frame, sort, conditions)
 
 
+def test_numbers_that_a_column_has_no_room_for_are_compared_all_the_same():
+    small = numpy.array([1, numpy.inf, 2], "float16")
+    assert positions(small, (), ((0, "<", "1e10"),)) == [0, 2]
+    assert positions(small, (), ((0, "==", "1e10"),)) == []
+    with pytest.raises(RequestError, match="beyond any of those"):
+        positions(small, (), ((0, "<", "1" + "0" * 400),))
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+def test_a_matrix_is_shown_as_the_array_it_is():
+    assert positions(numpy.matrix([[1, 2], [3, 4]]), ((0, "descending"),)) == [1, 0]
+
+
 def test_objects_are_not_asked_for_an_order():
     objects = [Trap(), 2, make_netref(), 1, None]
     for value in (objects, pandas.Series([None] * 5, dtype=object)):

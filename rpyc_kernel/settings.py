@@ -37,9 +37,9 @@ SETTINGS_VARIABLE = "RPYC_KERNEL_HUB_SETTINGS"
 """Tells a hub its settings, of which a user's environment is one: everybody on the machine can read a command line."""
 
 
-def is_name(name: str) -> bool:
+def is_name(name: object) -> bool:
     """Whether a kernel can have this name."""
-    return _NAME.match(name) is not None
+    return isinstance(name, str) and _NAME.match(name) is not None
 
 
 def check_name(name: str) -> str:

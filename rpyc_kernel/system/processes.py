@@ -370,10 +370,18 @@ def environment_without_secrets() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in _SECRETS}
 
 
+def working_folder() -> str:
+    """Where this process works; the root where that folder was removed."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return os.sep
+
+
 def _path_to_this_package() -> dict[str, str]:
     """What a child needs to find this package if this process found it only because it runs in its folder."""
     root = str(Path(__file__).resolve().parents[2])
     known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    if root != os.getcwd() or root in known:
+    if root != working_folder() or root in known:
         return {}
     return {"PYTHONPATH": os.pathsep.join(filter(None, (root, *known)))}

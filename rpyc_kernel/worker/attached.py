@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rpyc_kernel.core.contract import RELEASE, WORKER_VERSION
@@ -60,8 +59,8 @@ def _open(sock: socket.socket, request: dict[str, Any]) -> EmbeddedKernel:
     embedding.let_end(_ENDS_S)  # who has stopped it hears of that before all is given back
     embedding.check_process(name)
     reader = frames.DescriptorReader(sock)
-    program = " ".join([Path(sys.executable or "python").name, *getattr(sys, "argv", [])])
-    frames.send(sock, {"program": program, "cwd": _folder()})
+    program, cwd = embedding.describe_program()
+    frames.send(sock, {"program": program, "cwd": cwd})
     reader.receive()
     hub = socket.socket(fileno=reader.descriptors.pop())
     return embedding.embed_with(hub, name, vars(sys.modules["__main__"]))
@@ -75,10 +74,3 @@ def _is_taken(sock: socket.socket) -> bool:
     except (OSError, EOFError):
         return False
     return True
-
-
-def _folder() -> str:
-    try:
-        return os.getcwd()
-    except OSError:  # it was removed
-        return "/"

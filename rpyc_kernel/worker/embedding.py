@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,12 +16,12 @@ from typing import Any
 from rpyc_kernel.core.contract import WORKER_VERSION, Kind
 from rpyc_kernel.errors import KernelError, RequestError
 from rpyc_kernel.settings import WorkerSettings, check_name
-from rpyc_kernel.system import frames, ring
+from rpyc_kernel.system import frames, processes, ring
 from rpyc_kernel.system.hub_start import start_hub_beside
 from rpyc_kernel.system.originals import socket, threading
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.system.threads import make_thread
-from rpyc_kernel.worker import failing, forks
+from rpyc_kernel.worker import failing, forks, leaving
 from rpyc_kernel.worker.capture import Stream, current_execution, follow_threads, is_in_execution
 from rpyc_kernel.worker.comms import Comms
 from rpyc_kernel.worker.debugging.server import DebugServer
@@ -40,6 +40,8 @@ _open: list[EmbeddedKernel] = []
 """The one of this process, if there is one; what it takes of the program is there once."""
 _forked_from: list[str] = []
 _hooks: list[str] = []
+_opening = threading.Lock()
+_LOOK_S = 0.01
 
 
 class EmbeddedKernel:
@@ -61,6 +63,7 @@ class EmbeddedKernel:
         self._gone = threading.Event()
         self._take_back: list[Callable[[], None]] = []
         self._told = told
+        self._until_loop_ends: AsyncGenerator[None, None] | None = None
         try:
             message, listener = self._hear()
         except BaseException:
@@ -163,11 +166,26 @@ class EmbeddedKernel:
     def settle(self) -> None:
         """Serve executions where this thread calls `poll`, or its loop runs."""
         self._interrupts.settle()
+        if self._main == "loop":
+            self._until_loop_ends = self._end_with_loop()
+            with contextlib.suppress(StopIteration):  # which is how it waits
+                self._until_loop_ends.__anext__().send(None)
+
+    async def _end_with_loop(self) -> AsyncGenerator[None, None]:
+        """A generator, as those are what `asyncio.run` closes before its loop; a task would be seen in the program."""
+        try:
+            yield
+        finally:
+            self._loop.leave()
+            while not self._gone.is_set():
+                await asyncio.sleep(_LOOK_S)
 
     # ------------------------------------------------------------------ what the program does with it
 
     def poll(self, timeout: float = 0.0) -> bool:
         """Run what clients have handed in, in this thread; for programs with a loop of their own, as that of Qt.
+
+        Where an execution is what calls it, as when it shows a dialogue in whose loop a timer polls, nothing is done.
 
         Args:
             timeout: for how many seconds to wait for something to run.
@@ -176,7 +194,7 @@ class EmbeddedKernel:
             Whether the kernel goes on.
 
         Raises:
-            RequestError: the kernel was not embedded with ``main="poll"``.
+            RequestError: the kernel was not embedded with ``main="poll"``, or in another thread.
 
         Example:
             >>> with rpyc_kernel.embed("polled", namespace={}, main="poll") as polled:  # doctest: +SKIP
@@ -185,8 +203,12 @@ class EmbeddedKernel:
         """
         if self._main != "poll":
             raise RequestError(f"kernel {self.name!r} runs by itself (main={self._main!r}); only main='poll' is polled")
+        if not self._interrupts.is_settled_here:
+            raise RequestError(f"kernel {self.name!r} is polled in the thread that embedded it, and in no other one")
         if self._gone.is_set():
             return False
+        if self._loop.loop.is_running():
+            return not self._loop.has_left
         if not self._loop.has_left:
             self._loop.turn(timeout)
         if self._loop.has_left:
@@ -202,16 +224,25 @@ class EmbeddedKernel:
         return self._gone.wait(timeout)
 
     def close(self) -> None:
-        """Stop the kernel, and return when everything is as it was before; the program goes on."""
+        """Stop the kernel, and return when everything is as it was before; the program goes on.
+
+        Executions, and other threads than that which polls, do not wait: the next `poll` gives everything back.
+        """
         if forks.is_child() or self._gone.is_set():
             return
         if is_in_execution():  # who asks is what would be waited for
             self._loop.leave()
             return
         self._loop.leave()
-        if self._main == "poll" or (self._main == "loop" and _running_loop() is self._loop.loop):
+        if self._main == "poll" and not self._interrupts.is_settled_here:
+            return
+        if self._main == "poll" or (self._main == "loop" and self._is_loop_free()):
             self._take_apart()
         self._gone.wait()
+
+    def _is_loop_free(self) -> bool:
+        """Whether the program's loop runs nothing that could hold it: it is this thread's, or it has ended."""
+        return _running_loop() is self._loop.loop or not self._loop.loop.is_running()
 
     def __enter__(self) -> EmbeddedKernel:
         return self
@@ -228,12 +259,14 @@ class EmbeddedKernel:
 
     def _when_leaving(self) -> None:
         if self._main == "loop":
-            with contextlib.suppress(RuntimeError):  # the program's loop has ended
+            try:
                 self._loop.loop.call_soon_threadsafe(self._take_apart)
+            except RuntimeError:  # the program's loop has ended; a thread that is answered to cannot wait for itself
+                make_thread(self._take_apart, "embedded-end").start()
 
     def _take_apart(self) -> None:
         """Give everything back, on the thread where executions ran; the second time there is nothing to do."""
-        if self._interrupts.running and self._main == "loop":  # its task is being cancelled
+        if self._interrupts.running and self._main == "loop" and self._loop.loop.is_running():  # it is being cancelled
             self._loop.loop.call_later(0.01, self._take_apart)
             return
         if not self._closing.acquire(blocking=False):
@@ -302,8 +335,7 @@ def embed(
     check_process(name)
     if namespace is None:
         namespace = _namespace_of_caller()
-    program = " ".join([Path(sys.executable).name, *sys.argv])
-    kernel = _open_kernel(name, namespace, main, start_hub_beside(name, os.getpid(), program, os.getcwd()))
+    kernel = _open_kernel(name, namespace, main, start_hub_beside(name, os.getpid(), *describe_program()))
     if main == "block":
         console = _open_console(kernel) if sys.__stdin__ is not None and _is_terminal() else contextlib.nullcontext()
         with console:
@@ -327,8 +359,14 @@ def embed_with(hub: socket.socket, name: str, namespace: dict[str, Any]) -> Embe
 
 
 def _open_kernel(name: str, namespace: dict[str, Any], main: str, hub: socket.socket) -> EmbeddedKernel:
-    kernel = EmbeddedKernel(name, namespace, main, hub)
-    _open.append(kernel)
+    with _opening:
+        try:
+            check_process(name)  # again: another thread may have been faster
+        except BaseException:
+            hub.close()
+            raise
+        kernel = EmbeddedKernel(name, namespace, main, hub)
+        _open.append(kernel)
     if main == "thread":
         make_thread(kernel.run, "embedded").start()
     return kernel
@@ -336,7 +374,12 @@ def _open_kernel(name: str, namespace: dict[str, Any], main: str, hub: socket.so
 
 def check_process(name: str) -> None:
     """See that a kernel can be embedded in this process; raises `RequestError` where it cannot."""
-    if current_execution.get() or is_in_execution() or "rpyc_kernel.worker.__main__" in sys.modules or _is_worker():
+    if (
+        current_execution.get()
+        or is_in_execution()
+        or "rpyc_kernel.worker.__main__" in sys.modules
+        or leaving.is_offered()
+    ):
         raise RequestError("this is a kernel's own process; connect to it in place of embedding another one in it")
     if _forked_from:
         raise RequestError(
@@ -351,8 +394,10 @@ def check_process(name: str) -> None:
     forks.belong_here()
 
 
-def _is_worker() -> bool:
-    return getattr(sys.modules.get("rpyc_kernel.worker.leaving"), "_begin", []) != []
+def describe_program() -> tuple[str, str]:
+    """How this program was started, for people, and the folder where it works."""
+    shown = " ".join([Path(sys.executable or "python").name, *getattr(sys, "argv", [])])
+    return shown, processes.working_folder()
 
 
 def _namespace_of_caller() -> dict[str, Any]:

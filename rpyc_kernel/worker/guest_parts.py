@@ -88,6 +88,11 @@ class GuestInterrupts(Interrupts):
         """Know what is aimed at, and how."""
         self._words, self._loop, self._current = words, loop, current
 
+    @property
+    def is_settled_here(self) -> bool:
+        """Whether executions run on the thread that asks."""
+        return self._thread == threading.get_ident()
+
     def _take_over(self) -> None:
         if self._has_signals and handler_of(INTERRUPT_SIGNAL) != self._handle_aimed:
             self._handler_before = set_handler(INTERRUPT_SIGNAL, self._handle_aimed)
@@ -147,7 +152,8 @@ class GuestInterrupts(Interrupts):
         """Leave the signal as it was."""
         with self._striking:
             self._execution, self._words = 0, [0] * WORDS
-        if self._has_signals and handler_of(INTERRUPT_SIGNAL) == self._handle_aimed:
+        # In no other thread can it be done; there the handler, which has nothing to aim at, stays.
+        if self._has_signals and self.is_settled_here and handler_of(INTERRUPT_SIGNAL) == self._handle_aimed:
             set_handler(INTERRUPT_SIGNAL, self._handler_before or 0)  # which is the system's default
 
 
@@ -166,6 +172,7 @@ class GuestLoop(MainLoop):
         self.programs_loop = programs_loop
         self.when_leaving: Callable[[], None] = lambda: None
         self._turns = 0
+        self._arriving: socket.socket | None = None
         super().__init__(*arguments, **keywords)
 
     def _make_loop(self) -> asyncio.AbstractEventLoop:
@@ -223,6 +230,8 @@ class GuestLoop(MainLoop):
         """Leave the hub and the loop, on the thread where it ran."""
         self._forget_hub()
         if self.programs_loop is not None:
+            if self._arriving is not None:  # the program's loop may have ended before it came to that
+                self._arriving.close()
             return
         with _outside_loops():
             # Whoever asked to leave has stopped the loop, and a hub may have come that nothing has listened to yet.
@@ -235,6 +244,14 @@ class GuestLoop(MainLoop):
                 with contextlib.suppress(RuntimeError):  # who asked to leave was slow to stop the loop
                     self.loop.run_until_complete(asyncio.wait(left))
         self.loop.close()
+
+    def take_hub(self, sock: socket.socket) -> None:
+        """Listen to a hub, from any thread; where the program has closed its loop, the kernel ends."""
+        self._arriving = sock
+        try:
+            super().take_hub(sock)
+        except RuntimeError:
+            self.leave()
 
     def _listen(self, sock: socket.socket) -> None:
         if self._is_leaving:

@@ -27,6 +27,11 @@ def offer(begin: Callable[[], None]) -> None:
     _begin[:] = [begin]
 
 
+def is_offered() -> bool:
+    """Whether this process is a worker that can leave."""
+    return _begin != []
+
+
 def ask() -> None:
     """Have the worker leave, on any thread, as soon as what runs on the main lane lets its loop go on."""
     for begin in _begin:

@@ -4,6 +4,7 @@ A `Transcript` turns events into changes of what is shown; it is pure, and fits 
 that a person at a prompt expects, in an asyncio loop, for a `View` that shows changes and reads what is typed.
 """
 
+from rpyc_kernel.faces.frontend.control_characters import sanitize, sanitize_line
 from rpyc_kernel.faces.frontend.conversation import Conversation
 from rpyc_kernel.faces.frontend.following import follow
 from rpyc_kernel.faces.frontend.jobs import Job, Jobs
@@ -55,5 +56,7 @@ __all__ = [
     "Withdrawn",
     "follow",
     "read_picture",
+    "sanitize",
+    "sanitize_line",
     "to_draw",
 ]

@@ -25,7 +25,7 @@ class Shell(QWidget):
         self.line.installEventFilter(self)
         self.failed.connect(lambda words: self.show_changes(self.transcript.say(words, Tone.TROUBLE)))
         self.transcript.begin(status := {**kernel.status(), "queue": kernel.queue()})
-        self.watch = kernel.watch(status["last"])
+        self.watch = kernel.watch(status["last"], on_loss=lambda words: self.failed.emit(words or "connected again"))
         QTimer(self, interval=1000, timeout=lambda: self.read(1.0)).start()  # notices a machine that is gone
         self.read()
 

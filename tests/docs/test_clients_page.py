@@ -21,7 +21,7 @@ from tests.support.leaks import leaving_nothing
 
 EXAMPLES = ROOT / "docs" / "examples"
 PATIENCE_S = 60
-_MOST_LINES = {"qt_shell.py": 69, "textual_shell.py": 41, "asyncio_client.py": 30, "debugger.py": 44}
+_MOST_LINES = {"qt_shell.py": 69, "textual_shell.py": 41, "asyncio_client.py": 36, "debugger.py": 44}
 _PROGRAM = (
     "def double(number):\n    parts = [number]\n    result = parts * 2\n    return result\n\n\nprint(double(3))\n"
 )
@@ -131,6 +131,17 @@ def test_the_asyncio_client_shows_others_and_runs_what_is_typed(alice: KernelCli
         rest, errors = client.communicate("1 / 0", timeout=PATIENCE_S)
     assert "ZeroDivisionError" in rest
     assert (client.returncode, errors) == (0, "")
+
+
+def test_the_asyncio_client_ends_with_its_kernel_though_nobody_types(demo: None) -> None:
+    with rpyc_kernel.start("brief", timeout=PATIENCE_S) as kernel, _run("asyncio_client.py", "brief") as client:
+        assert client.stdin is not None
+        assert client.stdout is not None
+        print("print('here')", file=client.stdin, flush=True)
+        assert "here\n" in iter(client.stdout.readline, "")
+        kernel.shutdown(timeout=PATIENCE_S)
+        assert client.wait(PATIENCE_S) == 0
+        assert "the kernel has stopped" in client.stdout.read()
 
 
 def test_the_debugger_stops_shows_steps_and_goes_on(kernel: KernelClient, tmp_path: Path) -> None:

@@ -25,12 +25,31 @@ def is_colourful(stream: TextIO) -> bool:
 
 
 def sanitize(text: str, *, keep_colours: bool = False) -> str:
-    """Take out all control characters but line ends, carriage returns, tabs and, if wished, colours."""
+    r"""Take out all control characters but line ends, carriage returns, tabs and, if wished, colours.
+
+    Args:
+        text: from a kernel, such as the prompt of an event.
+        keep_colours: leave what sets colours, ``ESC [ … m``.
+
+    Example:
+        >>> from rpyc_kernel.frontend import sanitize
+        >>> sanitize("name\x1b]0;the window's title\x07? ")
+        'name? '
+    """
     if not keep_colours:
         return _SEQUENCE.sub("", text)
     return _SEQUENCE.sub(lambda found: found.group("colour") or "", text)
 
 
 def sanitize_line(text: str) -> str:
-    """The same for what has to stay on one line, such as a name."""
+    r"""The same for what has to stay on one line, such as a name.
+
+    Args:
+        text: from a kernel, or from somebody in it.
+
+    Example:
+        >>> from rpyc_kernel.frontend import sanitize_line
+        >>> sanitize_line("al\x1b[2Jice\r\n>>> ")
+        'alice >>>'
+    """
     return " ".join(sanitize(text).split())

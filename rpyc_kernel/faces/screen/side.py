@@ -60,10 +60,6 @@ class SidePanes(Vertical):
         names = [pane.id for pane in tabs.query(TabPane)]
         if self.has_focus_within:
             tabs.active = str(names[(names.index(tabs.active) + 1) % len(names)])
-        self.call_after_refresh(self._focus_front)
-
-    def _focus_front(self) -> None:
-        tabs = self.query_one(TabbedContent)
         front = self.query_one(f"#{tabs.active}", TabPane)
         inside = [each for each in front.query("*") if each.focusable]
         (inside[0] if inside else tabs.query_one("Tabs")).focus()

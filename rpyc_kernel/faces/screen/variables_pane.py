@@ -107,8 +107,9 @@ class VariablesPane(DataTable[Text]):
         self._rows: list[Row] = []
 
     def on_mount(self) -> None:
-        """Name the columns."""
+        """Name the columns, and ask for what is there already."""
         self.add_columns("name", "type", "size", "value")
+        self.look()
 
     def look(self) -> None:
         """Ask the kernel, and show what it says when it says it; of many calls at once, the last one counts."""

@@ -270,15 +270,15 @@ def test_containers_open_in_place_and_page_by_page(kernel: KernelClient):
     kernel.execute("server = {'port': 80, 'names': list(range(250))}", timeout=PATIENCE_S)
 
     async def act(user: User) -> None:
-        user.app.query_one(TabbedContent).active = "variables-pane"
         await user.run("1")
         pane = user.app.query_one(VariablesPane)
+        await user.pilot.press("f4", "f4", "f4")
+        assert user.app.focused is pane
 
         def names() -> list[str]:
             return [str(pane.get_row_at(row)[0]) for row in range(pane.row_count)]
 
         await user.until(lambda: names() == ["▸ server"], "the variable")
-        pane.focus()
         await user.pilot.press("right")
         await user.until(lambda: names() == ["▾ server", "    'port'", "  ▸ 'names'"], "what is in it")
         await user.pilot.press("down", "down", "right")

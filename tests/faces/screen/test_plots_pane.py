@@ -88,7 +88,7 @@ def test_a_picture_is_made_while_keys_are_heard_and_each_only_once(monkeypatch: 
 
     def make(picture: Picture) -> str:
         made.append(picture)
-        may_end.wait(60)
+        may_end.wait(20)
         return "made"
 
     monkeypatch.setattr(plots_pane, "shrink", make)

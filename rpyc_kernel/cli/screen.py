@@ -26,7 +26,7 @@ class Screen(FrontEndCommand):
     def main(self, name: str = DEFAULT_NAME) -> int:
         is_page = os.environ.get("TEXTUAL_DRIVER") == PAGE_DRIVER
         if not (is_page or _has_terminal()):
-            raise UsageError("a full screen needs a terminal; 'rpyc-kernel console' works with any, and with a pipe")
+            raise UsageError("a full screen needs a terminal, as standard error too; 'rpyc-kernel console' works with any, and with a pipe")
         try:
             from rpyc_kernel.faces.screen import app
         except ImportError as error:
@@ -59,4 +59,5 @@ class Screen(FrontEndCommand):
 
 def _has_terminal() -> bool:
     is_dumb = os.environ.get("TERM", "dumb") in ("", "dumb")
-    return sys.stdin.isatty() and sys.stdout.isatty() and not is_dumb
+    # Textual draws on standard error; with that in a file there would be nothing to see.
+    return all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)) and not is_dumb

@@ -26,7 +26,10 @@ class Screen(FrontEndCommand):
     def main(self, name: str = DEFAULT_NAME) -> int:
         is_page = os.environ.get("TEXTUAL_DRIVER") == PAGE_DRIVER
         if not (is_page or _has_terminal()):
-            raise UsageError("a full screen needs a terminal, as standard error too; 'rpyc-kernel console' works with any, and with a pipe")
+            raise UsageError(
+                "a full screen needs a terminal, as standard error too; "
+                "'rpyc-kernel console' works with any, and with a pipe"
+            )
         try:
             from rpyc_kernel.faces.screen import app
         except ImportError as error:

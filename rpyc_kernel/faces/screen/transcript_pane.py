@@ -45,6 +45,7 @@ class TranscriptPane(ScrollView, can_focus=True):
         self._renderer = renderer
         self._drawn: dict[Item, _Drawn] = {}
         self._lines: list[Strip] = []
+        self._width = self._end = 0
 
     @property
     def text(self) -> str:
@@ -77,10 +78,12 @@ class TranscriptPane(ScrollView, can_focus=True):
         return self._lines[number].crop_extend(0, width, self.rich_style)
 
     def on_resize(self, event: Resize) -> None:
-        """Break the lines anew."""
-        for drawn in self._drawn.values():
-            self._draw_item(drawn, 0)
-        self._lines = [strip for drawn in self._drawn.values() for strip in drawn.strips]
+        """Break the lines anew, if they have another width."""
+        if self._width != (width := self.scrollable_content_region.width):
+            self._width = width
+            for drawn in self._drawn.values():
+                self._draw_item(drawn, 0)
+            self._lines = [strip for drawn in self._drawn.values() for strip in drawn.strips]
         self._show_lines()
 
     def _forget(self) -> None:
@@ -90,12 +93,14 @@ class TranscriptPane(ScrollView, can_focus=True):
             self._lines = [strip for drawn in self._drawn.values() for strip in drawn.strips]
 
     def _show_lines(self) -> None:
-        is_at_end = self.scroll_offset.y >= self.max_scroll_y - 1
+        # A question takes rows away from the lower end, and gives them back.
+        is_at_end = self.scroll_offset.y >= min(self.max_scroll_y, self._end) - 1
         # Assigned, it would have the whole screen laid out anew, and drawn twice, for each line.
         self.set_reactive(TranscriptPane.virtual_size, Size(self.scrollable_content_region.width, len(self._lines)))
         self.vertical_scrollbar.window_virtual_size = len(self._lines)
         if is_at_end:
             self.scroll_end(animate=False, immediate=True)
+        self._end = self.max_scroll_y
         self.refresh()
 
     def _draw_item(self, drawn: _Drawn, kept: int) -> None:

@@ -51,6 +51,21 @@ def test_a_line_is_in_sight_as_soon_as_it_is_drawn():
     draw(act)
 
 
+def test_the_end_stays_in_sight_while_a_question_takes_rows_and_gives_them_back():
+    async def act(pane: TranscriptPane) -> None:
+        item = Item(Shown.STREAM, "", 1, "")
+        add(pane, item, "line\n" * 30)
+        for rows in (6, 10, 6):
+            pane.styles.height = rows
+            while pane.size.height != rows:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
+            add(pane, item, "line\n")
+            assert pane.scroll_offset.y == pane.max_scroll_y == len(pane._lines) - rows
+
+    draw(act)
+
+
 def test_who_scrolled_back_stays_there_while_more_is_printed():
     async def act(pane: TranscriptPane) -> None:
         item = Item(Shown.STREAM, "", 1, "")

@@ -86,6 +86,8 @@ class Terminal:
         command = [*(SHELL if has_shell else ()), *program, *arguments]
         self._group = group
         variables = {**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT), **environment}
+        for name in ("COLUMNS", "LINES"):  # left there by whatever ran before, they would hide the terminal's size
+            variables.pop(name, None)
         self.child = pexpect.spawn(
             command[0],
             command[1:],

@@ -17,7 +17,7 @@ MUTANTS = (
     Mutant(
         promise="somebody else's code is not stopped by one key",
         file="faces/screen/app.py",
-        before="if wanted.whose and wanted.number != self._doubtful:",
+        before="if wanted.whose and may and wanted.number != self._doubtful:",
         after="if False:",
         tests=(f"{_APP}test_own_code_is_stopped_by_a_key_and_that_of_others_by_two",),
     ),

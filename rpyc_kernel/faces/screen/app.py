@@ -14,6 +14,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Footer, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from rpyc_kernel.core.contract import Role
 from rpyc_kernel.errors import KernelError
 from rpyc_kernel.faces.frontend.conversation import LEFT, Conversation
 from rpyc_kernel.faces.frontend.pending import Step
@@ -207,7 +208,8 @@ class KernelApp(App[str]):
 
     def on_queue_pane_stop(self, wanted: QueuePane.Stop) -> None:
         """Stop an execution; somebody else's only when that is said twice."""
-        if wanted.whose and wanted.number != self._doubtful:
+        may = Role.allows(self._conversation.kernel.role, Role.EDITOR)
+        if wanted.whose and may and wanted.number != self._doubtful:
             self._doubtful = wanted.number
             self._conversation.say(f"[{wanted.number}] is of {wanted.whose}; x once more stops it all the same")
         else:

@@ -16,6 +16,7 @@ import rpyc_kernel
 from rpyc_kernel import BadName, KernelError, RequestError
 from rpyc_kernel.worker.embedding import EmbeddedKernel
 from tests.end_to_end.clients import PATIENCE_S
+from tests.end_to_end.test_embedding import join
 from tests.support.waiting import in_thread, wait_until
 
 PROGRAM = Path(__file__).parent / "programs" / "embedding_ends.py"
@@ -54,7 +55,7 @@ def running(way: str) -> Iterator[subprocess.Popen[str]]:
 def test_a_program_that_ends_meanwhile_ends_as_ever_and_its_clients_hear_why(
     folders: object, way: str, status: int, out: str, err: str
 ) -> None:
-    with running(way) as program, rpyc_kernel.connect("demo", timeout=PATIENCE_S) as client:
+    with running(way) as program, join() as client:
         waiting = client.submit("threading.Event().wait()")
         wait_until(lambda: client.status()["busy_since"] is not None)
         printed, said = program.communicate("now\n", timeout=PATIENCE_S)
@@ -101,8 +102,7 @@ def test_of_two_threads_that_embed_at_once_one_has_a_kernel(folders: object) -> 
 def test_a_kernel_in_a_thread_blocks_that_thread_alone(folders: object) -> None:
     names: dict[str, object] = {}
     call = in_thread(lambda: rpyc_kernel.embed("demo", namespace=names))
-    wait_until(lambda: bool(rpyc_kernel.kernels()) or call.done())
-    with rpyc_kernel.connect("demo", timeout=PATIENCE_S) as client:
+    with join() as client:
         client.execute("x = 6 * 7")
         client.shutdown()
     assert call.result(PATIENCE_S) is None
@@ -188,8 +188,7 @@ def test_another_thread_closes_what_is_polled(folders: object) -> None:
 @pytest.mark.parametrize("main", ["block", "loop", "poll"])
 def test_a_hub_that_is_killed_lets_the_program_go_on(folders: object, main: str) -> None:
     def kill() -> None:
-        wait_until(lambda: bool(rpyc_kernel.kernels()))
-        with rpyc_kernel.connect("demo", timeout=PATIENCE_S) as client:
+        with join() as client:
             os.kill(client.status()["hub_pid"], signal.SIGKILL)
 
     killing = in_thread(kill)

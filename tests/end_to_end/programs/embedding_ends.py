@@ -45,9 +45,6 @@ def raises() -> None:
 
 def blocks_in_a_daemon() -> None:
     threading.Thread(target=lambda: rpyc_kernel.embed("demo", namespace=globals()), daemon=True).start()
-    pause = threading.Event()
-    while not rpyc_kernel.kernels():
-        pause.wait(0.01)
     print("begins", flush=True)
     sys.stdin.readline()
     print("goes on", flush=True)

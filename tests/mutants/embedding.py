@@ -1,0 +1,37 @@
+"""Broken promises of a program that opens itself."""
+
+from tests.mutants import Mutant
+
+_FILE = "worker/embedding.py"
+_FAULTS = "end_to_end/test_embedding_faults.py::"
+
+MUTANTS = (
+    Mutant(
+        promise="of two threads that embed at once one has a kernel",
+        file=_FILE,
+        before="            check_process(name)  # again: another thread may have been faster\n",
+        after="            pass\n",
+        tests=(f"{_FAULTS}test_of_two_threads_that_embed_at_once_one_has_a_kernel",),
+    ),
+    Mutant(
+        promise="a kernel in the program's loop ends with that loop",
+        file=_FILE,
+        before="            self._loop.leave()\n            while not self._gone.is_set():\n",
+        after="            while False:\n",
+        tests=(f"{_FAULTS}test_what_runs_when_its_loop_ends_is_lost_and_the_loop_ends",),
+    ),
+    Mutant(
+        promise="a kernel is polled where interrupts are aimed",
+        file=_FILE,
+        before="if not self._interrupts.is_settled_here:",
+        after="if False:",
+        tests=(f"{_FAULTS}test_only_the_thread_that_embedded_polls",),
+    ),
+    Mutant(
+        promise="what polls may be called within an execution",
+        file=_FILE,
+        before="if self._loop.loop.is_running():",
+        after="if False:",
+        tests=(f"{_FAULTS}test_polling_within_an_execution_does_nothing",),
+    ),
+)

@@ -68,6 +68,7 @@ class KernelApp(App[str]):
         self._prompt: Prompt | None = None
         self._typed_ahead = TypedAhead()
         self._talking: asyncio.Task[str] | None = None
+        self._status_text = ""
         self._doubtful: int | None = None  # was to be stopped, and is somebody else's
 
     def _post(self, call: Callable[[], object]) -> None:
@@ -127,7 +128,9 @@ class KernelApp(App[str]):
     def show_status(self) -> None:
         """What the kernel does has changed."""
         line = self._conversation.status_line
-        self.query_one("#status", Static).update(line.text(self.size.width - 2))
+        if (text := line.text(self.size.width - 2)) != self._status_text:  # each update lays the screen out anew
+            self._status_text = text
+            self.query_one("#status", Static).update(text)
         if line.status is not None:
             self.query_one(SidePanes).show_status(line.status, self._conversation.kernel.session)
 

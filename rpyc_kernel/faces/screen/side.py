@@ -28,6 +28,7 @@ class SidePanes(Vertical):
     def __init__(self, kernel: KernelClient) -> None:
         super().__init__(id="side")
         self._kernel = kernel
+        self._people = ""
 
     def compose(self) -> ComposeResult:
         """Build them."""
@@ -44,7 +45,9 @@ class SidePanes(Vertical):
     def show_status(self, status: dict[str, Any], session: str) -> None:
         """Show who waits for what, and who is here."""
         self.query_one(QueuePane).show(status, session)
-        self.query_one("#people", Static).update("\n".join(summarise_sessions(status["sessions"], session)))
+        if (people := "\n".join(summarise_sessions(status["sessions"], session))) != self._people:
+            self._people = people
+            self.query_one("#people", Static).update(people)
 
     def show_variables(self) -> None:
         """Show what is in the namespace now."""

@@ -18,6 +18,7 @@ from benchmarks import (
     daily,
     faces,
     growth,
+    gui,
     introspection,
     jupyter_sharing,
     jupyter_speed,
@@ -41,6 +42,7 @@ SUITES: dict[str, Callable[..., list[str] | None]] = {
     "sharing": jupyter_sharing.main,
     "daily": daily.main,
     "faces": faces.main,
+    "gui": gui.main,
     "memory": memory.main,
     "growth": growth.main,
 }

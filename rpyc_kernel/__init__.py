@@ -48,7 +48,8 @@ if TYPE_CHECKING:
         VersionMismatch,
         WorkerBusy,
     )
-    from rpyc_kernel.worker.embedding import EmbeddedKernel, embed
+    from rpyc_kernel.worker.embedded_kernel import EmbeddedKernel
+    from rpyc_kernel.worker.embedding import embed
 
 __all__ = [
     "AuthenticationFailed",
@@ -99,7 +100,8 @@ _HOMES = {
     "rpyc_kernel.client.launch": ("KernelInfo", "connect", "kernels", "start"),
     "rpyc_kernel.client.namespace": ("Namespace",),
     "rpyc_kernel.core.contract": ("Event",),
-    "rpyc_kernel.worker.embedding": ("EmbeddedKernel", "embed"),
+    "rpyc_kernel.worker.embedded_kernel": ("EmbeddedKernel",),
+    "rpyc_kernel.worker.embedding": ("embed",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

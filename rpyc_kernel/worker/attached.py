@@ -16,7 +16,7 @@ from rpyc_kernel.system import frames
 from rpyc_kernel.system.originals import socket, threading
 
 if TYPE_CHECKING:
-    from rpyc_kernel.worker.embedding import EmbeddedKernel
+    from rpyc_kernel.worker.embedded_kernel import EmbeddedKernel
 
 _WAIT_S = 60.0
 _ENDS_S = 10.0

@@ -14,7 +14,7 @@ import pytest
 
 import rpyc_kernel
 from rpyc_kernel import BadName, KernelError, RequestError
-from rpyc_kernel.worker.embedding import EmbeddedKernel
+from rpyc_kernel.worker.embedded_kernel import EmbeddedKernel
 from tests.end_to_end.clients import PATIENCE_S
 from tests.end_to_end.test_embedding import join
 from tests.support.waiting import in_thread, wait_until

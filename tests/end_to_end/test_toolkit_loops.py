@@ -1,8 +1,11 @@
 """Loops of toolkits that code runs itself, as programs with windows do: an interrupt or a closed window ends them."""
 
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -48,6 +51,22 @@ def work():
     finally:
         print("gives up")
 soon(work)
+"""
+SHOWS_FIGURE = """
+import sys, matplotlib
+matplotlib.use("{backend}")
+import matplotlib.pyplot as plt
+figure = plt.figure()
+def close():
+    print("closing")
+    plt.close(figure)
+timer = figure.canvas.new_timer(50, [(close, (), {{}})])
+timer.single_shot = True
+timer.start()
+print("before")
+plt.show()
+print("after", plt.get_fignums())
+sys.exit(3)
 """
 
 
@@ -129,3 +148,15 @@ def test_a_program_ends_when_its_window_is_closed(
     program = tmp_path / "program.py"
     program.write_text(f"{PREPARED[toolkit]}soon({CLOSE[toolkit]}, 50)\n{LOOP[toolkit]}\nprint('closed')\n")
     assert start_command("run", str(program)).wait() == (0, "runs\nclosed\n", "")
+
+
+@pytest.mark.skipif(find_spec("matplotlib") is None, reason="there is no matplotlib")
+def test_a_program_shows_figures_as_python_does(
+    start_command: StartCommand, display: Display, tmp_path: Path, toolkit: str
+):
+    """Its `plt.show` waits until the window is closed."""
+    program = tmp_path / "program.py"
+    program.write_text(SHOWS_FIGURE.format(backend={"qt": "qtagg", "tk": "tkagg"}[toolkit]))
+    ours = start_command("run", str(program)).wait()
+    pythons = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert ours == (pythons.returncode, pythons.stdout, pythons.stderr) == (3, "before\nclosing\nafter []\n", "")

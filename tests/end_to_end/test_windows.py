@@ -11,6 +11,7 @@ import rpyc_kernel
 from rpyc_kernel import Execution, ExecutionError, ExecutionInterrupted, KernelClient, KernelError
 from rpyc_kernel.core.contract import Kind
 from tests.end_to_end.clients import PATIENCE_S
+from tests.end_to_end.terminals import OpenTerminal
 from tests.support.display import Display
 from tests.support.folders import Folders
 from tests.support.waiting import wait_until
@@ -202,6 +203,20 @@ def test_a_figure_is_a_window_that_leaves_the_prompt_live(kernel: KernelClient, 
     assert run(kernel, "plt.show(); len(plt.get_fignums())").value == 1
     closes = "timer = plt.gcf().canvas.new_timer(50, [(plt.close, ('all',), {})]); timer.start()"
     assert run(kernel, f"{closes}\nplt.show(block=True); 'closed'").value == "closed"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="there is no matplotlib")
+def test_a_figure_shown_at_the_console_leaves_the_prompt_live(kernel: KernelClient, open_terminal: OpenTerminal):
+    terminal = open_terminal("console", "demo")
+    terminal.enter("%matplotlib qt")
+    terminal.enter("import matplotlib.pyplot as plt; figure = plt.figure(); plt.plot([1, 2, 3]); drawn = []")
+    terminal.enter("number = figure.canvas.mpl_connect('draw_event', drawn.append); plt.show()")
+    terminal.enter("figure.canvas.draw_idle()  # as soon as there is time for it")
+    terminal.enter("'the prompt is there', plt.get_fignums()")
+    terminal.wait_for(r"^\('the prompt is there', \[1\]\)")
+    wait_until(lambda: bool(kernel.eval("len(drawn)")), PATIENCE_S, "the drawing, while the prompt waits")
+    terminal.enter("plt.close('all'); plt.get_fignums()")
+    terminal.wait_for(r"^\[\]")
 
 
 @pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="there is no matplotlib")

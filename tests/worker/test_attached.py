@@ -1,6 +1,7 @@
 """What a process does that is attached to, where it cannot open a kernel or nobody waits for that any more."""
 
 import socket
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -30,8 +31,11 @@ def test_of_two_who_attach_at_once_the_second_is_refused(sides: tuple[socket.soc
         attached.serve(sides[1], REQUEST)
 
 
-def test_who_has_gone_before_there_is_a_hub_is_no_error(sides: tuple[socket.socket, socket.socket]) -> None:
+def test_who_has_gone_before_there_is_a_hub_is_no_error(
+    sides: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
     here, there = sides
+    monkeypatch.delitem(sys.modules, "rpyc_kernel.hub.hub", raising=False)  # which other tests may have loaded
     here.shutdown(socket.SHUT_WR)
     attached.serve(there, REQUEST)
     assert set(frames.FrameReader(here).receive()) == {"program", "cwd"}

@@ -183,7 +183,7 @@ def test_ctrl_c_at_the_terminal_means_what_the_console_says_and_nothing_to_the_p
     terminal.enter("gate.wait(); 'it was left alone'")
     with join() as other:
         wait_until(lambda: (other.status()["running"] or {}).get("execution") == 2)
-    terminal.type("\x03")
+    os.killpg(terminal.child.pid, signal.SIGINT)  # as the terminal does, at a key, where nobody reads keys
     terminal.wait_for("execution 2 goes on in the background")
     terminal.type("\x03")
     terminal.wait_for(r"interrupt execution 2")

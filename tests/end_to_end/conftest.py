@@ -8,4 +8,4 @@ from tests.end_to_end.notebooks import open_notebook, provisioner  # noqa: F401 
 from tests.end_to_end.pages import open_page  # noqa: F401 - a fixture
 from tests.end_to_end.terminals import open_terminal  # noqa: F401 - a fixture
 from tests.faces.qt.widgets import application, show  # noqa: F401 - fixtures
-from tests.support.display import display  # noqa: F401 - a fixture
+from tests.support.display import display, toolkit  # noqa: F401 - fixtures

@@ -4,17 +4,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-import rpyc_kernel
-from rpyc_kernel import Execution, ExecutionInterrupted, KernelClient, KernelError
+from rpyc_kernel import Execution, ExecutionInterrupted, KernelClient
 from rpyc_kernel.core.contract import Kind
 from tests.end_to_end.clients import PATIENCE_S
 from tests.end_to_end.commands import StartCommand
+from tests.end_to_end.kernels import open_kernel
 from tests.support.display import Display
 from tests.support.folders import Folders
 
@@ -73,15 +72,8 @@ sys.exit(3)
 @pytest.fixture
 def kernel(folders: Folders, display: Display) -> Iterator[KernelClient]:
     """A kernel that finds the display, and has no loops of IPython's."""
-    with rpyc_kernel.start("demo", engine="plain", timeout=PATIENCE_S) as client:
+    with open_kernel("plain", None) as client:
         yield client
-        with suppress(KernelError):
-            client.shutdown(timeout=PATIENCE_S)
-
-
-@pytest.fixture(params=["qt", "tk"])
-def toolkit(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 def start(kernel: KernelClient, code: str, word: str = "runs") -> Execution:

@@ -3,14 +3,13 @@
 import importlib.util
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 
 import pytest
 
-import rpyc_kernel
-from rpyc_kernel import Execution, ExecutionError, ExecutionInterrupted, KernelClient, KernelError
+from rpyc_kernel import Execution, ExecutionError, ExecutionInterrupted, KernelClient
 from rpyc_kernel.core.contract import Kind
 from tests.end_to_end.clients import PATIENCE_S
+from tests.end_to_end.kernels import open_kernel
 from tests.end_to_end.terminals import OpenTerminal
 from tests.support.display import Display
 from tests.support.folders import Folders
@@ -53,15 +52,8 @@ pytestmark = pytest.mark.skipif(importlib.util.find_spec("IPython") is None, rea
 @pytest.fixture
 def kernel(folders: Folders, display: Display) -> Iterator[KernelClient]:
     """A kernel that finds the display."""
-    with rpyc_kernel.start("demo", engine="ipython", timeout=PATIENCE_S) as client:
+    with open_kernel("ipython", None) as client:
         yield client
-        with suppress(KernelError):
-            client.shutdown(timeout=PATIENCE_S)
-
-
-@pytest.fixture(params=["qt", "tk"])
-def toolkit(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 @pytest.fixture
@@ -169,6 +161,7 @@ def test_without_a_loop_a_window_stands_still(window: KernelClient):
         ("import os\nos.environ['DISPLAY'] = ':9999'\n%gui qt", "nothing answers at the display ':9999'"),
         ("import os\nos.environ['DISPLAY'] = ':9999'\n%matplotlib tk", "nothing answers at the display ':9999'"),
         ("import os\ndel os.environ['DISPLAY']\n%matplotlib qt", "there is no display"),
+        ("import sys\nsys.modules['ipympl'] = None\n%matplotlib widget", "pip install ipympl"),
     ],
 )
 def test_what_cannot_be_shown_is_told_and_the_kernel_goes_on(kernel: KernelClient, code: str, told: str):
@@ -195,6 +188,13 @@ def test_the_display_going_away_takes_windows_and_at_most_the_worker(
     if toolkit == "tk":
         wait_until(died, PATIENCE_S, "the end of the worker")
     assert run(window, "6 * 7").value == 42
+
+
+@pytest.mark.skipif(importlib.util.find_spec("trio") is None, reason="trio is not installed")
+def test_cells_await_in_the_loop_that_was_asked_for_last(kernel: KernelClient):
+    for loop in ("trio", "asyncio", "trio"):
+        run(kernel, f"%gui {loop}\nimport {loop}")
+        assert run(kernel, f"await {loop}.sleep(0)\n'{loop}'").value == loop
 
 
 @pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="there is no matplotlib")

@@ -64,3 +64,9 @@ def display(monkeypatch: pytest.MonkeyPatch) -> Iterator[Display]:
         yield shown
     finally:
         shown.close()
+
+
+@pytest.fixture(params=["qt", "tk"])
+def toolkit(request: pytest.FixtureRequest) -> str:
+    """Each that is tested."""
+    return str(request.param)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.util import find_spec
 from typing import Final
 
 from IPython.core.error import UsageError
@@ -65,15 +66,26 @@ def _with_exits(hook: Hook) -> Hook:
     return take_turn
 
 
-def has_windows(gui: str | None) -> bool:
-    """Whether it is a toolkit of windows, as far as is known before it is loaded."""
+def check_figures(gui: str | None) -> None:
+    """See that matplotlib's figures can be shown so, as far as is known before it is loaded.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    if gui in ("widget", "ipympl") and find_spec("ipympl") is None:
+        raise UsageError("figures as widgets take the package ipympl where the kernel runs: pip install ipympl")
+    if _has_windows(gui):
+        find_hook(gui)
+
+
+def _has_windows(gui: str | None) -> bool:
     return _family(gui) in _PACKAGES
 
 
 def _needs_display(gui: str | None) -> bool:
     platform = os.environ.get("QT_QPA_PLATFORM", "xcb").partition(":")[0]
     is_without = _family(gui) == "qt" and platform not in ("xcb", "wayland")  # such as offscreen
-    return has_windows(gui) and not is_without
+    return _has_windows(gui) and not is_without
 
 
 def _family(gui: str | None) -> str:

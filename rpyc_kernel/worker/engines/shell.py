@@ -247,16 +247,14 @@ class Shell(InteractiveShell):
 
     def enable_gui(self, gui: str | None = None) -> None:
         """Let the windows of a toolkit live from now on; see `gui.enable`."""
-        if gui == "trio":
-            self.run_line_magic("autoawait", "trio")
-        else:
+        if gui in ("asyncio", "trio"):
+            self.run_line_magic("autoawait", gui)
+        if gui != "trio":
             _toolkits().enable(gui)
 
     def enable_matplotlib(self, gui: str | None = None) -> Any:
         """The same for matplotlib's figures, which would find out too late what is missing."""
-        toolkits = _toolkits()
-        if toolkits.has_windows(gui):
-            toolkits.find_hook(gui)
+        _toolkits().check_figures(gui)
         return super().enable_matplotlib(gui)
 
 

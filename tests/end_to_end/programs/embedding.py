@@ -4,7 +4,6 @@ import asyncio
 import os
 import sys
 import threading
-import time
 
 import rpyc_kernel
 
@@ -28,9 +27,8 @@ def thread() -> None:
     out = sys.stdout
     with rpyc_kernel.embed("demo", namespace=globals(), main="thread") as kernel:
         print("begins", flush=True)
-        while kernel.is_open:
+        while not kernel.wait(0.01):
             steps += 1
-            time.sleep(0.01)
     left = [each.name for each in threading.enumerate() if each is not threading.main_thread()]
     print("goes on", sys.stdout is out, left)
     with rpyc_kernel.embed("demo", namespace={}, main="thread"):

@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-import time
 
 import rpyc_kernel
 
@@ -13,8 +12,8 @@ def block() -> None:
 
 def thread() -> None:
     with rpyc_kernel.embed("demo", namespace=globals(), main="thread") as kernel:  # type: ignore[union-attr]
-        while kernel.is_open:
-            time.sleep(0.0005)
+        while not kernel.wait(0.0005):
+            pass
 
 
 def loop() -> None:

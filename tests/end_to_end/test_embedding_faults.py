@@ -189,6 +189,7 @@ def test_another_thread_closes_what_is_polled(folders: object) -> None:
 def test_a_hub_that_is_killed_lets_the_program_go_on(folders: object, main: str) -> None:
     def kill() -> None:
         with join() as client:
+            client.execute("'the program has heard of its hub'", timeout=PATIENCE_S)
             os.kill(client.status()["hub_pid"], signal.SIGKILL)
 
     killing = in_thread(kill)

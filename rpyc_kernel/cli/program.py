@@ -35,6 +35,7 @@ from rpyc_kernel.cli.past import History, Log
 from rpyc_kernel.cli.people import Invite, Kick, Revoke, Sessions
 from rpyc_kernel.cli.qt import Qt
 from rpyc_kernel.cli.screen import Screen
+from rpyc_kernel.cli.serve import Serve
 from rpyc_kernel.cli.transfer import Pull, Push
 from rpyc_kernel.cli.web import Web
 from rpyc_kernel.errors import ConnectionFailed, KernelError, NoSuchKernel, RequestError
@@ -54,6 +55,7 @@ _COMMANDS = {
     "qt": Qt,
     "screen": Screen,
     "web": Web,
+    "serve": Serve,
     "exec": Exec,
     "run": Run,
     "submit": Submit,
@@ -94,6 +96,7 @@ Usage: rpyc-kernel COMMAND [SWITCHES] [NAME] ...
   console    open a prompt on it; starts it if need be
   screen     the same on a full screen, with queue, people, variables and plots beside it
   web        serve that screen to a browser on this machine, behind a token
+  serve      serve kernels to an editor or another program, by JSON-RPC on its standard input and output
   qt         open a window on it, with its variables, tables and plots; starts it if need be
   exec       run code in it; 'exec NAME - < FILE' reads the code from a file
   run        run a program in a kernel of its own, which ends with it

@@ -459,6 +459,48 @@ class KernelClient(Introspection, Admission):
         named = self._name_submission()
         return self._commands.start(commands.EXECUTE, code, stop_on_error, lane, call, source, is_input, *named)
 
+    def begin(self, command: Command[_T], *arguments: Any) -> KeptCall:
+        """Give a command of the table without waiting for its answer, for loops that wait for several things.
+
+        The answer is there when somebody reads: whoever waits for it, or for another one, or calls `read_ready` when
+        `fileno` can be read. Callbacks of the future run there, and must not wait for this client.
+
+        Args:
+            command: one of `rpyc_kernel.core.commands`.
+            *arguments: what it takes, as it crosses the wire; those left out at the end are its defaults.
+
+        Returns:
+            A future of the answer as it came, of which `rpyc_kernel.client.answers.reader_of` makes what clients get.
+            Code without a token is given one, so that it is queued once, whatever becomes of the connection.
+
+        Raises:
+            RequestError: an argument is nothing that crosses by value.
+            ConnectionFailed: the command could not be sent.
+
+        Example:
+            >>> from rpyc_kernel.core import commands
+            >>> kernel.begin(commands.CWD).result(timeout=30) != ""
+            True
+        """
+        names = [each.name for each in command.parameters]
+        if "token" in names:
+            place = names.index("token")
+            filled = [*arguments, *(each.default for each in command.parameters[len(arguments) :])]
+            if not filled[place]:
+                arguments = (*filled[:place], *self._name_submission())
+        return self._commands.start(command, *arguments)
+
+    def read_ready(self, waited_s: float = 0.0) -> None:
+        """Complete the calls that were begun and whose answers have come; never waits.
+
+        Args:
+            waited_s: for how long the loop has waited for them in vain.
+
+        Example:
+            >>> kernel.read_ready()
+        """
+        self._commands.read_ready(waited_s)
+
     def eval(self, expression: str, *, timeout: float | None = None) -> Any:
         """Evaluate an expression at once, beside the queue.
 

@@ -6,6 +6,7 @@ from tests.end_to_end.consoles import alice, bob, gated  # noqa: F401 - fixtures
 from tests.end_to_end.kernels import demo, engine, folders, kernel, shared_kernel, shared_kernels  # noqa: F401 - fixtures
 from tests.end_to_end.notebooks import open_notebook, provisioner  # noqa: F401 - fixtures
 from tests.end_to_end.pages import open_page  # noqa: F401 - a fixture
+from tests.end_to_end.rpc import serve  # noqa: F401 - a fixture
 from tests.end_to_end.terminals import open_terminal  # noqa: F401 - a fixture
 from tests.faces.qt.widgets import application, show  # noqa: F401 - fixtures
 from tests.support.display import display, toolkit  # noqa: F401 - fixtures

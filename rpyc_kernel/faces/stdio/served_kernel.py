@@ -1,0 +1,256 @@
+"""One kernel that a client is connected to by the server: its commands, its events and its prompts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from rpyc_kernel.client.answers import reader_of
+from rpyc_kernel.client.kernel import KernelClient
+from rpyc_kernel.core import commands
+from rpyc_kernel.core.commands import Command
+from rpyc_kernel.core.contract import Event, Force, Kind, Scope, freeze
+from rpyc_kernel.core.source import Origin, describe_source
+from rpyc_kernel.errors import KernelError, NotQueued, NotRunning, RequestError
+from rpyc_kernel.faces.frontend.following import follow
+from rpyc_kernel.faces.stdio.answers import describe_event, text_of_part
+from rpyc_kernel.faces.stdio.error_codes import RpcError
+from rpyc_kernel.faces.stdio.evaluation import Evaluation
+from rpyc_kernel.faces.stdio.peer import Peer
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+_LOOK_UP_S = 1.0
+_WAIT_S = 20.0
+_MAX_ASKED = 32
+"""A hub refuses more questions than 64 to its worker at once; who asks here has a turn."""
+
+
+class ServedKernel:
+    """A kernel, from a loop.
+
+    Args:
+        client: the connection; closed with this.
+        number: what the peer calls it.
+        peer: who is told of events and asked at prompts.
+    """
+
+    def __init__(self, client: KernelClient, number: str, peer: Peer) -> None:
+        self.client = client
+        self._number = number
+        self._peer = peer
+        self._loop = asyncio.get_running_loop()
+        self._descriptor = -1
+        self._subscription: asyncio.Task[None] | None = None
+        self._prompts: dict[int, asyncio.Task[None]] = {}
+        self._held: tuple[int, Event] | None = None
+        self._is_closed = False
+        self._turns = asyncio.Semaphore(_MAX_ASKED)
+        self._find_descriptor()
+        self._looking = self._loop.call_later(_LOOK_UP_S, self._look_up)
+
+    # ------------------------------------------------------------------ commands
+
+    async def ask(self, command: Command[_T], *arguments: Any) -> _T:
+        """Give the kernel a command, and return its answer, however long that takes.
+
+        Raises:
+            KernelError: whatever is wrong with it, or with the connection.
+        """
+        if not command.is_repeatable and not self.client.is_connected:
+            await self.ask(commands.HELLO)  # comes when the connection is there again, and may be asked twice
+        async with self._turns if command.by_worker else contextlib.nullcontext():
+            answer: _T = reader_of(command)(await self._wait_for(self.client.begin(command, *arguments)))
+        return answer
+
+    async def _wait_for(self, call: Future[Any]) -> Any:
+        """Wait for a call; whoever waits no more leaves it to be answered to nobody."""
+        if call.done():
+            return call.result()
+        answered: asyncio.Future[None] = self._loop.create_future()
+
+        def tell() -> None:
+            if not answered.done():
+                answered.set_result(None)
+
+        call.add_done_callback(lambda _: self._loop.call_soon_threadsafe(tell))
+        self._find_descriptor()
+        await answered
+        return call.result()
+
+    def _find_descriptor(self) -> None:
+        """Wait for another one when the connection was lost, and when it is there again."""
+        descriptor = -1 if self._is_closed else self.client.fileno()
+        if descriptor == self._descriptor:
+            return
+        if self._descriptor != -1:
+            self._loop.remove_reader(self._descriptor)
+        self._descriptor = descriptor
+        if descriptor != -1:
+            self._loop.add_reader(descriptor, self._read_ready)
+
+    def _read_ready(self, waited_s: float = 0.0) -> None:
+        self.client.read_ready(waited_s)
+        self._find_descriptor()
+
+    def _look_up(self) -> None:
+        self._read_ready(_LOOK_UP_S)
+        self._looking = self._loop.call_later(_LOOK_UP_S, self._look_up)
+
+    # ------------------------------------------------------------------ evaluating
+
+    async def evaluate(
+        self,
+        *,
+        code: str,
+        stop_on_error: bool,
+        file: str | None,
+        first_line: int,
+        lane: str,
+        max_chars: int,
+        report: Callable[[str], None] | None,
+    ) -> dict[str, Any]:
+        """Queue code, and return what became of it; who waits no more takes it out of the queue, or interrupts it."""
+        source = None if file is None else freeze(describe_source(Origin(file, first_line)))
+        queued = self.client.begin(commands.EXECUTE, code, stop_on_error, lane, None, source)
+        try:
+            number: int = reader_of(commands.EXECUTE)(await self._wait_for(queued))
+            return await self._follow_to_end(number, Evaluation(number, max_chars), report)
+        except asyncio.CancelledError:
+            queued.add_done_callback(self._call_off)
+            raise
+
+    async def _follow_to_end(
+        self, number: int, evaluation: Evaluation, report: Callable[[str], None] | None
+    ) -> dict[str, Any]:
+        cursor = 0
+        while not evaluation.has_ended:
+            cursor, events = await self.ask(commands.FOLLOW, number, cursor, _WAIT_S, report is not None)
+            for event in events:
+                evaluation.take(event)
+                if report is not None and (words := evaluation.describe_progress(event)):
+                    report(words)
+        return evaluation.describe()
+
+    def _call_off(self, queued: Future[Any]) -> None:
+        """Have code that nobody waits for any more end, wherever it is."""
+        if queued.exception() is None:
+            self._loop.call_soon_threadsafe(lambda: asyncio.ensure_future(self._cancel(int(queued.result()))))
+
+    async def _cancel(self, number: int) -> None:
+        with contextlib.suppress(KernelError):
+            try:
+                await self.ask(commands.CANCEL, number)
+            except NotQueued:
+                with contextlib.suppress(NotRunning):
+                    await self.ask(commands.INTERRUPT, number, Force.SIGNAL)
+
+    # ------------------------------------------------------------------ events
+
+    async def subscribe(self, since: int | None, *, resume: bool, answers_prompts: bool, max_part: int) -> int:
+        """Have the peer told of events; returns the number after which they begin.
+
+        Raises:
+            RequestError: it is told of them already.
+        """
+        if self._subscription is not None and not self._subscription.done():
+            raise RequestError("there is a subscription already; end it by events/unsubscribe first")
+        hello = await self.ask(commands.HELLO)
+        last = int(hello["last"])
+        cursor = int(hello["cursor"] or 0) if resume else last if since is None else max(0, since)
+        if answers_prompts:
+            for prompt in (await self.ask(commands.STATUS))["prompts"]:
+                self._ask_person(prompt)
+        self._subscription = asyncio.ensure_future(self._tell_events(cursor, answers_prompts, max_part))
+        return cursor
+
+    async def unsubscribe(self) -> None:
+        """Have the peer told of no more events."""
+        task, self._subscription = self._subscription, None
+        for each in [*self._prompts.values(), *([] if task is None else [task])]:
+            each.cancel()
+            await asyncio.wait({each})
+
+    async def _tell_events(self, cursor: int, answers_prompts: bool, max_part: int) -> None:
+        message = "the kernel has stopped"
+        try:
+            watch = await asyncio.to_thread(self.client.watch, cursor)
+            async with contextlib.aclosing(follow(watch)) as batches:
+                async for batch in batches:
+                    events = [describe_event(event, max_part) for event in batch]
+                    told = {"kernel": self._number, "cursor": watch.cursor, "events": events}
+                    await self._peer.tell_patiently("events", told)
+                    for event in batch if answers_prompts else ():
+                        self._look_at_prompt(event)
+        except KernelError as error:
+            message = str(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client has to know
+            _log.exception("events could not be told")
+            message = f"events could not be told: {type(error).__name__}: {error}"
+        self.tell_connection(message, is_closed=True)
+
+    def tell_connection(self, message: str, *, is_closed: bool = False) -> None:
+        """Tell the peer what became of the connection; "" is that it is there again."""
+        told = {"kernel": self._number, "is_connected": not message, "is_closed": is_closed, "message": message}
+        self._peer.tell("connection", told)
+
+    async def read_data(self, seq: int, mime: str, start: int, count: int) -> dict[str, Any]:
+        """A part of what an event holds.
+
+        Raises:
+            RequestError: it holds nothing of this type, or there is no such event.
+        """
+        if self._held is None or self._held[0] != seq:
+            _, events = await self.ask(commands.READ, max(0, seq - 1), 1, 0.0, Scope.ALL, False)
+            if not events or events[0].seq != seq:
+                raise RequestError(f"there is no event {seq}")
+            self._held = seq, events[0]
+        data = self._held[1].payload.get("data")
+        if not isinstance(data, dict) or mime not in data:
+            raise RequestError(f"event {seq} has no data of the type {mime[:100]!r}")
+        text = text_of_part(data[mime])
+        return {"text": text[start : start + count], "start": start, "size": len(text)}
+
+    # ------------------------------------------------------------------ prompts
+
+    def _look_at_prompt(self, event: Event) -> None:
+        if event.execution is None:
+            return
+        if event.kind == Kind.INPUT_REQUESTED:
+            self._ask_person({"execution": event.execution, "session": event.session, **event.payload})
+        elif event.kind in (Kind.INPUT_ANSWERED, Kind.FINISHED) and event.execution in self._prompts:
+            self._prompts[event.execution].cancel()
+
+    def _ask_person(self, prompt: dict[str, Any]) -> None:
+        execution = prompt["execution"]
+        if prompt.get("session") != self.client.session or execution in self._prompts:
+            return
+        asking = asyncio.ensure_future(self._ask_and_answer(execution, prompt))
+        self._prompts[execution] = asking
+        asking.add_done_callback(lambda _: self._prompts.pop(execution, None))
+
+    async def _ask_and_answer(self, execution: int, prompt: dict[str, Any]) -> None:
+        asked = {"prompt": str(prompt.get("prompt", "")), "password": bool(prompt.get("password"))}
+        try:
+            answer = await self._peer.ask("input/request", {"kernel": self._number, "execution": execution, **asked})
+            text = answer.get("text") if isinstance(answer, dict) else answer
+            if text is None or isinstance(text, str):
+                await self.ask(commands.ANSWER_INPUT, text, execution)
+            else:
+                _log.warning("the client answered a prompt with what is no text; others can answer it")
+        except (RpcError, KernelError) as error:  # others can answer it, or somebody has
+            _log.info("a prompt was not answered: %s", error)
+
+    # ------------------------------------------------------------------ the end
+
+    async def close(self) -> None:
+        """Leave the kernel."""
+        await self.unsubscribe()
+        self._looking.cancel()
+        self._is_closed = True
+        self._find_descriptor()
+        await asyncio.to_thread(self.client.close)

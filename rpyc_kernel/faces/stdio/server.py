@@ -1,0 +1,283 @@
+"""What one client of the server has open, and what its requests do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import itertools
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from rpyc_kernel.client import launch
+from rpyc_kernel.client.kernel import KernelClient
+from rpyc_kernel.core import commands
+from rpyc_kernel.core.contract import RELEASE
+from rpyc_kernel.errors import KernelExists, NoSuchKernel, RequestError
+from rpyc_kernel.faces.stdio import error_codes
+from rpyc_kernel.faces.stdio.answers import describe, describe_answer
+from rpyc_kernel.faces.stdio.error_codes import RpcError
+from rpyc_kernel.faces.stdio.methods import METHODS, PREFIX, PROTOCOL, bind_command, read_params
+from rpyc_kernel.faces.stdio.peer import Peer
+from rpyc_kernel.faces.stdio.served_debugger import ServedDebugger
+from rpyc_kernel.faces.stdio.served_kernel import ServedKernel
+
+_EVALUATE: Final = PREFIX + "evaluate"
+
+
+class Server:
+    """All that one client has.
+
+    Args:
+        reading: the descriptor to read from.
+        writing: the descriptor to write to.
+        address: the kernel that is there from the beginning, "" for none.
+        defaults: what is said of this client to kernels, where its request does not: ``name``, ``session``, ``role``.
+        key: what a client has to know, "" where it need not.
+    """
+
+    def __init__(
+        self,
+        reading: int,
+        writing: int,
+        address: str = "",
+        *,
+        defaults: dict[str, Any] | None = None,
+        key: str = "",
+    ) -> None:
+        self._address = address
+        self._defaults = {name: value for name, value in (defaults or {}).items() if value is not None}
+        self._key = key
+        self._kernels: dict[str, ServedKernel] = {}
+        self._debuggers: dict[str, ServedDebugger] = {}
+        self._numbers = itertools.count(1)
+        self._first: asyncio.Task[Any] | None = None
+        self._is_admitted = not key
+        self._own: dict[str, Callable[..., Awaitable[Any]]] = {
+            "initialize": self._initialize,
+            "connect": self._connect,
+            "disconnect": self._disconnect,
+            "kernels": self._list_kernels,
+            _EVALUATE: self._evaluate,
+            "events/subscribe": self._subscribe,
+            "events/unsubscribe": self._unsubscribe,
+            "events/data": self._read_data,
+            "debug/open": self._open_debugger,
+            "debug/send": self._send_to_debugger,
+            "debug/close": self._close_debugger,
+            "shutdown": self._shut_down,
+        }
+        self._peer = Peer(reading, writing, self._handle)
+
+    async def run(self) -> None:
+        """Serve until the client leaves or is gone; then leave its kernels, which go on."""
+        try:
+            await self._peer.wait_until_gone()
+        finally:
+            await self._peer.close()
+            if self._first is not None:
+                self._first.cancel()
+                await asyncio.wait({self._first})
+            for debugger in self._debuggers.values():
+                await debugger.close()
+            for kernel in self._kernels.values():
+                await kernel.close()
+
+    # ------------------------------------------------------------------ requests
+
+    async def _handle(self, name: str, params: dict[str, Any]) -> Any:
+        method = METHODS.get(name)
+        if method is None:
+            raise RpcError(error_codes.NO_METHOD, f"there is no method {name[:100]!r}; serve --schema tells of all")
+        if not self._is_admitted and name != "initialize":
+            raise RpcError(error_codes.NOT_ADMITTED, "say who you are first: initialize with the key")
+        try:
+            if own := self._own.get(name):
+                arguments = read_params(method, params)
+            else:
+                number = params.get("kernel")
+                given = {name: value for name, value in params.items() if name != "kernel"}
+                bound = bind_command(method, given)
+        except RequestError as error:
+            raise RpcError(error_codes.WRONG_PARAMETERS, str(error)) from None
+        if name != "initialize":
+            self._begin_first()
+        if own is not None:
+            return await own(**arguments)
+        kernel = await self._find_kernel(number)
+        return describe_answer(method, await kernel.ask(method, *bound))
+
+    async def _find_kernel(self, number: Any) -> ServedKernel:
+        if self._first is not None and number is None:
+            await asyncio.shield(self._first)
+        if number is None and len(self._kernels) == 1:
+            return next(iter(self._kernels.values()))
+        if isinstance(number, str) and number in self._kernels:
+            return self._kernels[number]
+        known = ", ".join(map(repr, self._kernels)) or "none"
+        what = "there is no kernel" if number is None else f"there is no kernel {str(number)[:100]!r}"
+        advice = "connect first" if not self._kernels else "name one by `kernel`"
+        raise RpcError(error_codes.WRONG_PARAMETERS, f"{what}; connected are {known}: {advice}")
+
+    # ------------------------------------------------------------------ kernels
+
+    async def _initialize(self, client_name: str | None, key: str | None) -> dict[str, Any]:
+        if not self._is_admitted:
+            if not hmac.compare_digest((key or "").encode(), self._key.encode()):
+                await asyncio.sleep(1.0)  # whoever guesses has time
+                raise RpcError(error_codes.NOT_ADMITTED, "the key is not the one that the server has printed")
+            self._is_admitted = True
+        if client_name is not None:
+            self._defaults.setdefault("name", client_name)
+        self._begin_first()
+        kernel = None if self._first is None else await asyncio.shield(self._first)
+        return {"server": "rpyc-kernel", "version": RELEASE, "protocol": PROTOCOL, "kernel": kernel}
+
+    def _begin_first(self) -> None:
+        """Connect to the kernel that the command line names, when it is known who the client is."""
+        if not self._address or self._first is not None:
+            return
+        self._first = asyncio.ensure_future(self._connect(self._address, start=True))
+        self._first.add_done_callback(lambda first: first.cancelled() or first.exception())
+
+    async def _connect(
+        self,
+        address: str,
+        *,
+        start: bool,
+        python: str | None = None,
+        engine: str | None = None,
+        cwd: str | None = None,
+        session: str | None = None,
+        name: str | None = None,
+        role: str | None = None,
+        progress_token: str | None = None,
+    ) -> dict[str, Any]:
+        number = f"k{next(self._numbers)}"
+        who = {"session": session, "name": name, "role": role}
+        options = {**self._defaults, **{each: value for each, value in who.items() if value is not None}}
+        settings: dict[str, Any] = {"python": python, "engine": engine, "cwd": cwd}
+        loop = asyncio.get_running_loop()
+
+        def tell_loss(words: str) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is over
+                loop.call_soon_threadsafe(self._tell_connection, number, words)
+
+        def connect() -> KernelClient:
+            try:
+                return launch.connect(address, on_loss=tell_loss, **options)
+            except NoSuchKernel:
+                if not start:
+                    raise
+            report(f"starting kernel {address}")
+            with contextlib.suppress(KernelExists):  # somebody else has started it meanwhile
+                launch.start(address, **{each: value for each, value in settings.items() if value is not None}).close()
+            return launch.connect(address, on_loss=tell_loss, **options)
+
+        report = self._make_report(progress_token)
+        with self._reporting(progress_token, f"connecting to {address}"):
+            client = await _in_thread(connect)
+            kernel = self._kernels[number] = ServedKernel(client, number, self._peer)
+            hello = await kernel.ask(commands.HELLO)
+        told = ("session", "role", "came_first", "cursor", "last", "generation")
+        return {
+            "kernel": number,
+            "name": client.name,
+            "client_name": client.client_name,
+            **{each: hello[each] for each in told},
+        }
+
+    def _tell_connection(self, number: str, words: str) -> None:
+        if number in self._kernels:
+            self._kernels[number].tell_connection(words)
+
+    async def _disconnect(self, kernel: str | None) -> None:
+        found = await self._find_kernel(kernel)
+        number = next(number for number, each in self._kernels.items() if each is found)
+        del self._kernels[number]
+        await found.close()
+
+    async def _list_kernels(self) -> Any:
+        return describe(await asyncio.to_thread(launch.kernels))
+
+    async def _shut_down(self) -> None:
+        """Nothing has to be prepared."""
+
+    # ------------------------------------------------------------------ code and events
+
+    async def _evaluate(self, kernel: str | None, progress_token: str | None, **arguments: Any) -> dict[str, Any]:
+        found = await self._find_kernel(kernel)
+        report = None if progress_token is None else self._make_report(progress_token)
+        with self._reporting(progress_token, "handed in"):
+            return await found.evaluate(report=report, **arguments)
+
+    async def _subscribe(self, kernel: str | None, **arguments: Any) -> dict[str, Any]:
+        return {"cursor": await (await self._find_kernel(kernel)).subscribe(**arguments)}
+
+    async def _unsubscribe(self, kernel: str | None) -> None:
+        await (await self._find_kernel(kernel)).unsubscribe()
+
+    async def _read_data(self, kernel: str | None, **arguments: Any) -> dict[str, Any]:
+        return await (await self._find_kernel(kernel)).read_data(**arguments)
+
+    @contextlib.contextmanager
+    def _reporting(self, token: str | None, begin: str) -> Any:
+        self._report(token, "begin", begin)
+        end = "failed"
+        try:
+            yield
+            end = "done"
+        finally:
+            self._report(token, "end", end)
+
+    def _make_report(self, token: str | None) -> Callable[[str], None]:
+        """What tells of progress, from any thread."""
+        loop = asyncio.get_running_loop()
+
+        def report(words: str) -> None:
+            loop.call_soon_threadsafe(self._report, token, "report", words)
+
+        return report
+
+    def _report(self, token: str | None, kind: str, message: str) -> None:
+        if token is not None:
+            self._peer.tell("$/progress", {"token": token, "value": {"kind": kind, "message": message}})
+
+    # ------------------------------------------------------------------ debuggers
+
+    async def _open_debugger(self, kernel: str | None) -> dict[str, Any]:
+        found = await self._find_kernel(kernel)
+        channel = await _in_thread(found.client.open_debugger)
+        number = f"d{next(self._numbers)}"
+        self._debuggers[number] = ServedDebugger(channel, number, self._peer)
+        return {"debugger": number}
+
+    def _find_debugger(self, number: str) -> ServedDebugger:
+        if number not in self._debuggers:
+            raise RpcError(
+                error_codes.WRONG_PARAMETERS, f"there is no debugger {number[:100]!r}; open one by debug/open"
+            )
+        return self._debuggers[number]
+
+    async def _send_to_debugger(self, debugger: str, message: dict[str, Any]) -> None:
+        await self._find_debugger(debugger).send(message)
+
+    async def _close_debugger(self, debugger: str) -> None:
+        found = self._find_debugger(debugger)
+        del self._debuggers[debugger]
+        await found.close()
+
+
+async def _in_thread(make: Callable[[], Any]) -> Any:
+    """Make what is to be closed, off the loop; closes it where nobody waits for it any more."""
+    making = asyncio.ensure_future(asyncio.to_thread(make))
+    try:
+        return await asyncio.shield(making)
+    except asyncio.CancelledError:
+        making.add_done_callback(_close_unwanted)
+        raise
+
+
+def _close_unwanted(made: asyncio.Future[Any]) -> None:
+    if not made.cancelled() and made.exception() is None:
+        asyncio.get_running_loop().run_in_executor(None, made.result().close)

@@ -1,0 +1,131 @@
+"""The bytes of one client in an asyncio loop: read as they come, and written as they are taken."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from rpyc_kernel.system.byte_pipes import PatientWriter, can_be_waited_for, read_some
+
+MAX_HELD_BYTES: Final = 16 * 1024 * 1024
+"""Of what the client does not read so much is held; until it has, nothing more is read from it, nor asked for it."""
+
+
+class Transport:
+    """What comes from a client and goes to it; to be made in the loop.
+
+    Args:
+        reading: the descriptor to read from.
+        writing: the descriptor to write to; may be the same.
+        take: called with what has come; b"" is the end, and the last.
+    """
+
+    def __init__(self, reading: int, writing: int, take: Callable[[bytes], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._reading = reading
+        self._writing = writing
+        self._take = take
+        self._writer = PatientWriter(writing)
+        self._held: deque[memoryview] = deque()
+        self._held_bytes = 0
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+        self._is_empty = asyncio.Event()
+        self._is_empty.set()
+        self._waits_to_write = False
+        self._has_ended = False
+        self._is_broken = False
+        self._is_file = not can_be_waited_for(reading)
+        self._read_on()
+
+    # ------------------------------------------------------------------ from the client
+
+    def _read_on(self) -> None:
+        if self._is_file:
+            self._loop.call_soon(self._read)
+        else:
+            self._loop.add_reader(self._reading, self._read)
+
+    def _read_no_more(self) -> None:
+        if not self._is_file:
+            self._loop.remove_reader(self._reading)
+
+    def _read(self) -> None:
+        if self._has_ended:
+            return
+        try:
+            data = read_some(self._reading)
+        except BlockingIOError:  # somebody has made it so that it does not wait
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._end()
+            return
+        self._take(data)
+        if self._is_file and self._has_room.is_set():
+            self._read_on()
+
+    def _end(self) -> None:
+        if not self._has_ended:
+            self._has_ended = True
+            self._read_no_more()
+            self._take(b"")
+
+    # ------------------------------------------------------------------ to the client
+
+    def write(self, data: bytes) -> None:
+        """Write, as soon as it is taken; what is written to nobody is dropped."""
+        if self._is_broken:
+            return
+        self._held.append(memoryview(data))
+        self._held_bytes += len(data)
+        self._is_empty.clear()
+        if not self._waits_to_write:
+            self._write()
+        if self._held_bytes > MAX_HELD_BYTES and self._has_room.is_set():
+            self._has_room.clear()
+            self._read_no_more()
+
+    def _write(self) -> None:
+        try:
+            while self._held:
+                written = self._writer.write_some(self._held[0])
+                self._held_bytes -= written
+                if written < len(self._held[0]):
+                    self._held[0] = self._held[0][written:]
+                    break
+                self._held.popleft()
+        except OSError:  # nobody reads any more
+            self._is_broken = True
+            self._held.clear()
+            self._held_bytes = 0
+            self._loop.call_soon(self._end)
+        if bool(self._held) != self._waits_to_write:
+            self._waits_to_write = bool(self._held)
+            if self._held:
+                self._loop.add_writer(self._writing, self._write)
+            else:
+                self._loop.remove_writer(self._writing)
+        if not self._held:
+            self._is_empty.set()
+        if self._held_bytes <= MAX_HELD_BYTES // 2 and not self._has_room.is_set():
+            self._has_room.set()
+            if not self._has_ended:
+                self._read_on()
+
+    async def wait_for_room(self) -> None:
+        """Wait until the client has read enough of what was written for it."""
+        await self._has_room.wait()
+
+    async def close(self, timeout_s: float) -> None:
+        """Wait until what was written is taken, but not for longer, and let go of the descriptors."""
+        self._end()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._is_empty.wait(), timeout_s)
+        if self._waits_to_write:
+            self._loop.remove_writer(self._writing)
+        self._writer.close()

@@ -1,0 +1,305 @@
+"""The stdio server as a program in another language has it: real processes, and JSON on pipes."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+import rpyc_kernel
+from tests.end_to_end.clients import PATIENCE_S
+from tests.end_to_end.commands import run_command
+from tests.end_to_end.rpc import dial
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.shares_kernel
+
+
+@pytest.fixture
+def client(kernel, serve):
+    """A client with the kernel 'demo', by the name of an editor."""
+    served = serve("demo")
+    assert served.ask("initialize", client_name="an editor")["kernel"]["name"] == "demo"
+    return served
+
+
+# ------------------------------------------------------------------ what it is for
+
+
+def test_code_is_evaluated_and_its_output_value_and_error_come_back(client):
+    told = client.ask("kernel/evaluate", code="print('hello'); 6 * 7")
+    assert (told["text"], told["result"]["data"]["text/plain"], told["outcome"]) == ("hello\n", "42", "ok")
+    failed = client.ask("kernel/evaluate", code="\n1 / 0", file="/somewhere/cell.py", first_line=10)
+    assert (failed["outcome"], failed["error"]["ename"]) == ("error", "ZeroDivisionError")
+    assert '"/somewhere/cell.py", line 11' in failed["error"]["traceback"]
+
+
+def test_others_see_who_it_is_and_it_sees_what_they_do(client, kernel):
+    client.ask("events/subscribe")
+    assert "an editor" in [session["name"] for session in kernel.sessions()]
+    with rpyc_kernel.connect("demo", name="alice") as alice:
+        run = alice.execute("'from alice'")
+        assert client.hear_event("queued", lambda event: event["name"] == "alice")["execution"] == run.id
+        assert client.hear_event("result")["literal"] == "'from alice'"
+    client.ask("kernel/evaluate", code="ours = 1")
+    assert kernel.history("ours")[-1].name == "an editor"
+
+
+def test_a_kernel_is_started_where_there_is_none(folders, serve):
+    with_name = serve("fresh")
+    assert with_name.ask("kernel/evaluate", code="1 + 1")["result"]["data"] == {"text/plain": "2"}
+    by_request = serve()
+    assert by_request.ask("initialize")["kernel"] is None
+    assert by_request.fail("connect", address="other")["data"] == {"type": "NoSuchKernel"}
+    number = by_request.begin("connect", address="other", start=True, engine="plain", progress_token="t")
+    assert by_request.hear("$/progress", lambda told: told["value"]["kind"] == "report")["token"] == "t"
+    assert by_request.end(number)["result"]["name"] == "other"
+    assert {each["name"] for each in by_request.ask("kernels")} >= {"fresh", "other"}
+    assert by_request.ask("kernel/python")["engine"] == "plain"
+
+
+def test_one_server_has_several_kernels(client, folders):
+    with rpyc_kernel.start("second", timeout=PATIENCE_S):
+        second = client.ask("connect", address="second", name="somebody")
+        assert second["client_name"] == "somebody"
+        first = client.ask("initialize")["kernel"]["kernel"]
+        client.ask("kernel/evaluate", code="where = 'first'", kernel=first)
+        client.ask("kernel/evaluate", code="where = 'second'", kernel=second["kernel"])
+        told = [
+            client.ask("kernel/inspect", code="where", kernel=each)["preview"] for each in (first, second["kernel"])
+        ]
+        assert told == ["'first'", "'second'"]
+        error = client.fail("kernel/status")
+        assert error["code"] == -32602
+        assert first in error["message"]
+        client.ask("disconnect", kernel=second["kernel"])
+        assert client.ask("kernel/status")["kernel"] == "demo"
+        assert client.fail("kernel/status", kernel=second["kernel"])["code"] == -32602
+
+
+def test_variables_and_tables_come_in_pages_while_code_runs(client):
+    client.ask("kernel/evaluate", code="table = list(range(100))")
+    client.begin("kernel/evaluate", code="import time\nwhile 'stop' not in globals(): time.sleep(0.01)")
+    assert [each["name"] for each in client.ask("kernel/variables")][:1] == ["table"]
+    page = client.ask("kernel/children", path="table", start=98, count=5)
+    assert (page["count"], [each["name"] for each in page["items"]]) == (100, ["[98]", "[99]"])
+    cells = client.ask(
+        "kernel/cells", path="table", end_row=2, sort=[["value", "descending"]], filter=[["value", "<", "50"]]
+    )
+    assert (cells["row_count"], cells["rows"][0]) == (50, ["49"])
+    client.ask("kernel/set_variable", path="stop", literal="1")
+
+
+def test_a_prompt_is_asked_and_answered_or_withdrawn_when_somebody_else_answers(client, kernel):
+    client.ask("events/subscribe", answers_prompts=True)
+    number = client.begin("kernel/evaluate", code="input('who? ')")
+    asked = client.hear("input/request")
+    assert (asked["prompt"], asked["password"]) == ("who? ", False)
+    client.send({"jsonrpc": "2.0", "id": asked["id"], "result": {"text": "me"}})
+    assert client.end(number)["result"]["result"]["data"] == {"text/plain": "'me'"}
+    number = client.begin("kernel/evaluate", code="input()")
+    asked = client.hear("input/request")
+    kernel.answer_input("somebody else", asked["execution"])
+    assert client.hear("$/cancelRequest")["id"] == asked["id"]
+    assert client.end(number)["result"]["result"]["data"] == {"text/plain": "'somebody else'"}
+    number = client.begin("kernel/evaluate", code="input()")
+    asked = client.hear("input/request")
+    client.send({"jsonrpc": "2.0", "id": asked["id"], "error": {"code": -32601, "message": "no"}})
+    kernel.answer_input("left to others", asked["execution"])
+    assert client.end(number)["result"]["outcome"] == "ok"
+
+
+def test_who_comes_back_gets_what_was_missed(client, kernel, serve):
+    session = client.ask("kernel/hello")["session"]
+    client.ask("events/subscribe")
+    client.ask("kernel/evaluate", code="print('seen')")
+    seen = client.hear_event("finished")["seq"]
+    client.ask("kernel/acknowledge", cursor=seen)
+    client.begin("kernel/evaluate", code="print('missed')")
+    client.hear_event("queued", lambda event: "missed" in event["code"])
+    client.process.kill()
+    again = serve("demo", "--session", session)
+    assert again.ask("events/subscribe", resume=True)["cursor"] == seen
+    assert again.hear_event("stream")["text"] == "missed\n"
+
+
+def test_cancelling_takes_code_out_of_the_queue_or_interrupts_it(client):
+    client.ask("events/subscribe")
+    running = client.begin("kernel/evaluate", code="import time\nwhile True: time.sleep(0.01)")
+    client.hear_event("started")
+    waiting = client.begin("kernel/evaluate", code="never = 1")
+    client.hear_event("queued", lambda event: event["code"] == "never = 1")
+    client.tell("$/cancelRequest", id=waiting)
+    assert client.end(waiting)["error"]["code"] == -32800
+    assert client.hear_event("finished")["outcome"] == "cancelled"
+    client.tell("$/cancelRequest", id=running)
+    assert client.end(running)["error"]["code"] == -32800
+    assert client.hear_event("finished")["outcome"] == "interrupted"
+
+
+def test_a_display_of_any_size_is_told_and_fetched_in_parts(client):
+    client.ask("events/subscribe", max_part=1000)
+    code = "from IPython.display import display\ndisplay({'text/plain': 'x' * 3_000_000, 'text/html': '<b>'}, raw=True)"
+    told = client.ask("kernel/evaluate", code=code)
+    assert told["displays"][0]["omitted"] == {"text/plain": 3_000_000}
+    event = client.hear_event("display")
+    assert event["data"] == {"text/plain": None, "text/html": "<b>"}
+    part = client.ask("events/data", seq=event["seq"], mime="text/plain", start=2_999_998, count=10)
+    assert part == {"text": "xx", "start": 2_999_998, "size": 3_000_000}
+    assert client.fail("events/data", seq=event["seq"], mime="image/png")["code"] == -32001
+
+
+# ------------------------------------------------------------------ faults
+
+
+def test_a_hub_that_is_killed_comes_back_and_events_go_on(folders, serve):
+    client = serve("other")
+    client.ask("events/subscribe")
+    number = client.begin(
+        "kernel/evaluate", code="import time\nwhile 'stop' not in globals(): time.sleep(0.01)\n'done'"
+    )
+    client.hear_event("started")
+    os.kill(client.ask("kernel/status")["hub_pid"], signal.SIGKILL)
+    assert not client.hear("connection")["is_connected"]
+    with rpyc_kernel.start("other", timeout=PATIENCE_S):
+        client.hear("connection", lambda told: told["is_connected"])
+        client.ask("kernel/set_variable", path="stop", literal="1")
+        assert client.end(number)["result"]["result"]["data"] == {"text/plain": "'done'"}
+        assert client.hear_event("result")["literal"] == "'done'"
+
+
+def test_a_kernel_that_stops_is_told_and_its_requests_fail_while_the_others_go_on(folders, serve):
+    client = serve("other")
+    client.ask("events/subscribe")
+    number = client.begin("kernel/evaluate", code="import time; time.sleep(600)")
+    client.hear_event("started")
+    client.ask("kernel/shutdown")
+    assert client.hear("connection", lambda told: told["is_closed"])["message"] == "the kernel has stopped"
+    assert client.end(number)["result"]["outcome"] == "lost"
+    assert client.fail("kernel/cwd")["data"]["type"] == "ConnectionLost"
+    assert "other" not in [each["name"] for each in client.ask("kernels")]
+
+
+def test_what_is_wrong_with_a_request_is_said_of_that_request_alone(client):
+    for method, params, code in (
+        ("nonsense", {}, -32601),
+        ("kernel/complete", {"code": 5}, -32602),
+        ("kernel/complete", {}, -32602),
+        ("kernel/complete", {"code": "", "more": 1}, -32602),
+        ("kernel/cancel", {"execution": 10**6}, -32006),
+        ("kernel/interrupt", {"execution": 1 << 200}, -32602),
+        ("kernel/answer_input", {"text": "x"}, -32009),
+        ("kernel/children", {"path": "no_such"}, -32010),
+        ("debug/send", {"debugger": "d9", "message": {}}, -32602),
+        ("connect", {"address": "no name"}, -32002),
+    ):
+        assert client.fail(method, **params)["code"] == code, method
+    for message, code in (
+        ([], -32600),
+        (5, -32600),
+        ({"jsonrpc": "2.0", "id": 9}, -32600),
+        ({"jsonrpc": "2.0", "id": [], "method": "kernels"}, -32600),
+        ({"jsonrpc": "2.0", "id": 9, "method": 5}, -32600),
+        ({"jsonrpc": "2.0", "id": 9, "method": "kernels", "params": [1]}, -32602),
+    ):
+        client.send(message)
+        assert client.wait(lambda each: "error" in each)["error"]["code"] == code, message
+    client.send_bytes(b"Content-Length: 2\r\n\r\n\xff\xfe")
+    assert client.wait(lambda each: "error" in each)["error"]["code"] == -32700
+    assert client.ask("kernel/evaluate", code="'well'")["outcome"] == "ok"
+
+
+def test_ten_thousand_requests_at_once_are_all_answered(client):
+    numbers = {client.begin("kernel/is_complete", code="1") for _ in range(10_000)}  # of which no answer is read
+    answers = [client.wait(lambda message: "id" in message) for _ in numbers]
+    assert [answer for answer in answers if "error" in answer] == []
+    assert {answer["id"] for answer in answers} == numbers
+
+
+def test_a_client_that_does_not_read_loses_nothing_and_the_server_holds_little(client, kernel):
+    client.ask("events/subscribe", since=0)
+    lines = 200_000
+    kernel.execute(f"for number in range({lines}): print(number, 'x' * 90)", timeout=PATIENCE_S)
+    held = _resident_bytes(client.process.pid)
+    text = ""
+    while f"\n{lines - 1} " not in text[-2000:]:
+        text += client.hear_event("stream")["text"]
+    numbers = [line.split()[0] for line in text.splitlines()]
+    assert numbers == [str(number) for number in range(lines)]
+    assert held < 300 * 1024 * 1024
+
+
+def _resident_bytes(pid: int) -> int:
+    with open(f"/proc/{pid}/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def test_a_busy_worker_is_told_of_and_keeps_nobody_else_waiting(client):
+    client.ask("events/subscribe")
+    running = client.begin(
+        "kernel/evaluate", code="print('in', flush=True)\n'a' * 30 in '" + "a" * 20 + "'; sum(range(3 * 10**8))"
+    )
+    client.hear_event("stream")
+    waiting = client.begin("kernel/complete", code="impor")
+    assert client.ask("kernel/status")["state"] == "busy"
+    client.ask("kernel/interrupt", force="terminate")
+    assert client.end(running)["result"]["outcome"] in ("lost", "interrupted")
+    client.end(waiting)
+
+
+# ------------------------------------------------------------------ the process
+
+
+def test_the_server_ends_with_its_input_and_says_nothing_beside(client, kernel):
+    client.ask("events/subscribe")
+    client.begin("kernel/evaluate", code="left_running = 1")
+    assert client.leave() == (0, "")
+    wait_until(lambda: kernel.variables() and kernel.variables()[0].name == "left_running", PATIENCE_S)
+
+
+def test_exit_and_signals_end_it(client, serve):
+    client.ask("shutdown")
+    client.tell("exit")
+    assert client.process.wait(PATIENCE_S) == 0
+    other = serve("demo")
+    other.ask("initialize")
+    other.process.send_signal(signal.SIGTERM)
+    assert other.process.wait(PATIENCE_S) == 143
+
+
+def test_requests_in_a_file_are_answered_into_a_file(kernel, tmp_path):
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "kernel/cwd", "params": {}})
+    result = run_command("serve", "demo", "--stdio", input_text=f"Content-Length: {len(body)}\r\n\r\n{body}")
+    assert result.returncode == 0
+
+
+def test_a_port_lets_in_only_who_knows_the_key(kernel, start_command):
+    command = start_command("serve", "demo", "--tcp", "0")
+    told = json.loads(command.read_line())
+    sock, client = dial(told["port"])
+    with sock:
+        assert client.fail("kernel/status")["code"] == -32051
+        began = time.monotonic()
+        assert client.fail("initialize", key="wrong")["code"] == -32051
+        assert time.monotonic() - began > 0.9
+        assert client.ask("initialize", key=told["key"])["kernel"]["name"] == "demo"
+        assert client.ask("kernel/evaluate", code="6 * 7")["outcome"] == "ok"
+    other, second = dial(told["port"])
+    with other:
+        assert second.ask("initialize", key=told["key"])["kernel"]["name"] == "demo"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["demo"], "say how to serve"),
+        (["demo", "--stdio", "--schema"], "say how to serve"),
+        (["demo", "--tcp", "0.0.0.0:0"], "is not this machine"),
+        (["demo", "--tcp", "many"], "is no port"),
+    ],
+)
+def test_a_wrong_command_line_says_what_to_do(folders, arguments, word):
+    result = run_command("serve", *arguments)
+    assert result.returncode == 2
+    assert word in result.stderr

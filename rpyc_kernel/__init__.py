@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rpyc_kernel.client.invitation import Invitation
     from rpyc_kernel.client.kernel import KernelClient, Past
     from rpyc_kernel.client.launch import KernelInfo, connect, kernels, start
+    from rpyc_kernel.client.lazy import Lazy, LazyNames
     from rpyc_kernel.client.namespace import Namespace
     from rpyc_kernel.core.contract import Event
     from rpyc_kernel.errors import (
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         BadName,
         CallTimeout,
         CertificateChanged,
+        ChainFailed,
         ConnectionFailed,
         ConnectionLost,
         ExecutionDropped,
@@ -57,6 +59,7 @@ __all__ = [
     "BadName",
     "CallTimeout",
     "CertificateChanged",
+    "ChainFailed",
     "ConnectionFailed",
     "ConnectionLost",
     "EmbeddedKernel",
@@ -72,6 +75,8 @@ __all__ = [
     "KernelError",
     "KernelExists",
     "KernelInfo",
+    "Lazy",
+    "LazyNames",
     "Namespace",
     "NoSuchExecution",
     "NoSuchKernel",
@@ -98,6 +103,7 @@ _HOMES = {
     "rpyc_kernel.client.invitation": ("Invitation",),
     "rpyc_kernel.client.kernel": ("KernelClient", "Past"),
     "rpyc_kernel.client.launch": ("KernelInfo", "connect", "kernels", "start"),
+    "rpyc_kernel.client.lazy": ("Lazy", "LazyNames"),
     "rpyc_kernel.client.namespace": ("Namespace",),
     "rpyc_kernel.core.contract": ("Event",),
     "rpyc_kernel.worker.embedded_kernel": ("EmbeddedKernel",),

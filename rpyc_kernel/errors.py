@@ -14,7 +14,8 @@
     │   ├── NotPlain            a value that only a pickle could carry
     │   └── NotPermitted        the role of the connection does not allow it
     ├── ExecutionError          the user code's: it raised
-    │   └── ExecutionInterrupted  … because somebody interrupted it
+    │   ├── ExecutionInterrupted  … because somebody interrupted it
+    │   └── ChainFailed         … at a link of a lazy chain
     ├── ExecutionDropped        it never ran: cancelled, or aborted behind an error of its session
     ├── KernelDied              the worker's: the process that held the namespace is gone
     ├── WorkerBusy              the worker's: it does not answer now
@@ -212,6 +213,36 @@ class ExecutionInterrupted(ExecutionError):
         >>> isinstance(run.exception(), rpyc_kernel.ExecutionInterrupted)
         True
     """
+
+
+class ChainFailed(ExecutionError):
+    """A link of a lazy chain raised in the kernel; what stands behind it was not done.
+
+    Attributes:
+        link: which one, as it would be typed.
+        chain: all of it, as it would be typed; with the link between » and « where its text stands there again.
+
+    Example:
+        >>> kernel.push(ages={"Ada": 36})
+        >>> try:
+        ...     kernel.lazy.ages["Grace"].bit_length().get()
+        ... except rpyc_kernel.ChainFailed as error:
+        ...     print(error)
+        ...     error.ename, error.link
+        lazy chain failed at ['Grace'] of ages['Grace'].bit_length(): KeyError: 'Grace'
+        ('KeyError', "['Grace']")
+    """
+
+    def __init__(self, ename: str, evalue: str, traceback: str = "", link: str = "", chain: str = "") -> None:
+        super().__init__(ename, evalue, traceback)
+        self.link = link
+        self.chain = chain
+
+    def __str__(self) -> str:
+        where = self.link if self.link == self.chain else f"{self.link} of {self.chain}"
+        what = f"{self.ename}: {self.evalue}" if self.evalue else self.ename
+        frames = f"\n{self.traceback.rstrip()}" if "\n  File " in self.traceback else ""
+        return f"lazy chain failed at {where}: {what}{frames}"
 
 
 class ExecutionDropped(KernelError):

@@ -14,6 +14,7 @@ from rpyc_kernel.errors import ConnectionLost, ExecutionError, RequestError, fro
 from rpyc_kernel.wire import handshake
 
 if TYPE_CHECKING:  # the codecs and their pickle, loaded with the first transfer
+    from rpyc_kernel.client.chains import Chain
     from rpyc_kernel.wire.bulk.socket import BulkSocket, Message, Progress
 
 
@@ -63,25 +64,34 @@ class Bulk:
 
     def pull(
         self,
-        expression: str,
+        expression: str | None,
         timeout_s: float | None,
         progress: Progress | None,
         *,
         allow_pickle: bool,
         max_bytes: int | None,
+        chain: Chain | None = None,
+        call: str | None = None,
     ) -> Any:
-        """Evaluate an expression and return a copy of its value."""
+        """Evaluate an expression, or else a chain, and return a copy of its value.
+
+        A chain that cannot travel as plain data has been staged in the worker, as this ``call``.
+        """
+        from rpyc_kernel.wire.bulk.codec import pack
+
+        steps = None if chain is None or call is not None else pack(chain.compile()[0], allow_pickle=True)
         with self._connection(timeout_s) as connection:
             request = {
                 "do": "pull",
                 "pid": os.getpid(),
                 "expression": expression,
+                "call": call,
                 "allow_pickle": allow_pickle,
                 "max_bytes": max_bytes,
             }
-            connection.send(connection.encode(request))
+            connection.send(connection.encode(request, steps))
             answer = connection.receive(progress, max_bytes=max_bytes)
-        _raise_error(answer)
+        _raise_error(answer, chain)
         return answer.open(allow_pickle=allow_pickle)
 
     def close(self) -> None:
@@ -140,7 +150,7 @@ class Bulk:
             raise ConnectionLost("this client is closed")
 
 
-def _raise_error(answer: Message) -> None:
+def _raise_error(answer: Message, chain: Chain | None = None) -> None:
     head = answer.head
     if head.get("done") is True:
         return
@@ -151,4 +161,4 @@ def _raise_error(answer: Message) -> None:
         raise RequestError("the kernel's answer is none")
     error = ExecutionError(str(raised.get("ename")), str(raised.get("evalue")), str(raised.get("traceback")))
     error.__notes__ = [str(note) for note in raised.get("notes") or ()]
-    raise error
+    raise error if chain is None else chain.explain(head.get("place"), error)

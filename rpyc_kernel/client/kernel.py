@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import functools
 import itertools
 import math
 import os
@@ -52,6 +53,7 @@ from rpyc_kernel.wire import handshake
 from rpyc_kernel.wire.handshake import Identity
 
 if TYPE_CHECKING:  # each of these takes as long to load as all the rest, and is loaded when it is first used
+    from rpyc_kernel.client.lazy import Evaluator, LazyNames
     from rpyc_kernel.wire.debug_adapter import DebugChannel
     from rpyc_kernel.wire.netrefs.classic import WorkerConnection
 
@@ -650,6 +652,28 @@ class KernelClient(Introspection, Admission):
             42
         """
         return Namespace(self._live.ask)
+
+    @property
+    def lazy(self) -> LazyNames:
+        """The names of the namespace, and the builtins, as lazy values: a chain of steps takes one round trip.
+
+        What is done to them is recorded; ``get()``, ``netref()`` and ``pull()`` have it done, at once and beside the
+        queue, and give a value, a live object or a copy. See `Lazy`.
+
+        Example:
+            >>> kernel.push(words=["one", "two", "three"])
+            >>> kernel.lazy.words[2].upper().replace("E", "3").get()
+            'THR33'
+        """
+        from rpyc_kernel.client.lazy import LazyNames
+
+        return LazyNames(self._evaluator)
+
+    @functools.cached_property
+    def _evaluator(self) -> Evaluator:
+        from rpyc_kernel.client.lazy_evaluator import LiveEvaluator
+
+        return LiveEvaluator(self._live.ask, self._bulk)
 
     def open_debugger(self) -> DebugChannel:
         """Open a debugger of the worker, which speaks the Debug Adapter Protocol; there is one at a time.

@@ -12,16 +12,24 @@ from rpyc_kernel.system.threads import make_thread
 from rpyc_kernel.wire.bulk.codec import pack
 from rpyc_kernel.wire.bulk.parts import LibraryMissing, Parcel
 from rpyc_kernel.wire.bulk.socket import BulkSocket, Message, Outgoing, require_at_most
+from rpyc_kernel.worker.chains import StepFailed, run_chain
 from rpyc_kernel.worker.error_reports import describe_error
+from rpyc_kernel.worker.staged_calls import StagedCalls
 
 _log = logging.getLogger(__name__)
 
 
 class BulkConnections:
-    """Serves bulk connections."""
+    """Serves bulk connections.
 
-    def __init__(self, namespace: dict[str, Any]) -> None:
+    Args:
+        namespace: the namespace of user code.
+        staged: chains that were handed in by other connections.
+    """
+
+    def __init__(self, namespace: dict[str, Any], staged: StagedCalls) -> None:
         self._namespace = namespace
+        self._staged = staged
         self._numbers = itertools.count(1)
 
     def add(self, sock: socket.socket) -> None:
@@ -48,14 +56,14 @@ class BulkConnections:
         except KernelError as failed:
             error = failed.seen_from_client(sys.executable) if isinstance(failed, LibraryMissing) else failed
             return client.encode({"done": False, "class": type(error).__name__, "message": str(error)})
+        except StepFailed as failed:
+            return client.encode({**_tell(failed.error), "place": failed.place})
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is an answer
-            return client.encode({"done": False, "class": "", "raised": describe_error(error)})
+            return client.encode(_tell(error))
 
     def _do(self, request: Message) -> Parcel | None:
         if request.head.get("do") == "pull":
-            expression, allow_pickle = request.head["expression"], request.head["allow_pickle"]
-            value = eval(compile(expression, "<pull>", "eval"), self._namespace)  # noqa: S307 - running code is the purpose
-            parcel = pack(value, allow_pickle=allow_pickle)
+            parcel = pack(self._find(request), allow_pickle=request.head["allow_pickle"])
             require_at_most(request.head.get("max_bytes"), sum(buffer.length for buffer in parcel.buffers))
             return parcel
         if request.head.get("do") == "push":
@@ -63,3 +71,14 @@ class BulkConnections:
             self._namespace.update(request.open(allow_pickle=True))
             return None
         raise RequestError(f"the bulk channel does not do {request.head.get('do')!r}")
+
+    def _find(self, request: Message) -> Any:
+        if request.head.get("call") is not None:
+            return self._staged.take(request.head["call"])()
+        if request.head["expression"] is None:
+            return run_chain(request.open(allow_pickle=True), (), self._namespace)
+        return eval(compile(request.head["expression"], "<pull>", "eval"), self._namespace)  # noqa: S307 - running code is the purpose
+
+
+def _tell(error: BaseException) -> dict[str, Any]:
+    return {"done": False, "class": "", "raised": describe_error(error)}

@@ -7,10 +7,14 @@ import importlib
 import itertools
 from typing import Any
 
+from rpyc_kernel.core.chain_steps import Step
 from rpyc_kernel.errors import NotAvailable
 from rpyc_kernel.system.originals import logging, socket
 from rpyc_kernel.wire.netrefs.connection import WORKER_CONFIG, Connection, Patience, connect_peer
+from rpyc_kernel.wire.netrefs.references import ByReference
 from rpyc_kernel.wire.netrefs.service import Service
+from rpyc_kernel.worker.chains import StepFailed, run_chain
+from rpyc_kernel.worker.error_reports import describe_error
 from rpyc_kernel.worker.staged_calls import StagedCalls
 from rpyc_kernel.worker.values import Values
 
@@ -72,6 +76,28 @@ class ObjectsService(Service):
     def stage(self, function: Any, arguments: tuple[Any, ...], keywords: tuple[tuple[str, Any], ...]) -> str:
         """Keep a call for the main thread; the token goes through the queue."""
         return self._staged.add(functools.partial(function, *arguments, **dict(keywords)))
+
+    def run_chain(self, steps: tuple[Step, ...], objects: tuple[Any, ...], is_proxy: bool) -> tuple[Any, Any]:
+        """Do what a client has recorded, on this connection's thread.
+
+        Args:
+            steps: see `core.chain_steps`.
+            objects: what they name by number.
+            is_proxy: whether the value goes as a reference even if it is plain.
+
+        Returns:
+            None and the value; or the place of the step that raised, and its error's name, message, traceback, notes.
+        """
+        try:
+            value = run_chain(steps, objects, self.namespace)
+        except StepFailed as failed:
+            told = describe_error(failed.error)
+            return failed.place, (told["ename"], told["evalue"], told["traceback"], tuple(told["notes"]))
+        return None, ByReference(value) if is_proxy else value
+
+    def stage_chain(self, steps: tuple[Step, ...], objects: tuple[Any, ...]) -> str:
+        """Keep a chain whose value is to be copied; the token goes through the bulk channel."""
+        return self._staged.add(functools.partial(run_chain, steps, objects, self.namespace))
 
 
 class ObjectConnections:

@@ -72,7 +72,7 @@ def make_control(
         take_run=loop.take_hub,
         take_clients={
             "objects": _prepare_objects(engine, staged).connect,
-            "bulk": _prepare_bulk(engine).connect,
+            "bulk": _prepare_bulk(engine, staged).connect,
             "stock": _prepare_stock(engine, staged).connect,
             "debugger": debugger.connect,
         },
@@ -141,10 +141,10 @@ def _prepare_stock(engine: PlainEngine, staged: StagedCalls) -> _Channel:
     return _Channel(make)
 
 
-def _prepare_bulk(engine: PlainEngine) -> _Channel:
+def _prepare_bulk(engine: PlainEngine, staged: StagedCalls) -> _Channel:
     def make() -> Any:
         from rpyc_kernel.worker.bulk import BulkConnections
 
-        return BulkConnections(engine.namespace)
+        return BulkConnections(engine.namespace, staged)
 
     return _Channel(make)

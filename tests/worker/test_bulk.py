@@ -8,6 +8,7 @@ import pytest
 from rpyc_kernel.wire.bulk.codec import pack_named
 from rpyc_kernel.wire.bulk.socket import BulkSocket
 from rpyc_kernel.worker.bulk import BulkConnections
+from rpyc_kernel.worker.staged_calls import StagedCalls
 
 numpy = pytest.importorskip("numpy")
 PATIENCE_S = 30.0
@@ -20,7 +21,7 @@ def test_a_library_that_is_missing_is_missing_in_the_kernels_environment(monkeyp
     client = BulkSocket(near)
     client.set_timeout(PATIENCE_S)
     try:
-        BulkConnections({}).add(far)
+        BulkConnections({}, StagedCalls()).add(far)
         client.send(client.encode({"do": "push", "pid": 0}, parcel))
         head = client.receive().head
     finally:

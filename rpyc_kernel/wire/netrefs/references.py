@@ -30,6 +30,15 @@ _PROTOCOLS: Final = frozenset({"__array_ufunc__", "__array_function__", "__array
 without them numpy asks for a method of the function's name, or for an array."""
 
 
+class ByReference:
+    """Has what it holds passed as a reference, even where it is plain."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
 class UnopenedRef(weakref.ref[Any]):
     """A weak reference to what holds a package that nobody has built yet."""
 
@@ -70,6 +79,8 @@ class References:
             return consts.LABEL_VALUE, obj
         if type(obj) is tuple:
             return consts.LABEL_TUPLE, tuple([self.box(item, given) for item in obj])
+        if type(obj) is ByReference:
+            obj = obj.value
         if is_netref(obj) and object.__getattribute__(obj, "____conn__") is self._connection:
             return consts.LABEL_LOCAL_REF, object.__getattribute__(obj, "____id_pack__")
         id_pack = IDENTITIES.identify(obj)

@@ -36,6 +36,10 @@ class Thing:
     def make(self): return Thing()
     def apply(self, function): return function(1)
 thing = Thing()
+class Table:
+    def __init__(self): self.rows = [Thing()]
+    def group(self, key): return Table()
+table = Table()
 """
 
 
@@ -49,6 +53,8 @@ class Works:
         method: calls a method with an argument.
         make: gets a proxy of an object that is new.
         callback: has a function of this side called.
+        chain: does five steps one after the other, of which each is a round trip.
+        lazy: does the same steps as fast as it can.
         pipeline: makes so many calls before the first answer is waited for.
         spin: has the other process burn its interpreter, from now on, with this counter.
     """
@@ -58,6 +64,8 @@ class Works:
     method: Callable[[], Any] | None = None
     make: Callable[[], Any] | None = None
     callback: Callable[[], Any] | None = None
+    chain: Callable[[], Any] | None = None
+    lazy: Callable[[], Any] | None = None
     pipeline: Callable[[int], Any] | None = None
     spin: Callable[[Spin], Any] | None = None
 
@@ -68,10 +76,12 @@ def ours() -> Iterator[Works]:
     with rpyc_kernel.start("bench-objects", engine="plain") as kernel:
         try:
             kernel.execute(DEFINITIONS)
-            thing = kernel.namespace.thing
+            thing, table = kernel.namespace.thing, kernel.namespace.table
             yield Works(
                 int(kernel.status()["worker_pid"]),
                 *_netref_works(thing),
+                chain=lambda: _do_steps(table),
+                lazy=lambda: _do_steps(kernel.lazy.table).get(),
                 pipeline=_pipeline(thing),
                 spin=lambda spin: kernel.submit(spin.code),
             )
@@ -87,10 +97,12 @@ def stock_rpyc() -> Iterator[Works]:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = rpyc.utils.factory.connect_stream(SocketStream(sock), MasterService)
         connection.execute(DEFINITIONS)
-        thing = connection.namespace["thing"]
+        thing, table = connection.namespace["thing"], connection.namespace["table"]
         yield Works(
             pid,
             *_netref_works(thing),
+            chain=lambda: _do_steps(table),
+            lazy=lambda: _do_steps(table),
             pipeline=_pipeline(thing),
             spin=lambda spin: connection.execute(spin.code_beside),
         )
@@ -177,6 +189,10 @@ ALL: dict[str, Callable[[], contextlib.AbstractContextManager[Works]]] = {
 def _netref_works(thing: Any) -> tuple[Callable[[], Any], ...]:
     function = int
     return lambda: thing.x, lambda: thing.add(1), lambda: thing.make(), lambda: thing.apply(lambda n: function(n))
+
+
+def _do_steps(table: Any) -> Any:
+    return table.group("x").rows[0].make().add(1)
 
 
 def _pipeline(thing: Any) -> Callable[[int], Any]:

@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn, Protocol
 
 from rpyc_kernel.client.arguments import check_methods
 from rpyc_kernel.client.chains import Chain
-from rpyc_kernel.core.chain_steps import BINARY, COMPARISONS, CONTAINERS, UNARY
+from rpyc_kernel.core.chain_steps import BINARY, COMPARISONS, CONTAINERS, UNARY, Recorded
 from rpyc_kernel.core.texts import require_encodable
 from rpyc_kernel.errors import RequestError
 
@@ -46,7 +46,7 @@ class Evaluator(Protocol):
 
 
 @check_methods
-class Lazy:
+class Lazy(Recorded):
     """A value that is still to be made: whatever is done to it is recorded, and nothing is sent.
 
     Attributes, items, calls, operators and comparisons give further lazy values, which can also be arguments, keys and
@@ -220,7 +220,7 @@ class Lazy:
         return repr(self)
 
 
-class LazyNames:
+class LazyNames(Recorded):
     """The names of the kernel's namespace, and the builtins, as lazy values.
 
     Names can be attributes or items, like ``kernel.lazy.df`` or ``kernel.lazy["any name"]``; no name is reserved. Those

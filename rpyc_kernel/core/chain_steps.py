@@ -17,6 +17,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+
+class Recorded:
+    """What only stands for a value that is still to be made: it is no object that anybody could hand over."""
+
+    __slots__ = ()
+
+
 Step = tuple[str, Any, tuple[int, ...]]
 
 BINARY: Final[dict[str, tuple[str, int]]] = {

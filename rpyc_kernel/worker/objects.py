@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import itertools
+from collections import deque
 from typing import Any
 
 from rpyc_kernel.core.chain_steps import Step
@@ -23,6 +24,8 @@ _PATIENCE = Patience(
     60.0, "the client that this belongs to is stopped, its machine is gone, or the way to it is blocked"
 )
 """How long a client may let code wait that calls one of its objects, for others wait behind that."""
+_REMEMBERED_CHAINS = 100
+"""Of those that a client has handed in to be copied, all but the last few have been asked for."""
 
 
 class ObjectsService(Service):
@@ -41,10 +44,16 @@ class ObjectsService(Service):
         self._values = values
         self._staged = staged
         self._conn: Connection | None = None
+        self._chains: deque[str] = deque(maxlen=_REMEMBERED_CHAINS)
 
     def on_connect(self, conn: Connection) -> None:
         """Remember the connection, as classic RPyC does."""
         self._conn = conn
+
+    def on_disconnect(self, conn: Connection) -> None:
+        """Forget the chains that nobody will ask for any more."""
+        for token in self._chains:
+            self._staged.drop(token)
 
     def eval(self, expression: str) -> Any:
         """Evaluate an expression in the namespace, on this connection's thread."""
@@ -97,7 +106,9 @@ class ObjectsService(Service):
 
     def stage_chain(self, steps: tuple[Step, ...], objects: tuple[Any, ...]) -> str:
         """Keep a chain whose value is to be copied; the token goes through the bulk channel."""
-        return self._staged.add(functools.partial(run_chain, steps, objects, self.namespace))
+        token = self._staged.add(functools.partial(run_chain, steps, objects, self.namespace))
+        self._chains.append(token)
+        return token
 
 
 class ObjectConnections:

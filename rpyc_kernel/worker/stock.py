@@ -199,6 +199,7 @@ class StockService(ObjectsService):
 
     def on_disconnect(self, conn: Connection) -> None:
         """The client is gone, and with it its session."""
+        super().on_disconnect(conn)
         self._hub.close()
 
     @property

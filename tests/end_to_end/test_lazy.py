@@ -7,8 +7,11 @@ import threading
 import pytest
 
 import rpyc_kernel
-from rpyc_kernel import ChainFailed, ConnectionLost, KernelClient, NotPlain, RequestError, WorkerBusy
+from rpyc_kernel import ChainFailed, ConnectionLost, KernelClient, KernelError, NotPlain, RequestError, WorkerBusy
+from rpyc_kernel.client.lazy import chain_of
 from rpyc_kernel.wire.bulk.socket import BulkSocket
+from rpyc_kernel.wire.channel import DEFAULT_MAX_FRAME_BYTES
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.shares_kernel
 
@@ -184,6 +187,39 @@ def test_what_cannot_be_handed_over_is_refused_and_the_next_chain_goes(prepared)
     with pytest.raises(RequestError, match="surrogate"):
         prepared.lazy.print("\ud800")
     assert prepared.lazy.thing.x.get() == 1
+
+
+def test_a_lazy_value_is_nothing_that_could_be_left_in_the_kernel(prepared):
+    for hand_over in (
+        lambda lazy: prepared.namespace.update(kept=lazy),
+        lambda lazy: prepared.namespace.thing.add((1, lazy)),
+        lambda lazy: setattr(prepared.namespace.thing, "x", lazy),
+        lambda lazy: prepared.submit_call(prepared.namespace.thing.add, lazy),
+        lambda lazy: prepared.push(kept=lazy),
+    ):
+        with pytest.raises((RequestError, TypeError), match=r"not there yet.*\.(get|pull)\(\)"):
+            hand_over(prepared.lazy.thing)
+    prepared.namespace["kept"] = prepared.lazy.thing.make().netref()
+    assert prepared.lazy.kept.x.get() == 2
+
+
+def test_an_argument_that_is_too_large_is_refused_and_the_next_chain_goes(prepared):
+    large = bytes(DEFAULT_MAX_FRAME_BYTES)
+    with pytest.raises(KernelError, match="by the bulk channel"):
+        prepared.lazy.len(large).get()
+    assert prepared.lazy.len(large).pull() == len(large)
+    assert prepared.lazy.len("abc").get() == 3
+
+
+def test_chains_that_were_handed_in_and_never_asked_for_go_with_their_client(prepared):
+    prepared.execute("import weakref; kept = Thing(); gone = weakref.ref(kept)", timeout=DEADLINE_S)
+    with rpyc_kernel.connect("demo") as other:
+        chain = chain_of(other.lazy.print(other.namespace["kept"]), other._evaluator)
+        other._live.ask(None, "stage_chain", *chain.compile())
+        prepared.execute("del kept", timeout=DEADLINE_S)
+        assert prepared.eval("gone() is not None")
+        del chain
+    wait_until(lambda: prepared.eval("gone() is None"), DEADLINE_S, "the staged chain to be forgotten")
 
 
 def test_a_copy_has_the_options_of_pull(prepared):

@@ -234,4 +234,21 @@ MUTANTS = (
         after="",
         tests=("client/test_returning.py::test_what_no_attempt_can_change_ends_it_at_once",),
     ),
+    Mutant(
+        promise="an error of a lazy chain names the link that failed",
+        file="client/chains.py",
+        before="failed=order[place]",
+        after="failed=order[-1]",
+        tests=("client/test_lazy.py::test_an_error_names_the_link_that_failed[.x of text.x.y]",),
+    ),
+    Mutant(
+        promise="containers among the arguments of a lazy chain are copied",
+        file="client/lazy.py",
+        before="if kind is not tuple and kind not in CONTAINERS:",
+        after="if kind is not tuple:",
+        tests=(
+            "client/test_lazy.py::test_what_is_recorded_does_not_change_with_what_was_passed",
+            "end_to_end/test_lazy.py::test_containers_are_copied_and_nobody_asks_back_for_their_items",
+        ),
+    ),
 )

@@ -439,4 +439,18 @@ MUTANTS = (
         after="",
         tests=("end_to_end/test_attaching.py::test_a_program_is_opened_goes_on_meanwhile_and_ends_as_ever",),
     ),
+    Mutant(
+        promise="a lazy chain holds no value longer than it is needed",
+        file="worker/chains.py",
+        before="values[number] = None",
+        after="pass",
+        tests=("client/test_lazy.py::test_a_value_is_let_go_when_nothing_needs_it_any_more",),
+    ),
+    Mutant(
+        promise="a netref is had of plain values, too, where one is asked for",
+        file="worker/objects.py",
+        before="ByReference(value) if is_proxy else value",
+        after="value",
+        tests=("end_to_end/test_lazy.py::test_a_chain_is_one_round_trip_in_each_of_the_three_forms",),
+    ),
 )

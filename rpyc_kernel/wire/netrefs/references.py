@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from rpyc.core import brine, consts, netref
 
-from rpyc_kernel.errors import NotPlain
+from rpyc_kernel.core.chain_steps import Recorded
+from rpyc_kernel.errors import NotPlain, RequestError
 from rpyc_kernel.wire import messages
 from rpyc_kernel.wire.messages import IdPack, Package
 from rpyc_kernel.wire.netrefs import comparison
@@ -81,6 +82,8 @@ class References:
             return consts.LABEL_TUPLE, tuple([self.box(item, given) for item in obj])
         if type(obj) is ByReference:
             obj = obj.value
+        if issubclass(type(obj), Recorded):
+            raise RequestError(f"{obj!r} is not there yet: hand over what its .get() or .netref() returns")
         if is_netref(obj) and object.__getattribute__(obj, "____conn__") is self._connection:
             return consts.LABEL_LOCAL_REF, object.__getattribute__(obj, "____id_pack__")
         id_pack = IDENTITIES.identify(obj)

@@ -303,3 +303,54 @@ def test_a_wrong_command_line_says_what_to_do(folders, arguments, word):
     result = run_command("serve", *arguments)
     assert result.returncode == 2
     assert word in result.stderr
+
+
+# ------------------------------------------------------------------ debugging
+
+
+def test_a_debugger_stops_code_at_a_line_of_a_file_and_lets_it_go_on(client, tmp_path):
+    file = tmp_path / "cell.py"
+    code = "total = 0\nfor number in range(3):\n    total += number\n"
+    file.write_text(code)
+    debugger = client.ask("debug/open")["debugger"]
+
+    def request(seq, command, **arguments):
+        message = {"type": "request", "seq": seq, "command": command, "arguments": arguments}
+        client.ask("debug/send", debugger=debugger, message=message)
+        return told("response", command)
+
+    def told(kind, name):
+        return client.hear(
+            "debug/message",
+            lambda params: (
+                params["message"]["type"] == kind and name in map(params["message"].get, ("command", "event"))
+            ),
+        )["message"]
+
+    request(1, "initialize", adapterID="python")
+    attach = {"type": "request", "seq": 2, "command": "attach", "arguments": {}}
+    client.ask("debug/send", debugger=debugger, message=attach)
+    told("event", "initialized")
+    request(3, "setBreakpoints", source={"path": str(file)}, breakpoints=[{"line": 3, "condition": "number == 2"}])
+    request(4, "configurationDone")
+    running = client.begin("kernel/evaluate", code=code, file=str(file))
+    thread = told("event", "stopped")["body"]["threadId"]
+    frame = request(5, "stackTrace", threadId=thread)["body"]["stackFrames"][0]
+    assert (frame["source"]["path"], frame["line"]) == (str(file), 3)
+    assert client.fail("debug/open")["data"]["type"] == "RequestError"
+    client.ask("debug/close", debugger=debugger)
+    assert client.hear("debug/closed")["debugger"] == debugger
+    assert client.end(running)["result"]["outcome"] == "ok"
+    assert client.ask("kernel/inspect", code="total")["preview"] == "3"
+
+
+def test_progress_is_told_of_requests_that_ask_for_it(client):
+    first = client.begin("kernel/evaluate", code="import time\nwhile 'go' not in globals(): time.sleep(0.01)")
+    second = client.begin("kernel/evaluate", code="1", progress_token="second")
+    said = [client.hear("$/progress")["value"] for _ in range(2)]
+    assert [each["kind"] for each in said] == ["begin", "report"]
+    assert "is queued" in said[1]["message"]
+    client.ask("kernel/set_variable", path="go", literal="1")
+    assert [client.end(each)["result"]["outcome"] for each in (first, second)] == ["ok", "ok"]
+    said = [client.hear("$/progress")["value"] for _ in range(2)]
+    assert ([each["kind"] for each in said], "runs" in said[0]["message"]) == (["report", "end"], True)

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import hmac
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 from rpyc_kernel.client import launch
@@ -176,7 +177,9 @@ class Server:
                 launch.start(address, **{each: value for each, value in settings.items() if value is not None}).close()
             return launch.connect(address, on_loss=tell_loss, **options)
 
-        report = self._make_report(progress_token)
+        def report(words: str) -> None:
+            loop.call_soon_threadsafe(self._report, progress_token, "report", words)
+
         with self._reporting(progress_token, f"connecting to {address}"):
             client = await _in_thread(connect)
             kernel = self._kernels[number] = ServedKernel(client, number, self._peer)
@@ -209,7 +212,7 @@ class Server:
 
     async def _evaluate(self, kernel: str | None, progress_token: str | None, **arguments: Any) -> dict[str, Any]:
         found = await self._find_kernel(kernel)
-        report = None if progress_token is None else self._make_report(progress_token)
+        report = None if progress_token is None else partial(self._report, progress_token, "report")
         with self._reporting(progress_token, "handed in"):
             return await found.evaluate(report=report, **arguments)
 
@@ -223,7 +226,7 @@ class Server:
         return await (await self._find_kernel(kernel)).read_data(**arguments)
 
     @contextlib.contextmanager
-    def _reporting(self, token: str | None, begin: str) -> Any:
+    def _reporting(self, token: str | None, begin: str) -> Iterator[None]:
         self._report(token, "begin", begin)
         end = "failed"
         try:
@@ -231,15 +234,6 @@ class Server:
             end = "done"
         finally:
             self._report(token, "end", end)
-
-    def _make_report(self, token: str | None) -> Callable[[str], None]:
-        """What tells of progress, from any thread."""
-        loop = asyncio.get_running_loop()
-
-        def report(words: str) -> None:
-            loop.call_soon_threadsafe(self._report, token, "report", words)
-
-        return report
 
     def _report(self, token: str | None, kind: str, message: str) -> None:
         if token is not None:

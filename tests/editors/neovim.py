@@ -1,0 +1,99 @@
+"""A real Neovim without a screen, driven as its user would: by commands, keys and expressions."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.end_to_end.clients import PATIENCE_S, ROOT
+from tests.support.waiting import wait_until
+
+PLUGIN = ROOT / "editors" / "nvim"
+COMMAND = [sys.executable, "-m", "rpyc_kernel"]
+
+
+class Neovim:
+    """An editor with one file.
+
+    Args:
+        folder: its own, for its socket and its data.
+        file: the file that it opens.
+    """
+
+    def __init__(self, folder: Path, file: Path) -> None:
+        self._socket = folder / "nvim.sock"
+        executable = shutil.which("nvim")
+        assert executable is not None
+        self._executable = executable
+        self._environment = {
+            **os.environ,
+            "XDG_DATA_HOME": str(folder / "data"),
+            "XDG_STATE_HOME": str(folder / "state"),
+            "XDG_CONFIG_HOME": str(folder / "config"),
+            "XDG_CACHE_HOME": str(folder / "cache"),
+            "PYTHONPATH": str(ROOT),
+        }
+        setup = f"require('rpyc_kernel').setup({{command = {{{', '.join(json.dumps(word) for word in COMMAND)}}}}})"
+        self._process = subprocess.Popen(
+            [executable, "--headless", "-u", "NONE", "-i", "NONE", "-n", "--cmd", f"set rtp+={PLUGIN}", "--cmd"]
+            + ["filetype plugin on", "--listen", str(self._socket), "-c", f"lua {setup}"]
+            + ["-c", "runtime plugin/rpyc_kernel.lua", str(file)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=self._environment,
+        )
+        wait_until(self._socket.exists, PATIENCE_S, "Neovim's socket")
+        self.command("setfiletype python")
+
+    def lua(self, expression: str) -> str:
+        """The value of an expression of Lua, as text."""
+        quoted = expression.replace("'", "''")
+        return self._ask("--remote-expr", f"luaeval('{quoted}')")
+
+    def command(self, command: str) -> str:
+        """Give a command, as by ":"; returns what it says at once."""
+        return self._ask("--remote-expr", f"execute({json.dumps(command)})")
+
+    def type(self, keys: str) -> None:
+        """Type keys, which are only handed over."""
+        self._ask("--remote-send", keys)
+
+    def _ask(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [self._executable, "--server", str(self._socket), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=True,
+            env=self._environment,
+        )
+        return done.stdout + done.stderr
+
+    @property
+    def output(self) -> str:
+        """What stands in the window of output."""
+        buffer = "require('rpyc_kernel').state.buffer"
+        return self.lua(f"{buffer} and table.concat(vim.api.nvim_buf_get_lines({buffer}, 0, -1, false), '\\n') or ''")
+
+    @property
+    def text(self) -> str:
+        """What stands in the buffer where the cursor is."""
+        return self.lua("table.concat(vim.api.nvim_buf_get_lines(0, 0, -1, false), '\\n')")
+
+    @property
+    def messages(self) -> str:
+        """What it has said."""
+        return self.lua("vim.api.nvim_exec('messages', true)")
+
+    def wait_for_output(self, text: str) -> None:
+        """Wait until that stands in the window of output."""
+        wait_until(lambda: text in self.output, PATIENCE_S, f"{text!r} in {self.output!r}")
+
+    def kill(self) -> None:
+        """Kill it."""
+        self._process.kill()
+        self._process.wait()
+        self._socket.unlink(missing_ok=True)

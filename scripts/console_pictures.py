@@ -13,6 +13,7 @@ from tests.end_to_end.terminals import CTRL_C, CTRL_D, TAB, Terminal  # noqa: E4
 
 _WIDTH, _HEIGHT, _MARGIN = 8.4, 18, 10
 _COLOURS = {"default": "#d8d8d8", "brown": "#d7af5f", "blue": "#6f9fff", "red": "#ff6b6b", "green": "#7fd17f"}
+_COLOURS |= {"cyan": "#6fd7d7", "magenta": "#d78fd7", "black": "#7a7a7a"}
 
 
 def draw(terminal: Terminal, name: str) -> None:
@@ -42,6 +43,7 @@ def _draw_character(character, row: int, column: int) -> str:
 
 
 def _colour(name: str, default: str) -> str:
+    name = name.removeprefix("bright")
     if name == "default":
         return default
     return _COLOURS.get(name, f"#{name}" if len(name) == 6 and name.isalnum() else name)

@@ -1,5 +1,6 @@
 """Draws docs/pictures/nvim.svg and emacs.svg from real editors with a kernel: python scripts/editor_pictures.py"""
 
+import contextlib
 import os
 import sys
 import tempfile
@@ -43,10 +44,8 @@ class _Screen:
         deadline = time.monotonic() + 30
         while until not in "\n".join(self._screen.display):
             assert time.monotonic() < deadline, "\n".join(self._screen.display)
-            try:
+            with contextlib.suppress(pexpect.TIMEOUT):
                 self._stream.feed(self._child.read_nonblocking(65536, 0.1))
-            except pexpect.TIMEOUT:
-                pass
 
     def draw(self, name: str) -> None:
         """Draw it, and end the program."""
@@ -59,11 +58,13 @@ def _draw_neovim(file: Path) -> None:
     command = f"require('rpyc_kernel').setup({{command = {{'{sys.executable}', '-m', 'rpyc_kernel'}}}})"
     arguments = ["-u", "NONE", "-i", "NONE", "-n", "--cmd", f"set rtp+={plugin} ruler", "--cmd", "filetype plugin on"]
     screen = _Screen(["nvim", *arguments, "-c", f"lua {command}", "-c", "runtime plugin/rpyc_kernel.lua", str(file)])
-    screen.type(":set ft=python\r:syntax on\r:Kernel demo\r", "connected to demo")
+    screen.type(":set ft=python\r:syntax on\r:set background=dark\r:Kernel demo\r", "connected to demo")
     screen.type(":2\r:KernelSend\r", "squares: 285")
     with rpyc_kernel.connect("demo", name="alice") as alice:
         alice.execute("numbers.append(100)\nlen(numbers)")
-        screen.type(":6\r:KernelSend\r", "who?")
+        screen.type(":6\r:KernelSend\r", "alice [")
+        screen.type("", "[3] # %% a question")
+        screen.type("Ada", "who?  Ada")
         screen.draw("nvim")
 
 

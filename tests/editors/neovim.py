@@ -37,9 +37,11 @@ class Neovim:
         }
         setup = f"require('rpyc_kernel').setup({{command = {{{', '.join(json.dumps(word) for word in COMMAND)}}}}})"
         self._process = subprocess.Popen(
-            [executable, "--headless", "-u", "NONE", "-i", "NONE", "-n", "--cmd", f"set rtp+={PLUGIN}", "--cmd"]
-            + ["filetype plugin on", "--listen", str(self._socket), "-c", f"lua {setup}"]
-            + ["-c", "runtime plugin/rpyc_kernel.lua", str(file)],
+            [
+                *(executable, "--headless", "-u", "NONE", "-i", "NONE", "-n", "--listen", str(self._socket)),
+                *("--cmd", f"set rtp+={PLUGIN}", "--cmd", "filetype plugin on"),
+                *("-c", f"lua {setup}", "-c", "runtime plugin/rpyc_kernel.lua", str(file)),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -102,7 +102,8 @@ def test_completion_help_and_variables_are_those_of_live_objects(open_editor: Ca
     editor.type("A<C-x><C-o>")
     wait_until(lambda: editor.text.startswith("é = numbers"), PATIENCE_S, "the completion")
     editor.type("<Esc>:KernelHover<CR>")
-    shown = "#vim.tbl_filter(function(w) return vim.api.nvim_win_get_config(w).relative ~= '' end, vim.api.nvim_list_wins())"
+    floats = "function(window) return vim.api.nvim_win_get_config(window).relative ~= '' end"
+    shown = f"#vim.tbl_filter({floats}, vim.api.nvim_list_wins())"
     wait_until(lambda: editor.lua(shown) == "1", PATIENCE_S, "the window of help")
     editor.command("KernelVariables")
     wait_until(lambda: "+ numbers: list = [1, 2, 3]" in editor.text, PATIENCE_S, "the variables")

@@ -90,6 +90,7 @@ local function ask(event)
   local read = event.password and function(options, done)
     done(vim.fn.inputsecret(options.prompt))
   end or vim.ui.input
+  vim.cmd("redraw") -- nothing is drawn while it waits
   read({ prompt = prompt }, take)
 end
 
@@ -227,6 +228,7 @@ function M.connect(call)
     vim.fn.mkdir(vim.fn.stdpath("data") .. "/rpyc_kernel", "p", 448) -- 0700
     vim.fn.writefile({ told.session }, session_file(address))
     M.show_output()
+    pcall(vim.api.nvim_buf_set_name, state.buffer, "kernel://" .. address)
     write_line(("connected to %s as %s (%s)"):format(told.name, told.client_name, told.role))
     M.request("events/subscribe", { resume = given(told.cursor) ~= nil })
   end)

@@ -64,21 +64,21 @@ class Bulk:
 
     def pull(
         self,
-        expression: str | None,
+        wanted: str | Chain,
         timeout_s: float | None,
         progress: Progress | None,
         *,
         allow_pickle: bool,
         max_bytes: int | None,
-        chain: Chain | None = None,
         call: str | None = None,
     ) -> Any:
-        """Evaluate an expression, or else a chain, and return a copy of its value.
+        """Evaluate an expression or a chain, and return a copy of its value.
 
-        A chain that cannot travel as plain data has been staged in the worker, as this ``call``.
+        A chain with references in it cannot travel by this channel: it has been staged in the worker, as this ``call``.
         """
         from rpyc_kernel.wire.bulk.codec import pack
 
+        expression, chain = (wanted, None) if isinstance(wanted, str) else (None, wanted)
         steps = None if chain is None or call is not None else pack(chain.compile()[0], allow_pickle=True)
         with self._connection(timeout_s) as connection:
             request = {

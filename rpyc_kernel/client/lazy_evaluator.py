@@ -52,6 +52,4 @@ class LiveEvaluator:
         steps, objects = chain.compile()
         # References pass the connection of live objects only: the chain is left there, and asked for from here.
         call = self._ask(None, "stage_chain", steps, objects) if objects else None
-        return self._bulk.pull(
-            None, timeout, progress, allow_pickle=allow_pickle, max_bytes=max_bytes, chain=chain, call=call
-        )
+        return self._bulk.pull(chain, timeout, progress, allow_pickle=allow_pickle, max_bytes=max_bytes, call=call)

@@ -2,9 +2,12 @@
 
 import copy
 import math
+import operator
 import pickle
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rpyc_kernel.client.lazy import LazyNames, chain_of
 from rpyc_kernel.errors import ChainFailed, ExecutionError, RequestError
@@ -85,6 +88,29 @@ def test_operators_are_recorded_done_and_shown_as_they_would_be_typed(shown, laz
     assert repr(recorded) == f"<lazy {shown}>"
     assert recorded.get() == eval(shown, {"seven": 7}) == OPERATIONS[shown](7)
     assert evaluator.asked == 1
+
+
+def combine(children):
+    """Two lazy values, or one, put together by any operator."""
+    unary = [operator.neg, operator.pos, operator.invert, abs, lambda x: x.real, lambda x: x.bit_length()]
+    binary = [
+        operator.add, operator.sub, operator.mul, operator.and_, operator.or_, operator.xor, operator.lt, operator.eq,
+        lambda x, y: x ** abs(y % 3), lambda x, y: 2 - x * y, lambda x, y: x << (y & 3), lambda x, y: x % (abs(y) + 1),
+    ]  # fmt: skip
+    return st.one_of(
+        st.builds(lambda do, x: do(x), st.sampled_from(unary), children),
+        st.builds(lambda do, x, y: do(x, y), st.sampled_from(binary), children, children),
+    )
+
+
+NUMBERS = Evaluator(seven=7, minus=-3)
+VALUES = LazyNames(NUMBERS)
+
+
+@given(st.recursive(st.sampled_from([VALUES.seven, VALUES.minus]), combine, max_leaves=8))
+def test_what_is_shown_would_give_the_same_if_it_were_typed(chain):
+    shown = str(chain_of(chain, NUMBERS))
+    assert "…" in shown or eval(shown, dict(NUMBERS.namespace)) == chain.get()
 
 
 def test_matrices_are_multiplied_from_both_sides(lazy, evaluator):

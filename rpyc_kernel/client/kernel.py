@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import functools
 import itertools
 import math
 import os
@@ -669,11 +668,13 @@ class KernelClient(Introspection, Admission):
 
         return LazyNames(self._evaluator)
 
-    @functools.cached_property
+    @property
     def _evaluator(self) -> Evaluator:
         from rpyc_kernel.client.lazy_evaluator import LiveEvaluator
 
-        return LiveEvaluator(self._live.ask, self._bulk)
+        # The same one for all threads, also those that are the first at once: chains of two do not mix.
+        made: Evaluator = vars(self).setdefault("_made_evaluator", LiveEvaluator(self._live.ask, self._bulk))
+        return made
 
     def open_debugger(self) -> DebugChannel:
         """Open a debugger of the worker, which speaks the Debug Adapter Protocol; there is one at a time.

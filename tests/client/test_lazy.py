@@ -1,5 +1,6 @@
 """Lazy values: what is recorded, how it is shown, and what Python may not ask of them."""
 
+import asyncio
 import copy
 import math
 import operator
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpyc_kernel.client.lazy import LazyNames, chain_of
+from rpyc_kernel.client.lazy import Lazy, LazyNames, chain_of
 from rpyc_kernel.errors import ChainFailed, ExecutionError, RequestError
 from rpyc_kernel.worker.chains import StepFailed, run_chain
 
@@ -355,3 +356,21 @@ def test_a_step_that_ends_the_program_is_an_error_like_any_other(lazy):
     with pytest.raises(ChainFailed) as raised:
         lazy.exit(3).real.get()
     assert raised.value.ename == "SystemExit"
+
+
+def test_an_evaluator_may_answer_with_what_is_awaited():
+    class Awaited(Evaluator):
+        async def get(self, chain, *, timeout):
+            return super().get(chain, timeout=timeout)
+
+    class AwaitedLazy(Lazy):
+        __slots__ = ()
+
+        def __await__(self):
+            return self.get().__await__()
+
+    async def use():
+        lazy = LazyNames(Awaited(seven=7), AwaitedLazy)
+        return await (1 + lazy.seven).real, await lazy.seven.get()
+
+    assert asyncio.run(use()) == (8, 7)

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -117,6 +118,12 @@ def test_containers_are_copied_and_nobody_asks_back_for_their_items(prepared, ro
     prepared.lazy.thing.apply(prepared.lazy.list.append, numbers, 3).get()
     assert numbers == [1, 2]
     assert prepared.lazy.isinstance([1], prepared.lazy.list).get()
+
+
+def test_threads_may_put_together_what_they_have_recorded(prepared):
+    with ThreadPoolExecutor(8) as pool:
+        names = list(pool.map(lambda name: prepared.lazy[name], ["thing", "table"] * 20))
+    assert prepared.lazy.len(prepared.lazy.list(names)).get() == 40
 
 
 def test_a_chain_runs_beside_the_queue(prepared):

@@ -181,6 +181,18 @@ def test_a_kernel_that_stops_is_told_and_its_requests_fail_while_the_others_go_o
     assert "other" not in [each["name"] for each in client.ask("kernels")]
 
 
+def test_who_only_asks_is_told_that_the_connection_is_lost_and_there_again_or_gone(folders, serve):
+    client = serve("other")
+    os.kill(client.ask("kernel/status")["hub_pid"], signal.SIGKILL)
+    assert not client.hear("connection")["is_connected"]
+    with rpyc_kernel.start("other", timeout=PATIENCE_S) as other:
+        assert client.hear("connection", lambda told: told["is_connected"])["message"] == ""
+        session = client.ask("kernel/hello")["session"]
+        other.kick(session)
+        assert "has ended this session" in client.hear("connection", lambda told: told["is_closed"])["message"]
+        assert client.fail("kernel/status")["data"]["type"] == "NotPermitted"
+
+
 def test_what_is_wrong_with_a_request_is_said_of_that_request_alone(client):
     for method, params, code in (
         ("nonsense", {}, -32601),
@@ -193,6 +205,7 @@ def test_what_is_wrong_with_a_request_is_said_of_that_request_alone(client):
         ("kernel/children", {"path": "no_such"}, -32010),
         ("debug/send", {"debugger": "d9", "message": {}}, -32602),
         ("connect", {"address": "no name"}, -32002),
+        ("kernel/execute", {"code": "\ud800"}, -32003),
     ):
         assert client.fail(method, **params)["code"] == code, method
     for message, code in (

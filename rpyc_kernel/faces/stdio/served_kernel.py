@@ -49,6 +49,8 @@ class ServedKernel:
         self._prompts: dict[int, asyncio.Task[None]] = {}
         self._held: tuple[int, Event] | None = None
         self._is_closed = False
+        self._is_over = False  # the peer was told that the connection does not come back
+        self._coming_back: asyncio.Task[None] | None = None
         self._turns = asyncio.Semaphore(_MAX_ASKED)
         self._find_descriptor()
         self._looking = self._loop.call_later(_LOOK_UP_S, self._look_up)
@@ -96,6 +98,17 @@ class ServedKernel:
     def _read_ready(self, waited_s: float = 0.0) -> None:
         self.client.read_ready(waited_s)
         self._find_descriptor()
+        if not (self.client.is_connected or self._is_over or self._coming_back):
+            self._coming_back = asyncio.ensure_future(self._come_back())
+
+    async def _come_back(self) -> None:
+        """Have a lost connection made again though nothing is asked, and tell if that cannot be."""
+        try:
+            await self.ask(commands.HELLO)
+        except KernelError as error:
+            self.tell_connection(str(error), is_closed=True)
+        finally:
+            self._coming_back = None
 
     def _look_up(self) -> None:
         self._read_ready(_LOOK_UP_S)
@@ -195,6 +208,9 @@ class ServedKernel:
 
     def tell_connection(self, message: str, *, is_closed: bool = False) -> None:
         """Tell the peer what became of the connection; "" is that it is there again."""
+        if self._is_over:
+            return
+        self._is_over = is_closed
         told = {"kernel": self._number, "is_connected": not message, "is_closed": is_closed, "message": message}
         self._peer.tell("connection", told)
 
@@ -251,6 +267,9 @@ class ServedKernel:
         """Leave the kernel."""
         await self.unsubscribe()
         self._looking.cancel()
+        if self._coming_back is not None:
+            self._coming_back.cancel()
+            await asyncio.wait({self._coming_back})
         self._is_closed = True
         self._find_descriptor()
         await asyncio.to_thread(self.client.close)

@@ -14,7 +14,7 @@ from rpyc_kernel.client import launch
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core import commands
 from rpyc_kernel.core.contract import RELEASE
-from rpyc_kernel.errors import BadCode, BadCode, KernelExists, NoSuchKernel, RequestError
+from rpyc_kernel.errors import BadCode, KernelExists, NoSuchKernel, RequestError
 from rpyc_kernel.faces.stdio import error_codes
 from rpyc_kernel.faces.stdio.answers import describe, describe_answer
 from rpyc_kernel.faces.stdio.error_codes import RpcError
@@ -99,8 +99,6 @@ class Server:
                 number = params.get("kernel")
                 given = {name: value for name, value in params.items() if name != "kernel"}
                 bound = bind_command(method, given)
-        except BadCode:
-            raise
         except BadCode:
             raise
         except RequestError as error:

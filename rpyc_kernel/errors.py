@@ -9,7 +9,7 @@
     │   ├── NoSuchExecution     an execution number that was never given out
     │   ├── NotQueued           cancelling what has started or finished
     │   ├── NotRunning          interrupting what does not run
-    │   ├── NotAsked            answering a prompt that nobody asked
+    │   ├── NotAsked            answering a prompt that nobody asked, approving what waits for no approval
     │   ├── NotAvailable        a value that is no longer, or never was, kept
     │   ├── NotPlain            a value that only a pickle could carry
     │   └── NotPermitted        the role of the connection does not allow it
@@ -133,7 +133,7 @@ class NotRunning(RequestError):
 
 
 class NotAsked(RequestError):
-    """No prompt is waiting for this answer.
+    """No prompt is waiting for this answer, or no execution for this approval.
 
     Example:
         >>> kernel.answer_input("yes")

@@ -56,6 +56,8 @@ def write_page() -> str:
 _BEARERS = {
     "viewer": (Role.VIEWER, False),
     "viewer with values": (Role.VIEWER, True),
+    "asker": (Role.ASKER, False),
+    "asker with values": (Role.ASKER, True),
     "editor": (Role.EDITOR, True),
     "owner": (Role.OWNER, True),
 }
@@ -84,7 +86,7 @@ def _mark(may: bool) -> str:
 
 
 def _sum_up(command: Command) -> str:
-    who = "viewers with values" if command.shows_values else f"{command.role}s"
+    who = "who sees values" if command.shows_values else f"{command.role}s"
     is_immediate = "yes" if command.is_immediate else "no"
     by = "worker" if command.by_worker else "hub"
     short = command.doc.split(". ")[0].removesuffix(".")
@@ -109,8 +111,8 @@ def _tell_answer(command: Command) -> str:
 
 
 def _tell_who(command: Command) -> str:
-    who = "viewers with values" if command.shows_values else f"{command.role}s"
-    return f"For {who} and all above; {'immediate' if command.is_immediate else 'not immediate'}."
+    who = "those who see values" if command.shows_values else f"{command.role}s and all above"
+    return f"For {who}; {'immediate' if command.is_immediate else 'not immediate'}."
 
 
 def _tell_errors(command: Command) -> str:

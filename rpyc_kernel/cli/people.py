@@ -37,13 +37,16 @@ class Invite(JsonCommand):
     """
 
     role = cli.SwitchAttr(
-        "--role", cli.Set(*ROLES), mandatory=True, help="viewer sees, editor also runs code, owner may do all"
+        "--role",
+        cli.Set(*ROLES),
+        mandatory=True,
+        help="viewer sees, asker hands in code that waits for approval, editor runs code, owner may do all",
     )
     expires = cli.SwitchAttr(
         "--expires", str, default="1d", help="for how long: 90s, 1h30m, 7d, 2w or never", argname="TIME"
     )
     name = cli.SwitchAttr("--name", str, default="", help="what they are called in the kernel")
-    shows_values = cli.Flag("--values", help="a viewer may look at values of variables, too")
+    shows_values = cli.Flag("--values", help="a viewer or an asker may look at values of variables, too")
     listen = cli.SwitchAttr(
         "--listen", str, default="", help="first have it listen there with TLS, for good", argname="HOST[:PORT]"
     )

@@ -28,10 +28,10 @@ class Admission:
         """Let somebody come in by a key of their own. Only an owner may.
 
         Args:
-            role: the most that its bearer may be: ``owner``, ``editor`` or ``viewer``.
+            role: the most that its bearer may be: ``owner``, ``editor``, ``asker`` or ``viewer``.
             name: what its bearer is called, whatever it says itself; "" for a name that is made up.
             expires: for how many seconds it holds, by the hub's clock; None until it is revoked.
-            values: whether a viewer may look at values, too: at all that can be reached from a variable.
+            values: whether a viewer or an asker may look at values, too: at all that can be reached from a variable.
 
         Returns:
             The invitation, whose `connect_string` is to be given to whom it is for.

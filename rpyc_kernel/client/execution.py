@@ -154,9 +154,9 @@ class Execution(CallFuture):
 
     @property
     def status(self) -> str:
-        """``queued``, ``running``, or how it ended: ``ok``, ``error``, ``interrupted``, ``cancelled``, ...
+        """``held``, ``queued``, ``running``, or how it ended: ``ok``, ``error``, ``interrupted``, ``cancelled``, ...
 
-        The others are ``aborted`` and ``lost``.
+        The others are ``aborted`` and ``lost``. What is held waits until somebody approves it.
 
         Example:
             >>> kernel.execute("1").status
@@ -488,6 +488,9 @@ class Execution(CallFuture):
             self._events.append(event)
         if event.kind == Kind.QUEUED:
             self.id = event.execution or 0
+            self._last_status = "held" if event.payload.get("is_held") else "queued"
+        elif event.kind == Kind.APPROVED:
+            self._last_status = "queued"
         elif event.kind == Kind.STARTED:
             self._last_status = "running"
             self._count = event.payload.get("count")

@@ -18,7 +18,7 @@ class Invitation(Frozen):
 
     Attributes:
         id: what to `KernelClient.revoke` it by.
-        role: the most that its bearer may be: ``owner``, ``editor`` or ``viewer``.
+        role: the most that its bearer may be: ``owner``, ``editor``, ``asker`` or ``viewer``.
         name: what its bearer is called.
         values: whether a viewer may look at values, too.
         created: seconds since the epoch, by the hub's clock.

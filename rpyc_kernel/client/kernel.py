@@ -103,7 +103,7 @@ class KernelClient(Introspection, Admission):
         address: where the hub is.
         session: the session to continue, None for a new one.
         name: how to be shown to others.
-        role: ``owner``, ``editor`` or ``viewer``, None for the most that the key gives.
+        role: ``owner``, ``editor``, ``asker`` or ``viewer``, None for the most that the key gives.
         joins: False only looks: nobody is told of this client, and no session is shown as present.
         timeout: in seconds.
         silence: for how many seconds the kernel's hub may be silent while something is awaited of it, before the
@@ -1000,6 +1000,50 @@ class KernelClient(Introspection, Admission):
             >>> stopped = asking.interrupt()
         """
         self._commands.call(commands.CANCEL, execution)
+
+    def approve(self, execution: int) -> None:
+        """Let an execution go that somebody handed in who asks first.
+
+        It takes its place in the queue: before all that was submitted later and still waits.
+
+        Args:
+            execution: its number.
+
+        Raises:
+            NotAsked: it waits for nobody's approval, or no longer.
+            NoSuchExecution: there never was one of this number.
+            NotPermitted: this client asks first itself, or only looks on.
+
+        Example:
+            >>> with rpyc_kernel.connect("demo", role="asker", name="agent") as agent:
+            ...     asked = agent.submit("6 * 7")
+            ...     status = asked.status
+            ...     kernel.approve(asked.id)
+            ...     status, asked.result(timeout=30)
+            ('held', 42)
+        """
+        self._commands.call(commands.APPROVE, execution)
+
+    def decline(self, execution: int, reason: str = "") -> None:
+        """Have an execution that waits for approval end as cancelled.
+
+        Args:
+            execution: its number.
+            reason: what whoever asked is told; its first thousand characters.
+
+        Raises:
+            NotAsked: it waits for nobody's approval, or no longer.
+            NoSuchExecution: there never was one of this number.
+            NotPermitted: this client asks first itself, or only looks on.
+
+        Example:
+            >>> with rpyc_kernel.connect("demo", role="asker", name="agent") as agent:
+            ...     asked = agent.submit("import os; os.remove('results')")
+            ...     kernel.decline(asked.id, "we need them")
+            ...     str(asked.exception(timeout=30))
+            'execution ... was cancelled: declined by ...: we need them'
+        """
+        self._commands.call(commands.DECLINE, execution, reason)
 
     def restart(self, *, timeout: float = 60.0) -> int:
         """Replace the worker and its namespace, and wait until the new one is ready.

@@ -322,7 +322,8 @@ def connect(
             the environment's ``RPYC_KERNEL_INVITATION``, or where there is none the kernel ``default``.
         session: the session to continue, None for a new one.
         name: how to be shown to others, None for the user's name.
-        role: ``owner``, ``editor`` or ``viewer``, who only looks on; None for the most that the key gives.
+        role: ``owner``, ``editor``, ``asker``, whose code waits until somebody approves it, or ``viewer``, who only
+            looks on; None for the most that the key gives.
         joins: False only looks: nobody is told, and no session is shown as present.
         key: the kernel's key in hexadecimal digits, for what has ``://``; else ``RPYC_KERNEL_KEY`` is asked.
         timeout: of connecting and of each call, in seconds.

@@ -40,6 +40,7 @@ class RunCode(Frozen):
     Attributes:
         settled: on a side lane, the number below which all executions of side lanes have ended.
         count: which input of its generation it is, None of what is none.
+        was_held: whether others behind it may have gone before it.
     """
 
     execution: int
@@ -49,6 +50,7 @@ class RunCode(Frozen):
     source: Source | None = None
     settled: int = 0
     count: int | None = None
+    was_held: bool = False
 
 
 class DropCall(Frozen):

@@ -230,9 +230,10 @@ QUEUE: Final = Command(
 
 EXECUTE: Final = Command(
     "execute",
-    "Queue code, and answer with the number of its execution at once.",
+    "Queue code, and answer with the number of its execution at once. An asker's is held until somebody approves it; "
+    "it can hand in neither calls nor programs.",
     shapes.NUMBER,
-    Role.EDITOR,
+    Role.ASKER,
     (
         _CODE,
         _STOP_ON_ERROR,
@@ -255,9 +256,10 @@ EXECUTE: Final = Command(
 )
 RUN: Final = Command(
     "run",
-    "Queue code, and answer with all its events, which name its number, when it has finished; goes on as `follow`.",
+    "Queue code, and answer with all its events, which name its number, when it has finished; goes on as `follow`. An "
+    "asker's is held, until somebody approves it.",
     shapes.EVENTS,
-    Role.EDITOR,
+    Role.ASKER,
     (_CODE, _STOP_ON_ERROR, _FOLLOWED_S, _TOKEN, _SINCE),
     cannot="execute code",
     is_immediate=False,
@@ -286,11 +288,32 @@ LAST_STACK: Final = Command(
     shapes.TEXT,
     Role.VIEWER,
 )
-CANCEL: Final = Command(
-    "cancel",
-    "Take a queued execution out of the queue, and answer with its number.",
+APPROVE: Final = Command(
+    "approve",
+    "Let an execution go that is held, and answer with its number. It takes its place in the queue: before all that "
+    "was submitted later and still waits.",
     shapes.NUMBER,
     Role.EDITOR,
+    (_EXECUTION,),
+    cannot="approve anything",
+    is_repeatable=False,
+    raises=(NoSuchExecution, NotAsked),
+)
+DECLINE: Final = Command(
+    "decline",
+    "Have an execution that is held end as cancelled, and answer with its number.",
+    shapes.NUMBER,
+    Role.EDITOR,
+    (_EXECUTION, Parameter("reason", kinds.TEXT, "what whoever asked is told; its first thousand characters", "")),
+    cannot="decline anything",
+    is_repeatable=False,
+    raises=(NoSuchExecution, NotAsked),
+)
+CANCEL: Final = Command(
+    "cancel",
+    "Take a queued execution out of the queue, and answer with its number. An asker can take out those of its session.",
+    shapes.NUMBER,
+    Role.ASKER,
     (_EXECUTION,),
     cannot="cancel an execution",
     is_repeatable=False,
@@ -298,9 +321,10 @@ CANCEL: Final = Command(
 )
 INTERRUPT: Final = Command(
     "interrupt",
-    "Interrupt a running execution, and answer with its number.",
+    "Interrupt a running execution, and answer with its number. An asker can do so with those of its session, and "
+    "never end the worker.",
     shapes.NUMBER,
-    Role.EDITOR,
+    Role.ASKER,
     (
         Parameter("execution", kinds.INT, "its number; None is what runs on the main lane", None, may_be_none=True),
         Parameter(
@@ -317,9 +341,10 @@ INTERRUPT: Final = Command(
 )
 ANSWER_INPUT: Final = Command(
     "answer_input",
-    "Answer a prompt, and answer with the number of the execution that asked.",
+    "Answer a prompt, and answer with the number of the execution that asked. An asker can say to those of its session "
+    "that nothing will come, and no text: what reads it may run it.",
     shapes.NUMBER_OR_NONE,
-    Role.EDITOR,
+    Role.ASKER,
     (
         Parameter("text", kinds.TEXT, "the answer without a line end; None is end-of-file", may_be_none=True),
         Parameter("execution", kinds.INT, "which one asks; None is the only one, or the first", None, may_be_none=True),
@@ -406,7 +431,7 @@ INVITE: Final = Command(
             limits=(1.0, 315_360_000.0),
             may_be_none=True,
         ),
-        Parameter("values", kinds.BOOL, "whether a viewer may look at values, too", False),
+        Parameter("values", kinds.BOOL, "whether a viewer or an asker may look at values, too", False),
     ),
     cannot="invite anybody",
     is_repeatable=False,

@@ -15,11 +15,15 @@ from rpyc_kernel.frozen import Frozen
 
 RELEASE: Final = "0.1.0"
 PROTOCOL_VERSION: Final = 2
-WORKER_VERSION: Final = 5
+WORKER_VERSION: Final = 6
 """Of what hub and worker say to each other, and of the ring; a hub takes over no worker of another."""
 JOURNAL_VERSION: Final = 1
 """Of the journal's tables; a journal of a later version is refused, one without a number is of before there was one."""
 MAX_CODE_CHARS: Final = 4 * 1024 * 1024
+MAX_HELD: Final = 1000
+"""So many executions may wait for somebody's approval at once."""
+MAX_HELD_CODE_CHARS: Final = 100_000
+"""More code than anybody reads is nothing that can be approved."""
 MAX_PLAIN_REPR: Final = 4096
 """The longest ``repr`` of a plain value that travels inside its result event, in characters."""
 
@@ -39,6 +43,7 @@ class Kind:
     WORKER_DIED: Final = "worker_died"
     RESTART_REQUESTED: Final = "restart_requested"
     QUEUED: Final = "queued"
+    APPROVED: Final = "approved"
     STARTED: Final = "started"
     STREAM: Final = "stream"
     DISPLAY: Final = "display"
@@ -107,6 +112,7 @@ class Role:
     """What a connection may do. Who has one of these may do what those before it may, and more."""
 
     VIEWER: Final = "viewer"  # sees what happens
+    ASKER: Final = "asker"  # hands in code that is held until somebody who may run code approves it
     EDITOR: Final = "editor"  # runs code, and has the kernel's objects
     OWNER: Final = "owner"  # ends the kernel, and says who else may come
 
@@ -116,7 +122,7 @@ class Role:
         return role in ROLES and ROLES.index(role) >= ROLES.index(least)
 
 
-ROLES: Final = (Role.VIEWER, Role.EDITOR, Role.OWNER)
+ROLES: Final = (Role.VIEWER, Role.ASKER, Role.EDITOR, Role.OWNER)
 
 
 class Security:
@@ -141,6 +147,7 @@ class Doing:
     RUNNING: Final = "running"  # code of its own runs
     ASKED: Final = "asked"  # and waits for input
     WAITING: Final = "waiting"  # code of its own is in the queue
+    HELD: Final = "held"  # code of its own is there, and waits for somebody's approval
     READING: Final = "reading"  # it reads events
     IDLE: Final = "idle"  # it is here
     GONE: Final = "gone"
@@ -174,7 +181,9 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     Kind.WORKER_STARTED: ("generation", "pid", "python", "engine", "adopted", "program"),
     Kind.WORKER_DIED: ("generation", "reason", "stack", "memory_bytes", "peak_memory_bytes", "exit_code"),
     Kind.RESTART_REQUESTED: ("by",),
-    Kind.QUEUED: ("code", "name", "lane", "position", "stop_on_error", "call", "source", "is_input"),
+    # is_held: it waits, without a turn, until somebody approves it
+    Kind.QUEUED: ("code", "name", "lane", "position", "stop_on_error", "call", "source", "is_input", "is_held"),
+    Kind.APPROVED: ("by",),
     Kind.STARTED: ("generation", "count"),  # count: of the inputs of this generation; None of what is no input
     # Where a program has written bytes that are no text, they stand escaped in it, and all in `raw`, in base64.
     Kind.STREAM: ("name", "text"),

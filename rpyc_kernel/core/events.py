@@ -52,6 +52,7 @@ class CodeSubmitted(Frozen):
     Attributes:
         is_input: whether a person would call it an input. Those are counted; a call never is one.
         token: names it among the submissions of its session, "" if it may not come twice.
+        is_held: whether somebody has to approve it before it runs.
     """
 
     session: str
@@ -63,21 +64,48 @@ class CodeSubmitted(Frozen):
     source: Source | None = None
     is_input: bool = True
     token: str = ""
+    is_held: bool = False
 
 
-class CancelRequested(Frozen):
-    """A session wants a queued execution gone."""
+class ApproveRequested(Frozen):
+    """A session lets an execution go that is held."""
 
     session: str
     execution: int
+    time: float
+
+
+class DeclineRequested(Frozen):
+    """A session wants an execution that is held never to run; the reason may be empty."""
+
+    session: str
+    execution: int
+    reason: str = ""
+
+
+class CancelRequested(Frozen):
+    """A session wants a queued execution gone.
+
+    Attributes:
+        only_own: whether it may take away no other session's.
+    """
+
+    session: str
+    execution: int
+    only_own: bool = False
 
 
 class InterruptRequested(Frozen):
-    """A session wants a running execution to stop; None means whatever runs on the main lane."""
+    """A session wants a running execution to stop; None means whatever runs on the main lane.
+
+    Attributes:
+        only_own: whether it may interrupt no other session's.
+    """
 
     session: str
     execution: int | None
     force: str = Force.SIGNAL
+    only_own: bool = False
 
 
 class GraceElapsed(Frozen):
@@ -90,12 +118,16 @@ class InputAnswered(Frozen):
     """A session answers a prompt: the one of ``execution``, or the only one there is.
 
     Text None is end-of-file, or where it is refused says that nobody can be asked.
+
+    Attributes:
+        only_own: whether it may answer no other session's.
     """
 
     session: str
     text: str | None
     execution: int | None = None
     is_refused: bool = False
+    only_own: bool = False
 
 
 class WorkerStarted(Frozen):
@@ -151,11 +183,12 @@ class UnfinishedTold(Frozen):
 
     Attributes:
         unfinished: the executions that will still end.
-        received: the highest number received on the main lane.
+        received: the highest number received on the main lane, of what was never held.
         sides: those that were received on side lanes, of the numbers from ``settled`` on.
         time: when it said so.
         settled: all below this number that were to run on side lanes were received.
         asking: the tokens of the lines of text that it waits for, each of which it has told before; None: not told.
+        approved: what was received on the main lane of what had been held.
     """
 
     unfinished: frozenset[int]
@@ -164,6 +197,7 @@ class UnfinishedTold(Frozen):
     time: float
     settled: int = 0
     asking: frozenset[int] | None = None
+    approved: frozenset[int] = frozenset()
 
 
 class WorkerDied(Frozen):
@@ -195,6 +229,7 @@ class Restored(Frozen):
 
     Attributes:
         unfinished: number, session, what `queued` said, when it began, and which input it is of each execution.
+        approved: those of them that were held and are so no longer.
         prompts: token, execution and session of each question that waits.
         sessions: id, name and role of each.
     """
@@ -203,6 +238,7 @@ class Restored(Frozen):
     last_execution: int
     had_worker: bool = False
     unfinished: tuple[tuple[int, str, dict[str, Any], float | None, int | None], ...] = ()
+    approved: frozenset[int] = frozenset()
     prompts: tuple[tuple[int, int | None, str | None], ...] = ()
     sessions: tuple[tuple[str, str, str], ...] = ()
 
@@ -214,6 +250,8 @@ Event = (
     | IdleTimeElapsed
     | CodeSubmitted
     | CodeFinished
+    | ApproveRequested
+    | DeclineRequested
     | CancelRequested
     | InterruptRequested
     | GraceElapsed

@@ -8,6 +8,7 @@ A fact of `core.events` comes in, the state changes, and the actions to perform 
 4. An interrupt acts on the execution it names, or on none.
 5. A client that leaves ends nothing.
 6. A dead worker ends all it owed as lost, and a new generation follows, unless it keeps dying before it is ready.
+7. What is held runs only if somebody approves it. It keeps its place in the queue, and no turn passes to it until then.
 
 Two tables say what may become of the kernel and of an execution by each event, and what is refused or ignored when;
 all decisions go by them. docs/reference/states.md is drawn from them.
@@ -36,14 +37,25 @@ from rpyc_kernel.core.actions import (
     StartWorker,
     StopHub,
 )
-from rpyc_kernel.core.contract import COMM_CALL, Doing, Force, Kind, Lane, Outcome, State
+from rpyc_kernel.core.contract import (
+    COMM_CALL,
+    MAX_HELD,
+    MAX_HELD_CODE_CHARS,
+    Doing,
+    Force,
+    Kind,
+    Lane,
+    Outcome,
+    State,
+)
 from rpyc_kernel.core.sessions import Sessions
 from rpyc_kernel.core.source import Program, Source, describe_source, read_source
-from rpyc_kernel.errors import NoSuchExecution, NotAsked, NotQueued, NotRunning, RequestError
+from rpyc_kernel.errors import NoSuchExecution, NotAsked, NotPermitted, NotQueued, NotRunning, RequestError
 from rpyc_kernel.frozen import Frozen
 
 _GONE = "the worker was gone when a new hub came"
 _SHOWN_QUEUED = 100
+_MAX_REASON_CHARS = 1000
 _KEPT_TOKENS = 4096
 """Of so many submissions it is remembered what they were called: many more than may be asked for once more."""
 
@@ -51,10 +63,10 @@ MAX_FAILED_STARTS = 3
 """After so many workers in a row that died before they were ready, the hub stops trying and says so."""
 
 
-QUEUED, RUNNING, FINISHED, UNKNOWN = Kind.QUEUED, "running", Kind.FINISHED, "unknown"
-"""Where an execution stands; unknown is a number that was never given out."""
+HELD, QUEUED, RUNNING, FINISHED, UNKNOWN = "held", Kind.QUEUED, "running", Kind.FINISHED, "unknown"
+"""Where an execution stands; held is queued without a turn, unknown is a number that was never given out."""
 LIFECYCLES = (State.STARTING, State.IDLE, State.STOPPING, State.DEAD)
-PLACES = (QUEUED, RUNNING, FINISHED, UNKNOWN)
+PLACES = (HELD, QUEUED, RUNNING, FINISHED, UNKNOWN)
 
 
 class Refusal(NamedTuple):
@@ -74,7 +86,7 @@ class Mark(Enum):
 _Cell = tuple[str, ...] | Refusal | Mark
 """What it may be afterwards, or why nothing happens."""
 _S, _I, _P, _D = ((state,) for state in LIFECYCLES)
-_Q, _R, _F, _U = ((place,) for place in PLACES)
+_H, _Q, _R, _F, _U = ((place,) for place in PLACES)
 _IGNORED, _NEVER = Mark.IGNORED, Mark.NEVER
 
 
@@ -99,6 +111,8 @@ LIFECYCLE: dict[type[events.Event], dict[str, _Cell]] = {
     events.IdleTimeElapsed:    _by_state(_S + _P,  _I + _P,  _IGNORED,     _D + _P),  # or somebody has just come
     events.CodeSubmitted:      _by_state(_S,       _I,       _STOPPING,    _DEAD),
     events.CodeFinished:       _by_state(_S,       _I,       _P,           _IGNORED),
+    events.ApproveRequested:   _by_state(_S,       _I,       _STOPPING,    _D),
+    events.DeclineRequested:   _by_state(_S,       _I,       _P,           _D),
     events.CancelRequested:    _by_state(_S,       _I,       _P,           _D),
     events.InterruptRequested: _by_state(_S,       _I,       _P,           _D),
     events.GraceElapsed:       _by_state(_S,       _I,       _P,           _IGNORED),
@@ -118,39 +132,45 @@ _NO_SUCH = Refusal(NoSuchExecution, "there is no execution {number}; the last on
 _IS_RUNNING = Refusal(NotQueued, "execution {number} is running; interrupt it instead")
 _NOT_QUEUED = Refusal(NotQueued, "execution {number} has finished already; there is nothing to cancel")
 _IS_QUEUED = Refusal(NotRunning, "execution {number} is queued, not running; cancel it instead")
+_IS_HELD = Refusal(NotRunning, "execution {number} waits for approval and does not run; cancel or decline it instead")
 _NOT_RUNNING = Refusal(NotRunning, "execution {number} has finished already")
-_STAYS = _by_place(_Q, _R, _F, _U)
+_NOT_HELD = Refusal(NotAsked, "execution {number} does not wait for approval: it is {place}")
+_STAYS = _by_place(_H, _Q, _R, _F, _U)
 
 EXECUTION: dict[type[events.Event], dict[str, _Cell]] = {
     # An event that names an execution says so of that one, any other of each.
-    #                                     queued       running      finished      unknown
+    #                                     held        queued       running      finished      unknown
     events.SessionJoined:      _STAYS,
     events.SessionLeft:        _STAYS,
     events.StarterLost:        _STAYS,
     events.IdleTimeElapsed:    _STAYS,
-    events.CodeSubmitted:      _by_place(_NEVER,      _NEVER,      _NEVER,       _Q + _R),
-    events.CodeFinished:       _by_place(_IGNORED,    _F,          _IGNORED,     _IGNORED),
-    events.CancelRequested:    _by_place(_F,          _IS_RUNNING, _NOT_QUEUED,  _NO_SUCH),
-    events.InterruptRequested: _by_place(_IS_QUEUED,  _R,          _NOT_RUNNING, _NO_SUCH),
-    events.GraceElapsed:       _by_place(_IGNORED,    _R,          _IGNORED,     _IGNORED),
+    events.CodeSubmitted:      _by_place(_NEVER,    _NEVER,      _NEVER,      _NEVER,       _H + _Q + _R),
+    events.CodeFinished:       _by_place(_IGNORED,  _IGNORED,    _F,          _IGNORED,     _IGNORED),
+    events.ApproveRequested:   _by_place(_Q + _R,   _NOT_HELD,   _NOT_HELD,   _NOT_HELD,    _NO_SUCH),
+    events.DeclineRequested:   _by_place(_F,        _NOT_HELD,   _NOT_HELD,   _NOT_HELD,    _NO_SUCH),
+    events.CancelRequested:    _by_place(_F,        _F,          _IS_RUNNING, _NOT_QUEUED,  _NO_SUCH),
+    events.InterruptRequested: _by_place(_IS_HELD,  _IS_QUEUED,  _R,          _NOT_RUNNING, _NO_SUCH),
+    events.GraceElapsed:       _by_place(_IGNORED,  _IGNORED,    _R,          _IGNORED,     _IGNORED),
     events.InputWanted:        _STAYS,
     events.InputAnswered:      _STAYS,
     events.InputWithdrawn:     _STAYS,
-    events.WorkerStarted:      _by_place(_Q + _R,     _R,          _F,           _U),
+    events.WorkerStarted:      _by_place(_H,        _Q + _R,     _R,          _F,           _U),
     events.WorkerReported:     _STAYS,
-    events.UnfinishedTold:     _by_place(_Q + _R,     _R + _F,     _F,           _U),
-    events.WorkerDied:         _by_place(_Q + _F,     _F,          _F,           _U),
-    events.RestartRequested:   _by_place(_Q + _F,     _R,          _F,           _U),
+    events.UnfinishedTold:     _by_place(_H + _F,   _Q + _R + _F, _R + _F,    _F,           _U),
+    events.WorkerDied:         _by_place(_H + _F,   _Q + _F,     _F,          _F,           _U),
+    events.RestartRequested:   _by_place(_H + _F,   _Q + _F,     _R,          _F,           _U),
     events.ShutdownRequested:  _STAYS,
 }
 """What may become of an execution by each event."""
 
-OTHERS: dict[type[events.Event], tuple[str, ...]] = {
-    events.CodeFinished:       _Q + _R + _F,  # its turn has come, or what the same session ran before it has failed
-    events.CancelRequested:    _Q,
-    events.InterruptRequested: _Q,
-    events.GraceElapsed:       _Q,
-    events.CodeSubmitted:      _Q,
+OTHERS: dict[type[events.Event], dict[str, _Cell]] = {
+    events.CodeFinished:       {HELD: _H + _F, QUEUED: _Q + _R + _F},  # its turn has come, or its session has failed
+    events.ApproveRequested:   {HELD: _H,      QUEUED: _Q},
+    events.DeclineRequested:   {HELD: _H,      QUEUED: _Q},
+    events.CancelRequested:    {HELD: _H,      QUEUED: _Q},
+    events.InterruptRequested: {HELD: _H,      QUEUED: _Q},
+    events.GraceElapsed:       {HELD: _H,      QUEUED: _Q},
+    events.CodeSubmitted:      {HELD: _H,      QUEUED: _Q},
 }
 """What may become of the others that wait, where an event names an execution; those that run go on."""
 # fmt: on
@@ -172,6 +192,9 @@ class Execution:
     started_at: float | None = None
     count: int | None = None
     is_in_grace: bool = False
+    is_held: bool = False
+    was_held: bool = False
+    """Whether it is held, and whether it ever was: then those behind it may have run before it."""
 
     @property
     def is_running(self) -> bool:
@@ -181,7 +204,9 @@ class Execution:
     @property
     def place(self) -> str:
         """Where it stands."""
-        return QUEUED if self.started_at is None else RUNNING
+        if self.started_at is not None:
+            return RUNNING
+        return HELD if self.is_held else QUEUED
 
 
 class Prompt(Frozen):
@@ -217,7 +242,8 @@ class KernelState:
         self._last_count = 0
         self._unfinished: dict[int, Execution] = {}
         self._unfinished_of: Counter[str] = Counter()  # how many each session has
-        self._queue: deque[int] = deque()
+        self._queue: deque[int] = deque()  # in the order of their numbers
+        self._held = 0  # so many of those
         self._running: int | None = None
         self._sides: dict[int, Execution] = {}
         self._prompts: dict[int, Prompt] = {}
@@ -292,6 +318,8 @@ class KernelState:
             return Decision(known, [])
         if submitted.lane == Lane.SIDE and isinstance(submitted.source, Program):
             raise RequestError("a file runs on the main lane: arguments and working directory are the whole worker's")
+        if submitted.is_held:
+            self._require_approvable(submitted)
         execution = Execution(
             self._last_execution + 1,
             submitted.session,
@@ -302,9 +330,11 @@ class KernelState:
             submitted.call,
             submitted.source,
             submitted.is_input and submitted.call is None,
+            is_held=submitted.is_held,
+            was_held=submitted.is_held,
         )
-        is_side = execution.lane == Lane.SIDE and self._is_ready
-        position = 0 if is_side else len(self._queue) + (self._running is not None)
+        is_side = execution.lane == Lane.SIDE and self._is_ready and not execution.is_held
+        position = 0 if is_side else len(self._queue) - self._held + (self._running is not None)
         # Made before anything changes: what cannot be recorded does not happen.
         payload = {
             "code": execution.code,
@@ -315,6 +345,7 @@ class KernelState:
             "call": execution.call,
             "source": describe_source(execution.source),
             "is_input": execution.is_input,
+            "is_held": execution.is_held,
         }
         if submitted.token:
             payload["token"] = submitted.token
@@ -331,6 +362,19 @@ class KernelState:
             actions += self._advance(submitted.time)
         return Decision(execution.id, actions)
 
+    def _require_approvable(self, submitted: events.CodeSubmitted) -> None:
+        """Only what can be read is held for somebody who reads it."""
+        if submitted.call is not None or isinstance(submitted.source, Program):
+            what = "a file on the kernel's machine" if submitted.call is None else "a call"
+            raise NotPermitted(f"whoever approves code has to see it: hand in the code itself, and not {what}")
+        if len(submitted.code) > MAX_HELD_CODE_CHARS:
+            raise RequestError(
+                f"the code has {len(submitted.code):,} characters; what somebody is to read and approve has at most "
+                f"{MAX_HELD_CODE_CHARS:,}"
+            )
+        if self._held >= MAX_HELD:
+            raise RequestError(f"{MAX_HELD} executions wait for approval already; wait until some are let go")
+
     def _code_finished(self, finished: events.CodeFinished) -> list[Action]:
         """Close an execution, abort what its session queued behind it if it failed, and run the next."""
         execution = self._named(finished, finished.execution)
@@ -341,8 +385,28 @@ class KernelState:
             actions += self._abort_session(execution)
         return [*actions, *self._advance(finished.time)]
 
+    def _approve_requested(self, approve: events.ApproveRequested) -> Decision:
+        """Let one execution go that is held: it has its turn before all that was submitted later and still waits."""
+        execution = self._named(approve, approve.execution)
+        assert execution is not None
+        payload = {"by": self.sessions.name_of(approve.session)}
+        approved = Record(Kind.APPROVED, execution.id, execution.session, payload)
+        self._let_go(execution)
+        return Decision(execution.id, [approved, *self._advance(approve.time)])
+
+    def _decline_requested(self, decline: events.DeclineRequested) -> Decision:
+        """End one execution that is held; the answer is its number."""
+        execution = self._named(decline, decline.execution)
+        assert execution is not None
+        self._queue.remove(execution.id)
+        by = self.sessions.name_of(decline.session)
+        reason = f"declined by {by}" + (f": {decline.reason[:_MAX_REASON_CHARS]}" if decline.reason else "")
+        return Decision(execution.id, self._end(execution, Outcome.CANCELLED, reason=reason, by=by))
+
     def _cancel_requested(self, cancel: events.CancelRequested) -> Decision:
         """Take one queued execution out; the answer is its number."""
+        if cancel.only_own:
+            self._require_own(cancel.session, cancel.execution)
         execution = self._named(cancel, cancel.execution)
         assert execution is not None
         self._queue.remove(execution.id)
@@ -354,6 +418,8 @@ class KernelState:
         target = self._running if interrupt.execution is None else interrupt.execution
         if target is None:
             raise NotRunning("nothing is running")
+        if interrupt.only_own:
+            self._require_own(interrupt.session, target)
         execution = self._named(interrupt, target)
         assert execution is not None
         by = self.sessions.name_of(interrupt.session)
@@ -399,6 +465,8 @@ class KernelState:
         if not waiting:
             raise NotAsked(f"{'nothing waits' if number is None else f'execution {number} does not wait'} for input")
         own = [prompt for prompt in waiting if prompt.session == answered.session]
+        if answered.only_own and not own:
+            raise NotPermitted("a connection that asks first has a say in what its own session runs alone")
         prompt = (own or waiting)[0]
         del self._prompts[prompt.token]
         if self._doubtful is not None:
@@ -449,7 +517,8 @@ class KernelState:
         # An earlier hub may have died between writing 'started' and handing the code over. The worker drops what it
         # has received before, so handing it over again is always right.
         for execution in self._unfinished.values():
-            if execution.is_running and (execution.lane == Lane.SIDE or execution.id > started.received):
+            is_numbered = execution.lane == Lane.MAIN and not execution.was_held
+            if execution.is_running and not (is_numbered and execution.id <= started.received):
                 actions.append(self._run_code(execution))
         return [*actions, *self._advance(started.time)]
 
@@ -467,10 +536,16 @@ class KernelState:
         self._answered.clear()
         for execution in list(self._unfinished.values()):
             if execution.lane == Lane.SIDE:
-                was_received = execution.id in told.sides or execution.id < told.settled
+                was_received = execution.id in told.sides or (execution.id < told.settled and execution.is_running)
+            elif execution.was_held:
+                was_received = execution.id in told.approved
             else:
                 was_received = execution.id <= told.received
-            if execution.is_running and was_received and execution.id not in told.unfinished:
+            # What was held has no turn from which it could be told that it runs already.
+            is_over = execution.id not in told.unfinished or (execution.was_held and not execution.is_running)
+            if was_received and is_over:
+                if not execution.is_running:
+                    self._queue.remove(execution.id)
                 actions += self._end(execution, Outcome.LOST, reason="the record of its end was lost")
         return [*actions, *self._advance(told.time)]
 
@@ -527,6 +602,7 @@ class KernelState:
         for session, name, role in restored.sessions:
             self.sessions.remember(session, name, role)
         for number, session, queued, started_at, count in restored.unfinished:
+            was_held = queued.get("is_held", False) is not False
             execution = Execution(
                 number,
                 session,
@@ -539,6 +615,8 @@ class KernelState:
                 queued.get("is_input", True),
                 started_at,
                 count,
+                is_held=was_held and started_at is None and number not in restored.approved,
+                was_held=was_held,
             )
             self._admit(execution)
             self._last_count = max(self._last_count, count or 0)
@@ -576,6 +654,7 @@ class KernelState:
             "running": self._describe(running) if running else None,
             "queue": self.queue(0, _SHOWN_QUEUED),
             "queue_length": len(self._queue),
+            "held": self._held,
             "side": tuple(self._describe(one) for one in self._sides.values() if one.is_running),
             "prompts": tuple(
                 {"execution": prompt.execution, "session": prompt.session} for prompt in self._prompts.values()
@@ -595,7 +674,11 @@ class KernelState:
         for number in self._queue:
             if len(doing) == len(self._unfinished_of):
                 break
-            doing.setdefault(self._unfinished[number].session, (Doing.WAITING, number))
+            one = self._unfinished[number]
+            if not one.is_held:
+                doing.setdefault(one.session, (Doing.WAITING, number))
+        for one in self._all_held():
+            doing.setdefault(one.session, (Doing.HELD, one.id))
         described = []
         for session in self.sessions.snapshot():
             what, execution = doing.get(session["id"], (Doing.IDLE if session["connections"] else Doing.GONE, None))
@@ -644,6 +727,7 @@ class KernelState:
             "session": execution.session,
             "name": execution.name,
             "code": execution.code[:200],
+            "is_held": execution.is_held,
         }
 
     def place_of(self, number: int) -> str:
@@ -657,7 +741,8 @@ class KernelState:
         """The execution of an event that names one, None where that is ignored; raises where it is refused."""
         cell = EXECUTION[type(event)][self.place_of(number)]
         if isinstance(cell, Refusal):
-            raise cell.error(cell.text.format(number=number, last=self._last_execution))
+            place = self.place_of(number)
+            raise cell.error(cell.text.format(number=number, last=self._last_execution, place=place))
         return None if cell is Mark.IGNORED else self._unfinished[number]
 
     def _advance(self, time: float) -> list[Action]:
@@ -665,12 +750,27 @@ class KernelState:
         actions: list[Action] = []
         if not self._is_ready:
             return actions
-        for number in [n for n in self._queue if self._unfinished[n].lane == Lane.SIDE]:
-            self._queue.remove(number)
-            actions += self._run(self._unfinished[number], time)
-        if self._running is None and self._queue:
-            actions += self._run(self._unfinished[self._queue.popleft()], time)
+        for execution in [one for n in self._queue if (one := self._unfinished[n]).lane == Lane.SIDE]:
+            if not execution.is_held:
+                self._queue.remove(execution.id)
+                actions += self._run(execution, time)
+        if self._running is None and len(self._queue) > self._held:
+            execution = next(one for n in self._queue if not (one := self._unfinished[n]).is_held)
+            self._queue.remove(execution.id)
+            actions += self._run(execution, time)
         return actions
+
+    def _let_go(self, execution: Execution) -> None:
+        execution.is_held = False
+        self._held -= 1
+
+    def _all_held(self) -> list[Execution]:
+        return [one for n in self._queue if (one := self._unfinished[n]).is_held] if self._held else []
+
+    def _require_own(self, session: str, number: int) -> None:
+        owner = self.owner_of(number)
+        if owner not in (None, session):
+            raise NotPermitted("a connection that asks first has a say in what its own session runs alone")
 
     def _run(self, execution: Execution, time: float) -> list[Action]:
         execution.started_at = time
@@ -689,6 +789,7 @@ class KernelState:
 
     def _admit(self, execution: Execution) -> None:
         self._unfinished[execution.id] = execution
+        self._held += execution.is_held
         self._unfinished_of[execution.session] += 1
         if execution.lane == Lane.SIDE:
             self._sides[execution.id] = execution
@@ -697,7 +798,14 @@ class KernelState:
         # Of what has ended on a side lane the worker is told again and again, so that it need not remember all of it.
         settled = min(self._sides) if execution.lane == Lane.SIDE else 0
         return RunCode(
-            execution.id, execution.code, execution.lane, execution.call, execution.source, settled, execution.count
+            execution.id,
+            execution.code,
+            execution.lane,
+            execution.call,
+            execution.source,
+            settled,
+            execution.count,
+            execution.was_held,
         )
 
     def _end(
@@ -710,6 +818,7 @@ class KernelState:
         by: str | None = None,
     ) -> list[Action]:
         del self._unfinished[execution.id]
+        self._held -= execution.is_held
         self._unfinished_of[execution.session] -= 1
         if not self._unfinished_of[execution.session]:
             del self._unfinished_of[execution.session]
@@ -740,7 +849,8 @@ class KernelState:
         return Record(Kind.WORKER_DIED, None, None, payload)
 
     def _abort_session(self, failed: Execution) -> list[Action]:
-        behind = [n for n in self._queue if self._unfinished[n].session == failed.session]
+        # What was held is let go later than what is behind it.
+        behind = [n for n in self._queue if n > failed.id and self._unfinished[n].session == failed.session]
         actions: list[Action] = []
         for number in behind:
             self._queue.remove(number)
@@ -775,6 +885,8 @@ _DECISIONS: Final[dict[type[events.Event], Callable[[KernelState, Any], Decision
     events.IdleTimeElapsed: KernelState._idle_time_elapsed,
     events.CodeSubmitted: KernelState._code_submitted,
     events.CodeFinished: KernelState._code_finished,
+    events.ApproveRequested: KernelState._approve_requested,
+    events.DeclineRequested: KernelState._decline_requested,
     events.CancelRequested: KernelState._cancel_requested,
     events.InterruptRequested: KernelState._interrupt_requested,
     events.GraceElapsed: KernelState._grace_elapsed,

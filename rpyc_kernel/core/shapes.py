@@ -57,11 +57,12 @@ HELLO: Final[Answer[dict[str, Any]]] = Answer(
 )
 STATUS: Final[Answer[dict[str, Any]]] = Answer(
     "Status",
-    "pairs of name and value: `state`, `generation`, `running`, `queue` (its first hundred), `queue_length`, `side`, "
-    "`prompts`, `sessions`, `last`, `memory_bytes`, `journal` (what is wrong with it, or None) and more",
+    "pairs of name and value: `state`, `generation`, `running`, `queue` (its first hundred), `queue_length`, `held` "
+    "(how many of those wait for approval), `side`, `prompts`, `sessions`, `last`, `memory_bytes`, `journal` (what is "
+    "wrong with it, or None) and more",
 )
 QUEUE: Final[Answer[list[dict[str, Any]]]] = Answer(
-    "Queued", "pairs of name and value: `execution` and more", is_list=True
+    "Queued", "pairs of name and value: `execution`, `session`, `name`, `code`, `is_held` and more", is_list=True
 )
 EVENTS: Final[Answer[tuple[int, list[Event]]]] = Answer(
     "Events",

@@ -470,5 +470,6 @@ def _read_report(kind: str, execution: int | None, payload: dict[str, Any]) -> e
         unfinished, sides = (frozenset(map(int, payload[name])) for name in ("unfinished", "sides"))
         settled = int(payload.get("settled", 0))
         asking = frozenset(map(int, payload["asking"])) if "asking" in payload else None
-        return events.UnfinishedTold(unfinished, int(payload["received"]), sides, time.time(), settled, asking)
+        received, approved = int(payload["received"]), frozenset(map(int, payload["let_go"]))
+        return events.UnfinishedTold(unfinished, received, sides, time.time(), settled, asking, approved)
     return events.WorkerReported(kind, execution, payload)

@@ -46,7 +46,7 @@ _FROM_WORKERS: dict[str, frozenset[str]] = {
     },
     Kind.INPUT_ANSWERED: frozenset({"token"}),
     Kind.FINISHED: frozenset({"outcome", "duration_s"}),
-    UNFINISHED: frozenset({"unfinished", "received", "sides"}),
+    UNFINISHED: frozenset({"unfinished", "received", "sides", "let_go"}),
 }
 """What a worker may report, with which fields at least. The hub adds the others, and reports the rest itself."""
 

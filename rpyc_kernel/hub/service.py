@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 from rpyc_kernel.core import events
 from rpyc_kernel.core.commands import COMMANDS, Command, open_to
-from rpyc_kernel.core.contract import PROTOCOL_VERSION, Departure, Role, freeze
+from rpyc_kernel.core.contract import PROTOCOL_VERSION, Departure, Force, Role, freeze
 from rpyc_kernel.core.source import Source
 from rpyc_kernel.errors import NoSuchExecution, NotPermitted, RequestError, WorkerBusy
 from rpyc_kernel.hub.guests import Guests
@@ -97,6 +97,7 @@ class HubService:
         self._later = later
         who = welcome.identity
         self._session, self._client_name, self._role = who.session, who.name, who.role
+        self._asks_first = not Role.allows(who.role, Role.EDITOR)
         self.may_give = open_to(who.role, has_values=welcome.grant.has_values)
         works_here = Role.allows(who.role, Role.EDITOR)
         # Its sockets let in who can open them, as this user; who looks on is to learn nothing of them.
@@ -144,13 +145,16 @@ class HubService:
         token: str,
         since: int,
     ) -> int:
-        now = time.time()
-        submitted = events.CodeSubmitted(self._session, code, now, stop_on_error, lane, call, source, is_input, token)
+        is_held, now = self._asks_first, time.time()
+        submitted = events.CodeSubmitted(
+            self._session, code, now, stop_on_error, lane, call, source, is_input, token, is_held
+        )
         return self._hub.submit(submitted, since)
 
     def _do_run(self, code: str, stop_on_error: bool, wait_s: float, token: str, since: int) -> Any:
         before, highest = self._hub.last, self._hub.last_execution
-        submitted = events.CodeSubmitted(self._session, code, time.time(), stop_on_error, token=token)
+        is_held, now = self._asks_first, time.time()
+        submitted = events.CodeSubmitted(self._session, code, now, stop_on_error, token=token, is_held=is_held)
         number = self._hub.submit(submitted, since)
         # One that was queued before is asked for once more, and began before this.
         return self._hub.follow(number, before if number > highest else self._within(since), wait_s, is_eager=False)
@@ -168,13 +172,25 @@ class HubService:
         return self._hub.last_stack
 
     def _do_cancel(self, execution: int) -> int:
-        return int(self._hub.handle(events.CancelRequested(self._session, execution)))
+        return int(self._hub.handle(events.CancelRequested(self._session, execution, self._asks_first)))
+
+    def _do_approve(self, execution: int) -> int:
+        return int(self._hub.handle(events.ApproveRequested(self._session, execution, time.time())))
+
+    def _do_decline(self, execution: int, reason: str) -> int:
+        return int(self._hub.handle(events.DeclineRequested(self._session, execution, reason)))
 
     def _do_interrupt(self, execution: int | None, force: str) -> int:
-        return int(self._hub.handle(events.InterruptRequested(self._session, execution, force)))
+        if self._asks_first and force == Force.TERMINATE:
+            raise NotPermitted(f"{self._shown!r} is here as {self._role}; it cannot end the worker")
+        return int(self._hub.handle(events.InterruptRequested(self._session, execution, force, self._asks_first)))
 
     def _do_answer_input(self, text: str | None, execution: int | None, is_refused: bool) -> int | None:
-        answered: int | None = self._hub.handle(events.InputAnswered(self._session, text, execution, is_refused))
+        if self._asks_first and text is not None:  # a debugger's prompt takes code
+            raise NotPermitted(f"{self._shown!r} is here as {self._role}; it can end a prompt, and not answer it")
+        answered: int | None = self._hub.handle(
+            events.InputAnswered(self._session, text, execution, is_refused, self._asks_first)
+        )
         return answered
 
     # ------------------------------------------------------------------ events

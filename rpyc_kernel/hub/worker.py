@@ -107,7 +107,7 @@ class Worker:
         if work.lane == Lane.SIDE:
             self.link.notify("run_side", work.execution, work.code, work.call, source, work.settled, work.count)
         else:
-            self.link.run(work.execution, work.code, work.call, source, work.count)
+            self.link.run(work.execution, work.code, work.call, source, work.count, work.was_held)
 
     def _interrupt(self, execution: int, lane: str, force: str) -> None:
         """Send a signal marked for one execution, and SIGINT to what it has started and waits for.

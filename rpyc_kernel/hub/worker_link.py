@@ -80,10 +80,16 @@ class WorkerLink:
             thread.start()
 
     def run(
-        self, execution: int, code: str, call: str | None, source: dict[str, Any] | None, count: int | None
+        self,
+        execution: int,
+        code: str,
+        call: str | None,
+        source: dict[str, Any] | None,
+        count: int | None,
+        was_held: bool,
     ) -> None:
         """Hand an execution to the worker's main thread; if it is gone, whoever watches it will say so."""
-        message = [execution, code, call, source, count]
+        message = [execution, code, call, source, count, was_held]
         if len(code) + len(str(source)) < _SENT_AT_ONCE_CHARS:
             self._send_run(message)
         else:

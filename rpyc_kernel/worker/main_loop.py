@@ -44,7 +44,7 @@ class MainLoop:
         debugger: sees what user code does, if a client wants it to.
 
     Attributes:
-        received: the highest number received on the main lane.
+        received: the highest number received on the main lane, of what was never held.
         sides: the lanes beside it.
     """
 
@@ -69,6 +69,7 @@ class MainLoop:
         self._forking_task: asyncio.Task[Any] | None = None
         self._forks_in_loop = False
         self.received = self._last_count = 0
+        self._let_go: set[int] = set()  # received after having been held, in any order
         self._unfinished: set[int] = set()
         self.sides = SideLanes(self._run, output, interrupts)
 
@@ -168,14 +169,24 @@ class MainLoop:
             self._messages.popleft()
 
     def _take_message(
-        self, execution: int, code: str, call: str | None, source: dict[str, Any] | None, count: int | None
+        self,
+        execution: int,
+        code: str,
+        call: str | None,
+        source: dict[str, Any] | None,
+        count: int | None,
+        was_held: bool,
     ) -> None:
-        if execution <= self.received:  # a hub that took over may repeat what the one before had sent
+        # A hub that took over may repeat what the one before had sent.
+        if execution in self._let_go or (execution <= self.received and not was_held):
             return
         work = execution, code, call, read_source(source), count
         self._last_count = max(self._last_count, count or 0)
         self._unfinished.add(execution)
-        self.received = execution
+        if was_held:
+            self._let_go.add(execution)
+        else:
+            self.received = execution
         self._waiting.append(work)
 
     def _run_waiting(self) -> None:
@@ -284,7 +295,7 @@ class MainLoop:
     @property
     def last_execution(self) -> int:
         """The highest number received on either lane."""
-        return max(self.received, self.sides.last_execution)
+        return max(self.received, self.sides.last_execution, *self._let_go)
 
     @property
     def last_count(self) -> int:
@@ -300,7 +311,7 @@ class MainLoop:
         unfinished, sides, settled = self.sides.describe()
         unfinished += self._unfinished
         told = {"unfinished": unfinished, "received": self.received, "sides": sides, "settled": settled}
-        self._output.emit(UNFINISHED, 0, {**told, "asking": asking})
+        self._output.emit(UNFINISHED, 0, {**told, "asking": asking, "let_go": sorted(self._let_go)})
 
 
 class _Steps(Coroutine[Any, Any, str]):

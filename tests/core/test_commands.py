@@ -120,13 +120,15 @@ def fits(parameter, label):
 
 
 def test_the_table_has_every_command_once_and_under_its_name():
-    assert len(COMMANDS) == 42
+    assert len(COMMANDS) == 44
     assert {name: command.name for name, command in COMMANDS.items()} == {name: name for name in COMMANDS}
 
 
 def test_what_changes_something_is_asked_once_unless_it_has_a_token():
     asked_once = {
         *(
+            "approve",
+            "decline",
             "cancel",
             "interrupt",
             "answer_input",

@@ -14,11 +14,24 @@ from rpyc_kernel.core.actions import (
     StartWorker,
     StopHub,
 )
-from rpyc_kernel.core.contract import FIELDS, Departure, Force, Kind, Lane, Outcome, Role, State
+from rpyc_kernel.core.contract import (
+    FIELDS,
+    MAX_HELD,
+    MAX_HELD_CODE_CHARS,
+    Departure,
+    Force,
+    Kind,
+    Lane,
+    Outcome,
+    Role,
+    State,
+)
 from rpyc_kernel.core.kernel_state import MAX_FAILED_STARTS, KernelState
+from rpyc_kernel.core.source import Program
 from rpyc_kernel.errors import (
     NoSuchExecution,
     NotAsked,
+    NotPermitted,
     NotQueued,
     NotRunning,
     RequestError,
@@ -316,6 +329,7 @@ def test_code_runs_at_once_when_nothing_else_does(state):
         "call": None,
         "source": None,
         "is_input": True,
+        "is_held": False,
     }
     assert decision.answer == 1
     assert decision.actions == [
@@ -396,7 +410,7 @@ def test_a_staged_call_travels_with_its_execution(state):
 
 def test_status_shows_the_beginning_of_long_code(state):
     submit(state, code="x" * 1000)
-    running = {"execution": 1, "count": 1, "session": "a", "name": "alice", "code": "x" * 200}
+    running = {"execution": 1, "count": 1, "session": "a", "name": "alice", "code": "x" * 200, "is_held": False}
     assert state.status()["running"] == running
 
 
@@ -1051,3 +1065,170 @@ def test_no_more_tokens_are_remembered_than_may_be_asked_for_again(state):
         submit(state, token=f"t-{number}")
     assert len(state._by_token) == 4096
     assert submit(state, token="t-4999") == 5000
+
+
+# What is held until somebody approves it
+
+
+def approve(state, execution, session="b", time=0.0):
+    return state.handle(events.ApproveRequested(session, execution, time))
+
+
+def decline(state, execution, reason="", session="b"):
+    return state.handle(events.DeclineRequested(session, execution, reason))
+
+
+def runs(actions):
+    return [action.execution for action in actions if isinstance(action, RunCode)]
+
+
+def test_what_is_held_runs_when_it_is_approved_and_others_pass_by_it(state):
+    held = submit(state, is_held=True)
+    first, second = submit(state, "b"), submit(state, "b")
+    assert state.status()["running"]["execution"] == first
+    assert [(each["execution"], each["is_held"]) for each in state.queue(0, 9)] == [(held, True), (second, False)]
+    assert (state.status()["held"], state.status()["queue_length"]) == (1, 2)
+    decision = approve(state, held)
+    assert decision.answer == held
+    assert decision.actions == [Record(Kind.APPROVED, held, "a", {"by": "bob"})]
+    assert runs(finish(state, first)) == [held], "it stands before what was submitted later and still waits"
+    assert runs(finish(state, held)) == [second]
+
+
+def test_what_is_approved_while_nothing_runs_begins_at_once_and_says_that_it_comes_late(state):
+    held = submit(state, is_held=True)
+    assert finish(state, submit(state, "b")) != []
+    recorded, started, run = approve(state, held).actions
+    assert [recorded.kind, started.kind] == [Kind.APPROVED, Kind.STARTED]
+    assert run == RunCode(held, "1", Lane.MAIN, None, count=2, was_held=True)
+
+
+def test_what_is_declined_ends_as_cancelled_with_who_and_why_and_takes_nothing_with_it(state):
+    held, behind = submit(state, is_held=True), submit(state, is_held=True)
+    (finished,) = decline(state, held, "not today" + "!" * 2000).actions
+    assert (finished.payload["outcome"], finished.payload["by"]) == (Outcome.CANCELLED, "bob")
+    assert finished.payload["reason"] == "declined by bob: not today" + "!" * 991
+    assert decline(state, behind).actions[0].payload["reason"] == "declined by bob"
+
+
+def test_only_what_is_held_can_be_approved_or_declined_and_only_once(state):
+    running, queued, held = submit(state), submit(state), submit(state, is_held=True)
+    approve(state, held)
+    for decide in (approve, decline):
+        for number, place in ((running, "running"), (queued, "queued"), (held, "queued")):
+            with pytest.raises(NotAsked, match=f"execution {number} does not wait for approval: it is {place}"):
+                decide(state, number)
+        with pytest.raises(NoSuchExecution):
+            decide(state, 99)
+
+
+def test_what_is_held_waits_on_side_lanes_too(state):
+    held = submit(state, lane=Lane.SIDE, is_held=True)
+    finish(state, submit(state, "b"))
+    finish(state, submit(state, "b", lane=Lane.SIDE))
+    assert state.status()["side"] == ()
+    assert runs(approve(state, held).actions) == [held]
+
+
+def test_only_code_that_can_be_read_is_held(state):
+    for options, why in (
+        ({"call": "token"}, "hand in the code itself, and not a call"),
+        ({"call": "comm:{}"}, "hand in the code itself, and not a call"),
+        ({"source": Program("/tmp/a.py")}, "and not a file on the kernel's machine"),
+    ):
+        with pytest.raises(NotPermitted, match=why):
+            submit(state, is_held=True, **options)
+    with pytest.raises(RequestError, match="has 100,001 characters; what somebody is to read and approve has at most"):
+        submit(state, code="#" * (MAX_HELD_CODE_CHARS + 1), is_held=True)
+    assert state.last_execution == 0
+
+
+def test_so_much_is_held_at_most(state):
+    for _ in range(MAX_HELD):
+        submit(state, is_held=True)
+    with pytest.raises(RequestError, match="1000 executions wait for approval already"):
+        submit(state, is_held=True)
+    submit(state)
+    decline(state, 1)
+    assert submit(state, is_held=True) == MAX_HELD + 2
+
+
+def test_an_error_aborts_what_its_session_has_held_behind_it_and_not_what_was_held_before(state):
+    before = submit(state, is_held=True)
+    failing, behind, others_ = submit(state), submit(state, is_held=True), submit(state, "b", is_held=True)
+    assert endings(finish(state, failing, Outcome.ERROR)) == {failing: Outcome.ERROR, behind: Outcome.ABORTED}
+    assert [each["execution"] for each in state.queue(0, 9)] == [before, others_]
+
+
+def test_who_asks_first_has_a_say_in_what_its_own_session_runs_alone(state):
+    running, queued, own = submit(state, "b"), submit(state, "b"), submit(state, is_held=True)
+    ask(state, running)
+    for event in (
+        events.CancelRequested("a", queued, only_own=True),
+        events.InterruptRequested("a", None, only_own=True),
+        events.InterruptRequested("a", running, only_own=True),
+        events.InputAnswered("a", None, only_own=True),
+        events.InputAnswered("a", None, running, only_own=True),
+    ):
+        with pytest.raises(NotPermitted, match="its own session"):
+            state.handle(event)
+    assert endings(state.handle(events.CancelRequested("a", own, only_own=True)).actions) == {own: Outcome.CANCELLED}
+
+
+def test_what_is_held_ends_as_lost_with_the_worker_at_a_restart_and_at_the_end(state):
+    held = submit(state, is_held=True)
+    assert endings(die(state))[held] == Outcome.LOST
+    state.handle(worker_started(2))
+    held = submit(state, is_held=True)
+    assert endings(restart(state).actions)[held] == Outcome.LOST
+    held = submit(state, is_held=True)  # for the worker to come
+    assert endings(die(state)) == {}
+    state.handle(worker_started(3))
+    shut_down(state)
+    with pytest.raises(RequestError, match="stopping"):
+        approve(state, held)
+    assert endings(die(state)) == {held: Outcome.LOST}
+
+
+def tell_approved(state, approved):
+    told = events.UnfinishedTold(frozenset(), 9, frozenset(), 5.0, approved=frozenset(approved))
+    return state.handle(told).actions
+
+
+def held_before(number, *, is_approved=False, started_at=None):
+    """What an earlier hub knew of one execution that was held."""
+    queued = {"code": "1", "name": "alice", "lane": Lane.MAIN, "stop_on_error": True, "call": None, "is_held": True}
+    approved = frozenset({number} if is_approved else ())
+    return events.Restored(1, 9, True, ((number, "a", queued, started_at, None),), approved)
+
+
+def test_what_is_held_outlives_the_hub_and_what_was_approved_needs_no_second_yes():
+    for is_approved in (False, True):
+        state = KernelState()
+        state.restore(held_before(4, is_approved=is_approved))
+        actions = state.handle(worker_started(received=9, adopted=True)).actions
+        assert runs(actions) == ([4] if is_approved else [])
+        assert state.status()["held"] == (not is_approved)
+
+
+def test_what_was_approved_is_handed_over_again_whatever_ran_before_it():
+    state = KernelState()
+    state.restore(held_before(4, is_approved=True, started_at=1.0))
+    assert runs(state.handle(worker_started(received=9, adopted=True)).actions) == [4]
+    assert endings(tell_approved(state, set())) == {}
+    assert endings(tell_approved(state, {4})) == {4: Outcome.LOST}
+
+
+def test_what_ran_though_the_record_of_its_approval_is_lost_does_not_run_again():
+    state = KernelState()
+    state.restore(held_before(4))
+    state.handle(worker_started(received=9, adopted=True))
+    assert endings(tell_approved(state, {4})) == {4: Outcome.LOST}
+    with pytest.raises(NotAsked):
+        approve(state, 4)
+
+
+def test_a_session_whose_code_is_held_alone_is_shown_so(state):
+    held = submit(state, is_held=True)
+    shown = {each["id"]: (each["doing"], each["execution"]) for each in state.status()["sessions"]}
+    assert shown["a"] == ("held", held)

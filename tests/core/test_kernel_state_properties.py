@@ -18,8 +18,8 @@ from rpyc_kernel.core.actions import (
     StopHub,
 )
 from rpyc_kernel.core.contract import Force, Kind, Lane, Outcome, Role, State
-from rpyc_kernel.core.kernel_state import EXECUTION, OTHERS, QUEUED, KernelState
-from rpyc_kernel.errors import NoSuchExecution, NotAsked, NotQueued, NotRunning, RequestError
+from rpyc_kernel.core.kernel_state import EXECUTION, OTHERS, KernelState
+from rpyc_kernel.errors import NoSuchExecution, NotAsked, NotPermitted, NotQueued, NotRunning, RequestError
 from rpyc_kernel.hub.journal.recovery import Recovery
 
 USERS = ("a", "b")
@@ -31,6 +31,7 @@ CALM_STEPS = 8
 sessions = st.sampled_from((*USERS, *USERS, ONLOOKER))
 roles = st.sampled_from((Role.OWNER, Role.OWNER, Role.VIEWER))
 users = st.sampled_from(USERS)
+holds = st.sampled_from((False, False, False, True))
 lanes = st.sampled_from((Lane.MAIN, Lane.MAIN, Lane.MAIN, Lane.SIDE))
 
 
@@ -60,6 +61,7 @@ class ModelWorker:
         self.is_ready = False
         self.is_told_to_end = False
         self.received = 0
+        self.let_go = set()
         self.main = []
         self.sides = set()
         self.sides_received = set()
@@ -70,6 +72,10 @@ class ModelWorker:
             if run.execution not in self.sides_received:
                 self.sides_received.add(run.execution)
                 self.sides.add(run.execution)
+        elif run.was_held:
+            if run.execution not in self.let_go:
+                self.let_go.add(run.execution)
+                self.main.append(run.execution)
         elif run.execution > self.received:
             self.received = run.execution
             self.main.append(run.execution)
@@ -94,7 +100,7 @@ class CheckedState(KernelState):
         for number, place in before.items():
             cell = EXECUTION[kind][place]
             if kind in OTHERS and number != named:
-                allowed = OTHERS[kind] if place == QUEUED else (place,)
+                allowed = OTHERS[kind].get(place, (place,))
             else:
                 allowed = cell if isinstance(cell, tuple) else (place,)
             assert self.place_of(number) in allowed, f"{kind.__name__} moved what was {place}"
@@ -115,6 +121,7 @@ class KernelLife(RuleBasedStateMachine):
         self.next_token = 1
         self.owner, self.lane, self.stops_on_error = {}, {}, {}
         self.queued, self.started, self.finished = [], [], {}
+        self.asked, self.approved = set(), set()
 
     @initialize()
     def begin(self):
@@ -165,15 +172,20 @@ class KernelLife(RuleBasedStateMachine):
         if record.kind == Kind.QUEUED:
             assert number == len(self.queued) + 1, "a number was given out twice, or left out"
             self.queued.append(number)
+            assert record.payload["is_held"] == (number in self.asked)
+        elif record.kind == Kind.APPROVED:
+            assert number in self.held_by_records()
+            self.approved.add(number)
         elif record.kind == Kind.STARTED:
             assert number in self.queued
             assert number not in self.started, "started twice"
             assert number not in self.finished, "started after its end"
+            assert number not in self.held_by_records(), "started without anybody's approval"
             self.started.append(number)
             if self.lane[number] == Lane.MAIN:
                 assert [n for n in self.running_by_records() if self.lane[n] == Lane.MAIN] == [number]
-                mains = [n for n in self.started if self.lane[n] == Lane.MAIN]
-                assert mains == sorted(mains), "the main lane is not first in, first out"
+                behind = [n for n in self.waiting_by_records() if self.lane[n] == Lane.MAIN and n < number]
+                assert set(behind) <= self.held_by_records(), "the main lane is not first in, first out"
         elif record.kind == Kind.FINISHED:
             assert number in self.queued
             assert number not in self.finished, "finished twice"
@@ -187,6 +199,9 @@ class KernelLife(RuleBasedStateMachine):
 
     def running_by_records(self):
         return [number for number in self.started if number not in self.finished]
+
+    def held_by_records(self):
+        return {n for n in self.waiting_by_records() if n in self.asked and n not in self.approved}
 
     def waiting_by_records(self):
         return [number for number in self.queued if number not in self.started and number not in self.finished]
@@ -223,27 +238,44 @@ class KernelLife(RuleBasedStateMachine):
         strange = (-1, 0, len(self.queued) + 1, *list(self.finished)[-2:])
         return data.draw(st.sampled_from((*known, *known, *strange)), label="execution")
 
-    @rule(submissions=st.lists(st.tuples(sessions, lanes, st.booleans()), min_size=1, max_size=4))
+    @rule(submissions=st.lists(st.tuples(sessions, lanes, st.booleans(), holds), min_size=1, max_size=4))
     def submit(self, submissions):
-        for session, lane, stop_on_error in submissions:
-            self.submit_one(session, lane, stop_on_error)
+        for session, lane, stop_on_error, is_held in submissions:
+            self.submit_one(session, lane, stop_on_error, is_held)
 
-    def submit_one(self, session, lane, stop_on_error):
+    def submit_one(self, session, lane, stop_on_error, is_held):
         number = len(self.queued) + 1
+        self.asked |= {number} if is_held else set()
         self.owner[number], self.lane[number], self.stops_on_error[number] = session, lane, stop_on_error
-        submitted = events.CodeSubmitted(session, "1", self.time, stop_on_error, lane)
+        submitted = events.CodeSubmitted(session, "1", self.time, stop_on_error, lane, is_held=is_held)
         takes_code = self.state.lifecycle not in (State.DEAD, State.STOPPING)
         decision = self.ask(lambda: self.state.handle(submitted), RequestError)
         assert (decision is not None) == takes_code
         assert decision is None or decision.answer == number
+        self.asked -= {number} if decision is None else set()
 
-    @rule(session=users, data=st.data())
-    def cancel(self, session, data):
+    @rule(session=users, data=st.data(), is_let_go=st.booleans())
+    def approve_or_decline(self, session, data, is_let_go):
+        number, held, waiting = self.draw_number(data), self.held_by_records(), set(self.waiting_by_records())
+        if is_let_go:
+            requested = events.ApproveRequested(session, number, self.time)
+        else:
+            requested = events.DeclineRequested(session, number, "no")
+        is_stopping = is_let_go and self.state.lifecycle == State.STOPPING
+        decision = self.ask(lambda: self.state.handle(requested), RequestError)
+        assert (decision is not None) == (number in held and not is_stopping)
+        if decision is not None and not is_let_go:
+            assert self.finished[number] == Outcome.CANCELLED
+            assert waiting - set(self.waiting_by_records()) == {number}
+
+    @rule(session=users, data=st.data(), only_own=st.booleans())
+    def cancel(self, session, data, only_own):
         number = self.draw_number(data)
         waited = number in self.waiting_by_records()
-        cancel = events.CancelRequested(session, number)
-        decision = self.ask(lambda: self.state.handle(cancel), NotQueued, NoSuchExecution)
-        assert (decision is not None) == waited
+        may = not only_own or self.owner.get(number) == session
+        cancel = events.CancelRequested(session, number, only_own)
+        decision = self.ask(lambda: self.state.handle(cancel), NotQueued, NoSuchExecution, NotPermitted)
+        assert (decision is not None) == (waited and may)
         assert decision is None or self.finished[number] == Outcome.CANCELLED
 
     @rule(
@@ -251,16 +283,19 @@ class KernelLife(RuleBasedStateMachine):
         names_one=st.booleans(),
         force=st.sampled_from((*[Force.SIGNAL, Force.EXCEPTION] * 4, Force.TERMINATE)),
         data=st.data(),
+        only_own=st.booleans(),
     )
-    def interrupt(self, session, names_one, force, data):
+    def interrupt(self, session, names_one, force, data, only_own):
         number = self.draw_number(data) if names_one else None
         running = self.running_by_records()
         if number is None:
             expected = next((n for n in running if self.lane[n] == Lane.MAIN), None)
         else:
             expected = number if number in running else None
-        requested = events.InterruptRequested(session, number, force)
-        decision = self.ask(lambda: self.state.handle(requested), NotRunning, NoSuchExecution)
+        if only_own and self.owner.get(expected) != session:
+            expected = None
+        requested = events.InterruptRequested(session, number, force, only_own)
+        decision = self.ask(lambda: self.state.handle(requested), NotRunning, NoSuchExecution, NotPermitted)
         assert (decision.answer if decision else None) == expected
         if decision is not None and force != Force.TERMINATE:
             assert [action.execution for action in decision.actions if isinstance(action, InterruptWorker)] == [
@@ -271,12 +306,13 @@ class KernelLife(RuleBasedStateMachine):
     def grace_elapses(self, number):
         self.perform(self.state.handle(events.GraceElapsed(number)).actions)
 
-    @rule(session=users, names_one=st.booleans(), data=st.data())
-    def answer(self, session, names_one, data):
+    @rule(session=users, names_one=st.booleans(), data=st.data(), only_own=st.booleans())
+    def answer(self, session, names_one, data, only_own):
         number = self.draw_number(data) if names_one else None
-        waiting = [prompt["execution"] for prompt in self.state.status()["prompts"]]
-        answered = events.InputAnswered(session, "text", number)
-        decision = self.ask(lambda: self.state.handle(answered), NotAsked)
+        prompts = self.state.status()["prompts"]
+        waiting = [prompt["execution"] for prompt in prompts if not only_own or prompt["session"] == session]
+        answered = events.InputAnswered(session, "text", number, only_own=only_own)
+        decision = self.ask(lambda: self.state.handle(answered), NotAsked, NotPermitted)
         assert (decision is not None) == bool(waiting and number in (None, *waiting))
 
     @precondition(is_due)
@@ -330,7 +366,7 @@ class KernelLife(RuleBasedStateMachine):
         self.perform(self.state.handle(events.CodeFinished(number, outcome, self.time)).actions)
         assert self.finished[number] == outcome
         aborts = outcome != Outcome.OK and self.stops_on_error[number] and self.lane[number] == Lane.MAIN
-        doomed = {n for n in waiting if aborts and self.owner[n] == self.owner[number]}
+        doomed = {n for n in waiting if aborts and n > number and self.owner[n] == self.owner[number]}
         assert {n for n in waiting if n in self.finished} == doomed
         assert all(self.finished[n] == Outcome.ABORTED for n in doomed)
 
@@ -406,6 +442,9 @@ class KernelLife(RuleBasedStateMachine):
         status = self.state.status()
         running = self.running_by_records()
         assert [item["execution"] for item in status["queue"]] == self.waiting_by_records()
+        held = {item["execution"] for item in status["queue"] if item["is_held"]}
+        assert held == self.held_by_records()
+        assert status["held"] == len(held)
         assert ([status["running"]["execution"]] if status["running"] else []) == [
             number for number in running if self.lane[number] == Lane.MAIN
         ]
@@ -422,7 +461,7 @@ class KernelLife(RuleBasedStateMachine):
     @invariant()
     def nobody_waits_while_the_worker_is_free(self):
         status = self.state.status()
-        assert not (status["state"] == State.IDLE and status["queue"])
+        assert not (status["state"] == State.IDLE and any(not item["is_held"] for item in status["queue"]))
 
     @invariant()
     def a_new_hub_would_know_the_same(self):
@@ -431,7 +470,7 @@ class KernelLife(RuleBasedStateMachine):
         fresh = CheckedState()
         fresh.restore(self.journal.restored())
         ours, theirs = self.state.status(), fresh.status()
-        for part in ("queue", "running", "side", "prompts", "last_execution"):
+        for part in ("queue", "held", "running", "side", "prompts", "last_execution"):
             assert theirs[part] == ours[part], part
         assert {s["id"]: s["name"] for s in theirs["sessions"]} == {s["id"]: s["name"] for s in ours["sessions"]}
 

@@ -9,6 +9,7 @@ from rpyc_kernel.core.contract import Kind, Outcome, State
 from rpyc_kernel.core.kernel_state import (
     EXECUTION,
     FINISHED,
+    HELD,
     LIFECYCLE,
     LIFECYCLES,
     MAX_FAILED_STARTS,
@@ -24,7 +25,7 @@ from rpyc_kernel.core.kernel_state import (
 from rpyc_kernel.errors import RequestError
 
 EVENTS = get_args(events.Event)
-NUMBERS = {FINISHED: 1, RUNNING: 2, QUEUED: 3, UNKNOWN: 4}
+NUMBERS = {FINISHED: 1, RUNNING: 2, QUEUED: 3, HELD: 4, UNKNOWN: 5}
 EXAMPLES = {
     type(event): event
     for event in (
@@ -34,6 +35,8 @@ EXAMPLES = {
         events.IdleTimeElapsed("nobody was there"),
         events.CodeSubmitted("a", "1", 0.0),
         events.CodeFinished(2, Outcome.OK, 0.0),
+        events.ApproveRequested("a", 4, 0.0),
+        events.DeclineRequested("a", 4),
         events.CancelRequested("a", 3),
         events.InterruptRequested("a", 2),
         events.GraceElapsed(2),
@@ -62,6 +65,7 @@ def make_state(lifecycle=State.IDLE):
     state.handle(events.WorkerStarted(1, 4711, "3.12", "plain"))
     for _ in range(3):
         state.handle(events.CodeSubmitted("a", "1", 0.0, stop_on_error=False))
+    state.handle(events.CodeSubmitted("a", "1", 0.0, is_held=True))
     state.handle(events.CodeFinished(1, Outcome.OK, 0.0))
     state.handle(events.InputWanted(2, 7, "? ", False))
     if lifecycle == State.STARTING:
@@ -104,7 +108,7 @@ def test_what_the_table_says_of_the_kernel_is_what_happens(kind, lifecycle):
         try:
             state.handle(event)
         except RequestError:  # there is no such execution or prompt to ask for
-            assert kind in (events.CancelRequested, events.InterruptRequested, events.InputAnswered)
+            assert kind in (*NAMING, events.InputAnswered)
         else:
             assert state.lifecycle in cell
             return
@@ -113,6 +117,8 @@ def test_what_the_table_says_of_the_kernel_is_what_happens(kind, lifecycle):
 
 NAMING = {
     events.CodeFinished: lambda number: events.CodeFinished(number, Outcome.OK, 0.0),
+    events.ApproveRequested: lambda number: events.ApproveRequested("a", number, 0.0),
+    events.DeclineRequested: lambda number: events.DeclineRequested("a", number, "no"),
     events.CancelRequested: lambda number: events.CancelRequested("a", number),
     events.InterruptRequested: lambda number: events.InterruptRequested("a", number),
     events.GraceElapsed: events.GraceElapsed,
@@ -127,7 +133,7 @@ def test_what_the_table_says_of_an_execution_that_is_named_is_what_happens(kind,
     assert state.place_of(number) == place
     event = NAMING[kind](number)
     if isinstance(cell, Refusal):
-        with pytest.raises(cell.error, match=cell.text.format(number=number, last=3)):
+        with pytest.raises(cell.error, match=cell.text.format(number=number, last=4, place=place)):
             state.handle(event)
     elif cell is Mark.IGNORED:
         assert state.handle(event) == (None, [])

@@ -28,7 +28,7 @@ from tests.core.test_commands import right_values
 from tests.end_to_end.clients import PATIENCE_S
 
 SETTINGS = ClientSettings(timeout_s=PATIENCE_S)
-BEARERS = [(Role.VIEWER, False), (Role.VIEWER, True), (Role.EDITOR, False), (Role.OWNER, False)]
+BEARERS = [(Role.VIEWER, False), (Role.VIEWER, True), (Role.ASKER, False), (Role.EDITOR, False), (Role.OWNER, False)]
 ENDING = ("restart", "shutdown")
 """What is tried last, where it is open."""
 

@@ -54,7 +54,7 @@ def test_a_viewer_sees_everything(kernel, connect):
 
 
 def test_an_unknown_role_is_refused(kernel):
-    with pytest.raises(ConnectionFailed, match="there is no role 'king'; choose 'viewer', 'editor' or 'owner'"):
+    with pytest.raises(ConnectionFailed, match="no role 'king'; choose 'viewer', 'asker', 'editor' or 'owner'"):
         rpyc_kernel.connect("demo", role="king")
 
 

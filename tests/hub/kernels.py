@@ -60,8 +60,8 @@ class FakeWorker:
 
     notify = note
 
-    def run(self, execution, code, call, source, count):
-        self.note("run", execution, code, call, source, count)
+    def run(self, execution, code, call, source, count, was_held):
+        self.note("run", execution, code, call, source, count, *([was_held] if was_held else ()))
 
     def _interrupt(self, execution, lane, force):
         self.note("interrupt", execution, lane, force)

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rpyc_kernel.core import events
 from rpyc_kernel.core.commands import COMMANDS
-from rpyc_kernel.core.contract import Lane, Role, Scope
+from rpyc_kernel.core.contract import Force, Lane, Role, Scope
 from rpyc_kernel.core.source import Program, read_source
 from rpyc_kernel.errors import KernelError, NotPermitted, RequestError, WorkerBusy
 from rpyc_kernel.hub import service
@@ -123,15 +124,13 @@ LOOK = {
     "status",
 }
 SEE_VALUES = {"cells", "children", "complete", "definition", "inspect", "module_path", "signatures", "variables"}
-WORK = {
-    "answer_input",
-    "cancel",
+ASK = {"answer_input", "cancel", "execute", "interrupt", "run"}
+WORK = ASK | {
+    "approve",
+    "decline",
     "delete_variable",
     "environment",
-    "execute",
-    "interrupt",
     "rename_variable",
-    "run",
     "set_cwd",
     "set_environment",
     "set_module_path",
@@ -141,6 +140,8 @@ OWN = {"certify", "invitations", "invite", "kick", "listen", "restart", "revoke"
 MAY = {
     ("viewer", False): LOOK,
     ("viewer", True): LOOK | SEE_VALUES,
+    ("asker", False): LOOK | ASK,
+    ("asker", True): LOOK | SEE_VALUES | ASK,
     ("editor", False): LOOK | SEE_VALUES | WORK,
     ("editor", True): LOOK | SEE_VALUES | WORK,
     ("owner", False): LOOK | SEE_VALUES | WORK | OWN,
@@ -167,6 +168,37 @@ def test_a_connection_may_what_its_role_and_key_allow_whatever_its_session_may(k
     assert told == ([] if without else [f"'a' is here as {role}; it cannot {COMMANDS[name].cannot}"])
     state, last, asked = kernel.snapshot()
     assert (state, last - len(told), asked) == before
+
+
+def test_no_road_of_an_asker_runs_code_without_somebodys_yes(kernel):
+    owner, asker = kernel.connect("a"), kernel.connect("g", name="agent", role=Role.ASKER)
+    running = owner.exposed_execute("input()")
+    kernel.hub.handle(events.InputWanted(running, 1, "? ", False))
+    first = len(kernel.worker.asked)
+    for command in COMMANDS.values():
+        with suppress(KernelError):
+            getattr(asker, f"exposed_{command.name}")(*right_values(command))
+    for lane in (Lane.MAIN, Lane.SIDE):
+        asker.exposed_execute("1", True, lane)
+    for call in ("token", "comm:{}"):
+        with pytest.raises(NotPermitted, match="hand in the code itself, and not a call"):
+            asker.exposed_execute("1", call=call)
+    with pytest.raises(NotPermitted, match="and not a file on the kernel's machine"):
+        asker.exposed_execute("1", source=(("path", "/a.py"),))
+    own = asker.exposed_run("breakpoint()", wait_s=0.0) and kernel.hub.last_execution
+    kernel.finish(running)
+    asked = {request[1] if request[0] == "request" else request[0] for request in kernel.worker.asked[first:]}
+    looking = {name for name in MAY["asker", True] if COMMANDS[name].by_worker}
+    assert asked <= looking | {"stack", "ask_stack"}, "a worker was asked to do something"
+
+    owner.exposed_approve(own)
+    kernel.hub.handle(events.InputWanted(own, 2, "(Pdb) ", False))
+    with pytest.raises(NotPermitted, match="'agent' is here as asker; it can end a prompt, and not answer it"):
+        asker.exposed_answer_input("import os")
+    with pytest.raises(NotPermitted, match="'agent' is here as asker; it cannot end the worker"):
+        asker.exposed_interrupt(own, Force.TERMINATE)
+    assert asker.exposed_answer_input(None, own) == own
+    assert asker.exposed_interrupt(None) == own
 
 
 def test_a_viewer_moves_nobodys_place_in_the_events(kernel):

@@ -210,9 +210,10 @@ SENSELESS = [
     (Kind.INPUT_REQUESTED, 1, {"token": float("inf"), "prompt": "", "password": False}),
     (Kind.FINISHED, 1, {"outcome": "ok", "duration_s": 10**400}),
     (Kind.INPUT_ANSWERED, 1, {"token": None}),
-    (UNFINISHED, None, {"unfinished": [[1]], "received": 1, "sides": []}),
-    (UNFINISHED, None, {"unfinished": [], "received": "x", "sides": []}),
-    (UNFINISHED, None, {"unfinished": [], "received": 0, "sides": [], "asking": [[1]]}),
+    (UNFINISHED, None, {"unfinished": [[1]], "received": 1, "sides": [], "let_go": []}),
+    (UNFINISHED, None, {"unfinished": [], "received": "x", "sides": [], "let_go": []}),
+    (UNFINISHED, None, {"unfinished": [], "received": 0, "sides": [], "let_go": [], "asking": [[1]]}),
+    (UNFINISHED, None, {"unfinished": [], "received": 0, "sides": [], "let_go": [None]}),
     (Kind.STREAM, 2**64 - 1, {"name": "stdout", "text": "x"}),
     (Kind.STREAM, 1, {"name": "stdout", "text": {1}}),
 ]

@@ -2,11 +2,13 @@
 
 from tests.mutants import Mutant
 
+_STATE = "core/test_kernel_state.py::"
+
 MUTANTS = (
     Mutant(
         promise="an error aborts nothing of another session",
         file="core/kernel_state.py",
-        before="if self._unfinished[n].session == failed.session]",
+        before=" and self._unfinished[n].session == failed.session]",
         after="]",
         tests=("core/test_kernel_state.py::test_an_error_aborts_what_the_same_session_queued_behind_and_nobody_elses",),
     ),
@@ -18,10 +20,66 @@ MUTANTS = (
         tests=("core/test_kernel_state.py::test_an_error_aborts_nothing_where_that_was_not_asked_for",),
     ),
     Mutant(
+        promise="what is held has no turn until somebody approves it",
+        file="core/kernel_state.py",
+        before="(one := self._unfinished[n]).is_held)\n            self._queue.remove",
+        after="(one := self._unfinished[n]) is None)\n            self._queue.remove",
+        tests=(f"{_STATE}test_what_is_held_runs_when_it_is_approved_and_others_pass_by_it",),
+    ),
+    Mutant(
+        promise="what is held has no turn on a side lane either",
+        file="core/kernel_state.py",
+        before="self._is_ready and not execution.is_held\n",
+        after="self._is_ready\n",
+        tests=(f"{_STATE}test_what_is_held_waits_on_side_lanes_too",),
+    ),
+    Mutant(
+        promise="what is held on a side lane is not let go by what else happens",
+        file="core/kernel_state.py",
+        before="            if not execution.is_held:\n",
+        after="            if True:\n",
+        tests=(f"{_STATE}test_what_is_held_waits_on_side_lanes_too",),
+    ),
+    Mutant(
+        promise="only what can be read is held for approval",
+        file="core/kernel_state.py",
+        before="if submitted.call is not None or isinstance(submitted.source, Program):",
+        after="if isinstance(submitted.source, Program):",
+        tests=(f"{_STATE}test_only_code_that_can_be_read_is_held",),
+    ),
+    Mutant(
+        promise="what is held is held for the next hub, too",
+        file="core/kernel_state.py",
+        before="is_held=was_held and started_at is None and number not in restored.approved,",
+        after="",
+        tests=(f"{_STATE}test_what_is_held_outlives_the_hub_and_what_was_approved_needs_no_second_yes",),
+    ),
+    Mutant(
+        promise="who asks first takes nobody else's code away",
+        file="core/kernel_state.py",
+        before="        if cancel.only_own:\n",
+        after="        if False:\n",
+        tests=(f"{_STATE}test_who_asks_first_has_a_say_in_what_its_own_session_runs_alone",),
+    ),
+    Mutant(
+        promise="who asks first interrupts nobody else's code",
+        file="core/kernel_state.py",
+        before="        if interrupt.only_own:\n",
+        after="        if False:\n",
+        tests=(f"{_STATE}test_who_asks_first_has_a_say_in_what_its_own_session_runs_alone",),
+    ),
+    Mutant(
+        promise="who asks first ends nobody else's prompt",
+        file="core/kernel_state.py",
+        before="if answered.only_own and not own:",
+        after="if False:",
+        tests=(f"{_STATE}test_who_asks_first_has_a_say_in_what_its_own_session_runs_alone",),
+    ),
+    Mutant(
         promise="what waits runs in the order it came",
         file="core/kernel_state.py",
-        before="self._queue.popleft()",
-        after="self._queue.pop()",
+        before="next(one for n in self._queue if not",
+        after="next(one for n in reversed(self._queue) if not",
         tests=("core/test_kernel_state.py::test_one_execution_runs_and_the_others_wait_in_order",),
     ),
     Mutant(
@@ -41,8 +99,8 @@ MUTANTS = (
     Mutant(
         promise="what runs is interrupted, not cancelled",
         file="core/kernel_state.py",
-        before="_by_place(_F,          _IS_RUNNING,",
-        after="_by_place(_F,          _F,",
+        before="_by_place(_F,        _F,          _IS_RUNNING,",
+        after="_by_place(_F,        _F,          _F,",
         tests=("core/test_kernel_state.py::test_only_what_is_queued_can_be_cancelled",),
     ),
     Mutant(
@@ -122,8 +180,8 @@ MUTANTS = (
     Mutant(
         promise="code that never reached the worker is handed over again",
         file="core/kernel_state.py",
-        before="execution.id > started.received",
-        after="execution.id < started.received",
+        before="execution.id <= started.received",
+        after="execution.id >= started.received",
         tests=("core/test_kernel_state.py::test_code_that_never_reached_the_worker_is_handed_over_again",),
     ),
     Mutant(

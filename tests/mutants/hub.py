@@ -5,6 +5,7 @@ from tests.mutants import Mutant
 _HUB = "hub/test_hub.py::"
 _SERVER = "hub/test_server.py::"
 _ROLES = "hub/test_exposed_methods.py::test_a_connection_may_what_its_role_and_key_allow_whatever_its_session_may"
+_ASKER = "hub/test_exposed_methods.py::test_no_road_of_an_asker_runs_code_without_somebodys_yes"
 _KEY = f"{_SERVER}test_neither_the_log_nor_a_refusal_tells_the_key"
 
 MUTANTS = (
@@ -181,6 +182,41 @@ MUTANTS = (
         file="core/commands.py",
         before="return Role.allows(role, self.role) and",
         after="return Role.allows(role, Role.EDITOR if self.role != Role.VIEWER else self.role) and",
+        tests=(_ROLES,),
+    ),
+    Mutant(
+        promise="what an asker executes is held",
+        file="hub/service.py",
+        before="call, source, is_input, token, is_held\n",
+        after="call, source, is_input, token\n",
+        tests=(_ASKER,),
+    ),
+    Mutant(
+        promise="what an asker has run is held",
+        file="hub/service.py",
+        before="token=token, is_held=is_held)",
+        after="token=token)",
+        tests=(_ASKER,),
+    ),
+    Mutant(
+        promise="an asker answers no prompt, as a debugger's runs what is typed",
+        file="hub/service.py",
+        before="if self._asks_first and text is not None:",
+        after="if False:",
+        tests=(_ASKER,),
+    ),
+    Mutant(
+        promise="an asker ends no worker",
+        file="hub/service.py",
+        before="if self._asks_first and force == Force.TERMINATE:",
+        after="if False:",
+        tests=(_ASKER,),
+    ),
+    Mutant(
+        promise="nobody approves by a key that asks first",
+        file="core/commands.py",
+        before='    shapes.NUMBER,\n    Role.EDITOR,\n    (_EXECUTION,),\n    cannot="approve anything",',
+        after='    shapes.NUMBER,\n    Role.ASKER,\n    (_EXECUTION,),\n    cannot="approve anything",',
         tests=(_ROLES,),
     ),
     Mutant(

@@ -54,8 +54,8 @@ MUTANTS = (
     Mutant(
         promise="code that a second hub hands over again does not run again",
         file="worker/main_loop.py",
-        before="if execution <= self.received:",
-        after="if False:",
+        before="(execution <= self.received and not was_held):",
+        after="False:",
         tests=(f"{_LOOP}test_code_that_the_next_hub_hands_over_again_does_not_run_again",),
     ),
     Mutant(

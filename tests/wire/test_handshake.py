@@ -373,7 +373,7 @@ def proven(client, blob, channel=COMMANDS):
             COMMANDS,
             Identity(role="king"),
             ConnectionFailed,
-            "no role 'king'; choose 'viewer', 'editor' or 'owner'",
+            "no role 'king'; choose 'viewer', 'asker', 'editor' or 'owner'",
         ),
         (COMMANDS, Identity("x" * 65), ConnectionFailed, "at most 64 printable characters"),
         (COMMANDS, Identity("x\n"), ConnectionFailed, "at most 64 printable characters"),

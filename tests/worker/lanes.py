@@ -61,7 +61,7 @@ class Worker:
         ours, theirs = socket.socketpair()
         with ours, theirs:
             for number, code in enumerate(codes, len(self.output.finished) + 1):
-                frames.send(ours, (number, code, None, None, number))
+                frames.send(ours, (number, code, None, None, number, False))
             self.output.leave_after = len(self.output.finished) + len(codes)
             self.output.leave = self.loop.leave
             self.loop.take_hub(theirs)

@@ -25,7 +25,7 @@ TELLING = (
     Kind.INPUT_ANSWERED,
 )
 """The kinds whose payload is looked at."""
-CONCERNING = (*TELLING, Kind.HUB_STOPPED, Kind.QUEUED, Kind.FINISHED)
+CONCERNING = (*TELLING, Kind.HUB_STOPPED, Kind.QUEUED, Kind.APPROVED, Kind.FINISHED)
 
 
 class Recovery:
@@ -37,6 +37,7 @@ class Recovery:
         self._had_worker = False
         self._ring = (0, 0)
         self._queued: dict[int, tuple[int, str]] = {}
+        self._approved: set[int] = set()
         self._started: dict[int, tuple[float, int | None]] = {}
         self._prompts: dict[int, tuple[int | None, str | None]] = {}
         self._sessions: dict[str, tuple[str, str]] = {}
@@ -46,6 +47,7 @@ class Recovery:
             Kind.WORKER_DIED: self._take_death,
             Kind.CLIENT_JOINED: self._take_client,
             Kind.QUEUED: self._take_queued,
+            Kind.APPROVED: self._take_approval,
             Kind.STARTED: self._take_started,
             Kind.FINISHED: self._take_finished,
             Kind.INPUT_REQUESTED: self._take_request,
@@ -75,7 +77,7 @@ class Recovery:
 
     def _take_stop(self, *_: Any) -> None:
         self._had_worker = False
-        for held in (self._queued, self._started, self._prompts, self._sessions):
+        for held in (self._queued, self._approved, self._started, self._prompts, self._sessions):
             held.clear()
 
     def _take_worker(self, _seq: int, _when: float, _execution: Any, _session: Any, payload: dict[str, Any]) -> None:
@@ -98,6 +100,10 @@ class Recovery:
         self.last_execution = max(self.last_execution, execution)
         self._queued[execution] = seq, session
 
+    def _take_approval(self, _seq: int, _when: float, execution: int, _session: Any, _payload: Any) -> None:
+        if execution in self._queued:
+            self._approved.add(execution)
+
     def _take_started(self, _seq: int, when: float, execution: int, _session: Any, payload: dict[str, Any]) -> None:
         if execution in self._queued:
             count = payload.get("count")
@@ -105,6 +111,7 @@ class Recovery:
 
     def _take_finished(self, _seq: int, _when: float, execution: int, _session: Any, _payload: Any) -> None:
         self._queued.pop(execution, None)
+        self._approved.discard(execution)
         self._started.pop(execution, None)
 
     def _take_request(
@@ -138,6 +145,7 @@ class Recovery:
                 for execution, (_, session) in self._queued.items()
                 if execution in queued
             ),
+            approved=frozenset(self._approved),
             prompts=tuple((token, execution, session) for token, (execution, session) in self._prompts.items()),
             sessions=tuple((session, name, role) for session, (name, role) in self._sessions.items()),
         )
@@ -153,6 +161,7 @@ class Recovery:
                 "had_worker": self._had_worker,
                 "ring": self._ring,
                 "waiting": [(number, *queued) for number, queued in self._queued.items()],
+                "let_go": sorted(self._approved),
                 "begun": [(number, *started) for number, started in self._started.items()],
                 "prompts": [(token, *asked) for token, asked in self._prompts.items()],
                 "sessions": [(session, *said) for session, said in self._sessions.items()],
@@ -175,6 +184,7 @@ class Recovery:
             generation, position = told["ring"]
             recovery._ring = int(generation), int(position)
             recovery._queued = {number: (seq, session) for number, seq, session in told["waiting"]}
+            recovery._approved = set(map(int, told.get("let_go", ())))  # no release before this one wrote it
             recovery._started = {number: (float(when), _read_count(count)) for number, when, count in told["begun"]}
             recovery._prompts = {token: (number, session) for token, number, session in told["prompts"]}
             recovery._sessions = {session: (name, role) for session, name, role in told["sessions"]}

@@ -110,6 +110,15 @@ def test_asynchronous_and_timed_calls(prepared):
     assert prepared.eval("6 * 7") == 42
 
 
+def test_a_class_is_true_whatever_its_instances_are(prepared):
+    prepared.execute("class Empty(list):\n    def __bool__(self): return False\nempty = Empty()", timeout=DEADLINE_S)
+    assert prepared.namespace.Empty
+    assert not prepared.namespace.empty
+    with pytest.raises(TypeError):
+        len(prepared.namespace.Empty)
+    assert prepared.namespace.Empty.__len__(prepared.namespace.empty) == 0
+
+
 def test_iterators_and_generators(prepared):
     count = prepared.namespace.count
     assert list(count(5)) == list(buffiter(count(5), chunk=2)) == [0, 1, 2, 3, 4]

@@ -24,10 +24,13 @@ def list_methods(obj: Any) -> tuple[tuple[str, str | None], ...]:
 
     Looks at types only, never at instances, so it runs no code of the objects it describes.
     """
-    lineage = type(obj).__mro__
-    if issubclass(type(obj), type):
-        lineage = (*obj.__mro__, *lineage)  # a class has its metaclass's methods too
-    return (LASTING, *_list(lineage))
+    own = _list(type(obj).__mro__)
+    if not issubclass(type(obj), type):
+        return (LASTING, *own)
+    # A class has its metaclass's methods, too. What Python itself asks of a class, as for its truth, it asks of the
+    # metaclass alone: the class's own special methods are for its instances.
+    of_class = [(name, None) for name, _ in _list(obj.__mro__) if not (name.startswith("__") and name.endswith("__"))]
+    return (LASTING, *dict.fromkeys((*of_class, *own)))
 
 
 def list_methods_of(kind: type) -> tuple[tuple[str, None], ...]:

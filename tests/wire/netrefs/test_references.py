@@ -1,6 +1,7 @@
 """Exports, identities, inspection, proxies, and how they play together."""
 
 import collections
+import enum
 import gc
 import os
 import weakref
@@ -92,6 +93,10 @@ def test_an_identity_stays_and_class_and_instances_share_a_number():
     assert identities.identify([])[1] != identities.identify({})[1]
 
 
+class Colour(enum.Enum):
+    RED = 1
+
+
 def test_a_number_is_never_used_again():
     identities, numbers = Identities(), set()
     gc.freeze()  # what earlier tests have left need not be searched 50 times
@@ -123,13 +128,23 @@ def test_a_changed_class_has_a_new_number():
 # ---- inspection ----
 
 
-@pytest.mark.parametrize("obj", [Thing(), Thing, os, len, [], "text", np.zeros(2), np.float64(1), type, int, open])
+@pytest.mark.parametrize("obj", [Thing(), os, len, [], "text", np.zeros(2), np.float64(1), type, open])
 def test_the_methods_are_those_that_stock_rpyc_finds(obj):
     stock = {name for name, _ in get_methods(netref.LOCAL_ATTRS, obj)}
     ours = dict(list_methods(obj))
     assert ours.pop(LASTING[0]) == LASTING[1]
     assert set(ours) == stock
     assert not any(ours.values())
+
+
+@pytest.mark.parametrize("kind", [Thing, int, np.ndarray, Colour])
+def test_of_a_class_the_special_methods_are_those_that_python_asks_of_it(kind):
+    stock = {name for name, _ in get_methods(netref.LOCAL_ATTRS, kind)}
+    ours = dict(list_methods(kind)).keys() - {LASTING[0]}
+    assert {name for name in ours if name.startswith("__")} == {
+        name for name in stock if name.startswith("__") and hasattr(type(kind), name)
+    }
+    assert {name for name in ours if not name.startswith("__")} == {name for name in stock if not name.startswith("__")}
 
 
 def test_stock_makes_no_method_of_the_mark_that_a_list_lasts():

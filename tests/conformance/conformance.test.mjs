@@ -123,6 +123,7 @@ test("to cancel a request interrupts its code where it runs, and takes it out of
   await event("stream", (each) => each.execution === again);
   assert.equal(await ask("kernel/cancel", { execution: behind }), behind);
   assert.equal(await ask("kernel/interrupt", { execution: again }), again);
+  await event("finished", (each) => each.execution === again);
 });
 
 test("prompts are answered, refused, and withdrawn when somebody else answers", async () => {
@@ -154,6 +155,19 @@ test("prompts are answered, refused, and withdrawn when somebody else answers", 
     assert.equal((await waits).result.data["text/plain"], `'${reason}'`);
   }
   await isWithdrawn;
+});
+
+test("the code of who asks first is let go, or declined", async () => {
+  const { kernel } = await client.ask("connect", { address: "main", name: "careful", role: "asker" });
+  const first = await client.ask("kernel/execute", { kernel, code: "let_go = 1" });
+  const second = await client.ask("kernel/execute", { kernel, code: "let_go = 2" });
+  assert.equal(await ask("kernel/approve", { execution: first }), first);
+  assert.equal(await ask("kernel/decline", { execution: second, reason: "not now" }), second);
+  const end = (number) => client.waitForEvent(state.main.kernel, (each) => each.execution === number && each.kind === "finished");
+  assert.equal((await end(first)).outcome, "ok");
+  assert.equal((await end(second)).outcome, "cancelled");
+  await client.refuse("kernel/restart", { kernel }, CODES.NotPermitted);
+  await client.ask("disconnect", { kernel });
 });
 
 test("a debugger is passed through", { skip: !DEBUGS && "debugpy is not installed" }, async () => {

@@ -19,7 +19,8 @@ WAIT_S = 20.0
 """How long a question waits for an answer in the hub, at most; whoever wants to wait longer asks again."""
 MARGIN_S = 40.0
 """How much longer than that its answer may take."""
-_BATCH = 1000
+BATCH = 1000
+"""How many events one question asks for, at most."""
 _read: Callable[[Any], tuple[int, list[Event]]] = reader_of(commands.READ)
 
 
@@ -117,7 +118,7 @@ class EventStream:
     def _question(self, wait_s: float, is_eager: bool = True) -> tuple[Any, ...]:
         if self._execution is not None:
             return commands.FOLLOW, self._execution, self.cursor, wait_s, is_eager
-        return commands.READ, self.cursor, _BATCH, wait_s, Scope.ALL, self._acknowledge
+        return commands.READ, self.cursor, BATCH, wait_s, Scope.ALL, self._acknowledge
 
     def _is_end(self, event: Event, last: int) -> bool:
         if self._execution is not None:

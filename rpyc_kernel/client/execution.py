@@ -12,21 +12,16 @@ from __future__ import annotations
 
 import contextlib
 import math
-import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, Protocol
 
-from rpyc_kernel.client.answers import read_literal
 from rpyc_kernel.client.arguments import check_arguments
 from rpyc_kernel.client.events import MARGIN_S, WAIT_S
-from rpyc_kernel.core.contract import Event, Kind, MissingField, Outcome
+from rpyc_kernel.client.execution_record import UNSET, ExecutionRecord
+from rpyc_kernel.core.contract import Event, Kind, Outcome
 from rpyc_kernel.errors import (
     CallTimeout,
-    ExecutionDropped,
-    ExecutionError,
-    ExecutionInterrupted,
-    KernelDied,
     KernelError,
     NotQueued,
 )
@@ -35,12 +30,7 @@ from rpyc_kernel.settings import KEEP_OUTPUT
 from rpyc_kernel.system.futures import CallFuture, GuardedCondition
 from rpyc_kernel.system.originals import futures
 
-_UNSET: Any = object()
 _LEAST_S = 0.5
-_EVENT_CHARS = 500
-"""What an event takes besides its text."""
-_OUTPUT = (Kind.STREAM, Kind.DISPLAY, Kind.CLEAR_OUTPUT, Kind.PAGE, Kind.COMM)
-"""What is no longer kept of an execution with too much of it. Its end, its error and its result are."""
 _OF_A_FUTURE = frozenset({"_condition", "_done_callbacks", "_exception", "_result", "_state", "_waiters"})
 """What the standard library keeps in a future."""
 _CALLING_BACK: set[Execution] = set()
@@ -97,7 +87,7 @@ class Kernel(Protocol):
         """Return the last stack of a generation's worker, "" if there is none any more."""
 
 
-class Execution(CallFuture):
+class Execution(ExecutionRecord, CallFuture):
     """The future of a submitted piece of code. Its result is the value of the last expression.
 
     Whoever looks at one that has not ended asks the kernel how far it is.
@@ -113,19 +103,8 @@ class Execution(CallFuture):
 
     def __init__(self, kernel: Kernel, execution: int, *, cursor: int = 0, keep_output: int = KEEP_OUTPUT) -> None:
         # What it takes to be waited for by others is made by `__getattr__`; most are never.
-        self.id = execution
+        super().__init__(execution, cursor, keep_output)
         self._kernel = kernel
-        self._taking = threading.Lock()
-        self._start = self._cursor = cursor  # all up to here is taken in
-        self._events: list[Event] = []
-        self._room_chars = keep_output
-        self._last_status = "queued"
-        self._count: int | None = None
-        self._value: Any = _UNSET
-        self._error: Event | None = None
-        self._end: Event | None = None
-        self._loss: Exception | None = None
-        self._failure: Any = _UNSET
 
     def __getattr__(self, name: str) -> Any:
         if name not in _OF_A_FUTURE:
@@ -235,20 +214,12 @@ class Execution(CallFuture):
         return self.result()
 
     def _get_value(self, timeout_s: float | None) -> Any:
-        if self._value is _UNSET:
+        if self._value is UNSET:
             self._value = self._fetch_value(timeout_s)
         return self._value
 
     def _fetch_value(self, timeout_s: float | None) -> Any:
-        shown = [event for event in self._events if event.kind == Kind.RESULT]
-        if not shown:
-            return None
-        if shown[-1].literal is not None:
-            try:
-                return read_literal(shown[-1].literal)
-            except (TypeError, ValueError, SyntaxError, RecursionError, MemoryError) as error:
-                raise KernelError(f"the value of execution {self.id} came as no literal: {error}") from None
-        return self._kernel.fetch_value(self.id, timeout_s)
+        return self._kernel.fetch_value(self.id, timeout_s) if self._has_live_value else self._read_plain_value()
 
     def _text_of(self, name: str) -> str:
         return "".join(e.text for e in self._look_back() if e.kind == Kind.STREAM and e.name == name)
@@ -432,11 +403,6 @@ class Execution(CallFuture):
 
     # ------------------------------------------------------------------ reading
 
-    @property
-    def _is_over(self) -> bool:
-        """Whether nothing more is to come that could be read."""
-        return self._end is not None or self._loss is not None
-
     def _wait_completed(self, timeout_s: float | None) -> bool:
         deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
         while not self._is_over:
@@ -468,51 +434,6 @@ class Execution(CallFuture):
         self._take(events, cursor)
         return bool(events)
 
-    def _take(self, events: Iterable[Event], cursor: int) -> None:
-        """Take in its events up to the cursor.
-
-        More than one thread may read them, each in order and from no later than what is known, which is passed over.
-        An interrupt has one taken in again.
-        """
-        with self._taking:
-            for event in events:
-                if event.seq > self._cursor:
-                    self._note(event)
-                    self._cursor = event.seq
-            self._cursor = max(self._cursor, cursor)
-
-    def _note(self, event: Event) -> None:
-        if self._events and self._events[-1].seq == event.seq:
-            pass  # again, after an interrupt
-        elif event.kind not in _OUTPUT or self._has_room(event):
-            self._events.append(event)
-        if event.kind == Kind.QUEUED:
-            self.id = event.execution or 0
-            self._last_status = "held" if event.payload.get("is_held") else "queued"
-        elif event.kind == Kind.APPROVED:
-            self._last_status = "queued"
-        elif event.kind == Kind.STARTED:
-            self._last_status = "running"
-            self._count = event.payload.get("count")
-        elif event.kind == Kind.ERROR:
-            self._error = event
-        elif event.kind == Kind.FINISHED:
-            self._last_status = event.outcome
-            self._end = event
-
-    def _has_room(self, event: Event) -> bool:
-        if self._room_chars >= 0:
-            self._room_chars -= _EVENT_CHARS + _count_chars(event)
-            if self._room_chars < 0:
-                self._events = [event for event in self._events if event.kind not in _OUTPUT]
-        return self._room_chars >= 0
-
-    def _lose(self, error: Exception) -> None:
-        """The connection is gone, and with it the news."""
-        with self._taking:
-            if not self._is_over:
-                self._loss = error
-
     # ------------------------------------------------------------------ what it raises
 
     def _raise_failure(self) -> None:
@@ -520,35 +441,8 @@ class Execution(CallFuture):
         if failure is not None:
             raise failure
 
-    def _get_failure(self) -> Exception | None:
-        """What came of it, where that is not a value."""
-        if self._failure is _UNSET:
-            try:
-                self._failure = self._make_failure()
-            except MissingField as error:
-                self._failure = KernelError(f"the end of execution {self.id} cannot be read: {error}")
-        failure: Exception | None = self._failure
-        return failure
-
-    def _make_failure(self) -> Exception | None:
-        finished = self._end
-        if finished is None:
-            return self._loss
-        outcome = finished.outcome
-        if outcome == Outcome.OK:
-            return None
-        if outcome in (Outcome.ERROR, Outcome.INTERRUPTED):
-            kind = ExecutionInterrupted if outcome == Outcome.INTERRUPTED else ExecutionError
-            told = self._error
-            if told is None:
-                return kind("KeyboardInterrupt", "", "KeyboardInterrupt\n", self.id)
-            error = kind(told.ename, told.evalue, told.traceback, self.id)
-            error.__notes__ = list(told.notes)
-            return error
-        if outcome == Outcome.LOST:
-            message, generation = f"execution {self.id} is lost: {finished.reason}", finished.generation
-            return KernelDied(message, finished.reason, generation, self._kernel._find_stack(generation))
-        return ExecutionDropped(f"execution {self.id} was {outcome}: {finished.reason}", outcome, self.id)
+    def _find_stack(self, generation: int) -> str:
+        return self._kernel._find_stack(generation)
 
     # ------------------------------------------------------------------ told by the notifier
 
@@ -564,10 +458,3 @@ class Execution(CallFuture):
                 else:
                     self.set_exception(failure)
         _CALLING_BACK.discard(self)
-
-
-def _count_chars(event: Event) -> int:
-    if event.kind == Kind.STREAM:
-        return len(event.text)
-    data = event.payload.get("data")
-    return sum(len(shown) for shown in data.values() if isinstance(shown, str)) if isinstance(data, dict) else 0

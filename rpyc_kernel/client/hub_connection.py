@@ -134,15 +134,12 @@ class HubConnection:
                 answer = client.call(command.name, arguments, limit_s)
             except ConnectionLost as error:
                 if not command.is_repeatable:
-                    raise self._doubt(command, error) from None
+                    raise self.doubt(command, error) from None
                 answer = self._call_again(client, command.name, arguments, limit_s, deadline)
             self._has_answered = True
             return read(answer)
         except CallTimeout:
-            state = f"; the connection is lost: {self._client.loss}" if self._client.loss else ""
-            raise CallTimeout(
-                f"{self._shown} did not answer {command.name!r} within {show_seconds(limit_s)} s{state}"
-            ) from None
+            raise self.too_late(command, limit_s) from None
         except Exception as error:  # noqa: BLE001 - everything the wire can bring becomes ours
             raise self.as_ours(error) from None
 
@@ -163,13 +160,19 @@ class HubConnection:
             client = self._follow_back(client, deadline)
         return client
 
-    def _doubt(self, command: Command[Any], error: ConnectionLost) -> Exception:
+    def doubt(self, command: Command[Any], error: ConnectionLost) -> Exception:
+        """The error for who has asked what must not be asked twice, and has lost the answer."""
         if self._end is not None or os.getpid() != self._pid:
             return self.as_ours(error)
         return ConnectionLost(
             f"the connection to {self._shown} was lost before {command.name!r} was answered ({error}); it may have "
             "been done: see whether it was before you ask again"
         )
+
+    def too_late(self, command: Command[Any], limit_s: float) -> CallTimeout:
+        """The error for who was not answered in time."""
+        state = f"; the connection is lost: {self._client.loss}" if self._client.loss else ""
+        return CallTimeout(f"{self._shown} did not answer {command.name!r} within {show_seconds(limit_s)} s{state}")
 
     def start(self, command: Command[Any], *arguments: Any, timeout_s: float | None = None) -> KeptCall:
         """Give the hub a command without waiting for its answer; what the future raises is ours, as from `call`.

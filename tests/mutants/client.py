@@ -173,7 +173,7 @@ MUTANTS = (
     ),
     Mutant(
         promise="Ctrl-C has nothing taken in twice of what an execution prints",
-        file="client/execution.py",
+        file="client/execution_record.py",
         before="if self._events and self._events[-1].seq == event.seq:",
         after="if False:",
         tests=("client/test_execution.py::test_ctrl_c_anywhere_in_what_is_taken_in_loses_and_repeats_nothing",),

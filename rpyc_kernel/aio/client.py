@@ -20,6 +20,8 @@ from rpyc_kernel.core import commands
 from rpyc_kernel.core.contract import Event
 
 if TYPE_CHECKING:  # each of these takes as long to load as all the rest, and is loaded when it is first used
+    from rpyc_kernel.aio.lazy import LoopEvaluator
+    from rpyc_kernel.client.lazy import LazyNames
     from rpyc_kernel.wire.debug_adapter import DebugChannel
     from rpyc_kernel.wire.netrefs.classic import WorkerConnection
 
@@ -44,6 +46,7 @@ class KernelClient(Kernel):
     def __init__(self, client: kernel.KernelClient, loop: Loop) -> None:
         self._client = client
         self._loop = loop
+        self._evaluator: LoopEvaluator | None = None
         self.name = client.name
         self.last_seen = client.last_seen
         self.came_first = client.came_first
@@ -98,6 +101,19 @@ class KernelClient(Kernel):
             return EventStream(self._commands, cursor, acknowledge=since is None)
 
         return Events(open_stream, is_following=follow)
+
+    @property
+    def lazy(self) -> LazyNames:
+        """The namespace as lazy values: ``await kernel.lazy.df.groupby("x").mean()`` is one round trip.
+
+        What is awaited is the value, if it is immutable and plain, else a netref; ``await chain.pull()`` is a copy.
+        """
+        from rpyc_kernel.aio.lazy import AwaitedLazy, LoopEvaluator
+        from rpyc_kernel.client.lazy import LazyNames
+
+        if self._evaluator is None:  # chains of two do not mix
+            self._evaluator = LoopEvaluator(self._client._evaluator, self._loop)
+        return LazyNames(self._evaluator, AwaitedLazy)
 
     async def call_beside(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         """Call a live object beside the queue, and wait for what it returns, for as long as it takes.

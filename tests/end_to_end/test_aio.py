@@ -256,6 +256,18 @@ async def test_live_objects_and_copies_are_had_without_holding_the_loop(demo: No
             await client.eval("1 / 0")
 
 
+async def test_lazy_chains_are_awaited(demo: None) -> None:
+    async with connect() as client:
+        numbers = client.lazy.list(client.lazy.range(10))
+        assert await (numbers[2:5].index(3) + 1) == 2
+        assert await numbers[2].get(timeout=PATIENCE_S) == 2
+        assert await numbers[2:5].pull() == [2, 3, 4]
+        netref = await client.lazy.str(1).zfill(5).netref()
+        assert await anyio.to_thread.run_sync(netref.upper) == "00001"
+        with pytest.raises(KernelError, match="no_such_name"):
+            await client.lazy.no_such_name.more
+
+
 async def test_a_viewer_is_refused_what_viewers_may_not(demo: None) -> None:
     async with connect(role="viewer") as client:
         with pytest.raises(NotPermitted, match="cannot execute code"):

@@ -31,6 +31,7 @@ _AT_NEXT_PROCESS = "from rpyc_kernel.system import processes\nprocesses.spawn_mo
 # Nobody's at the start: terminals, tests, networks, and what describes modules and systems.
 _NEVER = {
     "IPython.terminal",
+    "anyio",
     "curses",
     "debugpy",
     "doctest",
@@ -50,6 +51,7 @@ _NEVER = {
     "plumbum",
     "prompt_toolkit",
     "psutil",
+    "rpyc_kernel.aio",
     "setuptools",
     "tempfile",
     "tornado",

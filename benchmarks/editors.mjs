@@ -1,0 +1,144 @@
+// What an editor in node asks of a kernel, through our stdio server and through Jupyter's messages to ipykernel.
+//
+// Told by RPYC_KERNEL_BENCHMARK: {command, kernel, peer (a connection file's content), rounds, calls}.
+// Prints {work: {ours: [ms, ...], ipykernel: [ms, ...]}}.
+
+import { spawn } from "node:child_process";
+import { createHmac, randomUUID } from "node:crypto";
+import rpc from "vscode-jsonrpc/node";
+import zmq from "zeromq";
+
+const { command, kernel, peer, rounds, calls } = JSON.parse(process.env.RPYC_KERNEL_BENCHMARK);
+const DEFINE = `
+import os
+numbers = [1, 2, 3]
+def add(one, two):
+    "Adds two."
+    return one + two
+`;
+const WARM = 30;
+
+/** Our server, in a process of its own, by the library that editors have for language servers. */
+class Ours {
+  #finished = new Map();
+
+  constructor() {
+    this.server = spawn(command[0], [...command.slice(1), "serve", kernel, "--stdio"], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    this.connection = rpc.createMessageConnection(this.server.stdout, this.server.stdin);
+    this.connection.onNotification("events", ({ events }) => {
+      for (const event of events) if (event.kind === "finished") this.#finished.get(event.execution)?.();
+    });
+    this.connection.listen();
+  }
+
+  ask(method, params = {}) {
+    return this.connection.sendRequest(method, rpc.ParameterStructures.byName, params);
+  }
+
+  async open() {
+    await this.ask("events/subscribe");
+    await this.evaluate(DEFINE);
+  }
+
+  complete = (code) => this.ask("kernel/complete", { code });
+  inspect = (code) => this.ask("kernel/inspect", { code });
+  evaluate = (code) => this.ask("kernel/evaluate", { code });
+
+  /** Queue code, and wait until its end is told, behind all its output. */
+  async execute(code) {
+    const number = await this.ask("kernel/execute", { code });
+    await new Promise((resolve) => this.#finished.set(number, resolve));
+  }
+
+  async close() {
+    await this.connection.sendNotification("exit");
+  }
+}
+
+/** Jupyter's messaging protocol, as a client of ipykernel. */
+class Peer {
+  #waiting = new Map();
+  #session = randomUUID();
+  shell = new zmq.Dealer();
+  iopub = new zmq.Subscriber();
+
+  constructor() {
+    for (const name of ["shell", "iopub"]) this[name].connect(`tcp://${peer.ip}:${peer[`${name}_port`]}`);
+    this.iopub.subscribe();
+  }
+
+  async #listen(socket, take) {
+    for await (const frames of socket) {
+      const at = frames.findIndex((frame) => frame.equals(Buffer.from("<IDS|MSG>"))) + 2;
+      const [header, parent, , content] = frames.slice(at).map((frame) => JSON.parse(frame));
+      take(header, parent, content);
+    }
+  }
+
+  async open() {
+    this.#listen(this.shell, (header, parent) => this.#waiting.get(`reply ${parent.msg_id}`)?.());
+    this.#listen(this.iopub, (header, parent, content) => {
+      if (content.execution_state === "idle") this.#waiting.get(`idle ${parent.msg_id}`)?.();
+    });
+    for (let isThere = false; !isThere; ) {
+      const asked = this.#ask("kernel_info_request", {}, ["reply", "idle"]);
+      isThere = await Promise.race([asked.then(() => true), new Promise((end) => setTimeout(end, 500, false))]);
+    }
+    await this.evaluate(DEFINE);
+  }
+
+  async #ask(type, content, until = ["reply"]) {
+    const id = randomUUID();
+    const header = { msg_id: id, session: this.#session, username: "", date: new Date(), msg_type: type, version: "5.3" };
+    const parts = [header, {}, {}, content].map((part) => JSON.stringify(part));
+    const mac = createHmac("sha256", peer.key);
+    parts.forEach((part) => mac.update(part));
+    const ends = until.map((what) => new Promise((resolve) => this.#waiting.set(`${what} ${id}`, resolve)));
+    await this.shell.send(["<IDS|MSG>", mac.digest("hex"), ...parts]);
+    await Promise.all(ends);
+    until.forEach((what) => this.#waiting.delete(`${what} ${id}`));
+  }
+
+  complete = (code) => this.#ask("complete_request", { code, cursor_pos: code.length });
+  inspect = (code) => this.#ask("inspect_request", { code, cursor_pos: code.length, detail_level: 0 });
+  /** All of its output is there when the reply and `idle` are. */
+  evaluate = (code) => this.#ask("execute_request", { code, silent: false, store_history: true }, ["reply", "idle"]);
+  execute = this.evaluate;
+
+  close() {
+    this.shell.close();
+    this.iopub.close();
+  }
+}
+
+const WORKS = {
+  "completion: numbers.app": (side) => side.complete("numbers.app"),
+  "completion: os.pa": (side) => side.complete("os.pa"),
+  "hover: add": (side) => side.inspect("add"),
+  "execute 1 + 1, to its end with all output": (side) => side.evaluate("1 + 1"),
+  "execute 1 + 1, to its end among the events": (side) => side.execute("1 + 1"),
+};
+
+const sides = { ours: new Ours(), ipykernel: new Peer() };
+for (const side of Object.values(sides)) await side.open();
+const figures = {};
+for (const [name, work] of Object.entries(WORKS)) {
+  figures[name] = { ours: [], ipykernel: [] };
+  for (const side of Object.values(sides)) for (let call = 0; call < WARM; call++) await work(side);
+}
+for (let round = 0; round < rounds; round++) {
+  for (const [name, work] of Object.entries(WORKS)) {
+    for (const [whose, side] of Object.entries(sides)) {
+      for (let call = 0; call < calls; call++) {
+        const begin = process.hrtime.bigint();
+        await work(side);
+        figures[name][whose].push(Number(process.hrtime.bigint() - begin) / 1e6);
+      }
+    }
+  }
+}
+for (const side of Object.values(sides)) await side.close();
+console.log(JSON.stringify(figures));
+process.exit();

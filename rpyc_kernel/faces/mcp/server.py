@@ -1,0 +1,210 @@
+"""The agent's tools and resources in the words of the Model Context Protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Annotated, Any, Final
+
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ResourceError, ToolError
+from mcp_types import CallToolResult, ImageContent, TextContent, ToolAnnotations
+from pydantic import Field
+
+from rpyc_kernel.core.contract import RELEASE
+from rpyc_kernel.errors import KernelError
+from rpyc_kernel.faces.mcp.agent import Agent, Answer
+
+_INSTRUCTIONS: Final = """\
+One live Python interpreter that you share with people and other agents. What you run is seen by all of them under your
+name, in the same namespace: variables that you set are there for them, and theirs for you. Look before you run: \
+variables, inspect and table do not execute code, and answer while other code runs. What takes long goes on after \
+execute has answered; wait for it. If you are here to ask first, your code waits until a person lets it run."""
+_LOOKS: Final = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+_RUNS: Final = ToolAnnotations(read_only_hint=False, destructive_hint=True, open_world_hint=True)
+_STEERS: Final = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=False)
+_LONGEST_S: Final = 3600.0
+
+_Seconds = Annotated[float, Field(ge=0, le=_LONGEST_S, description="how long to wait, in seconds; the code goes on")]
+_Chars = Annotated[
+    int | None, Field(ge=0, description="the most text to answer with; the middle of what is longer is left out")
+]
+_Execution = Annotated[int, Field(description="its number")]
+
+
+def make_server(agent: Agent, name: str) -> MCPServer[Any]:
+    """A server by which this agent uses a kernel.
+
+    Args:
+        agent: what it can do.
+        name: of the kernel.
+    """
+    server: MCPServer[Any] = MCPServer(
+        f"rpyc-kernel {name}", instructions=_INSTRUCTIONS, version=RELEASE, log_level="WARNING"
+    )
+    _add_tools(server, agent)
+    _add_resources(server, agent)
+    return server
+
+
+def _add_tools(server: MCPServer[Any], agent: Agent) -> None:
+    async def answer(context: Context[Any, Any] | None, doing: Awaitable[Answer]) -> CallToolResult:
+        try:
+            told = await doing
+        except KernelError as error:
+            raise ToolError(f"{type(error).__name__}: {error}") from None
+        content: list[Any] = [TextContent(type="text", text=agent.spend(told.text))]
+        content += [ImageContent(type="image", mime_type=each.mime, data=each.data) for each in told.pictures]
+        return CallToolResult(content=content, structured_content=told.facts, is_error=told.is_error)
+
+    def report_to(context: Context[Any, Any]) -> Any:
+        count = 0
+
+        async def report(words: str) -> None:
+            nonlocal count
+            count += 1
+            await context.report_progress(count, message=words)
+
+        return report
+
+    @server.tool(annotations=_RUNS)
+    async def execute(
+        context: Context[Any, Any],
+        code: Annotated[str, Field(description="Python; the value of the last expression is answered")],
+        timeout_s: _Seconds = 30.0,
+        max_chars: _Chars = None,
+        on_timeout: Annotated[
+            str, Field(pattern="^(leave|interrupt)$", description="what then becomes of it")
+        ] = "leave",
+    ) -> CallToolResult:
+        """Run Python in the shared namespace; answers with what it prints, its value, its error and its pictures."""
+        _note_client(agent, context)
+        running = agent.execute(
+            code, timeout_s, max_chars, interrupts=on_timeout == "interrupt", progress=report_to(context)
+        )
+        return await answer(context, running)
+
+    @server.tool(annotations=_LOOKS)
+    async def wait(
+        context: Context[Any, Any], execution: _Execution, timeout_s: _Seconds = 30.0, max_chars: _Chars = None
+    ) -> CallToolResult:
+        """Wait for the end of an execution, and see what became of it; with timeout_s=0 see it now."""
+        _note_client(agent, context)
+        return await answer(context, agent.wait(execution, timeout_s, max_chars, report_to(context)))
+
+    @server.tool(annotations=_LOOKS)
+    async def read_output(
+        context: Context[Any, Any],
+        execution: _Execution,
+        start: Annotated[int, Field(ge=0, description="the first character")] = 0,
+        max_chars: _Chars = None,
+    ) -> CallToolResult:
+        """Read a part of what an execution has printed, as where the middle was left out."""
+        _note_client(agent, context)
+        return await answer(context, agent.read_output(execution, start, max_chars))
+
+    @server.tool(annotations=_STEERS)
+    async def interrupt(context: Context[Any, Any], execution: int | None = None) -> CallToolResult:
+        """Interrupt an execution, or take it out of the queue; without a number what runs now, whoever's it is."""
+        _note_client(agent, context)
+        return await answer(context, agent.interrupt(execution))
+
+    @server.tool(name="answer", annotations=_STEERS)
+    async def answer_prompt(
+        context: Context[Any, Any],
+        text: Annotated[str | None, Field(description="without a line end; null is end-of-file")],
+        execution: int | None = None,
+    ) -> CallToolResult:
+        """Answer what code asks by input()."""
+        _note_client(agent, context)
+        return await answer(context, agent.answer(text, execution))
+
+    @server.tool(annotations=_LOOKS)
+    async def status(context: Context[Any, Any]) -> CallToolResult:
+        """See what the kernel does, what waits, who is here, and who you are."""
+        _note_client(agent, context)
+        return await answer(context, agent.status())
+
+    @server.tool(annotations=_LOOKS)
+    async def variables(
+        context: Context[Any, Any],
+        start: Annotated[int, Field(ge=0)] = 0,
+        count: Annotated[int, Field(ge=0, le=1000)] = 100,
+    ) -> CallToolResult:
+        """List the variables, with type, size and a short preview. Executes nothing."""
+        _note_client(agent, context)
+        return await answer(context, agent.variables(start, count))
+
+    @server.tool(annotations=_LOOKS)
+    async def inspect(
+        context: Context[Any, Any],
+        path: Annotated[str, Field(description="a name or a path, as df.groupby or servers[0]")],
+    ) -> CallToolResult:
+        """See the type, signature, documentation and source of what stands at a path. Executes nothing."""
+        _note_client(agent, context)
+        return await answer(context, agent.inspect(path))
+
+    @server.tool(annotations=_LOOKS)
+    async def table(
+        context: Context[Any, Any],
+        path: Annotated[str, Field(description="what leads to a data frame, array or list")],
+        first_row: Annotated[int, Field(ge=0)] = 0,
+        rows: Annotated[int, Field(ge=0, le=500)] = 20,
+        first_column: Annotated[int, Field(ge=0)] = 0,
+        columns: Annotated[int, Field(ge=0, le=100)] = 20,
+        sort: Annotated[list[Any], Field(description='columns, each alone or as ["price", "descending"]')] = [],  # noqa: B006
+        where: Annotated[list[Any], Field(description='conditions, as ["price", ">", 10]')] = [],  # noqa: B006
+    ) -> CallToolResult:
+        """See a rectangle of a table, sorted and filtered without a copy. Executes nothing."""
+        _note_client(agent, context)
+        rectangle = (first_row, first_row + rows), (first_column, first_column + columns)
+        return await answer(context, agent.table(path, *rectangle, sort, where))
+
+    @server.tool(annotations=_LOOKS)
+    async def figures(context: Context[Any, Any], count: Annotated[int, Field(ge=1, le=4)] = 1) -> CallToolResult:
+        """See the newest figures that anybody's code has shown."""
+        _note_client(agent, context)
+        return await answer(context, agent.figures(count))
+
+    @server.tool(annotations=_LOOKS)
+    async def history(
+        context: Context[Any, Any],
+        count: Annotated[int, Field(ge=1, le=1000)] = 20,
+        pattern: Annotated[str, Field(description="a text that the code contains")] = "",
+    ) -> CallToolResult:
+        """See what was run lately, by whom."""
+        _note_client(agent, context)
+        return await answer(context, agent.history(count, pattern))
+
+
+def _add_resources(server: MCPServer[Any], agent: Agent) -> None:
+    async def read(doing: Awaitable[str]) -> str:
+        try:
+            return agent.spend(await doing)
+        except KernelError as error:
+            raise ResourceError(f"{type(error).__name__}: {error}") from None
+
+    @server.resource("kernel://transcript", mime_type="text/plain")
+    async def transcript() -> str:
+        """What happened lately in the kernel, by everybody, as a person would see it."""
+        return await read(agent.transcript(None, 500))
+
+    @server.resource("kernel://transcript/{since}", mime_type="text/plain")
+    async def transcript_since(since: int) -> str:
+        """What happened after an event; ends with the number to go on from."""
+        return await read(agent.transcript(since, 500))
+
+    @server.resource("kernel://variables", mime_type="text/plain")
+    async def variables() -> str:
+        """The variables, by name."""
+
+        async def list_them() -> str:
+            return (await agent.variables(0, 1000)).text
+
+        return await read(list_them())
+
+
+def _note_client(agent: Agent, context: Context[Any, Any]) -> None:
+    """Know what the agent's program is called, by which others see it."""
+    params = context.request_context.session.client_params
+    if params is not None and params.client_info is not None:
+        agent.client_name = params.client_info.name

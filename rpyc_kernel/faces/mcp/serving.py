@@ -1,0 +1,83 @@
+"""The server's process: one agent on standard input and output, or over HTTP on this machine behind a token."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import anyio
+import uvicorn
+from mcp.server.transport_security import TransportSecuritySettings
+
+from rpyc_kernel.faces.mcp.agent import Agent
+from rpyc_kernel.faces.mcp.server import make_server
+
+HOST: Final = "127.0.0.1"
+_PATH: Final = "/mcp"
+_ASGI = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+def serve_stdio(agent: Agent, name: str) -> None:
+    """Serve one agent until it leaves."""
+
+    async def serve() -> None:
+        server = make_server(agent, name)
+        try:
+            await server.run_stdio_async()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await agent.close()
+
+    anyio.run(serve)
+
+
+def serve_http(agent: Agent, name: str, port: int, tell: Callable[[dict[str, Any]], None]) -> None:
+    """Serve whoever has the token, all as the same agent, until a signal comes.
+
+    Args:
+        agent: what they can do.
+        name: of the kernel.
+        port: of the loopback address; 0 for a free one.
+        tell: called with where it is served, and with the token.
+
+    Raises:
+        OSError: the port cannot be used.
+    """
+    token = secrets.token_urlsafe(32)
+    with socket.create_server((HOST, port)) as listener:
+        port = listener.getsockname()[1]
+        here = f"{HOST}:{port}"
+        security = TransportSecuritySettings(allowed_hosts=[here], allowed_origins=[f"http://{here}"])
+        app = make_server(agent, name).streamable_http_app(streamable_http_path=_PATH, transport_security=security)
+        config = uvicorn.Config(_guard(app, token), log_level="warning", lifespan="on")
+
+        async def serve() -> None:
+            tell({"url": f"http://{here}{_PATH}", "token": token})
+            try:
+                await uvicorn.Server(config).serve(sockets=[listener])
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await agent.close()
+
+        anyio.run(serve)
+
+
+def _guard(app: _ASGI, token: str) -> _ASGI:
+    """Let in only who knows the token; others learn nothing."""
+    wanted = f"Bearer {token}".encode()
+
+    async def guarded(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            given = dict(scope["headers"]).get(b"authorization", b"")
+            if not hmac.compare_digest(given, wanted):
+                head = [(b"content-type", b"text/plain"), (b"www-authenticate", b"Bearer")]
+                await send({"type": "http.response.start", "status": 401, "headers": head})
+                body = b"send the token that 'rpyc-kernel serve --mcp --http' printed, as Authorization: Bearer\n"
+                await send({"type": "http.response.body", "body": body})
+                return
+        await app(scope, receive, send)
+
+    return guarded

@@ -1,0 +1,318 @@
+"""The agents' server, as the SDK's own client has it: over standard input and output, and over HTTP."""
+
+import base64
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import pytest
+
+import rpyc_kernel
+from tests.end_to_end.clients import PATIENCE_S, ROOT
+from tests.end_to_end.commands import run_command
+
+mcp = pytest.importorskip("mcp", reason="the SDK of the Model Context Protocol is not installed")
+httpx2 = pytest.importorskip("httpx2")
+
+from mcp.client.stdio import StdioServerParameters  # noqa: E402
+from mcp.client.streamable_http import streamable_http_client  # noqa: E402
+from mcp_types import Implementation  # noqa: E402
+
+pytestmark = pytest.mark.shares_kernel
+
+PICTURE = base64.b64encode(b"\x89PNG not really").decode()
+
+
+@asynccontextmanager
+async def agent_of(*arguments: str, name: str = "helper") -> AsyncIterator[Any]:
+    """A client of a server on pipes."""
+    parameters = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "rpyc_kernel", "serve", "demo", "--mcp", *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    async with mcp.Client(parameters, client_info=Implementation(name=name, version="1")) as client:
+        yield client
+
+
+def with_agent(use: Callable[[Any], Awaitable[None]], *arguments: str, name: str = "helper") -> None:
+    """Have an agent do something."""
+
+    async def run() -> None:
+        with anyio.fail_after(PATIENCE_S):
+            async with agent_of(*arguments, name=name) as client:
+                await use(client)
+
+    anyio.run(run)
+
+
+async def call(client: Any, tool: str, **arguments: Any) -> tuple[str, Any]:
+    """Call a tool; returns its text and the whole result."""
+    result = await client.call_tool(tool, arguments)
+    return "\n".join(each.text for each in result.content if each.type == "text"), result
+
+
+# ------------------------------------------------------------------ what it is for
+
+
+def test_it_lists_what_an_agent_can_do_and_what_only_looks(demo):
+    async def use(client):
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+        looks = {name for name, tool in tools.items() if tool.annotations.read_only_hint}
+        assert tools.keys() - looks == {"execute", "interrupt", "answer"}
+        assert {"variables", "table", "figures", "inspect", "history", "status", "wait", "read_output"} == looks
+        assert all(tool.description for tool in tools.values())
+        assert {str(each.uri) for each in (await client.list_resources()).resources} == {
+            "kernel://transcript",
+            "kernel://variables",
+        }
+
+    with_agent(use)
+
+
+def test_an_agent_and_a_person_share_a_namespace_and_the_journal_says_who_did_what(kernel):
+    kernel.execute("prices = [3, 5, 8]", timeout=PATIENCE_S)
+
+    async def use(client):
+        text, result = await call(client, "execute", code="print('hello'); total = sum(prices); total")
+        assert text.splitlines()[1:] == ["hello", "=> 16"]
+        assert (result.structured_content["state"], result.is_error) == ("ok", False)
+        assert "prices: list (3) = [3, 5, 8]" in (await call(client, "variables"))[0]
+        assert "sum(iterable" in (await call(client, "inspect", path="sum"))[0]
+        text, _ = await call(client, "table", path="prices", where=[["value", ">", 4]])
+        assert text.splitlines()[2:] == ["1\t5", "2\t8"]
+        assert "helper (agent): print('hello')" in (await call(client, "history"))[0]
+        assert "you are 'helper (agent)', editor" in (await call(client, "status"))[0]
+        assert "hello" in (await client.read_resource("kernel://transcript")).contents[0].text
+        assert "total: int = 16" in (await client.read_resource("kernel://variables")).contents[0].text
+        assert "helper (agent)" in [each["name"] for each in kernel.sessions() if each["connections"]]
+
+    with_agent(use)
+    assert kernel.eval("total") == 16
+    events = [event for event in kernel.events(follow=False) if event.kind == "queued"]
+    assert [event.name for event in events][-2:] == [kernel.client_name, "helper (agent)"]
+
+
+def test_figures_come_as_pictures_also_those_of_others(kernel):
+    code = f"from IPython.display import display\ndisplay({{'image/png': '{PICTURE}', 'text/plain': 'fig'}}, raw=True)"
+    kernel.execute(code, timeout=PATIENCE_S)
+
+    async def use(client):
+        for tool, arguments in (("figures", {}), ("execute", {"code": code})):
+            _, result = await call(client, tool, **arguments)
+            pictures = [each for each in result.content if each.type == "image"]
+            assert [(each.mime_type, each.data) for each in pictures] == [("image/png", PICTURE)]
+
+    with_agent(use)
+
+
+def test_what_takes_long_goes_on_and_is_waited_for_or_interrupted(kernel):
+    async def use(client):
+        text, result = await call(client, "execute", code="import time\nwhile True: time.sleep(0.01)", timeout_s=0.2)
+        number = result.structured_content["execution"]
+        assert "still running" in text
+        assert "still running" in (await call(client, "wait", execution=number, timeout_s=0))[0]
+        assert "stopped" in (await call(client, "interrupt", execution=number))[0]
+        assert "interrupted" in (await call(client, "wait", execution=number))[0]
+        code = "import time\nwhile True: time.sleep(0.01)"
+        assert "interrupted" in (await call(client, "execute", code=code, timeout_s=0.2, on_timeout="interrupt"))[0]
+
+    with_agent(use)
+
+
+def test_prompts_are_told_and_answered(kernel):
+    async def use(client):
+        text, result = await call(client, "execute", code="name = input('who? ')")
+        assert "asks 'who? '" in text
+        assert "answered" in (await call(client, "answer", text="me"))[0]
+        assert "ok" in (await call(client, "wait", execution=result.structured_content["execution"]))[0]
+
+    with_agent(use)
+    assert kernel.eval("name") == "me"
+
+
+def test_progress_is_told_and_who_cancels_a_call_ends_its_code(kernel):
+    async def use(client):
+        heard = []
+
+        async def hear(progress, total, message):
+            heard.append(message)
+
+        with anyio.move_on_after(30) as scope:
+            async with anyio.create_task_group() as tasks:
+
+                async def run():
+                    code = "import time\nwhile True: time.sleep(0.01)"
+                    await client.call_tool("execute", {"code": code, "timeout_s": 60}, progress_callback=hear)
+
+                tasks.start_soon(run)
+                while not any("running" in words for words in heard):
+                    await anyio.sleep(0)
+                tasks.cancel_scope.cancel()
+        assert not scope.cancelled_caught
+        assert kernel.execute("'free again'", timeout=PATIENCE_S).value == "free again"
+
+    with_agent(use)
+    ended = [event.outcome for event in kernel.events(follow=False) if event.kind == "finished"]
+    assert ended[-2:] == ["interrupted", "ok"]
+
+
+# ------------------------------------------------------------------ limits and refusals
+
+
+def test_output_is_limited_by_the_call_and_by_the_budget(kernel):
+    async def use(client):
+        text, result = await call(client, "execute", code="print('a' * 5000 + 'z' * 5000)", max_chars=200)
+        assert 200 < len(text) < 500
+        assert "9,801 characters are left out" in text
+        assert text.rstrip().endswith("z")
+        number = result.structured_content["execution"]
+        part, result = await call(client, "read_output", execution=number, start=4998, max_chars=100)
+        assert part.endswith("aa" + "z" * 98)
+        assert result.structured_content["all_chars"] == 10_001
+        text = ""
+        for _ in range(5):
+            text, _ = await call(client, "execute", code="print('b' * 900)")
+        assert "the output that this agent may have, 2,000 characters, is used up" in text
+        assert len(text) < 200
+
+    with_agent(use, "--max-output", "1000", "--budget", "2000")
+
+
+def test_a_viewer_sees_and_is_refused_what_it_may_not(kernel):
+    kernel.execute("seen = 1", timeout=PATIENCE_S)
+
+    async def use(client):
+        text, result = await call(client, "execute", code="seen = 2")
+        assert result.is_error
+        assert "NotPermitted" in text
+        assert "cannot execute code" in text
+        assert "seen = 1" in (await call(client, "history"))[0]
+
+    with_agent(use, "--role", "viewer")
+    assert kernel.eval("seen") == 1
+
+
+def test_who_asks_first_waits_for_a_persons_yes(kernel):
+    async def use(client):
+        text, result = await call(client, "execute", code="asked = 1", timeout_s=0.1)
+        number = result.structured_content["execution"]
+        assert "waits until a person lets it run" in text
+        assert kernel.eval("'asked' in globals()") is False
+        await anyio.to_thread.run_sync(kernel.approve, number)
+        assert "ok" in (await call(client, "wait", execution=number))[0]
+        _, result = await call(client, "execute", code="asked = 2", timeout_s=0.1)
+        await anyio.to_thread.run_sync(kernel.decline, result.structured_content["execution"], "not today")
+        text, _ = await call(client, "wait", execution=result.structured_content["execution"])
+        assert "cancelled" in text
+        assert "not today" in text
+
+    with_agent(use, "--role", "asker")
+    assert kernel.eval("asked") == 1
+
+
+def test_what_is_wrong_with_a_call_is_said_of_that_call_alone(kernel):
+    async def use(client):
+        for tool, arguments, word in (
+            ("execute", {"code": 5}, "valid string"),
+            ("execute", {}, "Field required"),
+            (
+                "execute",
+                {"code": "\ud800".encode("utf-16", "surrogatepass").decode("utf-16", "replace")},
+                "SyntaxError",
+            ),
+            ("execute", {"code": "1 / 0"}, "ZeroDivisionError"),
+            ("wait", {"execution": 10**6}, "there is no execution"),
+            ("table", {"path": "nothing"}, "NotAvailable"),
+            ("answer", {"text": "nobody asks"}, "NotAsked"),
+            ("nonsense", {}, "Unknown tool"),
+        ):
+            text, result = await call(client, tool, **arguments)
+            assert result.is_error, tool
+            assert word in text, text
+        assert "there is no 'nothing'" in (await call(client, "inspect", path="nothing"))[0]
+        assert "=> 42" in (await call(client, "execute", code="6 * 7"))[0]
+
+    with_agent(use)
+
+
+def test_a_thousand_calls_at_once_are_answered(kernel):
+    async def use(client):
+        answered = []
+
+        async def one(number):
+            answered.append((number, (await call(client, "inspect", path="print"))[1].is_error))
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(1000):
+                tasks.start_soon(one, number)
+        assert sorted(answered) == [(number, False) for number in range(1000)]
+
+    with_agent(use)
+
+
+# ------------------------------------------------------------------ faults
+
+
+@pytest.mark.own_kernel
+def test_a_killed_hub_comes_back_and_a_killed_worker_is_told(kernel):
+    async def use(client):
+        await call(client, "execute", code="kept = 1")
+        os.kill(kernel.status()["hub_pid"], signal.SIGKILL)
+        await anyio.to_thread.run_sync(lambda: rpyc_kernel.start("demo", timeout=PATIENCE_S).close())
+        assert "=> 1" in (await call(client, "execute", code="kept"))[0]
+        text, result = await call(client, "execute", code="import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+        assert result.is_error
+        assert "lost" in text
+        assert "=> 2" in (await call(client, "execute", code="1 + 1"))[0]
+
+    with_agent(use)
+
+
+def test_without_the_kernel_it_is_started(folders):
+    async def use(client):
+        assert "=> 42" in (await call(client, "execute", code="6 * 7"))[0]
+
+    with_agent(use)
+
+
+# ------------------------------------------------------------------ over HTTP
+
+
+def test_over_http_only_who_has_the_token_is_served_and_no_page_of_a_browser(kernel, start_command):
+    command = start_command("serve", "demo", "--mcp", "--http", "0", "--as", "remote agent")
+    told = json.loads(command.read_line())
+
+    async def use() -> None:
+        async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {told['token']}"}) as http:
+            async with mcp.Client(streamable_http_client(told["url"], http_client=http)) as client:
+                assert "=> 42" in (await call(client, "execute", code="6 * 7"))[0]
+            refused = await http.post(told["url"], json={}, headers={"Origin": "http://elsewhere.example"})
+            assert refused.status_code == 403
+            refused = await http.post(told["url"], json={}, headers={"Host": "elsewhere.example"})
+            assert refused.status_code == 421
+        async with httpx2.AsyncClient() as http:
+            for headers in ({}, {"Authorization": "Bearer wrong"}):
+                answer = await http.post(told["url"], json={}, headers=headers)
+                assert (answer.status_code, "token" in answer.text) == (401, True)
+
+    anyio.run(use)
+    assert kernel.history("6 * 7")[-1].name == "remote agent"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--mcp", "--role", "king"], "there is no role 'king'"),
+        (["--stdio", "--http", "0"], "add --mcp"),
+        (["--mcp", "--http", "0.0.0.0:0"], "is not this machine"),
+    ],
+)
+def test_a_wrong_command_line_says_what_to_do(folders, arguments, word):
+    result = run_command("serve", "demo", *arguments)
+    assert (result.returncode, word in result.stderr) == (2, True)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rpyc_kernel.client.attaching import attach
+    from rpyc_kernel.client.debugger import Debugger
     from rpyc_kernel.client.execution import Execution, Interruption
     from rpyc_kernel.client.invitation import Invitation
     from rpyc_kernel.client.kernel import KernelClient, Past
@@ -62,6 +63,7 @@ __all__ = [
     "ChainFailed",
     "ConnectionFailed",
     "ConnectionLost",
+    "Debugger",
     "EmbeddedKernel",
     "Event",
     "Execution",
@@ -99,6 +101,7 @@ __all__ = [
 
 _HOMES = {
     "rpyc_kernel.client.attaching": ("attach",),
+    "rpyc_kernel.client.debugger": ("Debugger",),
     "rpyc_kernel.client.execution": ("Execution", "Interruption"),
     "rpyc_kernel.client.invitation": ("Invitation",),
     "rpyc_kernel.client.kernel": ("KernelClient", "Past"),

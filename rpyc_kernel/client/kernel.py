@@ -52,6 +52,7 @@ from rpyc_kernel.wire import handshake
 from rpyc_kernel.wire.handshake import Identity
 
 if TYPE_CHECKING:  # each of these takes as long to load as all the rest, and is loaded when it is first used
+    from rpyc_kernel.client.debugger import Debugger
     from rpyc_kernel.client.lazy import Evaluator, LazyNames
     from rpyc_kernel.wire.debug_adapter import DebugChannel
     from rpyc_kernel.wire.netrefs.classic import WorkerConnection
@@ -676,8 +677,32 @@ class KernelClient(Introspection, Admission):
         made: Evaluator = vars(self).setdefault("_made_evaluator", LiveEvaluator(self._live.ask, self._bulk))
         return made
 
+    def debugger(self) -> Debugger:
+        r"""Open the worker's debugger: breakpoints by file and line, code run up to them, stacks, values and steps.
+
+        There is one at a time. It stops in files, in inputs, and in code that was submitted with a file name.
+
+        Returns:
+            The debugger; `with` closes it, and what is stopped goes on.
+
+        Raises:
+            RequestError: the kernel's Python has no debugpy, or somebody debugs already.
+            ConnectionLost: the worker is gone.
+
+        Example:
+            >>> run = kernel.execute("def double(number):\n    return 2 * number")
+            >>> with kernel.debugger() as debugger:
+            ...     found = debugger.set_breakpoints(run.count, [2])
+            ...     stopped = debugger.run("double(4)")
+            ...     debugger.evaluate("number").value
+            '4'
+        """
+        from rpyc_kernel.client.debugger import Debugger
+
+        return Debugger(self, self.open_debugger())
+
     def open_debugger(self) -> DebugChannel:
-        """Open a debugger of the worker, which speaks the Debug Adapter Protocol; there is one at a time.
+        """Open the worker's debugger as a channel of the Debug Adapter Protocol; `debugger` has methods for it.
 
         It stops in code that was submitted with a file name. Closing it lets everything run on. `status` has as
         ``debugger`` what the paths of the sources begin with that it keeps by ``dumpCell``, "" where it has no debugpy.

@@ -1,7 +1,7 @@
 """A client's conversation with debugpy: passed on message by message, with the little that a kernel has to add.
 
-What is added: the kernel's own frames are left out; sources of cells are kept here; ending the process is refused; an
-interrupt lets stopped code go; and a client that is gone leaves nothing stopped.
+What is added: the kernel's own frames are left out; sources of cells are kept here; breakpoints are looked at; ending
+the process is refused; an interrupt lets stopped code go; and a client that is gone leaves nothing stopped.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from rpyc_kernel.system.originals import logging, threading
 from rpyc_kernel.system.threads import make_thread
 from rpyc_kernel.wire.cell_files import name_cell
 from rpyc_kernel.wire.debug_adapter import DebugChannel, Message
+from rpyc_kernel.worker.debugging import breakpoints
+from rpyc_kernel.worker.sources import INPUTS
 from rpyc_kernel.worker.user_frames import hidden
 
 _log = logging.getLogger(__name__)
@@ -47,6 +49,8 @@ class DebugSession:
         self._own_seq = _FIRST_OWN_SEQ
         self._leaving_seq = 0
         self._has_left = threading.Event()
+        self._looked_at: dict[Any, list[Message | None]] = {}
+        """What is wrong with breakpoints, by the number of the request."""
         self._answers = {"dumpCell": self._dump_cell, "source": self._read_source, "terminate": self._refuse}
 
     def run(self) -> None:
@@ -83,7 +87,11 @@ class DebugSession:
         if command == "attach":
             paths = (*_LOOP, *(f"{prefix}**" for prefix in hidden()))
             left_out = [{"path": path, "include": False} for path in paths]
-            request["arguments"] = {"justMyCode": True, **arguments, "rules": [*arguments.get("rules", ()), *left_out]}
+            inputs = [{"path": f"**{begin}*", "include": True} for begin in INPUTS]  # which debugpy takes for libraries
+            rules = [*arguments.get("rules", ()), *inputs, *left_out]
+            request["arguments"] = {"justMyCode": True, **arguments, "rules": rules}
+        elif command == "setBreakpoints":
+            request["arguments"], self._looked_at[request.get("seq")] = breakpoints.look_at(arguments)
         elif command == "disconnect":
             self.is_leaving = True
             request["arguments"] = {**arguments, "terminateDebuggee": False}
@@ -121,6 +129,8 @@ class DebugSession:
             if message["request_seq"] == self._leaving_seq:
                 self._has_left.set()
             return
+        if message.get("command") == "setBreakpoints":
+            message = breakpoints.join(message, self._looked_at.pop(message.get("request_seq"), []))
         try:
             self._client.send(message)
         except ConnectionLost:

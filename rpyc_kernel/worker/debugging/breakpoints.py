@@ -1,0 +1,111 @@
+"""Where breakpoints hold: debugpy takes any line of any file, and any condition; here they are looked at before.
+
+A line without code gives way to the next one that has some, as in other debuggers. What has no source yet, such as a
+cell that is still to be run, and what is no plain Python, such as one with magics, is left to debugpy as it is.
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import os
+import types
+import warnings
+from bisect import bisect_left
+from typing import Final
+
+from rpyc_kernel.wire.debug_adapter import Message
+
+_MAX_SHOWN: Final = 200
+
+
+def look_at(arguments: Message) -> tuple[Message, list[Message | None]]:
+    """Look at the arguments of ``setBreakpoints``.
+
+    Returns:
+        What to ask of debugpy, and for each breakpoint that was wanted what is wrong with it; None where nothing is, so
+        that debugpy answers for it.
+    """
+    source = arguments.get("source")
+    path = str(source.get("path", "")) if isinstance(source, dict) else ""
+    wanted = arguments.get("breakpoints")
+    if not isinstance(wanted, list) or not all(isinstance(each, dict) for each in wanted):
+        return arguments, []
+    lines, missing = _find_lines(path)
+    asked: list[Message] = []
+    verdicts: list[Message | None] = []
+    for each in wanted:
+        line, condition = each.get("line"), each.get("condition")
+        fault, is_set = "", True
+        if condition and (error := _find_error(str(condition))):
+            fault, is_set = f"the condition {str(condition)[:_MAX_SHOWN]!r} is no expression: {error}", False
+        elif missing:
+            fault, is_set = missing, path.startswith("<")  # of files that are not there debugpy takes none
+        elif lines is not None and type(line) is int:
+            place = bisect_left(lines, line)
+            if place == len(lines):
+                fault, is_set = f"{path} has no code at line {line} or behind it", False
+            else:
+                each = {**each, "line": lines[place]}
+        if is_set:
+            asked.append(each)
+        verdicts.append(
+            {"verified": False, "line": line, "source": {"path": path}, "message": fault, "is_set": is_set}
+            if fault
+            else None
+        )
+    return {**arguments, "breakpoints": asked}, verdicts
+
+
+def join(answer: Message, verdicts: list[Message | None]) -> Message:
+    """What is to be answered: what debugpy says of those that it was asked for, and in their places the others."""
+    body = answer.get("body")
+    if not verdicts or not isinstance(body, dict) or not isinstance(body.get("breakpoints"), list):
+        return answer
+    set_ones = iter(body["breakpoints"])
+    told = []
+    for verdict in verdicts:
+        known: Message = next(set_ones, {}) if verdict is None or verdict["is_set"] else {}
+        fault = {name: value for name, value in (verdict or {}).items() if name != "is_set"}
+        told.append({**known, **fault})
+    return {**answer, "body": {**body, "breakpoints": told}}
+
+
+def _find_lines(path: str) -> tuple[list[int] | None, str]:
+    """The lines of a source that have code, in order, None where that cannot be told; and what is wrong with it."""
+    linecache.checkcache(path)
+    source = "".join(linecache.getlines(path))
+    if not source:
+        if path.startswith("<"):
+            return None, f"no input has been called {path} yet"
+        return None, "" if os.path.isfile(
+            path
+        ) else f"there is no file {path!r} where the kernel runs; save it, and set them again"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            code = compile(source, path, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
+        return None, ""
+    return sorted(_list_lines(code)), ""
+
+
+def _list_lines(code: types.CodeType) -> set[int]:
+    found = {line for _, _, line in code.co_lines() if line}
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            found |= _list_lines(constant)
+    return found
+
+
+def _find_error(condition: str) -> str:
+    """What is wrong with an expression, "" if nothing is."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(condition.strip(), "<condition>", "eval", dont_inherit=True)
+    except SyntaxError as error:
+        return str(error.msg)
+    except (ValueError, RecursionError, MemoryError, OverflowError) as error:
+        return str(error)
+    return ""

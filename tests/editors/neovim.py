@@ -48,7 +48,6 @@ class Neovim:
             env=self._environment,
         )
         wait_until(self._socket.exists, PATIENCE_S, "Neovim's socket")
-        self.command("setfiletype python")
 
     def lua(self, expression: str) -> str:
         """The value of an expression of Lua, as text."""

@@ -5,8 +5,6 @@ local M = { config = { command = { "rpyc-kernel" }, kernel = "default", wait_ms 
 
 local state = { rpc = nil, kernel = nil, address = nil, buffer = nil, window = nil, asking = {}, own = {} }
 
--- ---------------------------------------------------------------- small things
-
 local function given(value) -- JSON's null is no nil
   return value ~= vim.NIL and value or nil
 end

@@ -1,8 +1,3 @@
-if vim.g.loaded_rpyc_kernel then
-  return
-end
-vim.g.loaded_rpyc_kernel = true
-
 for name, does in pairs({
   Kernel = { "connect", "connect to a kernel, and start it if there is none", { nargs = "?" } },
   KernelSend = { "send", "run the lines that are selected, or the cell", { range = true } },
@@ -20,9 +15,16 @@ for name, does in pairs({
   end, vim.tbl_extend("force", { desc = does[2] }, does[3] or {}))
 end
 
+local function complete_in(buffer)
+  if vim.bo[buffer].filetype == "python" then
+    vim.bo[buffer].omnifunc = "v:lua.require'rpyc_kernel'.omnifunc"
+  end
+end
+
 vim.api.nvim_create_autocmd("FileType", {
   pattern = "python",
-  callback = function()
-    vim.bo.omnifunc = "v:lua.require'rpyc_kernel'.omnifunc"
+  callback = function(event)
+    complete_in(event.buf)
   end,
 })
+vim.tbl_map(complete_in, vim.api.nvim_list_bufs()) -- this may be loaded late

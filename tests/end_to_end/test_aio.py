@@ -377,22 +377,58 @@ async def test_each_of_many_that_wait_hears_of_a_worker_that_died_and_of_the_nex
 async def test_a_client_comes_back_by_itself_when_the_hub_was_lost(demo: None) -> None:
     said: list[tuple[str, int]] = []
     async with connect(on_loss=lambda text: said.append((text, threading.get_ident()))) as client:
-        asking = await client.submit("input()")
+        asking = await client.submit("asked = []; answer = input()")
         await see(client, "input_requested", asking)
-        values: list[Any] = []
+        heard: list[Any] = []
 
         async def wait() -> None:
-            values.extend(await gather(lambda _: asking.result(), range(3)))
+            heard.extend(await gather(lambda _: asking.result(), range(3)))
 
+        async def wait_in_vain() -> None:
+            async with connect(reconnect=0.2) as impatient:
+                heard.extend(await gather(lambda _: impatient.execute("1"), range(10)))
+
+        async def ask_once() -> None:
+            heard.extend(await gather(client.cancel, [asking.id]))
+
+        async def submit() -> None:
+            heard.append(await (await client.submit("asked.append(1); len(asked)")))
+
+        hub = (await client.status())["hub_pid"]
         async with anyio.create_task_group() as group:
-            group.start_soon(wait)
-            await anyio.sleep(0.05)
-            os.kill((await client.status())["hub_pid"], signal.SIGKILL)
-            await anyio.sleep(0.1)
+            for each in (wait, wait_in_vain):
+                group.start_soon(each)
+            await anyio.sleep(0.3)
+            os.kill(hub, signal.SIGSTOP)
+            for each in (ask_once, submit):
+                group.start_soon(each)
+            await anyio.sleep(0.1)  # they are sent, and will not be answered
+            os.kill(hub, signal.SIGKILL)
+            while len(heard) < 11:
+                await anyio.sleep(0.01)
+            assert [type(error) for error in heard] == [ConnectionLost] * 11
+            assert sum("it may have been done" in str(error) for error in heard) == 1
+            heard.clear()
             async with aio.start("demo", timeout=PATIENCE_S) as second:
                 assert second.session != client.session
-            await client.answer_input("still here", asking.id)  # waits until it is back, and is asked once
-        assert values == ["still here"] * 3
+            await client.answer_input("still here", asking.id)  # waits until it is back
+        assert heard == [None, None, None, 1]
+        assert (await client.execute("answer")).value == "still here"
         assert {thread for _, thread in said} == {threading.get_ident()}
         assert said[-1][0] == ""
         await client.shutdown(timeout=PATIENCE_S)
+
+
+@pytest.mark.own_kernel
+async def test_a_hub_that_is_silent_is_given_up(demo: None) -> None:
+    async with connect() as other, connect(silence=0.5, reconnect=0.1) as client:
+        hub = (await other.status())["hub_pid"]
+        os.kill(hub, signal.SIGSTOP)
+        try:
+            errors = await gather(lambda _: client.execute("1"), range(3))
+        finally:
+            os.kill(hub, signal.SIGCONT)
+        assert [type(error) for error in errors] == [ConnectionLost] * 3
+        assert "nothing came for 0.5 s" in str(errors[0])
+        assert client.is_closed
+        await other.shutdown(timeout=PATIENCE_S)

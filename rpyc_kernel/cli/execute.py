@@ -215,6 +215,41 @@ class Cancel(JsonCommand):
         return OK
 
 
+class Approve(JsonCommand):
+    """Let an execution run for which somebody asks; 'rpyc-kernel status' lists them, 'log --execution' has all code.
+
+    Example:
+        rpyc-kernel approve demo 7
+    """
+
+    USAGE = "    {progname} [SWITCHES] NAME EXECUTION\n"
+
+    def main(self, name: str, execution: str) -> int:
+        number = parse_execution(execution, name)
+        with self.connect(name, insists=True) as kernel:
+            kernel.approve(number)
+        self.write_answer({"execution": number}, [f"execution {number} is approved"])
+        return OK
+
+
+class Decline(JsonCommand):
+    """Have an execution not run for which somebody asks.
+
+    Example:
+        rpyc-kernel decline demo 7 --reason 'that folder is needed'
+    """
+
+    USAGE = "    {progname} [SWITCHES] NAME EXECUTION\n"
+    reason = cli.SwitchAttr("--reason", str, default="", help="what they are told")
+
+    def main(self, name: str, execution: str) -> int:
+        number = parse_execution(execution, name)
+        with self.connect(name, insists=True) as kernel:
+            kernel.decline(number, str(self.reason))
+        self.write_answer({"execution": number}, [f"execution {number} is declined"])
+        return OK
+
+
 def _refuse_queued(kernel: KernelClient, target: str, number: int) -> None:
     """Say so if what cannot be interrupted yet will run later."""
     if kernel.is_queued(number):

@@ -25,7 +25,7 @@ from rpyc_kernel.cli.application import (
 )
 from rpyc_kernel.cli.attach import Attach
 from rpyc_kernel.cli.console import Console
-from rpyc_kernel.cli.execute import Cancel, Exec, Interrupt, Run
+from rpyc_kernel.cli.execute import Approve, Cancel, Decline, Exec, Interrupt, Run
 from rpyc_kernel.cli.hiding import take_secrets
 from rpyc_kernel.cli.introspection import Stack, Status, Vars
 from rpyc_kernel.cli.jobs import Output, Result, Submit, Wait
@@ -70,6 +70,8 @@ _COMMANDS = {
     "push": Push,
     "interrupt": Interrupt,
     "cancel": Cancel,
+    "approve": Approve,
+    "decline": Decline,
     "stack": Stack,
     "restart": Restart,
     "stop": Stop,
@@ -116,6 +118,8 @@ Usage: rpyc-kernel COMMAND [SWITCHES] [NAME] ...
   history    what was run in it; 'history NAME TEXT' searches
   interrupt  interrupt what runs in it
   cancel     take an execution out of its queue
+  approve    let code run for which somebody asks who comes as asker
+  decline    have it not run
 
   invite     let somebody in who is elsewhere: prints a line to give to them
   sessions   who is there, and who is invited

@@ -174,6 +174,8 @@ class Show:
 
     def _write(self, event: Event) -> None:
         match event.kind:
+            case Kind.QUEUED if event.payload.get("is_held") and event.execution == self._execution:
+                print(f"execution {event.execution} waits until somebody approves it", file=sys.stderr)
             case Kind.STREAM:
                 write_stream(event)
             case Kind.DISPLAY:

@@ -372,6 +372,12 @@ class KernelState:
                 f"the code has {len(submitted.code):,} characters; what somebody is to read and approve has at most "
                 f"{MAX_HELD_CODE_CHARS:,}"
             )
+        hidden = next((char for char in submitted.code if not (char.isprintable() or char in "\n\t")), None)
+        if hidden is not None:
+            raise RequestError(
+                f"the code has a character that nobody sees who is to approve it, U+{ord(hidden):04X}; in a text write "
+                f"{hidden!a}"
+            )
         if self._held >= MAX_HELD:
             raise RequestError(f"{MAX_HELD} executions wait for approval already; wait until some are let go")
 

@@ -32,6 +32,9 @@ A trailing ';' lets the code go on in the background; its output is marked with 
   %jobs                      what you have running or queued
   %wait [N]                  wait for execution N, or for all of yours
   %cancel N                  take execution N out of the queue
+  %approve N                 let execution N run, for which somebody asks
+  %decline N [REASON]        have it not run
+  %code N                    the whole code of execution N
   %interrupt [N] [HOW]       interrupt execution N, or what runs; HOW: signal, exception, terminate
   %answer [N] [TEXT]         answer what execution N asks
   %history [TEXT]            what was run here, by everybody, with TEXT in it
@@ -75,6 +78,9 @@ class FrontEndCommands:
             "%jobs": self._show_jobs,
             "%wait": self._wait,
             "%cancel": self._cancel,
+            "%approve": self._approve,
+            "%decline": self._decline,
+            "%code": self._show_code,
             "%interrupt": self._interrupt,
             "%answer": self._answer,
             "%history": self._show_history,
@@ -127,7 +133,9 @@ class FrontEndCommands:
         lines = []
         for job in self._jobs.list():
             state = "queued" if job.started is None else f"running for {format_duration(time.time() - job.started)}"
-            if job.question is not None:
+            if job.is_held:
+                state = "waits for approval"
+            elif job.question is not None:
                 state = "waits for input"
             lines.append(f"[{job.number}] {state}: {first_line(job.code)}")
         self._say_lines(lines or ["nothing of yours is running or queued"])
@@ -142,6 +150,14 @@ class FrontEndCommands:
         found = await self._link.ask(search)
         lines = [f"[{past.execution}] {sanitize_line(past.name)}: {first_line(past.code)}" for past in found]
         self._say_lines(lines or ["nothing of that kind was run here"])
+
+    async def _show_code(self, arguments: list[str]) -> None:
+        await self._speaker.page(await self.read_code(_number(_first(arguments))) + "\n")
+
+    async def read_code(self, number: int) -> str:
+        """All code of an execution, as it can be shown."""
+        queued = await self._link.ask(lambda: next(self._link.kernel.execution(number).events()))
+        return sanitize(queued.code).rstrip()
 
     async def _show_variables(self, _: list[str]) -> None:
         variables = await self._link.ask(self._link.kernel.variables)
@@ -172,6 +188,12 @@ class FrontEndCommands:
 
     async def _cancel(self, arguments: list[str]) -> None:
         await self._link.ask(self._link.kernel.cancel, _number(_first(arguments)))
+
+    async def _approve(self, arguments: list[str]) -> None:
+        await self._link.ask(self._link.kernel.approve, _number(_first(arguments)))
+
+    async def _decline(self, arguments: list[str]) -> None:
+        await self._link.ask(self._link.kernel.decline, _number(_first(arguments)), " ".join(arguments[1:]))
 
     async def _interrupt(self, arguments: list[str]) -> None:
         force = Force.SIGNAL

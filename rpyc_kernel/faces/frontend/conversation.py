@@ -372,6 +372,18 @@ class Conversation:
         """Take an execution out of the queue, or interrupt it if it runs; tells why where that cannot be."""
         await self._guard(self._interrupting.stop(number))
 
+    async def show_ask(self, number: int, hint: str) -> None:
+        """Show all code of an execution that is held, and a hint at how to let it go."""
+
+        async def show() -> None:
+            self.say(f"[{number}] asks to run this; {hint}\n{await self._commands.read_code(number)}")
+
+        await self._guard(show())
+
+    async def approve(self, number: int) -> None:
+        """Let an execution go that is held; tells why where that cannot be."""
+        await self._guard(self._link.ask(self.kernel.approve, number))
+
     async def _do(self, what: Any) -> None:
         """Do something that Ctrl-C may break off."""
         if not self.state.begin_doing():

@@ -57,7 +57,7 @@ class Interrupting:
     def _may_stop(self) -> bool:
         if not self._state.is_connected:
             self._speaker.say(_NO_CONNECTION)
-        elif not Role.allows(self._link.kernel.role, Role.EDITOR):
+        elif not Role.allows(self._link.kernel.role, Role.ASKER):
             self._speaker.say("who looks on cannot interrupt what runs; Ctrl-D leaves")
         else:
             return True

@@ -17,12 +17,14 @@ class Job:
         code: its source, or the beginning of it.
         started: when it began to run, in seconds since the epoch; None while it is queued.
         question: the event by which it asks for input, None if it does not.
+        is_held: whether it waits until somebody approves it.
     """
 
     number: int
     code: str
     started: float | None = None
     question: Event | None = None
+    is_held: bool = False
 
 
 class Jobs:
@@ -36,7 +38,7 @@ class Jobs:
         >>> jobs = Jobs("1234abcd")
         >>> jobs.expect(7, "input('who? ')")
         >>> jobs.list(), jobs.question is None
-        ([Job(number=7, code="input('who? ')", started=None, question=None)], True)
+        ([Job(number=7, code="input('who? ')", started=None, question=None, is_held=False)], True)
     """
 
     def __init__(self, session: str) -> None:
@@ -48,7 +50,8 @@ class Jobs:
         running = [status["running"]] if status["running"] else []
         for item in [*running, *status["side"], *status["queue"]]:
             if item["session"] == self._session:
-                self._unfinished[item["execution"]] = Job(item["execution"], item["code"])
+                is_held = item.get("is_held", False)
+                self._unfinished[item["execution"]] = Job(item["execution"], item["code"], is_held=is_held)
         for item in [*running, *status["side"]]:
             if item["execution"] in self._unfinished:
                 self._unfinished[item["execution"]].started = status["busy_since"]
@@ -72,13 +75,16 @@ class Jobs:
         if event.execution is None or event.session != self._session:
             return
         if event.kind == Kind.QUEUED:
-            self._unfinished[event.execution] = Job(event.execution, event.code)
+            is_held = event.payload.get("is_held", False)
+            self._unfinished[event.execution] = Job(event.execution, event.code, is_held=is_held)
         elif event.kind == Kind.FINISHED:
             self._unfinished.pop(event.execution, None)
         job = self._unfinished.get(event.execution)
         if job is None:
             return
-        if event.kind == Kind.STARTED:
+        if event.kind == Kind.APPROVED:
+            job.is_held = False
+        elif event.kind == Kind.STARTED:
             job.started = event.time
         elif event.kind == Kind.INPUT_REQUESTED:
             job.question = event

@@ -8,7 +8,7 @@ from typing import Any
 from rpyc_kernel.core.contract import Departure, Event, Kind, Outcome, Role
 from rpyc_kernel.faces.frontend.attribution import Attribution
 from rpyc_kernel.faces.frontend.control_characters import sanitize, sanitize_line
-from rpyc_kernel.faces.frontend.words import HERE, describe_place
+from rpyc_kernel.faces.frontend.words import HERE, describe_ask, describe_place
 
 Notice = tuple[str, "Tone"]
 
@@ -29,6 +29,13 @@ def describe(event: Event, attribution: Attribution) -> list[Notice]:
         MissingField: the event is of a kind that it does not have all fields of.
     """
     match event.kind:
+        case Kind.QUEUED if event.payload.get("is_held") and event.session == attribution.session:
+            return [(f"[{event.execution}] waits until somebody approves it", Tone.FAINT)]
+        case Kind.QUEUED if event.payload.get("is_held"):
+            ask = describe_ask(event.execution or 0, event.name, event.code)
+            return [(f"{ask}: %approve {event.execution} or %decline {event.execution}", Tone.WARNING)]
+        case Kind.APPROVED:
+            return [(f"[{sanitize_line(event.by)} lets execution {event.execution} run]", Tone.FAINT)]
         case Kind.INTERRUPT_REQUESTED:
             by = sanitize_line(event.by or "")
             is_own = by == attribution.own_name

@@ -67,8 +67,11 @@ class StatusLine:
         if self.is_completing:
             parts.append("looking for completions …")
         parts.append(_describe_state(status))
-        if status["queue"]:
-            parts.append(f"{status['queue_length']} queued")
+        held = status.get("held", 0)
+        if status["queue_length"] > held:
+            parts.append(f"{status['queue_length'] - held} queued")
+        if held:
+            parts.append(f"{held} to approve")
         return parts
 
 

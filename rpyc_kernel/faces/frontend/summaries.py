@@ -36,7 +36,7 @@ def summarise_status(status: dict[str, Any]) -> list[str]:
         busy_s = status["time"] - (status["busy_since"] or status["time"])
         lines.append(f"running    {_describe(status['running'])}, for {format_duration(busy_s)}")
     lines += [f"side lane  {_describe(item)}" for item in status["side"]]
-    lines += [f"queued     {_describe(item)}" for item in status["queue"]]
+    lines += [f"{'held  ' if item.get('is_held') else 'queued'}     {_describe(item)}" for item in status["queue"]]
     more = status["queue_length"] - len(status["queue"])
     lines += [f"queued     {more:,} more"] if more > 0 else []
     names = {session["id"]: sanitize_line(session["name"]) for session in status["sessions"]}
@@ -97,11 +97,14 @@ def summarise_trouble(status: dict[str, Any]) -> list[str]:
         return ["its worker is dead, so it takes no code; %restart starts another"]
     if status["state"] == State.STARTING:
         return ["its worker is still starting"]
+    held = status.get("held", 0)
+    asking = [f"{held} wait{'s' if held == 1 else ''} for approval: %status lists, %approve lets go"] if held else []
     if not status["running"]:
-        return []
+        return asking
     busy_s = status["time"] - (status["busy_since"] or status["time"])
-    waiting = f", and {status['queue_length']} more wait" if status["queue"] else ""
-    return [f"it is busy with {_describe(status['running'])}, for {format_duration(busy_s)}{waiting}"]
+    queued = status["queue_length"] - held
+    waiting = f", and {queued} more wait" if queued else ""
+    return [f"it is busy with {_describe(status['running'])}, for {format_duration(busy_s)}{waiting}", *asking]
 
 
 def is_waiting(status: dict[str, Any], number: int) -> bool:
@@ -112,7 +115,10 @@ def is_waiting(status: dict[str, Any], number: int) -> bool:
 
 def summarise_place(status: dict[str, Any], number: int) -> str:
     """What a queued execution waits for."""
-    others = sum(item["execution"] < number for item in status["queue"])
+    before = [item for item in status["queue"] if item["execution"] <= number]
+    if before and before[-1]["execution"] == number and before[-1].get("is_held"):
+        return f"[{number}] waits until somebody approves it"
+    others = sum(item["execution"] < number and not item.get("is_held") for item in status["queue"])
     beyond = "at least " if others == len(status["queue"]) < status["queue_length"] else ""
     behind = f", behind {beyond}{others} more" if others else ""
     running = status["running"]

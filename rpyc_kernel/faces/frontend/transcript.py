@@ -284,7 +284,7 @@ class Transcript:
                 return [] if event.wait else self._clear_at_last(event)
             case Kind.QUEUED:
                 self.whose.queue(event)
-                return []
+                return [self._add(_notice_of(event, text, tone)) for text, tone in notices.describe(event, self.whose)]
             case Kind.STARTED:
                 queued = self.whose.start(event)
                 code = "" if queued is None else _clean_code(queued.code)

@@ -17,6 +17,15 @@ def first_line(code: str) -> str:
     return line if len(line) <= 60 else line[:57] + "..."
 
 
+def describe_ask(number: int, name: str, code: str) -> str:
+    """Say that somebody wants some code to run that is held, and how to see all of it where this is not all."""
+    more = code.strip().count("\n")
+    lines = f" and {more} more line{'' if more == 1 else 's'}" if more else ""
+    shown = first_line(code)
+    way = f" (%code {number})" if more or shown.endswith("...") else ""
+    return f"{sanitize_line(name)} asks to run [{number}] {shown}{lines}{way}"
+
+
 def join_numbers(numbers: Iterable[int]) -> str:
     """Name executions in a sentence: ``[3], [4] and [7]``."""
     *most, last = [f"[{number}]" for number in numbers]

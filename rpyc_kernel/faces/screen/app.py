@@ -70,6 +70,7 @@ class KernelApp(App[str]):
         self._talking: asyncio.Task[str] | None = None
         self._status_text = ""
         self._doubtful: int | None = None  # was to be stopped, and is somebody else's
+        self._read: int | None = None  # was to be let go, and is shown
 
     def _post(self, call: Callable[[], object]) -> None:
         self.call_later(call)
@@ -218,6 +219,15 @@ class KernelApp(App[str]):
         else:
             self._doubtful = None
             self.run_worker(self._conversation.stop(wanted.number))
+
+    def on_queue_pane_approve(self, wanted: QueuePane.Approve) -> None:
+        """Let an execution go that is held; whoever does so has all of its code before them."""
+        if wanted.number != self._read:
+            self._read = wanted.number
+            self.run_worker(self._conversation.show_ask(wanted.number, "a once more lets it go"))
+        else:
+            self._read = None
+            self.run_worker(self._conversation.approve(wanted.number))
 
     def on_key(self, event: Any) -> None:
         """Escape leads back to the prompt."""

@@ -1,4 +1,4 @@
-"""What runs and what waits, each of which a key can stop."""
+"""What runs and what waits, each of which a key can stop, or let go if it is held."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rpyc_kernel.faces.frontend.words import first_line
 class QueuePane(OptionList):
     """Lists executions, the running ones first."""
 
-    BINDINGS: ClassVar = [Binding("x,delete", "stop", "Stop it")]
+    BINDINGS: ClassVar = [Binding("x,delete", "stop", "Stop it"), Binding("a", "approve", "Let it go")]
 
     class Stop(Message):
         """This one is to be cancelled, or interrupted.
@@ -29,6 +29,17 @@ class QueuePane(OptionList):
         def __init__(self, number: int, whose: str) -> None:
             self.number = number
             self.whose = whose
+            super().__init__()
+
+    class Approve(Message):
+        """This one is to be let go.
+
+        Args:
+            number: of the execution.
+        """
+
+        def __init__(self, number: int) -> None:
+            self.number = number
             super().__init__()
 
     def __init__(self) -> None:
@@ -68,11 +79,17 @@ class QueuePane(OptionList):
                 is_own = item["session"] == self._session
                 self.post_message(self.Stop(item["execution"], "" if is_own else sanitize_line(item["name"])))
 
+    def action_approve(self) -> None:
+        """Have the marked one let go, if it is held."""
+        marked = self._marked
+        if any(item["execution"] == marked and item.get("is_held") for item in self._items):
+            self.post_message(self.Approve(marked or 0))
+
 
 def _describe_queue(status: dict[str, Any], running: list[dict[str, Any]]) -> list[str]:
     asking = {prompt["execution"] for prompt in status["prompts"]}
     lines = [f"▶ {_describe(item)}{', asks' if item['execution'] in asking else ''}" for item in running]
-    lines += [f"  {_describe(item)}" for item in status["queue"]]
+    lines += [f"{'?' if item.get('is_held') else ' '} {_describe(item)}" for item in status["queue"]]
     more = status["queue_length"] - len(status["queue"])
     lines += [f"  {more:,} more"] if more > 0 else []
     return lines or ["nothing runs"]

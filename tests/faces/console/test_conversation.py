@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -78,6 +79,16 @@ class Kernel:
         if number > self._number:
             raise NoSuchExecution(f"there is no execution {number}")
         self._tell_all("cancel", number)
+
+    def approve(self, number: int) -> None:
+        self.calls.append(("approve", number))
+
+    def decline(self, number: int, reason: str) -> None:
+        self.calls.append(("decline", number, reason))
+
+    def execution(self, number: int) -> Any:
+        code = "x = 1\nif x:\x1b[2J\n  boom()\n"
+        return SimpleNamespace(events=lambda: iter([make_event(Kind.QUEUED, number, ALICE, code=code)]))
 
     def interrupt(self, number: int, *, force: str, wait: float) -> Interruption:
         self.calls.append(("interrupt", number, force, wait))
@@ -343,6 +354,12 @@ def test_a_queued_job_can_be_cancelled(talk: Talk):
         "execution 4 (never()) is cancelled: cancelled by me",
         "nothing of yours is running or queued",
     ]
+
+
+def test_what_somebody_asks_to_run_is_shown_let_go_and_declined(talk: Talk):
+    calls = [("approve", 7), ("decline", 8, "not that one")]
+    assert talk(["%code 7", "%approve 7", "%decline [8] not that one"], calls=calls) == ["x = 1", "if x:", "  boom()"]
+    assert talk(["%approve"]) == ["'' is not the number of an execution; %jobs lists yours, %status all"]
 
 
 # ---------------------------------------------------------------------- commands and questions

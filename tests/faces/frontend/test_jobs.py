@@ -14,6 +14,15 @@ def test_a_job_is_there_from_its_submission_to_its_end():
     assert jobs.find(4) is None
 
 
+def test_a_job_is_held_until_it_is_approved():
+    jobs = Jobs(ME)
+    jobs.begin(make_status(queue=[{**make_item(3), "is_held": True}, make_item(4)]))
+    jobs.take(make_event("queued", 5, code="x", name="me", is_held=True))
+    assert [job.is_held for job in jobs.list()] == [True, False, True]
+    jobs.take(make_event("approved", 3, by="alice"))
+    assert [job.is_held for job in jobs.list()] == [False, False, True]
+
+
 def test_others_executions_are_no_jobs():
     jobs = Jobs(ME)
     jobs.take(make_event(Kind.QUEUED, 4, ALICE, code="work()"))

@@ -5,7 +5,7 @@ from prompt_toolkit.utils import get_cwidth
 
 from rpyc_kernel.faces.frontend.state import TalkState
 from rpyc_kernel.faces.frontend.status_line import StatusLine
-from tests.faces.frontend.events import make_session, make_status
+from tests.faces.frontend.events import make_item, make_session, make_status
 
 
 @pytest.fixture
@@ -31,6 +31,11 @@ def test_it_says_where_the_kernel_is_if_there_is_room(width: int, text: str) -> 
     bar = StatusLine(TalkState("me"), host="gpu")
     bar.take(make_status())
     assert bar.text(width) == text
+
+
+def test_it_tells_what_waits_for_approval_from_what_waits_for_its_turn(bar: StatusLine) -> None:
+    bar.take(make_status(queue=[{**make_item(3), "is_held": True}, make_item(4)], held=1))
+    assert bar.text(80) == "demo | generation 1 | idle | 1 queued | 1 to approve | 2 here: me, alice"
 
 
 def test_who_has_gone_is_not_here(bar: StatusLine) -> None:

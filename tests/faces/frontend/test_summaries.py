@@ -76,6 +76,24 @@ def test_a_queued_execution_is_told_its_place():
     assert summaries.summarise_place(status, 4) == "[4] is queued; it waits for [3] of alice (slow())"
 
 
+def test_what_is_held_waits_for_approval_and_holds_nobody_up():
+    held = {**make_item(3, ALICE, "rm()"), "is_held": True}
+    status = make_status(running=make_item(2, ALICE, "slow()"), busy_since=88.0, queue=[held, make_item(4)], held=1)
+    assert summaries.summarise_status(status)[3:5] == [
+        "held       [3] of alice (rm())",
+        "queued     [4] of me (work())",
+    ]
+    assert summaries.summarise_trouble(status) == [
+        "it is busy with [2] of alice (slow()), for 12.0 s, and 1 more wait",
+        "1 waits for approval: %status lists, %approve lets go",
+    ]
+    assert summaries.summarise_trouble(make_status(queue=[held], held=1)) == [
+        "1 waits for approval: %status lists, %approve lets go"
+    ]
+    assert summaries.summarise_place(status, 4) == "[4] is queued; it waits for [2] of alice (slow())"
+    assert summaries.summarise_place(status, 3) == "[3] waits until somebody approves it"
+
+
 def test_variables_stand_in_columns():
     variables = [
         Variable("x", "x", "int", preview="42"),

@@ -120,6 +120,28 @@ def test_others_output_and_ones_own_in_the_background_say_whose_they_are(case: C
     ]
 
 
+def test_who_asks_to_run_what_is_told_in_a_line_and_by_whom_it_is_let_go(case: Case):
+    case.take(Kind.QUEUED, 7, ALICE, code="look()", name="alice", is_held=True)
+    case.take(Kind.QUEUED, 8, ALICE, code="\nx = 1\nif x:\n  boom()\n", name="alice", is_held=True)
+    case.take(Kind.QUEUED, 9, ALICE, code="x" * 70, name="al\x1b[2Jice", is_held=True)
+    case.take(Kind.QUEUED, 10, ME, code="mine()", name="me", is_held=True)
+    case.take(Kind.QUEUED, 11, ALICE, code="fine()", name="alice", is_held=False)
+    case.take(Kind.APPROVED, 7, ALICE, by="bob")
+    case.take(Kind.STARTED, 7, ALICE, generation=1, count=3)
+    assert [(item.shown, item.tone, item.text) for item in case.transcript.items] == [
+        (Shown.NOTICE, Tone.WARNING, "alice asks to run [7] look(): %approve 7 or %decline 7"),
+        (
+            Shown.NOTICE,
+            Tone.WARNING,
+            "alice asks to run [8] x = 1 and 2 more lines (%code 8): %approve 8 or %decline 8",
+        ),
+        (Shown.NOTICE, Tone.WARNING, f"alice asks to run [9] {'x' * 57}... (%code 9): %approve 9 or %decline 9"),
+        (Shown.NOTICE, Tone.FAINT, "[10] waits until somebody approves it"),
+        (Shown.NOTICE, Tone.FAINT, "[bob lets execution 7 run]"),
+        (Shown.INPUT, Tone.PLAIN, "look()"),
+    ]
+
+
 def test_cleared_output_is_taken_away_at_once_or_with_what_comes_next(case: Case):
     case.print("one\n")
     case.take(Kind.CLEAR_OUTPUT, wait=False)

@@ -266,6 +266,23 @@ def test_own_code_is_stopped_by_a_key_and_that_of_others_by_two(kernel: KernelCl
     assert "never" not in [event.text for event in kernel.events(follow=False) if event.kind == "stream"]
 
 
+def test_what_somebody_asks_to_run_is_read_before_a_key_lets_it_go(kernel: KernelClient):
+    with rpyc_kernel.connect("demo", role="asker", name="agent", timeout=PATIENCE_S) as agent:
+
+        async def act(user: User) -> None:
+            queue = user.app.query_one(QueuePane)
+            asked = await asyncio.to_thread(agent.submit, "x = 6\nx * 7")
+            await user.until_seen(f"agent asks to run [{asked.id}] x = 6 and 1 more line")
+            await user.until(lambda: f"? [{asked.id}] agent: x = 6" in queue.text, "the queue")
+            await user.pilot.press("f4", "a")
+            await user.until_seen(f"[{asked.id}] asks to run this; a once more lets it go\nx = 6\nx * 7")
+            assert asked.status == "held"
+            await user.pilot.press("a")
+            await user.until_seen("Out [1]: 42")
+
+        work(act)
+
+
 def test_containers_open_in_place_and_page_by_page(kernel: KernelClient):
     kernel.execute("server = {'port': 80, 'names': list(range(250))}", timeout=PATIENCE_S)
 

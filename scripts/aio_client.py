@@ -47,8 +47,8 @@ _NEW_NAMES = {"KernelClient": "Kernel", "HubConnection": "LoopConnection"}
 _LEFT_OUT = {
     # What a loop has its own ways for, or what is about live objects, which wait by themselves.
     "__init__", "__enter__", "__exit__", "__repr__", "_enter", "_evaluator", "_notify", "_open_events", "_open_notices",
-    "_read_execution", "_try", "begin", "call_beside", "close", "events", "fileno", "hand_in", "lazy", "namespace",
-    "objects", "open_debugger", "read_ready", "watch",
+    "_read_execution", "_try", "begin", "call_beside", "close", "debugger", "events", "fileno", "hand_in", "lazy",
+    "namespace", "objects", "open_debugger", "read_ready", "watch",
 }  # fmt: skip
 _ATTRIBUTES = {
     "Kernel": """
@@ -258,3 +258,4 @@ _ASYNC_METHODS = _find_async_methods()
 if __name__ == "__main__":
     for path, text in write_files().items():
         path.write_text(text)
+    subprocess.run([sys.executable, Path(__file__).with_name("aio_page.py")], check=True)  # by what they are now

@@ -21,6 +21,7 @@ from rpyc_kernel.core.contract import Event
 
 if TYPE_CHECKING:  # each of these takes as long to load as all the rest, and is loaded when it is first used
     from rpyc_kernel.aio.lazy import LoopEvaluator
+    from rpyc_kernel.client.debugger import Debugger
     from rpyc_kernel.client.lazy import LazyNames
     from rpyc_kernel.wire.debug_adapter import DebugChannel
     from rpyc_kernel.wire.netrefs.classic import WorkerConnection
@@ -138,6 +139,10 @@ class KernelClient(Kernel):
             return begun.result(0)
         finally:
             begun.cancel()
+
+    async def debugger(self) -> Debugger:
+        """Open the worker's debugger: see `rpyc_kernel.KernelClient.debugger`. What it is asked waits, on threads."""
+        return await self._loop.in_thread(self._client.debugger)
 
     async def open_debugger(self) -> DebugChannel:
         """Open a debugger of the worker: see `rpyc_kernel.KernelClient.open_debugger`. Its channel is for threads."""

@@ -1,14 +1,20 @@
-"""The page of event loops holds in trio as it does in asyncio."""
+"""The page of event loops holds in trio as it does in asyncio, and its reference leaves nothing out."""
 
 from __future__ import annotations
 
 import functools
+import runpy
 
 import anyio
 import pytest
 
 from tests.docs.pages import ROOT
 from tests.docs.sessions import run_session, sessions_of
+
+
+def test_the_reference_is_up_to_date() -> None:
+    script = runpy.run_path(str(ROOT / "scripts" / "aio_page.py"))
+    assert script["PAGE"].read_text() == script["write_page"](), "run 'python scripts/aio_client.py'"
 
 
 @pytest.mark.usefixtures("folders", "patience")

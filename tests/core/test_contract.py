@@ -134,7 +134,7 @@ HOMONYMS = {
         "client/ssh_command.py",
         "system/bundle_cache.py",
     },
-    "queued": {"client/execution.py"},  # where an execution stands that has no outcome yet
+    "queued": {"client/execution_record.py"},  # where an execution stands that has no outcome yet
     "cancelled": {"errors.py"},  # which may import nothing
     "comm": {"worker/comms.py"},  # the name of a package
     # Kinds of Jupyter's messages, which code in a notebook sends.

@@ -84,7 +84,7 @@ class Foreground:
 
     def _is_queued(self, number: int) -> bool:
         job = self._state.jobs.find(number)
-        return job is not None and job.started is None
+        return job is not None and job.started is None and not job.is_held  # of what is held an event tells at once
 
     # ------------------------------------------------------------------ questions of the code
 

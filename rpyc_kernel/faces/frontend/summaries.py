@@ -115,9 +115,6 @@ def is_waiting(status: dict[str, Any], number: int) -> bool:
 
 def summarise_place(status: dict[str, Any], number: int) -> str:
     """What a queued execution waits for."""
-    before = [item for item in status["queue"] if item["execution"] <= number]
-    if before and before[-1]["execution"] == number and before[-1].get("is_held"):
-        return f"[{number}] waits until somebody approves it"
     others = sum(item["execution"] < number and not item.get("is_held") for item in status["queue"])
     beyond = "at least " if others == len(status["queue"]) < status["queue_length"] else ""
     behind = f", behind {beyond}{others} more" if others else ""

@@ -91,7 +91,6 @@ def test_what_is_held_waits_for_approval_and_holds_nobody_up():
         "1 waits for approval: %status lists, %approve lets go"
     ]
     assert summaries.summarise_place(status, 4) == "[4] is queued; it waits for [2] of alice (slow())"
-    assert summaries.summarise_place(status, 3) == "[3] waits until somebody approves it"
 
 
 def test_variables_stand_in_columns():

@@ -25,6 +25,7 @@ from rpyc_kernel.cli.application import (
 )
 from rpyc_kernel.cli.attach import Attach
 from rpyc_kernel.cli.console import Console
+from rpyc_kernel.cli.debug import Debug
 from rpyc_kernel.cli.execute import Approve, Cancel, Decline, Exec, Interrupt, Run
 from rpyc_kernel.cli.hiding import take_secrets
 from rpyc_kernel.cli.introspection import Stack, Status, Vars
@@ -58,6 +59,7 @@ _COMMANDS = {
     "serve": Serve,
     "exec": Exec,
     "run": Run,
+    "debug": Debug,
     "submit": Submit,
     "wait": Wait,
     "output": Output,
@@ -102,6 +104,7 @@ Usage: rpyc-kernel COMMAND [SWITCHES] [NAME] ...
   qt         open a window on it, with its variables, tables and plots; starts it if need be
   exec       run code in it; 'exec NAME - < FILE' reads the code from a file
   run        run a program in a kernel of its own, which ends with it
+  debug      run a program in its debugger: breakpoints, steps, values; starts it if need be
 
   submit     leave code in its queue, and go; 'submit NAME --file FILE' a program
   wait       wait until it has ended; the exit status is the code's

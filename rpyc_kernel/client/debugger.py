@@ -198,7 +198,7 @@ class Debugger:
             >>> found[1].message == f"<In {run.count}> has no code at line 99 or behind it"
             True
         """
-        path = self._resolve(file)
+        path = self.find_file(file)
         wanted = [_read_line(each) for each in lines]
         body = self._ask(
             "setBreakpoints",
@@ -212,6 +212,26 @@ class Debugger:
         ]
         self._breakpoints[path] = found
         return list(found)
+
+    def find_file(self, file: str | os.PathLike[str] | int, cwd: str | None = None) -> str:
+        """The name that frames have of a file: its path there, where the worker may be on another machine.
+
+        Args:
+            file: as in `set_breakpoints`.
+            cwd: from which folder a relative path counts; None for the worker's.
+
+        Example:
+            >>> with kernel.debugger() as debugger:
+            ...     debugger.find_file(3), debugger.find_file("model.py", "/srv")
+            ('<In 3>', '/srv/model.py')
+        """
+        if isinstance(file, int):
+            return f"<In {file}>"
+        path = os.fspath(file)
+        if path.startswith("<") or posixpath.isabs(path):
+            return path
+        folder = cwd if cwd and posixpath.isabs(cwd) else posixpath.join(self._kernel.cwd(), cwd or "")
+        return posixpath.normpath(posixpath.join(folder, path))
 
     @property
     def breakpoints(self) -> list[Breakpoint]:
@@ -278,7 +298,7 @@ class Debugger:
             ...     debugger.evaluate("words", stopped.frames[0]).value
             "['one']"
         """
-        program = self._kernel.run_file(self._resolve(path, cwd), args, cwd=cwd, namespace=namespace)
+        program = self._kernel.run_file(self.find_file(path, cwd), args, cwd=cwd, namespace=namespace)
         return self._await(program, timeout)
 
     def wait(self, timeout: float | None = None) -> Stopped | None:
@@ -574,16 +594,6 @@ class Debugger:
                 if isinstance(error, KernelDied):
                     raise error
         raise ConnectionLost(loss)
-
-    def _resolve(self, file: str | os.PathLike[str] | int, cwd: str | None = None) -> str:
-        """The path that frames have; paths are the worker's, which may be on another machine."""
-        if isinstance(file, int):
-            return f"<In {file}>"
-        path = os.fspath(file)
-        if path.startswith("<") or posixpath.isabs(path):
-            return path
-        folder = cwd if cwd and posixpath.isabs(cwd) else posixpath.join(self._kernel.cwd(), cwd or "")
-        return posixpath.normpath(posixpath.join(folder, path))
 
 
 def _read_line(line: Any) -> tuple[int, str]:

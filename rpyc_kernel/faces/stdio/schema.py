@@ -27,6 +27,8 @@ _BOOL: Final[Schema] = {"type": "boolean"}
 _NULL: Final[Schema] = {"type": "null"}
 _ANY_OBJECT: Final[Schema] = {"type": "object"}
 _COLUMN: Final[Schema] = {"anyOf": [_TEXT, {"type": "integer", "minimum": 0, "maximum": 2**62}, _NULL]}
+_SOURCE_TEXT: Final[Schema] = {"type": "string", "maxLength": MAX_CODE_CHARS, "pattern": "^[^\\u0000]*$"}
+_PATH: Final[Schema] = {**_SOURCE_TEXT, "minLength": 1}
 _LITERAL: Final[Schema] = {"type": "string", "description": "a literal of Python"}
 
 _KINDS: Final[dict[kinds.ArgumentKind, Schema]] = {
@@ -46,7 +48,7 @@ _KINDS: Final[dict[kinds.ArgumentKind, Schema]] = {
             {
                 "type": "object",
                 "properties": {
-                    "file": {"type": "string", "minLength": 1},
+                    "file": _PATH,
                     "first_line": {"type": "integer", "minimum": 1, "maximum": 1_000_000},
                 },
                 "required": ["file"],
@@ -55,9 +57,9 @@ _KINDS: Final[dict[kinds.ArgumentKind, Schema]] = {
             {
                 "type": "object",
                 "properties": {
-                    "path": {"type": "string", "minLength": 1},
-                    "arguments": {"type": "array", "items": _TEXT},
-                    "cwd": {"anyOf": [{"type": "string", "minLength": 1}, _NULL]},
+                    "path": _PATH,
+                    "arguments": {"type": "array", "items": _SOURCE_TEXT},
+                    "cwd": {"anyOf": [_SOURCE_TEXT, _NULL]},
                     "namespace": {"enum": [Space.CURRENT, Space.FRESH]},
                 },
                 "required": ["path"],

@@ -25,8 +25,8 @@ from rpyc_kernel.cli.application import (
     named_again,
     parse_execution,
 )
-from rpyc_kernel.cli.reading import decode, is_from_input, read_code, read_file, read_standard_input
-from rpyc_kernel.cli.showing import LADDER, Show, ShowProgram, TimeLimit
+from rpyc_kernel.cli.reading import decode, is_from_input, locate, read_code, read_file, read_standard_input
+from rpyc_kernel.cli.showing import LADDER, Show, ShowProgram, ShowReloading, TimeLimit
 from rpyc_kernel.cli.starting import StartingCommand
 from rpyc_kernel.cli.times import check_limit
 from rpyc_kernel.client.kernel import KernelClient
@@ -98,6 +98,7 @@ class Run(StartingCommand, JsonCommand):
     Examples:
         rpyc-kernel run program.py --its-own-switch
         rpyc-kernel run --kernel demo program.py
+        rpyc-kernel run --kernel demo --reload program.py
     """
 
     USAGE = "    {progname} [SWITCHES] [FILE | -] [ARGUMENTS...]\n"
@@ -107,8 +108,14 @@ class Run(StartingCommand, JsonCommand):
     DEFAULT_ENGINE = "plain"  # a program is Python alone, and magics are of no use to it
     DEFAULT_PROFILE: bool = False  # as `python FILE`, which reads nothing that is meant for a prompt
     kernel_name = cli.SwitchAttr("--kernel", str, help="run it in this kernel's namespace instead", argname="NAME")
+    is_reloading = cli.Flag(
+        "--reload",
+        help="with --kernel: first import anew what modules of yours have changed; the kernel reads the file",
+    )
 
     def main(self, file: str = "-", *arguments: str) -> int:
+        if self.is_reloading and (not self.kernel_name or file == "-"):
+            raise UsageError("--reload is for a file and a kernel that is there already; name both, or leave it out")
         has_own_kernel = file != "-" and not self.kernel_name
         is_application = has_own_kernel and (os.path.isdir(file) or zipfile.is_zipfile(file))
         is_read_by_worker = is_application or (has_own_kernel and os.path.isfile(file))  # a pipe cannot be
@@ -123,7 +130,8 @@ class Run(StartingCommand, JsonCommand):
             if arguments:
                 raise UsageError("arguments go to a program with a kernel of its own; leave out --kernel, or them")
             with self.connect(self.kernel_name) as kernel:
-                show = Show(
+                kind = ShowReloading if self.is_reloading else Show
+                show = kind(
                     kernel,
                     target=self.kernel_name,
                     shows_values=False,
@@ -131,7 +139,7 @@ class Run(StartingCommand, JsonCommand):
                     as_json=self.as_json,
                     file=shown,
                 )
-                return show.run(source)
+                return show.run(locate(file, self.kernel_name) if self.is_reloading else source)
         preparation = _prepare_program(file, arguments) if file != "-" or arguments else ""
         # The program reads by itself what changes on its way through prompts. A terminal asks for it.
         is_handed_on = has_input and sys.stdin is not None and not sys.stdin.isatty()

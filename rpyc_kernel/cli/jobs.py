@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 
@@ -14,10 +13,9 @@ from plumbum import cli
 from rpyc_kernel.cli.application import OK, JoiningCommand, UsageError, parse_execution
 from rpyc_kernel.cli.ending import Ending
 from rpyc_kernel.cli.past import PastCommand
-from rpyc_kernel.cli.reading import read_code, read_file
+from rpyc_kernel.cli.reading import locate, read_code
 from rpyc_kernel.cli.showing import text_of, write_stream
 from rpyc_kernel.cli.times import check_limit
-from rpyc_kernel.client.address import host_of
 from rpyc_kernel.client.execution import Execution
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Event, Kind, Lane, Outcome
@@ -41,12 +39,15 @@ class Submit(JoiningCommand):
     USAGE = "    {progname} [SWITCHES] NAME [CODE... | - | --file FILE [ARGUMENTS...]]\n"
 
     file = cli.SwitchAttr("--file", str, help="run this program instead", argname="FILE")
+    is_reloading = cli.Flag("--reload", help="with --file: first import anew what modules of yours have changed")
     is_beside = cli.Flag("--side", help="run the code at once, in a thread beside the queue")
 
     def main(self, name: str, *words: str) -> int:
         if self.file and self.is_beside:
             raise UsageError("a program runs in its turn, not beside the queue; leave out --side, or --file")
-        path = _locate(self.file, name) if self.file else ""
+        if self.is_reloading and not self.file:
+            raise UsageError("--reload is for programs; name one with --file, or leave it out")
+        path = locate(self.file, name) if self.file else ""
         code = "" if path else read_code(words)
         with self.join(name) as kernel:
             who = {"kernel": kernel.name, "session": kernel.session}
@@ -55,7 +56,7 @@ class Submit(JoiningCommand):
 
     def _submit(self, kernel: KernelClient, path: str, code: str, words: tuple[str, ...]) -> Execution:
         if path:
-            return kernel.run_file(path, words)
+            return kernel.run_file(path, words, reload=bool(self.is_reloading))
         return kernel.submit(code, lane=Lane.SIDE if self.is_beside else Lane.MAIN)
 
 
@@ -153,11 +154,3 @@ class Result(PastCommand):
 def _deadline_of(timeout_s: float | None) -> float | None:
     limit_s = check_limit(timeout_s)
     return None if limit_s is None else time.monotonic() + limit_s
-
-
-def _locate(file: str, target: str) -> str:
-    """The path of a program as the worker finds it, which is somewhere else than here."""
-    if host_of(target):
-        return file
-    read_file(file, 0)  # that it can be read, while there is somebody who hears that it cannot
-    return os.path.abspath(file)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import tokenize
 
 from rpyc_kernel.cli.application import UsageError
+from rpyc_kernel.client.address import host_of
 
 
 def read_code(words: tuple[str, ...]) -> str:
@@ -42,3 +44,11 @@ def decode(content: bytes, name: str) -> str:
         return io.TextIOWrapper(io.BytesIO(content), encoding).read()
     except (SyntaxError, UnicodeDecodeError) as error:
         raise UsageError(f"{name} cannot be read, as it is no text: {error}") from None
+
+
+def locate(file: str, target: str) -> str:
+    """The path of a program as the worker finds it, which is somewhere else than here."""
+    if host_of(target):
+        return file
+    read_file(file, 0)  # that it can be read, while there is somebody who hears that it cannot
+    return os.path.abspath(file)

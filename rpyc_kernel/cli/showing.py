@@ -286,6 +286,14 @@ class Show:
             self._passing.cancel()
 
 
+class ShowReloading(Show):
+    """Runs a program, of which it is given the path as the kernel sees it, after its modules that have changed."""
+
+    def _submit(self, source: str) -> Watch:
+        self._execution = self.kernel.run_file(source, reload=True).id
+        return self.kernel.watch(0, execution=self._execution)
+
+
 class ShowProgram(Show):
     """Runs a program in a private kernel, shows what happens up to the end of its last thread, and stops the kernel.
 

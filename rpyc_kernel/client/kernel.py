@@ -298,6 +298,7 @@ class KernelClient(Introspection, Admission):
         *,
         cwd: str | None = None,
         namespace: str = Space.CURRENT,
+        reload: bool = False,
         stop_on_error: bool = True,
     ) -> Execution:
         """Queue a file as a program named ``__main__`` and return at once.
@@ -310,6 +311,9 @@ class KernelClient(Introspection, Admission):
             args: what follows the path in ``sys.argv``.
             cwd: the program's working directory, None for the worker's.
             namespace: ``current`` for the one all clients share, ``fresh`` for one that goes with the program.
+            reload: import modules of the user's anew before it runs, if their files have changed since; so that all
+                fits together, with those that import from them. What they are is told on stderr. If one cannot be
+                imported, the program is not run, and all stay as they were. Objects of old classes stay what they are.
             stop_on_error: if the program fails, abort what this session queued behind it.
 
         Returns:
@@ -329,7 +333,7 @@ class KernelClient(Introspection, Admission):
             'hello world'
         """
         file = os.fspath(path) if isinstance(path, os.PathLike) else path
-        program = Program(file, tuple(args), cwd, namespace)
+        program = Program(file, tuple(args), cwd, namespace, reload)
         return self._submit(f"# run {shlex.join([file, *args])}", stop_on_error, Lane.MAIN, None, program)
 
     def execute(self, code: str, *, timeout: float | None = None, stop_on_error: bool = True) -> Execution:

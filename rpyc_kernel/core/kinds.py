@@ -188,8 +188,9 @@ NAME: Final = ArgumentKind(
 
 SOURCE: Final = ArgumentKind(
     "source",
-    "pairs of name and value: `file` and `first_line` of the code, or `path`, `arguments`, `cwd` and `namespace` "
-    "(`current` or `fresh`) of a program; () or None for neither",
+    "pairs of name and value: `file` and `first_line` of the code, or `path`, `arguments`, `cwd`, `namespace` "
+    "(`current` or `fresh`) and `reload` (whether changed modules are imported anew) of a program; () or None for "
+    "neither",
     lambda value, what: read_source(value),
     lambda value, what: read_source(value),
 )

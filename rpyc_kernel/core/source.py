@@ -37,12 +37,14 @@ class Program(Frozen):
         arguments: what the program finds in ``sys.argv`` behind its name.
         cwd: its working directory, None for the worker's.
         namespace: one of `Space`.
+        reload: whether modules of the user's that have changed on disk are imported anew before it runs.
     """
 
     path: str
     arguments: tuple[str, ...] = ()
     cwd: str | None = None
     namespace: str = Space.CURRENT
+    reload: bool = False
 
     def __post_init__(self) -> None:
         _require_path(self.path, "path")
@@ -55,6 +57,8 @@ class Program(Frozen):
         if self.namespace not in (Space.CURRENT, Space.FRESH):
             _require_text(self.namespace, "namespace")
             raise RequestError(f"unknown namespace {self.namespace[:100]!r}; choose 'current' or 'fresh'")
+        if type(self.reload) is not bool:
+            raise RequestError(f"reload must be True or False, not {type(self.reload).__name__}")
 
 
 Source = Origin | Program
@@ -62,7 +66,12 @@ Source = Origin | Program
 
 def describe_source(source: Source | None) -> dict[str, Any] | None:
     """The same by name, as JSON can carry it."""
-    return None if source is None else fields_of(source)
+    if source is None:
+        return None
+    fields = fields_of(source)
+    if not fields.get("reload", True):
+        del fields["reload"]  # kernels of an earlier release know none
+    return fields
 
 
 def read_source(described: Any) -> Source | None:

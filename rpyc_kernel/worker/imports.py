@@ -13,8 +13,9 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
-from rpyc_kernel.system.originals import threading
+from rpyc_kernel.system.originals import threading, time
 
+_FILE_CLOCK = getattr(time, "CLOCK_REALTIME_COARSE", time.CLOCK_REALTIME)
 Act = Callable[[ModuleType], None]
 
 
@@ -26,6 +27,36 @@ def after(acts: dict[str, Act]) -> None:
 def keep_path(path: Sequence[str]) -> None:
     """Where the kernel finds its own modules, from now on; see `for_kernel`."""
     sys.meta_path.insert(0, _KernelFinder([*path]))
+
+
+def note_times() -> None:
+    """Remember from now on when each module was looked for; see `sought_ns`."""
+    global _noting_since_ns
+    _noting_since_ns = _file_clock_ns()
+    sys.meta_path.insert(0, _Noting())
+
+
+def sought_ns(name: str) -> int:
+    """When a module was looked for last, to be imported, as the file system counts nanoseconds.
+
+    Of what was there before anybody noted it, when that began.
+    """
+    return _sought.get(name, _noting_since_ns)
+
+
+def list_sought() -> list[str]:
+    """The names that were looked for, by their first times: whoever imports comes before what it imports."""
+    return [*_sought]
+
+
+def remember_sought(name: str, at_ns: int) -> None:
+    """Have it be then that a module was looked for last."""
+    _sought[name] = at_ns
+
+
+def _file_clock_ns() -> int:
+    """The time as Linux writes it to files, which is up to 4 ms behind."""
+    return time.clock_gettime_ns(_FILE_CLOCK)
 
 
 @contextlib.contextmanager
@@ -42,6 +73,8 @@ def for_kernel() -> Iterator[None]:
 
 
 _importing = threading.local()
+_sought: dict[str, int] = {}
+_noting_since_ns = 0
 
 
 # Finders and loaders are what has their methods: `importlib.abc`, which has bases for them, takes a start 5 ms.
@@ -58,6 +91,12 @@ class _KernelFinder:
         if not getattr(_importing, "for_kernel", False) or path is not None or name in sys.builtin_module_names:
             return None
         return PathFinder.find_spec(name, self._path, target)
+
+
+class _Noting:
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
+        """Find nothing, and remember when."""
+        _sought[name] = _file_clock_ns()
 
 
 class _Finder:

@@ -160,3 +160,10 @@ def test_a_program_that_cannot_be_read_or_run_beside_is_refused(capsys: pytest.C
     assert ask("submit", "nobody", "--side", "--file", __file__) == 2
     refusals = capsys.readouterr().err.splitlines()
     assert ["/nowhere.py cannot be read" in refusals[0], "leave out --side" in refusals[1]] == [True, True]
+
+
+def test_modules_are_reloaded_for_programs_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ask("submit", "nobody", "--reload", "1") == 2
+    assert ask("run", "--reload", __file__) == 2
+    assert ask("run", "--kernel", "nobody", "--reload") == 2
+    assert capsys.readouterr().err.count("--reload is for") == 3

@@ -6,9 +6,41 @@ _LOOP = "worker/test_main_loop.py::"
 _SIDES = "worker/test_side_lanes.py::"
 _STRIKE = "worker/test_interrupts.py::"
 
+_RELOADING = "worker/test_reloading.py::"
 _STOCK = "worker/test_stock.py::"
 
 MUTANTS = (
+    Mutant(
+        promise="what imports from a changed module is reloaded with it",
+        file="worker/reloading.py",
+        before="chosen = _with_dependents(changed, users)",
+        after="chosen = changed",
+        tests=(
+            f"{_RELOADING}test_what_imports_from_a_changed_module_is_reloaded_too_and_the_others_are_not",
+            f"{_RELOADING}test_what_is_in_packages_is_reloaded_wherever_it_is_imported_from",
+        ),
+    ),
+    Mutant(
+        promise="a module that cannot be reloaded is still to be reloaded once it can",
+        file="worker/reloading.py",
+        before="            imports.remember_sought(name, sought[name])\n",
+        after="",
+        tests=(f"{_RELOADING}test_if_a_module_cannot_be_reloaded_the_program_does_not_run_and_all_stay",),
+    ),
+    Mutant(
+        promise="variables that are a reloaded module become the new one",
+        file="worker/reloading.py",
+        before="            namespace[variable] = sys.modules[name]\n",
+        after="            pass\n",
+        tests=(f"{_RELOADING}test_variables_that_are_a_module_become_the_new_one_and_old_objects_stay_whole",),
+    ),
+    Mutant(
+        promise="modules that import one another are reloaded in the order in which they were imported",
+        file="worker/reloading.py",
+        before="dict.fromkeys((*imports.list_sought(), *users))",
+        after="users",
+        tests=(f"{_RELOADING}test_modules_that_import_one_another_are_reloaded_as_they_were_imported",),
+    ),
     Mutant(
         promise="a stock client that asks again for a value that is there has it at once",
         file="worker/stock.py",

@@ -61,6 +61,7 @@ _KINDS: Final[dict[kinds.ArgumentKind, Schema]] = {
                     "arguments": {"type": "array", "items": _SOURCE_TEXT},
                     "cwd": {"anyOf": [_SOURCE_TEXT, _NULL]},
                     "namespace": {"enum": [Space.CURRENT, Space.FRESH]},
+                    "reload": _BOOL,
                 },
                 "required": ["path"],
                 "additionalProperties": False,

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from rpyc_kernel.core.contract import Kind, Outcome, Space
 from rpyc_kernel.core.source import Program, Source
 from rpyc_kernel.settings import Face
-from rpyc_kernel.worker import forks
+from rpyc_kernel.worker import forks, imports
 from rpyc_kernel.worker.bundles import Bundle, literal_of, make_bundle
 from rpyc_kernel.worker.engine import Emit
 from rpyc_kernel.worker.engines import programs
@@ -63,6 +63,7 @@ class PlainEngine:
         self._sources = Sources()
         self._displays = Displays(emit)
         self._future_flags = 0
+        imports.note_times()
         self._offer()
 
     def _make_namespace(self) -> dict[str, Any]:
@@ -238,6 +239,8 @@ class PlainEngine:
                 self._sources.forget(path)
                 compiled = programs.read(path)
                 is_compiled = True
+                if program.reload:
+                    _reload(self.namespace)
                 with programs.namespace_of(
                     program.namespace, compiled.file, self.namespace, compiled.package
                 ) as namespace:
@@ -256,6 +259,19 @@ class PlainEngine:
     @enters_user_code
     def _execute(self, code: CodeType, namespace: dict[str, Any]) -> Any:
         return eval(code, namespace)  # noqa: S307 - running code is the purpose
+
+
+@runs_user_code
+@enters_user_code
+def _reload(namespace: dict[str, Any]) -> None:
+    """Import anew what the user has changed, and tell what it was."""
+    from rpyc_kernel.worker.reloading import reload_changed
+
+    anew, gone = reload_changed(namespace)
+    if anew:
+        sys.stderr.write(f"Reloaded modules: {', '.join(anew)}\n")
+    if gone:
+        sys.stderr.write(f"Modules that cannot be found any more: {', '.join(gone)}\n")
 
 
 @runs_user_code

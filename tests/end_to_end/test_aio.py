@@ -127,7 +127,7 @@ async def test_calls_start_no_threads(demo: None) -> None:
     async with connect() as client:
         before = threading.active_count()
         await gather(lambda number: client.execute(f"{number}"), range(20))
-        assert threading.active_count() == before
+        assert threading.active_count() <= before
 
 
 async def test_who_is_cancelled_leaves_the_execution_running_and_the_connection_usable(demo: None) -> None:
@@ -312,7 +312,7 @@ async def test_who_waits_when_the_client_is_closed_hears_of_it(demo: None) -> No
 
         async with anyio.create_task_group() as group:
             group.start_soon(wait)
-            await anyio.sleep(0.05)
+            await anyio.wait_all_tasks_blocked()
             await client.close()
         assert [type(error) for error in heard] == [ConnectionLost] * 10
         with pytest.raises(ConnectionLost):
@@ -365,7 +365,7 @@ async def test_each_of_many_that_wait_hears_of_a_worker_that_died_and_of_the_nex
 
         async with anyio.create_task_group() as group:
             group.start_soon(wait)
-            await anyio.sleep(0.05)
+            await anyio.wait_all_tasks_blocked()
             os.kill((await client.status())["worker_pid"], signal.SIGKILL)
         assert [type(error) for error in heard] == [KernelDied] * 100
         assert await client.restart(timeout=PATIENCE_S) > 1
@@ -384,8 +384,11 @@ async def test_a_client_comes_back_by_itself_when_the_hub_was_lost(demo: None) -
         async def wait() -> None:
             heard.extend(await gather(lambda _: asking.result(), range(3)))
 
+        is_there = anyio.Event()
+
         async def wait_in_vain() -> None:
             async with connect(reconnect=0.2) as impatient:
+                is_there.set()
                 heard.extend(await gather(lambda _: impatient.execute("1"), range(10)))
 
         async def ask_once() -> None:
@@ -398,11 +401,12 @@ async def test_a_client_comes_back_by_itself_when_the_hub_was_lost(demo: None) -
         async with anyio.create_task_group() as group:
             for each in (wait, wait_in_vain):
                 group.start_soon(each)
-            await anyio.sleep(0.3)
+            await is_there.wait()
+            await anyio.wait_all_tasks_blocked()
             os.kill(hub, signal.SIGSTOP)
             for each in (ask_once, submit):
                 group.start_soon(each)
-            await anyio.sleep(0.1)  # they are sent, and will not be answered
+            await anyio.wait_all_tasks_blocked()  # both are sent, and will not be answered
             os.kill(hub, signal.SIGKILL)
             while len(heard) < 11:
                 await anyio.sleep(0.01)

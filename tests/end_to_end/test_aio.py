@@ -216,6 +216,42 @@ async def test_events_come_as_they_happen_and_from_where_one_left_off(demo: None
             assert same.last_seen == last + 2
 
 
+async def test_who_is_cancelled_while_events_come_loses_none(demo: None) -> None:
+    async with connect() as client:
+        last = (await client.status())["last"]
+        events = client.events(since=last)
+        numbers: list[int] = []
+        run = await client.submit("import time\nfor i in range(30): print(i, flush=True); time.sleep(0.002)")
+        end = 0
+        while not end:
+            with anyio.move_on_after(0.003):
+                event = await anext(events)
+                numbers.append(event.seq)
+                end = event.seq if event.kind == "finished" else 0
+        assert numbers == list(range(last + 1, end + 1))
+        assert [event.seq async for event in client.events(since=last, execution=run.id)] == numbers
+
+
+async def test_events_are_for_one_task_at_a_time(demo: None) -> None:
+    async with connect() as client:
+        events = client.events(since=(await client.status())["last"])
+
+        async def take(_: int) -> Any:
+            return (await anext(events)).kind
+
+        async with anyio.create_task_group() as group:
+            found: list[Any] = []
+
+            async def take_both() -> None:
+                found.extend(await gather(take, range(2)))
+
+            group.start_soon(take_both)
+            await anyio.wait_all_tasks_blocked()
+            await client.execute("1")
+        assert "queued" in found
+        assert sum("give each task events of its own" in str(each) for each in found) == 1
+
+
 async def test_looking_answers_while_code_runs_and_tells_types(demo: None) -> None:
     async with connect() as client:
         asking = await client.submit("numbers = [3, 1, 2]; input()")

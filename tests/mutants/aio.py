@@ -41,6 +41,13 @@ MUTANTS = (
         tests=("aio/test_opening.py::test_a_client_that_comes_when_nobody_wants_it_any_more_is_closed[asyncio]",),
     ),
     Mutant(
+        promise="two tasks that read the same events are told so",
+        file="aio/events.py",
+        before="        if self._is_taken:\n",
+        after="        if False:\n",
+        tests=(f"{_TASKS}test_events_are_for_one_task_at_a_time[asyncio]",),
+    ),
+    Mutant(
         promise="of what must not be asked twice it is told that it may have been done",
         file="aio/connection.py",
         before="raise (error if command.is_repeatable else self._connection.doubt(command, error)) from None",

@@ -30,6 +30,8 @@ _T = TypeVar("_T")
 _LOOK_UP_S = 1.0
 _SENT_AT_ONCE_CHARS = 32 * 1024
 """A socket that takes anything takes as much, in up to four bytes each."""
+_WORKER_TURNS = 32
+"""How many questions of a client wait for the worker at once; a hub refuses those of all its clients beyond 64."""
 
 
 class _Waiting:
@@ -58,6 +60,7 @@ class LoopConnection:
         self._connection = connection
         self._loop = loop
         self._timeout_s = timeout_s
+        self._turns = anyio.Semaphore(_WORKER_TURNS)
         self._reader: _Waiting | None = None
         self._reading: anyio.CancelScope | None = None  # while nothing has come
         self._queue: dict[_Waiting, None] = {}  # who waits for a bell, in order
@@ -96,13 +99,38 @@ class LoopConnection:
         self._loop.require_here()
         limit_s = self._timeout_s if timeout_s is None else timeout_s
         deadline = anyio.current_time() + (limit_s if within_s is None else within_s)
+        read = read or reader_of(command)
+        if not command.by_worker:
+            return await self._ask(command, arguments, read, limit_s, deadline)
+        end = anyio.current_time() + limit_s
+        await self._take_turn(command, limit_s)
+        try:
+            return await self._ask(command, arguments, read, max(0.0, end - anyio.current_time()), deadline)
+        finally:
+            self._turns.release()
+
+    async def _take_turn(self, command: Command[Any], limit_s: float) -> None:
+        has_turn = False
+        with anyio.move_on_after(limit_s):
+            await self._turns.acquire()
+            has_turn = True
+        if not has_turn:
+            raise self._connection.too_late(command, limit_s)
+
+    async def _ask(
+        self,
+        command: Command[Any],
+        arguments: tuple[Any, ...],
+        read: Callable[[Any], _T],
+        limit_s: float,
+        deadline: float,
+    ) -> _T:
         if not command.is_repeatable and not self._connection.is_connected:
             await self.call(commands.HELLO, timeout_s=limit_s, within_s=deadline - anyio.current_time())
         call = await self._start(command, arguments, limit_s)
         try:
             await self._wait_for(call, limit_s, deadline)
-            answer = call.result(0)
-            return (read or reader_of(command))(answer)
+            return read(call.result(0))
         except ConnectionLost as error:
             raise (error if command.is_repeatable else self._connection.doubt(command, error)) from None
         except Exception as error:  # noqa: BLE001 - everything the wire can bring becomes ours

@@ -26,6 +26,7 @@ from rpyc_kernel.errors import (
     NotAvailable,
     NotPermitted,
     RequestError,
+    WorkerBusy,
 )
 from tests.end_to_end.clients import PATIENCE_S
 
@@ -119,8 +120,23 @@ async def test_a_thousand_calls_at_once_are_all_answered(demo: None) -> None:
     async with connect() as client:
         found = await gather(lambda number: client.is_queued(number), range(1000))
         assert found == [False] * 1000
+        states = await gather(lambda _: client.is_complete("1", timeout=PATIENCE_S), range(1000))
+        assert {getattr(state, "status", state) for state in states} == {"complete"}
         runs = await gather(lambda number: client.submit(f"{number} * 2"), range(100))
         assert await gather(lambda run: run.result(PATIENCE_S), runs) == [number * 2 for number in range(100)]
+
+
+async def test_time_limits_hold_for_those_who_wait_for_a_turn_with_the_worker(demo: None) -> None:
+    async with connect() as client:
+        worker = (await client.status())["worker_pid"]
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            with anyio.fail_after(PATIENCE_S):
+                found = await gather(lambda _: client.is_complete("1", timeout=0.5), range(200))
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        assert {type(error) for error in found} == {WorkerBusy}
+        assert (await client.execute("1", timeout=PATIENCE_S)).value == 1
 
 
 async def test_calls_start_no_threads(demo: None) -> None:

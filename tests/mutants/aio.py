@@ -13,6 +13,13 @@ MUTANTS = (
         tests=(f"{_TASKS}test_who_reads_for_others_and_is_cancelled_has_the_next_one_read[asyncio]",),
     ),
     Mutant(
+        promise="a thousand questions at once to the worker are all answered",
+        file="aio/connection.py",
+        before="if not command.by_worker:",
+        after="if True:",
+        tests=(f"{_TASKS}test_a_thousand_calls_at_once_are_all_answered[trio]",),
+    ),
+    Mutant(
         promise="a hub that takes nothing holds no loop",
         file="aio/connection.py",
         before="return _count_chars(arguments) <= _SENT_AT_ONCE_CHARS and bool(ready.poll(0))",

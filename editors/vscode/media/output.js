@@ -52,7 +52,7 @@ function take(output) {
     const place = (output.isUpdate && displays.get(output.id)) || add(parent, "div", "data");
     if (output.id) displays.set(output.id, place);
     draw(place, output.mime, output.data);
-  } else if (output.kind === "note") add(page, "p", "note", output.text);
+  } else if (output.kind === "note") add(parent, "p", "note", output.text);
   else write(parent, output.kind, output.text);
 }
 

@@ -38,7 +38,7 @@ class Kernel implements Front, vscode.TreeDataProvider<Variable> {
     const key = `session of ${address}`;
     const name = `${process.env.USER ?? "somebody"} (VS Code)`;
     const python = setting<string>("python") || undefined;
-    this.show({ kind: "note", text: `kernel ${(this.#address = address)}` });
+    this.show({ kind: "note", execution: null, text: `kernel ${(this.#address = address)}` });
     const session = new Session(this);
     const client = { address, name, cwd, python, session: this.context.workspaceState.get<string>(key) };
     await session.open({ command: setting<string[]>("command") ?? ["rpyc-kernel"], client });

@@ -7,10 +7,9 @@ import * as rpc from "vscode-jsonrpc/node";
 /** What is to be shown, in order. `code` begins an execution; `update` replaces what was shown under its `id`. */
 export type Output =
   | { kind: "code"; execution: number; who: string; isOwn: boolean; text: string }
-  | { kind: "text" | "error"; execution: number | null; text: string }
+  | { kind: "text" | "error" | "note"; execution: number | null; text: string }
   | { kind: "data"; execution: number; mime: string; data: string; id: string | null; isUpdate: boolean }
-  | { kind: "clear"; execution: number }
-  | { kind: "note"; text: string };
+  | { kind: "clear"; execution: number };
 
 export type Variable = { name: string; path: string; type: string; preview: string; has_children: boolean };
 
@@ -36,6 +35,7 @@ export class Session {
   #last = 0; // what there was when this session came
   #taking: Promise<void> = Promise.resolve();
   #isLooking = false;
+  #isLost = false;
   #isClosed = false;
 
   constructor(private readonly front: Front) {}
@@ -68,8 +68,7 @@ export class Session {
       this.#server.stdin!.end();
       throw error;
     });
-    [this.#number, this.id] = [connected.kernel, connected.session];
-    this.#last = connected.last;
+    [this.#number, this.id, this.#last] = [connected.kernel, connected.session, connected.last];
     const since = connected.cursor ?? connected.last;
     if (since < connected.last) this.#note("while you were away:");
     await this.ask("kernel/acknowledge", { cursor: since }); // also where it leaves before anything comes
@@ -101,8 +100,8 @@ export class Session {
     await this.#look();
   }
 
-  #note(text: string): void {
-    this.front.show({ kind: "note", text });
+  #note(text: string, execution: number | null = null): void {
+    this.front.show({ kind: "note", execution, text });
   }
 
   async #take(event: any): Promise<void> {
@@ -122,10 +121,10 @@ export class Session {
       case "clear_output":
         return this.front.show({ kind: "clear", execution });
       case "input_requested":
-        return this.#note(`[${execution}] asks: ${event.prompt}`);
+        return this.#note(`asks: ${event.prompt}`, execution);
       case "finished":
-        if (!["ok", "error"].includes(event.outcome)) this.#note(`[${execution}] ${event.outcome}: ${event.reason ?? ""}`);
-        return;
+        if (["ok", "error"].includes(event.outcome)) return;
+        return this.#note(event.reason ? `${event.outcome}: ${event.reason}` : event.outcome, execution);
       case "client_joined":
       case "client_left":
         if (!isOwn) this.#note(`${event.name} has ${event.kind === "client_left" ? "left" : "joined"}`);
@@ -160,9 +159,10 @@ export class Session {
 
   #takeConnection({ is_connected, is_closed, message }: any): void {
     if (is_closed) return this.#tellEnd(message);
-    this.#note(is_connected ? "the connection is there again" : `lost: ${message}`);
-    if (is_connected) this.#look().catch(() => undefined);
-    else this.front.tellState("lost", message);
+    if (is_connected === this.#isLost) this.#note(is_connected ? "the connection is there again" : message);
+    this.#isLost = !is_connected;
+    if (this.#isLost) this.front.tellState("lost", message);
+    else this.#look().catch(() => undefined);
   }
 
   #tellEnd(message: string): void {

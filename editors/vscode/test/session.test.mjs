@@ -43,7 +43,7 @@ test("a prompt that somebody else answers is withdrawn", async () => {
   await withdrawn;
   await ada.front.waitFor("text", "heard it");
   assert.deepEqual(bob.front.asked, []); // another's prompts are not asked here
-  assert.ok(bob.front.outputs.some(({ kind, text }) => kind === "note" && text.includes("asks: well?")));
+  await bob.front.waitFor("note", "asks: well?");
 });
 
 test("what others run is shown under their names, with their errors", async () => {
@@ -104,6 +104,8 @@ test("a hub that is killed is told of, and the kernel's end, too", async () => {
   await ada.front.waitForState("lost");
   const starter = await join("starter"); // takes up the worker that is left
   await ada.front.waitFor("note", "is there again");
+  const losses = ada.front.outputs.filter(({ kind, text }) => kind === "note" && text.includes("kernel 'demo'"));
+  assert.equal(losses.length, 1); // though it was tried in vain meanwhile
   await ada.front.waitForState("idle");
   await starter.session.ask("kernel/shutdown");
   await ada.front.waitForState("closed");

@@ -36,6 +36,7 @@ from rpyc_kernel.core.introspection import (
     Package,
     Page,
     Python,
+    References,
     Signature,
     Variable,
 )
@@ -131,6 +132,22 @@ class Introspection:
             File, line (from 1) and column (from 0, in characters); None if that is unknown.
         """
         return await self._ask(commands.DEFINITION, code, cursor, timeout_s=timeout)
+
+    async def references(self, code: str, cursor: int | None = None, *, timeout: float = _TIMEOUT_S) -> References:
+        """Immediate. Find where a path, or the name at ``cursor`` in code, is used.
+
+        It looks into the inputs that this worker has run, the code itself, and for what is defined in a file into that,
+        the user's modules and the files of the worker's folder; for at most two seconds.
+
+        Args:
+            code: a path; or with a cursor any code.
+            cursor: in characters; None: the code is a path.
+            timeout: in seconds.
+
+        Returns:
+            The places, and whether they are all.
+        """
+        return await self._ask(commands.REFERENCES, code, cursor, timeout_s=timeout)
 
     async def is_complete(self, code: str, *, timeout: float = _TIMEOUT_S) -> CodeState:
         """Immediate. Find whether code could run as it is.

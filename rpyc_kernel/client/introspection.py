@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # loaded with the first answer
         Package,
         Page,
         Python,
+        References,
         Signature,
         Variable,
     )
@@ -129,6 +130,29 @@ class Introspection:
             (True, 1)
         """
         return self._ask(commands.DEFINITION, code, cursor, timeout_s=timeout)
+
+    def references(self, code: str, cursor: int | None = None, *, timeout: float = _TIMEOUT_S) -> References:
+        r"""Immediate. Find where a path, or the name at ``cursor`` in code, is used.
+
+        It looks into the inputs that this worker has run, the code itself, and for what is defined in a file into that,
+        the user's modules and the files of the worker's folder; for at most two seconds.
+
+        Args:
+            code: a path; or with a cursor any code.
+            cursor: in characters; None: the code is a path.
+            timeout: in seconds.
+
+        Returns:
+            The places, and whether they are all.
+
+        Example:
+            >>> first = kernel.execute("def triple(number): return 3 * number")
+            >>> second = kernel.execute("nine = triple(3)")
+            >>> found = kernel.references("triple")
+            >>> [(each.file, each.line, each.column) for each in found.items][-1] == (f"<In {second.count}>", 1, 7)
+            True
+        """
+        return self._ask(commands.REFERENCES, code, cursor, timeout_s=timeout)
 
     def is_complete(self, code: str, *, timeout: float = _TIMEOUT_S) -> CodeState:
         """Immediate. Find whether code could run as it is.

@@ -535,6 +535,16 @@ DEFINITION: Final = Command(
     cannot="look up definitions",
     shows_values=True,
 )
+REFERENCES: Final = Command(
+    "references",
+    "Where a path, or what stands at a place in code, is used: in inputs that ran, in the code, in the user's files.",
+    shapes.REFERENCES,
+    Role.VIEWER,
+    (_PATH_OR_CODE, _IN_ANY_CODE),
+    by_worker=True,
+    cannot="look up references",
+    shows_values=True,
+)
 IS_COMPLETE: Final = Command(
     "is_complete", "Whether code could run as it is.", shapes.CODE_STATE, Role.VIEWER, (_CODE,), by_worker=True
 )

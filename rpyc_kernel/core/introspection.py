@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final, TypeVar
 
 MAX_MATCHES: Final = 500
+MAX_REFERENCES: Final = 1000
 MAX_CELL_CHARS: Final = 200
 """Of what a cell shows; one that has more ends in three dots."""
 MAX_CELLS: Final = 10_000
@@ -140,6 +141,40 @@ class Definition:
     file: str
     line: int
     column: int = 0
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One place where something is used or defined.
+
+    Attributes:
+        file: its file; a cell's is ``<In number>``, "" is the code that was asked about.
+        line: from 1.
+        column: in characters, from 0.
+        text: the line, without the blanks around it.
+        is_definition: whether it is defined there, or given its value.
+    """
+
+    file: str
+    line: int
+    column: int = 0
+    text: str = ""
+    is_definition: bool = False
+
+
+@dataclass(frozen=True)
+class References:
+    """Where something is used.
+
+    Attributes:
+        name: what; "" where there is nothing.
+        items: the inputs in the order in which they ran, then the code that was asked about, then files.
+        is_whole: False if there are more, or if not all could be looked into in the time allowed.
+    """
+
+    name: str
+    items: tuple[Reference, ...] = field(default=(), metadata={"of": Reference})
+    is_whole: bool = True
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # a hub starts without the classes, which only workers and cl
         Package,
         Page,
         Python,
+        References,
         Signature,
         Variable,
     )
@@ -93,6 +94,7 @@ COMPLETIONS: Final[Answer[Completions]] = Answer("Completions")
 SIGNATURES: Final[Answer[list[Signature]]] = Answer("Signature", is_list=True)
 INSPECTION: Final[Answer[Inspection]] = Answer("Inspection")
 DEFINITION: Final[Answer[Definition | None]] = Answer("Definition", may_be_none=True)
+REFERENCES: Final[Answer[References]] = Answer("References")
 CODE_STATE: Final[Answer[CodeState]] = Answer("CodeState")
 VARIABLES: Final[Answer[list[Variable]]] = Answer("Variable", is_list=True)
 PAGE: Final[Answer[Page]] = Answer("Page")

@@ -76,6 +76,7 @@ CALLS = {
     "signatures": lambda client: client.signatures("x("),
     "inspect": lambda client: client.inspect("x"),
     "definition": lambda client: client.definition("x"),
+    "references": lambda client: client.references("x"),
     "is_complete": lambda client: client.is_complete("x"),
     "variables": lambda client: client.variables(),
     "children": lambda client: client.children("x"),

@@ -22,6 +22,7 @@ export const RIGHT = {
   "kernel/signatures": { code: "add(1, " },
   "kernel/inspect": { code: "add" },
   "kernel/definition": { code: "add" },
+  "kernel/references": { code: "add" },
   "kernel/is_complete": { code: "for i in range(3):" },
   "kernel/variables": { start: 0, count: 50 },
   "kernel/children": { path: "table", start: 0, count: 1 },

@@ -120,7 +120,7 @@ def fits(parameter, label):
 
 
 def test_the_table_has_every_command_once_and_under_its_name():
-    assert len(COMMANDS) == 44
+    assert len(COMMANDS) == 45
     assert {name: command.name for name, command in COMMANDS.items()} == {name: name for name in COMMANDS}
 
 

@@ -144,6 +144,7 @@ HOMONYMS = {
     # What code in a notebook gets of its kernel, and gives to IPython's payloads.
     "ok": {"worker/engines/notebook_kernel.py"},
     "page": {"worker/engines/shell_parts.py"},
+    "result": {"client/debugger.py"},  # what a debugger calls a value
 }
 OTHER_LANGUAGES = ("cli", "faces")
 """What speaks to people, and in other protocols, where the same words mean what they mean there."""

@@ -106,6 +106,15 @@ def test_an_editor_gets_help_with_code(spinning):
     assert kernel.is_complete("def f(x):\n  x*2", timeout=DEADLINE_S) == CodeState("incomplete", "  ")
 
 
+def test_an_editor_finds_where_names_are_used_and_made(spinning):
+    kernel = spinning
+    wait_until(lambda: kernel.references("Table", timeout=DEADLINE_S).is_whole, DEADLINE_S, "all references")
+    found = kernel.references("Table", timeout=DEADLINE_S)
+    assert [(each.line, each.is_definition) for each in found.items] == [(5, True), (12, False)]
+    made = kernel.definition("table", timeout=DEADLINE_S)
+    assert (made.file, made.line) == (found.items[0].file, found.items[1].line)
+
+
 def test_an_editor_browses_variables_and_tables(spinning):
     kernel = spinning
     found = {variable.name: variable for variable in kernel.variables(timeout=DEADLINE_S)}

@@ -123,7 +123,17 @@ LOOK = {
     "stack",
     "status",
 }
-SEE_VALUES = {"cells", "children", "complete", "definition", "inspect", "module_path", "signatures", "variables"}
+SEE_VALUES = {
+    "cells",
+    "children",
+    "complete",
+    "definition",
+    "inspect",
+    "module_path",
+    "references",
+    "signatures",
+    "variables",
+}
 ASK = {"answer_input", "cancel", "execute", "interrupt", "run"}
 WORK = ASK | {
     "approve",

@@ -42,6 +42,20 @@ MUTANTS = (
         tests=(f"{_RELOADING}test_modules_that_import_one_another_are_reloaded_as_they_were_imported",),
     ),
     Mutant(
+        promise="a breakpoint in a line without code is at the next one that has some",
+        file="worker/debugging/breakpoints.py",
+        before='each = {**each, "line": lines[place]}',
+        after='each = {**each, "line": line}',
+        tests=("end_to_end/test_debugger.py::test_a_file_stops_is_looked_at_and_led_on",),
+    ),
+    Mutant(
+        promise="code that was run before is found once where it is used",
+        file="worker/introspection/inputs.py",
+        before='if text.rstrip("\\n") in seen:',
+        after="if text in seen:",
+        tests=("worker/introspection/test_references.py::test_the_code_that_is_asked_about_comes_last_and_once",),
+    ),
+    Mutant(
         promise="a stock client that asks again for a value that is there has it at once",
         file="worker/stock.py",
         before="while events != [] and not self._has_ended:",

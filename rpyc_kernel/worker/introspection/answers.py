@@ -16,6 +16,7 @@ from rpyc_kernel.worker.introspection import surroundings
 from rpyc_kernel.worker.introspection.completion import Completer
 from rpyc_kernel.worker.introspection.help import HelpReader
 from rpyc_kernel.worker.introspection.prompt_completion import complete_answer
+from rpyc_kernel.worker.introspection.references import ReferenceFinder
 from rpyc_kernel.worker.introspection.row_views import RowViews
 from rpyc_kernel.worker.introspection.signatures import SignatureReader
 from rpyc_kernel.worker.introspection.source_analysis import SourceAnalyzer
@@ -42,6 +43,7 @@ def build_answers(engine: PlainEngine, first_names: frozenset[str]) -> dict[str,
         commands.SIGNATURES: partial(_at_place, SignatureReader(namespace, static).read),
         commands.INSPECT: partial(_at_place_or_path, help_reader.inspect),
         commands.DEFINITION: partial(_at_place_or_path, help_reader.find_definition),
+        commands.REFERENCES: partial(_at_place_or_path, ReferenceFinder(static).find),
         commands.IS_COMPLETE: engine.is_complete,
         commands.VARIABLES: variables.list,
         commands.CHILDREN: variables.children,

@@ -12,6 +12,7 @@ from typing import Any
 from rpyc_kernel.core.introspection import Definition, Inspection
 from rpyc_kernel.worker.introspection import magics
 from rpyc_kernel.worker.introspection.documentation import MAX_TEXT, read_doc
+from rpyc_kernel.worker.introspection.inputs import find_assignment
 from rpyc_kernel.worker.introspection.paths import PATH, find
 from rpyc_kernel.worker.introspection.signatures import find_call, live_signature
 from rpyc_kernel.worker.introspection.source_analysis import SourceAnalyzer
@@ -65,13 +66,16 @@ class HelpReader:
         """Return where a path or what stands at the cursor is defined."""
         path = code.strip() if cursor is None else find_path(code, cursor)
         value = find(self._namespace, path)
-        file, line = ("", 0) if value is MISSING or is_foreign(value) else find_place(value)
-        if file:
-            return Definition(path, name_inputs(file), line)
-        if cursor is None:
-            return None
-        found: Definition | None = self._static.read(code, cursor, _read_definition)
-        return found
+        is_there = value is not MISSING and not is_foreign(value)
+        live = _as_definition(path, value) if is_there else None
+        if live is not None and _is_definition(value):
+            return live
+        promised: Definition | None = None if cursor is None else self._static.read(code, cursor, _read_definition)
+        if promised is not None and not promised.file:
+            return promised
+        # A variable is where it got its value; only what no input has made is where its class is.
+        made = find_assignment(path) if path.isidentifier() else None
+        return made or live or promised
 
 
 def find_path(code: str, cursor: int) -> str:
@@ -90,6 +94,11 @@ def find_place(value: Any) -> tuple[str, int]:
     if code is not None:
         return clean(_thaw(code.co_filename)), code.co_firstlineno
     return _find_class(value if is_class(value) else type(value))
+
+
+def _as_definition(path: str, value: Any) -> Definition | None:
+    file, line = find_place(value)
+    return Definition(path, name_inputs(file), line) if file else None
 
 
 def _describe(path: str, value: Any) -> Inspection:

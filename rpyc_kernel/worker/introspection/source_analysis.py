@@ -22,7 +22,7 @@ from rpyc_kernel.worker.static_access import is_class, is_trusted_module, own_di
 
 _log = logging.getLogger(__name__)
 _BUDGET_S = 0.2
-_MAX_CODE_CHARS = 100_000
+MAX_CODE_CHARS = 100_000
 _WORD = re.compile(r"[^\W\d]\w*")
 
 Read = Callable[[Any, int, int], Any]
@@ -54,15 +54,16 @@ class SourceAnalyzer:
         self._newest: _Question | None = None
         self._busy_since = math.inf
 
-    def read(self, code: str, cursor: int, read: Read) -> Any:
+    def read(self, code: str, cursor: int, read: Read, budget_s: float | None = None) -> Any:
         """Return what ``read`` finds, None if it finds nothing in time; who asks the same again gets it later."""
-        if len(code) > _MAX_CODE_CHARS:
+        limit_s = self._budget_s if budget_s is None else budget_s
+        if len(code) > MAX_CODE_CHARS:
             return None
         question = self._ask(_Question(code, cursor, read))
         # Behind what has taken too long already there is nothing to wait for.
-        is_late = time.monotonic() - self._busy_since > self._budget_s
+        is_late = time.monotonic() - self._busy_since > limit_s
         try:
-            found = question.answer.result(0 if is_late else self._budget_s)
+            found = question.answer.result(0 if is_late else limit_s)
         except (futures.TimeoutError, futures.CancelledError):
             return None
         with self._lock:
@@ -127,11 +128,25 @@ class SourceAnalyzer:
         before = code[:cursor]
         named = {name: self._namespace.get(name) for name in set(_WORD.findall(code))}
         shared = {name: value for name, value in named.items() if _is_harmless(value)}
-        script = jedi.Interpreter(code, [shared], project=jedi.Project(os.getcwd()))
-        # The first is of jedi 0.20, the second of those before. The public setting is that of everybody in the process.
-        for setting in ("allow_unsafe_executions", "allow_descriptor_getattr"):
-            setattr(script._inference_state, setting, False)
+        script = _restrict(jedi.Interpreter(code, [shared], project=jedi.Project(os.getcwd())))
         return read(script, before.count("\n") + 1, len(before) - (before.rfind("\n") + 1))
+
+
+def open_file(text: str, file: str) -> Any:
+    """A jedi script of a file; for what `SourceAnalyzer` is given to read, on its thread."""
+    import jedi
+    from jedi.api.environment import InterpreterEnvironment  # any other is a process of its own
+
+    project = jedi.Project(os.getcwd())
+    return _restrict(jedi.Script(text, path=file, project=project, environment=InterpreterEnvironment()))
+
+
+def _restrict(script: Any) -> Any:
+    """Have it run no code of what it looks at."""
+    # The first is of jedi 0.20, the second of those before. The public setting is that of everybody in the process.
+    for setting in ("allow_unsafe_executions", "allow_descriptor_getattr"):
+        setattr(script._inference_state, setting, False)
+    return script
 
 
 def _remove_unreadable(error: Exception) -> bool:

@@ -121,7 +121,7 @@ def test_classes_and_functions_of_cells_have_source_file_and_line(reader, cell):
     assert about.source.rstrip().endswith("return count")
     assert (reader.inspect("Empty", None).file, reader.inspect("Empty", None).line) == ("<In 7>", 10)
     assert reader.inspect("table.head", None).source.startswith("    def head(self, count=5):")
-    assert reader.find_definition("table", None) == Definition("table", "<In 7>", 3)
+    assert reader.find_definition("table", None) == Definition("table", "<In 7>", 27)
 
 
 def test_a_wrapped_function_is_shown_as_what_it_wraps(reader, cell):

@@ -16,10 +16,12 @@ all decisions go by them. docs/reference/states.md is drawn from them.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from heapq import merge
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -242,8 +244,8 @@ class KernelState:
         self._last_count = 0
         self._unfinished: dict[int, Execution] = {}
         self._unfinished_of: Counter[str] = Counter()  # how many each session has
-        self._queue: deque[int] = deque()  # in the order of their numbers
-        self._held = 0  # so many of those
+        self._queue: deque[int] = deque()  # these two in the order of their numbers
+        self._held: dict[int, Execution] = {}  # beside it, so that who advances it passes them by at no cost
         self._running: int | None = None
         self._sides: dict[int, Execution] = {}
         self._prompts: dict[int, Prompt] = {}
@@ -334,7 +336,7 @@ class KernelState:
             was_held=submitted.is_held,
         )
         is_side = execution.lane == Lane.SIDE and self._is_ready and not execution.is_held
-        position = 0 if is_side else len(self._queue) - self._held + (self._running is not None)
+        position = 0 if is_side else len(self._queue) + (self._running is not None)
         # Made before anything changes: what cannot be recorded does not happen.
         payload = {
             "code": execution.code,
@@ -357,7 +359,7 @@ class KernelState:
         actions: list[Action] = [queued]
         if is_side:
             actions += self._run(execution, submitted.time)
-        else:
+        elif not execution.is_held:
             self._queue.append(execution.id)
             actions += self._advance(submitted.time)
         return Decision(execution.id, actions)
@@ -378,7 +380,7 @@ class KernelState:
                 f"the code has a character that nobody sees who is to approve it, U+{ord(hidden):04X}; in a text write "
                 f"{hidden!a}"
             )
-        if self._held >= MAX_HELD:
+        if len(self._held) >= MAX_HELD:
             raise RequestError(f"{MAX_HELD} executions wait for approval already; wait until some are let go")
 
     def _code_finished(self, finished: events.CodeFinished) -> list[Action]:
@@ -397,14 +399,15 @@ class KernelState:
         assert execution is not None
         payload = {"by": self.sessions.name_of(approve.session)}
         approved = Record(Kind.APPROVED, execution.id, execution.session, payload)
-        self._let_go(execution)
+        execution.is_held = False
+        del self._held[execution.id]
+        insort(self._queue, execution.id)
         return Decision(execution.id, [approved, *self._advance(approve.time)])
 
     def _decline_requested(self, decline: events.DeclineRequested) -> Decision:
         """End one execution that is held; the answer is its number."""
         execution = self._named(decline, decline.execution)
         assert execution is not None
-        self._queue.remove(execution.id)
         by = self.sessions.name_of(decline.session)
         reason = f"declined by {by}" + (f": {decline.reason[:_MAX_REASON_CHARS]}" if decline.reason else "")
         return Decision(execution.id, self._end(execution, Outcome.CANCELLED, reason=reason, by=by))
@@ -415,7 +418,8 @@ class KernelState:
             self._require_own(cancel.session, cancel.execution)
         execution = self._named(cancel, cancel.execution)
         assert execution is not None
-        self._queue.remove(execution.id)
+        if not execution.is_held:
+            self._queue.remove(execution.id)
         by = self.sessions.name_of(cancel.session)
         return Decision(execution.id, self._end(execution, Outcome.CANCELLED, reason=f"cancelled by {by}", by=by))
 
@@ -550,7 +554,7 @@ class KernelState:
             # What was held has no turn from which it could be told that it runs already.
             is_over = execution.id not in told.unfinished or (execution.was_held and not execution.is_running)
             if was_received and is_over:
-                if not execution.is_running:
+                if execution.place == QUEUED:
                     self._queue.remove(execution.id)
                 actions += self._end(execution, Outcome.LOST, reason="the record of its end was lost")
         return [*actions, *self._advance(told.time)]
@@ -626,9 +630,9 @@ class KernelState:
             )
             self._admit(execution)
             self._last_count = max(self._last_count, count or 0)
-            if not execution.is_running:
+            if execution.place == QUEUED:
                 self._queue.append(number)
-            elif execution.lane == Lane.MAIN:
+            elif execution.is_running and execution.lane == Lane.MAIN:
                 self._running = number
         for token, running, owner in restored.prompts:
             self._prompts[token] = Prompt(token, running, owner)
@@ -659,8 +663,8 @@ class KernelState:
             "busy_since": running.started_at if running else None,
             "running": self._describe(running) if running else None,
             "queue": self.queue(0, _SHOWN_QUEUED),
-            "queue_length": len(self._queue),
-            "held": self._held,
+            "queue_length": len(self._queue) + len(self._held),
+            "held": len(self._held),
             "side": tuple(self._describe(one) for one in self._sides.values() if one.is_running),
             "prompts": tuple(
                 {"execution": prompt.execution, "session": prompt.session} for prompt in self._prompts.values()
@@ -680,10 +684,8 @@ class KernelState:
         for number in self._queue:
             if len(doing) == len(self._unfinished_of):
                 break
-            one = self._unfinished[number]
-            if not one.is_held:
-                doing.setdefault(one.session, (Doing.WAITING, number))
-        for one in self._all_held():
+            doing.setdefault(self._unfinished[number].session, (Doing.WAITING, number))
+        for one in self._held.values():
             doing.setdefault(one.session, (Doing.HELD, one.id))
         described = []
         for session in self.sessions.snapshot():
@@ -693,7 +695,7 @@ class KernelState:
 
     def queue(self, after: int, count: int) -> tuple[dict[str, Any], ...]:
         """The next in the queue whose numbers are higher: they stand in the order of their numbers."""
-        behind = (number for number in self._queue if number > after)
+        behind = (number for number in merge(self._queue, self._held) if number > after)
         return tuple(self._describe(self._unfinished[number]) for number in islice(behind, count))
 
     @property
@@ -756,22 +758,12 @@ class KernelState:
         actions: list[Action] = []
         if not self._is_ready:
             return actions
-        for execution in [one for n in self._queue if (one := self._unfinished[n]).lane == Lane.SIDE]:
-            if not execution.is_held:
-                self._queue.remove(execution.id)
-                actions += self._run(execution, time)
-        if self._running is None and len(self._queue) > self._held:
-            execution = next(one for n in self._queue if not (one := self._unfinished[n]).is_held)
-            self._queue.remove(execution.id)
-            actions += self._run(execution, time)
+        for number in [n for n in self._queue if self._unfinished[n].lane == Lane.SIDE]:
+            self._queue.remove(number)
+            actions += self._run(self._unfinished[number], time)
+        if self._running is None and self._queue:
+            actions += self._run(self._unfinished[self._queue.popleft()], time)
         return actions
-
-    def _let_go(self, execution: Execution) -> None:
-        execution.is_held = False
-        self._held -= 1
-
-    def _all_held(self) -> list[Execution]:
-        return [one for n in self._queue if (one := self._unfinished[n]).is_held] if self._held else []
 
     def _require_own(self, session: str, number: int) -> None:
         owner = self.owner_of(number)
@@ -795,7 +787,8 @@ class KernelState:
 
     def _admit(self, execution: Execution) -> None:
         self._unfinished[execution.id] = execution
-        self._held += execution.is_held
+        if execution.is_held:
+            self._held[execution.id] = execution
         self._unfinished_of[execution.session] += 1
         if execution.lane == Lane.SIDE:
             self._sides[execution.id] = execution
@@ -824,7 +817,7 @@ class KernelState:
         by: str | None = None,
     ) -> list[Action]:
         del self._unfinished[execution.id]
-        self._held -= execution.is_held
+        self._held.pop(execution.id, None)
         self._unfinished_of[execution.session] -= 1
         if not self._unfinished_of[execution.session]:
             del self._unfinished_of[execution.session]
@@ -856,12 +849,14 @@ class KernelState:
 
     def _abort_session(self, failed: Execution) -> list[Action]:
         # What was held is let go later than what is behind it.
-        behind = [n for n in self._queue if n > failed.id and self._unfinished[n].session == failed.session]
+        waiting = [self._unfinished[n] for n in merge(self._queue, self._held) if n > failed.id]
         actions: list[Action] = []
-        for number in behind:
-            self._queue.remove(number)
-            reason = f"execution {failed.id} of the same session failed"
-            actions += self._end(self._unfinished[number], Outcome.ABORTED, reason=reason)
+        for execution in waiting:
+            if execution.session == failed.session:
+                if not execution.is_held:
+                    self._queue.remove(execution.id)
+                reason = f"execution {failed.id} of the same session failed"
+                actions += self._end(execution, Outcome.ABORTED, reason=reason)
         return actions
 
     def _lose_everything(self, reason: str) -> list[Action]:

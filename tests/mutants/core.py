@@ -8,8 +8,8 @@ MUTANTS = (
     Mutant(
         promise="an error aborts nothing of another session",
         file="core/kernel_state.py",
-        before=" and self._unfinished[n].session == failed.session]",
-        after="]",
+        before="            if execution.session == failed.session:\n",
+        after="            if True:\n",
         tests=("core/test_kernel_state.py::test_an_error_aborts_what_the_same_session_queued_behind_and_nobody_elses",),
     ),
     Mutant(
@@ -22,8 +22,8 @@ MUTANTS = (
     Mutant(
         promise="what is held has no turn until somebody approves it",
         file="core/kernel_state.py",
-        before="(one := self._unfinished[n]).is_held)\n            self._queue.remove",
-        after="(one := self._unfinished[n]) is None)\n            self._queue.remove",
+        before="        elif not execution.is_held:\n",
+        after="        else:\n",
         tests=(f"{_STATE}test_what_is_held_runs_when_it_is_approved_and_others_pass_by_it",),
     ),
     Mutant(
@@ -34,11 +34,18 @@ MUTANTS = (
         tests=(f"{_STATE}test_what_is_held_waits_on_side_lanes_too",),
     ),
     Mutant(
-        promise="what is held on a side lane is not let go by what else happens",
+        promise="what is approved stands where its number puts it",
         file="core/kernel_state.py",
-        before="            if not execution.is_held:\n",
-        after="            if True:\n",
-        tests=(f"{_STATE}test_what_is_held_waits_on_side_lanes_too",),
+        before="insort(self._queue, execution.id)",
+        after="self._queue.append(execution.id)",
+        tests=(f"{_STATE}test_what_is_held_runs_when_it_is_approved_and_others_pass_by_it",),
+    ),
+    Mutant(
+        promise="what nobody can see is not held",
+        file="core/kernel_state.py",
+        before="if hidden is not None:",
+        after="if False:",
+        tests=("end_to_end/test_asking_first.py::test_nothing_that_cannot_be_seen_is_held",),
     ),
     Mutant(
         promise="only what can be read is held for approval",
@@ -78,8 +85,8 @@ MUTANTS = (
     Mutant(
         promise="what waits runs in the order it came",
         file="core/kernel_state.py",
-        before="next(one for n in self._queue if not",
-        after="next(one for n in reversed(self._queue) if not",
+        before="self._queue.popleft()",
+        after="self._queue.pop()",
         tests=("core/test_kernel_state.py::test_one_execution_runs_and_the_others_wait_in_order",),
     ),
     Mutant(
@@ -92,8 +99,8 @@ MUTANTS = (
     Mutant(
         promise="an execution finishes once, and not before it has started",
         file="core/kernel_state.py",
-        before="events.CodeFinished:       _by_place(_IGNORED,",
-        after="events.CodeFinished:       _by_place(_F,",
+        before="events.CodeFinished:       _by_place(_IGNORED,  _IGNORED,",
+        after="events.CodeFinished:       _by_place(_IGNORED,  _F,",
         tests=("core/test_kernel_state.py::test_what_is_queued_cannot_finish",),
     ),
     Mutant(

@@ -22,3 +22,13 @@ def test_vscode_jsonrpc_gets_all_that_the_schema_promises(folders: Folders) -> N
     )
     assert done.returncode == 0, done.stdout + done.stderr
     print(done.stdout)
+
+
+def test_the_documented_program_does_what_it_says(folders: Folders) -> None:
+    skip_without(SUITE)
+    page = (ROOT / "docs" / "editors.md").read_text()
+    _, _, program = page.partition("```js\n")
+    done = run_node(SUITE, "--input-type=module", "--eval", program.partition("```")[0])
+    assert done.returncode == 0, done.stderr
+    assert "hello Ada" in done.stdout.splitlines()
+    assert "text: 'upper'" in done.stdout

@@ -18,7 +18,7 @@ from rpyc_kernel.cli.showing import status_of_exit, status_of_outcome, text_of, 
 from rpyc_kernel.client.debugger import Breakpoint, Debugger, Frame, Line, Stopped
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Event, Kind
-from rpyc_kernel.errors import CallTimeout, KernelError, RequestError
+from rpyc_kernel.errors import CallTimeout, KernelDied, KernelError, RequestError
 from rpyc_kernel.faces.frontend.control_characters import sanitize, sanitize_line
 from rpyc_kernel.system.threads import make_thread, start_threads
 
@@ -62,11 +62,12 @@ class DebugPrompt(cmd.Cmd):
             go = partial(lambda found: found, stopped)
         following = make_thread(self._follow, "debugged-output")
         start_threads(following)
-        while (found := self._wait(go)) is not None:
-            if stops_first:
-                self._debugger.set_breakpoints(path, [])
-                stops_first = False
-            go = self._ask(found)
+        with contextlib.suppress(KernelDied):  # which the program's last event tells
+            while (found := self._wait(go)) is not None:
+                if stops_first:
+                    self._debugger.set_breakpoints(path, [])
+                    stops_first = False
+                go = self._ask(found)
         following.join(_JOIN_S)
         return RAISED if self._exit_status is None else self._exit_status
 
@@ -109,7 +110,8 @@ class DebugPrompt(cmd.Cmd):
             for event in self._kernel.events(execution=execution.id if execution else None):
                 self._show(event, may_ask=True)
         except KernelError as error:
-            tell(str(error))
+            if not self._kernel.is_closed:
+                tell(str(error))
 
     def _catch_up(self) -> None:
         """Show what the program has printed before it stopped."""

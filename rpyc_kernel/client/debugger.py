@@ -12,12 +12,12 @@ import posixpath
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeAlias
 
 from rpyc_kernel.client.arguments import check_methods
 from rpyc_kernel.core.contract import Space
 from rpyc_kernel.core.seconds import show_seconds
-from rpyc_kernel.errors import CallTimeout, ConnectionLost, KernelDied, RequestError
+from rpyc_kernel.errors import CallTimeout, ConnectionLost, KernelDied, KernelError, RequestError
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.system.originals import threading
 from rpyc_kernel.system.threads import make_thread, start_threads
@@ -48,6 +48,7 @@ class Kernel(Protocol):
         *,
         cwd: str | None = ...,
         namespace: str = ...,
+        reload: bool = ...,
     ) -> Execution: ...
 
     def cwd(self) -> str: ...  # noqa: D102
@@ -274,6 +275,7 @@ class Debugger:
         *,
         cwd: str | None = None,
         namespace: str = Space.CURRENT,
+        reload: bool = False,
         timeout: float | None = None,
     ) -> Stopped | None:
         r"""Run a file in the debugger, as `KernelClient.run_file` does, up to the first stop or to its end.
@@ -283,6 +285,7 @@ class Debugger:
             args: what follows the path in ``sys.argv``.
             cwd: the program's working directory, None for the worker's.
             namespace: ``current``, or ``fresh`` for one that goes with the program.
+            reload: whether modules of the user's that have changed are reloaded before.
             timeout: as for `wait`.
 
         Returns:
@@ -298,7 +301,7 @@ class Debugger:
             ...     debugger.evaluate("words", stopped.frames[0]).value
             "['one']"
         """
-        program = self._kernel.run_file(self.find_file(path, cwd), args, cwd=cwd, namespace=namespace)
+        program = self._kernel.run_file(self.find_file(path, cwd), args, cwd=cwd, namespace=namespace, reload=reload)
         return self._await(program, timeout)
 
     def wait(self, timeout: float | None = None) -> Stopped | None:
@@ -487,7 +490,7 @@ class Debugger:
             >>> debugger = kernel.debugger()
             >>> debugger.close()
         """
-        with contextlib.suppress(RequestError, CallTimeout, ConnectionLost):
+        with contextlib.suppress(KernelError):
             if not self._loss:
                 self._ask("disconnect", _LEAVING_S, terminateDebuggee=False)
         self._channel.hang_up()
@@ -498,11 +501,10 @@ class Debugger:
     def _ask(self, command: str, limit_s: float = _ANSWER_S, /, **arguments: Any) -> Message:
         number = next(self._numbers)
         with self._changed:
-            if self._loss:
-                raise ConnectionLost(self._loss)
             self._answers[number] = None
         try:
-            self._channel.send({"type": "request", "seq": number, "command": command, "arguments": arguments})
+            with contextlib.suppress(ConnectionLost):  # the thread that reads knows why
+                self._channel.send({"type": "request", "seq": number, "command": command, "arguments": arguments})
             with self._changed:
                 self._changed.wait_for(lambda: self._answers[number] or self._loss, limit_s)
                 answer, loss = self._answers[number], self._loss
@@ -511,7 +513,7 @@ class Debugger:
                 del self._answers[number]
         if answer is None:
             if loss:
-                raise ConnectionLost(loss)
+                self._raise_loss(loss)
             raise CallTimeout(f"the debugger did not answer {command!r} within {show_seconds(limit_s)} s")
         if not answer.get("success"):
             raise RequestError(str(answer.get("message") or f"the debugger refused {command!r}").strip())
@@ -554,9 +556,7 @@ class Debugger:
 
     def _go_on(self, command: str, stopped: Stopped, timeout_s: float | None) -> Stopped | None:
         with self._changed:
-            if self._loss:
-                raise ConnectionLost(self._loss)
-            if self._last is not stopped:
+            if self._last is not stopped and not self._loss:
                 raise RequestError("that code has gone on meanwhile; wait() tells where it stops next")
             self._last = None
         self._ask(command, threadId=stopped.thread)
@@ -586,7 +586,7 @@ class Debugger:
         scopes = self._ask("scopes", frameId=frame.id).get("scopes") or [{}]
         return int(scopes[0].get("variablesReference", 0))
 
-    def _raise_loss(self, loss: str) -> None:
+    def _raise_loss(self, loss: str) -> NoReturn:
         """Tell why the debugger is gone: most often since the worker is, of which the execution knows more."""
         if self.execution is not None:
             with contextlib.suppress(TimeoutError):

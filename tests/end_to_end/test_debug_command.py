@@ -1,12 +1,15 @@
 """``rpyc-kernel debug``: a program line by line, with the commands of pdb."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
 import rpyc_kernel
-from tests.end_to_end.commands import run_command
-from tests.end_to_end.terminals import CTRL_C, OpenTerminal
+from rpyc_kernel.core.contract import Kind
+from tests.end_to_end.commands import StartCommand, run_command
+from tests.end_to_end.terminals import CTRL_C, PATIENCE_S, OpenTerminal
 
 pytest.importorskip("debugpy")
 pytestmark = [
@@ -76,6 +79,28 @@ def test_wrong_usage_is_told_and_starts_nothing(program: Path, arguments: list[s
     assert result.returncode == 2
     assert word in result.stderr
     assert rpyc_kernel.kernels() == []
+
+
+@pytest.mark.parametrize("killed", ["worker", "client"])
+def test_a_death_at_a_stop_holds_nobody_up(program: Path, start_command: StartCommand, killed: str) -> None:
+    command = start_command("debug", "demo", str(program), "--break", f"{program}:7")
+    assert command.read_line() == f"breakpoint at {program}:7"
+    assert command.read_line() == f"> {program}(7) <module>"
+    with rpyc_kernel.connect("demo", timeout=PATIENCE_S) as kernel:
+        running = kernel.status()["running"]["execution"]
+        if killed == "worker":
+            os.kill(kernel.status()["worker_pid"], signal.SIGKILL)
+            command.write("n\n")
+            status, _, errors = command.wait()
+            assert status == 1
+            assert "the program is lost: " in errors
+        else:
+            command.signal(signal.SIGKILL)
+            # It goes on to its question.
+            asked = (event for event in kernel.events(execution=running) if event.kind == Kind.INPUT_REQUESTED)
+            assert next(asked).prompt == "who? "
+            kernel.interrupt(running, wait=PATIENCE_S)
+        assert kernel.execute("6 * 7", timeout=PATIENCE_S).value == 42
 
 
 def test_ctrl_c_pauses_a_program_and_q_ends_it(program: Path, open_terminal: OpenTerminal) -> None:

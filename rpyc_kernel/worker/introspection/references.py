@@ -6,6 +6,7 @@ file defines is looked for also there, in the user's modules, and in the files o
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import types
@@ -73,28 +74,22 @@ class _Search:
         is_whole = self.module.is_whole
         if any(file for file, _, _ in wanted):
             found |= {_place(each): each for each in targets if each.line}
-            for each in _list_names(script, name):
-                if _leads_to(each, wanted):
-                    found.setdefault(_place(each), each)
-            is_whole &= self._look_into_files(name, wanted, found, deadline)
+            try:
+                _collect(script, name, wanted, found, deadline)
+                self._look_into_files(name, wanted, found, deadline)
+            except TimeoutError:
+                is_whole = False
         items = sorted(self._describe(found), key=self._order)
         return References(clean(name), tuple(items[:MAX_REFERENCES]), is_whole and len(items) <= MAX_REFERENCES)
 
-    def _look_into_files(self, name: str, wanted: set[_Place], found: dict[_Place, Any], deadline: float) -> bool:
-        """Add what files have; whether there was the time to look into all."""
+    def _look_into_files(self, name: str, wanted: set[_Place], found: dict[_Place, Any], deadline: float) -> None:
+        """Add what files have; raises TimeoutError where there are too many."""
         defining = [file for file, _, _ in wanted if file]
-        for count, file in enumerate(_list_files(self.folder, defining)):
-            if count >= _MAX_FILES or time.monotonic() > deadline or len(found) > MAX_REFERENCES:
-                return False
-            text = _read(file)
-            if name not in text:
-                continue
-            for each in _list_names(open_file(text, file), name):
-                if time.monotonic() > deadline:
-                    return False
-                if _leads_to(each, wanted):
-                    found.setdefault((file, each.line, each.column), each)
-        return True
+        for count, file in enumerate(_list_files(self.folder, defining, deadline)):
+            if count >= _MAX_FILES or len(found) > MAX_REFERENCES:
+                raise TimeoutError
+            if name in (text := _read(file)):
+                _collect(open_file(text, file), name, wanted, found, deadline)
 
     def _describe(self, found: dict[_Place, Any]) -> Iterator[Reference]:
         for (path, line, column), each in found.items():
@@ -119,20 +114,29 @@ def _place(name: Any) -> _Place:
     return str(name.module_path or ""), name.line or 0, name.column or 0
 
 
-def _list_names(script: Any, name: str) -> Iterator[Any]:
+def _collect(script: Any, name: str, wanted: set[_Place], found: dict[_Place, Any], deadline: float) -> None:
+    """Add where a source has the name and means what is wanted."""
     for each in script.get_names(all_scopes=True, definitions=True, references=True):
         if each.name == name:
-            yield each
+            _check_time(deadline)
+            if _leads_to(each, wanted):
+                found.setdefault(_place(each), each)
+
+
+def _check_time(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise TimeoutError
 
 
 def _leads_to(name: Any, wanted: set[_Place]) -> bool:
     return _place(name) in wanted or any(_place(each) in wanted for each in name.goto(follow_imports=True))
 
 
-def _list_files(folder: str, defining: list[str]) -> Iterator[str]:
+def _list_files(folder: str, defining: list[str], deadline: float) -> Iterator[str]:
     """The user's files: what defines it, the modules that are loaded, and what is in the folder; each once."""
     seen = set()
-    for file in (*defining, *_list_modules(), *_walk(folder)):
+    for file in itertools.chain(defining, _list_modules(), _walk(folder, deadline)):
+        _check_time(deadline)
         if file not in seen and not _is_library(file):
             seen.add(file)
             yield file
@@ -146,8 +150,9 @@ def _list_modules() -> Iterator[str]:
                 yield file
 
 
-def _walk(folder: str) -> Iterator[str]:
+def _walk(folder: str, deadline: float) -> Iterator[str]:
     for root, folders, files in os.walk(folder):
+        _check_time(deadline)  # there may be many folders without any
         folders[:] = sorted(each for each in folders if not each.startswith(".") and each not in _LEFT_OUT)
         yield from (os.path.join(root, each) for each in sorted(files) if each.endswith(".py"))
 

@@ -9,7 +9,7 @@ import pytest
 from rpyc_kernel.core.introspection import Definition, References
 from rpyc_kernel.worker.introspection.help import HelpReader
 from rpyc_kernel.worker.introspection.inputs import find_assignment, join_inputs
-from rpyc_kernel.worker.introspection.references import ReferenceFinder
+from rpyc_kernel.worker.introspection.references import ReferenceFinder, _walk
 from tests.worker.introspection.conftest import PATIENCE_S
 
 _INPUTS = [
@@ -89,6 +89,11 @@ def test_what_a_file_defines_is_found_in_inputs_and_files(finder, inputs, projec
 
 def test_too_little_time_is_told(static, inputs, project):
     assert not ReferenceFinder(static, 0.0).find("shop.price", None).is_whole
+
+
+def test_folders_without_a_file_take_no_longer(tmp_path):
+    with pytest.raises(TimeoutError):
+        next(_walk(str(tmp_path), 0.0))
 
 
 @pytest.mark.parametrize("code", ["", "nothing", "1 +", "x = (", "\x00", "total.nothing"])

@@ -48,7 +48,7 @@ _LEFT_OUT = {
     # What a loop has its own ways for, or what is about live objects, which wait by themselves.
     "__init__", "__enter__", "__exit__", "__repr__", "_enter", "_evaluator", "_notify", "_open_events", "_open_notices",
     "_read_execution", "_try", "begin", "call_beside", "close", "debugger", "events", "fileno", "hand_in", "lazy",
-    "namespace", "objects", "open_debugger", "read_ready", "watch",
+    "namespace", "objects", "open_debugger", "read_ready", "wait", "watch", "watch_expressions", "_watch",
 }  # fmt: skip
 _ATTRIBUTES = {
     "Kernel": """

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import contextlib
+import math
+from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +18,16 @@ from rpyc_kernel.aio.loop import Loop
 from rpyc_kernel.aio.threaded import ThreadedBulk, ThreadedObjects
 from rpyc_kernel.client import kernel
 from rpyc_kernel.client.namespace import Namespace
+from rpyc_kernel.client.watching import Watching
 from rpyc_kernel.core import commands
 from rpyc_kernel.core.contract import Event
+from rpyc_kernel.errors import ConnectionLost, KernelDied, WorkerBusy
 
 if TYPE_CHECKING:  # each of these takes as long to load as all the rest, and is loaded when it is first used
     from rpyc_kernel.aio.lazy import LoopEvaluator
     from rpyc_kernel.client.debugger import Debugger
     from rpyc_kernel.client.lazy import LazyNames
+    from rpyc_kernel.core.introspection import Watched
     from rpyc_kernel.wire.debug_adapter import DebugChannel
     from rpyc_kernel.wire.netrefs.classic import WorkerConnection
 
@@ -102,6 +107,36 @@ class KernelClient(Kernel):
             return EventStream(self._commands, cursor, acknowledge=since is None)
 
         return Events(open_stream, is_following=follow)
+
+    async def watch_expressions(
+        self, expressions: Sequence[str], *, limit: float = 1.0
+    ) -> AsyncIterator[list[Watched]]:
+        """Yield what expressions are now, and after executions that have changed them.
+
+        See `rpyc_kernel.KernelClient.watch_expressions`.
+        """
+        async for found in self._watch(expressions, limit, Watching(expressions, limit)):
+            yield found
+
+    async def wait(self, expression: str, *, timeout: float | None = None, limit: float = 1.0) -> Watched:
+        """Wait until an expression is true, looking after each execution: see `rpyc_kernel.KernelClient.wait`."""
+        watching = Watching([expression], limit, math.inf if timeout is None else timeout)
+        async for (watched,) in self._watch([expression], limit, watching):
+            if watched.is_true:
+                return watched
+        raise ConnectionLost(f"kernel {self.name!r} has stopped before {expression!r} was true")
+
+    async def _watch(
+        self, expressions: Sequence[str], limit: float, watching: Watching
+    ) -> AsyncIterator[list[Watched]]:
+        stream = EventStream(self._commands, (await self._commands.hello())["last"])
+        while not watching.has_ended:
+            if watching.is_due:
+                with contextlib.suppress(WorkerBusy, KernelDied):  # it is asked again
+                    found = await self.evaluate(expressions, limit=limit, timeout=watching.asking_s())
+                    if watching.is_news(found):
+                        yield found
+            watching.take(await stream.read(watching.waiting_s(), within_s=math.inf))
 
     @property
     def lazy(self) -> LazyNames:

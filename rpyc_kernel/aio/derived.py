@@ -39,6 +39,7 @@ from rpyc_kernel.core.introspection import (
     References,
     Signature,
     Variable,
+    Watched,
 )
 from rpyc_kernel.core.literals import write_literal
 from rpyc_kernel.core.seconds import show_seconds
@@ -284,6 +285,29 @@ class Introspection:
             RequestError: there is one of the new name already.
         """
         await self._ask(commands.RENAME_VARIABLE, name, new_name, timeout_s=timeout)
+
+    async def evaluate(
+        self, expressions: Sequence[str], *, limit: float = 1.0, timeout: float | None = None
+    ) -> list[Watched]:
+        """Immediate. Evaluate expressions in the namespace, each for itself, beside the code that runs.
+
+        Unlike the other methods here it runs code: what the expressions change is changed. One that raises, or does not
+        come back, has that told as its `error`, and the others their values.
+
+        Args:
+            expressions: of Python, up to 10,000.
+            limit: for how many seconds each may take, from 0.01 to 60. Then KeyboardInterrupt is raised in it. All
+                together may take four times as long; those that are left then say so.
+            timeout: in seconds; None for as long as they may take, and 4 s more.
+
+        Returns:
+            What each is now, in order.
+
+        Raises:
+            NotPermitted: to viewers, and to who asks first.
+        """
+        timeout_s = 4.0 + 4.0 * limit if timeout is None else timeout
+        return await self._ask(commands.EVALUATE, tuple(expressions), limit, timeout_s=timeout_s)
 
     async def cwd(self, *, timeout: float = _TIMEOUT_S) -> str:
         """Immediate. Return the full path of the worker's working directory."""

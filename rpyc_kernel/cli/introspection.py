@@ -6,15 +6,30 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
+import sys
+from bisect import bisect_right
+from itertools import accumulate
+from typing import TYPE_CHECKING
+from unicodedata import combining, east_asian_width
 
 from plumbum import cli
 
 from rpyc_kernel.cli.application import DEFAULT_NAME, OK, JsonCommand
+from rpyc_kernel.cli.times import check_limit
 from rpyc_kernel.core.table_rows import ASCENDING, DESCENDING
 from rpyc_kernel.errors import RequestError
 from rpyc_kernel.faces.frontend.conditions import read_condition
 from rpyc_kernel.faces.frontend.control_characters import sanitize
-from rpyc_kernel.faces.frontend.summaries import summarise_cells, summarise_status, summarise_variables
+from rpyc_kernel.faces.frontend.summaries import (
+    summarise_cells,
+    summarise_status,
+    summarise_variables,
+    summarise_watched,
+)
+
+if TYPE_CHECKING:
+    from rpyc_kernel.core.introspection import Watched
 
 
 class Status(JsonCommand):
@@ -73,6 +88,48 @@ class Vars(JsonCommand):
         for line in lines:
             print(line)
         return OK
+
+
+class WatchExpressions(JsonCommand):
+    """Show what expressions are, and again after each execution that has changed them, until Ctrl-C.
+
+    A terminal shows them in one place; elsewhere each that has changed is a line. With --json each of those is an
+    object on a line of its own. One that raises has its error as its value, and the others theirs.
+
+    Example:
+        rpyc-kernel watch demo 'len(results)' 'model.loss'
+    """
+
+    USAGE = "    {progname} [SWITCHES] NAME EXPRESSION...\n"
+
+    limit = cli.SwitchAttr("--limit", float, default=1.0, help="how long each may take", argname="SECONDS")
+
+    def main(self, name: str, expression: str, *more: str) -> int:
+        before: list[Watched] = []
+        is_in_place = not self.as_json and sys.stdout.isatty()
+        with self.connect(name, joins=False) as kernel:
+            for found in kernel.watch_expressions((expression, *more), limit=check_limit(self.limit, "--limit") or 1.0):
+                if is_in_place:
+                    self._draw(found, len(before))
+                else:
+                    self._write([each for each in found if each not in before])
+                before = found
+        return OK
+
+    def _draw(self, found: list[Watched], above: int) -> None:
+        up = f"\x1b[{above}F\x1b[J" if above else ""
+        width = shutil.get_terminal_size().columns - 1
+        print(up + "\n".join(_cut(summarise_watched(each), width) for each in found), flush=True)
+
+    def _write(self, news: list[Watched]) -> None:
+        for each in news:
+            print(json.dumps(dataclasses.asdict(each)) if self.as_json else summarise_watched(each), flush=True)
+
+
+def _cut(line: str, columns: int) -> str:
+    """As much of a line as stands beside that many columns: one that wrapped would be two."""
+    widths = accumulate(0 if combining(each) else 1 + (east_asian_width(each) in "WF") for each in line)
+    return line[: bisect_right([*widths], columns)]
 
 
 def _read_range(text: str) -> tuple[int, int]:

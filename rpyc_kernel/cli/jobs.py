@@ -4,21 +4,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 import time
 
 from plumbum import cli
 
-from rpyc_kernel.cli.application import OK, JoiningCommand, UsageError, parse_execution
+from rpyc_kernel.cli.application import OK, TIMED_OUT, JoiningCommand, UsageError, parse_execution, tell
 from rpyc_kernel.cli.ending import Ending
 from rpyc_kernel.cli.past import PastCommand
 from rpyc_kernel.cli.reading import locate, read_code
 from rpyc_kernel.cli.showing import text_of, write_stream
 from rpyc_kernel.cli.times import check_limit
+from rpyc_kernel.client.archive import Archive
 from rpyc_kernel.client.execution import Execution
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Event, Kind, Lane, Outcome
+from rpyc_kernel.errors import KernelError
+from rpyc_kernel.faces.frontend.summaries import summarise_watched
 
 
 class Submit(JoiningCommand):
@@ -67,18 +71,31 @@ class Wait(PastCommand):
     well. It is 124 if --timeout is over; the code goes on. With --json each execution is an object on a line of its
     own. Of a kernel that is stopped the journal is read.
 
+    Without a number it waits until nothing is left that runs or will run; with --until for an expression to be true,
+    which is looked at now and after each execution. The exit status is then 0, or 124.
+
     Examples:
         rpyc-kernel wait demo 3
         rpyc-kernel wait demo 3 4 5 --timeout 3600
+        rpyc-kernel wait demo
+        rpyc-kernel wait demo --until 'len(results) == 10' --timeout 60
     """
 
-    USAGE = "    {progname} [SWITCHES] NAME EXECUTION...\n"
+    USAGE = "    {progname} [SWITCHES] NAME [EXECUTION... | --until EXPRESSION]\n"
 
     timeout = cli.SwitchAttr("--timeout", float, help="wait no longer than so many seconds", argname="SECONDS")
 
-    def main(self, name: str, execution: str, *more: str) -> int:
-        numbers = [parse_execution(text, name) for text in (execution, *more)]
+    until = cli.SwitchAttr("--until", str, help="wait until this is true", argname="EXPRESSION")
+
+    def main(self, name: str, *executions: str) -> int:
+        if executions and self.until is not None:
+            raise UsageError("wait for executions, or --until an expression is true, not for both at once")
+        numbers = [parse_execution(text, name) for text in executions]
         deadline = _deadline_of(self.timeout)
+        if self.until is not None:
+            return self._wait_until_true(name, str(self.until))
+        if not numbers:
+            return self._wait_until_idle(name, deadline)
         statuses = []
         with self.open(name) as source:
             endings = [Ending(number, source, name) for number in numbers]  # all, before any is waited for
@@ -87,6 +104,29 @@ class Wait(PastCommand):
                 statuses.append(ending.status)
                 print(json.dumps(ending.as_dict()) if self.as_json else ending.describe(), flush=True)
         return next((status for status in statuses if status != OK), OK)
+
+    def _wait_until_true(self, name: str, expression: str) -> int:
+        with self.connect(name, joins=False) as kernel:
+            try:
+                watched = kernel.wait(expression, timeout=self.timeout)
+            except TimeoutError as error:
+                if isinstance(error, KernelError):  # it is the kernel that did not answer
+                    raise
+                tell(str(error))
+                return TIMED_OUT
+        self.write_answer(dataclasses.asdict(watched), [summarise_watched(watched)])
+        return OK
+
+    def _wait_until_idle(self, name: str, deadline: float | None) -> int:
+        with self.open(name) as source:
+            while numbers := _list_unfinished(source):
+                for number in numbers:
+                    ending = Ending(number, source, name)
+                    ending.wait_until(deadline)
+                    print(json.dumps(ending.as_dict()) if self.as_json else ending.describe(), flush=True)
+                    if ending.status == TIMED_OUT:
+                        return TIMED_OUT
+        return OK
 
 
 class Output(PastCommand):
@@ -149,6 +189,15 @@ class Result(PastCommand):
         if ending.status != OK:
             sys.stderr.write(ending.describe_failure())
         return ending.status
+
+
+def _list_unfinished(source: KernelClient | Archive) -> list[int]:
+    """What runs, and what will without anybody's approval."""
+    if isinstance(source, Archive):
+        return []
+    status = source.status()
+    queued = [each for each in status["queue"] if not each["is_held"]]
+    return [each["execution"] for each in (status["running"], *status["side"], *queued) if each]
 
 
 def _deadline_of(timeout_s: float | None) -> float | None:

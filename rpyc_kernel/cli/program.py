@@ -28,7 +28,7 @@ from rpyc_kernel.cli.console import Console
 from rpyc_kernel.cli.debug import Debug
 from rpyc_kernel.cli.execute import Approve, Cancel, Decline, Exec, Interrupt, Run
 from rpyc_kernel.cli.hiding import take_secrets
-from rpyc_kernel.cli.introspection import Stack, Status, Vars
+from rpyc_kernel.cli.introspection import Stack, Status, Vars, WatchExpressions
 from rpyc_kernel.cli.jobs import Output, Result, Submit, Wait
 from rpyc_kernel.cli.jupyter import Jupyter
 from rpyc_kernel.cli.lifecycle import Forget, List, Restart, Start, Stop
@@ -68,6 +68,7 @@ _COMMANDS = {
     "log": Log,
     "history": History,
     "vars": Vars,
+    "watch": WatchExpressions,
     "pull": Pull,
     "push": Push,
     "interrupt": Interrupt,
@@ -107,13 +108,14 @@ Usage: rpyc-kernel COMMAND [SWITCHES] [NAME] ...
   debug      run a program in its debugger: breakpoints, steps, values; starts it if need be
 
   submit     leave code in its queue, and go; 'submit NAME --file FILE' a program
-  wait       wait until it has ended; the exit status is the code's
+  wait       wait until it has ended; the exit status is the code's; --until an expression is true
   output     what it has written
   result     the value it has ended with, or the error
   answer     answer what code asks, or show it
 
   status     what it does, who waits for what, who is there
   vars       its variables
+  watch      what expressions are, after each execution
   pull       copy a value to a file
   push       copy a file to a variable
   stack      where its threads are

@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # loaded with the first answer
         References,
         Signature,
         Variable,
+        Watched,
     )
 
 _TIMEOUT_S = 5.0
@@ -335,6 +336,36 @@ class Introspection:
             >>> kernel.delete_variable("lower_limit")
         """
         self._ask(commands.RENAME_VARIABLE, name, new_name, timeout_s=timeout)
+
+    def evaluate(
+        self, expressions: Sequence[str], *, limit: float = 1.0, timeout: float | None = None
+    ) -> list[Watched]:
+        """Immediate. Evaluate expressions in the namespace, each for itself, beside the code that runs.
+
+        Unlike the other methods here it runs code: what the expressions change is changed. One that raises, or does not
+        come back, has that told as its `error`, and the others their values.
+
+        Args:
+            expressions: of Python, up to 10,000.
+            limit: for how many seconds each may take, from 0.01 to 60. Then KeyboardInterrupt is raised in it. All
+                together may take four times as long; those that are left then say so.
+            timeout: in seconds; None for as long as they may take, and 4 s more.
+
+        Returns:
+            What each is now, in order.
+
+        Raises:
+            NotPermitted: to viewers, and to who asks first.
+
+        Example:
+            >>> kernel.push(numbers=[3, 1, 2])
+            >>> for watched in kernel.evaluate(["len(numbers)", "numbers[7]"]):
+            ...     print(watched.expression, "=", watched.preview or watched.error)
+            len(numbers) = 3
+            numbers[7] = IndexError: list index out of range
+        """
+        timeout_s = 4.0 + 4.0 * limit if timeout is None else timeout
+        return self._ask(commands.EVALUATE, tuple(expressions), limit, timeout_s=timeout_s)
 
     # ------------------------------------------------------------------ surroundings
 

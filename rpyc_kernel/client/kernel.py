@@ -27,6 +27,7 @@ from rpyc_kernel.client.live_objects import LiveObjects
 from rpyc_kernel.client.namespace import Namespace
 from rpyc_kernel.client.notifier import Notifier
 from rpyc_kernel.client.returning import Attempts, come_back
+from rpyc_kernel.client.watching import Watching
 from rpyc_kernel.core import commands
 from rpyc_kernel.core.commands import Command
 from rpyc_kernel.core.contract import Event, Force, Kind, Lane, Space, State, freeze
@@ -54,6 +55,7 @@ from rpyc_kernel.wire.handshake import Identity
 if TYPE_CHECKING:  # each of these takes as long to load as all the rest, and is loaded when it is first used
     from rpyc_kernel.client.debugger import Debugger
     from rpyc_kernel.client.lazy import Evaluator, LazyNames
+    from rpyc_kernel.core.introspection import Watched
     from rpyc_kernel.wire.debug_adapter import DebugChannel
     from rpyc_kernel.wire.netrefs.classic import WorkerConnection
 
@@ -875,6 +877,74 @@ class KernelClient(Introspection, Admission):
         except BaseException:
             connection.close()
             raise
+
+    def watch_expressions(self, expressions: Sequence[str], *, limit: float = 1.0) -> Iterator[list[Watched]]:
+        """Yield what expressions are now, and again after executions that have changed them, whoever's these were.
+
+        They are evaluated as by `evaluate`, once for all executions that have ended meanwhile. Nothing is yielded where
+        nothing has changed. While the worker answers nothing they are asked for again. Another generation counts as a
+        change; what `set_variable` and code that still runs do is seen with the end of the next execution.
+
+        Args:
+            expressions: of Python, up to 10,000.
+            limit: as of `evaluate`.
+
+        Yields:
+            Type, preview and error of each, in order, until the kernel stops.
+
+        Raises:
+            NotPermitted: to viewers, and to who asks first.
+
+        Example:
+            >>> kernel.push(numbers=[3])
+            >>> watching = kernel.watch_expressions(["len(numbers)", "numbers[1]"])
+            >>> [watched.preview or watched.error for watched in next(watching)]
+            ['1', 'IndexError: list index out of range']
+            >>> run = kernel.execute("numbers.append(5)")
+            >>> [watched.preview for watched in next(watching)]
+            ['2', '5']
+            >>> watching.close()
+        """
+        yield from self._watch(expressions, limit, Watching(expressions, limit))
+
+    def wait(self, expression: str, *, timeout: float | None = None, limit: float = 1.0) -> Watched:
+        """Wait until an expression is true, which is looked at now and after each execution, whoever's that is.
+
+        One that raises, as its names are not there yet, is not true.
+
+        Args:
+            expression: of Python; evaluated as by `evaluate`.
+            timeout: in seconds; None waits as long as it takes.
+            limit: as of `evaluate`.
+
+        Returns:
+            What it is.
+
+        Raises:
+            TimeoutError: it is not true yet; the message says what it is.
+            NotPermitted: to viewers, and to who asks first.
+            ConnectionLost: the kernel has stopped.
+
+        Example:
+            >>> run = kernel.submit("import time; time.sleep(0.1); is_ready = [1]")
+            >>> kernel.wait("is_ready", timeout=30).preview
+            '[1]'
+        """
+        watching = Watching([expression], limit, math.inf if timeout is None else timeout)
+        for (watched,) in self._watch([expression], limit, watching):
+            if watched.is_true:
+                return watched
+        raise ConnectionLost(f"kernel {self.name!r} has stopped before {expression!r} was true")
+
+    def _watch(self, expressions: Sequence[str], limit: float, watching: Watching) -> Iterator[list[Watched]]:
+        stream = EventStream(self._commands, self._commands.hello()["last"])
+        while not watching.has_ended:
+            if watching.is_due:
+                with contextlib.suppress(WorkerBusy, KernelDied):  # it is asked again
+                    found = self.evaluate(expressions, limit=limit, timeout=watching.asking_s())
+                    if watching.is_news(found):
+                        yield found
+            watching.take(stream.read(watching.waiting_s(), within_s=math.inf))
 
     def acknowledge(self, seq: int) -> None:
         """Have the kernel remember how far this session has seen its events.

@@ -629,6 +629,20 @@ RENAME_VARIABLE: Final = Command(
     by_worker=True,
     raises=(NotAvailable,),
 )
+EVALUATE: Final = Command(
+    "evaluate",
+    "What expressions are now, each for itself: one that raises or does not come back keeps no other from its value. "
+    "They run beside the code that runs; all together take no longer than four times what one may.",
+    shapes.WATCHED,
+    Role.EDITOR,
+    (
+        Parameter("expressions", kinds.TEXTS, "of Python, each evaluated in the namespace"),
+        Parameter("limit_s", kinds.SECONDS, "how long each may take", 1.0, limits=(0.01, 60.0)),
+    ),
+    cannot="evaluate expressions",
+    is_repeatable=False,
+    by_worker=True,
+)
 
 # ------------------------------------------------------------------ surroundings
 

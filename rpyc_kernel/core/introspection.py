@@ -218,6 +218,25 @@ class Variable:
 
 
 @dataclass(frozen=True)
+class Watched:
+    """What an expression that somebody watches is now.
+
+    Attributes:
+        expression: as it was given.
+        type: the name of its value's type, "" where it has none.
+        preview: the value in one short line.
+        error: why it has none, in one short line: what it raised, or that it did not come back; "" where it has one.
+        is_true: whether the value counts as true.
+    """
+
+    expression: str
+    type: str = ""
+    preview: str = ""
+    error: str = ""
+    is_true: bool = False
+
+
+@dataclass(frozen=True)
 class Page:
     """Some of the children of a value.
 

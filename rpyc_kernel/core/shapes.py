@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # a hub starts without the classes, which only workers and cl
         References,
         Signature,
         Variable,
+        Watched,
     )
 
 _T_co = TypeVar("_T_co", covariant=True)
@@ -97,6 +98,7 @@ DEFINITION: Final[Answer[Definition | None]] = Answer("Definition", may_be_none=
 REFERENCES: Final[Answer[References]] = Answer("References")
 CODE_STATE: Final[Answer[CodeState]] = Answer("CodeState")
 VARIABLES: Final[Answer[list[Variable]]] = Answer("Variable", is_list=True)
+WATCHED: Final[Answer[list[Watched]]] = Answer("Watched", is_list=True)
 PAGE: Final[Answer[Page]] = Answer("Page")
 CELLS: Final[Answer[Cells]] = Answer("Cells")
 PYTHON: Final[Answer[Python]] = Answer("Python")

@@ -16,7 +16,12 @@ ROOT = Path(__file__).parents[2]
 _OF_OWN_LOOPS = {"begin", "fileno", "hand_in", "read_ready", "watch"}
 """What is for loops that wait by themselves."""
 _OF_THREADS = {"add_done_callback"}
-_TYPES = {"KernelClient": "Opening", "Iterator[Event]": "AsyncIterator[Event]", "list[KernelInfo]": "list[KernelInfo]"}
+_TYPES = {
+    "KernelClient": "Opening",
+    "Iterator[Event]": "AsyncIterator[Event]",
+    "Iterator[list[Watched]]": "AsyncIterator[list[Watched]]",
+    "list[KernelInfo]": "list[KernelInfo]",
+}
 
 
 def test_the_files_are_up_to_date() -> None:

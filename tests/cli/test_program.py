@@ -79,10 +79,7 @@ def test_without_a_command_the_help_is_an_error(capsys: pytest.CaptureFixture[st
         (["cancel", "demo", "1", "2"], "'2' is a word too many; use 'rpyc-kernel cancel [SWITCHES] NAME "),
         (["revoke", "demo"], "which invitation? 'rpyc-kernel sessions demo' shows them"),
         (["kick", "demo"], "which session? 'rpyc-kernel sessions demo' shows them"),
-        (
-            ["wait", "demo"],
-            "which execution? 'rpyc-kernel status demo' shows them; use 'rpyc-kernel wait [SWITCHES] NAME ",
-        ),
+        (["wait", "demo", "1", "--until", "x"], "wait for executions, or --until an expression is true"),
         (["pull", "demo", "x"], "no FILE is given; use 'rpyc-kernel pull [SWITCHES] NAME EXPRESSION FILE'"),
         (["forget", "tcp://localhost:1"], "by the kernel's name, on its own machine or as ssh://HOST/NAME"),
         (["list", "demo"], "'demo' is no host; use ssh://[user@]host[:port]/"),

@@ -120,7 +120,7 @@ def fits(parameter, label):
 
 
 def test_the_table_has_every_command_once_and_under_its_name():
-    assert len(COMMANDS) == 45
+    assert len(COMMANDS) == 46
     assert {name: command.name for name, command in COMMANDS.items()} == {name: name for name in COMMANDS}
 
 
@@ -140,7 +140,15 @@ def test_what_changes_something_is_asked_once_unless_it_has_a_token():
             "listen",
             "certify",
         ),
-        *("set_variable", "delete_variable", "rename_variable", "set_cwd", "set_environment", "set_module_path"),
+        *(
+            "evaluate",
+            "set_variable",
+            "delete_variable",
+            "rename_variable",
+            "set_cwd",
+            "set_environment",
+            "set_module_path",
+        ),
     }
     assert {name for name, command in COMMANDS.items() if not command.is_repeatable} == asked_once
     only_look = {"invitations", "environment"}
@@ -273,7 +281,7 @@ def test_what_is_beyond_its_limits_counts_as_the_nearest(parameter, whole, real)
 
 
 def test_waiting_counts_and_limits_have_limits():
-    names = ("wait_s", "timeout_s", "expires_s", "count", "limit", "start")
+    names = ("wait_s", "timeout_s", "expires_s", "count", "limit", "limit_s", "start")
     every = [each for command in COMMANDS.values() for each in command.parameters if each.name in names]
     assert every == LIMITED
 

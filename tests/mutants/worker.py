@@ -6,10 +6,32 @@ _LOOP = "worker/test_main_loop.py::"
 _SIDES = "worker/test_side_lanes.py::"
 _STRIKE = "worker/test_interrupts.py::"
 
+_WATCHING = "worker/introspection/test_watching.py::"
 _RELOADING = "worker/test_reloading.py::"
 _STOCK = "worker/test_stock.py::"
 
 MUTANTS = (
+    Mutant(
+        promise="an expression that does not come back keeps no thread where an interrupt reaches it",
+        file="worker/introspection/watching.py",
+        before="            self._interrupts.raise_in_thread(thread.ident)",
+        after="            pass",
+        tests=(f"{_WATCHING}test_one_that_does_not_come_back_is_ended_and_the_others_are_told",),
+    ),
+    Mutant(
+        promise="expressions that are late one after the other keep nobody waiting for all of them",
+        file="worker/introspection/watching.py",
+        before="if time.monotonic() < deadline else",
+        after="if time.monotonic() < deadline + 60 else",
+        tests=(f"{_WATCHING}test_all_together_take_no_longer_than_four_of_them",),
+    ),
+    Mutant(
+        promise="an expression that ends programs keeps no other from its value",
+        file="worker/introspection/watching.py",
+        before="        except BaseException as error:",
+        after="        except Exception as error:",
+        tests=(f"{_WATCHING}test_what_ends_programs_ends_nothing",),
+    ),
     Mutant(
         promise="what imports from a changed module is reloaded with it",
         file="worker/reloading.py",

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from rpyc_kernel.core.contract import Doing, Role, Security, State
-from rpyc_kernel.core.introspection import Cells, Inspection, Variable
+from rpyc_kernel.core.introspection import Cells, Inspection, Variable, Watched
 from rpyc_kernel.faces.frontend.control_characters import sanitize_line
 from rpyc_kernel.faces.frontend.words import describe_place, first_line
 from rpyc_kernel.system.addresses import bracket
@@ -131,6 +131,12 @@ def summarise_variables(variables: list[Variable]) -> list[str]:
         "  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[3][:_PREVIEW_CHARS]])
         for row in rows
     ]
+
+
+def summarise_watched(watched: Watched) -> str:
+    """An expression and what it is, in a line."""
+    what = f"({watched.error})" if watched.error else watched.preview
+    return sanitize_line(f"{watched.expression} = {what}")
 
 
 def summarise_cells(cells: Cells) -> list[str]:

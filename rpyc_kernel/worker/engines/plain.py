@@ -59,7 +59,7 @@ class PlainEngine:
         self.values = Values(kept_values)
         self._has_profile = profile
         self._emit = emit
-        self._interrupts = interrupts
+        self.interrupts = interrupts
         self._sources = Sources()
         self._displays = Displays(emit)
         self._future_flags = 0
@@ -176,7 +176,7 @@ class PlainEngine:
         return Outcome.INTERRUPTED if is_interrupt else Outcome.ERROR
 
     def _is_cancelled(self, error: BaseException) -> bool:
-        return issubclass(type(error), asyncio.CancelledError) and self._interrupts.was_cancelled
+        return issubclass(type(error), asyncio.CancelledError) and self.interrupts.was_cancelled
 
     # ------------------------------------------------------------------ inputs
 

@@ -22,6 +22,7 @@ from rpyc_kernel.worker.introspection.signatures import SignatureReader
 from rpyc_kernel.worker.introspection.source_analysis import SourceAnalyzer
 from rpyc_kernel.worker.introspection.table_cells import read_cells
 from rpyc_kernel.worker.introspection.variables import Variables
+from rpyc_kernel.worker.introspection.watching import Watcher
 
 _Found = TypeVar("_Found")
 
@@ -51,6 +52,7 @@ def build_answers(engine: PlainEngine, first_names: frozenset[str]) -> dict[str,
         commands.SET_VARIABLE: variables.set,
         commands.DELETE_VARIABLE: variables.delete,
         commands.RENAME_VARIABLE: variables.rename,
+        commands.EVALUATE: Watcher(namespace, engine.interrupts).evaluate,
         commands.CWD: surroundings.get_cwd,
         commands.SET_CWD: surroundings.set_cwd,
         commands.ENVIRONMENT: surroundings.get_environment,

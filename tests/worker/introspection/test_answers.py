@@ -42,7 +42,7 @@ def ask(request, monkeypatch):
         "value": [{"k": Trap()}], "trap": Trap(), "theirs": make_netref(), "os": os, "f": functools.partial(print),
     }  # fmt: skip
     known = answers.build_answers(
-        SimpleNamespace(name=request.param, namespace=namespace, is_complete=judge), frozenset()
+        SimpleNamespace(name=request.param, namespace=namespace, is_complete=judge, interrupts=None), frozenset()
     )
 
     def ask(name, *arguments):
@@ -133,7 +133,9 @@ def test_where_no_place_is_named_a_path_is_meant(ask, name):
 
 
 def test_the_worker_answers_what_the_table_says_that_it_answers():
-    known = answers.build_answers(SimpleNamespace(name="plain", namespace={}, is_complete=judge), frozenset())
+    known = answers.build_answers(
+        SimpleNamespace(name="plain", namespace={}, is_complete=judge, interrupts=None), frozenset()
+    )
     assert set(known) == {name for name, command in COMMANDS.items() if command.by_worker}
     for name, command in COMMANDS.items():
         if command.by_worker:  # raises where it takes more or less than the table says

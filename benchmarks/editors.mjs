@@ -44,7 +44,7 @@ class Ours {
 
   complete = (code) => this.ask("kernel/complete", { code });
   inspect = (code) => this.ask("kernel/inspect", { code });
-  evaluate = (code) => this.ask("kernel/evaluate", { code });
+  evaluate = (code) => this.ask("code/run", { code });
 
   /** Queue code, and wait until its end is told, behind all its output. */
   async execute(code) {

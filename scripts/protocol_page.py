@@ -41,7 +41,7 @@ A first conversation, without the headers:
 ```json
 {{"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {{"client_name": "my editor"}}}}
 {{"jsonrpc": "2.0", "id": 2, "method": "events/subscribe", "params": {{"answers_prompts": true}}}}
-{{"jsonrpc": "2.0", "id": 3, "method": "kernel/evaluate", "params": {{"code": "6 * 7"}}}}
+{{"jsonrpc": "2.0", "id": 3, "method": "code/run", "params": {{"code": "6 * 7"}}}}
 ```
 """
 

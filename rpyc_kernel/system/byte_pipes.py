@@ -6,9 +6,9 @@ What this process was given may be open elsewhere, too, so nothing here changes 
 from __future__ import annotations
 
 import os
-import select
-import socket
 import stat
+
+from rpyc_kernel.system.originals import select, socket
 
 _CHUNK_BYTES = 65_536
 

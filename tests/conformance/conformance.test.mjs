@@ -28,8 +28,8 @@ after(async () => {
 });
 
 const ask = (method, params, ...tokens) => client.ask(method, { kernel: state.main.kernel, ...params }, ...tokens);
-const evaluate = (code) => ask("kernel/evaluate", { code });
-const inKernel = async (code) => (await evaluate(code)).result.data["text/plain"];
+const runCode = (code) => ask("code/run", { code });
+const inKernel = async (code) => (await runCode(code)).result.data["text/plain"];
 
 test("progress is told of a request that names a token", async () => {
   const kinds = client.told.filter(([name]) => name === "$/progress").map(([, { value }]) => value.kind);
@@ -49,8 +49,8 @@ test("every method refuses parameters that it does not know, and a wrong type of
 test("with two kernels, a request has to name its own", async () => {
   await client.refuse("kernel/status", {}, WRONG_PARAMETERS);
   await client.refuse("kernel/status", { kernel: "k99" }, WRONG_PARAMETERS);
-  await evaluate("where = 'main'");
-  const other = await client.ask("kernel/evaluate", { code: "where", kernel: state.thrown.kernel });
+  await runCode("where = 'main'");
+  const other = await client.ask("code/run", { code: "where", kernel: state.thrown.kernel });
   assert.equal(other.error.ename, "NameError");
   assert.equal(other.outcome, "error");
 });
@@ -83,7 +83,7 @@ test("each error of a method comes with its code and its type", async () => {
 });
 
 test("what a session printed and showed is told in order, and what is long is fetched in parts", async () => {
-  const shown = await evaluate("class Shown:\n    def _repr_html_(self): return 'x' * 5000\nprint('before')\nShown()");
+  const shown = await runCode("class Shown:\n    def _repr_html_(self): return 'x' * 5000\nprint('before')\nShown()");
   assert.equal(shown.text, "before\n");
   assert.equal(shown.outcome, "ok");
   const own = (event) => event.execution === shown.execution;
@@ -105,8 +105,8 @@ test("to cancel a request interrupts its code where it runs, and takes it out of
   const sleeps = "import time\nprint('sleeps', flush=True)\nwhile True: time.sleep(0.01)";
   const params = { kernel: state.main.kernel };
   const cancelled = [
-    client.refuse("kernel/evaluate", { ...params, code: sleeps }, CANCELLED, running.token),
-    client.refuse("kernel/evaluate", { ...params, code: "never = 'ran'" }, CANCELLED, queued.token),
+    client.refuse("code/run", { ...params, code: sleeps }, CANCELLED, running.token),
+    client.refuse("code/run", { ...params, code: "never = 'ran'" }, CANCELLED, queued.token),
   ];
   const event = (kind, fits) => client.waitForEvent(state.main.kernel, (each) => each.kind === kind && fits(each));
   const first = await event("stream", (each) => each.text === "sleeps\n");
@@ -116,7 +116,7 @@ test("to cancel a request interrupts its code where it runs, and takes it out of
   running.cancel();
   assert.equal((await event("finished", (each) => each.execution === first.execution)).outcome, "interrupted");
   await Promise.all(cancelled);
-  assert.equal((await evaluate("never")).error.ename, "NameError");
+  assert.equal((await runCode("never")).error.ename, "NameError");
 
   const again = await ask("kernel/execute", { code: sleeps });
   const behind = await ask("kernel/execute", { code: "never = 'ran'" });
@@ -139,7 +139,7 @@ test("prompts are answered, refused, and withdrawn when somebody else answers", 
     return { text: "too late" };
   });
   assert.equal(await inKernel("input('name? ')"), "'Ada'");
-  const ended = await evaluate("import getpass\ngetpass.getpass('secret? ')");
+  const ended = await runCode("import getpass\ngetpass.getpass('secret? ')");
   assert.equal(ended.error.ename, "EOFError");
   assert.deepEqual(
     client.asked.map(([, { prompt, password }]) => [prompt, password]),
@@ -149,7 +149,7 @@ test("prompts are answered, refused, and withdrawn when somebody else answers", 
     ],
   );
   for (const reason of ["refused", "withdrawn"]) {
-    const waits = evaluate("input()");
+    const waits = runCode("input()");
     await client.wait(reason, () => client.asked.length === (reason === "refused" ? 3 : 4));
     await client.ask("kernel/answer_input", { kernel: state.main.kernel, text: reason });
     assert.equal((await waits).result.data["text/plain"], `'${reason}'`);
@@ -184,7 +184,7 @@ test("a debugger is passed through", { skip: !DEBUGS && "debugpy is not installe
 });
 
 test("a kernel whose hub is killed is lost, and comes back by itself with all that was told", async () => {
-  await evaluate("kept = 1");
+  await runCode("kept = 1");
   const { hub_pid } = (await client.ask("kernels")).find(({ name }) => name === "main");
   const from = client.told.length;
   process.kill(hub_pid, "SIGKILL");
@@ -206,7 +206,7 @@ test("who comes back to its session finds what it has missed", async () => {
   const other = Client.start("main", "--as", "other");
   const { kernel } = await other.ask("initialize");
   assert.equal(kernel.name, "main");
-  assert.equal((await other.ask("kernel/evaluate", { code: "print('while away')" })).outcome, "ok");
+  assert.equal((await other.ask("code/run", { code: "print('while away')" })).outcome, "ok");
   assert.equal(await other.leave(), 0);
   state.main = await client.ask("connect", { address: "main", session: state.main.session });
   assert.equal((await ask("events/subscribe", { resume: true })).cursor, last);

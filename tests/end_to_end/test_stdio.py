@@ -28,9 +28,9 @@ def client(kernel, serve):
 
 
 def test_code_is_evaluated_and_its_output_value_and_error_come_back(client):
-    told = client.ask("kernel/evaluate", code="print('hello'); 6 * 7")
+    told = client.ask("code/run", code="print('hello'); 6 * 7")
     assert (told["text"], told["result"]["data"]["text/plain"], told["outcome"]) == ("hello\n", "42", "ok")
-    failed = client.ask("kernel/evaluate", code="\n1 / 0", file="/somewhere/cell.py", first_line=10)
+    failed = client.ask("code/run", code="\n1 / 0", file="/somewhere/cell.py", first_line=10)
     assert (failed["outcome"], failed["error"]["ename"]) == ("error", "ZeroDivisionError")
     assert '"/somewhere/cell.py", line 11' in failed["error"]["traceback"]
 
@@ -42,13 +42,13 @@ def test_others_see_who_it_is_and_it_sees_what_they_do(client, kernel):
         run = alice.execute("'from alice'")
         assert client.hear_event("queued", lambda event: event["name"] == "alice")["execution"] == run.id
         assert client.hear_event("result")["literal"] == "'from alice'"
-    client.ask("kernel/evaluate", code="ours = 1")
+    client.ask("code/run", code="ours = 1")
     assert kernel.history("ours")[-1].name == "an editor"
 
 
 def test_a_kernel_is_started_where_there_is_none(folders, serve):
     with_name = serve("fresh")
-    assert with_name.ask("kernel/evaluate", code="1 + 1")["result"]["data"] == {"text/plain": "2"}
+    assert with_name.ask("code/run", code="1 + 1")["result"]["data"] == {"text/plain": "2"}
     by_request = serve()
     assert by_request.ask("initialize")["kernel"] is None
     assert by_request.fail("connect", address="other")["data"] == {"type": "NoSuchKernel"}
@@ -64,8 +64,8 @@ def test_one_server_has_several_kernels(client, folders):
         second = client.ask("connect", address="second", name="somebody")
         assert second["client_name"] == "somebody"
         first = client.ask("initialize")["kernel"]["kernel"]
-        client.ask("kernel/evaluate", code="where = 'first'", kernel=first)
-        client.ask("kernel/evaluate", code="where = 'second'", kernel=second["kernel"])
+        client.ask("code/run", code="where = 'first'", kernel=first)
+        client.ask("code/run", code="where = 'second'", kernel=second["kernel"])
         told = [
             client.ask("kernel/inspect", code="where", kernel=each)["preview"] for each in (first, second["kernel"])
         ]
@@ -79,8 +79,8 @@ def test_one_server_has_several_kernels(client, folders):
 
 
 def test_variables_and_tables_come_in_pages_while_code_runs(client):
-    client.ask("kernel/evaluate", code="table = list(range(100))")
-    client.begin("kernel/evaluate", code="import time\nwhile 'stop' not in globals(): time.sleep(0.01)")
+    client.ask("code/run", code="table = list(range(100))")
+    client.begin("code/run", code="import time\nwhile 'stop' not in globals(): time.sleep(0.01)")
     assert [each["name"] for each in client.ask("kernel/variables")][:1] == ["table"]
     page = client.ask("kernel/children", path="table", start=98, count=5)
     assert (page["count"], [each["name"] for each in page["items"]]) == (100, ["[98]", "[99]"])
@@ -93,17 +93,17 @@ def test_variables_and_tables_come_in_pages_while_code_runs(client):
 
 def test_a_prompt_is_asked_and_answered_or_withdrawn_when_somebody_else_answers(client, kernel):
     client.ask("events/subscribe", answers_prompts=True)
-    number = client.begin("kernel/evaluate", code="input('who? ')")
+    number = client.begin("code/run", code="input('who? ')")
     asked = client.hear("input/request")
     assert (asked["prompt"], asked["password"]) == ("who? ", False)
     client.send({"jsonrpc": "2.0", "id": asked["id"], "result": {"text": "me"}})
     assert client.end(number)["result"]["result"]["data"] == {"text/plain": "'me'"}
-    number = client.begin("kernel/evaluate", code="input()")
+    number = client.begin("code/run", code="input()")
     asked = client.hear("input/request")
     kernel.answer_input("somebody else", asked["execution"])
     assert client.hear("$/cancelRequest")["id"] == asked["id"]
     assert client.end(number)["result"]["result"]["data"] == {"text/plain": "'somebody else'"}
-    number = client.begin("kernel/evaluate", code="input()")
+    number = client.begin("code/run", code="input()")
     asked = client.hear("input/request")
     client.send({"jsonrpc": "2.0", "id": asked["id"], "error": {"code": -32601, "message": "no"}})
     kernel.answer_input("left to others", asked["execution"])
@@ -113,10 +113,10 @@ def test_a_prompt_is_asked_and_answered_or_withdrawn_when_somebody_else_answers(
 def test_who_comes_back_gets_what_was_missed(client, kernel, serve):
     session = client.ask("kernel/hello")["session"]
     client.ask("events/subscribe")
-    client.ask("kernel/evaluate", code="print('seen')")
+    client.ask("code/run", code="print('seen')")
     seen = client.hear_event("finished")["seq"]
     client.ask("kernel/acknowledge", cursor=seen)
-    client.begin("kernel/evaluate", code="print('missed')")
+    client.begin("code/run", code="print('missed')")
     client.hear_event("queued", lambda event: "missed" in event["code"])
     client.process.kill()
     again = serve("demo", "--session", session)
@@ -126,9 +126,9 @@ def test_who_comes_back_gets_what_was_missed(client, kernel, serve):
 
 def test_cancelling_takes_code_out_of_the_queue_or_interrupts_it(client):
     client.ask("events/subscribe")
-    running = client.begin("kernel/evaluate", code="import time\nwhile True: time.sleep(0.01)")
+    running = client.begin("code/run", code="import time\nwhile True: time.sleep(0.01)")
     client.hear_event("started")
-    waiting = client.begin("kernel/evaluate", code="never = 1")
+    waiting = client.begin("code/run", code="never = 1")
     client.hear_event("queued", lambda event: event["code"] == "never = 1")
     client.tell("$/cancelRequest", id=waiting)
     assert client.end(waiting)["error"]["code"] == -32800
@@ -141,7 +141,7 @@ def test_cancelling_takes_code_out_of_the_queue_or_interrupts_it(client):
 def test_a_display_of_any_size_is_told_and_fetched_in_parts(client):
     client.ask("events/subscribe", max_part=1000)
     code = "from IPython.display import display\ndisplay({'text/plain': 'x' * 3_000_000, 'text/html': '<b>'}, raw=True)"
-    told = client.ask("kernel/evaluate", code=code)
+    told = client.ask("code/run", code=code)
     assert told["displays"][0]["omitted"] == {"text/plain": 3_000_000}
     event = client.hear_event("display")
     assert event["data"] == {"text/plain": None, "text/html": "<b>"}
@@ -156,9 +156,7 @@ def test_a_display_of_any_size_is_told_and_fetched_in_parts(client):
 def test_a_hub_that_is_killed_comes_back_and_events_go_on(folders, serve):
     client = serve("other")
     client.ask("events/subscribe")
-    number = client.begin(
-        "kernel/evaluate", code="import time\nwhile 'stop' not in globals(): time.sleep(0.01)\n'done'"
-    )
+    number = client.begin("code/run", code="import time\nwhile 'stop' not in globals(): time.sleep(0.01)\n'done'")
     client.hear_event("started")
     os.kill(client.ask("kernel/status")["hub_pid"], signal.SIGKILL)
     assert not client.hear("connection")["is_connected"]
@@ -173,7 +171,7 @@ def test_a_hub_that_is_killed_comes_back_and_events_go_on(folders, serve):
 def test_a_kernel_that_stops_is_told_and_its_requests_fail_while_the_others_go_on(folders, serve):
     client = serve("other")
     client.ask("events/subscribe")
-    number = client.begin("kernel/evaluate", code="import time; time.sleep(600)")
+    number = client.begin("code/run", code="import time; time.sleep(600)")
     client.hear_event("started")
     client.ask("kernel/shutdown")
     assert client.hear("connection", lambda told: told["is_closed"])["message"] == "the kernel has stopped"
@@ -221,7 +219,7 @@ def test_what_is_wrong_with_a_request_is_said_of_that_request_alone(client):
         assert client.wait(lambda each: "error" in each)["error"]["code"] == code, message
     client.send_bytes(b"Content-Length: 2\r\n\r\n\xff\xfe")
     assert client.wait(lambda each: "error" in each)["error"]["code"] == -32700
-    assert client.ask("kernel/evaluate", code="'well'")["outcome"] == "ok"
+    assert client.ask("code/run", code="'well'")["outcome"] == "ok"
 
 
 def test_ten_thousand_requests_at_once_are_all_answered(client):
@@ -254,7 +252,7 @@ def _resident_bytes(pid: int) -> int:
 def test_a_busy_worker_is_told_of_and_keeps_nobody_else_waiting(client):
     client.ask("events/subscribe")
     running = client.begin(
-        "kernel/evaluate", code="print('in', flush=True)\n'a' * 30 in '" + "a" * 20 + "'; sum(range(3 * 10**8))"
+        "code/run", code="print('in', flush=True)\n'a' * 30 in '" + "a" * 20 + "'; sum(range(3 * 10**8))"
     )
     client.hear_event("stream")
     waiting = client.begin("kernel/complete", code="impor")
@@ -269,7 +267,7 @@ def test_a_busy_worker_is_told_of_and_keeps_nobody_else_waiting(client):
 
 def test_the_server_ends_with_its_input_and_says_nothing_beside(client, kernel):
     client.ask("events/subscribe")
-    client.begin("kernel/evaluate", code="left_running = 1")
+    client.begin("code/run", code="left_running = 1")
     assert client.leave() == (0, "")
     wait_until(lambda: kernel.variables() and kernel.variables()[0].name == "left_running", PATIENCE_S)
 
@@ -300,7 +298,7 @@ def test_a_port_lets_in_only_who_knows_the_key(kernel, start_command):
         assert client.fail("initialize", key="wrong")["code"] == -32051
         assert time.monotonic() - began > 0.9
         assert client.ask("initialize", key=told["key"])["kernel"]["name"] == "demo"
-        assert client.ask("kernel/evaluate", code="6 * 7")["outcome"] == "ok"
+        assert client.ask("code/run", code="6 * 7")["outcome"] == "ok"
     other, second = dial(told["port"])
     with other:
         assert second.ask("initialize", key=told["key"])["kernel"]["name"] == "demo"
@@ -349,7 +347,7 @@ def test_a_debugger_stops_code_at_a_line_of_a_file_and_lets_it_go_on(client, tmp
     told("event", "initialized")
     request(3, "setBreakpoints", source={"path": str(file)}, breakpoints=[{"line": 3, "condition": "number == 2"}])
     request(4, "configurationDone")
-    running = client.begin("kernel/evaluate", code=code, file=str(file))
+    running = client.begin("code/run", code=code, file=str(file))
     thread = told("event", "stopped")["body"]["threadId"]
     frame = request(5, "stackTrace", threadId=thread)["body"]["stackFrames"][0]
     assert (frame["source"]["path"], frame["line"]) == (str(file), 3)
@@ -361,8 +359,8 @@ def test_a_debugger_stops_code_at_a_line_of_a_file_and_lets_it_go_on(client, tmp
 
 
 def test_progress_is_told_of_requests_that_ask_for_it(client):
-    first = client.begin("kernel/evaluate", code="import time\nwhile 'go' not in globals(): time.sleep(0.01)")
-    second = client.begin("kernel/evaluate", code="1", progress_token="second")
+    first = client.begin("code/run", code="import time\nwhile 'go' not in globals(): time.sleep(0.01)")
+    second = client.begin("code/run", code="1", progress_token="second")
     said = [client.hear("$/progress")["value"] for _ in range(2)]
     assert [each["kind"] for each in said] == ["begin", "report"]
     assert "is queued" in said[1]["message"]

@@ -79,7 +79,7 @@ def any_params(name: str) -> st.SearchStrategy[Any]:
 
 def check(name: str, params: dict[str, Any]) -> None:
     """Check parameters as the server does."""
-    if name.startswith(PREFIX) and name != "kernel/evaluate":
+    if name.startswith(PREFIX):
         bind_command(METHODS[name], params)
     else:
         read_params(METHODS[name], params)
@@ -144,4 +144,4 @@ def test_no_request_makes_the_server_fail(server: ServerProcess) -> None:
             assert not (is_valid and code == WRONG_PARAMETERS), (message, response)
 
     run()
-    assert server.ask("kernel/evaluate", code="6 * 7")["result"]["data"]["text/plain"] == "42"
+    assert server.ask("code/run", code="6 * 7")["result"]["data"]["text/plain"] == "42"

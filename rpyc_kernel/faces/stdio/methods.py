@@ -70,7 +70,7 @@ _OWN = (
     _method("disconnect", "Leave a kernel, which goes on.", shapes.NOTHING, KERNEL, is_repeatable=False),
     _method("kernels", "The kernels of this user on this machine.", Answer("KernelInfo", is_list=True)),
     _method(
-        PREFIX + "evaluate",
+        "code/run",
         "Queue code, and answer when it has ended. To cancel this request takes the code out of the queue, or "
         "interrupts it.",
         Answer("Evaluated"),

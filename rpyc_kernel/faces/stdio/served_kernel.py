@@ -114,9 +114,9 @@ class ServedKernel:
         self._read_ready(_LOOK_UP_S)
         self._looking = self._loop.call_later(_LOOK_UP_S, self._look_up)
 
-    # ------------------------------------------------------------------ evaluating
+    # ------------------------------------------------------------------ running code
 
-    async def evaluate(
+    async def run_code(
         self,
         *,
         code: str,

@@ -8,7 +8,7 @@ import hmac
 import itertools
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from rpyc_kernel.client import launch
 from rpyc_kernel.client.kernel import KernelClient
@@ -18,12 +18,10 @@ from rpyc_kernel.errors import BadCode, KernelExists, NoSuchKernel, RequestError
 from rpyc_kernel.faces.stdio import error_codes
 from rpyc_kernel.faces.stdio.answers import describe, describe_answer
 from rpyc_kernel.faces.stdio.error_codes import RpcError
-from rpyc_kernel.faces.stdio.methods import METHODS, PREFIX, PROTOCOL, bind_command, read_params
+from rpyc_kernel.faces.stdio.methods import METHODS, PROTOCOL, bind_command, read_params
 from rpyc_kernel.faces.stdio.peer import Peer
 from rpyc_kernel.faces.stdio.served_debugger import ServedDebugger
 from rpyc_kernel.faces.stdio.served_kernel import ServedKernel
-
-_EVALUATE: Final = PREFIX + "evaluate"
 
 
 class Server:
@@ -59,7 +57,7 @@ class Server:
             "connect": self._connect,
             "disconnect": self._disconnect,
             "kernels": self._list_kernels,
-            _EVALUATE: self._evaluate,
+            "code/run": self._run_code,
             "events/subscribe": self._subscribe,
             "events/unsubscribe": self._unsubscribe,
             "events/data": self._read_data,
@@ -210,11 +208,11 @@ class Server:
 
     # ------------------------------------------------------------------ code and events
 
-    async def _evaluate(self, kernel: str | None, progress_token: str | None, **arguments: Any) -> dict[str, Any]:
+    async def _run_code(self, kernel: str | None, progress_token: str | None, **arguments: Any) -> dict[str, Any]:
         found = await self._find_kernel(kernel)
         report = None if progress_token is None else partial(self._report, progress_token, "report")
         with self._reporting(progress_token, "handed in"):
-            return await found.evaluate(report=report, **arguments)
+            return await found.run_code(report=report, **arguments)
 
     async def _subscribe(self, kernel: str | None, **arguments: Any) -> dict[str, Any]:
         return {"cursor": await (await self._find_kernel(kernel)).subscribe(**arguments)}

@@ -185,6 +185,13 @@ MUTANTS = (
         tests=(_ROLES,),
     ),
     Mutant(
+        promise="what was approved is so for the next hub, too",
+        file="hub/journal/recovery.py",
+        before="            Kind.APPROVED: self._take_approval,\n",
+        after="",
+        tests=("hub/journal/test_recovery.py::test_what_was_approved_is_known_until_it_has_ended",),
+    ),
+    Mutant(
         promise="what an asker executes is held",
         file="hub/service.py",
         before="call, source, is_input, token, is_held\n",

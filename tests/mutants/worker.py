@@ -120,6 +120,13 @@ MUTANTS = (
         tests=("worker/test_control.py::test_a_client_of_whom_not_all_has_arrived_is_not_served_by_half",),
     ),
     Mutant(
+        promise="what was held does not run again for the next hub",
+        file="worker/main_loop.py",
+        before="self._let_go.add(execution)",
+        after="pass",
+        tests=(f"{_LOOP}test_what_was_held_runs_once_whatever_has_run_before_it",),
+    ),
+    Mutant(
         promise="code that a second hub hands over again does not run again",
         file="worker/main_loop.py",
         before="(execution <= self.received and not was_held):",

@@ -13,6 +13,7 @@ from rpyc_kernel.hub.journal.recovery import Recovery
 numbers, names = st.integers(1, 5), st.sampled_from(["a", "b", "c"])
 facts = st.one_of(
     st.tuples(st.just(Kind.QUEUED), numbers, names, st.just({})),
+    st.tuples(st.just(Kind.APPROVED), numbers, names, st.just({})),
     st.tuples(st.just(Kind.STARTED), numbers, names, st.just({})),
     st.tuples(st.just(Kind.FINISHED), numbers, names, st.just({})),
     st.tuples(st.just(Kind.STREAM), numbers, names, st.just({})),
@@ -81,6 +82,16 @@ def test_what_is_unfinished_is_told_in_the_order_of_the_queue():
 def test_what_has_begun_has_begun_whatever_its_count_is(count):
     recovery = fold([(Kind.QUEUED, 1, "a", {}), (Kind.STARTED, 1, "a", {"count": count})])
     assert restore(recovery).unfinished == ((1, "a", {"seq": 1}, 2.0, None),)
+
+
+def test_what_was_approved_is_known_until_it_has_ended():
+    queued = [(Kind.QUEUED, number, "a", {}) for number in (1, 2, 3)]
+    approved = [(Kind.APPROVED, number, "a", {"by": "b"}) for number in (1, 2, 4)]
+    recovery = Recovery.from_text(fold([*queued, *approved, (Kind.FINISHED, 1, "a", {})]).as_text())
+    assert restore(recovery).approved == {2}
+    told = json.loads(recovery.as_text())
+    del told["let_go"]  # as before there was anything to approve
+    assert restore(Recovery.from_text(json.dumps(told))).approved == frozenset()
 
 
 def test_a_clean_stop_settles_everything_but_the_numbers():

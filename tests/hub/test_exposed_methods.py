@@ -140,6 +140,7 @@ WORK = ASK | {
     "decline",
     "delete_variable",
     "environment",
+    "evaluate",
     "rename_variable",
     "set_cwd",
     "set_environment",

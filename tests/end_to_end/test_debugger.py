@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,10 @@ import rpyc_kernel
 from rpyc_kernel import CallTimeout, KernelClient, RequestError
 from rpyc_kernel.errors import ConnectionLost, ExecutionError, KernelDied
 from tests.end_to_end.clients import PATIENCE_S
+from tests.support.folders import Folders
 from tests.support.waiting import wait_until
 
-pytest.importorskip("debugpy")
+debugpy = pytest.importorskip("debugpy")
 pytestmark = pytest.mark.shares_kernel
 
 _PROGRAM = """\
@@ -160,6 +163,21 @@ def test_a_worker_that_is_gone_at_a_stop_is_told(kernel: KernelClient, program: 
     wait_until(lambda: kernel.status()["generation"] == 2, PATIENCE_S, "the next worker")
     with kernel.debugger() as debugger:
         assert debugger.run("6 * 7", timeout=PATIENCE_S) is None
+
+
+@pytest.mark.own_kernel
+def test_of_a_worker_from_a_bundle_only_the_users_frames_are_shown(
+    folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], check=True)
+    (packages,) = (tmp_path / "env").glob("lib/python*/site-packages")
+    (packages / "debugpy").symlink_to(Path(debugpy.__file__).parent)
+    python = str(tmp_path / "env" / "bin" / "python")
+    with rpyc_kernel.start("bundled", python=python, timeout=PATIENCE_S) as kernel, kernel.debugger() as debugger:
+        debugger.set_breakpoints(1, [1])
+        stopped = debugger.run("a = 1", timeout=PATIENCE_S)
+        assert [(frame.name, frame.file) for frame in stopped.frames] == [("<module>", "<In 1>")]
 
 
 def test_a_python_without_debugpy_says_what_to_install(kernel: KernelClient) -> None:

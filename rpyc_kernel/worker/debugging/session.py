@@ -26,6 +26,8 @@ _LEAVING_S = 5.0
 _FIRST_OWN_SEQ = 1_000_000_000
 _LOOP = tuple(str(module.__file__) for module in (asyncio.base_events, asyncio.events, selectors))
 """The loop calls the kernel, which calls user code; where user code ends, a step shall not lead there."""
+_START = str(Path(__file__).parents[3] / "__main__.py")
+"""What starts the worker where it comes in a bundle: beside the package."""
 
 
 class DebugSession:
@@ -77,7 +79,8 @@ class DebugSession:
 
     def _take(self, request: Message) -> None:
         command = request.get("command")
-        arguments = request.get("arguments") or {}
+        arguments = request.get("arguments")
+        arguments = arguments if isinstance(arguments, dict) else {}
         if command in self._answers:
             self._client.send(
                 {"type": "response", "request_seq": request.get("seq"), "command": command}
@@ -85,7 +88,7 @@ class DebugSession:
             )
             return
         if command == "attach":
-            paths = (*_LOOP, *(f"{prefix}**" for prefix in hidden()))
+            paths = (*_LOOP, _START, *(f"{prefix}**" for prefix in hidden()))
             left_out = [{"path": path, "include": False} for path in paths]
             inputs = [{"path": f"**{begin}*", "include": True} for begin in INPUTS]  # which debugpy takes for libraries
             rules = [*arguments.get("rules", ()), *inputs, *left_out]

@@ -1232,3 +1232,13 @@ def test_a_session_whose_code_is_held_alone_is_shown_so(state):
     held = submit(state, is_held=True)
     shown = {each["id"]: (each["doing"], each["execution"]) for each in state.status()["sessions"]}
     assert shown["a"] == ("held", held)
+
+
+def test_what_has_run_though_only_its_place_in_the_queue_was_recorded_is_not_waited_for_again():
+    queued = {"code": "1", "name": "alice", "lane": Lane.MAIN, "stop_on_error": True, "call": None}
+    state = KernelState()
+    state.restore(events.Restored(1, 3, True, ((2, "a", queued, 1.0, None), (3, "a", queued, None, None))))
+    assert runs(state.handle(worker_started(received=3, adopted=True)).actions) == []
+    actions = state.handle(events.UnfinishedTold(frozenset(), 3, frozenset(), 5.0)).actions
+    assert (endings(actions), runs(actions)) == ({2: Outcome.LOST, 3: Outcome.LOST}, [])
+    assert state.running is None

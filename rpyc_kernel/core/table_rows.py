@@ -18,9 +18,9 @@ NOT_NULL: Final = "not null"
 OPERATORS: Final = ("==", "!=", "<", "<=", ">", ">=", CONTAINS, IS_NULL, NOT_NULL)
 """How a cell is held against a value; the last two take none."""
 _WITHOUT_VALUE: Final = (IS_NULL, NOT_NULL)
-_MAX_PARTS: Final = 32
-_MAX_PLACE: Final = 2**62
-_MAX_LABEL_CHARS: Final = 1000
+MAX_PARTS: Final = 32
+MAX_PLACE: Final = 2**62
+MAX_LABEL_CHARS: Final = 1000
 
 Column: TypeAlias = str | int | None
 """A column by its label's text, or by its place from 0; None is what labels the rows: index, keys or places."""
@@ -32,9 +32,9 @@ Condition: TypeAlias = tuple[Column, str, str]
 
 def read_column(value: Any, what: str) -> Column:
     """Check a column that was asked for; raises `RequestError` where it is none."""
-    if value is None or (type(value) is int and 0 <= value < _MAX_PLACE):
+    if value is None or (type(value) is int and 0 <= value < MAX_PLACE):
         return value
-    if isinstance(value, str) and len(value) <= _MAX_LABEL_CHARS:
+    if isinstance(value, str) and len(value) <= MAX_LABEL_CHARS:
         require_encodable(value, f"the {what}")
         return value
     raise RequestError(f"{what} must be a column's label as text, its place from 0, or None for what labels the rows")
@@ -86,6 +86,6 @@ def _read_literal(rest: Sequence[Any], what: str) -> str:
 def _read_parts(value: Any, what: str) -> Sequence[Any]:
     if not isinstance(value, (list, tuple)):
         raise RequestError(f"{what} must be a tuple, not {type(value).__name__}")
-    if len(value) > _MAX_PARTS:
-        raise RequestError(f"{what} has {len(value)} parts and the limit is {_MAX_PARTS}")
+    if len(value) > MAX_PARTS:
+        raise RequestError(f"{what} has {len(value)} parts and the limit is {MAX_PARTS}")
     return value

@@ -41,7 +41,7 @@ MUTANTS = (
     Mutant(
         promise="who cancels a request has its code ended",
         file="faces/stdio/served_kernel.py",
-        before="queued.add_done_callback(self._call_off)",
+        before="call.add_done_callback(lambda _: self._call_off(call, read))",
         after="pass",
         tests=(f"{_STDIO}::test_cancelling_takes_code_out_of_the_queue_or_interrupts_it",),
     ),

@@ -12,7 +12,7 @@ from rpyc_kernel.core import introspection, kinds, shapes
 from rpyc_kernel.core.commands import REQUIRED, Command, Parameter
 from rpyc_kernel.core.contract import FIELDS, MAX_CODE_CHARS, Space
 from rpyc_kernel.core.shapes import Answer
-from rpyc_kernel.core.table_rows import OPERATORS
+from rpyc_kernel.core.table_rows import MAX_LABEL_CHARS, MAX_PARTS, MAX_PLACE, OPERATORS
 from rpyc_kernel.faces.stdio.error_codes import CODES, PROTOCOL_CODES, WRONG_PARAMETERS
 from rpyc_kernel.faces.stdio.methods import KERNEL, METHODS, OBJECT, PREFIX, PROTOCOL
 from rpyc_kernel.frozen import Frozen
@@ -26,10 +26,11 @@ _NUMBER: Final[Schema] = {"type": "number"}
 _BOOL: Final[Schema] = {"type": "boolean"}
 _NULL: Final[Schema] = {"type": "null"}
 _ANY_OBJECT: Final[Schema] = {"type": "object"}
-_COLUMN: Final[Schema] = {"anyOf": [_TEXT, {"type": "integer", "minimum": 0, "maximum": 2**62}, _NULL]}
+_LABEL: Final[Schema] = {"type": "string", "maxLength": MAX_LABEL_CHARS}
+_COLUMN: Final[Schema] = {"anyOf": [_LABEL, {"type": "integer", "minimum": 0, "maximum": MAX_PLACE - 1}, _NULL]}
 _SOURCE_TEXT: Final[Schema] = {"type": "string", "maxLength": MAX_CODE_CHARS, "pattern": "^[^\\u0000]*$"}
 _PATH: Final[Schema] = {**_SOURCE_TEXT, "minLength": 1}
-_LITERAL: Final[Schema] = {"type": "string", "description": "a literal of Python"}
+_LITERAL: Final[Schema] = {"type": "string", "maxLength": MAX_CODE_CHARS, "description": "a literal of Python"}
 
 _KINDS: Final[dict[kinds.ArgumentKind, Schema]] = {
     kinds.BOOL: _BOOL,
@@ -71,6 +72,7 @@ _KINDS: Final[dict[kinds.ArgumentKind, Schema]] = {
     kinds.COLUMN: _COLUMN,
     kinds.SORT: {
         "type": "array",
+        "maxItems": MAX_PARTS,
         "items": {
             "anyOf": [
                 _COLUMN,
@@ -85,6 +87,7 @@ _KINDS: Final[dict[kinds.ArgumentKind, Schema]] = {
     },
     kinds.FILTER: {
         "type": "array",
+        "maxItems": MAX_PARTS,
         "items": {
             "type": "array",
             "prefixItems": [_COLUMN, {"enum": [*OPERATORS]}, _LITERAL],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from rpyc_kernel.client.answers import reader_of
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core import commands
 from rpyc_kernel.core.commands import Command
-from rpyc_kernel.core.contract import Event, Force, Kind, Scope, freeze
+from rpyc_kernel.core.contract import Event, Force, Kind, Lane, Scope, freeze
 from rpyc_kernel.core.source import Origin, describe_source
 from rpyc_kernel.errors import KernelError, NotQueued, NotRunning, RequestError
 from rpyc_kernel.faces.frontend.following import follow
@@ -26,6 +26,8 @@ _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 _LOOK_UP_S = 1.0
 _WAIT_S = 20.0
+_AT_ONCE_S = 0.25
+"""Most code has ended by then, and is one question. Until then, what is cancelled has no number to be called off by."""
 _MAX_ASKED = 32
 """A hub refuses more questions than 64 to its worker at once; who asks here has a turn."""
 
@@ -129,30 +131,39 @@ class ServedKernel:
     ) -> dict[str, Any]:
         """Queue code, and return what became of it; who waits no more takes it out of the queue, or interrupts it."""
         source = None if file is None else freeze(describe_source(Origin(file, first_line)))
-        queued = self.client.begin(commands.EXECUTE, code, stop_on_error, lane, None, source)
+        if source is None and lane == Lane.MAIN and report is None:
+            call, read = self.client.begin(commands.RUN, code, stop_on_error, _AT_ONCE_S), _read_run
+        else:
+            call, read = self.client.begin(commands.EXECUTE, code, stop_on_error, lane, None, source), _read_queued
         try:
-            number: int = reader_of(commands.EXECUTE)(await self._wait_for(queued))
-            return await self._follow_to_end(number, Evaluation(number, max_chars), report)
+            number, cursor, events = read(await self._wait_for(call))
+            return await self._follow_to_end(number, cursor, events, Evaluation(number, max_chars), report)
         except asyncio.CancelledError:
-            queued.add_done_callback(self._call_off)
+            call.add_done_callback(lambda _: self._call_off(call, read))
             raise
 
     async def _follow_to_end(
-        self, number: int, evaluation: Evaluation, report: Callable[[str], None] | None
+        self,
+        number: int,
+        cursor: int,
+        events: Sequence[Event],
+        evaluation: Evaluation,
+        report: Callable[[str], None] | None,
     ) -> dict[str, Any]:
-        cursor = 0
-        while not evaluation.has_ended:
-            cursor, events = await self.ask(commands.FOLLOW, number, cursor, _WAIT_S, report is not None)
+        while True:
             for event in events:
                 evaluation.take(event)
                 if report is not None and (words := evaluation.describe_progress(event)):
                     report(words)
-        return evaluation.describe()
+            if evaluation.has_ended:
+                return evaluation.describe()
+            cursor, events = await self.ask(commands.FOLLOW, number, cursor, _WAIT_S, report is not None)
 
-    def _call_off(self, queued: Future[Any]) -> None:
+    def _call_off(self, call: Future[Any], read: Callable[[Any], tuple[int, int, Sequence[Event]]]) -> None:
         """Have code that nobody waits for any more end, wherever it is."""
-        if queued.exception() is None:
-            self._loop.call_soon_threadsafe(lambda: asyncio.ensure_future(self._cancel(int(queued.result()))))
+        if call.exception() is None:
+            number = read(call.result())[0]
+            self._loop.call_soon_threadsafe(lambda: asyncio.ensure_future(self._cancel(number)))
 
     async def _cancel(self, number: int) -> None:
         with contextlib.suppress(KernelError):
@@ -273,3 +284,14 @@ class ServedKernel:
         self._is_closed = True
         self._find_descriptor()
         await asyncio.to_thread(self.client.close)
+
+
+def _read_run(answer: Any) -> tuple[int, int, Sequence[Event]]:
+    """The number of an execution, and what has come of it, of the answer to `run`."""
+    cursor, events = reader_of(commands.RUN)(answer)
+    return int(events[0].execution), cursor, events
+
+
+def _read_queued(answer: Any) -> tuple[int, int, Sequence[Event]]:
+    """The same of the answer to `execute`."""
+    return int(reader_of(commands.EXECUTE)(answer)), 0, ()

@@ -230,7 +230,7 @@ def test_ten_thousand_requests_at_once_are_all_answered(client):
 
 
 def test_a_client_that_does_not_read_loses_nothing_and_the_server_holds_little(client, kernel):
-    client.ask("events/subscribe", since=0)
+    client.ask("events/subscribe")
     before, lines, held = _resident_bytes(client.process.pid), 300_000, 0
     kernel.execute(f"for number in range({lines}): print(number, 'x' * 190)", timeout=PATIENCE_S)  # 60 MB
     while (now := _resident_bytes(client.process.pid)) > held:

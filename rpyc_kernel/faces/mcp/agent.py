@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.errors import KernelExists, NoSuchKernel, NotQueued
 from rpyc_kernel.faces.frontend.render import Recording, Renderer
 from rpyc_kernel.faces.frontend.transcript import Transcript
-from rpyc_kernel.faces.mcp.report import ClippedText, Picture, Report, take_pictures
+from rpyc_kernel.faces.mcp.report import ClippedText, Picture, Report, take_picture
 from rpyc_kernel.frozen import Frozen
 
 MAX_CHARS: Final = 20_000
@@ -25,6 +26,7 @@ _MAX_ASKED: Final = 32
 """A hub refuses more questions than 64 to its worker at once; who asks here has a turn."""
 _LOOK_BACK: Final = 5_000
 """So many events back figures are looked for."""
+_MAX_NAME_CHARS: Final = 64
 Progress = Callable[[str], Any]
 
 
@@ -34,7 +36,7 @@ class Answer(Frozen, eq=False):
     Attributes:
         text: in words.
         pictures: that go along.
-        facts: the same for programs.
+        facts: in short for programs.
         is_error: whether the user's code failed.
     """
 
@@ -54,6 +56,10 @@ class Agent:
         session: the session to continue.
         max_chars: the most text that one answer has.
         budget_chars: how much text it gets in all; None for any.
+
+    Attributes:
+        client_name: what the agent's program is called.
+        is_leaving: whether what ends its calls now is its own leaving, which ends no code.
     """
 
     def __init__(
@@ -67,6 +73,7 @@ class Agent:
         budget_chars: int | None = None,
     ) -> None:
         self.client_name = ""
+        self.is_leaving = False
         self._address = address
         self._name = name
         self._role = role
@@ -90,7 +97,8 @@ class Agent:
             return self._kernel
 
     async def _connect(self) -> aio.KernelClient:
-        name = self._name or (f"{self.client_name} (agent)" if self.client_name else "an agent")
+        called = self.client_name.strip()[:_MAX_NAME_CHARS]
+        name = self._name or (f"{called} (agent)" if called else "an agent")
         session = self._session if self._kernel is None else self._kernel.session
         try:
             return await aio.connect(self._address, name=name, role=self._role, session=session)
@@ -124,12 +132,14 @@ class Agent:
     ) -> Answer:
         """Run code, and wait for its end, or for as long as that."""
         kernel = await self.kernel()
-        number = await kernel.enqueue(code)
+        with anyio.CancelScope(shield=True):  # who cancels meanwhile could not know what to end
+            number = await kernel.enqueue(code)
         try:
             report = await self._watch(kernel, number, timeout_s, self._limit(max_chars), progress)
         except anyio.get_cancelled_exc_class():
-            with anyio.move_on_after(_LEAVING_S, shield=True):
-                await self._end(kernel, number)
+            if not self.is_leaving:
+                with anyio.move_on_after(_LEAVING_S, shield=True):
+                    await self._end(kernel, number)
             raise
         if interrupts and not report.has_ended and report.question is None:
             await self._end(kernel, number)
@@ -175,11 +185,12 @@ class Agent:
             await kernel.interrupt(number, wait=1.0)
 
     async def read_output(self, execution: int, start: int, max_chars: int | None) -> Answer:
-        """A part of what an execution has printed."""
+        """A part of the text that tells of an execution, counted as where its middle was left out."""
         kernel, limit = await self.kernel(), self._limit(max_chars)
-        text = ""
+        report = Report(execution, sys.maxsize)
         async for event in kernel.events(execution=execution, follow=False):
-            text += event.text if event.kind == Kind.STREAM else ""
+            report.take(event)
+        text = report.text
         part = text[start : start + limit]
         facts = {"start": start, "chars": len(part), "all_chars": len(text)}
         return Answer(f"characters {start:,} to {start + len(part):,} of {len(text):,}\n{part}", facts=facts)
@@ -194,8 +205,12 @@ class Agent:
             except NotQueued:
                 pass
         outcome = await kernel.interrupt(execution)
+        if outcome.status == "not-running":
+            what = "nothing runs now" if execution is None else f"execution {execution} does not run any more"
+            return Answer(what, facts={"status": outcome.status})
         stack = f"; it is at\n{outcome.stack}" if outcome.stack else ""
-        return Answer(f"{outcome.status}: execution {outcome.execution}{stack}", facts={"status": outcome.status})
+        told = self._clip(f"{outcome.status}: execution {outcome.execution}{stack}")
+        return Answer(told, facts={"status": outcome.status})
 
     async def answer(self, text: str | None, execution: int | None) -> Answer:
         """Answer what code asks."""
@@ -217,7 +232,7 @@ class Agent:
             *(f"here: {each['name']} ({each['role']})" for each in told["sessions"] if each["connections"]),
         ]
         facts = {name: told[name] for name in ("kernel", "state", "generation", "queue_length", "last")}
-        return Answer("\n".join(filter(None, lines)), facts=facts)
+        return Answer(self._clip("\n".join(filter(None, lines))), facts=facts)
 
     async def variables(self, start: int, count: int) -> Answer:
         """The variables, by name."""
@@ -225,7 +240,7 @@ class Agent:
         async with self._turns:
             found = await kernel.variables(start, count)
         lines = [f"{each.name}: {each.type}{_size_of(each)} = {each.preview}" for each in found]
-        return Answer("\n".join(lines) or "there are none", facts={"variables": [vars(each) for each in found]})
+        return Answer(self._clip("\n".join(lines) or "there are none"), facts={"count": len(found)})
 
     async def inspect(self, path: str) -> Answer:
         """What is known of a name or a path."""
@@ -235,9 +250,8 @@ class Agent:
         if not found:
             return Answer(f"there is no {path!r}", facts={"found": False})
         parts = (f"{found.name}{found.signature}: {found.type}", found.preview, found.doc, found.source)
-        text = ClippedText(self._max_chars)
-        text.add("\n\n".join(filter(None, parts)))
-        return Answer(text.get(), facts={"found": True, "type": found.type, "file": found.file, "line": found.line})
+        told = self._clip("\n\n".join(filter(None, parts)))
+        return Answer(told, facts={"found": True, "type": found.type, "file": found.file, "line": found.line})
 
     async def table(
         self, path: str, rows: tuple[int, int], columns: tuple[int, int], sort: list[Any], where: list[Any]
@@ -251,9 +265,8 @@ class Agent:
         lines = ["\t".join(["", *cells.column_labels])]
         lines += ["\t".join([label, *row]) for label, row in zip(cells.row_labels, cells.rows, strict=True)]
         head = f"{cells.row_count} rows that pass, {cells.column_count} columns; here {len(cells.rows)} rows"
-        text = ClippedText(self._max_chars)
-        text.add("\n".join([head, *lines]))
-        return Answer(text.get(), facts={"row_count": cells.row_count, "column_count": cells.column_count})
+        told = self._clip("\n".join([head, *lines]))
+        return Answer(told, facts={"row_count": cells.row_count, "column_count": cells.column_count})
 
     async def figures(self, count: int) -> Answer:
         """The newest pictures that anybody's code has shown."""
@@ -262,7 +275,8 @@ class Agent:
         found: list[tuple[Event, Picture]] = []
         async for event in kernel.events(max(0, last - _LOOK_BACK), follow=False):
             if event.kind in (Kind.DISPLAY, Kind.RESULT) and isinstance(event.data, dict):
-                found += [(event, picture) for picture in take_pictures(event.data)]
+                picture, _ = take_picture(event.data)
+                found += [(event, picture)] if picture else []
         chosen = found[-count:] if count > 0 else []
         lines = [f"from execution {event.execution}: {picture.mime}" for event, picture in chosen]
         return Answer("\n".join(lines) or "none was shown lately", tuple(picture for _, picture in chosen))
@@ -270,22 +284,32 @@ class Agent:
     async def history(self, count: int, pattern: str) -> Answer:
         """What was run, the newest last."""
         found = await (await self.kernel()).history(pattern, limit=count)
-        text = ClippedText(self._max_chars)
-        text.add("\n".join(f"[{each.execution}] {each.name}: {each.code}" for each in found) or "nothing was run")
-        return Answer(text.get())
+        lines = [f"[{each.execution}] {each.name}: {each.code}" for each in found]
+        return Answer(self._clip("\n".join(lines) or "nothing was run"))
 
     async def transcript(self, since: int | None, count: int) -> str:
         """What happened after an event, or lately, as a person would see it, with the cursor to go on from."""
         kernel = await self.kernel()
         cursor = max(0, (await kernel.status())["last"] - count) if since is None else since
         recording = Recording(Transcript(kernel.session), Renderer(is_colourful=False))
-        text, taken = ClippedText(self._max_chars), 0
+        parts: list[str] = []
+        size = 0
         async for event in kernel.events(cursor, follow=False):
-            text.add(recording.render(event))
-            cursor, taken = event.seq, taken + 1
-            if taken >= count:
+            part = self._clip(recording.render(event))
+            if since is not None and parts and (len(parts) >= count or size + len(part) > self._max_chars):
                 break
-        return f"{text.get()}\n[up to event {cursor}; kernel://transcript/{cursor} goes on]"
+            parts.append(part)
+            size += len(part)
+            cursor = event.seq
+        text = "".join(parts)
+        newest = text[-self._max_chars :]
+        text = f"[...]{newest}" if since is None and len(newest) < len(text) else text
+        return f"{text}\n[up to event {cursor}; kernel://transcript/{cursor} goes on]"
+
+    def _clip(self, text: str) -> str:
+        clipped = ClippedText(self._max_chars)
+        clipped.add(text)
+        return clipped.get()
 
 
 def _tell(report: Report) -> Answer:

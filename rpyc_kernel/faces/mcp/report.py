@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any, Final
 
 from rpyc_kernel.core.contract import Event, Kind, Outcome
@@ -11,7 +12,8 @@ from rpyc_kernel.frozen import Frozen
 MAX_PICTURES: Final = 4
 MAX_PICTURE_CHARS: Final = 4_000_000
 """Of base64. What is larger is named."""
-_PICTURES: Final = ("image/png", "image/jpeg")
+_BEGINNINGS: Final = {"image/png": b"\x89PNG", "image/jpeg": b"\xff\xd8"}
+"""Of the pictures that agents can see. A model refuses all that follows one that is none."""
 _RUNNING, _QUEUED, _HELD, _ASKING = "running", "queued", "waits for a person's yes", "asks"
 
 
@@ -42,6 +44,11 @@ class Report:
         self._state = _QUEUED
         self._finished: Event | None = None
         self._text = ClippedText(max_chars)
+
+    @property
+    def text(self) -> str:
+        """What it printed and showed, with its error, as far as it is kept."""
+        return self._text.get()
 
     @property
     def has_ended(self) -> bool:
@@ -79,17 +86,22 @@ class Report:
     def _take_data(self, event: Event) -> None:
         data = event.data if isinstance(event.data, dict) else {}
         mark = "=> " if event.kind == Kind.RESULT else ""
-        pictures = take_pictures(data)
-        self.pictures += pictures[: MAX_PICTURES - len(self.pictures)]
+        picture, fault = take_picture(data)
+        if picture and len(self.pictures) == MAX_PICTURES:
+            picture, fault = None, f"there are {MAX_PICTURES} already; figures shows the newest"
+        self.pictures += [picture] if picture else []
         plain = data.get("text/plain")
         if isinstance(plain, str):
             self._text.add_line(mark + sanitize(plain))
-        elif not pictures:
+        elif not picture:
             self._text.add_line(f"{mark}<{', '.join(map(str, data)) or 'nothing'}>")
+        if fault:
+            self._text.add_line(f"[a picture is left out: {fault}]")
 
     def describe(self) -> str:
         """All of it, in words."""
-        lines = [f"execution {self.number}: {self._describe_state()}", self._text.get(self.number)]
+        text = self._text.get(f"; read_output(execution={self.number}, start={self._text.first_chars}) has them")
+        lines = [f"execution {self.number}: {self._describe_state()}", text]
         return "\n".join(filter(None, lines))
 
     def _describe_state(self) -> str:
@@ -117,10 +129,26 @@ class Report:
         }
 
 
-def take_pictures(data: dict[str, Any]) -> list[Picture]:
-    """The pictures in a mime bundle that are small enough."""
-    found = [Picture(mime, str(data[mime])) for mime in _PICTURES if isinstance(data.get(mime), str)]
-    return [each for each in found[:1] if len(each.data) <= MAX_PICTURE_CHARS]
+def take_picture(data: dict[str, Any]) -> tuple[Picture | None, str]:
+    """The picture in a mime bundle, or why it has one that cannot be handed on."""
+    fault = ""
+    for mime, beginning in _BEGINNINGS.items():
+        if isinstance(data.get(mime), str):
+            text = "".join(data[mime].split())
+            fault = _find_fault(text, beginning)
+            if not fault:
+                return Picture(mime, text), ""
+    return None, fault
+
+
+def _find_fault(text: str, beginning: bytes) -> str:
+    if len(text) > MAX_PICTURE_CHARS:
+        return f"it has {len(text):,} characters of base64, more than {MAX_PICTURE_CHARS:,}"
+    try:
+        is_picture = base64.b64decode(text, validate=True).startswith(beginning)
+    except ValueError:
+        is_picture = False
+    return "" if is_picture else "it is not what its type says"
 
 
 class ClippedText:
@@ -130,18 +158,19 @@ class ClippedText:
         max_chars: how much of it.
 
     Attributes:
+        first_chars: how much of the beginning.
         omitted_chars: how much is missing between the two.
     """
 
     def __init__(self, max_chars: int) -> None:
-        self._first_chars, self._last_chars = max_chars - max_chars // 2, max_chars // 2
+        self.first_chars, self._last_chars = max_chars - max_chars // 2, max_chars // 2
         self._first = ""
         self._last = ""
         self.omitted_chars = 0
 
     def add(self, text: str) -> None:
         """Add text."""
-        room = self._first_chars - len(self._first)
+        room = self.first_chars - len(self._first)
         self._first += text[:room]
         self._last += text[room:]
         excess = len(self._last) - self._last_chars
@@ -154,9 +183,8 @@ class ClippedText:
         so_far = self._last or self._first
         self.add(("" if not so_far or so_far.endswith("\n") else "\n") + text.rstrip("\n") + "\n")
 
-    def get(self, number: int | None = None) -> str:
-        """What is kept, with a word on what is missing."""
+    def get(self, how: str = "") -> str:
+        """What is kept, with a word on what is missing, and on how to have it."""
         if not self.omitted_chars:
             return self._first + self._last
-        how = "" if number is None else f"; read_output(execution={number}, start=...) has them"
         return f"{self._first}\n[... {self.omitted_chars:,} characters are left out here{how} ...]\n{self._last}"

@@ -23,11 +23,15 @@ _LOOKS: Final = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 _RUNS: Final = ToolAnnotations(read_only_hint=False, destructive_hint=True, open_world_hint=True)
 _STEERS: Final = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=False)
 _LONGEST_S: Final = 3600.0
+_FACTS: Final = "rpyc-kernel/facts"
+"""Where a result has its facts for programs, in `_meta`."""
 
 _Seconds = Annotated[float, Field(ge=0, le=_LONGEST_S, description="how long to wait, in seconds; the code goes on")]
 _Chars = Annotated[
     int | None, Field(ge=0, description="the most text to answer with; the middle of what is longer is left out")
 ]
+_Sort = Annotated[list[str | int | list[Any]], Field(description='columns, each alone or as ["price", "descending"]')]
+_Where = Annotated[list[list[Any]], Field(description='conditions, as ["price", ">", 10]')]
 _Execution = Annotated[int, Field(description="its number")]
 
 
@@ -51,10 +55,12 @@ def _add_tools(server: MCPServer[Any], agent: Agent) -> None:
         try:
             told = await doing
         except KernelError as error:
-            raise ToolError(f"{type(error).__name__}: {error}") from None
-        content: list[Any] = [TextContent(type="text", text=agent.spend(told.text))]
+            raise ToolError(_as_sendable(f"{type(error).__name__}: {error}")) from None
+        content: list[Any] = [TextContent(type="text", text=agent.spend(_as_sendable(told.text)))]
         content += [ImageContent(type="image", mime_type=each.mime, data=each.data) for each in told.pictures]
-        return CallToolResult(content=content, structured_content=told.facts, is_error=told.is_error)
+        # Not as structured content: programs there are give a model that alone, without text and pictures.
+        meta = {_FACTS: told.facts} if told.facts else None
+        return CallToolResult(content=content, _meta=meta, is_error=told.is_error)
 
     def report_to(context: Context[Any, Any]) -> Any:
         count = 0
@@ -98,7 +104,7 @@ def _add_tools(server: MCPServer[Any], agent: Agent) -> None:
         start: Annotated[int, Field(ge=0, description="the first character")] = 0,
         max_chars: _Chars = None,
     ) -> CallToolResult:
-        """Read a part of what an execution has printed, as where the middle was left out."""
+        """Read a part of the text that execute or wait answers, as where its middle was left out."""
         _note_client(agent, context)
         return await answer(context, agent.read_output(execution, start, max_chars))
 
@@ -151,8 +157,8 @@ def _add_tools(server: MCPServer[Any], agent: Agent) -> None:
         rows: Annotated[int, Field(ge=0, le=500)] = 20,
         first_column: Annotated[int, Field(ge=0)] = 0,
         columns: Annotated[int, Field(ge=0, le=100)] = 20,
-        sort: Annotated[list[Any], Field(description='columns, each alone or as ["price", "descending"]')] = [],  # noqa: B006
-        where: Annotated[list[Any], Field(description='conditions, as ["price", ">", 10]')] = [],  # noqa: B006
+        sort: _Sort = [],  # noqa: B006 - never changed
+        where: _Where = [],  # noqa: B006
     ) -> CallToolResult:
         """See a rectangle of a table, sorted and filtered without a copy. Executes nothing."""
         _note_client(agent, context)
@@ -179,9 +185,9 @@ def _add_tools(server: MCPServer[Any], agent: Agent) -> None:
 def _add_resources(server: MCPServer[Any], agent: Agent) -> None:
     async def read(doing: Awaitable[str]) -> str:
         try:
-            return agent.spend(await doing)
+            return agent.spend(_as_sendable(await doing))
         except KernelError as error:
-            raise ResourceError(f"{type(error).__name__}: {error}") from None
+            raise ResourceError(_as_sendable(f"{type(error).__name__}: {error}")) from None
 
     @server.resource("kernel://transcript", mime_type="text/plain")
     async def transcript() -> str:
@@ -201,6 +207,11 @@ def _add_resources(server: MCPServer[Any], agent: Agent) -> None:
             return (await agent.variables(0, 1000)).text
 
         return await read(list_them())
+
+
+def _as_sendable(text: str) -> str:
+    """A text without what is no Unicode: the SDK ends a server that sends half a surrogate."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _note_client(agent: Agent, context: Context[Any, Any]) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hmac
 import secrets
+import signal
 import socket
 from collections.abc import Awaitable, Callable
+from types import FrameType
 from typing import Any, Final
 
 import anyio
@@ -14,19 +16,22 @@ from mcp.server.transport_security import TransportSecuritySettings
 
 from rpyc_kernel.faces.mcp.agent import Agent
 from rpyc_kernel.faces.mcp.server import make_server
+from rpyc_kernel.faces.mcp.standard_streams import serve_standard_streams
 
 HOST: Final = "127.0.0.1"
 _PATH: Final = "/mcp"
+_HURRY_S: Final = 1
 _ASGI = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 def serve_stdio(agent: Agent, name: str) -> None:
-    """Serve one agent until it leaves."""
+    """Serve one agent until it leaves, or a signal comes."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python would wait for the thread that reads standard input
 
     async def serve() -> None:
         server = make_server(agent, name)
         try:
-            await server.run_stdio_async()
+            await serve_standard_streams(server, agent)
         finally:
             with anyio.CancelScope(shield=True):
                 await agent.close()
@@ -50,19 +55,34 @@ def serve_http(agent: Agent, name: str, port: int, tell: Callable[[dict[str, Any
     with socket.create_server((HOST, port)) as listener:
         port = listener.getsockname()[1]
         here = f"{HOST}:{port}"
-        security = TransportSecuritySettings(allowed_hosts=[here], allowed_origins=[f"http://{here}"])
+        loopback = [f"{HOST}:*", "localhost:*"]  # with any port, as it may be forwarded from another one
+        security = TransportSecuritySettings(allowed_hosts=loopback, allowed_origins=[f"http://{here}"])
         app = make_server(agent, name).streamable_http_app(streamable_http_path=_PATH, transport_security=security)
-        config = uvicorn.Config(_guard(app, token), log_level="warning", lifespan="on")
+        config = uvicorn.Config(
+            _guard(app, token), log_level="warning", lifespan="on", timeout_graceful_shutdown=_HURRY_S
+        )
 
         async def serve() -> None:
             tell({"url": f"http://{here}{_PATH}", "token": token})
             try:
-                await uvicorn.Server(config).serve(sockets=[listener])
+                await _Server(config, agent).serve(sockets=[listener])
             finally:
                 with anyio.CancelScope(shield=True):
                     await agent.close()
 
         anyio.run(serve)
+
+
+class _Server(uvicorn.Server):
+    """A server that ends no code when a signal ends it."""
+
+    def __init__(self, config: uvicorn.Config, agent: Agent) -> None:
+        super().__init__(config)
+        self._agent = agent
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._agent.is_leaving = True
+        super().handle_exit(sig, frame)
 
 
 def _guard(app: _ASGI, token: str) -> _ASGI:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +22,7 @@ def report_of(*events: tuple[str, dict], max_chars: int = 1000) -> Report:
 
 QUEUED = ("queued", {"code": "1", "name": "a", "is_held": False})
 HELD = ("queued", {"code": "1", "name": "a", "is_held": True})
+PICTURE = base64.b64encode(b"\x89PNG and so on").decode()
 FINISHED = ("finished", {"outcome": "ok", "reason": None, "duration_s": 0.5})
 
 
@@ -46,22 +49,31 @@ def test_what_is_shown_is_told_in_order_without_control_characters_and_with_pict
     report = report_of(
         QUEUED,
         ("stream", {"name": "stdout", "text": "one\n\x1b[2Jtwo"}),
-        ("display", {"data": {"image/png": "cGljdHVyZQ==", "text/plain": "<Figure>"}}),
+        ("display", {"data": {"image/png": PICTURE[:8] + "\n" + PICTURE[8:], "text/plain": "<Figure>"}}),
         ("result", {"data": {"text/plain": "42"}}),
         ("display", {"data": {"application/x-model": "..."}}),
         FINISHED,
     )
     assert report.describe().splitlines()[1:] == ["one", "two", "<Figure>", "=> 42", "<application/x-model>"]
-    assert [(each.mime, each.data) for each in report.pictures] == [("image/png", "cGljdHVyZQ==")]
+    assert [(each.mime, each.data) for each in report.pictures] == [("image/png", PICTURE)]
 
 
 def test_of_many_or_large_pictures_only_some_go_along() -> None:
-    picture = ("display", {"data": {"image/png": "cGljdHVyZQ=="}})
+    picture = ("display", {"data": {"image/png": PICTURE}})
     large = ("display", {"data": {"image/png": "x" * (MAX_PICTURE_CHARS + 1)}})
-    assert len(report_of(*[picture] * 10).pictures) == MAX_PICTURES
+    report = report_of(*[picture] * 5)
+    assert len(report.pictures) == MAX_PICTURES
+    assert report.describe().count("a picture is left out: there are 4 already") == 1
     report = report_of(large)
     assert report.pictures == []
-    assert "<image/png>" in report.describe()
+    assert "a picture is left out: it has 4,000,001 characters" in report.describe()
+
+
+@pytest.mark.parametrize("data", ["no base64!", "", "cGljdHVyZQ==", "\N{SNOWMAN}"])
+def test_what_is_no_picture_does_not_reach_the_agent_as_one(data: str) -> None:
+    report = report_of(("display", {"data": {"image/png": data, "text/plain": "fig"}}))
+    assert report.pictures == []
+    assert report.text == "fig\n[a picture is left out: it is not what its type says]\n"
 
 
 @given(st.lists(st.text(max_size=50), max_size=30), st.integers(2, 100))

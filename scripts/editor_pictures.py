@@ -68,15 +68,36 @@ def _draw_neovim(file: Path) -> None:
         screen.draw("nvim")
 
 
+def _draw_emacs(file: Path) -> None:
+    package = ROOT / "editors" / "emacs"
+    command = f"(setq rpyc-kernel-command '(\"{sys.executable}\" \"-m\" \"rpyc_kernel\"))"
+    settings = "(setq native-comp-deferred-compilation nil frame-background-mode 'dark split-width-threshold nil)"
+    hook = "(add-hook 'python-mode-hook #'rpyc-kernel-mode)"
+    loads = ["--eval", settings, "-L", str(package), "-l", "rpyc-kernel", "--eval", command, "--eval", hook]
+    screen = _Screen(["emacs", "-nw", "-Q", *loads, "-f", "menu-bar-mode", str(file)])
+    screen.type("", "cells.py")
+    screen.type("\033xrpyc-kernel\r", "Kernel:")
+    screen.type("demo\r", "connected to demo")
+    screen.type("\003\003", "squares: 285")
+    with rpyc_kernel.connect("demo", name="alice") as alice:
+        alice.execute("numbers.append(100)\nlen(numbers)")
+        screen.type("", "alice [")
+        screen.type("\033>\003\003", "who?  ")
+        screen.type("Ada", "who?  Ada")
+        screen.draw("emacs")
+
+
 def main() -> None:
     """Draw what the editors show of one kernel."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         os.environ |= {"RPYC_KERNEL_RUNTIME_DIR": f"{folder}/r", "RPYC_KERNEL_STATE_DIR": f"{folder}/s"}
-        os.environ |= {"XDG_DATA_HOME": f"{folder}/data", "PYTHONPATH": str(ROOT)}
+        os.environ |= {"XDG_DATA_HOME": f"{folder}/data", "HOME": folder, "PYTHONPATH": str(ROOT)}
         file = Path(folder) / "cells.py"
         file.write_text(_CODE)
         with rpyc_kernel.start("demo") as kernel:
             _draw_neovim(file)
+            kernel.restart()
+            _draw_emacs(file)
             kernel.shutdown()
 
 

@@ -1,0 +1,146 @@
+"""The front end for Emacs in a real Emacs, with a real kernel and another client beside."""
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+import rpyc_kernel
+from tests.editors.emacs import PACKAGE, Emacs
+from tests.end_to_end.clients import PATIENCE_S
+from tests.support.waiting import wait_until
+
+pytestmark = [
+    pytest.mark.shares_kernel,
+    pytest.mark.skipif(shutil.which("emacs") is None, reason="there is no Emacs (emacs)"),
+]
+
+CODE = """\
+# %% first
+numbers = [1, 2, 3]
+print("sum", sum(numbers))
+# %% second
+name = input("who? ")
+# %% third
+1 / 0
+"""
+
+
+@pytest.fixture
+def open_editor(demo: None, tmp_path: Path) -> Iterator[Callable[[], Emacs]]:
+    """Opens the file with CODE in an editor that is connected."""
+    with ExitStack() as opened:
+
+        def open_one() -> Emacs:
+            file = tmp_path / "cells.py"
+            file.write_text(CODE)
+            editor = Emacs(tmp_path, file)
+            opened.callback(editor.kill)
+            editor.lisp('(rpyc-kernel "demo")')
+            editor.wait_for_output("connected to demo")
+            return editor
+
+        yield open_one
+
+
+def test_cells_regions_and_files_run_with_live_output_beside(open_editor: Callable[[], Emacs]) -> None:
+    editor = open_editor()
+    editor.at(2, "(rpyc-kernel-send-cell)")
+    editor.wait_for_output("sum 6")
+    assert "who?" not in editor.output
+    editor.at(7, "(rpyc-kernel-send-region (point) (line-end-position))")
+    editor.wait_for_output("ZeroDivisionError")
+    assert "cells.py" in editor.output
+    assert "line 7" in editor.output
+    editor.lisp("(progn (erase-buffer) (insert \"import sys\\nprint('as a program', sys.argv[0][-8:])\\n\"))")
+    editor.lisp("(rpyc-kernel-send-file)")
+    editor.wait_for_output("as a program cells.py")
+
+
+def test_prompts_are_answered_in_the_minibuffer_and_withdrawn_when_somebody_else_answers(
+    open_editor: Callable[[], Emacs],
+) -> None:
+    editor = open_editor()
+    asks = "(and (active-minibuffer-window) t)"
+    with rpyc_kernel.connect("demo", timeout=PATIENCE_S) as other:
+        editor.at(5, "(rpyc-kernel-send-cell)")
+        wait_until(lambda: editor.lisp(asks) == "t", PATIENCE_S, "the prompt")
+        typed = '(with-current-buffer (window-buffer (active-minibuffer-window)) (insert "me") (exit-minibuffer))'
+        editor.lisp(f"(run-at-time 0 nil (lambda () {typed}))")
+        wait_until(lambda: "name" in [each.name for each in other.variables()], PATIENCE_S)
+        assert other.eval("name") == "me"
+        editor.at(5, "(rpyc-kernel-send-cell)")
+        wait_until(lambda: editor.lisp(asks) == "t", PATIENCE_S, "the prompt")
+        other.answer_input("somebody else")
+        wait_until(lambda: editor.lisp(asks) == "nil", PATIENCE_S, "the end of the prompt")
+        wait_until(lambda: other.eval("name") == "somebody else", PATIENCE_S)
+
+
+def test_what_others_do_is_shown_by_name_and_interrupts_and_restarts_reach_the_kernel(
+    open_editor: Callable[[], Emacs],
+) -> None:
+    editor = open_editor()
+    with rpyc_kernel.connect("demo", name="alice", timeout=PATIENCE_S) as alice:
+        run = alice.submit("print('from alice')\nimport time\nwhile True: time.sleep(0.01)")
+        editor.wait_for_output("alice [")
+        editor.wait_for_output("from alice")
+        editor.lisp("(rpyc-kernel-interrupt)")
+        editor.wait_for_output(f"[{run.id}] interrupted")
+        generation = alice.status()["generation"]
+        editor.lisp("(rpyc-kernel-restart)")
+        wait_until(lambda: alice.status()["generation"] == generation + 1, PATIENCE_S)
+        editor.wait_for_output("a new worker has started")
+
+
+def test_completion_help_and_variables_are_those_of_live_objects(open_editor: Callable[[], Emacs]) -> None:
+    editor = open_editor()
+    with rpyc_kernel.connect("demo", timeout=PATIENCE_S) as other:
+        other.execute("numbers = [1, 2, 3]", timeout=PATIENCE_S)
+    editor.lisp('(progn (erase-buffer) (insert "é = numb") (completion-at-point))')
+    assert editor.text_of("cells.py") == "é = numbers"
+    editor.lisp("(rpyc-kernel-help)")
+    wait_until(lambda: "numbers: list" in editor.text_of("*kernel help*"), PATIENCE_S, "the help")
+    editor.lisp('(progn (insert ".append(") (setq told nil) (rpyc-kernel-eldoc (lambda (text) (setq told text))))')
+    wait_until(lambda: "append(object" in editor.lisp("told"), PATIENCE_S, "the signature")
+    editor.lisp("(rpyc-kernel-variables)")
+    wait_until(lambda: "[1, 2, 3]" in editor.text_of("*kernel variables*"), PATIENCE_S, "the variables")
+    opened = '(search-forward "numbers") (rpyc-kernel-open-variable)'
+    editor.lisp(f'(with-current-buffer "*kernel variables*" (goto-char (point-min)) {opened})')
+    wait_until(lambda: "[0]" in editor.text_of("*kernel variables*"), PATIENCE_S, "the children")
+
+
+def test_who_leaves_or_is_killed_comes_back_and_sees_what_was_missed(open_editor: Callable[[], Emacs]) -> None:
+    editor = open_editor()
+    editor.at(2, "(rpyc-kernel-send-cell)")
+    editor.wait_for_output("sum 6")
+    with rpyc_kernel.connect("demo", name="alice", timeout=PATIENCE_S) as alice:
+        session = next(each["id"] for each in alice.sessions() if each["id"] != alice.session and each["connections"])
+        editor.kill()
+        alice.execute("print('while you were away')", timeout=PATIENCE_S)
+        again = open_editor()
+        again.wait_for_output("while you were away")
+        assert "sum 6" not in again.output
+        assert session in [each["id"] for each in alice.sessions() if each["connections"]]
+
+
+def test_what_goes_wrong_is_said(open_editor: Callable[[], Emacs]) -> None:
+    editor = open_editor()
+    editor.lisp('(rpyc-kernel "no such kernel")')
+    wait_until(lambda: "cannot name a kernel" in editor.text_of("*Messages*"), PATIENCE_S)
+    editor.lisp("(rpyc-kernel-leave)")
+    assert "Not connected: use M-x rpyc-kernel" in editor.lisp("(rpyc-kernel-interrupt)")
+    editor.lisp('(setq rpyc-kernel-command \'("no-such-program"))')
+    assert "no-such-program is not found" in editor.lisp('(rpyc-kernel "demo")')
+
+
+def test_it_is_small_and_compiles_without_a_warning(tmp_path: Path) -> None:
+    file = PACKAGE / "rpyc-kernel.el"
+    assert len(file.read_text().splitlines()) < 400
+    copy = tmp_path / file.name
+    copy.write_text(file.read_text())
+    strictly = ["--eval", "(setq byte-compile-error-on-warn t)", "-f", "batch-byte-compile", str(copy)]
+    done = subprocess.run(["emacs", "-Q", "--batch", *strictly], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

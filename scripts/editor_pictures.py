@@ -70,7 +70,7 @@ def _draw_neovim(file: Path) -> None:
 
 def _draw_emacs(file: Path) -> None:
     package = ROOT / "editors" / "emacs"
-    command = f"(setq rpyc-kernel-command '(\"{sys.executable}\" \"-m\" \"rpyc_kernel\"))"
+    command = f'(setq rpyc-kernel-command \'("{sys.executable}" "-m" "rpyc_kernel"))'
     settings = "(setq native-comp-deferred-compilation nil frame-background-mode 'dark split-width-threshold nil)"
     hook = "(add-hook 'python-mode-hook #'rpyc-kernel-mode)"
     loads = ["--eval", settings, "-L", str(package), "-l", "rpyc-kernel", "--eval", command, "--eval", hook]

@@ -64,10 +64,10 @@
         (let ((start (point)))
           (insert (ansi-color-apply text))
           ;; What a carriage return has written over is gone.
-          (goto-char start)
-          (while (re-search-forward "^.*\r\\([^\n]\\)" nil t) (replace-match "\\1"))
-          (goto-char start)
-          (while (search-forward "\r" nil t) (replace-match ""))))
+          (pcase-dolist (`(,written . ,left) '(("\r+\n" . "\n") ("^.*\r\\([^\n\r]\\)" . "\\1")))
+            (goto-char start)
+            (beginning-of-line)
+            (while (re-search-forward written nil t) (replace-match left)))))
       (dolist (window windows) (set-window-point window (point-max))))))
 
 (defun rpyc-kernel--write-line (format &rest arguments)
@@ -128,7 +128,7 @@
                          (funcall (if (eq (plist-get event :password) t) #'read-passwd #'read-string)
                                   (concat (plist-get event :prompt) " "))
                        (quit nil))))
-        (when (memq execution rpyc-kernel--asking)
+        (when (and text (memq execution rpyc-kernel--asking)) ; else it is left to others, or one was quicker
           (rpyc-kernel--request "kernel/answer_input" (list :execution execution :text text)))))))
 
 (defun rpyc-kernel--stop-asking (execution)
@@ -160,7 +160,8 @@
                  :notification-dispatcher #'rpyc-kernel--notice
                  :on-shutdown (lambda (connection)
                                 (when (eq connection rpyc-kernel--connection)
-                                  (setq rpyc-kernel--connection nil rpyc-kernel--kernel nil)))
+                                  (setq rpyc-kernel--connection nil rpyc-kernel--kernel nil rpyc-kernel--asking nil)
+                                  (rpyc-kernel--write-line "the server has ended; M-x rpyc-kernel connects again")))
                  :process (lambda ()
                             (make-process :name "rpyc-kernel" :connection-type 'pipe :noquery t
                                           :coding 'utf-8-emacs-unix
@@ -188,13 +189,13 @@
 
 (defun rpyc-kernel--session-file (address)
   "Where the session in the kernel at ADDRESS is kept."
-  (expand-file-name (replace-regexp-in-string "[^[:alnum:]-]" "_" address)
+  (expand-file-name (secure-hash 'sha256 address) ; which may hold a secret
                     (locate-user-emacs-file "rpyc-kernel/")))
 
 ;;;###autoload
 (defun rpyc-kernel (address)
   "Connect to the kernel at ADDRESS; a name is started if there is none."
-  (interactive (list (read-string "Kernel: " nil nil rpyc-kernel-name)))
+  (interactive (list (read-string "Kernel: " nil t rpyc-kernel-name)))
   (rpyc-kernel-leave)
   (let* ((file (rpyc-kernel--session-file address))
          (known (and (file-exists-p file) (with-temp-buffer (insert-file-contents file) (buffer-string)))))
@@ -227,7 +228,7 @@
   (rpyc-kernel--request
    "kernel/execute"
    (list :code (buffer-substring-no-properties start end)
-         :source (and buffer-file-name (list :file buffer-file-name :first_line (line-number-at-pos start))))))
+         :source (and buffer-file-name (list :file buffer-file-name :first_line (line-number-at-pos start t))))))
 
 (defun rpyc-kernel-send-cell ()
   "Run the cell at point; `# %%' begins one."
@@ -260,14 +261,14 @@
 
 (defun rpyc-kernel--here ()
   "The code up to the end of this line, and the place of point in it."
-  (list :code (buffer-substring-no-properties (point-min) (line-end-position)) :cursor (1- (point))))
+  (list :code (buffer-substring-no-properties (point-min) (line-end-position)) :cursor (- (point) (point-min))))
 
 (defun rpyc-kernel-completion-at-point ()
   "Complete with live objects; for `completion-at-point-functions'."
   (when-let ((found (rpyc-kernel--ask-now "kernel/complete" (rpyc-kernel--here))))
     (let ((items (mapcar (lambda (item) (propertize (plist-get item :text) 'kind (plist-get item :kind)))
                          (plist-get found :items))))
-      (list (1+ (plist-get found :start)) (1+ (plist-get found :end)) items :exclusive 'no
+      (list (+ (point-min) (plist-get found :start)) (+ (point-min) (plist-get found :end)) items :exclusive 'no
             :annotation-function (lambda (text) (concat " " (get-text-property 0 'kind text)))))))
 
 (defun rpyc-kernel-eldoc (tell &rest _)

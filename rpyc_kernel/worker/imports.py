@@ -74,7 +74,7 @@ def for_kernel() -> Iterator[None]:
 
 _importing = threading.local()
 _sought: dict[str, int] = {}
-_noting_since_ns = 0
+_noting_since_ns = _file_clock_ns()
 
 
 # Finders and loaders are what has their methods: `importlib.abc`, which has bases for them, takes a start 5 ms.

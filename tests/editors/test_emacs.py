@@ -60,6 +60,20 @@ def test_cells_regions_and_files_run_with_live_output_beside(open_editor: Callab
     editor.wait_for_output("as a program cells.py")
 
 
+def test_bars_of_progress_are_written_over_and_narrowed_buffers_know_their_lines(
+    open_editor: Callable[[], Emacs],
+) -> None:
+    editor = open_editor()
+    with rpyc_kernel.connect("demo", timeout=PATIENCE_S) as other:
+        for part in ("of 10%", "\r20%", "30%\r", "40%", "\r\n", "end"):
+            other.execute(f"print({part!r}, end='', flush=True)", timeout=PATIENCE_S)
+    editor.wait_for_output("end")
+    assert "\n40%\n" in editor.output
+    run = "(rpyc-kernel-send-region (point-min) (point-max))"
+    editor.at(7, f"(save-restriction (narrow-to-region (point) (line-end-position)) {run})")
+    editor.wait_for_output("line 7")
+
+
 def test_prompts_are_answered_in_the_minibuffer_and_withdrawn_when_somebody_else_answers(
     open_editor: Callable[[], Emacs],
 ) -> None:

@@ -110,6 +110,17 @@ def test_a_prompt_is_asked_and_answered_or_withdrawn_when_somebody_else_answers(
     assert client.end(number)["result"]["outcome"] == "ok"
 
 
+def test_a_prompt_that_waits_is_asked_as_it_was_when_somebody_comes_to_answer(client):
+    code = "import getpass; print('asks', flush=True); getpass.getpass('key? ')"
+    number = client.begin("code/run", code=code)
+    wait_until(lambda: client.ask("kernel/status")["prompts"], PATIENCE_S, "the prompt")
+    client.ask("events/subscribe", answers_prompts=True)
+    asked = client.hear("input/request")
+    assert (asked["prompt"], asked["password"]) == ("key? ", True)
+    client.send({"jsonrpc": "2.0", "id": asked["id"], "result": {"text": "secret"}})
+    assert client.end(number)["result"]["result"]["data"] == {"text/plain": "'secret'"}
+
+
 def test_who_comes_back_gets_what_was_missed(client, kernel, serve):
     session = client.ask("kernel/hello")["session"]
     client.ask("events/subscribe")

@@ -5,6 +5,8 @@ local M = { config = { command = { "rpyc-kernel" }, kernel = "default", wait_ms 
 
 local state = { rpc = nil, kernel = nil, address = nil, buffer = nil, window = nil, asking = {}, own = {} }
 
+local CANCELLED = "\27"
+
 local function given(value) -- JSON's null is no nil
   return value ~= vim.NIL and value or nil
 end
@@ -14,7 +16,7 @@ local function say(text, level)
 end
 
 local function session_file(address)
-  return vim.fn.stdpath("data") .. "/rpyc_kernel/" .. address:gsub("[^%w%-]", "_")
+  return vim.fn.stdpath("data") .. "/rpyc_kernel/" .. vim.fn.sha256(address) -- which may hold a secret
 end
 
 -- ---------------------------------------------------------------- output
@@ -39,12 +41,11 @@ end
 
 local function write(text)
   local buffer = output_buffer()
-  -- Colours are for terminals; what a carriage return has written over is gone.
-  text = text:gsub("\27%[[%d;]*m", ""):gsub("\r\n", "\n"):gsub("[^\n]*\r", "")
-  local lines = vim.split(text, "\n", { plain = true })
   local count = vim.api.nvim_buf_line_count(buffer)
-  local last = vim.api.nvim_buf_get_lines(buffer, count - 1, count, false)[1]
-  lines[1] = last .. lines[1]
+  text = vim.api.nvim_buf_get_lines(buffer, count - 1, count, false)[1] .. text
+  -- Colours are for terminals; what a carriage return has written over is gone.
+  text = text:gsub("\27%[[%d;]*m", ""):gsub("\r+\n", "\n"):gsub("[^\n]*\r([^\n\r])", "%1")
+  local lines = vim.split(text, "\n", { plain = true })
   vim.api.nvim_buf_set_lines(buffer, count - 1, count, false, lines)
   if state.window and vim.api.nvim_win_is_valid(state.window) then
     vim.api.nvim_win_set_cursor(state.window, { vim.api.nvim_buf_line_count(buffer), 0 })
@@ -74,22 +75,17 @@ end
 -- ---------------------------------------------------------------- prompts
 
 local function ask(event)
-  if state.asking[event.execution] then
-    return
-  end
-  state.asking[event.execution] = true
-  local function take(text)
-    if state.asking[event.execution] then -- else somebody else was quicker
-      state.asking[event.execution] = nil
-      M.request("kernel/answer_input", { execution = event.execution, text = text or vim.NIL })
-    end
-  end
-  local prompt = (event.prompt) .. " "
-  local read = event.password and function(options, done)
-    done(vim.fn.inputsecret(options.prompt))
-  end or vim.ui.input
+  local prompt, text = event.prompt .. " ", nil
   vim.cmd("redraw") -- nothing is drawn while it waits
-  read({ prompt = prompt }, take)
+  if event.password then
+    text = vim.fn.inputsecret(prompt)
+  else
+    text = vim.fn.input({ prompt = prompt, cancelreturn = CANCELLED })
+  end
+  if text ~= CANCELLED and state.asking[event.execution] then -- else it is left to others, or one was quicker
+    M.request("kernel/answer_input", { execution = event.execution, text = text })
+  end
+  state.asking[event.execution] = nil
 end
 
 -- ---------------------------------------------------------------- events
@@ -111,12 +107,13 @@ function show.error(event)
 end
 
 function show.input_requested(event)
-  if state.own[event.session] then
+  if not given(event.execution) or not state.own[event.session] then
+    write_line("somebody is asked: " .. event.prompt)
+  elseif not state.asking[event.execution] then
+    state.asking[event.execution] = true
     vim.schedule(function()
       ask(event)
     end)
-  else
-    write_line(("[%d] asks: %s"):format(event.execution, event.prompt))
   end
 end
 
@@ -166,6 +163,7 @@ end
 -- ---------------------------------------------------------------- the server
 
 local function start_server()
+  local rpc
   local words = vim.list_extend(vim.list_slice(M.config.command), { "serve", "--stdio" })
   if vim.fn.executable(words[1]) == 0 then
     return say(words[1] .. " is not found: install rpyc-kernel, or set command in setup()", vim.log.levels.WARN)
@@ -173,16 +171,17 @@ local function start_server()
   local dispatchers = {
     notification = take_notification,
     on_exit = vim.schedule_wrap(function(status)
-      state.rpc, state.kernel = nil, nil
+      if state.rpc == rpc then
+        state.rpc, state.kernel = nil, nil
+      end
       if status ~= 0 and status ~= 143 then
         say("the server has ended with status " .. status, vim.log.levels.WARN)
       end
     end),
   }
-  if vim.fn.has("nvim-0.11") == 1 then
-    return vim.lsp.rpc.start(words, dispatchers)
-  end
-  return vim.lsp.rpc.start(words[1], vim.list_slice(words, 2), dispatchers)
+  local arguments = { words[1], vim.list_slice(words, 2), dispatchers }
+  rpc = vim.lsp.rpc.start(unpack(vim.fn.has("nvim-0.11") == 1 and { words, dispatchers } or arguments))
+  return rpc
 end
 
 function M.request(method, params, take)

@@ -35,10 +35,10 @@ class Kernel implements Front, vscode.TreeDataProvider<Variable> {
   async #open(): Promise<Session> {
     const cwd = vscode.workspace.workspaceFolders?.[0]?.uri.fsPath;
     const address = setting<string>("kernel") || basename(cwd ?? "vscode").replace(/[^A-Za-z0-9_-]/g, "-");
-    const key = `session of ${address}`;
+    const key = `session of ${(this.#address = address.split("#")[0])}`; // behind the # stands a secret
     const name = `${process.env.USER ?? "somebody"} (VS Code)`;
     const python = setting<string>("python") || undefined;
-    this.show({ kind: "note", execution: null, text: `kernel ${(this.#address = address)}` });
+    this.show({ kind: "note", execution: null, text: `kernel ${this.#address}` });
     const session = new Session(this);
     const client = { address, name, cwd, python, session: this.context.workspaceState.get<string>(key) };
     await session.open({ command: setting<string[]>("command") ?? ["rpyc-kernel"], client });

@@ -108,7 +108,7 @@ class FrontEndCommands:
         if command is not None:
             await command(arguments)
             return True
-        if near := difflib.get_close_matches(word, self.names, 1) if word.startswith("%") else []:
+        if near := difflib.get_close_matches(word, self.names, 1, 0.7) if word.startswith("%") else []:
             raise ValueError(f"there is no {word}; did you mean {near[0]}? %help lists the commands")
         question = _QUESTION.fullmatch(line)
         if question is not None and (question[1] or question[3]):

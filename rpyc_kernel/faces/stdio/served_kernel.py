@@ -188,9 +188,20 @@ class ServedKernel:
         cursor = int(hello["cursor"] or 0) if resume else last if since is None else max(0, since)
         if answers_prompts:
             for prompt in (await self.ask(commands.STATUS))["prompts"]:
-                self._ask_person(prompt)
+                await self._ask_again(prompt["execution"], prompt["session"])
         self._subscription = asyncio.ensure_future(self._tell_events(cursor, answers_prompts, max_part))
         return cursor
+
+    async def _ask_again(self, execution: int | None, session: str | None) -> None:
+        """Ask what was asked before anybody listened here."""
+        if execution is None or session != self.client.session:
+            return
+        question, cursor, events = None, *await self.ask(commands.FOLLOW, execution, 0, 0.0, True)
+        while events:
+            question = next((each for each in reversed(events) if each.kind == Kind.INPUT_REQUESTED), question)
+            cursor, events = await self.ask(commands.FOLLOW, execution, cursor, 0.0, True)
+        if question is not None:
+            self._look_at_prompt(question)
 
     async def unsubscribe(self) -> None:
         """Have the peer told of no more events."""

@@ -63,13 +63,13 @@ class PlainEngine:
         self._sources = Sources()
         self._displays = Displays(emit)
         self._future_flags = 0
-        imports.note_times()
         self._offer()
 
     def _make_namespace(self) -> dict[str, Any]:
         self._module = ModuleType("__main__", "The namespace that all clients of this kernel share.")
         self._module.__builtins__ = sys.modules["builtins"]  # type: ignore[attr-defined]
         sys.modules["__main__"] = self._module
+        imports.note_times()  # a program that is not the kernel's own keeps its finders as they are
         return self._module.__dict__
 
     def _offer(self) -> None:

@@ -118,7 +118,8 @@ def test_jedi_is_imported_when_it_is_needed_and_not_before():
 import sys
 from rpyc_kernel.worker.introspection.answers import build_answers
 from types import SimpleNamespace
-answers = build_answers(SimpleNamespace(namespace={}, name="plain", is_complete=None), frozenset())
+engine = SimpleNamespace(namespace={}, name="plain", is_complete=None, interrupts=None)
+answers = build_answers(engine, frozenset())
 answers["complete"]("pri", 3, None)
 assert "jedi" not in sys.modules
 answers["complete"]("'text'.spl", 10, None)

@@ -28,13 +28,23 @@ class Ours {
     });
     this.connection = rpc.createMessageConnection(this.server.stdout, this.server.stdin);
     this.connection.onNotification("events", ({ events }) => {
-      for (const event of events) if (event.kind === "finished") this.#finished.get(event.execution)?.();
+      for (const event of events) if (event.kind === "finished") this.#ended(event.execution).tell();
     });
     this.connection.listen();
   }
 
   ask(method, params = {}) {
     return this.connection.sendRequest(method, rpc.ParameterStructures.byName, params);
+  }
+
+  /** The end of an execution, which may be told of before its number is. */
+  #ended(number) {
+    if (!this.#finished.has(number)) {
+      const ended = {};
+      ended.told = new Promise((resolve) => (ended.tell = resolve));
+      this.#finished.set(number, ended);
+    }
+    return this.#finished.get(number);
   }
 
   async open() {
@@ -49,7 +59,7 @@ class Ours {
   /** Queue code, and wait until its end is told, behind all its output. */
   async execute(code) {
     const number = await this.ask("kernel/execute", { code });
-    await new Promise((resolve) => this.#finished.set(number, resolve));
+    await this.#ended(number).told;
   }
 
   async close() {

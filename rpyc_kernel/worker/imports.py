@@ -44,6 +44,11 @@ def sought_ns(name: str) -> int:
     return _sought.get(name, _noting_since_ns)
 
 
+def was_sought(name: str) -> bool:
+    """Whether a module was looked for since that is noted."""
+    return name in _sought
+
+
 def list_sought() -> list[str]:
     """The names that were looked for, by their first times: whoever imports comes before what it imports."""
     return [*_sought]

@@ -88,11 +88,14 @@ def _folders() -> tuple[str, ...]:
 
 
 def _has_changed(name: str, file: str) -> bool:
-    """Whether the source has changed since the module was looked for, or is gone."""
+    """Whether the source has changed since the module was looked for, or is gone.
+
+    Some programs make modules of files that never were; those that nobody has looked for are such.
+    """
     try:
         return os.stat(file).st_ctime_ns >= imports.sought_ns(name)  # which, unlike the other, nobody sets back
     except OSError:
-        return True
+        return imports.was_sought(name)
 
 
 def _with_dependents(changed: set[str], users: dict[str, str]) -> set[str]:

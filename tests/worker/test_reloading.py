@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.machinery
+import importlib.util
 import os
 import shutil
 import sys
@@ -148,6 +149,13 @@ def test_what_is_gone_is_not_there_for_the_program_either(plain_project, folder)
     assert told == "Modules that cannot be found any more: helper\n"
     plain_project.write(helper__in____init__="VALUE = 2")
     assert plain_project.run()[0] == 2
+
+
+def test_a_module_made_of_a_file_that_never_was_stays_and_is_not_told_of(plain_project, folder, monkeypatch):
+    spec = importlib.util.spec_from_file_location("made_by_hand", folder / "made_by_hand.py")
+    monkeypatch.setitem(sys.modules, "made_by_hand", importlib.util.module_from_spec(spec))
+    plain_project.write(program="seen = 'made_by_hand' in __import__('sys').modules")
+    assert plain_project.run() == (True, "")
 
 
 def test_a_module_that_became_a_package_is_found_there(plain_project, folder):

@@ -42,8 +42,12 @@ class Emacs:
             stderr=subprocess.DEVNULL,
             env=self._environment,
         )
-        wait_until(self._socket.exists, PATIENCE_S, "Emacs's socket")
-        self._eval(f'(progn (find-file "{file}") (python-mode) (rpyc-kernel-mode))')
+        try:
+            wait_until(self._socket.exists, PATIENCE_S, "Emacs's socket")
+            self._eval(f'(progn (find-file "{file}") (python-mode) (rpyc-kernel-mode))')
+        except BaseException:
+            self.kill()
+            raise
 
     def lisp(self, expression: str) -> str:
         """The value of an expression of Lisp in the file's buffer, as it is printed."""

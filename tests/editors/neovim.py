@@ -47,7 +47,11 @@ class Neovim:
             stderr=subprocess.DEVNULL,
             env=self._environment,
         )
-        wait_until(self._socket.exists, PATIENCE_S, "Neovim's socket")
+        try:
+            wait_until(self._socket.exists, PATIENCE_S, "Neovim's socket")
+        except BaseException:
+            self.kill()
+            raise
 
     def lua(self, expression: str) -> str:
         """The value of an expression of Lua, as text."""

@@ -18,26 +18,14 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("emacs") is None, reason="there is no Emacs (emacs)"),
 ]
 
-CODE = """\
-# %% first
-numbers = [1, 2, 3]
-print("sum", sum(numbers))
-# %% second
-name = input("who? ")
-# %% third
-1 / 0
-"""
-
 
 @pytest.fixture
-def open_editor(demo: None, tmp_path: Path) -> Iterator[Callable[[], Emacs]]:
-    """Opens the file with CODE in an editor that is connected."""
+def open_editor(demo: None, tmp_path: Path, cells: Path) -> Iterator[Callable[[], Emacs]]:
+    """Opens the file with cells in an editor that is connected."""
     with ExitStack() as opened:
 
         def open_one() -> Emacs:
-            file = tmp_path / "cells.py"
-            file.write_text(CODE)
-            editor = Emacs(tmp_path, file)
+            editor = Emacs(tmp_path, cells)
             opened.callback(editor.kill)
             editor.lisp('(rpyc-kernel "demo")')
             editor.wait_for_output("connected to demo")

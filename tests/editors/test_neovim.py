@@ -17,26 +17,14 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("nvim") is None, reason="there is no Neovim (nvim)"),
 ]
 
-CODE = """\
-# %% first
-numbers = [1, 2, 3]
-print("sum", sum(numbers))
-# %% second
-name = input("who? ")
-# %% third
-1 / 0
-"""
-
 
 @pytest.fixture
-def open_editor(demo: None, tmp_path: Path) -> Iterator[Callable[[], Neovim]]:
-    """Opens the file with CODE in an editor that is connected."""
+def open_editor(demo: None, tmp_path: Path, cells: Path) -> Iterator[Callable[[], Neovim]]:
+    """Opens the file with cells in an editor that is connected."""
     with ExitStack() as opened:
 
         def open_one() -> Neovim:
-            file = tmp_path / "cells.py"
-            file.write_text(CODE)
-            editor = Neovim(tmp_path, file)
+            editor = Neovim(tmp_path, cells)
             opened.callback(editor.kill)
             editor.command("Kernel demo")
             editor.wait_for_output("connected to demo")

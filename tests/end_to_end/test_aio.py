@@ -184,9 +184,8 @@ async def test_who_reads_for_others_and_is_cancelled_has_the_next_one_read(demo:
         assert heard == ["done"]
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_native_timeouts_of_asyncio_leave_the_connection_usable(demo: None, anyio_backend: str) -> None:
-    if anyio_backend != "asyncio":
-        pytest.skip("it is about asyncio's own")
     async with connect() as client:
         asking = await client.submit("input()")
         with pytest.raises(asyncio.TimeoutError):

@@ -46,6 +46,13 @@ MUTANTS = (
         tests=(f"{_STDIO}::test_cancelling_takes_code_out_of_the_queue_or_interrupts_it",),
     ),
     Mutant(
+        promise="who leaves ends no code",
+        file="faces/stdio/server.py",
+        before="kernel.is_leaving = True",
+        after="kernel.is_leaving = False",
+        tests=(f"{_STDIO}::test_who_leaves_ends_no_code_that_was_waited_for",),
+    ),
+    Mutant(
         promise="a prompt that somebody else has answered is withdrawn",
         file="faces/stdio/served_kernel.py",
         before="self._prompts[event.execution].cancel()",

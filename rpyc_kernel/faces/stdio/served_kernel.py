@@ -39,10 +39,14 @@ class ServedKernel:
         client: the connection; closed with this.
         number: what the peer calls it.
         peer: who is told of events and asked at prompts.
+
+    Attributes:
+        is_leaving: whether requests end as their client is gone, and not as it has taken them back: code goes on then.
     """
 
     def __init__(self, client: KernelClient, number: str, peer: Peer) -> None:
         self.client = client
+        self.is_leaving = False
         self._number = number
         self._peer = peer
         self._loop = asyncio.get_running_loop()
@@ -139,7 +143,8 @@ class ServedKernel:
             number, cursor, events = read(await self._wait_for(call))
             return await self._follow_to_end(number, cursor, events, Evaluation(number, max_chars), report)
         except asyncio.CancelledError:
-            call.add_done_callback(lambda _: self._call_off(call, read))
+            if not self.is_leaving:
+                call.add_done_callback(lambda _: self._call_off(call, read))
             raise
 
     async def _follow_to_end(

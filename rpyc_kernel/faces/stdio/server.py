@@ -73,6 +73,8 @@ class Server:
         try:
             await self._peer.wait_until_gone()
         finally:
+            for kernel in self._kernels.values():
+                kernel.is_leaving = True
             await self._peer.close()
             if self._first is not None:
                 self._first.cancel()

@@ -15,7 +15,8 @@ from typing import Any
 
 from rpyc_kernel.system.originals import threading, time
 
-_FILE_CLOCK = getattr(time, "CLOCK_REALTIME_COARSE", time.CLOCK_REALTIME)
+_FILE_CLOCK = 5 if sys.platform == "linux" else time.CLOCK_REALTIME
+"""What files' times are of: on Linux CLOCK_REALTIME_COARSE, for which Python has no name, see `clock_gettime(2)`."""
 Act = Callable[[ModuleType], None]
 
 
@@ -60,7 +61,7 @@ def remember_sought(name: str, at_ns: int) -> None:
 
 
 def _file_clock_ns() -> int:
-    """The time as Linux writes it to files, which is up to 4 ms behind."""
+    """The time that a file gets if it is written now, or an earlier one: Linux takes one that is some ms behind."""
     return time.clock_gettime_ns(_FILE_CLOCK)
 
 

@@ -45,6 +45,16 @@ def test_a_module_that_is_not_there_or_fails_is_an_error_as_without_us(folder):
     assert seen == []
 
 
+def test_a_file_is_never_older_than_the_search_for_its_module_before_it_was_written(folder):
+    imports.note_times()
+    for number in range(100):
+        with pytest.raises(ModuleNotFoundError):
+            importlib.import_module("absent_module")
+        file = folder / f"file_{number}"
+        file.write_text("")
+        assert file.stat().st_ctime_ns >= imports.sought_ns("absent_module")
+
+
 @pytest.fixture
 def kernels_folder(folder):
     """A folder in which the kernel's modules are, behind that of the user's."""

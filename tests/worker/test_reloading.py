@@ -11,6 +11,7 @@ import textwrap
 import pytest
 
 from rpyc_kernel.core.contract import Kind, Outcome
+from rpyc_kernel.worker import imports
 from tests.worker.sessions import plain, session  # noqa: F401 - fixtures
 
 
@@ -37,12 +38,8 @@ class Project:
             file = self._folder / f"{name.replace('__in__', '/')}.py"
             file.parent.mkdir(exist_ok=True)
             file.write_text(textwrap.dedent(source))
-            # What is as old as its import counts as changed: the clock of files has moved on once another is newer.
-            mark, begun = self._folder / "mark", file.stat().st_ctime_ns
-            while True:
-                mark.write_text("")
-                if mark.stat().st_ctime_ns > begun:
-                    break
+            while imports._file_clock_ns() <= file.stat().st_ctime_ns:
+                pass  # what is as old as its import counts as changed
         importlib.invalidate_caches()
 
     def run(self, *, reload=True, **options):

@@ -19,6 +19,7 @@ from rpyc_kernel.client.bundle import unpack_bundle
 from rpyc_kernel.system import other_pythons
 from tests.end_to_end.clients import PATIENCE_S
 from tests.support.interpreters import need_python
+from tests.support.processes import suspend
 from tests.support.waiting import in_thread, wait_until
 
 PROGRAM = Path(__file__).parent / "programs" / "attached.py"
@@ -228,7 +229,7 @@ def test_who_gives_up_leaves_no_kernel_and_the_program_goes_on(
 
 
 def test_a_process_that_waits_is_waited_for_and_told_of(program: Program) -> None:
-    os.kill(program.pid, signal.SIGSTOP)
+    suspend(program.pid)
     said: list[str] = []
     attached = in_thread(lambda: rpyc_kernel.attach(program.pid, timeout=PATIENCE_S, on_wait=said.append))
     wait_until(lambda: bool(said))

@@ -23,7 +23,7 @@ from tests.end_to_end.notebooks import (
     text_of,
 )
 from tests.support.folders import RUNTIME_VARIABLE, Folders
-from tests.support.processes import list_processes, was_started_with
+from tests.support.processes import list_processes, suspended, was_started_with
 from tests.support.proxy import proxying
 from tests.support.waiting import wait_until
 
@@ -132,8 +132,7 @@ def test_a_hub_that_is_stopped_stops_neither_heartbeats_nor_answers(open_noteboo
     notebook = open_notebook()
     newcomer = notebook.connect()
     hub = rpyc_kernel.kernels()[0].hub_pid
-    os.kill(hub, signal.SIGSTOP)
-    try:
+    with suspended(hub):
         request = newcomer.execute("print('at last')")  # which has to join first
         with zmq.Context() as context, context.socket(zmq.REQ) as heart:
             heart.connect(newcomer._make_url("hb"))
@@ -141,8 +140,6 @@ def test_a_hub_that_is_stopped_stops_neither_heartbeats_nor_answers(open_noteboo
             assert heart.poll(PATIENCE_S * 1000)
             assert heart.recv() == b"ping"
         assert ask_control(newcomer, "interrupt_request")["content"]["ename"] == "CallTimeout"
-    finally:
-        os.kill(hub, signal.SIGCONT)
     assert text_of(take_output(newcomer, request)) == "at last\n"
 
 

@@ -16,6 +16,7 @@ from rpyc_kernel.core.introspection import Completion, Completions
 from tests.end_to_end.clients import PATIENCE_S
 from tests.faces.qt.widgets import process, until
 from tests.support.leaks import leaving_nothing
+from tests.support.processes import suspended
 
 pytest.importorskip("qtpy", reason="no binding of Qt is installed")
 
@@ -243,8 +244,7 @@ def test_a_window_on_a_hub_that_stands_still_says_so_and_closes_at_once(kernel: 
     bob = Person(window.console)
     bob.wait_for_prompt()
     hub = kernel.status()["hub_pid"]
-    os.kill(hub, signal.SIGSTOP)
-    try:
+    with suspended(hub):
         bob.type("6 * 7\n")
         bob.wait_for("the kernel has not answered yet")
         longest = []
@@ -252,8 +252,6 @@ def test_a_window_on_a_hub_that_stands_still_says_so_and_closes_at_once(kernel: 
         window.console._thread.join = lambda timeout_s: (longest.append(timeout_s), join(timeout_s))
         window.close()
         assert sum(longest) < 0.5
-    finally:
-        os.kill(hub, signal.SIGCONT)
     until(lambda: not [t for t in threading.enumerate() if t.name.startswith("conversation")], "the end of the thread")
 
 

@@ -26,7 +26,7 @@ import pytest
 from rpyc_kernel.client import ssh_login
 from tests.support.folders import end_processes
 from tests.support.ports import find_port
-from tests.support.processes import list_processes, read_command
+from tests.support.processes import list_processes, read_command, suspend
 from tests.support.waiting import wait_until
 
 _PLACES = "/usr/sbin:/usr/local/sbin:/sbin:/opt/homebrew/sbin"
@@ -149,7 +149,7 @@ class Host:
     def freeze(self) -> None:
         """Let no connection that there is pass anything any more, nor end; new ones can be made at once."""
         for pid in self.connections:
-            os.kill(pid, signal.SIGSTOP)
+            suspend(pid)
 
     def tidy(self) -> None:
         """End what runs there, and take away what a test has left."""

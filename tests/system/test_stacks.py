@@ -13,6 +13,7 @@ from rpyc_kernel.errors import KernelDied, WorkerBusy
 from rpyc_kernel.system import stacks
 from rpyc_kernel.system.processes import kill, spawn_module
 from rpyc_kernel.system.stacks import STACK_SIGNAL, Stacks
+from tests.support.processes import suspend
 from tests.support.waiting import wait_until
 
 NOBODY = 2**22 + 1
@@ -89,7 +90,7 @@ def test_many_who_ask_at_once_get_one_dump_each_and_the_file_is_empty_again(stan
 
 def test_each_waits_its_own_time_for_a_process_that_the_system_stopped(standing):
     pid, asked, _ = standing
-    os.kill(pid, signal.SIGSTOP)
+    suspend(pid)
     patient = [asked.ask(PATIENCE_S) for _ in range(4)]
     with pytest.raises(WorkerBusy, match=r"no stack came within 0\.05 s: the system has stopped the worker"):
         asked.ask(0.05).result(PATIENCE_S)
@@ -112,7 +113,7 @@ def test_where_there_is_no_thread_left_who_asks_later_is_answered(standing, monk
 
 def test_a_process_that_goes_on_owes_no_dump_to_those_who_gave_up(standing):
     pid, asked, _ = standing
-    os.kill(pid, signal.SIGSTOP)
+    suspend(pid)
     for _ in range(3):
         with pytest.raises(WorkerBusy):
             asked.ask(0.02).result(PATIENCE_S)

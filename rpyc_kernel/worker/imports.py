@@ -50,6 +50,11 @@ def was_sought(name: str) -> bool:
     return name in _sought
 
 
+def are_times_noted() -> bool:
+    """Whether it is noted now; the finders of a program that a kernel is embedded in are left as they are."""
+    return any(type(finder) is _Noting for finder in sys.meta_path)
+
+
 def list_sought() -> list[str]:
     """The names that were looked for, by their first times: whoever imports comes before what it imports."""
     return [*_sought]

@@ -19,10 +19,12 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from rpyc_kernel.worker import imports
+from rpyc_kernel.worker.static_access import own_dict
 from rpyc_kernel.worker.user_frames import hidden
 
 _FOREIGN = ("site-packages", "dist-packages")
 _OURS = ("rpyc_kernel", "rpyc", "plumbum")
+_MISSING: Any = object()
 
 
 class Reloaded(NamedTuple):
@@ -43,7 +45,7 @@ def reload_changed(namespace: dict[str, Any]) -> Reloaded:
     Raises:
         ImportError: one of them cannot be imported; its cause says why.
     """
-    users = {name: file for name, module in [*sys.modules.items()] if (file := _source_of(name, module))}
+    users = _list_users()
     changed = {name for name, file in users.items() if _has_changed(name, file)}
     if not changed:
         return Reloaded([], [])
@@ -54,6 +56,8 @@ def reload_changed(namespace: dict[str, Any]) -> Reloaded:
     with _all_or_nothing(names, before):
         for name in names:
             _take_away(name)
+        for name in changed:
+            _forget_bytecode(users[name])
         found = [name for name in names if _import(name)]
     for name in found:
         _give_back_children(name)
@@ -64,25 +68,39 @@ def reload_changed(namespace: dict[str, Any]) -> Reloaded:
     return Reloaded(sorted(found), sorted({*names} - {*found}))
 
 
-def _source_of(name: str, module: ModuleType) -> str:
+def _list_users() -> dict[str, str]:
+    """The modules of the user's that are imported by their names, each with its source."""
+    foreign = _list_foreign()
+    return {
+        name: file
+        for name, module in [*sys.modules.items()]
+        if (file := _source_of(name, module, foreign))
+        # What nobody has looked for was made by hand of a file, and is not found by its name.
+        and (imports.was_sought(name) or not imports.are_times_noted())
+    }
+
+
+def _source_of(name: str, module: ModuleType, foreign: tuple[str, ...]) -> str:
     """The source of a module that is the user's own, "" of all others, and of those without one."""
-    spec = getattr(module, "__spec__", None)
+    spec = own_dict(module).get("__spec__")  # it may be any object, whose `__getattr__` does anything
     if name.partition(".")[0] in _OURS or name == "__main__" or not isinstance(spec, ModuleSpec):
         return ""
     if not isinstance(spec.loader, SourceFileLoader) or not isinstance(spec.origin, str):
         return ""
-    return spec.origin if _is_of_user(spec.origin) else ""
+    return spec.origin if _is_of_user(spec.origin, foreign) else ""
 
 
-def _is_of_user(file: str) -> bool:
+def _is_of_user(file: str, foreign: tuple[str, ...]) -> bool:
     """Whether a source is in no folder of Python's, of installed packages, or of the kernel's."""
-    paths = (os.path.abspath(file), os.path.realpath(file))
-    if any(part in path.split(os.sep) for path in paths for part in _FOREIGN):
-        return False
-    return not any(path.startswith(folder) for path in paths for folder in _folders())
+    for find in (os.path.abspath, os.path.realpath):  # the second asks the system for each part
+        path = find(file)
+        if path.startswith(foreign) or any(part in path.split(os.sep) for part in _FOREIGN):
+            return False
+    return True
 
 
-def _folders() -> tuple[str, ...]:
+def _list_foreign() -> tuple[str, ...]:
+    """What the paths of Python's own sources, and of the kernel's, begin with."""
     folders = [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")]
     return (*hidden(), *(os.path.join(os.path.realpath(each), "") for each in folders if each))
 
@@ -120,7 +138,7 @@ def _imports_of(name: str, file: str) -> set[str]:
             tree = ast.parse(source.read())
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
-    package = sys.modules[name].__package__ or ""
+    package = str(own_dict(sys.modules[name]).get("__package__") or "")
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -142,9 +160,30 @@ def _parents(name: str) -> Iterator[str]:
 
 def _take_away(name: str) -> None:
     sys.modules.pop(name, None)
+    _tell_package(name, _MISSING)  # `from package import child` looks there first
+
+
+def _known_to_package(name: str) -> Any:
+    """What a module's package has under its name: the module, or what hides that, as a function of the same name."""
     package, _, child = name.rpartition(".")
-    if package in sys.modules:  # `from package import child` looks here first
-        vars(sys.modules[package]).pop(child, None)
+    return own_dict(sys.modules.get(package)).get(child, _MISSING)
+
+
+def _tell_package(name: str, known: Any) -> None:
+    package, _, child = name.rpartition(".")
+    module = sys.modules.get(package)
+    if not isinstance(module, ModuleType):  # there is none, or what somebody has put in its place
+        return
+    if known is _MISSING:
+        vars(module).pop(child, None)
+    else:
+        vars(module)[child] = known
+
+
+def _forget_bytecode(file: str) -> None:
+    """Remove the compiled form, which holds for any source of the same length and the same second."""
+    with contextlib.suppress(OSError, NotImplementedError):
+        os.unlink(importlib.util.cache_from_source(file))
 
 
 def _import(name: str) -> bool:
@@ -156,23 +195,23 @@ def _import(name: str) -> bool:
         if error.name and name.startswith(f"{error.name}."):  # a package of its own is gone
             return False
         raise _refuse(name, error) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _refuse(name, error) from error
     try:
         __import__(name)  # which leaves the import system's own frames out of what is raised
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # the program has not even begun, which could end so
         raise _refuse(name, error) from error
     return True
 
 
-def _refuse(name: str, error: Exception) -> ImportError:
+def _refuse(name: str, error: Exception | SystemExit) -> ImportError:
     what = "a syntax error" if isinstance(error, SyntaxError) else type(error).__name__
     # It may be in another one, which this one imports.
     at = getattr(error, "filename", None) if isinstance(error, SyntaxError) else None
     where = f" in {at}, line {error.lineno}" if at and isinstance(error, SyntaxError) else ""
     return ImportError(
-        f"the module {name!r} has changed and cannot be reloaded, for {what}{where}; the program was not run, and the "
-        "modules are as they were",
+        f"the module {name!r}, or what it imports, has changed and cannot be reloaded, for {what}{where}; the program "
+        "was not run, and the modules are as they were",
         name=name,
     )
 
@@ -181,17 +220,15 @@ def _refuse(name: str, error: Exception) -> ImportError:
 def _all_or_nothing(names: list[str], before: dict[str, ModuleType]) -> Iterator[None]:
     """Have modules be as they were if something is raised."""
     sought = {name: imports.sought_ns(name) for name in names}
+    known = {name: _known_to_package(name) for name in names}
     try:
         yield
     except BaseException:
-        for name in [name for name, module in [*sys.modules.items()] if name not in before]:
-            if _source_of(name, sys.modules[name]):  # it may have imported from one of the new ones
-                _take_away(name)
+        for name in [name for name in _list_users() if name not in before]:
+            _take_away(name)  # it may have imported from one of the new ones
+        sys.modules.update({name: before[name] for name in names})
         for name in names:
-            sys.modules[name] = before[name]
-            package, _, child = name.rpartition(".")
-            if package in sys.modules:
-                setattr(sys.modules[package], child, before[name])
+            _tell_package(name, known[name])
             imports.remember_sought(name, sought[name])
         raise
 

@@ -50,6 +50,13 @@ MUTANTS = (
         tests=(f"{_RELOADING}test_if_a_module_cannot_be_reloaded_the_program_does_not_run_and_all_stay",),
     ),
     Mutant(
+        promise="a source of the same length and second is not taken from its compiled form",
+        file="worker/reloading.py",
+        before="            _forget_bytecode(users[name])\n",
+        after="            pass\n",
+        tests=(f"{_RELOADING}test_a_source_of_the_same_length_and_second_is_not_taken_from_its_compiled_form",),
+    ),
+    Mutant(
         promise="variables that are a reloaded module become the new one",
         file="worker/reloading.py",
         before="            namespace[variable] = sys.modules[name]\n",

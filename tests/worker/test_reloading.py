@@ -113,6 +113,7 @@ def test_variables_that_are_a_module_become_the_new_one_and_old_objects_stay_who
         ("def broken(:", "a syntax error in {folder}/helper.py, line 1"),
         ("import first\nVALUE = 1 / 0", "ZeroDivisionError"),
         ("import no_such_module_at_all", "ModuleNotFoundError"),
+        ("import sys\nsys.exit()", "SystemExit"),
     ],
 )
 def test_if_a_module_cannot_be_reloaded_the_program_does_not_run_and_all_stay(plain_project, folder, source, words):
@@ -122,10 +123,8 @@ def test_if_a_module_cannot_be_reloaded_the_program_does_not_run_and_all_stay(pl
     plain_project.write(first="COUNT = 2", helper=source, program="seen = 2")
     error, told = plain_project.run()
     assert error["ename"] == "ImportError"
-    assert (
-        f"the module 'helper' has changed and cannot be reloaded, for {words.format(folder=folder)}"
-        in (error["evalue"])
-    )
+    refused = "the module 'helper', or what it imports, has changed and cannot be reloaded, for "
+    assert refused + words.format(folder=folder) in error["evalue"]
     assert "reloading.py" not in error["traceback"]
     assert "importlib" not in error["traceback"]
     assert told == ""
@@ -206,3 +205,59 @@ def test_installed_packages_and_extension_modules_stay(plain_project, folder, mo
     again, told = plain_project.run()
     assert again == (1, 2, seen[2])
     assert told == "Reloaded modules: pack\n"
+
+
+def test_a_source_of_the_same_length_and_second_is_not_taken_from_its_compiled_form(plain_project, folder, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    for number in (1, 2, 3):
+        plain_project.write(helper=f"VALUE = {number}", program="import helper\nseen = helper.VALUE")
+        os.utime(folder / "helper.py", (1_000_000_000, 1_000_000_000))
+        assert plain_project.run()[0] == number
+    assert [*(folder / "__pycache__").glob("helper.*.pyc")]
+
+
+def test_a_package_that_hides_a_module_behind_a_function_does_so_still_when_nothing_was_reloaded(plain_project, folder):
+    plain_project.write(
+        pack__in____init__="from .inner import inner",
+        pack__in__inner="def inner():\n    return 1",
+        program="import pack\nseen = pack.inner()",
+    )
+    assert plain_project.run() == (1, "")
+    plain_project.write(pack__in__inner="def broken(:")
+    assert plain_project.run()[0]["ename"] == "ImportError"
+    assert plain_project.run(reload=False) == (1, "")
+
+
+def test_a_module_made_by_hand_of_a_file_stays_when_that_changes(plain_project, folder, monkeypatch):
+    imports.note_times()
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
+    aside = folder / "aside"
+    aside.mkdir()
+    (aside / "made_by_hand.py").write_text("VALUE = 1")
+    spec = importlib.util.spec_from_file_location("made_by_hand", aside / "made_by_hand.py")
+    made = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "made_by_hand", made)
+    (aside / "made_by_hand.py").write_text("VALUE = 2")
+    plain_project.write(program="import made_by_hand\nseen = made_by_hand")
+    assert plain_project.run() == (made, "")
+
+
+def test_what_stands_for_a_module_and_answers_nothing_keeps_none_from_being_reloaded(plain_project, monkeypatch):
+    class Silent:
+        def __getattr__(self, name):
+            raise RuntimeError(name)
+
+    plain_project.write(helper="VALUE = 1", program="import helper\nseen = helper.VALUE")
+    plain_project.run()
+    monkeypatch.setitem(sys.modules, "stands_for_a_module", Silent())
+    plain_project.write(helper="VALUE = 2")
+    assert plain_project.run() == (2, "Reloaded modules: helper\n")
+
+
+def test_a_program_runs_without_a_standard_error_to_tell_of_reloaded_modules(plain_project, monkeypatch):
+    plain_project.write(helper="VALUE = 1", program="import helper\nseen = helper.VALUE")
+    plain_project.run()
+    plain_project.write(helper="VALUE = 2")
+    monkeypatch.setattr(sys, "stderr", None)
+    outcome = plain_project._session.run_file(plain_project._folder / "program.py", reload=True)
+    assert (outcome, plain_project._session.engine.namespace["seen"]) == (Outcome.OK, 2)

@@ -268,10 +268,9 @@ def _reload(namespace: dict[str, Any]) -> None:
     from rpyc_kernel.worker.reloading import reload_changed
 
     anew, gone = reload_changed(namespace)
-    if anew:
-        sys.stderr.write(f"Reloaded modules: {', '.join(anew)}\n")
-    if gone:
-        sys.stderr.write(f"Modules that cannot be found any more: {', '.join(gone)}\n")
+    told = {"Reloaded modules": anew, "Modules that cannot be found any more": gone}
+    if sys.stderr is not None:
+        sys.stderr.write("".join(f"{what}: {', '.join(names)}\n" for what, names in told.items() if names))
 
 
 @runs_user_code

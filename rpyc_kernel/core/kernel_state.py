@@ -43,6 +43,7 @@ from rpyc_kernel.core.contract import (
     COMM_CALL,
     MAX_HELD,
     MAX_HELD_CODE_CHARS,
+    MAX_HELD_OF_ONE,
     Doing,
     Force,
     Kind,
@@ -379,6 +380,12 @@ class KernelState:
             raise RequestError(
                 f"the code has a character that nobody sees who is to approve it, U+{ord(hidden):04X}; in a text write "
                 f"{hidden!a}"
+            )
+        asker = _bearer_of(submitted.session)
+        if sum(_bearer_of(each.session) == asker for each in self._held.values()) >= MAX_HELD_OF_ONE:
+            raise RequestError(
+                f"{MAX_HELD_OF_ONE} executions of yours wait for approval already; wait until some are let go or "
+                "declined, or cancel some"
             )
         if len(self._held) >= MAX_HELD:
             raise RequestError(f"{MAX_HELD} executions wait for approval already; wait until some are let go")
@@ -877,6 +884,11 @@ class KernelState:
         self.generation += 1
         self._last_count = 0
         return [StartWorker(self.generation)]
+
+
+def _bearer_of(session: str) -> str:
+    """The invitation that a session is of, or the session where it is of none."""
+    return session.partition(":")[0]
 
 
 _DECISIONS: Final[dict[type[events.Event], Callable[[KernelState, Any], Decision | list[Action]]]] = {

@@ -18,6 +18,7 @@ from rpyc_kernel.core.contract import (
     FIELDS,
     MAX_HELD,
     MAX_HELD_CODE_CHARS,
+    MAX_HELD_OF_ONE,
     Departure,
     Force,
     Kind,
@@ -1078,6 +1079,10 @@ def decline(state, execution, reason="", session="b"):
     return state.handle(events.DeclineRequested(session, execution, reason))
 
 
+def cancel(state, execution, session="b"):
+    return state.handle(events.CancelRequested(session, execution))
+
+
 def runs(actions):
     return [action.execution for action in actions if isinstance(action, RunCode)]
 
@@ -1144,13 +1149,34 @@ def test_only_code_that_can_be_read_is_held(state):
 
 
 def test_so_much_is_held_at_most(state):
-    for _ in range(MAX_HELD):
-        submit(state, is_held=True)
+    askers = [f"asker-{number // MAX_HELD_OF_ONE}" for number in range(MAX_HELD)]
+    for session in askers:
+        submit(state, session, is_held=True)
     with pytest.raises(RequestError, match="1000 executions wait for approval already"):
         submit(state, is_held=True)
     submit(state)
     decline(state, 1)
     assert submit(state, is_held=True) == MAX_HELD + 2
+
+
+def test_of_one_session_so_much_is_held_at_most_and_others_have_room(state):
+    held = [submit(state, is_held=True) for _ in range(MAX_HELD_OF_ONE)]
+    with pytest.raises(RequestError, match="20 executions of yours wait for approval already; wait .* or cancel some"):
+        submit(state, is_held=True)
+    submit(state, "b", is_held=True)
+    for make_room in (approve, decline, cancel):
+        make_room(state, held.pop())
+        submit(state, is_held=True)
+        with pytest.raises(RequestError, match="of yours"):
+            submit(state, is_held=True)
+
+
+def test_an_invitation_gives_no_more_room_by_more_sessions(state):
+    for number in range(MAX_HELD_OF_ONE):
+        submit(state, f"4f2a:{number}", is_held=True)
+    with pytest.raises(RequestError, match="of yours"):
+        submit(state, "4f2a:x:y", is_held=True)
+    submit(state, "77aa:0", is_held=True)
 
 
 def test_an_error_aborts_what_its_session_has_held_behind_it_and_not_what_was_held_before(state):

@@ -7,16 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import rpyc_kernel
-from rpyc_kernel import KernelDied, KernelError, NotAsked, NotPermitted, NotRunning
+from rpyc_kernel import KernelDied, KernelError, NotAsked, NotPermitted, NotRunning, RequestError
 from rpyc_kernel.client.kernel import KernelClient
-from rpyc_kernel.core.contract import Kind, Outcome
+from rpyc_kernel.core.contract import MAX_HELD_OF_ONE, Kind, Outcome
 from tests.end_to_end.clients import PATIENCE_S
 from tests.end_to_end.commands import run_command
 from tests.end_to_end.test_hub_death import kill, kill_hub, start  # noqa: F401 - a fixture
 from tests.end_to_end.test_roles import address_of
 from tests.support.waiting import wait_until
 
-HELD = 100
+HELD = MAX_HELD_OF_ONE
 GATE = "import threading; gate = threading.Event(); order = []"
 
 
@@ -137,10 +137,12 @@ def test_what_is_held_ends_with_the_worker_at_a_restart_and_at_the_end(kernel):
         assert isinstance(asked.exception(PATIENCE_S), KernelError)
 
 
-def test_a_hundred_wait_for_approval_while_others_work_and_each_is_let_go_by_itself(kernel):
+def test_as_many_as_may_wait_for_approval_while_others_work_and_each_is_let_go_by_itself(kernel):
     kernel.execute("order = []", timeout=PATIENCE_S)
     with kernel_as("asker") as agent:
         asked = [agent.submit(f"order.append({number})") for number in range(HELD)]
+        with pytest.raises(RequestError, match=f"{HELD} executions of yours wait for approval already"):
+            agent.submit("order.append('one more')")
         for number in range(20):
             assert kernel.execute(f"{number}", timeout=PATIENCE_S).value == number
         status = kernel.status()

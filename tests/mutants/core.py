@@ -55,6 +55,13 @@ MUTANTS = (
         tests=(f"{_STATE}test_only_code_that_can_be_read_is_held",),
     ),
     Mutant(
+        promise="who asks cannot fill everybody's screen, nor by one session after the other",
+        file="core/kernel_state.py",
+        before="asker = _bearer_of(submitted.session)\n",
+        after="asker = submitted.session\n",
+        tests=(f"{_STATE}test_an_invitation_gives_no_more_room_by_more_sessions",),
+    ),
+    Mutant(
         promise="what is held is held for the next hub, too",
         file="core/kernel_state.py",
         before="is_held=was_held and started_at is None and number not in restored.approved,",

@@ -23,7 +23,7 @@ MAX_CODE_CHARS: Final = 4 * 1024 * 1024
 MAX_HELD: Final = 1000
 """So many executions may wait for somebody's approval at once."""
 MAX_HELD_OF_ONE: Final = 20
-"""So many of one session, or of all sessions of an invitation: each is told on everybody's screen, and nobody decides on more than that in a row."""
+"""So many of one session, or of all sessions of an invitation: each is told on everybody's screen."""
 MAX_HELD_CODE_CHARS: Final = 100_000
 """More code than anybody reads is nothing that can be approved."""
 MAX_PLAIN_REPR: Final = 4096

@@ -1161,7 +1161,7 @@ def test_so_much_is_held_at_most(state):
 
 def test_of_one_session_so_much_is_held_at_most_and_others_have_room(state):
     held = [submit(state, is_held=True) for _ in range(MAX_HELD_OF_ONE)]
-    with pytest.raises(RequestError, match="20 executions of yours wait for approval already; wait .* or cancel some"):
+    with pytest.raises(RequestError, match="20 executions of yours wait for approval already"):
         submit(state, is_held=True)
     submit(state, "b", is_held=True)
     for make_room in (approve, decline, cancel):

@@ -268,11 +268,14 @@ class HubConnection:
                 return self._begin_way_back(client).fileno()
         return client.fileno()
 
-    def read_ready(self, waited_s: float = 0.0) -> None:
+    def read_ready(self, waited_s: float = 0.0) -> bool:
         """Complete the calls whose answers have come; never waits.
 
         Args:
             waited_s: for how long the loop has waited for them in vain.
+
+        Returns:
+            Whether there is a connection.
         """
         self._forget_ways(lambda way: way.is_over.is_set)
         client = self._client
@@ -280,6 +283,7 @@ class HubConnection:
         if client.loss and self._kept:
             with contextlib.suppress(KernelError):  # whoever asks for an answer hears of it
                 self._begin_way_back(client)
+        return not client.loss
 
     # ------------------------------------------------------------------ coming back
 

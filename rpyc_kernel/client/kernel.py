@@ -498,16 +498,20 @@ class KernelClient(Introspection, Admission):
                 arguments = (*filled[:place], *self._name_submission())
         return self._commands.start(command, *arguments)
 
-    def read_ready(self, waited_s: float = 0.0) -> None:
+    def read_ready(self, waited_s: float = 0.0) -> bool:
         """Complete the calls that were begun and whose answers have come; never waits.
 
         Args:
             waited_s: for how long the loop has waited for them in vain.
 
+        Returns:
+            Whether there is a connection.
+
         Example:
             >>> kernel.read_ready()
+            True
         """
-        self._commands.read_ready(waited_s)
+        return self._commands.read_ready(waited_s)
 
     def eval(self, expression: str, *, timeout: float | None = None) -> Any:
         """Evaluate an expression at once, beside the queue.

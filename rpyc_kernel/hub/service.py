@@ -282,19 +282,7 @@ class HubService:
         if not self._hub.wait_for_worker(0):
             # Most often it is starting; nobody but the one who asks waits for that.
             return self._later.submit(self._ask_late_worker, name, arguments)
-        answer: Future[Any] = Future()
-
-        def pass_on(done: Future[Any]) -> None:
-            if not answer.set_running_or_notify_cancel():
-                return
-            error = done.exception()
-            if error is not None:
-                answer.set_exception(error)
-            else:
-                answer.set_result(done.result())
-
-        self._hub.ask_worker(name, *arguments).add_done_callback(pass_on)
-        return answer
+        return self._hub.ask_worker(name, *arguments)
 
     def _ask_late_worker(self, name: str, arguments: list[Any]) -> Any:
         self._hub.wait_for_worker(_WORKER_START_S)

@@ -17,6 +17,7 @@ from typing import Any
 from rpyc_kernel.core.contract import RELEASE, WORKER_VERSION
 from rpyc_kernel.errors import KernelDied, VersionMismatch, WorkerBusy, from_name
 from rpyc_kernel.system import frames
+from rpyc_kernel.system.sending import QUIETLY
 from rpyc_kernel.wire.refusal import refuse
 
 _log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ _MAX_PENDING = 64
 _MAX_WAITING = 64
 """How many clients the hub holds the sockets of until the worker has taken them."""
 _DESCRIPTORS = 4
+_AT_ONCE = socket.MSG_DONTWAIT | QUIETLY
 
 
 class WorkerLink:
@@ -65,6 +67,7 @@ class WorkerLink:
         *outputs, self.ring_descriptor, self.stacks_descriptor = self._reader.descriptors
         self.output_descriptors = tuple(outputs)
         self._outgoing: SimpleQueue[tuple[bytes, tuple[socket.socket, ...]] | None] = SimpleQueue()
+        self._unsent = 0  # of those, with what is being sent
         self._closing = threading.Lock()
         self._numbers = itertools.count(1)
         self._pending: dict[int, Future[Any]] = {}
@@ -198,10 +201,17 @@ class WorkerLink:
             os.close(descriptor)
 
     def _send(self, data: bytes, sockets: tuple[socket.socket, ...] = ()) -> None:
-        """Leave a message to the sender: a worker that does not read must not stop the hub with it."""
+        """Send what is taken at once, and leave the rest: a worker that does not read must not stop the hub with it."""
         with self._closing:
-            if not self._is_lost:
-                self._outgoing.put((data, sockets))
+            if self._is_lost:
+                return
+            if not (self._unsent or sockets):
+                with contextlib.suppress(OSError):  # where there is no room; the sender meets any other one, too
+                    data = data[self._control.send(data, _AT_ONCE) :]
+                if not data:
+                    return
+            self._unsent += 1
+            self._outgoing.put((data, sockets))
 
     def _transmit(self) -> None:
         while (item := self._outgoing.get()) is not None:
@@ -211,6 +221,8 @@ class WorkerLink:
             except OSError:
                 self._is_lost = True
                 self._fail_all()
+            with self._closing:
+                self._unsent -= 1
 
     def _receive(self) -> None:
         try:

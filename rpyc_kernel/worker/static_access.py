@@ -86,8 +86,8 @@ def own_dict(value: Any) -> dict[str, Any]:
 
 def find_in_lineage(kind: type, name: str) -> Any:
     """What a class or the nearest of its bases has under a name, as it stands there."""
-    for base in lineage(kind):
-        found = class_dict(base).get(name, MISSING)
+    for base in _mro_of(kind):  # neither this nor what follows is called by its name here: it is asked for most
+        found = _dict_of(base).get(name, MISSING)
         if found is not MISSING:
             return found
     return MISSING
@@ -95,9 +95,10 @@ def find_in_lineage(kind: type, name: str) -> Any:
 
 def is_foreign(value: Any) -> bool:
     """Whether the value is a proxy to an object in some client, which must not be asked anything."""
-    return any(
-        module_name(base) == "rpyc.core.netref" and _name_of(base) == "BaseNetref" for base in lineage(type(value))
-    )
+    for base in _mro_of(type(value)):
+        if _name_of(base) == "BaseNetref" and module_name(base) == "rpyc.core.netref":
+            return True
+    return False
 
 
 def is_class(value: Any) -> bool:

@@ -160,3 +160,21 @@ def test_who_is_to_be_handed_over_to_a_worker_that_has_ended_is_told_so(link, cl
     wait_until(lambda: link._is_lost, PATIENCE_S)
     hand_over(link, far)
     assert near.makefile("rb").read().endswith(b"the worker ended before it answered")
+
+
+def test_questions_reach_a_worker_in_order_that_reads_none_of_them_for_a_while(link, client):
+    _, far = client
+    padding = "x" * 300_000  # more than the socket holds
+    asked = [link.request("question", number, padding if number % 3 == 1 else "") for number in range(9)]
+    link.hand_over("objects", ("a", ""), far)
+    asked.append(link.request("question", 9, ""))
+    reader = frames.DescriptorReader(link.worker)
+    reader.receive()  # the name of the connection
+    came = [reader.receive() for _ in range(11)]
+    assert [arguments[0] for _, method, arguments in came if method == "question"] == list(range(10))
+    assert [number for number, *_ in came] == list(range(1, 12))
+    for number, method, arguments in came:
+        frames.send(link.worker, [number, True, arguments[0] if method == "question" else None])
+    assert [answer.result(PATIENCE_S) for answer in asked] == list(range(10))
+    for descriptor in reader.descriptors:
+        os.close(descriptor)

@@ -41,8 +41,8 @@ MUTANTS = (
     Mutant(
         promise="who cancels a request has its code ended",
         file="faces/stdio/served_kernel.py",
-        before="call.add_done_callback(lambda _: self._call_off(call, read))",
-        after="pass",
+        before="if not self.is_leaving:",
+        after="if False:",
         tests=(f"{_STDIO}::test_cancelling_takes_code_out_of_the_queue_or_interrupts_it",),
     ),
     Mutant(
@@ -68,16 +68,16 @@ MUTANTS = (
     ),
     Mutant(
         promise="what must not be asked twice waits for the next connection",
-        file="faces/stdio/served_kernel.py",
-        before="if not command.is_repeatable and not self.client.is_connected:",
-        after="if False:",
+        file="faces/stdio/questions.py",
+        before="elif question.command.is_repeatable or self._client.is_connected:",
+        after="elif True:",
         tests=(f"{_STDIO}::test_a_hub_that_is_killed_comes_back_and_events_go_on",),
     ),
     Mutant(
         promise="ten thousand questions at once are all answered",
-        file="faces/stdio/served_kernel.py",
-        before="async with self._turns if command.by_worker else contextlib.nullcontext():",
-        after="async with contextlib.nullcontext():",
+        file="faces/stdio/questions.py",
+        before="if self._asked >= _MAX_ASKED:",
+        after="if False:",
         tests=(f"{_STDIO}::test_ten_thousand_requests_at_once_are_all_answered",),
     ),
     Mutant(

@@ -62,6 +62,21 @@ def test_the_last_expression_is_shown_and_small_plain_data_is_told_literally(ses
     assert session.result(code) == {"data": {"text/plain": text}, "metadata": {}, "literal": literal}
 
 
+@pytest.mark.parametrize(
+    ("register", "value", "mime"),
+    [
+        ("formatters['text/html'].for_type(int, str)", "1", "text/html"),
+        ("formatters['text/html'].for_type(object, repr)", "'text'", "text/html"),
+        ("formatters['text/latex'].for_type_by_name('builtins', 'list', str)", "[1]", "text/latex"),
+        ("mimebundle_formatter.for_type(float, lambda value, **_: {'a/b': 'c'})", "1.5", "a/b"),
+    ],
+)
+def test_plain_values_have_the_representations_that_somebody_has_registered(ipython, register, value, mime):
+    assert set(ipython.result(value)["data"]) == {"text/plain"}
+    ipython.run(f"registered = get_ipython().display_formatter.{register}")
+    assert set(ipython.result(value)["data"]) == {"text/plain", mime}
+
+
 def test_a_lone_surrogate_is_shown_and_told_in_a_way_that_can_travel(session):
     result = session.result("'\\ud800'")
     assert result["data"]["text/plain"].encode() == b"'\\ud800'"

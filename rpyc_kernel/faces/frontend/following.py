@@ -34,6 +34,13 @@ async def follow(watch: Watch) -> AsyncGenerator[list[Event], None]:
     """
     loop = asyncio.get_running_loop()
     arrived = asyncio.Event()
+    looks_up = False
+
+    def look_up() -> None:
+        nonlocal looks_up
+        looks_up = True
+        arrived.set()
+
     try:
         while True:
             watch.go_on()
@@ -41,15 +48,15 @@ async def follow(watch: Watch) -> AsyncGenerator[list[Event], None]:
                 break
             descriptor = watch.fileno()  # another one when the connection was made again
             loop.add_reader(descriptor, arrived.set)
-            waited_s = 0.0
+            timer = loop.call_later(_LOOK_UP_S, look_up)  # `wait_for` takes as long as all else
             try:
-                await asyncio.wait_for(arrived.wait(), _LOOK_UP_S)
-            except asyncio.TimeoutError:
-                waited_s = _LOOK_UP_S
+                await arrived.wait()
             finally:
+                timer.cancel()
                 loop.remove_reader(descriptor)
             arrived.clear()
-            watch.read_ready(waited_s)
+            watch.read_ready(_LOOK_UP_S if looks_up else 0.0)
+            looks_up = False
             if events := watch.take():
                 yield events
     finally:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.faces.stdio.answers import describe_event
 from rpyc_kernel.faces.stdio.methods import MAX_PART
+
+_PROGRESS: Final = {Kind.QUEUED: "is queued", Kind.STARTED: "runs"}
 
 
 class Evaluation:
@@ -15,10 +18,19 @@ class Evaluation:
     Args:
         number: its number.
         max_chars: how much of what it prints to keep.
+        report: told how it goes on, if anybody wants to know.
+
+    Attributes:
+        number: as above.
+        has_ended: whether all of it was seen.
+        reports: whether somebody wants to know how it goes on.
     """
 
-    def __init__(self, number: int, max_chars: int) -> None:
+    def __init__(self, number: int, max_chars: int, report: Callable[[str], None] | None = None) -> None:
+        self.number = number
         self.has_ended = False
+        self.reports = report is not None
+        self._report = report
         self._left_chars = max_chars
         self._text: list[str] = []
         self._told: dict[str, Any] = {
@@ -32,8 +44,14 @@ class Evaluation:
             "error": None,
         }
 
-    def take(self, event: Event) -> None:
-        """See one of its events, in order."""
+    def take(self, events: Iterable[Event]) -> None:
+        """See its next events."""
+        for event in events:
+            self._take(event)
+            if self._report is not None and event.kind in _PROGRESS:
+                self._report(f"execution {self.number} {_PROGRESS[event.kind]}")
+
+    def _take(self, event: Event) -> None:
         if event.kind == Kind.STREAM:
             kept = event.text[: self._left_chars]
             self._left_chars -= len(kept)
@@ -52,14 +70,6 @@ class Evaluation:
     def _describe_output(self, event: Event) -> dict[str, Any]:
         told = describe_event(event, MAX_PART)
         return {name: told.get(name, {}) for name in ("data", "metadata", "omitted")} | {"seq": event.seq}
-
-    def describe_progress(self, event: Event) -> str:
-        """What to say of an event while it is waited for, "" for nothing."""
-        if event.kind == Kind.QUEUED:
-            return f"execution {self._told['execution']} is queued"
-        if event.kind == Kind.STARTED:
-            return f"execution {self._told['execution']} runs"
-        return ""
 
     def describe(self) -> dict[str, Any]:
         """All of it."""

@@ -9,6 +9,8 @@ import json
 import re
 from typing import Any, Final
 
+from rpyc_kernel.core.json_text import make_encoder
+
 MAX_BYTES: Final = 64 * 1024 * 1024
 """The longest message taken. Code may have four million characters, and JSON may spell each with twelve bytes."""
 _MAX_HEADER_BYTES: Final = 4096
@@ -22,6 +24,7 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
 
 
+_encode: Final = make_encoder(json, allow_nan=False)
 _decoder: Final = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
@@ -111,9 +114,9 @@ def _is_line_start(head: bytes, at: int) -> bool:
 def encode_message(message: dict[str, Any]) -> bytes:
     """Write a message with its header. Numbers that JSON has no words for become null."""
     try:
-        text = json.dumps(message, separators=(",", ":"), allow_nan=False)
+        text = _encode(message)
     except ValueError:
-        text = json.dumps(_without_nan(message), separators=(",", ":"))
+        text = _encode(_without_nan(message))
     body = text.encode()
     return b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
 

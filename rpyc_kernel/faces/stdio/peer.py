@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 
 from rpyc_kernel.errors import KernelError
@@ -20,8 +21,88 @@ MAX_UNANSWERED: Final = 20_000
 """So many requests of one client may wait for an answer."""
 _GOODBYE_S: Final = 5.0
 
-Handler = Callable[[str, dict[str, Any]], Awaitable[Any]]
-"""Does what a method, with its parameters, asks for, and returns the result."""
+_CANCELLED: Final[dict[str, Any]] = {"error": {"code": error_codes.CANCELLED, "message": "cancelled"}}
+
+Handler = Callable[["Request"], None]
+"""Has a request answered, at some time; what it raises answers it, too."""
+
+
+class Request:
+    """What a client asks for or, by a notification, says.
+
+    Args:
+        method: what is to be done.
+        reply: takes the response, without its id; None where nobody waits for one.
+        tasks: where those are kept that answer.
+
+    Attributes:
+        params: with what it is to be done, by name.
+        on_cancel: what has it answered soon where the client takes it back; without it, that answers it.
+        on_answer: called before it is answered with whether it was done.
+        is_answered: whether it is.
+    """
+
+    __slots__ = ("_reply", "_tasks", "is_answered", "method", "on_answer", "on_cancel", "params")
+
+    def __init__(
+        self, method: str, reply: Callable[[dict[str, Any]], None] | None, tasks: set[asyncio.Task[None]]
+    ) -> None:
+        self.method = method
+        self.params: dict[str, Any] = {}
+        self.on_cancel: Callable[[], object] | None = None
+        self.on_answer: Callable[[bool], None] | None = None
+        self.is_answered = False
+        self._reply = reply
+        self._tasks = tasks
+
+    def answer(self, result: Any) -> None:
+        """Give what is asked for; only the first answer is one."""
+        self._say({"result": result})
+
+    def refuse(self, error: BaseException) -> None:
+        """Tell why it is not done; whatever that is, other requests are served."""
+        if self.is_answered:
+            return
+        if isinstance(error, (RpcError, KernelError)):
+            if self._reply is None:
+                _log.warning("the notification %s was of no use: %s", self.method[:100], error)
+            self._say({"error": describe_error(error)})
+        else:
+            _log.error("%s failed", self.method[:100], exc_info=error)
+            what = f"the server failed at it: {type(error).__name__}: {error}"
+            self._say({"error": {"code": error_codes.INTERNAL, "message": what}})
+
+    def answer_by(self, doing: Coroutine[Any, Any, Any]) -> None:
+        """Have a task answer, with what this returns or raises; it is cancelled where the client takes it back."""
+        task = asyncio.ensure_future(self._finish(doing))
+        self.on_cancel = task.cancel
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _finish(self, doing: Coroutine[Any, Any, Any]) -> None:
+        try:
+            self.answer(await doing)
+        except asyncio.CancelledError:
+            self._say(_CANCELLED)
+        except Exception as error:  # noqa: BLE001 - whoever asked is told
+            self.refuse(error)
+
+    def cancel(self) -> None:
+        """The client takes it back."""
+        if self.on_cancel is None:
+            self._say(_CANCELLED)
+        else:
+            self.on_cancel()
+
+    def _say(self, response: dict[str, Any]) -> None:
+        if self.is_answered:
+            return
+        self.is_answered = True
+        if self.on_answer is not None:
+            self.on_answer("result" in response)
+        if self._reply is not None:
+            self._reply(response)
+        self.on_answer = self.on_cancel = None  # which hold this
 
 
 class Peer:
@@ -30,14 +111,14 @@ class Peer:
     Args:
         reading: the descriptor to read from.
         writing: the descriptor to write to.
-        handle: does what is asked for.
+        handle: has each request answered.
     """
 
     def __init__(self, reading: int, writing: int, handle: Handler) -> None:
         self._handle = handle
         self._reader = MessageReader()
-        self._unanswered: dict[int | str, asyncio.Task[None]] = {}
-        self._untold: set[asyncio.Task[None]] = set()  # what notifications have begun
+        self._unanswered: dict[int | str, Request] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._asked: dict[int | str, asyncio.Future[Any]] = {}
         self._numbers = itertools.count(1)
         self._has_left = asyncio.Event()
@@ -129,39 +210,27 @@ class Peer:
             what = f"{MAX_UNANSWERED:,} requests have no answer yet; ask again when some have"
             self._refuse(number, RpcError(error_codes.TOO_MANY, what))
         else:
-            self._unanswered[number] = asyncio.ensure_future(self._answer(number, method, params))
+            request = self._unanswered[number] = Request(method, partial(self._respond, number), self._tasks)
+            self._begin(request, params)
 
     def _take_notification(self, method: str, params: Any) -> None:
         if method == "$/cancelRequest":
-            task = self._unanswered.get(_id_of(params)) if isinstance(params, dict) else None  # type: ignore[arg-type]
-            if task is not None:
-                task.cancel()
+            request = self._unanswered.get(_id_of(params)) if isinstance(params, dict) else None  # type: ignore[arg-type]
+            if request is not None:
+                request.cancel()
         elif method == "exit":
             self._has_left.set()
         elif not method.startswith("$/"):  # those are the protocol's own, and may be left alone
-            task = asyncio.ensure_future(self._do_quietly(method, params))
-            self._untold.add(task)
-            task.add_done_callback(self._untold.discard)
+            self._begin(Request(method, None, self._tasks), params)
 
-    async def _do_quietly(self, method: str, params: Any) -> None:
+    def _begin(self, request: Request, params: Any) -> None:
         try:
-            await self._handle(method, _check_params(params))
-        except (RpcError, KernelError) as error:
-            _log.warning("the notification %s was of no use: %s", method[:100], error)
-        except Exception:  # noqa: BLE001 - nobody waits for it
-            _log.exception("the notification %s failed", method[:100])
+            request.params = _check_params(params)
+            self._handle(request)
+        except Exception as error:  # noqa: BLE001 - whoever asked is told
+            request.refuse(error)
 
-    async def _answer(self, number: int | str, method: str, params: Any) -> None:
-        try:
-            response: dict[str, Any] = {"result": await self._handle(method, _check_params(params))}
-        except asyncio.CancelledError:
-            response = {"error": {"code": error_codes.CANCELLED, "message": "cancelled"}}
-        except (RpcError, KernelError) as error:
-            response = {"error": describe_error(error)}
-        except Exception as error:  # noqa: BLE001 - whatever it is, the others are served
-            _log.exception("%s failed", method[:100])
-            what = f"the server failed at it: {type(error).__name__}: {error}"
-            response = {"error": {"code": error_codes.INTERNAL, "message": what}}
+    def _respond(self, number: int | str, response: dict[str, Any]) -> None:
         del self._unanswered[number]
         self._send({"id": number, **response})
 
@@ -176,7 +245,9 @@ class Peer:
 
     async def close(self) -> None:
         """Drop what was asked, and have the client read what was said."""
-        tasks = [*self._unanswered.values(), *self._untold]
+        tasks = list(self._tasks)
+        for request in list(self._unanswered.values()):
+            request.cancel()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

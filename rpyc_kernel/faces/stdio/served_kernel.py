@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from rpyc_kernel.client.answers import reader_of
@@ -17,10 +16,11 @@ from rpyc_kernel.core.contract import Event, Force, Kind, Lane, Scope, freeze
 from rpyc_kernel.core.source import Origin, describe_source
 from rpyc_kernel.errors import KernelError, NotQueued, NotRunning, RequestError
 from rpyc_kernel.faces.frontend.following import follow
-from rpyc_kernel.faces.stdio.answers import describe_event, text_of_part
+from rpyc_kernel.faces.stdio.answers import describe_answer, describe_event, text_of_part
 from rpyc_kernel.faces.stdio.error_codes import RpcError
 from rpyc_kernel.faces.stdio.evaluation import Evaluation
-from rpyc_kernel.faces.stdio.peer import Peer
+from rpyc_kernel.faces.stdio.peer import Peer, Request
+from rpyc_kernel.faces.stdio.questions import Question, Questions
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -28,8 +28,6 @@ _LOOK_UP_S = 1.0
 _WAIT_S = 20.0
 _AT_ONCE_S = 0.25
 """Most code has ended by then, and is one question. Until then, what is cancelled has no number to be called off by."""
-_MAX_ASKED = 32
-"""A hub refuses more questions than 64 to its worker at once; who asks here has a turn."""
 
 
 class ServedKernel:
@@ -57,11 +55,23 @@ class ServedKernel:
         self._is_closed = False
         self._is_over = False  # the peer was told that the connection does not come back
         self._coming_back: asyncio.Task[None] | None = None
-        self._turns = asyncio.Semaphore(_MAX_ASKED)
+        self._calling_off: set[asyncio.Task[None]] = set()
+        self._questions = Questions(client, sent=self._find_descriptor)
         self._find_descriptor()
         self._looking = self._loop.call_later(_LOOK_UP_S, self._look_up)
 
     # ------------------------------------------------------------------ commands
+
+    def pass_on(self, request: Request, command: Command[Any], arguments: Sequence[Any]) -> None:
+        """Give the kernel a command, and the request its answer; takes no task."""
+
+        def tell(answer: Any, error: BaseException | None) -> None:
+            if error is None:
+                request.answer(describe_answer(command, answer))
+            else:
+                request.refuse(error)
+
+        self._questions.begin_for(request, Question(command, arguments, tell))
 
     async def ask(self, command: Command[_T], *arguments: Any) -> _T:
         """Give the kernel a command, and return its answer, however long that takes.
@@ -69,26 +79,8 @@ class ServedKernel:
         Raises:
             KernelError: whatever is wrong with it, or with the connection.
         """
-        if not command.is_repeatable and not self.client.is_connected:
-            await self.ask(commands.HELLO)  # comes when the connection is there again, and may be asked twice
-        async with self._turns if command.by_worker else contextlib.nullcontext():
-            answer: _T = reader_of(command)(await self._wait_for(self.client.begin(command, *arguments)))
+        answer: _T = await self._questions.start(command, *arguments)
         return answer
-
-    async def _wait_for(self, call: Future[Any]) -> Any:
-        """Wait for a call; whoever waits no more leaves it to be answered to nobody."""
-        if call.done():
-            return call.result()
-        answered: asyncio.Future[None] = self._loop.create_future()
-
-        def tell() -> None:
-            if not answered.done():
-                answered.set_result(None)
-
-        call.add_done_callback(lambda _: self._loop.call_soon_threadsafe(tell))
-        self._find_descriptor()
-        await answered
-        return call.result()
 
     def _find_descriptor(self) -> None:
         """Wait for another one when the connection was lost, and when it is there again."""
@@ -102,9 +94,9 @@ class ServedKernel:
             self._loop.add_reader(descriptor, self._read_ready)
 
     def _read_ready(self, waited_s: float = 0.0) -> None:
-        self.client.read_ready(waited_s)
+        is_connected = self.client.read_ready(waited_s)
         self._find_descriptor()
-        if not (self.client.is_connected or self._is_over or self._coming_back):
+        if not (is_connected or self._is_over or self._coming_back):
             self._coming_back = asyncio.ensure_future(self._come_back())
 
     async def _come_back(self) -> None:
@@ -122,8 +114,9 @@ class ServedKernel:
 
     # ------------------------------------------------------------------ running code
 
-    async def run_code(
+    def run_code(
         self,
+        request: Request,
         *,
         code: str,
         stop_on_error: bool,
@@ -132,43 +125,51 @@ class ServedKernel:
         lane: str,
         max_chars: int,
         report: Callable[[str], None] | None,
-    ) -> dict[str, Any]:
-        """Queue code, and return what became of it; who waits no more takes it out of the queue, or interrupts it."""
+    ) -> None:
+        """Queue code, and answer with what became of it; what is taken back leaves the queue, or is interrupted."""
+
+        def tell(begun: Any, error: BaseException | None) -> None:
+            if error is not None:
+                request.refuse(error)
+                return
+            number, cursor, events = begun
+            evaluation = Evaluation(number, max_chars, report)
+            evaluation.take(events)
+            if evaluation.has_ended:
+                request.answer(evaluation.describe())
+            else:
+                self._loop.call_soon(self._await_end, request, evaluation, cursor)
+
         source = None if file is None else freeze(describe_source(Origin(file, first_line)))
         if source is None and lane == Lane.MAIN and report is None:
-            call, read = self.client.begin(commands.RUN, code, stop_on_error, _AT_ONCE_S), _read_run
+            question = Question(commands.RUN, (code, stop_on_error, _AT_ONCE_S), tell, _read_run)
         else:
-            call, read = self.client.begin(commands.EXECUTE, code, stop_on_error, lane, None, source), _read_queued
+            question = Question(commands.EXECUTE, (code, stop_on_error, lane, None, source), tell, _read_queued)
+        self._questions.begin_for(request, question)
+
+    def _await_end(self, request: Request, evaluation: Evaluation, cursor: int) -> None:
+        if request.is_answered:  # as it was taken back
+            self._call_off(evaluation.number)
+        else:
+            request.answer_by(self._follow(evaluation, cursor))
+
+    async def _follow(self, evaluation: Evaluation, cursor: int) -> dict[str, Any]:
         try:
-            number, cursor, events = read(await self._wait_for(call))
-            return await self._follow_to_end(number, cursor, events, Evaluation(number, max_chars), report)
+            while not evaluation.has_ended:
+                follows = commands.FOLLOW, evaluation.number, cursor, _WAIT_S, evaluation.reports
+                cursor, events = await self.ask(*follows)
+                evaluation.take(events)
         except asyncio.CancelledError:
-            if not self.is_leaving:
-                call.add_done_callback(lambda _: self._call_off(call, read))
+            self._call_off(evaluation.number)
             raise
+        return evaluation.describe()
 
-    async def _follow_to_end(
-        self,
-        number: int,
-        cursor: int,
-        events: Sequence[Event],
-        evaluation: Evaluation,
-        report: Callable[[str], None] | None,
-    ) -> dict[str, Any]:
-        while True:
-            for event in events:
-                evaluation.take(event)
-                if report is not None and (words := evaluation.describe_progress(event)):
-                    report(words)
-            if evaluation.has_ended:
-                return evaluation.describe()
-            cursor, events = await self.ask(commands.FOLLOW, number, cursor, _WAIT_S, report is not None)
-
-    def _call_off(self, call: Future[Any], read: Callable[[Any], tuple[int, int, Sequence[Event]]]) -> None:
-        """Have code that nobody waits for any more end, wherever it is."""
-        if call.exception() is None:
-            number = read(call.result())[0]
-            self._loop.call_soon_threadsafe(lambda: asyncio.ensure_future(self._cancel(number)))
+    def _call_off(self, execution: int) -> None:
+        """Have code end, wherever it is, that nobody waits for any more."""
+        if not self.is_leaving:
+            calling_off = asyncio.ensure_future(self._cancel(execution))
+            self._calling_off.add(calling_off)
+            calling_off.add_done_callback(self._calling_off.discard)
 
     async def _cancel(self, number: int) -> None:
         with contextlib.suppress(KernelError):

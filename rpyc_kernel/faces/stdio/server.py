@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import hmac
 import itertools
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from typing import Any
 
@@ -16,10 +16,10 @@ from rpyc_kernel.core import commands
 from rpyc_kernel.core.contract import RELEASE
 from rpyc_kernel.errors import BadCode, KernelExists, NoSuchKernel, RequestError
 from rpyc_kernel.faces.stdio import error_codes
-from rpyc_kernel.faces.stdio.answers import describe, describe_answer
+from rpyc_kernel.faces.stdio.answers import describe
 from rpyc_kernel.faces.stdio.error_codes import RpcError
-from rpyc_kernel.faces.stdio.methods import METHODS, PROTOCOL, bind_command, read_params
-from rpyc_kernel.faces.stdio.peer import Peer
+from rpyc_kernel.faces.stdio.methods import METHODS, PREFIX, PROTOCOL, bind_command, read_params
+from rpyc_kernel.faces.stdio.peer import Peer, Request
 from rpyc_kernel.faces.stdio.served_debugger import ServedDebugger
 from rpyc_kernel.faces.stdio.served_kernel import ServedKernel
 
@@ -52,12 +52,11 @@ class Server:
         self._numbers = itertools.count(1)
         self._first: asyncio.Task[Any] | None = None
         self._is_admitted = not key
-        self._own: dict[str, Callable[..., Awaitable[Any]]] = {
+        self._own: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
             "initialize": self._initialize,
             "connect": self._connect,
             "disconnect": self._disconnect,
             "kernels": self._list_kernels,
-            "code/run": self._run_code,
             "events/subscribe": self._subscribe,
             "events/unsubscribe": self._unsubscribe,
             "events/data": self._read_data,
@@ -86,33 +85,57 @@ class Server:
 
     # ------------------------------------------------------------------ requests
 
-    async def _handle(self, name: str, params: dict[str, Any]) -> Any:
+    def _handle(self, request: Request) -> None:
+        name, params = request.method, request.params
         method = METHODS.get(name)
         if method is None:
             raise RpcError(error_codes.NO_METHOD, f"there is no method {name[:100]!r}; serve --schema tells of all")
         if not self._is_admitted and name != "initialize":
             raise RpcError(error_codes.NOT_ADMITTED, "say who you are first: initialize with the key")
+        own = self._own.get(name)
         try:
-            if own := self._own.get(name):
-                arguments = read_params(method, params)
-            else:
+            if name.startswith(PREFIX):
                 number = params.get("kernel")
-                given = {name: value for name, value in params.items() if name != "kernel"}
-                bound = bind_command(method, given)
+                bound = bind_command(method, {each: value for each, value in params.items() if each != "kernel"})
+            else:
+                arguments = read_params(method, params)
         except BadCode:
             raise
         except RequestError as error:
             raise RpcError(error_codes.WRONG_PARAMETERS, str(error)) from None
         if name != "initialize":
             self._begin_first()
-        if own is not None:
-            return await own(**arguments)
-        kernel = await self._find_kernel(number)
-        return describe_answer(method, await kernel.ask(method, *bound))
+        if name.startswith(PREFIX):
+            self._find_for(request, number, lambda kernel: kernel.pass_on(request, method, bound))
+        elif own is None:
+            self._run_code(request, **arguments)
+        else:
+            request.answer_by(own(**arguments))
+
+    def _find_for(self, request: Request, number: Any, do: Callable[[ServedKernel], None]) -> None:
+        """Do with a kernel what a request asks for: at once where it is there, and else once it is."""
+        if self._first is None or self._first.done() or number is not None:
+            do(self._find_known(number))
+            return
+
+        def go_on(_: asyncio.Future[Any]) -> None:
+            if request.is_answered:  # as it was taken back
+                return
+            try:
+                do(self._find_known(number))
+            except Exception as error:  # noqa: BLE001 - whoever asked is told
+                request.refuse(error)
+
+        self._first.add_done_callback(go_on)
 
     async def _find_kernel(self, number: Any) -> ServedKernel:
         if self._first is not None and number is None:
             await asyncio.shield(self._first)
+        return self._find_known(number)
+
+    def _find_known(self, number: Any) -> ServedKernel:
+        if self._first is not None and number is None:
+            self._first.result()
         if number is None and len(self._kernels) == 1:
             return next(iter(self._kernels.values()))
         if isinstance(number, str) and number in self._kernels:
@@ -210,11 +233,13 @@ class Server:
 
     # ------------------------------------------------------------------ code and events
 
-    async def _run_code(self, kernel: str | None, progress_token: str | None, **arguments: Any) -> dict[str, Any]:
-        found = await self._find_kernel(kernel)
-        report = None if progress_token is None else partial(self._report, progress_token, "report")
-        with self._reporting(progress_token, "handed in"):
-            return await found.run_code(report=report, **arguments)
+    def _run_code(self, request: Request, *, kernel: str | None, progress_token: str | None, **options: Any) -> None:
+        report = None
+        if progress_token is not None:
+            report = partial(self._report, progress_token, "report")
+            request.on_answer = partial(self._report_end, progress_token)
+            self._report(progress_token, "begin", "handed in")
+        self._find_for(request, kernel, lambda found: found.run_code(request, report=report, **options))
 
     async def _subscribe(self, kernel: str | None, **arguments: Any) -> dict[str, Any]:
         return {"cursor": await (await self._find_kernel(kernel)).subscribe(**arguments)}
@@ -228,12 +253,15 @@ class Server:
     @contextlib.contextmanager
     def _reporting(self, token: str | None, begin: str) -> Iterator[None]:
         self._report(token, "begin", begin)
-        end = "failed"
+        is_done = False
         try:
             yield
-            end = "done"
+            is_done = True
         finally:
-            self._report(token, "end", end)
+            self._report_end(token, is_done)
+
+    def _report_end(self, token: str | None, is_done: bool) -> None:
+        self._report(token, "end", "done" if is_done else "failed")
 
     def _report(self, token: str | None, kind: str, message: str) -> None:
         if token is not None:

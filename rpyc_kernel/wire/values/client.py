@@ -110,7 +110,7 @@ class Call:
 class Reader(Protocol):
     """Who reads for calls that were started."""
 
-    def read_ready(self) -> None:
+    def read_ready(self) -> object:
         """Deliver what has arrived; never waits."""
 
     def wait_for(self, future: StartedCall, timeout_s: float | None) -> None:
@@ -307,6 +307,10 @@ class ValueClient:
         Args:
             waited_s: for how long the caller has waited for it in vain.
         """
+        self._read_at_once(waited_s)
+
+    def _read_at_once(self, waited_s: float = 0.0, *, to_the_end: bool = False) -> None:
+        """The same; only where asked to also look whether more comes behind what is less than could be received."""
         reader = Call()
         try:
             try:
@@ -316,7 +320,7 @@ class ValueClient:
                     if waited_s and self._pending:
                         self._note_silence(waited_s)
                     self._take_frames()
-                    while self._receive():
+                    while (received_bytes := self._receive()) and (to_the_end or received_bytes >= _RECEIVED_BYTES):
                         pass
             except ConnectionLost:
                 pass  # whoever asks for an answer hears of it
@@ -342,7 +346,7 @@ class ValueClient:
     def is_closed(self) -> bool:
         """Whether the connection is gone; looks."""
         if not self._loss and getpid() == self._pid:
-            self.read_ready()
+            self._read_at_once(to_the_end=True)
         return bool(self._loss)
 
     def close(self) -> None:
@@ -579,23 +583,23 @@ class ValueClient:
         if silent_s and counts_silence:
             self._note_silence(silent_s)
 
-    def _receive(self) -> bool:
-        """Receive once, and deal with it; False when nothing has come."""
+    def _receive(self) -> int:
+        """Receive once, and deal with it; returns how many bytes have come, if any."""
         size = max(_RECEIVED_BYTES, min(self._missing_bytes, _MOST_RECEIVED_BYTES))
         try:
             self._chunks.extend(map(self._sock.recv, (size,), (_DONT_WAIT,)))
         except BlockingIOError:
-            return False
+            return 0
         except OSError as error:
             self._end(f"receiving failed: {error}")
             raise ConnectionLost(self._loss) from None
         self._silent_s = 0.0
-        has_ended = not self._chunks[-1]
+        received_bytes = len(self._chunks[-1])
         self._take_frames()
-        if has_ended:
+        if not received_bytes:
             self._end("closed by the peer")
             raise ConnectionLost(self._loss)
-        return True
+        return received_bytes
 
     def _take_frames(self) -> bool:
         """Deal with all that has come; whether that was anything."""

@@ -23,6 +23,9 @@ from rpyc_kernel.worker.interrupts import runs_user_code
 from rpyc_kernel.worker.sources import Sources
 
 _KEPT_INPUTS = 1000
+_TEXT = "text/plain"
+_PLAIN = frozenset((bool, bytes, complex, dict, float, frozenset, int, list, range, set, str, tuple))
+"""Types that have no representation but text, and whose values can be given none."""
 _ANYWHERE = re.compile("[%!?]")
 _AT_BEGINNING = tuple(ESCAPE_SINGLES)
 _KNOWN_TRANSFORMERS = TransformerManager().token_transformers
@@ -165,6 +168,8 @@ class Hook(DisplayHook):
 
     def quiet(self) -> bool:
         """Whether a semicolon hides the value."""
+        if ";" not in self.shell.history_manager.input_hist_parsed[-1]:  # IPython reads all tokens to find out
+            return False
         with contextlib.suppress(tokenize.TokenError, SyntaxError):
             return bool(super().quiet())
         return False
@@ -222,13 +227,19 @@ class Formatter(DisplayFormatter):
         """Return the representations of a value."""
         outer, self._asked.failures = getattr(self._asked, "failures", None), []
         try:
-            data, metadata = super().format(obj, include, exclude)
+            data, metadata = super().format(obj, include or self._narrow(obj), exclude)
             failures = self._asked.failures
         except BaseException as error:  # noqa: BLE001 - user code
             data, metadata, failures = {}, {}, [error]
         finally:
             self._asked.failures = outer
         return _explain_all(obj, data, failures), metadata
+
+    def _narrow(self, obj: Any) -> set[str] | None:
+        """The formats that there may be of a value; None for all, to ask each of which takes as long as all else."""
+        if type(obj) not in _PLAIN or _has_own(self.mimebundle_formatter):
+            return None
+        return {_TEXT, *(name for name, formatter in self.formatters.items() if _has_own(formatter))}
 
     def takes(self, error: BaseException) -> bool:
         """Whether the error is that of a representation."""
@@ -239,10 +250,15 @@ class Formatter(DisplayFormatter):
         return True
 
 
+def _has_own(formatter: Any) -> bool:
+    """Whether somebody has told it of values, beside what these say of themselves."""
+    return bool(formatter.type_printers or formatter.deferred_printers or formatter.singleton_printers)
+
+
 def _explain_all(value: Any, data: dict[str, Any], failures: list[BaseException]) -> dict[str, Any]:
     """Explain the failures, and have something shown in place of text that is not there."""
-    for error in failures if "text/plain" in data else failures[:-1]:
+    for error in failures if _TEXT in data else failures[:-1]:
         explain(f"a representation of a {type(value).__name__}", error)
-    if failures and "text/plain" not in data:
-        return {"text/plain": stand_in(value, failures[-1]), **data}
+    if failures and _TEXT not in data:
+        return {_TEXT: stand_in(value, failures[-1]), **data}
     return data

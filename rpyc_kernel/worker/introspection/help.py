@@ -112,7 +112,7 @@ def _describe(path: str, value: Any) -> Inspection:
         type_name(value),
         preview(value),
         signature.text if signature else "",
-        read_doc(value),
+        signature.doc if signature else read_doc(value),
         _read_source(file, line) if type(value) is not types.ModuleType else "",
         name_inputs(file),
         line,

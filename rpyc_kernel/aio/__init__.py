@@ -14,7 +14,9 @@ What a client does is what one of `rpyc_kernel` does, with the same names, argum
 try:
     import anyio as _anyio  # noqa: F401
 except ImportError:
-    raise ImportError("rpyc_kernel.aio needs anyio; install it with: pip install 'rpyc-kernel[aio]'") from None
+    from rpyc_kernel.system.own_command import way_to_install as _way_to_install
+
+    raise ImportError(f"rpyc_kernel.aio needs anyio; install it with: {_way_to_install('aio')}") from None
 
 from rpyc_kernel.aio.client import KernelClient
 from rpyc_kernel.aio.connecting import attach, connect, kernels, start

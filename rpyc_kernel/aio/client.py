@@ -18,7 +18,7 @@ from rpyc_kernel.aio.loop import Loop
 from rpyc_kernel.aio.threaded import ThreadedBulk, ThreadedObjects
 from rpyc_kernel.client import kernel
 from rpyc_kernel.client.namespace import Namespace
-from rpyc_kernel.client.watching import Watching
+from rpyc_kernel.client.watching import Watching, refuse_malformed
 from rpyc_kernel.core import commands
 from rpyc_kernel.core.contract import Event
 from rpyc_kernel.errors import ConnectionLost, KernelDied, WorkerBusy
@@ -124,6 +124,7 @@ class KernelClient(Kernel):
         async for (watched,) in self._watch([expression], limit, watching):
             if watched.is_true:
                 return watched
+            refuse_malformed(watched)
         raise ConnectionLost(f"kernel {self.name!r} has stopped before {expression!r} was true")
 
     async def _watch(

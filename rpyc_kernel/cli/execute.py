@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shlex
 import signal
 import sys
 import zipfile
@@ -26,9 +27,10 @@ from rpyc_kernel.cli.application import (
     parse_execution,
 )
 from rpyc_kernel.cli.reading import decode, is_from_input, locate, read_code, read_file, read_standard_input
-from rpyc_kernel.cli.showing import LADDER, Show, ShowProgram, ShowReloading, TimeLimit
+from rpyc_kernel.cli.showing import LADDER, Show, ShowFile, ShowProgram, TimeLimit
 from rpyc_kernel.cli.starting import StartingCommand
 from rpyc_kernel.cli.times import check_limit
+from rpyc_kernel.client.address import host_of
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Force
 from rpyc_kernel.errors import NotRunning
@@ -97,7 +99,7 @@ class Run(StartingCommand, JsonCommand):
 
     Examples:
         rpyc-kernel run program.py --its-own-switch
-        rpyc-kernel run --kernel demo program.py
+        rpyc-kernel run --kernel demo program.py --its-own-switch
         rpyc-kernel run --kernel demo --reload program.py
     """
 
@@ -116,6 +118,8 @@ class Run(StartingCommand, JsonCommand):
     def main(self, file: str = "-", *arguments: str) -> int:
         if self.is_reloading and (not self.kernel_name or file == "-"):
             raise UsageError("--reload is for a file and a kernel that is there already; name both, or leave it out")
+        if self.kernel_name and (arguments or self.is_reloading):
+            return self._run_in_kernel(file, arguments)
         has_own_kernel = file != "-" and not self.kernel_name
         is_application = has_own_kernel and (os.path.isdir(file) or zipfile.is_zipfile(file))
         is_read_by_worker = is_application or (has_own_kernel and os.path.isfile(file))  # a pipe cannot be
@@ -127,11 +131,8 @@ class Run(StartingCommand, JsonCommand):
             source = decode(read_file(file, 0 if is_read_by_worker else -1), file)
         has_input, shown = file != "-", None if file == "-" else file
         if self.kernel_name:
-            if arguments:
-                raise UsageError("arguments go to a program with a kernel of its own; leave out --kernel, or them")
             with self.connect(self.kernel_name) as kernel:
-                kind = ShowReloading if self.is_reloading else Show
-                show = kind(
+                show = Show(
                     kernel,
                     target=self.kernel_name,
                     shows_values=False,
@@ -139,7 +140,7 @@ class Run(StartingCommand, JsonCommand):
                     as_json=self.as_json,
                     file=shown,
                 )
-                return show.run(locate(file, self.kernel_name) if self.is_reloading else source)
+                return show.run(source)
         preparation = _prepare_program(file, arguments) if file != "-" or arguments else ""
         # The program reads by itself what changes on its way through prompts. A terminal asks for it.
         is_handed_on = has_input and sys.stdin is not None and not sys.stdin.isatty()
@@ -153,6 +154,23 @@ class Run(StartingCommand, JsonCommand):
                 program=(os.path.abspath(file) if self.cwd else file, *arguments) if is_read_by_worker else (),
             )
             return program.run(source)
+
+    def _run_in_kernel(self, file: str, arguments: tuple[str, ...]) -> int:
+        """Run a file that the kernel reads, as a program with its arguments."""
+        name = str(self.kernel_name)
+        if file == "-":
+            raise UsageError(
+                "arguments are for a file, which a kernel that is there reads; name one, or leave them out"
+            )
+        if arguments and host_of(name):  # without any, what is run is the file that is here
+            raise UsageError(
+                "a program takes arguments on its own machine; "
+                f"'rpyc-kernel submit {named_again(name)} --file {shlex.quote(file)} -- …' runs one that is there"
+            )
+        path = locate(file, name)
+        with self.connect(name) as kernel:
+            show = ShowFile(kernel, arguments, bool(self.is_reloading), target=name, as_json=self.as_json)
+            return show.run(path)
 
     @contextlib.contextmanager
     def _start_private(self, standard_input: int | None) -> Iterator[KernelClient]:

@@ -15,7 +15,7 @@ from unicodedata import combining, east_asian_width
 
 from plumbum import cli
 
-from rpyc_kernel.cli.application import DEFAULT_NAME, OK, JsonCommand
+from rpyc_kernel.cli.application import DEFAULT_NAME, OK, JsonCommand, kernel_there, tell
 from rpyc_kernel.cli.times import check_limit
 from rpyc_kernel.core.table_rows import ASCENDING, DESCENDING
 from rpyc_kernel.errors import RequestError
@@ -114,6 +114,7 @@ class WatchExpressions(JsonCommand):
                 else:
                     self._write([each for each in found if each not in before])
                 before = found
+        tell(f"kernel {kernel_there(kernel.name, name)} has stopped")
         return OK
 
     def _draw(self, found: list[Watched], above: int) -> None:

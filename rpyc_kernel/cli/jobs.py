@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import sys
@@ -20,8 +21,9 @@ from rpyc_kernel.cli.times import check_limit
 from rpyc_kernel.client.archive import Archive
 from rpyc_kernel.client.execution import Execution
 from rpyc_kernel.client.kernel import KernelClient
+from rpyc_kernel.client.watching import tell_value
 from rpyc_kernel.core.contract import Event, Kind, Lane, Outcome
-from rpyc_kernel.errors import KernelError
+from rpyc_kernel.errors import KernelDied, KernelError, WorkerBusy
 from rpyc_kernel.faces.frontend.summaries import summarise_watched
 
 
@@ -72,7 +74,7 @@ class Wait(PastCommand):
     own. Of a kernel that is stopped the journal is read.
 
     Without a number it waits until nothing is left that runs or will run; with --until for an expression to be true,
-    which is looked at now and after each execution. The exit status is then 0, or 124.
+    which is looked at now and after each execution. The exit status is then 0, or 124; what is none is refused.
 
     Examples:
         rpyc-kernel wait demo 3
@@ -107,6 +109,8 @@ class Wait(PastCommand):
 
     def _wait_until_true(self, name: str, expression: str) -> int:
         with self.connect(name, joins=False) as kernel:
+            if sys.stderr.isatty():
+                _tell_why_it_waits(kernel, expression)
             try:
                 watched = kernel.wait(expression, timeout=self.timeout)
             except TimeoutError as error:
@@ -189,6 +193,14 @@ class Result(PastCommand):
         if ending.status != OK:
             sys.stderr.write(ending.describe_failure())
         return ending.status
+
+
+def _tell_why_it_waits(kernel: KernelClient, expression: str) -> None:
+    """Say what an expression is that is not true: a name may be wrong, and then it never is."""
+    with contextlib.suppress(WorkerBusy, KernelDied):  # which is waited for, too
+        (watched,) = kernel.evaluate([expression])
+        if not watched.is_true:
+            tell(f"{expression!r} is not true yet{tell_value(watched)}; Ctrl-C waits no longer")
 
 
 def _list_unfinished(source: KernelClient | Archive) -> list[int]:

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from rpyc_kernel.cli.application import DEFAULT_NAME, NO_KERNEL, OK, UsageError
 from rpyc_kernel.cli.joining import FrontEndCommand
 from rpyc_kernel.errors import KernelError
+from rpyc_kernel.system.own_command import way_to_install
 
-_INSTALL = "install it with: pip install 'rpyc-kernel[screen]'"
+_INSTALL = f"install it with: {way_to_install('screen')}"
 PAGE_DRIVER = "rpyc_kernel.faces.screen.page:PageDriver"
 """What TEXTUAL_DRIVER says where a browser shows it."""
 

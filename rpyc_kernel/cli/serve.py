@@ -13,8 +13,9 @@ from plumbum import cli
 
 from rpyc_kernel.cli.application import DEFAULT_NAME, OK, Command, UsageError
 from rpyc_kernel.core.contract import ROLES, Role
+from rpyc_kernel.system.own_command import way_to_install
 
-_INSTALL = "install it with: pip install 'rpyc-kernel[mcp]'"
+_INSTALL = f"install it with: {way_to_install('mcp')}"
 
 
 class Serve(Command):

@@ -18,6 +18,7 @@ from rpyc_kernel.core.streams import raw_bytes
 from rpyc_kernel.errors import ConnectionFailed, KernelError, NotQueued, RequestError
 from rpyc_kernel.faces.console.standard_input import StandardInput
 from rpyc_kernel.faces.frontend.following import follow
+from rpyc_kernel.faces.frontend.summaries import is_waiting, summarise_place
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.system.processes import exit_status
 
@@ -32,6 +33,8 @@ LADDER = {
     Force.TERMINATE: "its worker is ended, with the namespace",
 }
 """The ways to end code, from the mildest on, and what is said of each."""
+_PATIENCE_S = 0.5
+"""How long code may wait for its turn before what it waits for is said."""
 _RUNG_S = 3.0
 """How long each may take; longer than the hub waits before it shows where the code is."""
 
@@ -79,6 +82,7 @@ class Show:
         self._file = file
         self._limit = limit
         self._is_late = False
+        self._has_begun = False
         self._execution = 0
         self._count: int | None = None
         self._exit_status: int | None = None
@@ -106,6 +110,7 @@ class Show:
         if self._interrupts:
             self._pass_on_once()
         showing = asyncio.ensure_future(self._show(watch))
+        explaining = asyncio.ensure_future(self._explain_delay())
         limiting = None if self._limit is None else asyncio.ensure_future(self._keep(self._limit, loop.time() - begun))
         try:
             await asyncio.wait({showing, self._left}, return_when=asyncio.FIRST_COMPLETED)
@@ -118,6 +123,7 @@ class Show:
             return RAISED if self._exit_status is None else self._exit_status
         finally:
             showing.cancel()
+            explaining.cancel()
             if limiting is not None:
                 limiting.cancel()
             self._stop_asking()
@@ -135,6 +141,16 @@ class Show:
                 for event in batch:
                     await self.take(event)
                 sys.stdout.flush()
+
+    async def _explain_delay(self) -> None:
+        """If the code does not start soon, say at a terminal what it waits for."""
+        await asyncio.sleep(_PATIENCE_S)
+        if not sys.stderr.isatty():
+            return
+        with contextlib.suppress(KernelError):  # whoever follows events will say so
+            status = await asyncio.to_thread(self.kernel.status)
+            if not self._has_begun and is_waiting(status, self._execution):
+                tell(summarise_place(status, self._execution))
 
     def _tell_goodbye(self) -> None:
         name, number = kernel_there(self.kernel.name, self._target), self._execution
@@ -161,6 +177,9 @@ class Show:
             self._stop_asking()
         if event.execution != self._execution:
             return
+        self._has_begun |= event.kind in (Kind.STARTED, Kind.FINISHED)
+        if event.kind == Kind.QUEUED and event.payload.get("is_held"):
+            self._has_begun = True  # that it waits, and for whom, is said
         if event.kind == Kind.STARTED:
             self._count = event.payload.get("count")
         if event.kind == Kind.ERROR and "exit_code" in event.payload:
@@ -286,11 +305,21 @@ class Show:
             self._passing.cancel()
 
 
-class ShowReloading(Show):
-    """Runs a program, of which it is given the path as the kernel sees it, after its modules that have changed."""
+class ShowFile(Show):
+    """Runs a file of which it is given the path as the kernel sees it, as a program.
+
+    Args:
+        arguments: what follows it in ``sys.argv``.
+        reload: first import anew what modules have changed.
+        options: of `Show`.
+    """
+
+    def __init__(self, kernel: KernelClient, arguments: tuple[str, ...], reload: bool, **options: Any) -> None:
+        super().__init__(kernel, shows_values=False, **options)
+        self._arguments, self._reload = arguments, reload
 
     def _submit(self, source: str) -> Watch:
-        self._execution = self.kernel.run_file(source, reload=True).id
+        self._execution = self.kernel.run_file(source, self._arguments, reload=self._reload).id
         return self.kernel.watch(0, execution=self._execution)
 
 

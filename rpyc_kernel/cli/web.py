@@ -14,8 +14,9 @@ from plumbum import cli
 from rpyc_kernel.cli.application import DEFAULT_NAME, SIGNALLED, UsageError, named_again
 from rpyc_kernel.cli.joining import FrontEndCommand
 from rpyc_kernel.cli.screen import PAGE_DRIVER
+from rpyc_kernel.system.own_command import way_to_install
 
-_INSTALL = "install it with: pip install 'rpyc-kernel[web]'"
+_INSTALL = f"install it with: {way_to_install('web')}"
 
 
 class Web(FrontEndCommand):

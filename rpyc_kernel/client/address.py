@@ -251,6 +251,8 @@ def _resolve_url(text: str, key: str | None) -> Address:
         parts = urlsplit(text)
     except ValueError as error:
         raise RequestError(f"{text} cannot be understood: {error}") from None
+    if parts.scheme not in ("unix", "tcp"):
+        raise _no_address(text)
     secret = key or os.environ.get("RPYC_KERNEL_KEY", "")
     source = _source_of(key) if secret else ""
     if parts.scheme == "unix" and not secret:
@@ -268,7 +270,11 @@ def _resolve_url(text: str, key: str | None) -> Address:
         return Address(text, known, UnixDoor(parts.path), key_source=source)
     if parts.scheme == "tcp" and parts.hostname and port:
         return Address(text, known, TcpDoor(parts.hostname, port), key_source=source)
-    raise RequestError(
+    raise _no_address(text)
+
+
+def _no_address(text: str) -> RequestError:
+    return RequestError(
         f"{text!r} is no kernel's address; use a name, a connection file, a connect string, "
         "ssh://host/name, tcp://host:port or unix:///path"
     )

@@ -27,7 +27,7 @@ from rpyc_kernel.client.live_objects import LiveObjects
 from rpyc_kernel.client.namespace import Namespace
 from rpyc_kernel.client.notifier import Notifier
 from rpyc_kernel.client.returning import Attempts, come_back
-from rpyc_kernel.client.watching import Watching
+from rpyc_kernel.client.watching import Watching, refuse_malformed
 from rpyc_kernel.core import commands
 from rpyc_kernel.core.commands import Command
 from rpyc_kernel.core.contract import Event, Force, Kind, Lane, Space, State, freeze
@@ -926,6 +926,7 @@ class KernelClient(Introspection, Admission):
 
         Raises:
             TimeoutError: it is not true yet; the message says what it is.
+            RequestError: it is no expression.
             NotPermitted: to viewers, and to who asks first.
             ConnectionLost: the kernel has stopped.
 
@@ -938,6 +939,7 @@ class KernelClient(Introspection, Admission):
         for (watched,) in self._watch([expression], limit, watching):
             if watched.is_true:
                 return watched
+            refuse_malformed(watched)
         raise ConnectionLost(f"kernel {self.name!r} has stopped before {expression!r} was true")
 
     def _watch(self, expressions: Sequence[str], limit: float, watching: Watching) -> Iterator[list[Watched]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import time
 from collections.abc import Iterable, Sequence
@@ -10,11 +11,13 @@ from typing import TYPE_CHECKING, Final
 from rpyc_kernel.client.events import WAIT_S
 from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.core.seconds import show_seconds
+from rpyc_kernel.errors import RequestError
 
 if TYPE_CHECKING:  # loaded with the first answer
     from rpyc_kernel.core.introspection import Watched
 
 _CHANGES: Final = frozenset({Kind.FINISHED, Kind.WORKER_STARTED})
+_SYNTAX: Final = "SyntaxError: "
 _BUSY_S: Final = 1.0
 """When a worker that answers nothing is asked again, if nothing happens."""
 
@@ -70,9 +73,24 @@ class Watching:
         left_s = self._deadline - time.monotonic()
         if left_s > 0:
             return left_s
-        seen = "; the worker has not answered" if self._last is None else "".join(map(_tell, self._last))
+        seen = "; the worker has not answered" if self._last is None else "".join(map(tell_value, self._last))
         raise TimeoutError(f"{self._expressions[0]!r} is not true after {show_seconds(self._within_s)} s{seen}")
 
 
-def _tell(watched: Watched) -> str:
+def tell_value(watched: Watched) -> str:
+    """What an expression is, for the end of a sentence."""
     return f"; it raises {watched.error}" if watched.error else f"; it is {watched.preview}"
+
+
+def refuse_malformed(watched: Watched) -> None:
+    """See that something can become true: what raises a SyntaxError here, too, is never read any further.
+
+    Raises:
+        RequestError: it is no expression.
+    """
+    if watched.error.startswith(_SYNTAX):  # which what is evaluated may raise as well
+        try:
+            ast.parse(watched.expression.strip(), mode="eval")
+        except SyntaxError:
+            reason = watched.error.removeprefix(_SYNTAX)
+            raise RequestError(f"{watched.expression!r} is no expression: {reason}") from None

@@ -18,6 +18,11 @@ def as_typed_here(message: str) -> str:
     return message.replace(f"'{_NAME} ", f"'{own_command()} ")
 
 
+def way_to_install(extra: str) -> str:
+    """Return the command line that installs an extra of this package into this environment, which has the package."""
+    return f"{shlex.quote(sys.executable)} -m pip install 'rpyc-kernel[{extra}]'"
+
+
 @functools.cache
 def own_command() -> str:
     """The command line up to the command: its name where PATH has it, else as this process was started."""

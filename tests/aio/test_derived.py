@@ -52,7 +52,7 @@ def test_who_lacks_anyio_is_told_what_to_install() -> None:
     code = "import sys; sys.modules['anyio'] = None\nimport rpyc_kernel.aio"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert told.stderr.splitlines()[-1] == (
-        "ImportError: rpyc_kernel.aio needs anyio; install it with: pip install 'rpyc-kernel[aio]'"
+        f"ImportError: rpyc_kernel.aio needs anyio; install it with: {sys.executable} -m pip install 'rpyc-kernel[aio]'"
     )
 
 

@@ -272,6 +272,11 @@ def test_a_unix_address_without_a_key_is_refused(tmp_path):
         resolve(f"unix://{tmp_path}/hub.sock")
 
 
+def test_an_address_of_another_kind_is_refused_for_what_it_is_and_not_for_its_key():
+    with pytest.raises(RequestError, match="'http://somewhere/demo' is no kernel's address; use a name"):
+        resolve("http://somewhere/demo")
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -427,7 +427,7 @@ def test_a_second_ctrl_c_leaves_the_code_running_and_says_so(demo: None, open_te
 def test_ctrl_c_takes_back_code_that_has_not_begun(demo: None, open_terminal: OpenTerminal):
     number = submit(BLOCK)
     terminal = open_terminal("exec", "demo", "print('never')")
-    wait_until(lambda: len(read_status()["queue"]) == 1, PATIENCE_S, "it to be queued")
+    terminal.wait_for_sentence(f"[{number + 1}] is queued; it waits for [{number}] of")
     terminal.type(CTRL_C)
     assert terminal.wait_for_end() == 130
     terminal.wait_for(f"execution {number + 1} is cancelled")

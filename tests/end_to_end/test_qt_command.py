@@ -123,7 +123,7 @@ def test_without_a_binding_one_line_says_what_to_install(folders: Folders, tmp_p
     root = Path(__file__).parents[2]
     done = run_command("qt", "demo", PYTHONPATH=f"{tmp_path}{os.pathsep}{root}", QT_QPA_PLATFORM="offscreen")
     assert done.returncode == 2
-    assert "pip install 'rpyc-kernel[qt]'" in done.stderr
+    assert f"{sys.executable} -m pip install 'rpyc-kernel[qt]'" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

@@ -364,6 +364,10 @@ def test_a_program_can_run_in_a_kernel_that_is_there(tmp_path: Path):
         (tmp_path / "program.py").write_text("x += 1\nprint(x)\n")
         assert run_program("", "--kernel", "demo", str(tmp_path / "program.py")) == (0, "42\n", "")
         assert kernel.eval("x") == 42
+        (tmp_path / "program.py").write_text("import sys\nx += len(sys.argv)\nprint(*sys.argv[1:])\n")
+        command = ("--kernel", "demo", str(tmp_path / "program.py"), "one", "--two")
+        assert run_program("", *command) == (0, "one --two\n", "")
+        assert kernel.eval("x, len(__import__('sys').argv)") == (45, 1)
         (tmp_path / "program.py").write_text("\n1 / 0\n")
         status, _, err = run_program("", "--kernel", "demo", str(tmp_path / "program.py"))
         assert (status, f'File "{tmp_path / "program.py"}", line 2, in <module>' in err) == (1, True)

@@ -8,10 +8,10 @@ import threading
 
 import pytest
 
-from rpyc_kernel import ConnectionLost, KernelClient, NotPermitted, WorkerBusy
+from rpyc_kernel import ConnectionLost, KernelClient, NotPermitted, RequestError, WorkerBusy
 from rpyc_kernel.core.introspection import Watched
 from tests.end_to_end.commands import run_command
-from tests.end_to_end.terminals import COMMAND, PATIENCE_S, ROOT
+from tests.end_to_end.terminals import COMMAND, PATIENCE_S, ROOT, OpenTerminal
 from tests.end_to_end.test_introspection import hold_the_lock
 
 
@@ -59,6 +59,11 @@ def test_whoever_waits_goes_on_when_it_is_true_and_hears_what_it_is_when_time_is
         kernel.wait("not done", timeout=0.2)
     with pytest.raises(TimeoutError, match=r"it raises NameError: name 'nothing' is not defined"):
         kernel.wait("nothing", timeout=0.2)
+    kernel.execute("text = '('")
+    with pytest.raises(TimeoutError, match=r"it raises SyntaxError: "):
+        kernel.wait("eval(text)", timeout=0.2)
+    with pytest.raises(RequestError, match=r"'1 \+' is no expression: "):
+        kernel.wait("1 +")
 
 
 def test_who_waits_is_told_when_the_kernel_stops(kernel, connect) -> None:  # type: ignore[no-untyped-def]
@@ -101,6 +106,8 @@ def test_a_shell_watches_and_waits(kernel: KernelClient) -> None:
         assert json.loads(watching.stdout.readline())["preview"] == "2"
         watching.send_signal(signal.SIGINT)
         assert watching.wait(PATIENCE_S) == 130
+    never = run_command("wait", kernel.name, "--until", "len(numbers")
+    assert (never.returncode, "'len(numbers' is no expression: '(' was never closed" in never.stderr) == (2, True)
     done = run_command("wait", kernel.name, "--until", "len(numbers) == 2")
     assert (done.returncode, done.stdout) == (0, "len(numbers) == 2 = True\n")
     late = run_command("wait", kernel.name, "--until", "len(numbers) == 3", "--timeout", "0.1")
@@ -110,3 +117,15 @@ def test_a_shell_watches_and_waits(kernel: KernelClient) -> None:
     idle = run_command("wait", kernel.name)
     assert (idle.returncode, last.done()) == (0, True)
     assert run_command("wait", kernel.name, "1", "--until", "1").returncode == 2
+
+
+def test_at_a_terminal_who_watches_or_waits_is_told_why_nothing_happens(
+    kernel: KernelClient, open_terminal: OpenTerminal
+) -> None:
+    waiting = open_terminal("wait", kernel.name, "--until", "nothing > 1")
+    waiting.wait_for_sentence("'nothing > 1' is not true yet; it raises NameError: name 'nothing' is not defined")
+    watching = open_terminal("watch", kernel.name, "1 + 1")
+    watching.wait_for("1 \\+ 1 = 2")
+    kernel.shutdown()
+    watching.wait_for_sentence(f"kernel '{kernel.name}' has stopped")
+    assert (waiting.wait_for_end(), watching.wait_for_end()) == (3, 0)

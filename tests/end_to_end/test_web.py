@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -259,6 +260,6 @@ def test_without_the_extra_one_line_says_what_to_install(folders: Folders, tmp_p
     (tmp_path / "sitecustomize.py").write_text(f"import sys; sys.modules[{missing!r}] = None\n")
     done = run_command("web", "demo", PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
     assert done.returncode == 2
-    assert "pip install 'rpyc-kernel[web]'" in done.stderr
+    assert f"{sys.executable} -m pip install 'rpyc-kernel[web]'" in done.stderr
     assert done.stderr.count("\n") == 1
     assert not list(folders.runtime.iterdir())

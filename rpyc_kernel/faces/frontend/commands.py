@@ -47,6 +47,8 @@ A trailing ';' lets the code go on in the background; its output is marked with 
   %help                      this
 """
 """What a front end can do whatever its keys are."""
+_OF_ONE = frozenset({"%cancel", "%approve", "%decline", "%code"})
+"""Those that need the number of an execution."""
 _QUESTION = re.compile(r"(\?\??)?\s*([^\W\d][\w.]*)\s*(\?\??)?")
 
 
@@ -105,6 +107,8 @@ class FrontEndCommands:
         """
         word, *arguments = line.split() if "\n" not in line else [line]
         command = self._by_name.get(word)
+        if word in _OF_ONE and not arguments:
+            raise ValueError(f"which execution? Say its number, as in {word} 3; %status lists them")
         if command is not None:
             await command(arguments)
             return True
@@ -152,7 +156,7 @@ class FrontEndCommands:
         self._say_lines(lines or ["nothing of that kind was run here"])
 
     async def _show_code(self, arguments: list[str]) -> None:
-        await self._speaker.page(await self.read_code(_number(_first(arguments))) + "\n")
+        await self._speaker.page(await self.read_code(_number(arguments[0])) + "\n")
 
     async def read_code(self, number: int) -> str:
         """All code of an execution, as it can be shown."""
@@ -187,13 +191,13 @@ class FrontEndCommands:
                 self._speaker.say(f"execution {number} has finished, or is not yours; %jobs lists yours")
 
     async def _cancel(self, arguments: list[str]) -> None:
-        await self._link.ask(self._link.kernel.cancel, _number(_first(arguments)))
+        await self._link.ask(self._link.kernel.cancel, _number(arguments[0]))
 
     async def _approve(self, arguments: list[str]) -> None:
-        await self._link.ask(self._link.kernel.approve, _number(_first(arguments)))
+        await self._link.ask(self._link.kernel.approve, _number(arguments[0]))
 
     async def _decline(self, arguments: list[str]) -> None:
-        await self._link.ask(self._link.kernel.decline, _number(_first(arguments)), " ".join(arguments[1:]))
+        await self._link.ask(self._link.kernel.decline, _number(arguments[0]), " ".join(arguments[1:]))
 
     async def _interrupt(self, arguments: list[str]) -> None:
         force = Force.SIGNAL
@@ -211,10 +215,6 @@ class FrontEndCommands:
     async def _restart(self, _: list[str]) -> None:
         if await self._interrupting.confirm("restart with an empty namespace, for everybody?", is_likely=False):
             await self._link.ask(partial(self._link.kernel.restart))
-
-
-def _first(arguments: list[str]) -> str:
-    return arguments[0] if arguments else ""
 
 
 def _number(text: str) -> int:

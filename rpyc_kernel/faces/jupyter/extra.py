@@ -37,7 +37,9 @@ def require(package: str) -> None:
 
 
 def _lack(package: str) -> RequestError:
+    from rpyc_kernel.system.own_command import way_to_install  # what it loads, a bridge does not need
+
     return RequestError(
         f"{sys.executable} has no {package}, which the Jupyter face needs; install it there: "
-        f"{sys.executable} -m pip install 'rpyc-kernel[jupyter]'"
+        f"{way_to_install('jupyter')}"
     )

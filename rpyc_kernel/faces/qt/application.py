@@ -11,8 +11,9 @@ from types import FrameType
 
 from rpyc_kernel.faces.frontend.conversation import Conversation
 from rpyc_kernel.system.displays import find_obstacle
+from rpyc_kernel.system.own_command import way_to_install
 
-_INSTALL = "install one with: pip install 'rpyc-kernel[qt]'"
+_INSTALL = f"install one with: {way_to_install('qt')}"
 _DISPLAYS = ("xcb", "wayland")
 _PROBE = "from qtpy.QtWidgets import QApplication; QApplication([])"
 _PROBE_S = 30.0
@@ -33,7 +34,8 @@ def find_hindrance(environment: Mapping[str, str]) -> str:
         return f"there is no binding of Qt that works ({reason}); {_INSTALL}"
     if (qtpy.API_NAME, qtpy.PYSIDE_VERSION) == ("PySide6", _BROKEN) and sys.version_info < (3, 12):
         return (
-            f"PySide6 {_BROKEN} ends programs of this Python after a while; pip install 'PySide6-Essentials!={_BROKEN}'"
+            f"PySide6 {_BROKEN} ends programs of this Python after a while; "
+            f"{sys.executable} -m pip install 'PySide6-Essentials!={_BROKEN}'"
         )
     platform = environment.get("QT_QPA_PLATFORM", "")
     if sys.platform == "darwin" or (platform and not platform.startswith(_DISPLAYS)):

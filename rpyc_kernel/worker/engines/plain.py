@@ -42,7 +42,7 @@ _FUTURE_MASK = functools.reduce(
 
 _IPYTHON_SYNTAX = re.compile(r"^\s*(?:%%?[a-zA-Z]|![\w./~]|\?\w)|=\s*(?:%[a-zA-Z]|![\w./~])|[\w)\]]\?{1,2}\s*$")
 _IPYTHON_HINT = (
-    "'%', '!' and '?' are IPython's: install it (pip install 'rpyc-kernel[ipython]') "
+    f"'%', '!' and '?' are IPython's: install it ({sys.executable} -m pip install ipython) "
     "and start a kernel with the engine 'ipython'"
 )
 

@@ -359,7 +359,7 @@ def test_a_queued_job_can_be_cancelled(talk: Talk):
 def test_what_somebody_asks_to_run_is_shown_let_go_and_declined(talk: Talk):
     calls = [("approve", 7), ("decline", 8, "not that one")]
     assert talk(["%code 7", "%approve 7", "%decline [8] not that one"], calls=calls) == ["x = 1", "if x:", "  boom()"]
-    assert talk(["%approve"]) == ["'' is not the number of an execution; %jobs lists yours, %status all"]
+    assert talk(["%approve"]) == ["which execution? Say its number, as in %approve 3; %status lists them"]
 
 
 # ---------------------------------------------------------------------- commands and questions

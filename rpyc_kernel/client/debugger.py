@@ -261,11 +261,15 @@ class Debugger:
         Returns:
             As `wait`.
 
+        Raises:
+            RequestError: code stands still, behind which this would wait.
+
         Example:
             >>> with kernel.debugger() as debugger:
             ...     debugger.run("answer = 6 * 7") is None, debugger.execution.status
             (True, 'ok')
         """
+        self._require_all_goes_on()
         return self._await(self._kernel.submit(code, file=file, first_line=first_line), timeout)
 
     def run_file(
@@ -291,6 +295,9 @@ class Debugger:
         Returns:
             As `wait`.
 
+        Raises:
+            RequestError: code stands still, behind which this would wait.
+
         Example:
             >>> import pathlib, tempfile
             >>> program = pathlib.Path(tempfile.mkdtemp(), "program.py")
@@ -301,6 +308,7 @@ class Debugger:
             ...     debugger.evaluate("words", stopped.frames[0]).value
             "['one']"
         """
+        self._require_all_goes_on()
         program = self._kernel.run_file(self.find_file(path, cwd), args, cwd=cwd, namespace=namespace, reload=reload)
         return self._await(program, timeout)
 
@@ -331,11 +339,15 @@ class Debugger:
                     lambda: self._stops or self._loss or self._has_ended,
                     None if deadline is None else max(0.0, deadline - time.monotonic()),
                 )
-                stop = self._stops.pop(0) if self._stops else None
+                stop = self._stops[0] if self._stops else None
                 loss, has_ended = self._loss, self._has_ended
                 self._has_ended = has_ended and stop is not None
             if stop is not None:
-                if found := self._look_at(stop):
+                found = self._look_at(stop)
+                with self._changed:  # not before: who is interrupted meanwhile has it told once more
+                    if self._stops and self._stops[0] is stop:
+                        del self._stops[0]
+                if found:
                     return found
             elif loss:
                 self._raise_loss(loss)
@@ -490,11 +502,13 @@ class Debugger:
             >>> debugger = kernel.debugger()
             >>> debugger.close()
         """
-        with contextlib.suppress(KernelError):
-            if not self._loss:
-                self._ask("disconnect", _LEAVING_S, terminateDebuggee=False)
-        self._channel.hang_up()
-        self._reading.join()
+        try:
+            with contextlib.suppress(KernelError):
+                if not self._loss:
+                    self._ask("disconnect", _LEAVING_S, terminateDebuggee=False)
+        finally:
+            self._channel.hang_up()
+            self._reading.join()
 
     # ------------------------------------------------------------------ the conversation
 
@@ -543,6 +557,10 @@ class Debugger:
                 self._stops.clear()
                 self._last, self._goes_on = None, True
             self._changed.notify_all()
+
+    def _require_all_goes_on(self) -> None:
+        if self._last is not None:
+            raise RequestError("code stands still, and what is run now would wait behind it: continue_() it first")
 
     def _await(self, execution: Execution, timeout_s: float | None) -> Stopped | None:
         self.execution, self._has_ended = execution, False

@@ -645,10 +645,14 @@ class KernelState:
             self._prompts[token] = Prompt(token, running, owner)
 
     def start(self) -> list[Action]:
-        """Ask for a worker where none could be taken over: what an earlier one ran is lost, what waited is run."""
+        """Ask for a worker where none could be taken over: what an earlier one ran is lost, what waited is run.
+
+        What is held is lost, too: whoever approves it now would do so for code of another namespace.
+        """
         actions: list[Action] = []
         if self._had_worker:
             actions.append(self._record_death(_GONE, events.WorkerDied(_GONE, 0.0)))
+            actions += self._lose([*self._held.values()], _GONE)
         actions += self._lose_running(_GONE)
         for token in list(self._prompts):
             actions += self._input_withdrawn(events.InputWithdrawn(token))

@@ -1216,6 +1216,15 @@ def test_what_is_held_ends_as_lost_with_the_worker_at_a_restart_and_at_the_end(s
     assert endings(die(state)) == {held: Outcome.LOST}
 
 
+def test_what_is_held_is_lost_where_a_new_hub_finds_no_worker_as_it_was_written_for_that_ones_names():
+    state = KernelState()
+    state.restore(held_before(4))
+    assert endings(state.start()) == {4: Outcome.LOST}
+    state.handle(worker_started(2))
+    with pytest.raises(NotAsked):
+        approve(state, 4)
+
+
 def tell_approved(state, approved):
     told = events.UnfinishedTold(frozenset(), 9, frozenset(), 5.0, approved=frozenset(approved))
     return state.handle(told).actions

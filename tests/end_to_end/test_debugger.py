@@ -189,3 +189,33 @@ def test_a_python_without_debugpy_says_what_to_install(kernel: KernelClient) -> 
             kernel.debugger()
     finally:
         kernel.execute("u.find_spec = find", timeout=PATIENCE_S)
+
+
+def test_what_would_wait_behind_code_that_stands_still_is_refused(kernel: KernelClient, program: Path) -> None:
+    with kernel.debugger() as debugger:
+        debugger.set_breakpoints(program, [7])
+        stopped = debugger.run_file(program, timeout=PATIENCE_S)
+        with pytest.raises(RequestError, match="stands still"):
+            debugger.run("1", timeout=PATIENCE_S)
+        with pytest.raises(RequestError, match="stands still"):
+            debugger.run_file(program, timeout=PATIENCE_S)
+        debugger.set_breakpoints(program, [])
+        assert debugger.continue_(stopped, timeout=PATIENCE_S) is None
+        assert debugger.run("1", timeout=PATIENCE_S) is None
+
+
+def test_a_stop_during_which_somebody_is_interrupted_is_told_once_more(
+    kernel: KernelClient, program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with kernel.debugger() as debugger:
+        debugger.set_breakpoints(program, [11])
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(type(debugger), "_look_at", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                debugger.run_file(program, timeout=PATIENCE_S)
+        stopped = debugger.wait(PATIENCE_S)
+        assert _place(stopped) == ("breakpoint", "<module>", 11)
+        assert debugger.continue_(stopped, timeout=PATIENCE_S) is None

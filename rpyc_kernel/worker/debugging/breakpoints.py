@@ -26,8 +26,7 @@ def look_at(arguments: Message) -> tuple[Message, list[Message | None]]:
         What to ask of debugpy, and for each breakpoint that was wanted what is wrong with it; None where nothing is, so
         that debugpy answers for it.
     """
-    source = arguments.get("source")
-    path = str(source.get("path", "")) if isinstance(source, dict) else ""
+    path = read_path(arguments)
     wanted = arguments.get("breakpoints")
     if not isinstance(wanted, list) or not all(isinstance(each, dict) for each in wanted):
         return arguments, []
@@ -57,6 +56,12 @@ def look_at(arguments: Message) -> tuple[Message, list[Message | None]]:
     return {**arguments, "breakpoints": asked}, verdicts
 
 
+def read_path(arguments: Message) -> str:
+    """The path of the source that is meant, "" where none is."""
+    source = arguments.get("source")
+    return str(source.get("path") or "") if isinstance(source, dict) else ""
+
+
 def join(answer: Message, verdicts: list[Message | None]) -> Message:
     """What is to be answered: what debugpy says of those that it was asked for, and in their places the others."""
     body = answer.get("body")
@@ -73,8 +78,11 @@ def join(answer: Message, verdicts: list[Message | None]) -> Message:
 
 def _find_lines(path: str) -> tuple[list[int] | None, str]:
     """The lines of a source that have code, in order, None where that cannot be told; and what is wrong with it."""
-    linecache.checkcache(path)
-    source = "".join(linecache.getlines(path))
+    try:
+        linecache.checkcache(path)
+        source = "".join(linecache.getlines(path))
+    except ValueError:  # with a null character it is no path
+        source = ""
     if not source:
         if path.startswith("<"):
             return None, f"no input has been called {path} yet"

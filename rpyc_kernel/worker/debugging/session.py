@@ -78,14 +78,16 @@ class DebugSession:
     # ------------------------------------------------------------------ to debugpy
 
     def _take(self, request: Message) -> None:
-        command = request.get("command")
-        arguments = request.get("arguments")
+        if request.get("type") != "request":
+            self._debuggee.send(request)
+            return
+        command, arguments = request.get("command"), request.get("arguments")
         arguments = arguments if isinstance(arguments, dict) else {}
+        if fault := _find_fault(request, arguments):
+            self._answer(request, {"success": False, "message": fault, "body": {}})
+            return
         if command in self._answers:
-            self._client.send(
-                {"type": "response", "request_seq": request.get("seq"), "command": command}
-                | self._answers[command](arguments)
-            )
+            self._answer(request, self._answers[command](arguments))
             return
         if command == "attach":
             paths = (*_LOOP, _START, *(f"{prefix}**" for prefix in hidden()))
@@ -99,6 +101,10 @@ class DebugSession:
             self.is_leaving = True
             request["arguments"] = {**arguments, "terminateDebuggee": False}
         self._debuggee.send(request)
+
+    def _answer(self, request: Message, answer: Message) -> None:
+        to = {"type": "response", "request_seq": request.get("seq"), "command": request.get("command")}
+        self._client.send(to | answer)
 
     def _tell(self, command: str, arguments: dict[str, Any]) -> int:
         self._own_seq += 1
@@ -153,7 +159,7 @@ class DebugSession:
         return {"success": True, "body": {"sourcePath": path}}
 
     def _read_source(self, arguments: dict[str, Any]) -> Message:
-        path = str((arguments.get("source") or {}).get("path", ""))
+        path = breakpoints.read_path(arguments)
         lines = linecache.getlines(path)
         if not lines:
             return {"success": False, "message": f"there is no source {path!r}", "body": {}}
@@ -161,3 +167,13 @@ class DebugSession:
 
     def _refuse(self, _: dict[str, Any]) -> Message:
         return {"success": False, "message": "restart or stop the kernel instead", "body": {}}
+
+
+def _find_fault(request: Message, arguments: Message) -> str:
+    """Why a request cannot be passed on, "" if nothing is wrong with what is looked at here."""
+    number = request.get("seq")
+    if type(number) is not int or not 0 <= number <= _FIRST_OWN_SEQ:
+        return f"seq must be a number from 0 to {_FIRST_OWN_SEQ:,}"
+    if not isinstance(request.get("command"), str):
+        return "command must be a string"
+    return "" if isinstance(arguments.get("rules", []), list) else "rules must be a list"

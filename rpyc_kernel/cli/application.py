@@ -17,6 +17,7 @@ from rpyc_kernel.client.address import host_of
 from rpyc_kernel.client.connect_string import SCHEME, from_environment, is_remembered, remember, shown_of
 from rpyc_kernel.client.execution import Execution
 from rpyc_kernel.client.kernel import KernelClient
+from rpyc_kernel.core.contract import ROLES
 from rpyc_kernel.errors import ConnectionFailed, RequestError
 from rpyc_kernel.faces.frontend.control_characters import sanitize, sanitize_line
 from rpyc_kernel.system.own_command import as_typed_here
@@ -174,6 +175,26 @@ class _Losses:
 Command.unbind_switches("--help-all", "--version", "-v", "--completions")
 
 
+class RoleCommand(Command):
+    """A command that takes part, and may do so as less than its key gives."""
+
+    role = cli.SwitchAttr(
+        "--role",
+        cli.Set(*ROLES),
+        help="do no more than this role may; of an asker, code waits for approval; else all that the key gives",
+        argname="ROLE",
+    )
+
+    @property
+    def wanted_role(self) -> str | None:
+        """The role that the switches say; None for the most that the key gives."""
+        return str(self.role) if self.role else None
+
+    def connect(self, target: str, *, joins: bool = True, insists: bool = False, **options: Any) -> KernelClient:
+        """Connect as that."""
+        return super().connect(target, joins=joins, insists=insists, role=self.wanted_role, **options)
+
+
 class JsonCommand(Command):
     """A command whose answer a program may want to read."""
 
@@ -188,7 +209,7 @@ class JsonCommand(Command):
                 print(sanitize(line))
 
 
-class JoiningCommand(JsonCommand):
+class JoiningCommand(RoleCommand, JsonCommand):
     """A command that takes part, under a session of its own or one that is there."""
 
     session = cli.SwitchAttr("--session", str, help="the session to continue; else a new one", argname="ID")

@@ -22,6 +22,7 @@ from rpyc_kernel.cli.application import (
     RAISED,
     JoiningCommand,
     JsonCommand,
+    RoleCommand,
     UsageError,
     named_again,
     parse_execution,
@@ -91,7 +92,7 @@ class Exec(JoiningCommand):
             return show.run(source)
 
 
-class Run(StartingCommand, JsonCommand):
+class Run(StartingCommand, RoleCommand, JsonCommand):
     """Run a program in a kernel of its own, which ends with it, or in one that is there already.
 
     '-' reads the program from standard input. What follows the file is for the program, in sys.argv. The exit status is
@@ -118,6 +119,8 @@ class Run(StartingCommand, JsonCommand):
     def main(self, file: str = "-", *arguments: str) -> int:
         if self.is_reloading and (not self.kernel_name or file == "-"):
             raise UsageError("--reload is for a file and a kernel that is there already; name both, or leave it out")
+        if self.wanted_role and not self.kernel_name:
+            raise UsageError("--role is for a kernel that others share; name it by --kernel, or leave --role out")
         if self.kernel_name and (arguments or self.is_reloading):
             return self._run_in_kernel(file, arguments)
         has_own_kernel = file != "-" and not self.kernel_name

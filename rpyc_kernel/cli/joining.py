@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 
 from plumbum import cli
 
-from rpyc_kernel.cli.application import INTERRUPTED, NO_KERNEL, OK, TERMINATED, kernel_there, named_again, tell
+from rpyc_kernel.cli.application import (
+    INTERRUPTED,
+    NO_KERNEL,
+    OK,
+    TERMINATED,
+    RoleCommand,
+    UsageError,
+    kernel_there,
+    named_again,
+    tell,
+)
 from rpyc_kernel.cli.starting import StartingCommand, telling_what_may_run
 from rpyc_kernel.client import launch
 from rpyc_kernel.client.address import host_of, is_on_other_machine, is_place, resolve
@@ -25,13 +35,21 @@ if TYPE_CHECKING:
 _START_TIMEOUT_S = 30.0
 
 
-class FrontEndCommand(StartingCommand):
+class FrontEndCommand(StartingCommand, RoleCommand):
     """A command by which a person works in a kernel."""
 
     session = cli.SwitchAttr("--session", str, help="the session to continue; else a free one of yours", argname="ID")
     shown_name = cli.SwitchAttr("--as", str, help="how others see you; else your user name", argname="NAME")
     replays = cli.Flag("--replay", help="first show all that happened in the kernel so far")
-    is_viewer = cli.Flag("--read-only", help="look on: see everything, run and change nothing")
+    is_viewer = cli.Flag("--read-only", help="look on: see everything, run and change nothing; as --role viewer")
+
+    @property
+    def wanted_role(self) -> str | None:
+        """The role that the switches say, of which one has a name of its own."""
+        role = super().wanted_role
+        if self.is_viewer and role not in (None, Role.VIEWER):
+            raise UsageError(f"--read-only is --role {Role.VIEWER}, and not {role}; leave one of them out")
+        return Role.VIEWER if self.is_viewer else role
 
     @property
     def takes_slot(self) -> bool:
@@ -78,7 +96,7 @@ class FrontEndCommand(StartingCommand):
         try:
             return self._join(name), "joined"
         except NoSuchKernel:
-            if self.is_viewer or (is_place(name) and not is_on_other_machine(name)):
+            if self.wanted_role == Role.VIEWER or (is_place(name) and not is_on_other_machine(name)):
                 raise
         try:
             with telling_what_may_run(name):
@@ -99,9 +117,8 @@ class FrontEndCommand(StartingCommand):
                 time.sleep(0.05)
 
     def _join(self, name: str) -> KernelClient:
-        role = Role.VIEWER if self.is_viewer else None
         join = take_session_slot if self.takes_slot else launch.connect
-        return join(name, session=self.session, name=self.shown_name, role=role)
+        return join(name, session=self.session, name=self.shown_name, role=self.wanted_role)
 
     def find_loss(self, name: str) -> str:
         """Why one cannot come back to a kernel whose connection is lost; "" where that may be."""

@@ -11,20 +11,21 @@ from typing import Any
 
 from plumbum import cli
 
-from rpyc_kernel.cli.application import DEFAULT_NAME, OK, Command, UsageError
-from rpyc_kernel.core.contract import ROLES, Role
+from rpyc_kernel.cli.application import DEFAULT_NAME, OK, RoleCommand, UsageError
+from rpyc_kernel.core.contract import Role
 from rpyc_kernel.system.own_command import way_to_install
 
 _INSTALL = f"install it with: {way_to_install('mcp')}"
 
 
-class Serve(Command):
+class Serve(RoleCommand):
     """Serve kernels to an editor or another program, or one kernel to an agent.
 
     With --stdio it speaks JSON-RPC 2.0 on standard input and output, with --tcp on a port of this machine. The kernel
     NAME is connected to at once, and started if there is none; without NAME the program connects to those it wants.
     With --mcp it speaks the Model Context Protocol to an agent, on standard input and output or with --http on a port;
-    this needs the extra mcp. The server ends when its input ends; kernels go on.
+    this needs the extra mcp; the agent is an editor unless --role says otherwise. The server ends when its input ends;
+    kernels go on.
 
     Examples:
         rpyc-kernel serve demo --stdio
@@ -47,12 +48,6 @@ class Serve(Command):
     shown_name = cli.SwitchAttr(
         "--as", str, help="how others see the program; else by what it calls itself", argname="NAME"
     )
-    role = cli.SwitchAttr(
-        "--role",
-        str,
-        help=f"what the program may do: {', '.join(ROLES)}; of an agent editor if none is said",
-        argname="ROLE",
-    )
     max_chars = cli.SwitchAttr(
         "--max-output",
         cli.Range(100, 10**7),
@@ -64,11 +59,8 @@ class Serve(Command):
     )
 
     def main(self, name: str = "") -> int:
-        role: str | None = self.role
         if sum(map(bool, (self.on_stdio, self.tcp, self.for_agent, self.wants_schema))) != 1:
             raise UsageError(f"say how to serve: {self.describe_usage()}")
-        if role is not None and role not in ROLES:
-            raise UsageError(f"there is no role {role!r}; choose {', '.join(ROLES)}")
         if not self.for_agent and (self.http or self.max_chars or self.budget_chars is not None):
             raise UsageError("--http, --max-output and --budget are for agents: add --mcp")
         if self.wants_schema:
@@ -83,7 +75,7 @@ class Serve(Command):
     def _serve_program(self, name: str) -> int:
         from rpyc_kernel.faces.stdio.serving import serve_stdio, serve_tcp
 
-        defaults = {"session": self.session, "name": self.shown_name, "role": self.role}
+        defaults = {"session": self.session, "name": self.shown_name, "role": self.wanted_role}
         if self.on_stdio:
             return asyncio.run(serve_stdio(name, defaults))
         host, port = _parse_port(self.tcp)
@@ -98,7 +90,7 @@ class Serve(Command):
         agent = Agent(
             name,
             name=self.shown_name or "",
-            role=self.role or Role.EDITOR,
+            role=self.wanted_role or Role.EDITOR,
             session=self.session,
             max_chars=self.max_chars or MAX_CHARS,
             budget_chars=self.budget_chars,

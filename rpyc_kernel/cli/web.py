@@ -54,7 +54,7 @@ class Web(FrontEndCommand):
 
     def _command_of_page(self, name: str) -> str:
         words = ["env", f"TEXTUAL_DRIVER={PAGE_DRIVER}", sys.executable, "-m", "rpyc_kernel", "screen", name]
-        words += ["--read-only"] if self.is_viewer else []
+        words += [f"--role={self.wanted_role}"] if self.wanted_role else []
         words += ["--replay"] if self.replays else []
         words += [f"--as={self.shown_name}"] if self.shown_name else []
         words += [f"--session={self.session}"] if self.session else []

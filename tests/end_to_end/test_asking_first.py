@@ -227,3 +227,32 @@ def test_nothing_that_cannot_be_seen_is_held(kernel):
             with pytest.raises(rpyc_kernel.RequestError, match=f"has a character that nobody sees .*, U\\+{named}"):
                 agent.submit(f"x = 1 #{hidden} evil()")
         assert agent.submit("s = 'Grüße, 世界'\n\tx = 1").status == "held"
+
+
+def test_who_connects_by_a_command_may_do_so_as_less_than_the_key_gives(kernel, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text("ran = 1\n")
+    for words, given in (
+        (("exec", "demo", "ran = 1"), ""),
+        (("run", "--kernel", "demo", str(program)), ""),
+        (("console", "demo"), "ran = 1\n"),
+    ):
+        refused = run_command(words[0], "--role", "viewer", *words[1:], input_text=given)
+        assert "it cannot execute code" in refused.stdout + refused.stderr, words
+    left = run_command("submit", "demo", "--role", "asker", "ran = 2").stdout.strip()
+    with ThreadPoolExecutor(2) as waiting:
+        for words, given in ((("run", "--kernel", "demo", str(program)), ""), (("console", "demo"), "ran + 1\n")):
+            done = waiting.submit(run_command, words[0], "--role", "asker", *words[1:], input_text=given)
+            wait_until(lambda: kernel.status()["held"] == 2, PATIENCE_S, what="what is asked for")
+            number = kernel.queue()[-1]["execution"]
+            assert kernel.eval("'ran' in globals()") is (words[0] == "console")
+            kernel.approve(number)
+            assert done.result(PATIENCE_S).returncode == 0
+    assert [each["execution"] for each in kernel.queue()] == [int(left)]
+    for words, why in (
+        (("console", "demo", "--read-only", "--role", "editor"), "--read-only is --role viewer, and not editor"),
+        (("run", "--role", "asker", str(program)), "name it by --kernel, or leave --role out"),
+        (("exec", "demo", "1", "--role", "king"), "viewer, asker, editor, owner"),
+    ):
+        told = run_command(*words)
+        assert (told.returncode, why in told.stderr) == (2, True), told.stderr

@@ -443,7 +443,7 @@ def test_over_http_only_who_has_the_token_is_served_and_no_page_of_a_browser(ker
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (["--mcp", "--role", "king"], "there is no role 'king'"),
+        (["--mcp", "--role", "king"], "viewer, asker, editor, owner"),
         (["--stdio", "--http", "0"], "add --mcp"),
         (["--mcp", "--http", "0.0.0.0:0"], "is not this machine"),
     ],

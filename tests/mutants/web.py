@@ -94,8 +94,8 @@ MUTANTS = (
     Mutant(
         promise="pages that look on can run nothing",
         file="cli/web.py",
-        before='["--read-only"] if self.is_viewer',
-        after="[] if self.is_viewer",
+        before='[f"--role={self.wanted_role}"] if self.wanted_role',
+        after="[] if self.wanted_role",
         tests=(f"{_WEB}test_pages_that_look_on_can_run_nothing_and_say_so",),
     ),
     Mutant(

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ast
-import codeop
 import re
-import warnings
 
 from rpyc_kernel.core.introspection import CodeState, Completeness
+from rpyc_kernel.worker.compiler_warnings import load_codeop, unheard
 
 _AWAIT_FLAG = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _NO_CODE = (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError)
 """What the compiler raises for source it cannot take; the last two, where it is nested too deeply."""
+_compile_command = load_codeop()
 _LEAVING = re.compile(r"\s*(?:return|raise|pass|break|continue)\b")
 _DEEPER = "    "
 
@@ -20,10 +20,9 @@ def judge(code: str) -> CodeState:
     """Say whether ``code`` is complete, incomplete (and the indent to go on with) or invalid."""
     if "\0" in code:  # codeop of Python 3.13 waits for more
         return CodeState(Completeness.INVALID)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with unheard() as file:
         try:
-            compiled = codeop.compile_command(code, "<input>", "exec") if code.strip() else True
+            compiled = _compile_command(code, file, "exec") if code.strip() else True
         except _NO_CODE:
             # codeop knows neither top-level await nor several statements at once well
             if not _compiles(code):
@@ -38,10 +37,9 @@ def judge(code: str) -> CodeState:
 
 def _compiles(code: str) -> bool:
     """Whether the last statement has ended, though its block may go on."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with unheard() as file:
         try:
-            compile(code, "<input>", "exec", _AWAIT_FLAG, dont_inherit=True)
+            compile(code, file, "exec", _AWAIT_FLAG, dont_inherit=True)
         except _NO_CODE:
             return False
     return True

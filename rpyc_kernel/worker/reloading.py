@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from rpyc_kernel.worker import imports
+from rpyc_kernel.worker.compiler_warnings import unheard
 from rpyc_kernel.worker.static_access import own_dict
 from rpyc_kernel.worker.user_frames import hidden
 
@@ -134,8 +135,8 @@ def _with_dependents(changed: set[str], users: dict[str, str]) -> set[str]:
 def _imports_of(name: str, file: str) -> set[str]:
     """What a module's source says that it imports; as much as can be read of it."""
     try:
-        with open(file, "rb") as source:
-            tree = ast.parse(source.read())
+        with open(file, "rb") as source, unheard() as shown:
+            tree = ast.parse(source.read(), shown)
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
     package = str(own_dict(sys.modules[name]).get("__package__") or "")

@@ -57,6 +57,13 @@ MUTANTS = (
         tests=(f"{_RELOADING}test_a_source_of_the_same_length_and_second_is_not_taken_from_its_compiled_form",),
     ),
     Mutant(
+        promise="code that is looked at leaves the user's filters of warnings as they are",
+        file="worker/compiler_warnings.py",
+        before="each.remove(_FILTER)",
+        after="pass",
+        tests=("worker/test_compiler_warnings.py::test_threads_that_look_at_once_leave_nothing_behind",),
+    ),
+    Mutant(
         promise="variables that are a reloaded module become the new one",
         file="worker/reloading.py",
         before="            namespace[variable] = sys.modules[name]\n",

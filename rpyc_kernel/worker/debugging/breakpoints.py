@@ -10,11 +10,11 @@ import ast
 import linecache
 import os
 import types
-import warnings
 from bisect import bisect_left
 from typing import Final
 
 from rpyc_kernel.wire.debug_adapter import Message
+from rpyc_kernel.worker.compiler_warnings import unheard
 
 _MAX_SHOWN: Final = 200
 
@@ -90,9 +90,8 @@ def _find_lines(path: str) -> tuple[list[int] | None, str]:
             path
         ) else f"there is no file {path!r} where the kernel runs; save it, and set them again"
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            code = compile(source, path, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+        with unheard() as file:
+            code = compile(source, file, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
         return None, ""
     return sorted(_list_lines(code)), ""
@@ -109,9 +108,8 @@ def _list_lines(code: types.CodeType) -> set[int]:
 def _find_error(condition: str) -> str:
     """What is wrong with an expression, "" if nothing is."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            compile(condition.strip(), "<condition>", "eval", dont_inherit=True)
+        with unheard() as file:
+            compile(condition.strip(), file, "eval", dont_inherit=True)
     except SyntaxError as error:
         return str(error.msg)
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:

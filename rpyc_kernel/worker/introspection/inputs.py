@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 import linecache
-import warnings
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from rpyc_kernel.core.introspection import Definition
+from rpyc_kernel.worker.compiler_warnings import unheard
 from rpyc_kernel.worker.sources import name_inputs
 
 _COUNTED = ("<In ", "<ipython-input-")
@@ -74,9 +74,8 @@ def find_assignment(name: str) -> Definition | None:
         if name not in text:
             continue
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                tree = ast.parse(text)
+            with unheard() as name_of_file:
+                tree = ast.parse(text, name_of_file)
         except _NO_CODE:
             continue
         places = [node for node in _list_nodes(tree) if _gives(node, name)]

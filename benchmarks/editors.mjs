@@ -1,7 +1,7 @@
 // What an editor in node asks of a kernel, through our stdio server and through Jupyter's messages to ipykernel.
 //
 // Told by RPYC_KERNEL_BENCHMARK: {command, kernel, peer (a connection file's content), rounds, calls}.
-// Prints {work: {ours: [ms, ...], ipykernel: [ms, ...]}}.
+// Prints {work: {ours: [ms, ...], library: [ms, ...], ipykernel: [ms, ...]}}; `library` is ours, too.
 
 import { spawn } from "node:child_process";
 import { createHmac, randomUUID } from "node:crypto";
@@ -18,7 +18,7 @@ def add(one, two):
 `;
 const WARM = 30;
 
-/** Our server, in a process of its own, by the library that editors have for language servers. */
+/** Our server, in a process of its own; how messages get there and back is for the two classes below. */
 class Ours {
   #finished = new Map();
 
@@ -26,15 +26,10 @@ class Ours {
     this.server = spawn(command[0], [...command.slice(1), "serve", kernel, "--stdio"], {
       stdio: ["pipe", "pipe", "inherit"],
     });
-    this.connection = rpc.createMessageConnection(this.server.stdout, this.server.stdin);
-    this.connection.onNotification("events", ({ events }) => {
-      for (const event of events) if (event.kind === "finished") this.#ended(event.execution).tell();
-    });
-    this.connection.listen();
   }
 
-  ask(method, params = {}) {
-    return this.connection.sendRequest(method, rpc.ParameterStructures.byName, params);
+  hear({ events }) {
+    for (const event of events) if (event.kind === "finished") this.#ended(event.execution).tell();
   }
 
   /** The end of an execution, which may be told of before its number is. */
@@ -48,9 +43,12 @@ class Ours {
   }
 
   async open() {
-    await this.ask("events/subscribe");
     await this.evaluate(DEFINE);
   }
+
+  /** Have events told, while somebody waits for them: the kernel tells them to each who has asked. */
+  follow = () => this.ask("events/subscribe");
+  unfollow = () => this.ask("events/unsubscribe");
 
   complete = (code) => this.ask("kernel/complete", { code });
   inspect = (code) => this.ask("kernel/inspect", { code });
@@ -62,8 +60,59 @@ class Ours {
     await this.#ended(number).told;
   }
 
-  async close() {
-    await this.connection.sendNotification("exit");
+  close() {
+    this.server.stdin.end();
+  }
+}
+
+/** By hand, as Jupyter's messages below. */
+class ByHand extends Ours {
+  #waiting = new Map();
+  #asked = 0;
+  #data = Buffer.alloc(0);
+
+  constructor() {
+    super();
+    this.server.stdout.on("data", (data) => this.#take(data));
+  }
+
+  ask(method, params = {}) {
+    const id = ++this.#asked;
+    const message = JSON.stringify({ jsonrpc: "2.0", id, method, params });
+    const answered = new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
+    this.server.stdin.write(`Content-Length: ${Buffer.byteLength(message)}\r\n\r\n${message}`);
+    return answered;
+  }
+
+  #take(data) {
+    this.#data = this.#data.length ? Buffer.concat([this.#data, data]) : data;
+    for (let end; (end = this.#data.indexOf("\r\n\r\n")) >= 0; ) {
+      const start = end + 4;
+      const length = Number(/content-length: *(\d+)/i.exec(this.#data.toString("latin1", 0, end))[1]);
+      if (this.#data.length < start + length) return;
+      const { id, method, params, result, error } = JSON.parse(this.#data.subarray(start, start + length));
+      this.#data = this.#data.subarray(start + length);
+      if (method === "events") this.hear(params);
+      if (id === undefined) continue;
+      const { resolve, reject } = this.#waiting.get(id);
+      this.#waiting.delete(id);
+      if (error) reject(new Error(error.message));
+      else resolve(result);
+    }
+  }
+}
+
+/** By the library that editors have for language servers. */
+class ByLibrary extends Ours {
+  constructor() {
+    super();
+    this.connection = rpc.createMessageConnection(this.server.stdout, this.server.stdin);
+    this.connection.onNotification("events", (told) => this.hear(told));
+    this.connection.listen();
+  }
+
+  ask(method, params = {}) {
+    return this.connection.sendRequest(method, rpc.ParameterStructures.byName, params);
   }
 }
 
@@ -123,32 +172,39 @@ class Peer {
   }
 }
 
+const AMONG_EVENTS = "execute 1 + 1, to its end among the events";
 const WORKS = {
   "completion: numbers.app": (side) => side.complete("numbers.app"),
   "completion: os.pa": (side) => side.complete("os.pa"),
   "hover: add": (side) => side.inspect("add"),
   "execute 1 + 1, to its end with all output": (side) => side.evaluate("1 + 1"),
-  "execute 1 + 1, to its end among the events": (side) => side.execute("1 + 1"),
+  [AMONG_EVENTS]: (side) => side.execute("1 + 1"),
 };
 
-const sides = { ours: new Ours(), ipykernel: new Peer() };
+const sides = { ours: new ByHand(), library: new ByLibrary(), ipykernel: new Peer() };
 for (const side of Object.values(sides)) await side.open();
 const figures = {};
-for (const [name, work] of Object.entries(WORKS)) {
-  figures[name] = { ours: [], ipykernel: [] };
-  for (const side of Object.values(sides)) for (let call = 0; call < WARM; call++) await work(side);
-}
-for (let round = 0; round < rounds; round++) {
-  for (const [name, work] of Object.entries(WORKS)) {
-    for (const [whose, side] of Object.entries(sides)) {
-      for (let call = 0; call < calls; call++) {
-        const begin = process.hrtime.bigint();
-        await work(side);
-        figures[name][whose].push(Number(process.hrtime.bigint() - begin) / 1e6);
-      }
-    }
+
+/** Have one side do a work, again and again; returns how long each took, in ms. */
+async function measure(side, name, times) {
+  if (name === AMONG_EVENTS) await side.follow?.();
+  const took = [];
+  for (let call = 0; call < times; call++) {
+    const begin = process.hrtime.bigint();
+    await WORKS[name](side);
+    took.push(Number(process.hrtime.bigint() - begin) / 1e6);
   }
+  if (name === AMONG_EVENTS) await side.unfollow?.();
+  return took;
 }
+
+for (const name of Object.keys(WORKS)) {
+  figures[name] = Object.fromEntries(Object.keys(sides).map((whose) => [whose, []]));
+  for (const side of Object.values(sides)) await measure(side, name, WARM);
+}
+for (let round = 0; round < rounds; round++)
+  for (const name of Object.keys(WORKS))
+    for (const [whose, side] of Object.entries(sides)) figures[name][whose].push(...(await measure(side, name, calls)));
 for (const side of Object.values(sides)) await side.close();
 console.log(JSON.stringify(figures));
 process.exit();

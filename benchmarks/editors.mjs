@@ -51,7 +51,7 @@ class Ours {
   unfollow = () => this.ask("events/unsubscribe");
 
   complete = (code) => this.ask("kernel/complete", { code });
-  inspect = (code) => this.ask("kernel/inspect", { code });
+  inspect = (code) => this.ask("kernel/inspect", { code, source: false });
   evaluate = (code) => this.ask("code/run", { code });
 
   /** Queue code, and wait until its end is told, behind all its output. */

@@ -285,7 +285,7 @@
   "Show what is known of what stands at point."
   (interactive)
   (rpyc-kernel--request
-   "kernel/inspect" (rpyc-kernel--here)
+   "kernel/inspect" (append (rpyc-kernel--here) '(:source :json-false))
    (lambda (found)
      (with-help-window "*kernel help*"
        (princ (if (eq (plist-get found :found) t)

@@ -106,18 +106,21 @@ class Introspection:
         """
         return await self._ask(commands.SIGNATURES, code, cursor, timeout_s=timeout)
 
-    async def inspect(self, code: str, cursor: int | None = None, *, timeout: float = _TIMEOUT_S) -> Inspection:
+    async def inspect(
+        self, code: str, cursor: int | None = None, *, source: bool = True, timeout: float = _TIMEOUT_S
+    ) -> Inspection:
         """Immediate. Find type, signature, documentation, source and place of a path, or of the name at ``cursor``.
 
         Args:
             code: a path; or with a cursor any code.
             cursor: in characters; None: the code is a path.
+            source: whether its source is wanted, too, which takes time to find.
             timeout: in seconds.
 
         Returns:
             What is known of it; `found` is False where there is nothing.
         """
-        return await self._ask(commands.INSPECT, code, cursor, timeout_s=timeout)
+        return await self._ask(commands.INSPECT, code, cursor, *(() if source else (source,)), timeout_s=timeout)
 
     async def definition(
         self, code: str, cursor: int | None = None, *, timeout: float = _TIMEOUT_S

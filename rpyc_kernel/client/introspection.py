@@ -95,12 +95,15 @@ class Introspection:
         """
         return self._ask(commands.SIGNATURES, code, cursor, timeout_s=timeout)
 
-    def inspect(self, code: str, cursor: int | None = None, *, timeout: float = _TIMEOUT_S) -> Inspection:
+    def inspect(
+        self, code: str, cursor: int | None = None, *, source: bool = True, timeout: float = _TIMEOUT_S
+    ) -> Inspection:
         """Immediate. Find type, signature, documentation, source and place of a path, or of the name at ``cursor``.
 
         Args:
             code: a path; or with a cursor any code.
             cursor: in characters; None: the code is a path.
+            source: whether its source is wanted, too, which takes time to find.
             timeout: in seconds.
 
         Returns:
@@ -111,7 +114,7 @@ class Introspection:
             >>> about.found, about.type, about.signature
             (True, 'builtin_function_or_method', '(obj, /)')
         """
-        return self._ask(commands.INSPECT, code, cursor, timeout_s=timeout)
+        return self._ask(commands.INSPECT, code, cursor, *(() if source else (source,)), timeout_s=timeout)
 
     def definition(self, code: str, cursor: int | None = None, *, timeout: float = _TIMEOUT_S) -> Definition | None:
         """Immediate. Find where a path, or the name at ``cursor`` in code, is defined.

@@ -520,7 +520,11 @@ INSPECT: Final = Command(
     "What is known of a path, or of what stands at a place in code.",
     shapes.INSPECTION,
     Role.VIEWER,
-    (_PATH_OR_CODE, _IN_ANY_CODE),
+    (
+        _PATH_OR_CODE,
+        _IN_ANY_CODE,
+        Parameter("source", kinds.BOOL, "whether its source is wanted, too, which takes time to find", True),
+    ),
     by_worker=True,
     cannot="inspect values",
     shows_values=True,

@@ -335,6 +335,18 @@ def read_found(kind: type[Found], found: dict[str, Any]) -> Found:
     return kind(**{name: _read_field(inner[name], value) for name, value in found.items() if name in inner})
 
 
+def is_as_found(kind: type, found: Any) -> bool:
+    """Whether this has just the fields that are known here, as of a worker of the same release."""
+    inner = _inner_kinds(kind)
+    if not isinstance(found, dict) or found.keys() != inner.keys():
+        return False
+    return all(
+        isinstance(found[name], list) and all(is_as_found(of, item) for item in found[name])
+        for name, of in inner.items()
+        if of is not None
+    )
+
+
 @functools.cache
 def _inner_kinds(kind: Any) -> dict[str, type[Any] | None]:
     """What the lists in each field hold."""

@@ -138,6 +138,7 @@ def test_variables_answer_while_code_spins(kernel, spinning):
 
 
 def test_inspect_answers_while_code_spins(kernel, spinning):
+    assert kernel.inspect("table.head", source=False, timeout=DEADLINE_S).source == ""
     about = kernel.inspect("table.head", timeout=DEADLINE_S)
     assert about.found is True
     assert about.doc == "The first rows."

@@ -310,7 +310,7 @@ end
 
 function M.hover()
   local code, cursor = code_here()
-  M.request("kernel/inspect", { code = code, cursor = cursor }, function(found)
+  M.request("kernel/inspect", { code = code, cursor = cursor, source = false }, function(found)
     local head = found.name .. found.signature .. ": " .. (found.found and found.type or "nothing is known of it")
     float((table.concat({ head, found.preview, found.doc }, "\n\n"):gsub("\n\n\n+", "\n\n")))
   end)

@@ -129,7 +129,7 @@ class FrontEndCommands:
             self._speaker.explain()
 
     async def _explain(self, name: str, *, with_source: bool) -> None:
-        found = await self._link.ask(self._link.kernel.inspect, name)
+        found = await self._link.ask(partial(self._link.kernel.inspect, name, source=with_source))
         lines = [sanitize(line) for line in summarise_inspection(found, with_source=with_source)]
         await self._speaker.page("\n".join(lines) + "\n")
 

@@ -30,7 +30,7 @@ def find_hint(kernel: KernelClient, code: str, cursor: int, *, is_choosing: bool
         return NO_HINT
     try:
         if is_choosing:
-            return _describe(kernel.inspect(code, cursor, timeout=_TIMEOUT_S))
+            return _describe(kernel.inspect(code, cursor, source=False, timeout=_TIMEOUT_S))
         signatures = kernel.signatures(code, cursor, timeout=_TIMEOUT_S)
     except (KernelError, TimeoutError):
         return NO_HINT

@@ -48,8 +48,9 @@ def complete(kernel: KernelClient, asked: Content) -> Content:
 
 def inspect(kernel: KernelClient, asked: Content) -> Content:
     """Answer ``inspect_request``."""
-    about = kernel.inspect(str(asked["code"]), _cursor_of(asked))
-    data = {"text/plain": describe(about, int(asked.get("detail_level", 0)))} if about.found else {}
+    detail = int(asked.get("detail_level", 0))
+    about = kernel.inspect(str(asked["code"]), _cursor_of(asked), source=detail > 0)
+    data = {"text/plain": describe(about, detail)} if about.found else {}
     return {"status": "ok", "found": about.found, "data": data, "metadata": {}}
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Callable
 from typing import Any
 
-from rpyc_kernel.core import shapes
+from rpyc_kernel.client.answers import reader_of
+from rpyc_kernel.core import introspection, shapes
 from rpyc_kernel.core.commands import Command
 from rpyc_kernel.core.contract import Event, Kind
 
@@ -13,8 +16,30 @@ _HOLDING = (Kind.DISPLAY, Kind.RESULT, Kind.PAGE)
 _INPUT_FIELDS = ("seq", "execution", "time", "name", "code")
 
 
-def describe_answer(command: Command[Any], answer: Any) -> Any:
-    """The answer to a command, as a client of Python's has it."""
+@functools.cache
+def describer_of(command: Command[Any]) -> Callable[[Any], Any]:
+    """What makes of an answer as it has crossed what a client gets of it."""
+    read = reader_of(command)
+
+    def describe_any(answer: Any) -> Any:
+        return _describe_answer(command, read(answer))
+
+    kind = getattr(introspection, command.answer.name, None)
+    if not command.by_worker or kind is None:
+        return describe_any
+
+    def describe_found(answer: Any) -> Any:
+        if isinstance(answer, str):
+            found = json.loads(answer)
+            each = found if command.answer.is_list else [found]
+            if isinstance(each, list) and all(introspection.is_as_found(kind, item) for item in each):
+                return found  # which is what would be made of what is read of it
+        return describe_any(answer)
+
+    return describe_found
+
+
+def _describe_answer(command: Command[Any], answer: Any) -> Any:
     if command.answer is shapes.EVENTS:
         cursor, events = answer
         return {"cursor": cursor, "events": [event.as_dict() for event in events]}

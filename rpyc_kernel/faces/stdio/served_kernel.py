@@ -16,7 +16,7 @@ from rpyc_kernel.core.contract import Event, Force, Kind, Lane, Scope, freeze
 from rpyc_kernel.core.source import Origin, describe_source
 from rpyc_kernel.errors import KernelError, NotQueued, NotRunning, RequestError
 from rpyc_kernel.faces.frontend.following import follow
-from rpyc_kernel.faces.stdio.answers import describe_answer, describe_event, text_of_part
+from rpyc_kernel.faces.stdio.answers import describe_event, describer_of, text_of_part
 from rpyc_kernel.faces.stdio.error_codes import RpcError
 from rpyc_kernel.faces.stdio.evaluation import Evaluation
 from rpyc_kernel.faces.stdio.peer import Peer, Request
@@ -67,11 +67,11 @@ class ServedKernel:
 
         def tell(answer: Any, error: BaseException | None) -> None:
             if error is None:
-                request.answer(describe_answer(command, answer))
+                request.answer(answer)
             else:
                 request.refuse(error)
 
-        self._questions.begin_for(request, Question(command, arguments, tell))
+        self._questions.begin_for(request, Question(command, arguments, tell, describer_of(command)))
 
     async def ask(self, command: Command[_T], *arguments: Any) -> _T:
         """Give the kernel a command, and return its answer, however long that takes.

@@ -42,7 +42,9 @@ def build_answers(engine: PlainEngine, first_names: frozenset[str]) -> dict[str,
     answers: dict[Command[Any], Callable[..., Any]] = {
         commands.COMPLETE: partial(_complete, Completer(namespace, static, engine.name)),
         commands.SIGNATURES: partial(_at_place, SignatureReader(namespace, static).read),
-        commands.INSPECT: partial(_at_place_or_path, help_reader.inspect),
+        commands.INSPECT: lambda code, cursor, source: _at_place_or_path(
+            partial(help_reader.inspect, with_source=source), code, cursor
+        ),
         commands.DEFINITION: partial(_at_place_or_path, help_reader.find_definition),
         commands.REFERENCES: partial(_at_place_or_path, ReferenceFinder(static).find),
         commands.IS_COMPLETE: engine.is_complete,

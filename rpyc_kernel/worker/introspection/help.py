@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import inspect
+import itertools
 import linecache
 import re
 import sys
@@ -48,19 +50,19 @@ class HelpReader:
         self._static = static
         self._engine = engine
 
-    def inspect(self, code: str, cursor: int | None) -> Inspection:
+    def inspect(self, code: str, cursor: int | None, *, with_source: bool = True) -> Inspection:
         """Return what is known of a path or, if there is a cursor, of what stands at it in code."""
         magic = magics.find(code, cursor) if self._engine == magics.ENGINE else None
         if magic is not None and magic[0].startswith("%"):
-            return _describe_magic(*magic)
+            return _describe_magic(*magic, with_source=with_source)
         path = code.strip() if cursor is None else find_path(code, cursor)
         value = find(self._namespace, path)
         if value is MISSING and cursor is not None and (call := find_call(code, cursor)):
             path, value = call.path, find(self._namespace, call.path)
         if value is not MISSING:
-            return _describe(path, value)
+            return _describe(path, value, with_source=with_source)
         promised = None if cursor is None else self._static.read(code, cursor, _read_help)
-        return promised or (Inspection(path) if magic is None else _describe_magic(*magic))
+        return promised or (Inspection(path) if magic is None else _describe_magic(*magic, with_source=with_source))
 
     def find_definition(self, code: str, cursor: int | None) -> Definition | None:
         """Return where a path or what stands at the cursor is defined."""
@@ -101,7 +103,7 @@ def _as_definition(path: str, value: Any) -> Definition | None:
     return Definition(path, name_inputs(file), line) if file else None
 
 
-def _describe(path: str, value: Any) -> Inspection:
+def _describe(path: str, value: Any, *, with_source: bool) -> Inspection:
     if is_foreign(value):
         return Inspection(path, True, "client object", "<an object in a client>")
     file, line = find_place(value) if _is_definition(value) else ("", 0)
@@ -113,17 +115,16 @@ def _describe(path: str, value: Any) -> Inspection:
         preview(value),
         signature.text if signature else "",
         signature.doc if signature else read_doc(value),
-        _read_source(file, line) if type(value) is not types.ModuleType else "",
+        _read_source(file, line) if with_source and type(value) is not types.ModuleType else "",
         name_inputs(file),
         line,
     )
 
 
-def _describe_magic(name: str, function: Any) -> Inspection:
+def _describe_magic(name: str, function: Any, *, with_source: bool) -> Inspection:
     file, line = find_place(function)
-    return Inspection(
-        name, True, "magic", doc=read_doc(function), source=_read_source(file, line), file=name_inputs(file), line=line
-    )
+    source = _read_source(file, line) if with_source else ""
+    return Inspection(name, True, "magic", doc=read_doc(function), source=source, file=name_inputs(file), line=line)
 
 
 def _is_definition(value: Any) -> bool:
@@ -185,11 +186,14 @@ def _find_class_line(lines: list[str], name: str, before: int | None) -> int:
 
 
 def _read_source(file: str, line: int) -> str:
-    lines = linecache.getlines(file)[line - 1 :] if line else []
+    """The block that begins at a line; no further than it is shown, as to find its end is to read all its tokens."""
+    following = linecache.getlines(file)[line - 1 :] if line else []
+    ends = [*itertools.accumulate(map(len, following[:MAX_TEXT]))]
+    lines = following[: bisect.bisect_left(ends, MAX_TEXT) + 1]
     try:
         return clean("".join(inspect.getblock(lines)))[:MAX_TEXT] if lines else ""
-    except Exception:  # noqa: BLE001 - the file was changed, and is no Python any more
-        return ""
+    except Exception:  # noqa: BLE001 - cut in the middle, or the file was changed, and is no Python any more
+        return clean("".join(lines))[:MAX_TEXT] if len(lines) < len(following) else ""
 
 
 def _read_help(script: Any, line: int, column: int) -> Inspection | None:

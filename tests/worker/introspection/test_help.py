@@ -1,12 +1,14 @@
 """What is known of a name, and where it is defined."""
 
 import functools
+import inspect
 import linecache
 import textwrap
 
 import pytest
 
 from rpyc_kernel.core.introspection import Definition, Inspection
+from rpyc_kernel.worker.introspection.documentation import MAX_TEXT
 from rpyc_kernel.worker.introspection.help import HelpReader, find_path
 from tests.worker.introspection.hostile import Trap, make_netref, touch
 
@@ -122,6 +124,26 @@ def test_classes_and_functions_of_cells_have_source_file_and_line(reader, cell):
     assert (reader.inspect("Empty", None).file, reader.inspect("Empty", None).line) == ("<In 7>", 10)
     assert reader.inspect("table.head", None).source.startswith("    def head(self, count=5):")
     assert reader.find_definition("table", None) == Definition("table", "<In 7>", 27)
+
+
+def test_source_that_nobody_wants_is_not_looked_for(reader, cell, monkeypatch):
+    monkeypatch.setattr(inspect, "getblock", lambda lines: pytest.fail("its end was looked for"))
+    for name in ("Table", "wrapped"):
+        about = reader.inspect(name, None, with_source=False)
+        assert (about.found, about.source, about.file) == (True, "", "<In 7>")
+
+
+@pytest.mark.parametrize("ending", ["", '    text = """', "    call("], ids=["whole", "in a text", "in a call"])
+def test_long_source_is_read_only_as_far_as_it_is_shown(reader, cell, monkeypatch, ending):
+    head = ["def long():\n", "    x = 1\n"] + ["    y = 'some text that is long'\n"] * (MAX_TEXT // 40)
+    source = [*head, f"{ending}\n", *["    z = 2\n"] * MAX_TEXT]
+    linecache.cache["<In 8>"] = (0, None, source, "<In 8>")
+    exec(compile("def long(): pass", "<In 8>", "exec"), cell)
+    seen = []
+    getblock = inspect.getblock
+    monkeypatch.setattr(inspect, "getblock", lambda lines: (seen.extend(lines), getblock(lines))[1])
+    assert reader.inspect("long", None).source == "".join(source)[:MAX_TEXT]
+    assert sum(map(len, seen)) < MAX_TEXT + 100
 
 
 def test_a_wrapped_function_is_shown_as_what_it_wraps(reader, cell):

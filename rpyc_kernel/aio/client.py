@@ -79,7 +79,7 @@ class KernelClient(Kernel):
     async def close(self) -> None:
         """Leave; the kernel and its executions go on. Who waits in this client gets `ConnectionLost`."""
         with anyio.CancelScope(shield=True):  # it takes no longer than a moment, and leaves nothing behind
-            await self._loop.in_thread(self._client.close)
+            await self._loop.beside(self._client.close)
 
     def events(
         self, since: int | None = 0, *, follow: bool = True, execution: int | None = None

@@ -57,6 +57,11 @@ class Loop:
         call = partial(function, *arguments, **named)
         return await to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._limiter)
 
+    async def beside(self, function: Callable[[], _T]) -> _T:
+        """Call what ends what the other threads wait for: it gets one though they are all taken."""
+        self.require_here()
+        return await to_thread.run_sync(function, limiter=anyio.CapacityLimiter(1))
+
 
 def _look_around() -> tuple[Callable[[], object], Callable[..., object]]:
     """What finds the loop that runs, and what has it call something from any thread."""

@@ -14,18 +14,6 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    """The loops."""
-    return str(request.param)
-
-
-@pytest.fixture(autouse=True)
-def trio_ends_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have trio keep the threads of calls no longer than the test."""
-    monkeypatch.setattr("trio._core._thread_cache.IDLE_TIMEOUT", 0.1)
-
-
 class SlowDoor:
     """Makes clients when it is told to, and counts those that were closed."""
 

@@ -104,7 +104,7 @@ def _prepare_answer_pool(engine: PlainEngine, first_names: frozenset[str]) -> An
 
         return build_answers(engine, first_names)
 
-    return AnswerPool(build)
+    return AnswerPool(build, slow=("evaluate",))  # by its name, as the table of commands takes long to load
 
 
 class _Channel:

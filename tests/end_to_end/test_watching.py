@@ -13,6 +13,7 @@ from rpyc_kernel.core.introspection import Watched
 from tests.end_to_end.commands import run_command
 from tests.end_to_end.terminals import COMMAND, PATIENCE_S, ROOT, OpenTerminal
 from tests.end_to_end.test_introspection import hold_the_lock
+from tests.support.waiting import wait_until
 
 
 def told(found: list[Watched]) -> list[str]:
@@ -129,3 +130,20 @@ def test_at_a_terminal_who_watches_or_waits_is_told_why_nothing_happens(
     kernel.shutdown()
     watching.wait_for_sentence(f"kernel '{kernel.name}' has stopped")
     assert (waiting.wait_for_end(), watching.wait_for_end()) == (3, 0)
+
+
+def test_expressions_that_take_their_time_keep_no_other_question_from_its_answer(kernel: KernelClient) -> None:
+    kernel.execute("import threading; gate, begun = threading.Event(), []")
+    threads = [
+        threading.Thread(target=kernel.evaluate, args=(["begun.append(1) or gate.wait(30)"],), kwargs={"limit": 30.0})
+        for _ in range(5)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_until(lambda: kernel.eval("len(begun)") == 4, PATIENCE_S, what="as many as there are threads")
+        assert kernel.is_complete("1").status == "complete"
+    finally:
+        kernel.execute("gate.set()")
+        for thread in threads:
+            thread.join()

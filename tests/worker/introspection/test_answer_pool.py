@@ -40,12 +40,13 @@ def pool(gate):
         return {
             "echo": lambda *arguments: arguments,
             "wait": lambda: gate.wait(DEADLINE_S),
+            "evaluate": lambda: gate.wait(DEADLINE_S),
             "fail": lambda: 1 / 0,
             "leave": leave,
             "count": lambda: len(built),
         }
 
-    pool = AnswerPool(build)
+    pool = AnswerPool(build, slow=("evaluate",))
     yield pool
     gate.set()
     pool.close()
@@ -128,3 +129,9 @@ def test_where_no_thread_can_be_started_that_is_the_answer(pool, replies, monkey
     assert not succeeded
     assert "no thread" in str(error)
     assert answer(pool, replies, "echo", 2) == (True, (2,))
+
+
+def test_any_number_that_may_take_their_time_keep_no_thread_from_the_others(pool, replies):
+    for _ in range(40):
+        ask(pool, replies, "evaluate")
+    assert answer(pool, replies, "echo", 1) == (True, (1,))

@@ -14,4 +14,4 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(autouse=True)
 def trio_ends_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have trio keep the threads of calls no longer than the test."""
-    monkeypatch.setattr("trio._core._thread_cache.IDLE_TIMEOUT", 0.1)
+    monkeypatch.setattr("trio._core._thread_cache.IDLE_TIMEOUT", 0.01)

@@ -19,7 +19,7 @@ def test_the_reference_is_up_to_date() -> None:
 
 @pytest.mark.usefixtures("folders", "patience")
 def test_the_examples_run_in_trio_as_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trio._core._thread_cache.IDLE_TIMEOUT", 0.1)
+    monkeypatch.setattr("trio._core._thread_cache.IDLE_TIMEOUT", 0.01)
     monkeypatch.setattr(anyio, "run", functools.partial(anyio.run, backend="trio"))
     attempted, wrong = run_session(sessions_of((ROOT / "docs" / "async.md").read_text()), "async.md", {})
     assert attempted > 10

@@ -37,7 +37,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.shares_kernel]
 @pytest.fixture(autouse=True)
 def trio_ends_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have trio keep the threads of calls no longer than the test."""
-    monkeypatch.setattr("trio._core._thread_cache.IDLE_TIMEOUT", 0.1)
+    monkeypatch.setattr("trio._core._thread_cache.IDLE_TIMEOUT", 0.01)
 
 
 @pytest.fixture(params=["asyncio", "trio"])

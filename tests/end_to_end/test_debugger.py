@@ -1,5 +1,7 @@
 """Debugging without Jupyter: breakpoints by file and line, code run up to them, and every way out of a stop."""
 
+import json
+import json.decoder
 import os
 import signal
 import subprocess
@@ -218,4 +220,22 @@ def test_a_stop_during_which_somebody_is_interrupted_is_told_once_more(
                 debugger.run_file(program, timeout=PATIENCE_S)
         stopped = debugger.wait(PATIENCE_S)
         assert _place(stopped) == ("breakpoint", "<module>", 11)
+        assert debugger.continue_(stopped, timeout=PATIENCE_S) is None
+
+
+def test_a_breakpoint_in_a_library_is_told_to_stop_nobody_unless_it_is_asked_for(kernel: KernelClient) -> None:
+    library = json.decoder.__file__
+    line = json.JSONDecoder.decode.__code__.co_firstlineno + 1
+    with kernel.debugger() as debugger:
+        (told,) = debugger.set_breakpoints(library, [line])
+        assert (told.is_verified, told.message) == (
+            False,
+            f"{library} is of a library, and the debugger stops in the user's own code alone",
+        )
+        assert debugger.run("import json; json.loads('1')", timeout=PATIENCE_S) is None
+        debugger._ask("attach", justMyCode=False)
+        (told,) = debugger.set_breakpoints(library, [line])
+        assert (told.is_verified, told.message) == (True, "")
+        stopped = debugger.run("json.loads('2')", timeout=PATIENCE_S)
+        assert stopped.frames[0].file == library
         assert debugger.continue_(stopped, timeout=PATIENCE_S) is None

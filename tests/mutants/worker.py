@@ -64,6 +64,15 @@ MUTANTS = (
         tests=("worker/test_compiler_warnings.py::test_threads_that_look_at_once_leave_nothing_behind",),
     ),
     Mutant(
+        promise="a breakpoint that would stop nobody is not called verified",
+        file="worker/debugging/server.py",
+        before="return bool(is_foreign if by_rule is None else by_rule)",
+        after="return bool(by_rule)",
+        tests=(
+            "end_to_end/test_debugger.py::test_a_breakpoint_in_a_library_is_told_to_stop_nobody_unless_it_is_asked_for",
+        ),
+    ),
+    Mutant(
         promise="variables that are a reloaded module become the new one",
         file="worker/reloading.py",
         before="            namespace[variable] = sys.modules[name]\n",

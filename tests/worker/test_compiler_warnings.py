@@ -40,7 +40,7 @@ def test_user_code_that_catches_warnings_meanwhile_has_its_own_filters_then_and_
         lambda: completeness.judge(WARNED_OF),
         lambda: completeness.judge("await x is 1"),
         lambda: breakpoints.look_at(
-            {"source": {"path": "<In 77>"}, "breakpoints": [{"line": 1, "condition": "1 is 1"}]}
+            {"source": {"path": "<In 77>"}, "breakpoints": [{"line": 1, "condition": "1 is 1"}]}, lambda _: False
         ),
         lambda: inputs.find_assignment("x"),
     ],

@@ -1,7 +1,8 @@
 """Where breakpoints hold: debugpy takes any line of any file, and any condition; here they are looked at before.
 
-A line without code gives way to the next one that has some, as in other debuggers. What has no source yet, such as a
-cell that is still to be run, and what is no plain Python, such as one with magics, is left to debugpy as it is.
+It also says that they are set in libraries, which it runs past. A line without code gives way to the next one that has
+some, as in other debuggers. What has no source yet, such as a cell that is still to be run, and what is no plain
+Python, such as one with magics, is left to debugpy as it is.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import linecache
 import os
 import types
 from bisect import bisect_left
+from collections.abc import Callable
 from typing import Final
 
 from rpyc_kernel.wire.debug_adapter import Message
@@ -19,8 +21,12 @@ from rpyc_kernel.worker.compiler_warnings import unheard
 _MAX_SHOWN: Final = 200
 
 
-def look_at(arguments: Message) -> tuple[Message, list[Message | None]]:
+def look_at(arguments: Message, runs_past: Callable[[str], bool]) -> tuple[Message, list[Message | None]]:
     """Look at the arguments of ``setBreakpoints``.
+
+    Args:
+        arguments: as the client gave them.
+        runs_past: whether debugpy stops nowhere in a file.
 
     Returns:
         What to ask of debugpy, and for each breakpoint that was wanted what is wrong with it; None where nothing is, so
@@ -31,6 +37,7 @@ def look_at(arguments: Message) -> tuple[Message, list[Message | None]]:
     if not isinstance(wanted, list) or not all(isinstance(each, dict) for each in wanted):
         return arguments, []
     lines, missing = _find_lines(path)
+    is_library = not missing and runs_past(path)
     asked: list[Message] = []
     verdicts: list[Message | None] = []
     for each in wanted:
@@ -40,6 +47,8 @@ def look_at(arguments: Message) -> tuple[Message, list[Message | None]]:
             fault, is_set = f"the condition {str(condition)[:_MAX_SHOWN]!r} is no expression: {error}", False
         elif missing:
             fault, is_set = missing, path.startswith("<")  # of files that are not there debugpy takes none
+        elif is_library:
+            fault, is_set = f"{path} is of a library, and the debugger stops in the user's own code alone", False
         elif lines is not None and type(line) is int:
             place = bisect_left(lines, line)
             if place == len(lines):

@@ -109,7 +109,7 @@ class DebugServer:
 
     def _debug(self, client: DebugChannel) -> None:
         debuggee = _attach()
-        session = DebugSession(client, debuggee, self._cells)
+        session = DebugSession(client, debuggee, self._cells, _runs_past)
         self._session, self._interrupts.let_go = session, session.let_go
         try:
             client.send({"ready": True})
@@ -120,6 +120,17 @@ class DebugServer:
             _detach()
             debuggee.close()
             self._session = None
+
+
+def _runs_past(path: str) -> bool:
+    """Whether debugpy, as it was attached to, stops nowhere in a file; False where this release of it does not say."""
+    try:
+        filtering = sys.modules["pydevd"].get_global_debugger()._files_filtering
+        by_rule = filtering.exclude_by_filter(path, "")
+        is_foreign = filtering.use_libraries_filter() and not filtering.in_project_roots(path)
+    except (KeyError, AttributeError, TypeError):
+        return False
+    return bool(is_foreign if by_rule is None else by_rule)
 
 
 def _attach() -> DebugChannel:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import linecache
 import selectors
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +38,19 @@ class DebugSession:
         client: who debugs.
         debuggee: debugpy.
         cells: what the paths of sources begin with that the client gives.
+        runs_past: whether debugpy stops nowhere in a file.
 
     Attributes:
         is_leaving: whether it will end soon.
     """
 
-    def __init__(self, client: DebugChannel, debuggee: DebugChannel, cells: str) -> None:
+    def __init__(
+        self, client: DebugChannel, debuggee: DebugChannel, cells: str, runs_past: Callable[[str], bool]
+    ) -> None:
         self._client = client
         self._debuggee = debuggee
         self._cells = cells
+        self._runs_past = runs_past
         self.is_leaving = False
         self._is_stopped = False
         self._own_seq = _FIRST_OWN_SEQ
@@ -96,7 +101,7 @@ class DebugSession:
             rules = [*arguments.get("rules", ()), *inputs, *left_out]
             request["arguments"] = {"justMyCode": True, **arguments, "rules": rules}
         elif command == "setBreakpoints":
-            request["arguments"], self._looked_at[request.get("seq")] = breakpoints.look_at(arguments)
+            request["arguments"], self._looked_at[request.get("seq")] = breakpoints.look_at(arguments, self._runs_past)
         elif command == "disconnect":
             self.is_leaving = True
             request["arguments"] = {**arguments, "terminateDebuggee": False}

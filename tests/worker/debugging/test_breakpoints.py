@@ -23,8 +23,8 @@ def answer(request):
     return {"body": {"breakpoints": [{"verified": True, "line": each["line"]} for each in request["breakpoints"]]}}
 
 
-def told(path, *wanted):
-    request, verdicts = look_at(ask(path, *wanted))
+def told(path, *wanted, runs_past=lambda path: False):
+    request, verdicts = look_at(ask(path, *wanted), runs_past)
     return [
         (each["verified"], each["line"], each.get("message", ""))
         for each in join(answer(request), verdicts)["body"]["breakpoints"]
@@ -59,6 +59,13 @@ def test_what_is_no_plain_python_is_left_to_debugpy(tmp_path, source):
     [{}, {"source": 5}, {"breakpoints": 5}, {"source": [], "breakpoints": [5]}, {"breakpoints": [{}, {"line": "1"}]}],
 )
 def test_nonsense_is_left_to_debugpy_or_answered(arguments):
-    request, verdicts = look_at(arguments)
+    request, verdicts = look_at(arguments, lambda _: False)
     assert join({"success": False}, verdicts) == {"success": False}
     assert request.keys() == arguments.keys()
+
+
+def test_a_file_that_is_run_past_says_so_and_none_is_set_there(path):
+    found = told(path, {"line": 4}, {"line": 1, "condition": "x >"}, runs_past=lambda each: each == path)
+    words = f"{path} is of a library, and the debugger stops in the user's own code alone"
+    assert found == [(False, 4, words), (False, 1, "the condition 'x >' is no expression: invalid syntax")]
+    assert look_at(ask(path, {"line": 4}), lambda _: True)[0]["breakpoints"] == []

@@ -34,8 +34,9 @@
 (defvar rpyc-kernel--kernel nil "What the server calls the kernel, nil until it is connected.")
 (defvar rpyc-kernel--session nil "The id of this session.")
 (defvar rpyc-kernel--output nil "The buffer of output.")
-(defvar rpyc-kernel--asking nil "The executions whose prompts are shown or wait to be.")
+(defvar rpyc-kernel--asking nil "The events of prompts that are shown or wait to be, by their executions.")
 (defvar rpyc-kernel--asked nil "The execution whose prompt is in the minibuffer.")
+(defvar rpyc-kernel--missed nil "The number of the last event that was missed.")
 
 ;;;; Output
 
@@ -104,7 +105,9 @@
       ("error" (rpyc-kernel--write-line "%s" (plist-get event :traceback)))
       ("input_requested"
        (if (rpyc-kernel--is-own event)
-           (progn (push execution rpyc-kernel--asking) (run-at-time 0 nil #'rpyc-kernel--ask event))
+           (unless (assq execution rpyc-kernel--asking)
+             (push (cons execution event) rpyc-kernel--asking)
+             (run-at-time 0 nil #'rpyc-kernel--ask event))
          (rpyc-kernel--write-line "[%s] asks: %s" execution (plist-get event :prompt))))
       ("input_answered" (rpyc-kernel--stop-asking execution))
       ("finished"
@@ -122,18 +125,19 @@
   (let ((execution (plist-get event :execution)) text)
     (if (active-minibuffer-window)
         (run-at-time 0.2 nil #'rpyc-kernel--ask event) ; one question at a time
-      (when (memq execution rpyc-kernel--asking)
+      (when (assq execution rpyc-kernel--asking)
         (let ((rpyc-kernel--asked execution))
           (setq text (condition-case nil
                          (funcall (if (eq (plist-get event :password) t) #'read-passwd #'read-string)
                                   (concat (plist-get event :prompt) " "))
                        (quit nil))))
-        (when (and text (memq execution rpyc-kernel--asking)) ; else it is left to others, or one was quicker
-          (rpyc-kernel--request "kernel/answer_input" (list :execution execution :text text)))))))
+        (when (and text (assq execution rpyc-kernel--asking)) ; else it is left to others, or one was quicker
+          (rpyc-kernel--request "kernel/answer_input" (list :execution execution :text text)))
+        (setq rpyc-kernel--asking (assq-delete-all execution rpyc-kernel--asking))))))
 
 (defun rpyc-kernel--stop-asking (execution)
   "Nobody waits any more for what EXECUTION asked."
-  (setq rpyc-kernel--asking (delq execution rpyc-kernel--asking))
+  (setq rpyc-kernel--asking (assq-delete-all execution rpyc-kernel--asking))
   (when (and (eq execution rpyc-kernel--asked) (active-minibuffer-window))
     (run-at-time 0 nil (lambda () (when (active-minibuffer-window) (abort-recursive-edit))))))
 
@@ -141,9 +145,14 @@
   "Take the notification METHOD with PARAMS."
   (pcase method
     ('events
-     (mapc #'rpyc-kernel--take-event (plist-get params :events))
-     (jsonrpc-notify rpyc-kernel--connection 'kernel/acknowledge
-                     (list :kernel (plist-get params :kernel) :cursor (plist-get params :cursor))))
+     (seq-doseq (event (plist-get params :events))
+       (rpyc-kernel--take-event event)
+       (when (eql (plist-get event :seq) rpyc-kernel--missed) (rpyc-kernel--write-line "and this is now")))
+     (let ((cursor (plist-get params :cursor)))
+       (pcase-dolist (`(,_ . ,asked) rpyc-kernel--asking) ; who comes back is asked again
+         (setq cursor (min cursor (1- (plist-get asked :seq)))))
+       (jsonrpc-notify rpyc-kernel--connection 'kernel/acknowledge
+                       (list :kernel (plist-get params :kernel) :cursor cursor))))
     ('connection
      (cond ((eq (plist-get params :is_connected) t) (rpyc-kernel--write-line "connected again"))
            (t (rpyc-kernel--write-line "connection: %s" (plist-get params :message))
@@ -209,6 +218,9 @@
        (rpyc-kernel-show-output)
        (rpyc-kernel--write-line "connected to %s as %s (%s)" (plist-get told :name) (plist-get told :client_name)
                                 (plist-get told :role))
+       (let ((cursor (plist-get told :cursor)) (last (plist-get told :last)))
+         (setq rpyc-kernel--missed (and cursor (< cursor last) last)))
+       (when rpyc-kernel--missed (rpyc-kernel--write-line "while you were away:"))
        (rpyc-kernel--request "events/subscribe" (list :resume (if (plist-get told :cursor) t :json-false)))))))
 
 (defun rpyc-kernel-leave ()

@@ -121,11 +121,21 @@ def test_who_leaves_or_is_killed_comes_back_and_sees_what_was_missed(open_editor
     with rpyc_kernel.connect("demo", name="alice", timeout=PATIENCE_S) as alice:
         session = next(each["id"] for each in alice.sessions() if each["id"] != alice.session and each["connections"])
         editor.kill()
-        alice.execute("print('while you were away')", timeout=PATIENCE_S)
+        alice.execute("print('from alice')", timeout=PATIENCE_S)
         again = open_editor()
-        again.wait_for_output("while you were away")
+        again.wait_for_output("from alice\nand this is now")
+        assert "while you were away:\nalice [" in again.output
         assert "sum 6" not in again.output
         assert session in [each["id"] for each in alice.sessions() if each["connections"]]
+
+
+def test_who_was_killed_while_code_asked_is_asked_again(open_editor: Callable[[], Emacs]) -> None:
+    editor = open_editor()
+    editor.at(5, "(rpyc-kernel-send-cell)")
+    wait_until(lambda: editor.lisp("(and (active-minibuffer-window) t)") == "t", PATIENCE_S, "the prompt")
+    editor.kill()
+    again = open_editor()
+    wait_until(lambda: again.lisp("(and (active-minibuffer-window) t)") == "t", PATIENCE_S, "the prompt")
 
 
 def test_what_goes_wrong_is_said(open_editor: Callable[[], Emacs]) -> None:

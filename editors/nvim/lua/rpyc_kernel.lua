@@ -3,6 +3,7 @@
 
 local M = { config = { command = { "rpyc-kernel" }, kernel = "default", wait_ms = 1000 } }
 
+-- `asking`: the prompts by their executions; `prompt`: the one that is open; `missed`: the last event that was missed.
 local state = { rpc = nil, kernel = nil, address = nil, buffer = nil, window = nil, asking = {}, own = {} }
 
 local CANCELLED = "\27"
@@ -75,17 +76,23 @@ end
 -- ---------------------------------------------------------------- prompts
 
 local function ask(event)
-  local prompt, text = event.prompt .. " ", nil
+  local asked = { prompt = event.prompt .. " ", cancelreturn = CANCELLED }
+  state.prompt = event.execution
   vim.cmd("redraw") -- nothing is drawn while it waits
-  if event.password then
-    text = vim.fn.inputsecret(prompt)
-  else
-    text = vim.fn.input({ prompt = prompt, cancelreturn = CANCELLED })
-  end
+  local text = event.password and vim.fn.inputsecret(asked.prompt) or vim.fn.input(asked)
+  state.prompt = nil
   if text ~= CANCELLED and state.asking[event.execution] then -- else it is left to others, or one was quicker
     M.request("kernel/answer_input", { execution = event.execution, text = text })
   end
   state.asking[event.execution] = nil
+end
+
+local function stop_asking(event)
+  state.asking[event.execution] = nil
+  if state.prompt and state.prompt == event.execution then
+    state.prompt = nil
+    vim.api.nvim_input("<Esc>")
+  end
 end
 
 -- ---------------------------------------------------------------- events
@@ -97,40 +104,30 @@ function show.queued(event)
   write_line(("%s[%d] %s"):format(whose, event.execution, event.code:gsub("\n", "\n    ")))
 end
 
-show.stream = function(event)
-  write(event.text)
-end
+show.stream = function(event) write(event.text) end
 show.display, show.page, show.result = write_data, write_data, write_data
 
-function show.error(event)
-  write_line(event.traceback)
-end
+show.error = function(event) write_line(event.traceback) end
 
 function show.input_requested(event)
   if not given(event.execution) or not state.own[event.session] then
     write_line("somebody is asked: " .. event.prompt)
   elseif not state.asking[event.execution] then
-    state.asking[event.execution] = true
-    vim.schedule(function()
-      ask(event)
-    end)
+    state.asking[event.execution] = event
+    vim.schedule(function() return state.asking[event.execution] and ask(event) end) -- one may have been quicker
   end
 end
 
-function show.input_answered(event)
-  state.asking[event.execution] = nil
-end
+show.input_answered = stop_asking
 
 function show.finished(event)
-  state.asking[event.execution] = nil
+  stop_asking(event)
   if event.outcome ~= "ok" and event.outcome ~= "error" then
     write_line(("[%d] %s %s"):format(event.execution, event.outcome, given(event.reason) or ""))
   end
 end
 
-function show.worker_died(event)
-  write_line("the worker has ended: " .. (given(event.reason) or ""))
-end
+show.worker_died = function(event) write_line("the worker has ended: " .. (given(event.reason) or "")) end
 
 function show.worker_started(event)
   if event.generation > 1 then
@@ -143,8 +140,15 @@ local function take_events(params)
     if show[event.kind] then
       show[event.kind](event)
     end
+    if event.seq == state.missed then
+      write_line("and this is now")
+    end
   end
-  state.rpc.notify("kernel/acknowledge", { kernel = params.kernel, cursor = params.cursor })
+  local cursor = params.cursor
+  for _, asked in pairs(state.asking) do -- who comes back is asked again
+    cursor = math.min(cursor, asked.seq - 1)
+  end
+  state.rpc.notify("kernel/acknowledge", { kernel = params.kernel, cursor = cursor })
 end
 
 local function take_notification(method, params)
@@ -204,9 +208,7 @@ local function request_and_wait(method, params)
   local sent = M.request(method, params, function(result)
     found = result
   end)
-  return sent and vim.wait(M.config.wait_ms, function()
-    return found ~= nil
-  end, 5) and found
+  return sent and vim.wait(M.config.wait_ms, function() return found ~= nil end, 5) and found
 end
 
 function M.connect(call)
@@ -227,6 +229,11 @@ function M.connect(call)
     M.show_output()
     pcall(vim.api.nvim_buf_set_name, state.buffer, "kernel://" .. address)
     write_line(("connected to %s as %s (%s)"):format(told.name, told.client_name, told.role))
+    local has_missed = given(told.cursor) and told.cursor < told.last
+    if has_missed then
+      write_line("while you were away:")
+    end
+    state.asking, state.missed = {}, has_missed and told.last
     M.request("events/subscribe", { resume = given(told.cursor) ~= nil })
   end)
 end
@@ -271,9 +278,7 @@ function M.send_file()
 end
 
 for _, name in ipairs({ "interrupt", "restart" }) do
-  M[name] = function()
-    M.request("kernel/" .. name)
-  end
+  M[name] = function() M.request("kernel/" .. name) end
 end
 
 -- ---------------------------------------------------------------- looking
@@ -355,9 +360,7 @@ end
 
 function M.variables()
   local is_child = vim.api.nvim_buf_get_name(0):match("^kernel%-variables:") ~= nil
-  M.request("kernel/variables", {}, function(items)
-    show_page("all", items, is_child)
-  end)
+  M.request("kernel/variables", {}, function(items) show_page("all", items, is_child) end)
 end
 
 function M.setup(config)

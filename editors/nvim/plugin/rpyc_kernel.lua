@@ -23,8 +23,6 @@ end
 
 vim.api.nvim_create_autocmd("FileType", {
   pattern = "python",
-  callback = function(event)
-    complete_in(event.buf)
-  end,
+  callback = function(event) complete_in(event.buf) end,
 })
 vim.tbl_map(complete_in, vim.api.nvim_list_bufs()) -- this may be loaded late

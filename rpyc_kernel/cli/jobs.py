@@ -74,7 +74,7 @@ class Wait(PastCommand):
     own. Of a kernel that is stopped the journal is read.
 
     Without a number it waits until nothing is left that runs or will run; with --until for an expression to be true,
-    which is looked at now and after each execution. The exit status is then 0, or 124; what is none is refused.
+    which is looked at now and after each execution. The exit status is then 0, or 124; 2 if it is no expression.
 
     Examples:
         rpyc-kernel wait demo 3

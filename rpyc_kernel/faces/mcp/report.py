@@ -111,7 +111,8 @@ class Report:
             words = [str(self._finished.outcome)]
             words += [f"in {took:.3g} s"] if isinstance(took, float) else []
             words += [f"({reason})"] if reason else []
-            return " ".join(words)
+            gone = "; the variables are gone with its process" if self.state == Outcome.LOST else ""
+            return " ".join(words) + gone
         if self.question is not None:
             return f"asks {sanitize(str(self.question.prompt))!r}; answer it by the tool answer"
         if self._state == _HELD:

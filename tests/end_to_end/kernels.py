@@ -33,10 +33,14 @@ class SharedKernel:
     Args:
         engine: what runs its code.
         folders: where it lives; what else is there ends with each test.
+
+    Attributes:
+        spared: processes beside it that do not end with a test.
     """
 
     def __init__(self, engine: str, folders: Folders) -> None:
         self.folders = folders
+        self.spared: set[int] = set()
         self._engine = engine
         self._processes: set[int] = set()
         self._names: set[str] = set()
@@ -58,7 +62,7 @@ class SharedKernel:
         """Take away what a test has left."""
         if self._processes and not self._clear():
             self._processes, self._files = set(), set()
-        end_processes(self.folders.runtime, spared=self._processes)
+        end_processes(self.folders.runtime, spared=self._processes | self.spared)
         for folder in (self.folders.runtime, self.folders.state):
             for path in folder.iterdir():
                 if path.name not in self._files:

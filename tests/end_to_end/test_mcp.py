@@ -7,16 +7,19 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 import anyio
 import pytest
+from anyio.from_thread import start_blocking_portal
 
 import rpyc_kernel
 from tests.end_to_end.clients import PATIENCE_S, ROOT
 from tests.end_to_end.commands import run_command
+from tests.end_to_end.kernels import SharedKernel
+from tests.support.processes import list_descendants, read_command
 
 mcp = pytest.importorskip("mcp", reason="the SDK of the Model Context Protocol is not installed")
 httpx2 = pytest.importorskip("httpx2")
@@ -51,6 +54,25 @@ def with_agent(use: Callable[[Any], Awaitable[None]], *arguments: str, name: str
                 await use(client)
 
     anyio.run(run)
+
+
+@pytest.fixture(scope="module")
+def shared_agent(shared_kernels: Callable[[str], SharedKernel]) -> Iterator[Callable[..., None]]:
+    """Has an agent do something that several tests have, one after the other: its server takes a second to load."""
+    shared = shared_kernels("auto")
+    with start_blocking_portal() as portal, ExitStack() as opened:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in shared.folders.environment.items():
+                patch.setenv(name, value)
+            shared.make_ready()
+            client = opened.enter_context(portal.wrap_async_context_manager(agent_of()))
+        shared.spared = {each.pid for each in list_descendants() if "--mcp" in read_command(each.pid)}
+
+        async def run(use: Callable[[Any], Awaitable[None]]) -> None:
+            with anyio.fail_after(PATIENCE_S):
+                await use(client)
+
+        yield lambda use: portal.call(run, use)
 
 
 async def call(client: Any, tool: str, **arguments: Any) -> tuple[str, Any]:
@@ -105,7 +127,7 @@ def start_server():
 # ------------------------------------------------------------------ what it is for
 
 
-def test_it_lists_what_an_agent_can_do_and_what_only_looks(demo):
+def test_it_lists_what_an_agent_can_do_and_what_only_looks(demo, shared_agent):
     async def use(client):
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         looks = {name for name, tool in tools.items() if tool.annotations.read_only_hint}
@@ -117,10 +139,10 @@ def test_it_lists_what_an_agent_can_do_and_what_only_looks(demo):
             "kernel://variables",
         }
 
-    with_agent(use)
+    shared_agent(use)
 
 
-def test_an_agent_and_a_person_share_a_namespace_and_the_journal_says_who_did_what(kernel):
+def test_an_agent_and_a_person_share_a_namespace_and_the_journal_says_who_did_what(kernel, shared_agent):
     kernel.execute("prices = [3, 5, 8]", timeout=PATIENCE_S)
 
     async def use(client):
@@ -138,13 +160,13 @@ def test_an_agent_and_a_person_share_a_namespace_and_the_journal_says_who_did_wh
         assert "total: int = 16" in (await client.read_resource("kernel://variables")).contents[0].text
         assert "helper (agent)" in [each["name"] for each in kernel.sessions() if each["connections"]]
 
-    with_agent(use)
+    shared_agent(use)
     assert kernel.eval("total") == 16
     events = [event for event in kernel.events(follow=False) if event.kind == "queued"]
     assert [event.name for event in events][-2:] == [kernel.client_name, "helper (agent)"]
 
 
-def test_figures_come_as_pictures_also_those_of_others(kernel):
+def test_figures_come_as_pictures_also_those_of_others(kernel, shared_agent):
     code = f"from IPython.display import display\ndisplay({{'image/png': '{PICTURE}', 'text/plain': 'fig'}}, raw=True)"
     kernel.execute(code, timeout=PATIENCE_S)
 
@@ -154,10 +176,10 @@ def test_figures_come_as_pictures_also_those_of_others(kernel):
             pictures = [each for each in result.content if each.type == "image"]
             assert [(each.mime_type, each.data) for each in pictures] == [("image/png", PICTURE)]
 
-    with_agent(use)
+    shared_agent(use)
 
 
-def test_what_takes_long_goes_on_and_is_waited_for_or_interrupted(kernel):
+def test_what_takes_long_goes_on_and_is_waited_for_or_interrupted(kernel, shared_agent):
     async def use(client):
         text, result = await call(client, "execute", code="import time\nwhile True: time.sleep(0.01)", timeout_s=0.2)
         number = result.meta["rpyc-kernel/facts"]["execution"]
@@ -168,10 +190,10 @@ def test_what_takes_long_goes_on_and_is_waited_for_or_interrupted(kernel):
         code = "import time\nwhile True: time.sleep(0.01)"
         assert "interrupted" in (await call(client, "execute", code=code, timeout_s=0.2, on_timeout="interrupt"))[0]
 
-    with_agent(use)
+    shared_agent(use)
 
 
-def test_prompts_are_told_and_answered_and_half_a_surrogate_in_one_ends_no_server(kernel):
+def test_prompts_are_told_and_answered_and_half_a_surrogate_in_one_ends_no_server(kernel, shared_agent):
     async def use(client):
         text, _ = await call(client, "execute", code=r"input('\ud800?')")
         assert "asks" in text
@@ -182,11 +204,11 @@ def test_prompts_are_told_and_answered_and_half_a_surrogate_in_one_ends_no_serve
         assert "answered" in (await call(client, "answer", text="me"))[0]
         assert "ok" in (await call(client, "wait", execution=result.meta["rpyc-kernel/facts"]["execution"]))[0]
 
-    with_agent(use)
+    shared_agent(use)
     assert kernel.eval("name") == "me"
 
 
-def test_progress_is_told_and_who_cancels_a_call_ends_its_code(kernel):
+def test_progress_is_told_and_who_cancels_a_call_ends_its_code(kernel, shared_agent):
     async def use(client):
         heard = []
 
@@ -207,7 +229,7 @@ def test_progress_is_told_and_who_cancels_a_call_ends_its_code(kernel):
         assert not scope.cancelled_caught
         assert kernel.execute("'free again'", timeout=PATIENCE_S).value == "free again"
 
-    with_agent(use)
+    shared_agent(use)
     ended = [event.outcome for event in kernel.events(follow=False) if event.kind == "finished"]
     assert ended[-2:] == ["interrupted", "ok"]
 
@@ -234,7 +256,7 @@ def test_output_is_limited_by_the_call_and_by_the_budget(kernel):
     with_agent(use, "--max-output", "1000", "--budget", "2000")
 
 
-def test_what_is_left_out_can_be_read_also_of_values_and_errors(kernel):
+def test_what_is_left_out_can_be_read_also_of_values_and_errors(kernel, shared_agent):
     async def use(client):
         for code, end in (("'a' * 1000", "a'\n"), ("print('\x1b[31m' * 90)\nraise ValueError('b' * 1000)", "b\n")):
             text, _ = await call(client, "execute", code=code, max_chars=200)
@@ -245,7 +267,7 @@ def test_what_is_left_out_can_be_read_also_of_values_and_errors(kernel):
             assert whole.partition("\n")[2] == before + part.partition("\n")[2]
             assert whole.endswith(end)
 
-    with_agent(use)
+    shared_agent(use)
 
 
 def test_no_answer_is_longer_than_its_limit(kernel):
@@ -303,7 +325,7 @@ def test_who_asks_first_waits_for_a_persons_yes(kernel):
     assert kernel.eval("asked") == 1
 
 
-def test_what_is_wrong_with_a_call_is_said_of_that_call_alone(kernel):
+def test_what_is_wrong_with_a_call_is_said_of_that_call_alone(kernel, shared_agent):
     async def use(client):
         for tool, arguments, word in (
             ("execute", {"code": 5}, "valid string"),
@@ -326,10 +348,10 @@ def test_what_is_wrong_with_a_call_is_said_of_that_call_alone(kernel):
         assert "there is no 'nothing'" in (await call(client, "inspect", path="nothing"))[0]
         assert "=> 42" in (await call(client, "execute", code="6 * 7"))[0]
 
-    with_agent(use)
+    shared_agent(use)
 
 
-def test_hundreds_of_calls_at_once_are_answered(kernel):
+def test_hundreds_of_calls_at_once_are_answered(kernel, shared_agent):
     async def use(client):
         answered = []
 
@@ -341,7 +363,7 @@ def test_hundreds_of_calls_at_once_are_answered(kernel):
                 tasks.start_soon(one, number)
         assert sorted(answered) == [(number, False) for number in range(300)]
 
-    with_agent(use)
+    shared_agent(use)
 
 
 # ------------------------------------------------------------------ faults

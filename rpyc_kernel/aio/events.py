@@ -64,6 +64,11 @@ class Events(AsyncIterator[Event]):
         finally:
             self._is_taken = False
 
+    @property
+    def has_next(self) -> bool:
+        """Whether the next one is here already, so that it is not waited for."""
+        return bool(self._ready)
+
     async def aclose(self) -> None:
         """End them; there is no need to, but ``contextlib.aclosing`` asks for it."""
         self._ready.clear()

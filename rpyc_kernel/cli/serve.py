@@ -84,10 +84,11 @@ class Serve(RoleCommand):
     def _serve_agent(self, name: str) -> int:
         try:
             from rpyc_kernel.faces.mcp import serving
-            from rpyc_kernel.faces.mcp.agent import MAX_CHARS, Agent
+            from rpyc_kernel.faces.mcp.agent import MAX_CHARS
+            from rpyc_kernel.faces.mcp.agents import Agents
         except ImportError as error:
             raise UsageError(f"this needs the SDK of the Model Context Protocol ({error}); {_INSTALL}") from None
-        agent = Agent(
+        agents = Agents(
             name,
             name=self.shown_name or "",
             role=self.wanted_role or Role.EDITOR,
@@ -97,13 +98,13 @@ class Serve(RoleCommand):
         )
         http = str(self.http or "")
         if not http:
-            serving.serve_stdio(agent, name)
+            serving.serve_stdio(agents, name)
             return OK
         host, port = _parse_port(http)
         if host != serving.HOST:
             raise UsageError(f"agents are served on {serving.HOST} only, not on {host}")
         try:
-            serving.serve_http(agent, name, port, _tell)
+            serving.serve_http(agents, name, port, _tell)
         except OSError as error:
             reason = os.strerror(error.errno or 0)
             raise UsageError(f"port {port} cannot be used: {reason}; choose another by --http") from None

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any
@@ -34,23 +35,23 @@ PICTURE = base64.b64encode(b"\x89PNG not really").decode()
 
 
 @asynccontextmanager
-async def agent_of(*arguments: str, name: str = "helper") -> AsyncIterator[Any]:
+async def agent_of(*arguments: str, name: str = "helper", **options: Any) -> AsyncIterator[Any]:
     """A client of a server on pipes."""
     parameters = StdioServerParameters(
         command=sys.executable,
         args=["-m", "rpyc_kernel", "serve", "demo", "--mcp", *arguments],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    async with mcp.Client(parameters, client_info=Implementation(name=name, version="1")) as client:
+    async with mcp.Client(parameters, client_info=Implementation(name=name, version="1"), **options) as client:
         yield client
 
 
-def with_agent(use: Callable[[Any], Awaitable[None]], *arguments: str, name: str = "helper") -> None:
+def with_agent(use: Callable[[Any], Awaitable[None]], *arguments: str, **options: Any) -> None:
     """Have an agent do something."""
 
     async def run() -> None:
         with anyio.fail_after(PATIENCE_S):
-            async with agent_of(*arguments, name=name) as client:
+            async with agent_of(*arguments, **options) as client:
                 await use(client)
 
     anyio.run(run)
@@ -73,6 +74,12 @@ def shared_agent(shared_kernels: Callable[[str], SharedKernel]) -> Iterator[Call
                 await use(client)
 
         yield lambda use: portal.call(run, use)
+
+
+def replace_hub(kernel: Any) -> None:
+    """Kill the hub, and start the next one."""
+    os.kill(kernel.status()["hub_pid"], signal.SIGKILL)
+    rpyc_kernel.start("demo", timeout=PATIENCE_S).close()
 
 
 async def call(client: Any, tool: str, **arguments: Any) -> tuple[str, Any]:
@@ -208,30 +215,82 @@ def test_prompts_are_told_and_answered_and_half_a_surrogate_in_one_ends_no_serve
     assert kernel.eval("name") == "me"
 
 
-def test_progress_is_told_and_who_cancels_a_call_ends_its_code(kernel, shared_agent):
+def test_progress_is_told_with_what_is_printed_and_who_cancels_a_call_ends_its_code(kernel, shared_agent):
     async def use(client):
         heard = []
+        is_told = anyio.Event()
 
         async def hear(progress, total, message):
             heard.append(message)
+            if message.endswith("running, epoch 2 \\ud800"):
+                is_told.set()
 
         with anyio.move_on_after(30) as scope:
             async with anyio.create_task_group() as tasks:
 
                 async def run():
-                    code = "import time\nwhile True: time.sleep(0.01)"
+                    code = r"print('epoch 1\nepoch 2 \ud800')" + "\nimport time\nwhile True: time.sleep(0.01)"
                     await client.call_tool("execute", {"code": code, "timeout_s": 60}, progress_callback=hear)
 
                 tasks.start_soon(run)
-                while not any("running" in words for words in heard):
-                    await anyio.sleep(0)
+                await is_told.wait()
                 tasks.cancel_scope.cancel()
-        assert not scope.cancelled_caught
+        assert not scope.cancelled_caught, heard
         assert kernel.execute("'free again'", timeout=PATIENCE_S).value == "free again"
 
     shared_agent(use)
     ended = [event.outcome for event in kernel.events(follow=False) if event.kind == "finished"]
     assert ended[-2:] == ["interrupted", "ok"]
+
+
+def test_who_subscribes_is_told_that_the_transcript_has_grown_once_after_each_reading(kernel, shared_agent):
+    async def use(client):
+        assert client.server_capabilities.resources.subscribe
+        wanted = ["kernel://transcript", "kernel://variables"]
+        async with client.listen(resource_subscriptions=wanted) as news:
+            assert news.honored.resource_subscriptions == ["kernel://transcript"]
+            for number in range(2):
+                code = f"for i in range(1000): print({number})"
+                await call(client, "execute", code=code)
+                assert (await anext(news)).uri == "kernel://transcript"
+                assert f"{number}\n" in (await client.read_resource("kernel://transcript")).contents[0].text
+        text, _ = await call(client, "execute", code="'goes on'")
+        assert "goes on" in text
+
+    shared_agent(use)
+
+
+@pytest.mark.own_kernel
+def test_clients_of_the_older_protocol_subscribe_too_and_one_that_has_left_them_is_told_nothing(kernel):
+    heard = []
+
+    async def hear(message):
+        heard.append(message.params.uri)
+        told.set()
+
+    async def use(client):
+        nonlocal told
+        assert client.server_capabilities.resources.subscribe
+        with pytest.raises(mcp.MCPError, match="only kernel://transcript can be subscribed to"):
+            await client.session.subscribe_resource("kernel://variables")
+        await client.session.subscribe_resource("kernel://transcript")
+        # The next hub tells of what comes, too.
+        for change in (lambda: kernel.execute("1", timeout=PATIENCE_S), lambda: replace_hub(kernel)):
+            await anyio.to_thread.run_sync(change)
+            await told.wait()
+            told = anyio.Event()
+            await client.read_resource("kernel://transcript")
+        count = len(heard)
+        await client.session.unsubscribe_resource("kernel://transcript")
+        await call(client, "execute", code="3")
+        await client.read_resource("kernel://transcript")
+        await call(client, "execute", code="4")
+        assert heard == ["kernel://transcript"] * count
+
+    told = anyio.Event()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mcp.MCPDeprecationWarning)
+        with_agent(use, mode="legacy", message_handler=hear)
 
 
 # ------------------------------------------------------------------ limits and refusals
@@ -418,8 +477,7 @@ def test_who_cancels_at_once_ends_its_code_as_well(kernel, start_server):
 def test_a_killed_hub_comes_back_and_a_killed_worker_is_told(kernel):
     async def use(client):
         await call(client, "execute", code="kept = 1")
-        os.kill(kernel.status()["hub_pid"], signal.SIGKILL)
-        await anyio.to_thread.run_sync(lambda: rpyc_kernel.start("demo", timeout=PATIENCE_S).close())
+        await anyio.to_thread.run_sync(replace_hub, kernel)
         assert "=> 1" in (await call(client, "execute", code="kept"))[0]
         text, result = await call(client, "execute", code="import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
         assert result.is_error
@@ -460,6 +518,27 @@ def test_over_http_only_who_has_the_token_is_served_and_no_page_of_a_browser(ker
 
     anyio.run(use)
     assert kernel.history("6 * 7")[-1].name == "remote agent"
+
+
+def test_two_programs_of_one_http_server_are_two_sessions_under_their_own_names(kernel, start_command):
+    told = json.loads(start_command("serve", "demo", "--mcp", "--http", "0").read_line())
+
+    async def use() -> None:
+        headers = {"Authorization": f"Bearer {told['token']}"}
+        for name, mode in (("claude", "auto"), ("cursor", "legacy"), ("claude", "auto")):
+            async with httpx2.AsyncClient(headers=headers) as http:
+                who = Implementation(name=name, version="1")
+                async with mcp.Client(
+                    streamable_http_client(told["url"], http_client=http), client_info=who, mode=mode
+                ) as client:
+                    assert f"you are '{name} (agent)'" in (await call(client, "status"))[0]
+                    await call(client, "execute", code=repr(name))
+
+    anyio.run(use)
+    queued = [event for event in kernel.events(follow=False) if event.kind == "queued"][-3:]
+    assert [event.name for event in queued] == ["claude (agent)", "cursor (agent)", "claude (agent)"]
+    first, second, third = (event.session for event in queued)
+    assert (first == third, first == second) == (True, False)
 
 
 @pytest.mark.parametrize(

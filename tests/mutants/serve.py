@@ -95,11 +95,18 @@ MUTANTS = (
         tests=(f"{_MCP}::test_output_is_limited_by_the_call_and_by_the_budget",),
     ),
     Mutant(
+        promise="who subscribes to an agent's transcript is told again once it has been read",
+        file="faces/mcp/server.py",
+        before="            note_read(cursor)\n",
+        after="",
+        tests=(f"{_MCP}::test_who_subscribes_is_told_that_the_transcript_has_grown_once_after_each_reading",),
+    ),
+    Mutant(
         promise="who cancels a call of an agent has its code ended",
         file="faces/mcp/agent.py",
         before="await self._end(kernel, number)\n            raise",
         after="pass\n            raise",
-        tests=(f"{_MCP}::test_progress_is_told_and_who_cancels_a_call_ends_its_code",),
+        tests=(f"{_MCP}::test_progress_is_told_with_what_is_printed_and_who_cancels_a_call_ends_its_code",),
     ),
     Mutant(
         promise="agents are served over HTTP only with the token",

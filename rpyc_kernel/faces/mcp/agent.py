@@ -15,7 +15,7 @@ from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.errors import KernelExists, NoSuchKernel, NotQueued
 from rpyc_kernel.faces.frontend.render import Recording, Renderer
 from rpyc_kernel.faces.frontend.transcript import Transcript
-from rpyc_kernel.faces.mcp.report import ClippedText, Picture, Report, take_picture
+from rpyc_kernel.faces.mcp.report import RUNNING, ClippedText, Picture, Report, take_picture
 from rpyc_kernel.frozen import Frozen
 
 MAX_CHARS: Final = 20_000
@@ -26,7 +26,6 @@ _MAX_ASKED: Final = 32
 """A hub refuses more questions than 64 to its worker at once; who asks here has a turn."""
 _LOOK_BACK: Final = 5_000
 """So many events back figures are looked for."""
-_MAX_NAME_CHARS: Final = 64
 Progress = Callable[[str], Any]
 
 
@@ -46,41 +45,66 @@ class Answer(Frozen, eq=False):
     is_error: bool = False
 
 
+class Budget:
+    """How much text is answered in all.
+
+    Args:
+        chars: so much; None for any.
+    """
+
+    def __init__(self, chars: int | None = None) -> None:
+        self._chars = chars
+        self._left_chars = math.inf if chars is None else chars
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether there is none left."""
+        return self._left_chars <= 0
+
+    def spend(self, text: str) -> str:
+        """Take a text from it; returns as much of it as there is."""
+        if len(text) <= self._left_chars:
+            self._left_chars -= len(text)
+            return text
+        kept, self._left_chars = text[: int(self._left_chars)], 0
+        return f"{kept}\n[the output that this agent may have, {self._chars:,} characters, is used up]"
+
+
 class Agent:
     """An agent's place in a kernel; connected when it is first of use.
 
     Args:
         address: the kernel's name, or where it is.
-        name: how others see the agent, "" for what its client is called.
+        name: how others see the agent.
         role: what it may do.
         session: the session to continue.
         max_chars: the most text that one answer has.
-        budget_chars: how much text it gets in all; None for any.
+        budget: how much text it gets in all.
+        is_leaving: says whether what ends its calls now is the server's end, which ends no code.
 
     Attributes:
-        client_name: what the agent's program is called.
-        is_leaving: whether what ends its calls now is its own leaving, which ends no code.
+        came: set when it is connected for the next time.
     """
 
     def __init__(
         self,
         address: str,
         *,
-        name: str = "",
+        name: str,
         role: str,
         session: str | None = None,
-        max_chars: int = MAX_CHARS,
-        budget_chars: int | None = None,
+        max_chars: int,
+        budget: Budget,
+        is_leaving: Callable[[], bool],
     ) -> None:
-        self.client_name = ""
-        self.is_leaving = False
+        self.came = anyio.Event()
+        self.budget = budget
+        self._is_leaving = is_leaving
         self._address = address
         self._name = name
         self._role = role
         self._session = session
         self._max_chars = max_chars
-        self._left_chars = math.inf if budget_chars is None else budget_chars
-        self._budget_chars = budget_chars
         self._kernel: aio.KernelClient | None = None
         self._connecting = anyio.Lock()
         self._turns = anyio.Semaphore(_MAX_ASKED)
@@ -94,33 +118,26 @@ class Agent:
         async with self._connecting:
             if self._kernel is None or self._kernel.is_closed:
                 self._kernel = await self._connect()
+                self.came.set()
+                self.came = anyio.Event()
             return self._kernel
 
     async def _connect(self) -> aio.KernelClient:
-        called = self.client_name.strip()[:_MAX_NAME_CHARS]
-        name = self._name or (f"{called} (agent)" if called else "an agent")
         session = self._session if self._kernel is None else self._kernel.session
+        options: dict[str, Any] = {"name": self._name, "role": self._role, "session": session}
         try:
-            return await aio.connect(self._address, name=name, role=self._role, session=session)
+            return await aio.connect(self._address, **options)
         except NoSuchKernel:
             if self._kernel is not None or any(mark in self._address for mark in "/:"):
                 raise
         with contextlib.suppress(KernelExists):  # somebody else has started it meanwhile
             await (await aio.start(self._address)).close()
-        return await aio.connect(self._address, name=name, role=self._role, session=session)
+        return await aio.connect(self._address, **options)
 
     async def close(self) -> None:
         """Leave; the kernel and what runs in it go on."""
         if self._kernel is not None:
             await self._kernel.close()
-
-    def spend(self, text: str) -> str:
-        """Take a text from the budget of output."""
-        if len(text) <= self._left_chars:
-            self._left_chars -= len(text)
-            return text
-        kept, self._left_chars = text[: int(self._left_chars)], 0
-        return f"{kept}\n[the output that this agent may have, {self._budget_chars:,} characters, is used up]"
 
     def _limit(self, max_chars: int | None) -> int:
         return self._max_chars if max_chars is None else max(100, min(max_chars, self._max_chars))
@@ -128,7 +145,7 @@ class Agent:
     # ------------------------------------------------------------------ running
 
     async def execute(
-        self, code: str, timeout_s: float, max_chars: int | None, *, interrupts: bool, progress: Progress
+        self, code: str, timeout_s: float, max_chars: int | None, interrupts: bool, progress: Progress
     ) -> Answer:
         """Run code, and wait for its end, or for as long as that."""
         kernel = await self.kernel()
@@ -137,7 +154,7 @@ class Agent:
         try:
             report = await self._watch(kernel, number, timeout_s, self._limit(max_chars), progress)
         except anyio.get_cancelled_exc_class():
-            if not self.is_leaving:
+            if not self._is_leaving():
                 with anyio.move_on_after(_LEAVING_S, shield=True):
                     await self._end(kernel, number)
             raise
@@ -160,15 +177,17 @@ class Agent:
             seen = event.seq
         if report.has_ended:
             return report
-        state = ""
+        told = ""
         with anyio.move_on_after(timeout_s) as scope:
             until = scope.deadline
             coming: Any = kernel.events(seen, execution=number)
             async with contextlib.aclosing(coming) as events:
                 while True:
-                    if report.state != state:
-                        state = report.state
-                        await progress(f"execution {number}: {state}")
+                    if not coming.has_next:  # of what came at once the last line is told, so that no flood is
+                        words = self._describe_progress(report)
+                        if words != told:
+                            await progress(words)
+                        told = words
                     # Who asks waits for the agent, unless somebody else is quicker, or has been long ago.
                     is_asked = report.question is not None
                     scope.deadline = min(until, anyio.current_time() + _QUICKER_S) if is_asked else until
@@ -177,6 +196,10 @@ class Agent:
                     except StopAsyncIteration:
                         break
         return report
+
+    def _describe_progress(self, report: Report) -> str:
+        line = "" if self.budget.is_used_up or report.state != RUNNING else report.last_line
+        return f"execution {report.number}: {report.state}" + (f", {line}" if line else "")
 
     async def _end(self, kernel: aio.KernelClient, number: int) -> None:
         try:
@@ -287,11 +310,11 @@ class Agent:
         lines = [f"[{each.execution}] {each.name}: {each.code}" for each in found]
         return Answer(self._clip("\n".join(lines) or "nothing was run"))
 
-    async def transcript(self, since: int | None, count: int) -> str:
-        """What happened after an event, or lately, as a person would see it, with the cursor to go on from."""
+    async def transcript(self, since: int | None, count: int) -> tuple[str, int]:
+        """What happened after an event, or lately, as a person would see it; and the cursor to go on from."""
         kernel = await self.kernel()
         cursor = max(0, (await kernel.status())["last"] - count) if since is None else since
-        recording = Recording(Transcript(kernel.session), Renderer(is_colourful=False))
+        recording = Recording(Transcript(""), Renderer(is_colourful=False))
         parts: list[str] = []
         size = 0
         async for event in kernel.events(cursor, follow=False):
@@ -304,7 +327,7 @@ class Agent:
         text = "".join(parts)
         newest = text[-self._max_chars :]
         text = f"[...]{newest}" if since is None and len(newest) < len(text) else text
-        return f"{text}\n[up to event {cursor}; kernel://transcript/{cursor} goes on]"
+        return f"{text}\n[up to event {cursor}; kernel://transcript/{cursor} goes on]", cursor
 
     def _clip(self, text: str) -> str:
         clipped = ClippedText(self._max_chars)

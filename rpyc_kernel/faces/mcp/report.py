@@ -6,15 +6,17 @@ import base64
 from typing import Any, Final
 
 from rpyc_kernel.core.contract import Event, Kind, Outcome
-from rpyc_kernel.faces.frontend.control_characters import sanitize
+from rpyc_kernel.faces.frontend.control_characters import sanitize, sanitize_line
 from rpyc_kernel.frozen import Frozen
 
 MAX_PICTURES: Final = 4
 MAX_PICTURE_CHARS: Final = 4_000_000
 """Of base64. What is larger is named."""
+_MAX_LINE_CHARS: Final = 200
+_MAX_TAIL_CHARS: Final = 1000
 _BEGINNINGS: Final = {"image/png": b"\x89PNG", "image/jpeg": b"\xff\xd8"}
 """Of the pictures that agents can see. A model refuses all that follows one that is none."""
-_RUNNING, _QUEUED, _HELD, _ASKING = "running", "queued", "waits for a person's yes", "asks"
+RUNNING, _QUEUED, _HELD, _ASKING = "running", "queued", "waits for a person's yes", "asks"
 
 
 class Picture(Frozen):
@@ -44,6 +46,13 @@ class Report:
         self._state = _QUEUED
         self._finished: Event | None = None
         self._text = ClippedText(max_chars)
+        self._tail = ""
+
+    @property
+    def last_line(self) -> str:
+        """The last line that it has written, as far as it is shown at once; of a bar that is drawn anew, its newest."""
+        lines = self._tail.replace("\r", "\n").split("\n")
+        return next((line for each in reversed(lines) if (line := sanitize_line(each))), "")[-_MAX_LINE_CHARS:]
 
     @property
     def text(self) -> str:
@@ -67,9 +76,10 @@ class Report:
         if event.kind == Kind.QUEUED:
             self._state = _HELD if event.payload.get("is_held") else _QUEUED
         elif event.kind == Kind.STARTED:
-            self._state = _RUNNING
+            self._state = RUNNING
         elif event.kind == Kind.STREAM:
             self._text.add(sanitize(event.text))
+            self._tail = (self._tail + event.text)[-_MAX_TAIL_CHARS:]
         elif event.kind in (Kind.DISPLAY, Kind.RESULT):
             self._take_data(event)
         elif event.kind == Kind.ERROR:

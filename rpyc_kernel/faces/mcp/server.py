@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Annotated, Any, Final
 
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ToolError
 from mcp_types import CallToolResult, ImageContent, TextContent, ToolAnnotations
@@ -13,6 +15,8 @@ from pydantic import Field
 from rpyc_kernel.core.contract import RELEASE
 from rpyc_kernel.errors import KernelError
 from rpyc_kernel.faces.mcp.agent import Agent, Answer
+from rpyc_kernel.faces.mcp.agents import Agents
+from rpyc_kernel.faces.mcp.subscriptions import TRANSCRIPT, Subscriptions
 
 _INSTRUCTIONS: Final = """\
 One live Python interpreter that you share with people and other agents. What you run is seen by all of them under your
@@ -25,6 +29,8 @@ _STEERS: Final = ToolAnnotations(read_only_hint=False, destructive_hint=False, o
 _LONGEST_S: Final = 3600.0
 _FACTS: Final = "rpyc-kernel/facts"
 """Where a result has its facts for programs, in `_meta`."""
+_CALLER: Final[ContextVar[str]] = ContextVar("caller", default="")
+"""What the program is called whose request is being answered: resources are not told."""
 
 _Seconds = Annotated[float, Field(ge=0, le=_LONGEST_S, description="how long to wait, in seconds; the code goes on")]
 _Chars = Annotated[
@@ -35,28 +41,48 @@ _Where = Annotated[list[list[Any]], Field(description='conditions, as ["price", 
 _Execution = Annotated[int, Field(description="its number")]
 
 
-def make_server(agent: Agent, name: str) -> MCPServer[Any]:
-    """A server by which this agent uses a kernel.
+def make_server(agents: Agents, name: str) -> MCPServer[Any]:
+    """A server by which agents use a kernel.
 
     Args:
-        agent: what it can do.
+        agents: who they are.
         name: of the kernel.
     """
+
+    def find_agent() -> Agent:
+        return agents.find(_CALLER.get())
+
+    subscriptions = Subscriptions(find_agent)
     server: MCPServer[Any] = MCPServer(
-        f"rpyc-kernel {name}", instructions=_INSTRUCTIONS, version=RELEASE, log_level="WARNING"
+        f"rpyc-kernel {name}",
+        instructions=_INSTRUCTIONS,
+        version=RELEASE,
+        log_level="WARNING",
+        lifespan=subscriptions.run,
+        subscriptions=False,
+        middleware=[_note_caller],
     )
-    _add_tools(server, agent)
-    _add_resources(server, agent)
+    subscriptions.add_to(server)
+    _add_tools(server, find_agent)
+    _add_resources(server, find_agent, subscriptions.note_read)
     return server
 
 
-def _add_tools(server: MCPServer[Any], agent: Agent) -> None:
-    async def answer(context: Context[Any, Any] | None, doing: Awaitable[Answer]) -> CallToolResult:
+async def _note_caller(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """Know what the program is called whose request it is."""
+    params = ctx.session.client_params
+    _CALLER.set("" if params is None else params.client_info.name)
+    return await call_next(ctx)
+
+
+def _add_tools(server: MCPServer[Any], find_agent: Callable[[], Agent]) -> None:
+    async def answer(do: Callable[[Agent], Awaitable[Answer]]) -> CallToolResult:
         try:
-            told = await doing
+            agent = find_agent()
+            told = await do(agent)
         except KernelError as error:
             raise ToolError(_as_sendable(f"{type(error).__name__}: {error}")) from None
-        content: list[Any] = [TextContent(type="text", text=agent.spend(_as_sendable(told.text)))]
+        content: list[Any] = [TextContent(type="text", text=agent.budget.spend(_as_sendable(told.text)))]
         content += [ImageContent(type="image", mime_type=each.mime, data=each.data) for each in told.pictures]
         # Not as structured content: programs there are give a model that alone, without text and pictures.
         meta = {_FACTS: told.facts} if told.facts else None
@@ -68,7 +94,7 @@ def _add_tools(server: MCPServer[Any], agent: Agent) -> None:
         async def report(words: str) -> None:
             nonlocal count
             count += 1
-            await context.report_progress(count, message=words)
+            await context.report_progress(count, message=_as_sendable(words))
 
         return report
 
@@ -83,75 +109,60 @@ def _add_tools(server: MCPServer[Any], agent: Agent) -> None:
         ] = "leave",
     ) -> CallToolResult:
         """Run Python in the shared namespace; answers with what it prints, its value, its error and its pictures."""
-        _note_client(agent, context)
-        running = agent.execute(
-            code, timeout_s, max_chars, interrupts=on_timeout == "interrupt", progress=report_to(context)
-        )
-        return await answer(context, running)
+        interrupts, progress = on_timeout == "interrupt", report_to(context)
+        return await answer(lambda agent: agent.execute(code, timeout_s, max_chars, interrupts, progress))
 
     @server.tool(annotations=_LOOKS)
     async def wait(
         context: Context[Any, Any], execution: _Execution, timeout_s: _Seconds = 30.0, max_chars: _Chars = None
     ) -> CallToolResult:
         """Wait for the end of an execution, and see what became of it; with timeout_s=0 see it now."""
-        _note_client(agent, context)
-        return await answer(context, agent.wait(execution, timeout_s, max_chars, report_to(context)))
+        return await answer(lambda agent: agent.wait(execution, timeout_s, max_chars, report_to(context)))
 
     @server.tool(annotations=_LOOKS)
     async def read_output(
-        context: Context[Any, Any],
         execution: _Execution,
         start: Annotated[int, Field(ge=0, description="the first character")] = 0,
         max_chars: _Chars = None,
     ) -> CallToolResult:
         """Read a part of the text that execute or wait answers, as where its middle was left out."""
-        _note_client(agent, context)
-        return await answer(context, agent.read_output(execution, start, max_chars))
+        return await answer(lambda agent: agent.read_output(execution, start, max_chars))
 
     @server.tool(annotations=_STEERS)
-    async def interrupt(context: Context[Any, Any], execution: int | None = None) -> CallToolResult:
+    async def interrupt(execution: int | None = None) -> CallToolResult:
         """Interrupt an execution, or take it out of the queue; without a number what runs now, whoever's it is."""
-        _note_client(agent, context)
-        return await answer(context, agent.interrupt(execution))
+        return await answer(lambda agent: agent.interrupt(execution))
 
     @server.tool(name="answer", annotations=_STEERS)
     async def answer_prompt(
-        context: Context[Any, Any],
         text: Annotated[str | None, Field(description="without a line end; null is end-of-file")],
         execution: int | None = None,
     ) -> CallToolResult:
         """Answer what code asks by input()."""
-        _note_client(agent, context)
-        return await answer(context, agent.answer(text, execution))
+        return await answer(lambda agent: agent.answer(text, execution))
 
     @server.tool(annotations=_LOOKS)
-    async def status(context: Context[Any, Any]) -> CallToolResult:
+    async def status() -> CallToolResult:
         """See what the kernel does, what waits, who is here, and who you are."""
-        _note_client(agent, context)
-        return await answer(context, agent.status())
+        return await answer(lambda agent: agent.status())
 
     @server.tool(annotations=_LOOKS)
     async def variables(
-        context: Context[Any, Any],
         start: Annotated[int, Field(ge=0)] = 0,
         count: Annotated[int, Field(ge=0, le=1000)] = 100,
     ) -> CallToolResult:
         """List the variables, with type, size and a short preview. Executes nothing."""
-        _note_client(agent, context)
-        return await answer(context, agent.variables(start, count))
+        return await answer(lambda agent: agent.variables(start, count))
 
     @server.tool(annotations=_LOOKS)
     async def inspect(
-        context: Context[Any, Any],
         path: Annotated[str, Field(description="a name or a path, as df.groupby or servers[0]")],
     ) -> CallToolResult:
         """See the type, signature, documentation and source of what stands at a path. Executes nothing."""
-        _note_client(agent, context)
-        return await answer(context, agent.inspect(path))
+        return await answer(lambda agent: agent.inspect(path))
 
     @server.tool(annotations=_LOOKS)
     async def table(
-        context: Context[Any, Any],
         path: Annotated[str, Field(description="what leads to a data frame, array or list")],
         first_row: Annotated[int, Field(ge=0)] = 0,
         rows: Annotated[int, Field(ge=0, le=500)] = 20,
@@ -161,61 +172,59 @@ def _add_tools(server: MCPServer[Any], agent: Agent) -> None:
         where: _Where = [],  # noqa: B006
     ) -> CallToolResult:
         """See a rectangle of a table, sorted and filtered without a copy. Executes nothing."""
-        _note_client(agent, context)
         rectangle = (first_row, first_row + rows), (first_column, first_column + columns)
-        return await answer(context, agent.table(path, *rectangle, sort, where))
+        return await answer(lambda agent: agent.table(path, *rectangle, sort, where))
 
     @server.tool(annotations=_LOOKS)
-    async def figures(context: Context[Any, Any], count: Annotated[int, Field(ge=1, le=4)] = 1) -> CallToolResult:
+    async def figures(count: Annotated[int, Field(ge=1, le=4)] = 1) -> CallToolResult:
         """See the newest figures that anybody's code has shown."""
-        _note_client(agent, context)
-        return await answer(context, agent.figures(count))
+        return await answer(lambda agent: agent.figures(count))
 
     @server.tool(annotations=_LOOKS)
     async def history(
-        context: Context[Any, Any],
         count: Annotated[int, Field(ge=1, le=1000)] = 20,
         pattern: Annotated[str, Field(description="a text that the code contains")] = "",
     ) -> CallToolResult:
         """See what was run lately, by whom."""
-        _note_client(agent, context)
-        return await answer(context, agent.history(count, pattern))
+        return await answer(lambda agent: agent.history(count, pattern))
 
 
-def _add_resources(server: MCPServer[Any], agent: Agent) -> None:
-    async def read(doing: Awaitable[str]) -> str:
+def _add_resources(server: MCPServer[Any], find_agent: Callable[[], Agent], note_read: Callable[[int], object]) -> None:
+    async def read(look: Callable[[Agent], Awaitable[str]]) -> str:
         try:
-            return agent.spend(_as_sendable(await doing))
+            agent = find_agent()
+            return agent.budget.spend(_as_sendable(await look(agent)))
         except KernelError as error:
             raise ResourceError(_as_sendable(f"{type(error).__name__}: {error}")) from None
 
-    @server.resource("kernel://transcript", mime_type="text/plain")
-    async def transcript() -> str:
-        """What happened lately in the kernel, by everybody, as a person would see it."""
-        return await read(agent.transcript(None, 500))
+    async def read_transcript(since: int | None) -> str:
+        async def look(agent: Agent) -> str:
+            text, cursor = await agent.transcript(since, 500)
+            note_read(cursor)
+            return text
 
-    @server.resource("kernel://transcript/{since}", mime_type="text/plain")
+        return await read(look)
+
+    @server.resource(TRANSCRIPT, mime_type="text/plain")
+    async def transcript() -> str:
+        """What happened lately in the kernel, by everybody, as a person would see it; can be subscribed to."""
+        return await read_transcript(None)
+
+    @server.resource(f"{TRANSCRIPT}/{{since}}", mime_type="text/plain")
     async def transcript_since(since: int) -> str:
         """What happened after an event; ends with the number to go on from."""
-        return await read(agent.transcript(since, 500))
+        return await read_transcript(since)
 
     @server.resource("kernel://variables", mime_type="text/plain")
     async def variables() -> str:
         """The variables, by name."""
 
-        async def list_them() -> str:
+        async def list_them(agent: Agent) -> str:
             return (await agent.variables(0, 1000)).text
 
-        return await read(list_them())
+        return await read(list_them)
 
 
 def _as_sendable(text: str) -> str:
     """A text without what is no Unicode: the SDK ends a server that sends half a surrogate."""
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _note_client(agent: Agent, context: Context[Any, Any]) -> None:
-    """Know what the agent's program is called, by which others see it."""
-    params = context.request_context.session.client_params
-    if params is not None and params.client_info is not None:
-        agent.client_name = params.client_info.name

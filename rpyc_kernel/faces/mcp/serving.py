@@ -1,4 +1,4 @@
-"""The server's process: one agent on standard input and output, or over HTTP on this machine behind a token."""
+"""The server's process: one agent on standard input and output, or some over HTTP on this machine behind a token."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import anyio
 import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
 
-from rpyc_kernel.faces.mcp.agent import Agent
+from rpyc_kernel.faces.mcp.agents import Agents
 from rpyc_kernel.faces.mcp.server import make_server
 from rpyc_kernel.faces.mcp.standard_streams import serve_standard_streams
 
@@ -24,26 +24,26 @@ _HURRY_S: Final = 1
 _ASGI = Callable[[Any, Any, Any], Awaitable[None]]
 
 
-def serve_stdio(agent: Agent, name: str) -> None:
+def serve_stdio(agents: Agents, name: str) -> None:
     """Serve one agent until it leaves, or a signal comes."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python would wait for the thread that reads standard input
 
     async def serve() -> None:
-        server = make_server(agent, name)
+        server = make_server(agents, name)
         try:
-            await serve_standard_streams(server, agent)
+            await serve_standard_streams(server, agents)
         finally:
             with anyio.CancelScope(shield=True):
-                await agent.close()
+                await agents.close()
 
     anyio.run(serve)
 
 
-def serve_http(agent: Agent, name: str, port: int, tell: Callable[[dict[str, Any]], None]) -> None:
-    """Serve whoever has the token, all as the same agent, until a signal comes.
+def serve_http(agents: Agents, name: str, port: int, tell: Callable[[dict[str, Any]], None]) -> None:
+    """Serve whoever has the token, until a signal comes.
 
     Args:
-        agent: what they can do.
+        agents: who they are.
         name: of the kernel.
         port: of the loopback address; 0 for a free one.
         tell: called with where it is served, and with the token.
@@ -57,7 +57,7 @@ def serve_http(agent: Agent, name: str, port: int, tell: Callable[[dict[str, Any
         here = f"{HOST}:{port}"
         loopback = [f"{HOST}:*", "localhost:*"]  # with any port, as it may be forwarded from another one
         security = TransportSecuritySettings(allowed_hosts=loopback, allowed_origins=[f"http://{here}"])
-        app = make_server(agent, name).streamable_http_app(streamable_http_path=_PATH, transport_security=security)
+        app = make_server(agents, name).streamable_http_app(streamable_http_path=_PATH, transport_security=security)
         config = uvicorn.Config(
             _guard(app, token), log_level="warning", lifespan="on", timeout_graceful_shutdown=_HURRY_S
         )
@@ -65,10 +65,10 @@ def serve_http(agent: Agent, name: str, port: int, tell: Callable[[dict[str, Any
         async def serve() -> None:
             tell({"url": f"http://{here}{_PATH}", "token": token})
             try:
-                await _Server(config, agent).serve(sockets=[listener])
+                await _Server(config, agents).serve(sockets=[listener])
             finally:
                 with anyio.CancelScope(shield=True):
-                    await agent.close()
+                    await agents.close()
 
         anyio.run(serve)
 
@@ -76,12 +76,12 @@ def serve_http(agent: Agent, name: str, port: int, tell: Callable[[dict[str, Any
 class _Server(uvicorn.Server):
     """A server that ends no code when a signal ends it."""
 
-    def __init__(self, config: uvicorn.Config, agent: Agent) -> None:
+    def __init__(self, config: uvicorn.Config, agents: Agents) -> None:
         super().__init__(config)
-        self._agent = agent
+        self._agents = agents
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._agent.is_leaving = True
+        self._agents.is_leaving = True
         super().handle_exit(sig, frame)
 
 

@@ -12,10 +12,10 @@ from mcp.shared.message import SessionMessage
 from mcp_types import INVALID_REQUEST, PARSE_ERROR, ErrorData, JSONRPCError
 from pydantic import ValidationError
 
-from rpyc_kernel.faces.mcp.agent import Agent
+from rpyc_kernel.faces.mcp.agents import Agents
 
 
-async def serve_standard_streams(server: MCPServer[Any], agent: Agent) -> None:
+async def serve_standard_streams(server: MCPServer[Any], agents: Agents) -> None:
     """Serve until standard input ends."""
     inner = server._lowlevel_server  # the SDK has no other way to serve on streams of one's own
     async with stdio_server() as (incoming, outgoing):
@@ -28,7 +28,7 @@ async def serve_standard_streams(server: MCPServer[Any], agent: Agent) -> None:
                         await sender.send(item)
                     elif refusal := refuse(item):
                         await outgoing.send(SessionMessage(refusal))
-                agent.is_leaving = True
+                agents.is_leaving = True
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(pass_on)

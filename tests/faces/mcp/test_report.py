@@ -76,6 +76,20 @@ def test_what_is_no_picture_does_not_reach_the_agent_as_one(data: str) -> None:
     assert report.text == "fig\n[a picture is left out: it is not what its type says]\n"
 
 
+@pytest.mark.parametrize(
+    ("pieces", "line"),
+    [
+        ([], ""),
+        (["epoch 1\n", "epoch 2, ", "loss 0.5\n"], "epoch 2, loss 0.5"),
+        (["\r 10%", "\r 20%"], "20%"),
+        (["\x1b[2Jcleared\n", "  \n\n"], "cleared"),
+        (["x" * 5000], "x" * 200),
+    ],
+)
+def test_the_last_line_is_the_newest_that_says_something(pieces: list[str], line: str) -> None:
+    assert report_of(*(("stream", {"name": "stdout", "text": each}) for each in pieces)).last_line == line
+
+
 @given(st.lists(st.text(max_size=50), max_size=30), st.integers(2, 100))
 def test_clipped_text_keeps_its_ends_and_counts_what_is_missing(parts: list[str], max_chars: int) -> None:
     text, whole = ClippedText(max_chars), "".join(parts)

@@ -173,7 +173,9 @@ class Command(Frozen, Generic[_T_co], eq=False):
         if count <= len(names) and named.keys() <= set(names[count:]):
             missing = next(each for each in self.parameters[count:] if each.name not in named)
             return RequestError(f"{self.name} needs {missing.name}")
-        return RequestError(f"{self.name} takes {', '.join(names) or 'nothing'}, each once")
+        unknown = next((name for name in named if name not in names), None)
+        no_such = "" if unknown is None else f" no {unknown[:100]!r}, but"
+        return RequestError(f"{self.name} takes{no_such} {', '.join(names) or 'nothing'}, each once")
 
 
 # ------------------------------------------------------------------ parameters of several commands

@@ -134,6 +134,13 @@ class ServerProcess(RpcClient):
         _, said = self.process.communicate(timeout=PATIENCE_S)
         return self.process.returncode, said.decode()
 
+    def vanish(self) -> int:
+        """Neither say anything more nor hear anything, as a client that is killed; returns the server's status."""
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
+        return self.process.wait(PATIENCE_S)
+
     def close(self) -> None:
         """End it, if it has not ended."""
         if self.process.poll() is None:

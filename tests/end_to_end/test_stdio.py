@@ -9,6 +9,7 @@ import time
 import pytest
 
 import rpyc_kernel
+from rpyc_kernel.faces.stdio.framing import encode_message
 from tests.end_to_end.clients import PATIENCE_S
 from tests.end_to_end.commands import run_command
 from tests.end_to_end.rpc import dial
@@ -189,8 +190,14 @@ def test_a_kernel_that_stops_is_told_and_its_requests_fail_while_the_others_go_o
     client.ask("kernel/shutdown")
     assert client.hear("connection", lambda told: told["is_closed"])["message"] == "the kernel has stopped"
     assert client.end(number)["result"]["outcome"] == "lost"
-    assert client.fail("kernel/cwd")["data"]["type"] == "ConnectionLost"
+    failed = client.fail("kernel/cwd")
+    assert failed["data"]["type"] == "ConnectionLost"
+    assert "the other side has ended it; it was stopped, or has sent this client away" in failed["message"]
     assert "other" not in [each["name"] for each in client.ask("kernels")]
+    ended = client.ask("connect", address="other", start=True)["kernel"]
+    assert client.ask("code/run", code="'anew'")["outcome"] == "ok"
+    assert client.fail("kernel/cwd", kernel="k1")["data"]["type"] == "ConnectionLost"
+    assert ended == "k2"
 
 
 def test_who_only_asks_is_told_that_the_connection_is_lost_and_there_again_or_gone(folders, serve):
@@ -217,6 +224,7 @@ def test_what_is_wrong_with_a_request_is_said_of_that_request_alone(client):
         ("kernel/children", {"path": "no_such"}, -32010),
         ("debug/send", {"debugger": "d9", "message": {}}, -32602),
         ("connect", {"address": "no name"}, -32002),
+        ("connect", {"address": "/no/such.json", "start": True}, -32004),
         ("kernel/execute", {"code": "\ud800"}, -32003),
     ):
         assert client.fail(method, **params)["code"] == code, method
@@ -300,22 +308,48 @@ def test_who_leaves_ends_no_code_that_was_waited_for(client, kernel):
     client.begin("code/run", code="ran = True", progress_token="its number is known at once")
     execution = client.hear_event("queued", lambda event: event["code"] == "ran = True")["execution"]
     client.hear("$/progress", lambda told: "is queued" in told["value"]["message"])
-    assert client.leave()[0] == 0
+    assert client.vanish() == 0
     kernel.set_variable("stop", "1")
     running.result(PATIENCE_S)
     kernel.execution(execution).result(PATIENCE_S)
     assert kernel.eval("ran")
 
 
-def test_input_and_output_may_be_files(kernel, tmp_path):
+def test_what_was_asked_before_the_input_ended_is_answered_as_long_as_somebody_reads_it(client, kernel):
+    client.ask("events/subscribe")
+    running = client.begin("code/run", code="import time\nwhile 'go' not in globals(): time.sleep(0.01)\n'gone'")
+    waiting = client.begin("code/run", code="later = 6 * 7; later")
+    client.hear_event("queued", lambda event: "later" in event["code"])
+    client.process.stdin.close()
+    with rpyc_kernel.connect("demo") as other:
+        other.set_variable("go", "1")
+    assert client.end(running)["result"]["result"]["data"]["text/plain"] == "'gone'"
+    assert client.end(waiting)["result"]["result"]["data"]["text/plain"] == "42"
+    assert client.process.wait(PATIENCE_S) == 0
+
+
+def test_requests_in_a_pipe_are_answered_before_the_kernel_is_there(kernel, tmp_path):
+    asked = [{"jsonrpc": "2.0", "id": 1, "method": "code/run", "params": {"code": "piped = 6 * 7; piped"}}]
+    asked.append({"jsonrpc": "2.0", "method": "kernel/execute", "params": {"code": "told = 1"}})
+    asked.append({"jsonrpc": "2.0", "id": 2, "method": "kernel/cwd"})
+    told = b"".join(map(encode_message, asked))
+    done = run_command("serve", "demo", "--stdio", input_text=told.decode())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert '"text/plain":"42"' in done.stdout
+    assert '"id":2,"result":"' in done.stdout
+    wait_until(lambda: kernel.eval("'told' in globals()"), PATIENCE_S)
+
+
+@pytest.mark.parametrize("source", ["file", os.devnull])
+def test_input_and_output_may_be_files(kernel, tmp_path, source):
     requests, answers = tmp_path / "requests", tmp_path / "answers"
     requests.write_text("Content-Length: 2\r\n\r\n[]")
-    with requests.open() as source, answers.open("w") as target:
+    with open(requests if source == "file" else source) as given, answers.open("w") as target:
         command = [*COMMAND, "serve", "--stdio"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(command, stdin=source, stdout=target, env=environment, timeout=PATIENCE_S)
+        done = subprocess.run(command, stdin=given, stdout=target, env=environment, timeout=PATIENCE_S)
     assert done.returncode == 0
-    assert '"code":-32600' in answers.read_text()
+    assert ('"code":-32600' in answers.read_text()) is (source == "file")
 
 
 def test_a_port_lets_in_only_who_knows_the_key(kernel, start_command):

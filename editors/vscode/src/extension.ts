@@ -168,15 +168,11 @@ export function activate(context: vscode.ExtensionContext): void {
 export const deactivate = (): Promise<void> => kernel.close();
 
 /** What is made of a kernel's word on a place in a document; nothing where none is connected, or it has none. */
-function provide<T>(
-  method: string,
-  make: (answer: any, place: (at: number) => vscode.Position) => T | undefined,
-  more: Record<string, unknown> = {},
-) {
+function provide<T>(method: string, make: (answer: any, place: (at: number) => vscode.Position) => T | undefined) {
+  const more = method === "kernel/inspect" ? { source: false } : {};
   return async (document: vscode.TextDocument, position: vscode.Position, token: vscode.CancellationToken) => {
     const { start, end } = cellAround(document, position.line);
-    const code = document.getText(new vscode.Range(start, end));
-    const offset = document.offsetAt(start);
+    const [code, offset] = [document.getText(new vscode.Range(start, end)), document.offsetAt(start)];
     const cursor = toCharacters(code, document.offsetAt(position) - offset);
     const answer = await kernel.session?.ask(method, { code, cursor, ...more }, token).catch(() => undefined);
     return answer ? make(answer, (at) => document.positionAt(offset + toUnits(code, at))) : undefined;
@@ -192,12 +188,11 @@ const complete = provide("kernel/complete", ({ items, start, end, is_whole }, pl
   return new vscode.CompletionList(made, !is_whole);
 });
 
-const explain = ({ found, name, type, preview, signature, doc }: any) => {
+const hover = provide("kernel/inspect", ({ found, name, type, preview, signature, doc }) => {
   const head = signature ? name + signature : `${name}: ${type} = ${preview}`;
   const words = new vscode.MarkdownString().appendCodeblock(head, "python").appendText(doc);
   return found ? new vscode.Hover(words) : undefined;
-};
-const hover = provide("kernel/inspect", explain, { source: false });
+});
 
 const sign = provide("kernel/signatures", (signatures) => {
   const help = new vscode.SignatureHelp();

@@ -32,8 +32,9 @@ class Request:
 
     Args:
         method: what is to be done.
-        reply: takes the response, without its id; None where nobody waits for one.
+        reply: takes the response, without its id.
         tasks: where those are kept that answer.
+        is_awaited: whether anybody waits for the response.
 
     Attributes:
         params: with what it is to be done, by name.
@@ -42,10 +43,15 @@ class Request:
         is_answered: whether it is.
     """
 
-    __slots__ = ("_reply", "_tasks", "is_answered", "method", "on_answer", "on_cancel", "params")
+    __slots__ = ("_is_awaited", "_reply", "_tasks", "is_answered", "method", "on_answer", "on_cancel", "params")
 
     def __init__(
-        self, method: str, reply: Callable[[dict[str, Any]], None] | None, tasks: set[asyncio.Task[None]]
+        self,
+        method: str,
+        reply: Callable[[dict[str, Any]], None],
+        tasks: set[asyncio.Task[None]],
+        *,
+        is_awaited: bool,
     ) -> None:
         self.method = method
         self.params: dict[str, Any] = {}
@@ -54,6 +60,7 @@ class Request:
         self.is_answered = False
         self._reply = reply
         self._tasks = tasks
+        self._is_awaited = is_awaited
 
     def answer(self, result: Any) -> None:
         """Give what is asked for; only the first answer is one."""
@@ -64,7 +71,7 @@ class Request:
         if self.is_answered:
             return
         if isinstance(error, (RpcError, KernelError)):
-            if self._reply is None:
+            if not self._is_awaited:
                 _log.warning("the notification %s was of no use: %s", self.method[:100], error)
             self._say({"error": describe_error(error)})
         else:
@@ -100,8 +107,7 @@ class Request:
         self.is_answered = True
         if self.on_answer is not None:
             self.on_answer("result" in response)
-        if self._reply is not None:
-            self._reply(response)
+        self._reply(response)
         self.on_answer = self.on_cancel = None  # which hold this
 
 
@@ -117,12 +123,13 @@ class Peer:
     def __init__(self, reading: int, writing: int, handle: Handler) -> None:
         self._handle = handle
         self._reader = MessageReader()
-        self._unanswered: dict[int | str, Request] = {}
+        self._unanswered: dict[object, Request] = {}  # by their ids, but for notifications
         self._tasks: set[asyncio.Task[None]] = set()
         self._asked: dict[int | str, asyncio.Future[Any]] = {}
         self._numbers = itertools.count(1)
         self._has_left = asyncio.Event()
-        self._transport = Transport(reading, writing, self._take)
+        self._is_ending = False  # nothing more is asked
+        self._transport = Transport(reading, writing, self._take, self._has_left.set)
 
     # ------------------------------------------------------------------ to the client
 
@@ -160,7 +167,9 @@ class Peer:
 
     def _take(self, data: bytes) -> None:
         if not data:
-            self._has_left.set()
+            self._is_ending = True
+            self._transport.watch_reader()
+            self._end_if_done()
             return
         self._reader.feed(data)
         while not self._has_left.is_set():
@@ -210,29 +219,38 @@ class Peer:
             what = f"{MAX_UNANSWERED:,} requests have no answer yet; ask again when some have"
             self._refuse(number, RpcError(error_codes.TOO_MANY, what))
         else:
-            request = self._unanswered[number] = Request(method, partial(self._respond, number), self._tasks)
-            self._begin(request, params)
+            self._begin(number, method, params)
 
     def _take_notification(self, method: str, params: Any) -> None:
         if method == "$/cancelRequest":
-            request = self._unanswered.get(_id_of(params)) if isinstance(params, dict) else None  # type: ignore[arg-type]
+            request = self._unanswered.get(_id_of(params)) if isinstance(params, dict) else None
             if request is not None:
                 request.cancel()
         elif method == "exit":
             self._has_left.set()
         elif not method.startswith("$/"):  # those are the protocol's own, and may be left alone
-            self._begin(Request(method, None, self._tasks), params)
+            self._begin(None, method, params)
 
-    def _begin(self, request: Request, params: Any) -> None:
+    def _begin(self, number: int | str | None, method: str, params: Any) -> None:
+        key = object() if number is None else number
+        reply = partial(self._respond, key, number)
+        request = self._unanswered[key] = Request(method, reply, self._tasks, is_awaited=number is not None)
         try:
             request.params = _check_params(params)
             self._handle(request)
         except Exception as error:  # noqa: BLE001 - whoever asked is told
             request.refuse(error)
 
-    def _respond(self, number: int | str, response: dict[str, Any]) -> None:
-        del self._unanswered[number]
-        self._send({"id": number, **response})
+    def _respond(self, key: object, number: int | str | None, response: dict[str, Any]) -> None:
+        del self._unanswered[key]
+        if number is not None:
+            self._send({"id": number, **response})
+        self._end_if_done()
+
+    def _end_if_done(self) -> None:
+        """Where nothing more is asked, what was asked is answered yet, for whoever reads that."""
+        if self._is_ending and not self._unanswered:
+            self._has_left.set()
 
     def _refuse(self, number: int | str | None, error: RpcError) -> None:
         self._send({"id": number, "error": describe_error(error)})

@@ -40,6 +40,7 @@ class ServedKernel:
 
     Attributes:
         is_leaving: whether requests end as their client is gone, and not as it has taken them back: code goes on then.
+        is_over: whether the peer was told that the connection does not come back.
     """
 
     def __init__(self, client: KernelClient, number: str, peer: Peer) -> None:
@@ -53,7 +54,8 @@ class ServedKernel:
         self._prompts: dict[int, asyncio.Task[None]] = {}
         self._held: tuple[int, Event] | None = None
         self._is_closed = False
-        self._is_over = False  # the peer was told that the connection does not come back
+        self.is_over = False
+        self._losses: set[str] = set()  # what was told since it was there; each connection beneath says so
         self._coming_back: asyncio.Task[None] | None = None
         self._calling_off: set[asyncio.Task[None]] = set()
         self._questions = Questions(client, sent=self._find_descriptor)
@@ -96,7 +98,7 @@ class ServedKernel:
     def _read_ready(self, waited_s: float = 0.0) -> None:
         is_connected = self.client.read_ready(waited_s)
         self._find_descriptor()
-        if not (is_connected or self._is_over or self._coming_back):
+        if not (is_connected or self.is_over or self._coming_back):
             self._coming_back = asyncio.ensure_future(self._come_back())
 
     async def _come_back(self) -> None:
@@ -236,9 +238,13 @@ class ServedKernel:
 
     def tell_connection(self, message: str, *, is_closed: bool = False) -> None:
         """Tell the peer what became of the connection; "" is that it is there again."""
-        if self._is_over:
+        if self.is_over or (message in self._losses if message else not self._losses):
             return
-        self._is_over = is_closed
+        self.is_over = is_closed
+        if message:
+            self._losses.add(message)
+        else:
+            self._losses.clear()
         told = {"kernel": self._number, "is_connected": not message, "is_closed": is_closed, "message": message}
         self._peer.tell("connection", told)
 

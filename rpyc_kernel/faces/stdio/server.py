@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from rpyc_kernel.client import launch
+from rpyc_kernel.client.address import is_on_other_machine, is_place
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core import commands
 from rpyc_kernel.core.contract import RELEASE
@@ -136,8 +137,10 @@ class Server:
     def _find_known(self, number: Any) -> ServedKernel:
         if self._first is not None and number is None:
             self._first.result()
-        if number is None and len(self._kernels) == 1:
-            return next(iter(self._kernels.values()))
+        if number is None:
+            there = [each for each in self._kernels.values() if not each.is_over] or list(self._kernels.values())
+            if len(there) == 1:
+                return there[0]
         if isinstance(number, str) and number in self._kernels:
             return self._kernels[number]
         known = ", ".join(map(repr, self._kernels)) or "none"
@@ -193,7 +196,7 @@ class Server:
             try:
                 return launch.connect(address, on_loss=tell_loss, **options)
             except NoSuchKernel:
-                if not start:
+                if not start or (is_place(address) and not is_on_other_machine(address)):
                     raise
             report(f"starting kernel {address}")
             with contextlib.suppress(KernelExists):  # somebody else has started it meanwhile

@@ -21,13 +21,15 @@ class Transport:
         reading: the descriptor to read from.
         writing: the descriptor to write to; may be the same.
         take: called with what has come; b"" is the end, and the last.
+        leave: called when nobody reads any more what is written.
     """
 
-    def __init__(self, reading: int, writing: int, take: Callable[[bytes], None]) -> None:
+    def __init__(self, reading: int, writing: int, take: Callable[[bytes], None], leave: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._reading = reading
         self._writing = writing
         self._take = take
+        self._leave = leave
         self._writer = PatientWriter(writing)
         self._held: deque[memoryview] = deque()
         self._held_bytes = 0
@@ -44,10 +46,13 @@ class Transport:
     # ------------------------------------------------------------------ from the client
 
     def _read_on(self) -> None:
+        if not self._is_file:
+            try:
+                self._loop.add_reader(self._reading, self._read)
+            except PermissionError:  # as epoll says of devices that nobody has to wait for
+                self._is_file = True
         if self._is_file:
             self._loop.call_soon(self._read)
-        else:
-            self._loop.add_reader(self._reading, self._read)
 
     def _read_no_more(self) -> None:
         if not self._is_file:
@@ -74,6 +79,18 @@ class Transport:
             self._has_ended = True
             self._read_no_more()
             self._take(b"")
+
+    def _break(self) -> None:
+        self._end()
+        self._leave()
+
+    def watch_reader(self) -> None:
+        """Tell also while nothing is written that nobody reads any more, as soon as that can be known."""
+        if self._reading == self._writing:  # its end was that of both
+            self._leave()
+            return
+        with contextlib.suppress(PermissionError):  # a file takes all
+            self._loop.add_reader(self._writing, self._break)
 
     # ------------------------------------------------------------------ to the client
 
@@ -103,7 +120,7 @@ class Transport:
             self._is_broken = True
             self._held.clear()
             self._held_bytes = 0
-            self._loop.call_soon(self._end)
+            self._loop.call_soon(self._break)
         if bool(self._held) != self._waits_to_write:
             self._waits_to_write = bool(self._held)
             if self._held:
@@ -126,6 +143,7 @@ class Transport:
         self._end()
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._is_empty.wait(), timeout_s)
+        self._loop.remove_reader(self._writing)
         if self._waits_to_write:
             self._loop.remove_writer(self._writing)
         self._writer.close()

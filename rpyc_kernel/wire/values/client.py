@@ -59,6 +59,7 @@ _RECEIVED_BYTES: Final = 64 * 1024
 _MOST_RECEIVED_BYTES: Final = 1024 * 1024
 _DONT_WAIT: Final[int] = getattr(socket, "MSG_DONTWAIT", 0)
 _AT_ONCE: Final = (_DONT_WAIT | QUIETLY,)
+_DISMISSED: Final = "the other side has ended it; it was stopped, or has sent this client away"
 _BEATS: Final = 5
 _BY_TURNS_S: Final = 0.001
 _LAST_WORDS_S: Final = 1.0
@@ -688,7 +689,7 @@ class ValueClient:
         except Exception:  # noqa: BLE001 - the peer's bytes can fail in any way
             has_closed = False
         self.was_dismissed = has_closed
-        raise ConnectionLost("the peer closed it" if has_closed else "the peer made a request of one who only asks")
+        raise ConnectionLost(_DISMISSED if has_closed else "the peer made a request of one who only asks")
 
     def _note_silence(self, waited_s: float) -> None:
         """Count how long was waited in vain; ask once for a sign of life, and give the peer up when that is too much.

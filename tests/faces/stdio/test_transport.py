@@ -44,7 +44,7 @@ def test_whoever_writes_waits_for_who_does_not_read_and_nothing_is_lost(
     piece = bytes(range(256)) * 4096  # 1 MiB
 
     async def write() -> None:
-        transport = Transport(nothing_to_read, writing, lambda data: None)
+        transport = Transport(nothing_to_read, writing, lambda data: None, lambda: None)
         written = 0
         waiting = asyncio.ensure_future(asyncio.sleep(0))
         await waiting
@@ -71,7 +71,7 @@ def test_who_is_gone_ends_the_reading_too(ends: tuple[int, int], nothing_to_read
 
     async def write() -> None:
         ended = asyncio.Event()
-        transport = Transport(nothing_to_read, writing, lambda data: (heard.append(data), ended.set())[0])
+        transport = Transport(nothing_to_read, writing, heard.append, ended.set)
         theirs, silent = os.pipe()
         os.dup2(theirs, reading)  # closes the end that was read
         os.close(theirs)

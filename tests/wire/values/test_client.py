@@ -137,7 +137,7 @@ def test_who_can_send_nothing_more_hears_why(reads):
         if reads:
             mine = client._baton[0] = Call()
             mine.thread = threading.get_ident()
-        with pytest.raises(ConnectionLost, match="the peer closed it"):
+        with pytest.raises(ConnectionLost, match="the other side has ended it"):
             client.start("anything")
         client._baton.clear()
         serving.join()
@@ -388,7 +388,7 @@ BAD_FRAMES = {
     "no number": (b"\x02\xff", "without a number"),
     "a request": (message(consts.MSG_REQUEST, 1, (consts.HANDLE_GETROOT, (consts.LABEL_VALUE, ()))), "only asks"),
     "a request of no sense": (b"\x01\xff", "only asks"),
-    "its leave": (message(consts.MSG_REQUEST, 1, (consts.HANDLE_CLOSE, (consts.LABEL_VALUE, ()))), "closed it"),
+    "its leave": (message(consts.MSG_REQUEST, 1, (consts.HANDLE_CLOSE, (consts.LABEL_VALUE, ()))), "has ended it"),
 }
 
 

@@ -12,7 +12,7 @@ import anyio
 
 import rpyc_kernel.aio as aio
 from rpyc_kernel.core.contract import Event, Kind
-from rpyc_kernel.errors import KernelExists, NoSuchKernel, NotQueued
+from rpyc_kernel.errors import KernelExists, NoSuchExecution, NoSuchKernel, NotQueued
 from rpyc_kernel.faces.frontend.render import Recording, Renderer
 from rpyc_kernel.faces.frontend.transcript import Transcript
 from rpyc_kernel.faces.mcp.report import RUNNING, ClippedText, Picture, Report, take_picture
@@ -317,7 +317,13 @@ class Agent:
         recording = Recording(Transcript(""), Renderer(is_colourful=False))
         parts: list[str] = []
         size = 0
+        queued: set[int | None] = set()
         async for event in kernel.events(cursor, follow=False):
+            if event.kind == Kind.QUEUED:
+                queued.add(event.execution)
+            elif event.kind == Kind.STARTED and event.execution not in queued:  # but before the first event here
+                with contextlib.suppress(NoSuchExecution, StopAsyncIteration):
+                    recording.render(await anext(kernel.events(execution=event.execution, follow=False)))
             part = self._clip(recording.render(event))
             if since is not None and parts and (len(parts) >= count or size + len(part) > self._max_chars):
                 break

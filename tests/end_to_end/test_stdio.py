@@ -152,6 +152,13 @@ def test_cancelling_takes_code_out_of_the_queue_or_interrupts_it(client):
     assert client.hear_event("finished")["outcome"] == "interrupted"
 
 
+def test_a_request_that_is_taken_back_before_it_is_begun_is_answered(client):
+    request = {"jsonrpc": "2.0", "id": "x", "method": "events/subscribe", "params": {}}
+    taken_back = {"jsonrpc": "2.0", "method": "$/cancelRequest", "params": {"id": "x"}}
+    client.send_bytes(encode_message(request) + encode_message(taken_back))
+    assert client.end("x")["error"]["code"] == -32800
+
+
 def test_a_display_of_any_size_is_told_and_fetched_in_parts(client):
     client.ask("events/subscribe", max_part=1000)
     code = "from IPython.display import display\ndisplay({'text/plain': 'x' * 3_000_000, 'text/html': '<b>'}, raw=True)"

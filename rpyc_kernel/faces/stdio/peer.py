@@ -49,7 +49,7 @@ class Request:
         self,
         method: str,
         reply: Callable[[dict[str, Any]], None],
-        tasks: set[asyncio.Task[None]],
+        tasks: set[asyncio.Task[Any]],
         *,
         is_awaited: bool,
     ) -> None:
@@ -81,18 +81,20 @@ class Request:
 
     def answer_by(self, doing: Coroutine[Any, Any, Any]) -> None:
         """Have a task answer, with what this returns or raises; it is cancelled where the client takes it back."""
-        task = asyncio.ensure_future(self._finish(doing))
+        task = asyncio.ensure_future(doing)
         self.on_cancel = task.cancel
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._take_outcome)
 
-    async def _finish(self, doing: Coroutine[Any, Any, Any]) -> None:
-        try:
-            self.answer(await doing)
-        except asyncio.CancelledError:
+    def _take_outcome(self, task: asyncio.Task[Any]) -> None:
+        # In no coroutine around it: one that is cancelled before its first step is never entered.
+        self._tasks.discard(task)
+        if task.cancelled():
             self._say(_CANCELLED)
-        except Exception as error:  # noqa: BLE001 - whoever asked is told
+        elif (error := task.exception()) is not None:
             self.refuse(error)
+        else:
+            self.answer(task.result())
 
     def cancel(self) -> None:
         """The client takes it back."""
@@ -124,7 +126,7 @@ class Peer:
         self._handle = handle
         self._reader = MessageReader()
         self._unanswered: dict[object, Request] = {}  # by their ids, but for notifications
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._asked: dict[int | str, asyncio.Future[Any]] = {}
         self._numbers = itertools.count(1)
         self._has_left = asyncio.Event()

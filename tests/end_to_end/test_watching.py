@@ -147,3 +147,12 @@ def test_expressions_that_take_their_time_keep_no_other_question_from_its_answer
         kernel.execute("gate.set()")
         for thread in threads:
             thread.join()
+
+
+def test_a_child_that_an_expression_forks_ends_with_it(kernel: KernelClient) -> None:
+    kernel.execute("import os; reading, writing = os.pipe()")
+    for forks, status in (("os.fork()", 0), ("os.fork() or 1 / 0", 1)):
+        forked, *_ = kernel.evaluate([forks, "os.write(writing, b'x')"], limit=PATIENCE_S)
+        ended = kernel.execute(f"os.waitstatus_to_exitcode(os.waitpid({forked.preview}, 0)[1])", timeout=PATIENCE_S)
+        assert ended.value == status
+        assert kernel.execute("os.read(reading, 9)", timeout=PATIENCE_S).value == b"x"

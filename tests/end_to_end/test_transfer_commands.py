@@ -2,19 +2,22 @@
 
 import json
 import os
+import subprocess
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy
 import pandas
 import pytest
 
 from rpyc_kernel import KernelClient
+from rpyc_kernel.cli.program import run
 from tests.end_to_end.commands import run_command
 from tests.end_to_end.terminals import OpenTerminal
 
 pytestmark = pytest.mark.shares_kernel
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
 DEADLINE_S = 60
 PREPARE = """
 import numpy, pandas
@@ -29,46 +32,62 @@ def prepared(kernel: KernelClient) -> KernelClient:
     return kernel
 
 
-def pull(expression: str, file: Path, *switches: str) -> str:
-    done = run_command("pull", *switches, "demo", expression, str(file))
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
+@pytest.fixture
+def run_here(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs commands in this process, where what they need is loaded once: for tables, that takes a second."""
+
+    def run_one(*arguments: str) -> subprocess.CompletedProcess[str]:
+        status = run(["rpyc-kernel", *arguments])
+        return subprocess.CompletedProcess(arguments, status, *capsys.readouterr())
+
+    return run_one
 
 
-def push(variable: str, file: Path) -> str:
-    done = run_command("push", "demo", variable, str(file))
+@pytest.fixture
+def pull(run_here: Run) -> Callable[..., str]:
+    return lambda expression, file, *switches: succeed(run_here("pull", *switches, "demo", expression, str(file)))
+
+
+@pytest.fixture
+def push(run_here: Run) -> Callable[..., str]:
+    return lambda variable, file: succeed(run_here("push", "demo", variable, str(file)))
+
+
+def succeed(done: subprocess.CompletedProcess[str]) -> str:
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
 
 @pytest.mark.parametrize("name", ["it.npy", "it.NPY"])
 def test_arrays_go_to_files_and_back(prepared, tmp_path, name):
-    assert pull("a[:, 1:3]", tmp_path / name) == f"{tmp_path / name}: ndarray 3 × 2 of float64\n"
-    assert numpy.load(tmp_path / name).tolist() == [[1, 2], [5, 6], [9, 10]]
-    assert push("b", tmp_path / name) == "b: memmap 3 × 2 of float64\n"
+    file = str(tmp_path / name)
+    pulled = succeed(run_command("pull", "demo", "a[:, 1:3]", file))
+    assert pulled == f"{file}: ndarray 3 × 2 of float64\n"
+    assert numpy.load(file).tolist() == [[1, 2], [5, 6], [9, 10]]
+    assert succeed(run_command("push", "demo", "b", file)) == "b: memmap 3 × 2 of float64\n"
     assert prepared.pull("bool((a[:, 1:3] == b).all())") is True
 
 
-def test_several_arrays_go_to_one_file_and_back(prepared, tmp_path):
+def test_several_arrays_go_to_one_file_and_back(prepared, pull, push, tmp_path):
     pull("{'first': a, 'second': a[0]}", tmp_path / "it.npz")
     push("both", tmp_path / "it.npz")
     assert prepared.pull("sorted(both), float(both['second'].sum())") == (["first", "second"], 6.0)
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet", "arrow", "feather"])
-def test_tables_go_to_files_and_back(prepared, tmp_path, ending):
+def test_tables_go_to_files_and_back(prepared, pull, push, tmp_path, ending):
     file = tmp_path / f"table.{ending}"
     assert pull("table", file) == f"{file}: DataFrame 3 × 2\n"
     push("again", file)
     pandas.testing.assert_frame_equal(prepared.pull("again"), prepared.pull("table"), check_dtype=ending != "csv")
 
 
-def test_an_array_goes_to_text(prepared, tmp_path):
+def test_an_array_goes_to_text(prepared, pull, tmp_path):
     pull("a[:2, :2].astype(int)", tmp_path / "it.csv")
     assert (tmp_path / "it.csv").read_text() == "0,1\n4,5\n"
 
 
-def test_any_other_name_is_raw_bytes(prepared, tmp_path):
+def test_any_other_name_is_raw_bytes(prepared, pull, push, tmp_path):
     pull("b'\\x00\\xff'", tmp_path / "it.bin")
     assert (tmp_path / "it.bin").read_bytes() == b"\x00\xff"
     pull("'größe'", tmp_path / "it.txt")
@@ -88,26 +107,26 @@ def test_standard_output_and_input_are_raw_bytes(prepared):
 
 
 @pytest.mark.parametrize("name", ["timeout", "progress", "values", "self"])
-def test_a_variable_may_have_any_name(prepared, tmp_path, name):
+def test_a_variable_may_have_any_name(prepared, push, tmp_path, name):
     (tmp_path / "it").write_bytes(b"told")
     push(name, tmp_path / "it")
     assert prepared.pull(name) == b"told"
 
 
-def test_an_array_in_a_file_of_several_may_have_any_name(prepared, tmp_path):
+def test_an_array_in_a_file_of_several_may_have_any_name(prepared, pull, tmp_path):
     pull("{'file': a, 'allow_pickle': a}", tmp_path / "it.npz")
     with numpy.load(tmp_path / "it.npz") as arrays:
         assert sorted(arrays) == ["allow_pickle", "file"]
 
 
-def test_of_a_link_the_file_it_leads_to_is_written(prepared, tmp_path):
+def test_of_a_link_the_file_it_leads_to_is_written(prepared, pull, tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "it")
     pull("b'told'", tmp_path / "link")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "it").read_bytes() == b"told"
 
 
-def test_what_is_no_regular_file_is_written_to(prepared, tmp_path):
+def test_what_is_no_regular_file_is_written_to(prepared, pull, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit((tmp_path / "pipe").read_bytes)
@@ -116,7 +135,7 @@ def test_what_is_no_regular_file_is_written_to(prepared, tmp_path):
     assert (tmp_path / "pipe").is_fifo()
 
 
-def test_programs_get_json(prepared, tmp_path):
+def test_programs_get_json(prepared, pull, tmp_path):
     told = json.loads(pull("a", tmp_path / "it.npy", "--json"))
     assert told == {"file": str(tmp_path / "it.npy"), "value": "ndarray 3 × 4 of float64"}
 
@@ -137,9 +156,11 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("expression", "name", "status", "message"), WRONG)
-def test_what_cannot_be_written_leaves_the_file_as_it_was(prepared, tmp_path, expression, name, status, message):
+def test_what_cannot_be_written_leaves_the_file_as_it_was(
+    prepared, run_here, tmp_path, expression, name, status, message
+):
     (tmp_path / "it.npy").write_text("before")
-    done = run_command("pull", "demo", expression, str(tmp_path / name))
+    done = run_here("pull", "demo", expression, str(tmp_path / name))
     assert (done.returncode, done.stdout) == (status, "")
     assert any(part in done.stderr for part in message.split("|"))
     assert [path.name for path in tmp_path.iterdir()] == ["it.npy"]
@@ -154,18 +175,18 @@ def test_what_cannot_be_written_leaves_the_file_as_it_was(prepared, tmp_path, ex
         ("missing.npy", None, 2, "No such file"),
     ],
 )
-def test_what_cannot_be_read_is_said_in_a_line(prepared, tmp_path, name, content, status, message):
+def test_what_cannot_be_read_is_said_in_a_line(prepared, run_here, tmp_path, name, content, status, message):
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    done = run_command("push", "demo", "x", str(tmp_path / name))
+    done = run_here("push", "demo", "x", str(tmp_path / name))
     assert (done.returncode, done.stdout) == (status, "")
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_variables_name_is_checked(prepared, tmp_path):
+def test_a_variables_name_is_checked(prepared, run_here, tmp_path):
     (tmp_path / "it").write_bytes(b"")
-    done = run_command("push", "demo", "no name", str(tmp_path / "it"))
+    done = run_here("push", "demo", "no name", str(tmp_path / "it"))
     assert (done.returncode, done.stderr) == (2, "rpyc-kernel: 'no name' cannot be the name of a variable\n")
 
 

@@ -81,6 +81,10 @@ class Person:
         QTest.keyClick(self.console.answer, ENTER)
 
 
+def click(button: QWidget) -> None:
+    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
 def open_client(name: str = "bob") -> KernelClient:
     return take_session_slot("demo", name=name)
 
@@ -185,6 +189,25 @@ def test_ctrl_c_gives_up_what_is_typed_or_copies_what_is_selected(bob: Person):
     bob.console.editor.put("other")
     QTest.keyClick(bob.console.editor, Qt.Key.Key_C, CTRL)
     assert bob.console.editor.code == ""
+
+
+def test_what_somebody_asks_to_run_is_read_and_let_go_or_declined_by_buttons(bob: Person, kernel: KernelClient):
+    bar = bob.console.asked
+    assert not bar.isVisible()
+    with rpyc_kernel.connect("demo", role="asker", name="agent", timeout=PATIENCE_S) as agent:
+        first, second = agent.submit("asked = 6\nasked * 7"), agent.submit("asked = 0")
+        until(bar.isVisible, "what is asked for")
+        assert f"agent asks to run [{first.id}] asked = 6 and 1 more line" in bar._text.text()
+        click(bar.approving)
+        bob.wait_for(f"[{first.id}] asks to run this; the button lets it go\nasked = 6\nasked * 7")
+        assert first.status == "held"
+        click(bar.approving)
+        assert first.result(PATIENCE_S) == 42
+        until(lambda: f"[{second.id}] asked = 0" in bar._text.text(), "the next one")
+        click(bar.declining)
+        assert "declined by bob" in str(second.exception(PATIENCE_S))
+        until(lambda: not bar.isVisible(), "that nothing is asked for")
+    assert kernel.eval("asked") == 6
 
 
 def test_the_past_comes_back_by_the_arrows_and_by_a_search(bob: Person):

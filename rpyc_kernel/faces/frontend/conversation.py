@@ -384,6 +384,10 @@ class Conversation:
         """Let an execution go that is held; tells why where that cannot be."""
         await self._guard(self._link.ask(self.kernel.approve, number))
 
+    async def decline(self, number: int) -> None:
+        """Have an execution not run that is held; tells why where that cannot be."""
+        await self._guard(self._link.ask(self.kernel.decline, number))
+
     async def _do(self, what: Any) -> None:
         """Do something that Ctrl-C may break off."""
         if not self.state.begin_doing():

@@ -9,6 +9,7 @@ from qtpy.QtGui import QCloseEvent, QFontInfo, QKeyEvent
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QMenu, QVBoxLayout, QWidget
 
 from rpyc_kernel.client.kernel import KernelClient
+from rpyc_kernel.core.contract import Role
 from rpyc_kernel.faces.frontend.conversation import LEFT, Conversation
 from rpyc_kernel.faces.frontend.pending import Step
 from rpyc_kernel.faces.frontend.plots import Picture
@@ -18,6 +19,7 @@ from rpyc_kernel.faces.frontend.transcript import Item
 from rpyc_kernel.faces.frontend.typed_ahead import TypedAhead
 from rpyc_kernel.faces.frontend.widget_view import Prompt, WidgetView
 from rpyc_kernel.faces.qt.answer_line import AnswerLine
+from rpyc_kernel.faces.qt.ask_bar import AskBar
 from rpyc_kernel.faces.qt.bridge import Bridge
 from rpyc_kernel.faces.qt.conversation_thread import ConversationThread
 from rpyc_kernel.faces.qt.editor import Editor
@@ -45,6 +47,7 @@ class ConsoleWidget(QWidget):
         transcript: where that is seen.
         editor: where code is typed.
         answer: where questions are answered.
+        asked: what somebody asks to run.
 
     Signals:
         executed: an execution has ended, whose-ever it was; what is shown of the kernel elsewhere may be out of date.
@@ -70,6 +73,7 @@ class ConsoleWidget(QWidget):
         self.transcript = TranscriptPane(self)
         self.editor = Editor(self._renderer.highlight, self)
         self.answer = AnswerLine(self)
+        self.asked = AskBar(self)
         self._prompt_label = QLabel(_BUSY_PROMPT, self)
         self._status = QLabel(self)
         self._prompt: Prompt | None = None
@@ -160,6 +164,7 @@ class ConsoleWidget(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(1)
         column.addWidget(self.transcript, 1)
+        column.addWidget(self.asked)
         column.addWidget(self._input)
         column.addWidget(self._status)
         self.setFocusProxy(self.editor)
@@ -180,6 +185,12 @@ class ConsoleWidget(QWidget):
         self.answer.left.connect(lambda: self._give_up_search() if self._searching else self._give(None))
         self.answer.given_up.connect(self._give_up_search)
         self.answer.older_wanted.connect(lambda: self._search(self.answer.text(), older=True))
+        conversation = self.conversation
+        self.asked.read_wanted.connect(
+            lambda number: self._thread.spawn(lambda: conversation.show_ask(number, "the button lets it go"))
+        )
+        self.asked.approved.connect(lambda number: self._thread.spawn(lambda: conversation.approve(number)))
+        self.asked.declined.connect(lambda number: self._thread.spawn(lambda: conversation.decline(number)))
         self.transcript.typed.connect(self._type)
         self.transcript.interrupted.connect(self.interrupt)
         self.transcript.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
@@ -219,10 +230,10 @@ class ConsoleWidget(QWidget):
 
     def show_status(self) -> None:
         """The line at the bottom has changed."""
-        metrics = self._status.fontMetrics()
-        self._status.setText(
-            self.conversation.status_line.text(self._status.width() - 20, lambda text: metrics.horizontalAdvance(text))
-        )
+        metrics, line = self._status.fontMetrics(), self.conversation.status_line
+        self._status.setText(line.text(self._status.width() - 20, lambda text: metrics.horizontalAdvance(text)))
+        if line.status is not None and Role.allows(self.kernel.role, Role.EDITOR):
+            self.asked.show_status(line.status)
 
     def show_prompt(self, prompt: Prompt | None) -> None:
         """Something is read now, or nothing."""

@@ -553,7 +553,7 @@ class KernelState:
         self._answered.clear()
         for execution in list(self._unfinished.values()):
             if execution.lane == Lane.SIDE:
-                was_received = execution.id in told.sides or (execution.id < told.settled and execution.is_running)
+                was_received = execution.id in told.sides or execution.id < told.settled
             elif execution.was_held:
                 was_received = execution.id in told.approved
             else:

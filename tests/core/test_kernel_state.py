@@ -1225,8 +1225,8 @@ def test_what_is_held_is_lost_where_a_new_hub_finds_no_worker_as_it_was_written_
         approve(state, 4)
 
 
-def tell_approved(state, approved):
-    told = events.UnfinishedTold(frozenset(), 9, frozenset(), 5.0, approved=frozenset(approved))
+def tell_approved(state, approved, *, unfinished=()):
+    told = events.UnfinishedTold(frozenset(unfinished), 9, frozenset(), 5.0, approved=frozenset(approved))
     return state.handle(told).actions
 
 
@@ -1254,11 +1254,12 @@ def test_what_was_approved_is_handed_over_again_whatever_ran_before_it():
     assert endings(tell_approved(state, {4})) == {4: Outcome.LOST}
 
 
-def test_what_ran_though_the_record_of_its_approval_is_lost_does_not_run_again():
+@pytest.mark.parametrize("unfinished", [(), (4,)])
+def test_what_ran_though_the_record_of_its_approval_is_lost_does_not_run_again(unfinished):
     state = KernelState()
     state.restore(held_before(4))
     state.handle(worker_started(received=9, adopted=True))
-    assert endings(tell_approved(state, {4})) == {4: Outcome.LOST}
+    assert endings(tell_approved(state, {4}, unfinished=unfinished)) == {4: Outcome.LOST}
     with pytest.raises(NotAsked):
         approve(state, 4)
 

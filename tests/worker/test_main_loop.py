@@ -32,15 +32,18 @@ def test_code_that_the_next_hub_hands_over_again_does_not_run_again(worker):
 def test_what_was_held_runs_once_whatever_has_run_before_it(worker):
     (first, its_end), (second, other_end) = socket.socketpair(), socket.socketpair()
     with first, its_end, second, other_end:
-        for hub, work in ((first, ((3, "three"), (1, "one"))), (second, ((1, "one"), (2, "two"), (4, "four")))):
+        for hub, work in (
+            (first, ((3, "three"), (1, "one"))),
+            (second, ((1, "one"), (2, "two"), (5, "five"), (4, "four"))),
+        ):
             for number, code in work:
-                frames.send(hub, (number, code, None, None, number, number < 3))
+                frames.send(hub, (number, code, None, None, number, number in (1, 2, 5)))
         worker.output.on_finished = lambda: len(worker.output.finished) == 1 and worker.loop.take_hub(other_end)
         worker.engine.behave = lambda code: worker.loop.leave() if code == "four" else None
         worker.loop.take_hub(its_end)
         worker.loop.run()
-    assert [run[:2] for run in worker.engine.runs] == [(3, "three"), (1, "one"), (2, "two"), (4, "four")]
-    assert (worker.loop.received, worker.loop.last_execution) == (4, 4)
+    assert [run[:2] for run in worker.engine.runs] == [(3, "three"), (1, "one"), (2, "two"), (5, "five"), (4, "four")]
+    assert (worker.loop.received, worker.loop.last_execution) == (4, 5)
 
 
 def test_what_c_code_has_printed_is_out_before_its_execution_is_said_to_be_finished(worker, written_by_c):

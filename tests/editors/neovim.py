@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.editors.servers import end_server_of
 from tests.end_to_end.clients import PATIENCE_S, ROOT
 from tests.support.waiting import wait_until
 
@@ -18,12 +19,13 @@ class Neovim:
     """An editor with one file.
 
     Args:
-        folder: its own, for its socket and its data.
+        folder: for its socket and its data, which others may share.
         file: the file that it opens.
+        name: what its socket is called.
     """
 
-    def __init__(self, folder: Path, file: Path) -> None:
-        self._socket = folder / "nvim.sock"
+    def __init__(self, folder: Path, file: Path, name: str = "nvim") -> None:
+        self._socket = folder / f"{name}.sock"
         executable = shutil.which("nvim")
         assert executable is not None
         self._executable = executable
@@ -92,6 +94,20 @@ class Neovim:
     def messages(self) -> str:
         """What it has said."""
         return self.lua("vim.api.nvim_exec('messages', true)")
+
+    @property
+    def session(self) -> str:
+        """The id of its session."""
+        return self.lua("require('rpyc_kernel').state.session")
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether it asks something at the bottom."""
+        return self.lua("vim.fn.mode()") == "c"
+
+    def kill_server(self) -> None:
+        """Kill the server that it has started."""
+        end_server_of(self._process.pid)
 
     def wait_for_output(self, text: str) -> None:
         """Wait until that stands in the window of output."""

@@ -1,6 +1,8 @@
 """The Neovim plugin in a real Neovim, with a real kernel and another client beside."""
 
+import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,12 +21,12 @@ pytestmark = [
 
 
 @pytest.fixture
-def open_editor(demo: None, tmp_path: Path, cells: Path) -> Iterator[Callable[[], Neovim]]:
+def open_editor(demo: None, tmp_path: Path, cells: Path) -> Iterator[Callable[..., Neovim]]:
     """Opens the file with cells in an editor that is connected."""
     with ExitStack() as opened:
 
-        def open_one() -> Neovim:
-            editor = Neovim(tmp_path, cells)
+        def open_one(name: str = "nvim") -> Neovim:
+            editor = Neovim(tmp_path, cells, name)
             opened.callback(editor.kill)
             editor.command("Kernel demo")
             editor.wait_for_output("connected to demo")
@@ -48,21 +50,45 @@ def test_cells_lines_and_files_run_with_live_output_beside(open_editor: Callable
     editor.wait_for_output("as a program cells.py")
 
 
-def test_prompts_are_answered_at_the_bottom_and_withdrawn_when_somebody_else_answers(
+def test_prompts_are_asked_at_the_bottom_until_they_are_answered_withdrawn_or_left_to_others(
     open_editor: Callable[[], Neovim],
 ) -> None:
     editor = open_editor()
+
+    def wait_for_prompt(*, to_go: bool = False) -> None:
+        wait_until(lambda: editor.is_asking != to_go, PATIENCE_S, "the prompt to go" if to_go else "the prompt")
+
     with rpyc_kernel.connect("demo", timeout=PATIENCE_S) as other:
         editor.command("5KernelSend")
-        wait_until(lambda: editor.lua("vim.fn.getcmdtype()") == "@", PATIENCE_S, "the prompt")
+        wait_for_prompt()
         editor.type("me<CR>")
         wait_until(lambda: "name" in [each.name for each in other.variables()], PATIENCE_S)
         assert other.eval("name") == "me"
         editor.command("5KernelSend")
-        wait_until(lambda: editor.lua("vim.fn.getcmdtype()") == "@", PATIENCE_S, "the prompt")
+        wait_for_prompt()
+        editor.type("half of a na")
         other.answer_input("somebody else")
-        wait_until(lambda: editor.lua("vim.fn.getcmdtype()") == "", PATIENCE_S, "the end of the prompt")
+        wait_for_prompt(to_go=True)
         wait_until(lambda: other.eval("name") == "somebody else", PATIENCE_S)
+        editor.command("5KernelSend")
+        wait_for_prompt()
+        other.interrupt()
+        wait_for_prompt(to_go=True)
+        editor.command("call setline(5, ['import getpass; name = getpass.getpass()'])")
+        editor.command("5KernelSend")
+        wait_for_prompt()
+        editor.type("<Esc>")
+        wait_for_prompt(to_go=True)
+        assert other.status()["prompts"]
+        editor.wait_for_output("asks: Password: ")
+        editor.type(":KernelAnswer<CR>")
+        wait_for_prompt()
+        editor.kill()
+        editor = open_editor()  # and who comes back is asked again
+        wait_for_prompt()
+        editor.type("sesame<CR>")
+        wait_until(lambda: other.eval("name") == "sesame", PATIENCE_S)
+        assert "sesame" not in editor.output
 
 
 def test_what_others_do_is_shown_by_name_and_interrupts_and_restarts_reach_the_kernel(
@@ -96,33 +122,69 @@ def test_completion_help_and_variables_are_those_of_live_objects(open_editor: Ca
     wait_until(lambda: "+ numbers: list = [1, 2, 3]" in editor.text, PATIENCE_S, "the variables")
     editor.type("/numbers<CR><CR>")
     wait_until(lambda: "[0]: int = 1" in editor.text, PATIENCE_S, "the children")
+    with rpyc_kernel.connect("demo", timeout=PATIENCE_S) as other:
+        other.execute("globals().update({f'v{n:04}': n for n in range(1500)})", timeout=PATIENCE_S)
+    editor.type("-")
+    wait_until(lambda: editor.text.endswith("+ … more"), PATIENCE_S, "the first thousand")
+    assert "v1200" not in editor.text
+    editor.type("G<CR>")
+    wait_until(lambda: "v1200: int = 1200" in editor.text, PATIENCE_S, "the next")
+    assert "more" not in editor.text
 
 
-def test_who_leaves_or_is_killed_comes_back_and_sees_what_was_missed(open_editor: Callable[[], Neovim]) -> None:
+def test_who_is_killed_comes_back_to_a_session_that_nobody_has_and_sees_what_was_missed(
+    open_editor: Callable[..., Neovim],
+) -> None:
     editor = open_editor()
     editor.command("2,3KernelSend")
     editor.wait_for_output("sum 6")
+    session, second = editor.session, open_editor("second").session
+    assert session != second
     with rpyc_kernel.connect("demo", name="alice", timeout=PATIENCE_S) as alice:
-        session = next(each["id"] for each in alice.sessions() if each["id"] != alice.session and each["connections"])
+        assert {session, second} <= {each["id"] for each in alice.sessions() if each["connections"]}
         editor.kill()
         alice.execute("print('from alice')")
         again = open_editor()
         again.wait_for_output("from alice\nand this is now")
         assert "while you were away:\nalice [" in again.output
         assert "sum 6" not in again.output
-        assert session in [each["id"] for each in alice.sessions() if each["connections"]]
+        assert again.session == session
 
 
-def test_who_was_killed_while_code_asked_is_asked_again(open_editor: Callable[[], Neovim]) -> None:
+def test_a_lost_connection_and_a_server_that_is_killed_are_told_and_come_back(
+    open_editor: Callable[[], Neovim],
+) -> None:
     editor = open_editor()
-    editor.command("5KernelSend")
-    wait_until(lambda: editor.lua("vim.fn.getcmdtype()") == "@", PATIENCE_S, "the prompt")
-    editor.kill()
-    again = open_editor()
-    wait_until(lambda: again.lua("vim.fn.getcmdtype()") == "@", PATIENCE_S, "the prompt")
-    again.type("me<CR>")
+    session = editor.session
+    editor.kill_server()
+    editor.wait_for_output("the server has ended")
+    editor.command("2,3KernelSend")
+    editor.wait_for_output("sum 6")
+    assert editor.session == session
     with rpyc_kernel.connect("demo", timeout=PATIENCE_S) as other:
-        wait_until(lambda: "name" in [each.name for each in other.variables()], PATIENCE_S)
+        os.kill(other.status()["hub_pid"], signal.SIGKILL)
+    editor.wait_for_output("connection: ")
+    rpyc_kernel.start("demo", timeout=PATIENCE_S).close()  # takes up the worker that is left
+    editor.wait_for_output("connected again")
+    editor.command("call setline(3, ['print(numbers * 2)'])")
+    editor.command("3KernelSend")
+    editor.wait_for_output("[1, 2, 3, 1, 2, 3]")
+
+
+def test_who_is_invited_comes_in_by_an_address_whose_secret_is_shown_nowhere(
+    open_editor: Callable[[], Neovim], tmp_path: Path
+) -> None:
+    editor = open_editor()
+    with rpyc_kernel.connect("demo", timeout=PATIENCE_S) as owner:
+        owner.listen("127.0.0.1", tls=True)
+        address = owner.invite("editor", name="ann").connect_string()
+        secret = address.split("#")[1]
+        editor.lua(f"require('rpyc_kernel').connect({{args = '{address}'}})")
+        editor.wait_for_output("connected to demo as ann (editor)")
+        editor.command("2,3KernelSend")
+        editor.wait_for_output("sum 6")
+    assert secret not in editor.command("ls!") + editor.output + editor.messages
+    assert not [each for each in tmp_path.rglob("*") if each.is_file() and secret in str(each) + each.read_text()]
 
 
 def test_what_goes_wrong_is_said(open_editor: Callable[[], Neovim]) -> None:

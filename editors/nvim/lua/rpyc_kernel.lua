@@ -1,23 +1,15 @@
 -- A front end of rpyc_kernel: one live Python that this editor shares with others, leaves, and comes back to.
 -- Everything goes through `rpyc-kernel serve --stdio`; see docs/reference/protocol.md of the project.
 
-local M = { config = { command = { "rpyc-kernel" }, kernel = "default", wait_ms = 1000 } }
+local M = { config = { command = { "rpyc-kernel" }, kernel = "default" } }
 
--- `asking`: the prompts by their executions; `prompt`: the one that is open; `missed`: the last event that was missed.
-local state = { rpc = nil, kernel = nil, address = nil, buffer = nil, window = nil, asking = {}, own = {} }
+-- Of the server: its connection, what it calls the kernel (nil until it is connected), and what is asked then.
+local state = { rpc = nil, kernel = nil, address = nil, later = {}, prompts = {}, files = {}, buffer = nil }
 
-local CANCELLED = "\27"
+local CANCELLED, LEFT_TO_OTHERS, PAGE = "\27", { code = -32800, message = "answered by kernel/answer_input" }, 1000
 
-local function given(value) -- JSON's null is no nil
-  return value ~= vim.NIL and value or nil
-end
-
-local function say(text, level)
-  vim.notify("rpyc_kernel: " .. text, level or vim.log.levels.INFO)
-end
-
-local function session_file(address)
-  return vim.fn.stdpath("data") .. "/rpyc_kernel/" .. vim.fn.sha256(address) -- which may hold a secret
+local function say(text)
+  vim.notify("rpyc_kernel: " .. text, vim.log.levels.WARN)
 end
 
 -- ---------------------------------------------------------------- output
@@ -43,13 +35,14 @@ end
 local function write(text)
   local buffer = output_buffer()
   local count = vim.api.nvim_buf_line_count(buffer)
+  local window = state.window and vim.api.nvim_win_is_valid(state.window) and state.window
+  local is_at_end = window and vim.api.nvim_win_get_cursor(window)[1] == count
   text = vim.api.nvim_buf_get_lines(buffer, count - 1, count, false)[1] .. text
   -- Colours are for terminals; what a carriage return has written over is gone.
   text = text:gsub("\27%[[%d;]*m", ""):gsub("\r+\n", "\n"):gsub("[^\n]*\r([^\n\r])", "%1")
-  local lines = vim.split(text, "\n", { plain = true })
-  vim.api.nvim_buf_set_lines(buffer, count - 1, count, false, lines)
-  if state.window and vim.api.nvim_win_is_valid(state.window) then
-    vim.api.nvim_win_set_cursor(state.window, { vim.api.nvim_buf_line_count(buffer), 0 })
+  vim.api.nvim_buf_set_lines(buffer, count - 1, count, false, vim.split(text, "\n", { plain = true }))
+  if is_at_end then
+    vim.api.nvim_win_set_cursor(window, { vim.api.nvim_buf_line_count(buffer), 0 })
   end
 end
 
@@ -60,12 +53,11 @@ local function write_line(text)
 end
 
 local function write_data(event)
-  local data = given(event.data) or {}
-  local plain = given(data["text/plain"])
-  for mime, _ in pairs(given(event.omitted) or {}) do
+  local plain = event.data["text/plain"]
+  for mime, _ in pairs(event.omitted or {}) do
     plain = plain or ("<" .. mime .. ", too long to show>")
   end
-  for mime, _ in pairs(data) do
+  for mime, _ in pairs(event.data) do
     if mime:match("^image/") then
       plain = "<" .. mime .. (plain and ", " .. plain or "") .. ">"
     end
@@ -75,24 +67,41 @@ end
 
 -- ---------------------------------------------------------------- prompts
 
-local function ask(event)
-  local asked = { prompt = event.prompt .. " ", cancelreturn = CANCELLED }
-  state.prompt = event.execution
-  vim.cmd("redraw") -- nothing is drawn while it waits
-  local text = event.password and vim.fn.inputsecret(asked.prompt) or vim.fn.input(asked)
-  state.prompt = nil
-  if text ~= CANCELLED and state.asking[event.execution] then -- else it is left to others, or one was quicker
-    M.request("kernel/answer_input", { execution = event.execution, text = text })
+-- Ask the first that is neither being asked nor left to others, one at a time.
+local function ask_next()
+  for execution, prompt in pairs(state.asked and {} or state.prompts) do
+    if not prompt.is_left then
+      state.asked = execution
+      vim.cmd("redraw") -- nothing is drawn while it waits
+      local read = prompt.password and vim.fn.inputsecret or vim.fn.input
+      local _, text = pcall(read, { prompt = prompt.prompt .. " ", cancelreturn = CANCELLED })
+      state.asked, prompt.is_left = nil, true
+      if text ~= CANCELLED and text ~= "Keyboard interrupt" and state.prompts[execution] == prompt then
+        M.request("kernel/answer_input", { execution = execution, text = text })
+      end
+      return vim.schedule(ask_next)
+    end
   end
-  state.asking[event.execution] = nil
 end
 
-local function stop_asking(event)
-  state.asking[event.execution] = nil
-  if state.prompt and state.prompt == event.execution then
-    state.prompt = nil
+local function take_prompt(_, prompt)
+  state.prompts[prompt.execution] = prompt
+  vim.schedule(ask_next)
+  return nil, LEFT_TO_OTHERS -- this waits for no person
+end
+
+local function withdraw(execution)
+  state.prompts[execution] = nil
+  if state.asked == execution then
     vim.api.nvim_input("<Esc>")
   end
+end
+
+function M.answer()
+  for _, prompt in pairs(state.prompts) do
+    prompt.is_left = false
+  end
+  ask_next()
 end
 
 -- ---------------------------------------------------------------- events
@@ -100,67 +109,51 @@ end
 local show = {}
 
 function show.queued(event)
-  local whose = state.own[event.session] and "" or event.name .. " "
+  local whose = event.session == state.session and "" or event.name .. " "
   write_line(("%s[%d] %s"):format(whose, event.execution, event.code:gsub("\n", "\n    ")))
 end
 
-show.stream = function(event) write(event.text) end
+function show.stream(event) write(event.text) end
+
+function show.error(event) write_line(event.traceback) end
+
 show.display, show.page, show.result = write_data, write_data, write_data
 
-show.error = function(event) write_line(event.traceback) end
-
 function show.input_requested(event)
-  if not given(event.execution) or not state.own[event.session] then
-    write_line("somebody is asked: " .. event.prompt)
-  elseif not state.asking[event.execution] then
-    state.asking[event.execution] = event
-    vim.schedule(function() return state.asking[event.execution] and ask(event) end) -- one may have been quicker
-  end
+  write_line(("%s asks: %s"):format(event.execution and "[" .. event.execution .. "]" or "something", event.prompt))
 end
 
-show.input_answered = stop_asking
+function show.input_answered(event) withdraw(event.execution) end
 
 function show.finished(event)
-  stop_asking(event)
+  withdraw(event.execution)
   if event.outcome ~= "ok" and event.outcome ~= "error" then
-    write_line(("[%d] %s %s"):format(event.execution, event.outcome, given(event.reason) or ""))
+    write_line(("[%d] %s %s"):format(event.execution, event.outcome, event.reason or ""))
   end
 end
 
-show.worker_died = function(event) write_line("the worker has ended: " .. (given(event.reason) or "")) end
+function show.worker_died(event) write_line("the worker has ended: " .. (event.reason or "")) end
 
 function show.worker_started(event)
-  if event.generation > 1 then
-    write_line("a new worker has started, with a new namespace")
-  end
+  if event.generation > 1 then write_line("a new worker has started, with a new namespace") end
 end
 
 local function take_events(params)
   for _, event in ipairs(params.events) do
-    if show[event.kind] then
-      show[event.kind](event)
-    end
-    if event.seq == state.missed then
-      write_line("and this is now")
-    end
+    if show[event.kind] then show[event.kind](event) end
+    if event.seq == state.missed then write_line("and this is now") end
   end
-  local cursor = params.cursor
-  for _, asked in pairs(state.asking) do -- who comes back is asked again
-    cursor = math.min(cursor, asked.seq - 1)
-  end
-  state.rpc.notify("kernel/acknowledge", { kernel = params.kernel, cursor = cursor })
+  state.rpc.notify("kernel/acknowledge", { kernel = params.kernel, cursor = params.cursor })
 end
 
 local function take_notification(method, params)
   if method == "events" then
     take_events(params)
-  elseif method == "connection" and not params.is_connected then
-    write_line("connection: " .. params.message)
+  elseif method == "connection" then
+    write_line(params.is_connected and "connected again" or "connection: " .. params.message)
     if params.is_closed then
       M.leave()
     end
-  elseif method == "connection" then
-    write_line("connected again")
   end
 end
 
@@ -170,16 +163,21 @@ local function start_server()
   local rpc
   local words = vim.list_extend(vim.list_slice(M.config.command), { "serve", "--stdio" })
   if vim.fn.executable(words[1]) == 0 then
-    return say(words[1] .. " is not found: install rpyc-kernel, or set command in setup()", vim.log.levels.WARN)
+    return say(words[1] .. " is not found: install rpyc-kernel, or set command in setup()")
   end
   local dispatchers = {
-    notification = take_notification,
-    on_exit = vim.schedule_wrap(function(status)
+    notification = function(method, params)
       if state.rpc == rpc then
-        state.rpc, state.kernel = nil, nil
+        take_notification(method, params)
       end
-      if status ~= 0 and status ~= 143 then
-        say("the server has ended with status " .. status, vim.log.levels.WARN)
+    end,
+    server_request = take_prompt,
+    on_exit = vim.schedule_wrap(function()
+      if state.rpc == rpc then
+        local address = state.address
+        M.leave()
+        state.address = address
+        write_line("the server has ended; the next command that needs it starts it again")
       end
     end),
   }
@@ -189,52 +187,61 @@ local function start_server()
 end
 
 function M.request(method, params, take)
+  if not state.rpc and state.address then M.connect({ args = state.address }) end
   if not state.rpc then
-    return say("not connected: use :Kernel NAME first", vim.log.levels.WARN)
+    return say("not connected: use :Kernel NAME first")
+  elseif not state.kernel then
+    return table.insert(state.later, { method, params, take })
   end
-  params = params or {}
-  params.kernel = state.kernel
-  return state.rpc.request(method, params, function(problem, result)
-    if problem then
-      say(problem.message, vim.log.levels.WARN)
-    elseif take then
-      take(given(result))
-    end
+  state.rpc.request(method, vim.tbl_extend("force", { kernel = state.kernel }, params or {}), function(problem, result)
+    if problem then return say(problem.message) end
+    if take then take(result) end
   end)
 end
 
-local function request_and_wait(method, params)
-  local found
-  local sent = M.request(method, params, function(result)
-    found = result
-  end)
-  return sent and vim.wait(M.config.wait_ms, function() return found ~= nil end, 5) and found
+-- Where the session is kept, and who has it: the first whose editor is gone. The address may hold a secret.
+local function take_file(address, number)
+  local path = ("%s/rpyc_kernel/%s-%d"):format(vim.fn.stdpath("data"), vim.fn.sha256(address), number)
+  local has_file, lines = pcall(vim.fn.readfile, path)
+  if has_file and tonumber(lines[1]) ~= vim.fn.getpid() and vim.loop.kill(tonumber(lines[1]), 0) == 0 then
+    return take_file(address, number + 1)
+  end
+  return { path = path, number = number, session = has_file and lines[2] or nil }
+end
+
+local function keep(file)
+  vim.fn.mkdir(vim.fn.fnamemodify(file.path, ":h"), "p", 448) -- 0700
+  vim.fn.writefile({ vim.fn.getpid(), file.session }, file.path)
 end
 
 function M.connect(call)
   local address = call.args ~= "" and call.args or M.config.kernel
   M.leave()
-  state.address = address
-  state.rpc = start_server()
-  if not state.rpc then
-    return
-  end
-  local known, lines = pcall(vim.fn.readfile, session_file(address), "", 1)
-  local params = { address = address, start = not address:find("[/:]"), session = known and lines[1] or nil }
-  M.request("connect", params, function(told)
-    state.kernel = told.kernel
-    state.own = { [told.session] = true }
-    vim.fn.mkdir(vim.fn.stdpath("data") .. "/rpyc_kernel", "p", 448) -- 0700
-    vim.fn.writefile({ told.session }, session_file(address))
-    M.show_output()
-    pcall(vim.api.nvim_buf_set_name, state.buffer, "kernel://" .. address)
-    write_line(("connected to %s as %s (%s)"):format(told.name, told.client_name, told.role))
-    local has_missed = given(told.cursor) and told.cursor < told.last
-    if has_missed then
-      write_line("while you were away:")
+  local rpc, file = start_server(), state.files[address] or take_file(address, 1)
+  if not rpc then return end
+  state.rpc, state.address, state.files[address] = rpc, address, file
+  keep(file)
+  local name = vim.loop.os_get_passwd().username .. " (Neovim" .. (file.number > 1 and " " .. file.number or "") .. ")"
+  local params = { address = address, start = not address:find("[/:]"), session = file.session, name = name }
+  rpc.request("connect", params, function(problem, told)
+    if state.rpc ~= rpc then
+      return
+    elseif problem then
+      say(problem.message)
+      return M.leave()
     end
-    state.asking, state.missed = {}, has_missed and told.last
-    M.request("events/subscribe", { resume = given(told.cursor) ~= nil })
+    state.kernel, state.session, file.session = told.kernel, told.session, told.session
+    keep(file)
+    M.show_output()
+    pcall(vim.api.nvim_buf_set_name, state.buffer, "kernel://" .. told.name)
+    write_line(("connected to %s as %s (%s)"):format(told.name, told.client_name, told.role))
+    local since = told.cursor or told.last
+    state.missed = since < told.last and told.last
+    if state.missed then write_line("while you were away:") end
+    M.request("kernel/acknowledge", { cursor = since }) -- also where it leaves before anything comes
+    M.request("events/subscribe", { since = since, answers_prompts = true })
+    vim.tbl_map(function(each) M.request(unpack(each, 1, 3)) end, state.later)
+    state.later = {}
   end)
 end
 
@@ -242,7 +249,8 @@ function M.leave()
   if state.rpc then
     state.rpc.notify("exit", vim.empty_dict())
   end
-  state.rpc, state.kernel = nil, nil
+  vim.tbl_map(withdraw, vim.tbl_keys(state.prompts))
+  state.rpc, state.kernel, state.address, state.later = nil, nil, nil, {}
 end
 
 -- ---------------------------------------------------------------- running
@@ -259,16 +267,9 @@ function M.send(call)
   if call.range > 0 then
     return send_lines(call.line1, call.line2)
   end
-  local here, lines = vim.api.nvim_win_get_cursor(0)[1], vim.api.nvim_buf_get_lines(0, 0, -1, false)
-  local first, last = here, here
-  local marker = "^# ?%%%%"
-  while first > 1 and not lines[first]:match(marker) do
-    first = first - 1
-  end
-  while last < #lines and not lines[last + 1]:match(marker) do
-    last = last + 1
-  end
-  send_lines(first, last)
+  local marker = "\\m^# \\=%%"
+  local first, next_first = vim.fn.search(marker, "bcnW"), vim.fn.search(marker, "nW")
+  send_lines(math.max(first, 1), next_first - 1) -- the last is -1 where none comes
 end
 
 function M.send_file()
@@ -277,9 +278,9 @@ function M.send_file()
   M.request("kernel/execute", { code = "# " .. vim.fn.expand("%:t"), source = { path = vim.fn.expand("%:p") } })
 end
 
-for _, name in ipairs({ "interrupt", "restart" }) do
-  M[name] = function() M.request("kernel/" .. name) end
-end
+function M.interrupt() M.request("kernel/interrupt") end
+
+function M.restart() M.request("kernel/restart") end
 
 -- ---------------------------------------------------------------- looking
 
@@ -287,26 +288,24 @@ end
 local function code_here()
   local row, column = unpack(vim.api.nvim_win_get_cursor(0))
   local lines = vim.api.nvim_buf_get_lines(0, 0, row, false)
-  local before = table.concat(vim.list_slice(lines, 1, row - 1), "\n") .. (row > 1 and "\n" or "")
-  return table.concat(lines, "\n"), vim.str_utfindex(before) + vim.str_utfindex(lines[row], column)
+  local code = table.concat(lines, "\n")
+  return code, (vim.str_utfindex(code, #code - #lines[row] + column))
 end
 
-function M.omnifunc(find_start, base)
-  if find_start == 1 then
-    local code, cursor = code_here()
-    state.found = request_and_wait("kernel/complete", { code = code, cursor = cursor })
-    if not state.found then
-      return -3
+function M.omnifunc(find_start)
+  if find_start == 0 then return {} end
+  local code, cursor = code_here()
+  local line, place = vim.api.nvim_get_current_line(), vim.api.nvim_win_get_cursor(0)
+  M.request("kernel/complete", { code = code, cursor = cursor }, function(found)
+    if vim.fn.mode() ~= "i" or not vim.deep_equal(place, vim.api.nvim_win_get_cursor(0)) then
+      return
     end
-    local column = vim.api.nvim_win_get_cursor(0)[2]
-    local line = vim.api.nvim_get_current_line()
-    return vim.str_byteindex(line, vim.str_utfindex(line, column) - (cursor - state.found.start))
-  end
-  local items = {}
-  for _, item in ipairs(state.found and state.found.items or {}) do
-    table.insert(items, { word = item.text, kind = item.kind:sub(1, 1), menu = item.kind })
-  end
-  return items
+    local start = vim.str_byteindex(line, vim.str_utfindex(line, place[2]) - (cursor - found.start))
+    vim.fn.complete(start + 1, vim.tbl_map(function(item)
+      return { word = item.text, kind = item.kind:sub(1, 1), menu = item.kind }
+    end, found.items))
+  end)
+  return -2 -- it goes on without, until there is an answer
 end
 
 local function float(text)
@@ -324,48 +323,50 @@ end
 function M.signature()
   local code, cursor = code_here()
   M.request("kernel/signatures", { code = code, cursor = cursor }, function(found)
-    if #found == 0 then
-      return say("nothing is called here")
-    end
-    float(found[1].name .. found[1].text)
+    float(found[1] and found[1].name .. found[1].text or "nothing is called here")
   end)
 end
 
 -- ---------------------------------------------------------------- variables
 
-local function show_page(title, items, is_child)
-  local buffer = vim.api.nvim_create_buf(false, true)
-  local lines = {}
-  for _, item in ipairs(items) do
-    local mark = item.has_children and "+ " or "  "
-    table.insert(lines, mark .. item.name .. ": " .. item.type .. " = " .. item.preview:gsub("\n", " "))
-  end
-  vim.api.nvim_buf_set_lines(buffer, 0, -1, false, #lines > 0 and lines or { "(nothing)" })
-  vim.bo[buffer].bufhidden, vim.bo[buffer].modifiable = "wipe", false
-  if not is_child then
-    vim.cmd("vertical botright split")
-  end
-  vim.api.nvim_win_set_buf(0, buffer)
-  vim.api.nvim_buf_set_name(buffer, "kernel-variables://" .. buffer .. "/" .. title)
-  vim.keymap.set("n", "<CR>", function()
-    local item = items[vim.api.nvim_win_get_cursor(0)[1]]
-    if item and item.has_children then
-      M.request("kernel/children", { path = item.path }, function(page)
-        show_page(item.path, page.items, true)
-      end)
+-- Show what is in a variable, or all; behind a thousand, a line for more.
+local function open(parent, window)
+  local start = parent.start or 0
+  local params = { path = parent.path, start = start, count = PAGE }
+  M.request(parent.path and "kernel/children" or "kernel/variables", params, function(found)
+    local items = found.items or found
+    if #items == PAGE and start + PAGE ~= found.count then
+      table.insert(items, { has_children = true, name = "… more", path = parent.path, start = start + PAGE })
     end
-  end, { buffer = buffer })
-  vim.keymap.set("n", "-", M.variables, { buffer = buffer })
+    local lines = vim.tbl_map(function(item)
+      local value = item.type and ": " .. item.type .. " = " .. item.preview or ""
+      return ((item.has_children and "+ " or "  ") .. item.name .. value):gsub("\n", " ")
+    end, items)
+    local buffer = vim.api.nvim_create_buf(false, true)
+    vim.api.nvim_buf_set_lines(buffer, 0, -1, false, #lines > 0 and lines or { "(nothing)" })
+    vim.bo[buffer].bufhidden, vim.bo[buffer].modifiable = "wipe", false
+    if not (window and vim.api.nvim_win_is_valid(window)) then
+      vim.cmd("vertical botright split")
+      window = vim.api.nvim_get_current_win()
+    end
+    vim.api.nvim_win_set_buf(window, buffer)
+    vim.api.nvim_buf_set_name(buffer, "kernel-variables://" .. buffer .. "/" .. (parent.path or "all"))
+    vim.keymap.set("n", "-", M.variables, { buffer = buffer })
+    vim.keymap.set("n", "<CR>", function()
+      local item = items[vim.api.nvim_win_get_cursor(window)[1]]
+      if item and item.has_children then
+        open(item, window)
+      end
+    end, { buffer = buffer })
+  end)
 end
 
 function M.variables()
-  local is_child = vim.api.nvim_buf_get_name(0):match("^kernel%-variables:") ~= nil
-  M.request("kernel/variables", {}, function(items) show_page("all", items, is_child) end)
+  local is_page = vim.api.nvim_buf_get_name(0):match("^kernel%-variables:")
+  open({}, is_page and vim.api.nvim_get_current_win())
 end
 
-function M.setup(config)
-  M.config = vim.tbl_extend("force", M.config, config or {})
-end
+function M.setup(config) M.config = vim.tbl_extend("force", M.config, config or {}) end
 
 M.state = state
 return M

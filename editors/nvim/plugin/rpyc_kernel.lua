@@ -8,6 +8,7 @@ for name, does in pairs({
   KernelHover = { "hover", "what is known of what stands at the cursor" },
   KernelSignature = { "signature", "how what is called here wants to be called" },
   KernelOutput = { "show_output", "open the window of output" },
+  KernelAnswer = { "answer", "ask again what was left to others" },
   KernelLeave = { "leave", "leave the kernel, which goes on" },
 }) do
   vim.api.nvim_create_user_command(name, function(call)
@@ -15,14 +16,10 @@ for name, does in pairs({
   end, vim.tbl_extend("force", { desc = does[2] }, does[3] or {}))
 end
 
-local function complete_in(buffer)
+local completes = "setlocal omnifunc=v:lua.require'rpyc_kernel'.omnifunc"
+vim.api.nvim_create_autocmd("FileType", { pattern = "python", command = completes })
+for _, buffer in ipairs(vim.api.nvim_list_bufs()) do -- this may be loaded late
   if vim.bo[buffer].filetype == "python" then
-    vim.bo[buffer].omnifunc = "v:lua.require'rpyc_kernel'.omnifunc"
+    vim.api.nvim_buf_call(buffer, function() vim.cmd(completes) end)
   end
 end
-
-vim.api.nvim_create_autocmd("FileType", {
-  pattern = "python",
-  callback = function(event) complete_in(event.buf) end,
-})
-vim.tbl_map(complete_in, vim.api.nvim_list_bufs()) -- this may be loaded late

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import stat
 import sys
 import types
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from rpyc_kernel.system.originals import time
 from rpyc_kernel.worker.introspection.inputs import Module, join_inputs
 from rpyc_kernel.worker.introspection.source_analysis import MAX_CODE_CHARS, SourceAnalyzer, open_file
 from rpyc_kernel.worker.static_access import clean, own_dict
+from rpyc_kernel.worker.user_frames import hidden
 
 _BUDGET_S: Final = 2.0
 _SPARE_S: Final = 1.0
@@ -158,13 +160,14 @@ def _walk(folder: str, deadline: float) -> Iterator[str]:
 
 
 def _is_library(file: str) -> bool:
-    return file.startswith((_LIBRARY, "<")) or not {*file.split(os.sep)}.isdisjoint(_LEFT_OUT)
+    return file.startswith((_LIBRARY, "<", *hidden())) or not {*file.split(os.sep)}.isdisjoint(_LEFT_OUT)
 
 
 def _read(file: str) -> str:
-    """The text of a file, "" where it cannot be read or is too long to be written by a person."""
+    """The text of a file, "" where it cannot be read, would be waited for, or is too long to be by a person."""
     try:
-        if os.path.getsize(file) > _MAX_FILE_BYTES:
+        found = os.stat(file)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_FILE_BYTES:
             return ""
         with open(file, encoding="utf-8", errors="replace") as opened:
             return opened.read()

@@ -1,15 +1,18 @@
 """Where names are used and defined: across the inputs that ran, and the user's files."""
 
 import linecache
+import os
 import sys
+import types
 from pathlib import Path
 
 import pytest
 
 from rpyc_kernel.core.introspection import Definition, References
+from rpyc_kernel.worker.introspection import references
 from rpyc_kernel.worker.introspection.help import HelpReader
 from rpyc_kernel.worker.introspection.inputs import find_assignment, join_inputs
-from rpyc_kernel.worker.introspection.references import ReferenceFinder, _walk
+from rpyc_kernel.worker.introspection.references import ReferenceFinder, _list_files, _walk
 from tests.worker.introspection.conftest import PATIENCE_S
 
 _INPUTS = [
@@ -89,6 +92,30 @@ def test_what_a_file_defines_is_found_in_inputs_and_files(finder, inputs, projec
 
 def test_too_little_time_is_told(static, inputs, project):
     assert not ReferenceFinder(static, 0.0).find("shop.price", None).is_whole
+
+
+def test_what_is_no_file_or_none_of_a_person_is_not_looked_into(finder, inputs, project, monkeypatch):
+    whole = _places(finder.find("shop.price", None))
+    used = "import shop\nshop.price('c')\n"
+    os.mkfifo(project / "pipe.py")
+    (project / "long.py").write_text(used + "#" * references._MAX_FILE_BYTES)
+    installed = project / "site-packages" / "installed_one.py"
+    installed.parent.mkdir()
+    installed.write_text(used)
+    module = types.ModuleType("installed_one")
+    module.__file__ = str(installed)
+    monkeypatch.setitem(sys.modules, "installed_one", module)
+    assert _places(finder.find("shop.price", None)) == whole
+
+
+def test_the_kernels_own_modules_are_none_of_the_users():
+    assert references.__file__ not in _list_files(os.devnull, [], float("inf"))
+
+
+def test_more_files_than_are_looked_into_are_told(finder, inputs, project, monkeypatch):
+    monkeypatch.setattr(references, "_MAX_FILES", 1)
+    found = finder.find("shop.price", None)
+    assert (found.is_whole, _places(found)) == (False, [("<In 3>", 1, 15), ("shop.py", 1, 4), ("shop.py", 5, 9)])
 
 
 def test_folders_without_a_file_take_no_longer(tmp_path):

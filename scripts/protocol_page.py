@@ -26,7 +26,8 @@ For programs in any language: one process serves any number of kernels, on stand
 the same as JSON Schema.
 
 * Parameters are given by name, in an object. A parameter that has a default may be left out, or be null.
-* Requests are answered as they are done, in any order. `$/cancelRequest` with an `id` ends one early.
+* Requests are answered as they are done, in any order, and an answer may come before the events that tell of the same.
+  `$/cancelRequest` with an `id` ends one early.
 * A method of the form `kernel/NAME` is the [command](commands.md) NAME of the kernel; `kernel` says which kernel, and
   may be left out where the server is connected to one only.
 * A connection that is lost is made again by itself. Events go on from where they were, each once.
@@ -35,7 +36,8 @@ the same as JSON Schema.
   requests may wait for an answer; batches are not taken.
 * A client that does not read is waited for: its events stay in the kernel's journal.
 * The server ends after `exit`, by SIGTERM, and when its input ends: as soon as what was asked is answered, or nobody
-  reads its output. Kernels and what runs in them go on.
+  reads its output. On a port that holds for a client's connection, and the server ends by SIGTERM. Kernels and what
+  runs in them go on.
 
 A first conversation, without the headers:
 

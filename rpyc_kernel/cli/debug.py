@@ -16,9 +16,10 @@ from rpyc_kernel.client.address import is_on_other_machine
 class Debug(FrontEndCommand):
     """Run a program in a kernel's debugger, and start the kernel if there is none.
 
-    It stops at its first line, or with --break at those lines only; then the commands are those of pdb: n, s, r, c, p,
-    w, u, d, l, b, cl and q; 'help' lists them. Ctrl-C pauses the program, a second one interrupts it. The exit status
-    is the program's. The kernel goes on, with what the program has left in its namespace. It needs debugpy there.
+    It stops at its first line, or with --break at those lines only, if there is code; then the commands are those of
+    pdb: n, s, r, c, p, w, u, d, l, b, cl and q; 'help' lists them. Ctrl-C pauses the program, a second one interrupts
+    it. The exit status is the program's. The kernel goes on, with what the program has left in its namespace. It needs
+    debugpy there.
 
     Examples:
         rpyc-kernel debug demo program.py its arguments
@@ -41,11 +42,15 @@ class Debug(FrontEndCommand):
         wanted = [parse_breakpoint(each, file) for each in self.breaks]
         kernel, _ = self.join_or_start(name)
         with kernel, kernel.debugger() as debugger:
+            holds = False
             for place, line, condition in wanted:
                 is_here = not is_on_other_machine(name) and not place.startswith("<")
                 told = add_breakpoint(debugger, os.path.abspath(place) if is_here else place, line, condition)
                 print(describe_breakpoint(told))
-            return DebugPrompt(kernel, debugger).run(file, list(arguments), stops_first=not wanted)
+                holds |= told.is_verified
+            if wanted and not holds:
+                print("no breakpoint holds, so it stops at its first line")
+            return DebugPrompt(kernel, debugger).run(file, list(arguments), stops_first=not holds)
 
     @property
     def takes_slot(self) -> bool:

@@ -24,8 +24,8 @@ class Serve(RoleCommand):
     With --stdio it speaks JSON-RPC 2.0 on standard input and output, with --tcp on a port of this machine. The kernel
     NAME is connected to at once, and started if there is none; without NAME the program connects to those it wants.
     With --mcp it speaks the Model Context Protocol to an agent, on standard input and output or with --http on a port;
-    this needs the extra mcp; the agent is an editor unless --role says otherwise. The server ends when its input ends;
-    kernels go on.
+    this needs the extra mcp; the agent is an editor unless --role says otherwise. On standard input the server ends
+    with that, on a port by Ctrl-C; kernels go on.
 
     Examples:
         rpyc-kernel serve demo --stdio

@@ -60,9 +60,12 @@ def test_a_program_is_led_by_commands_to_its_own_exit_status(program: Path) -> N
         assert kernel.eval("who") == "me"
 
 
-def test_without_breakpoints_it_stops_at_the_first_line_and_the_end_of_input_ends_it(program: Path) -> None:
-    result = run_command("debug", "demo", str(program), input_text="b\nn\n")
-    assert result.stdout.startswith(f"> {program}(1) <module>\n-> import sys\n(debug) (debug) > {program}(3)")
+def test_without_breakpoints_that_hold_it_stops_at_the_first_line_and_the_end_of_input_ends_it(program: Path) -> None:
+    result = run_command("debug", "demo", str(program), "--break", "nowhere.py:1", input_text="b\nn\n")
+    told, _, rest = result.stdout.partition("no breakpoint holds, so it stops at its first line\n")
+    assert "there is no file" in told
+    assert rest.startswith(f"> {program}(1) <module>\n-> import sys\n(debug) ")
+    assert f"(debug) > {program}(3)" in rest
     assert (result.returncode, "KeyboardInterrupt" in result.stderr) == (130, True)
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, TypeVar
 
+from rpyc_kernel.core.json_text import make_encoder
+
 MAX_MATCHES: Final = 500
 MAX_REFERENCES: Final = 1000
 MAX_CELL_CHARS: Final = 200
@@ -320,13 +322,16 @@ class Package:
 Found = TypeVar("Found")
 
 
-def encode_found(found: Any, dumps: Callable[..., Any] = json.dumps) -> str:
-    """Write what was found as JSON; a worker brings a `json.dumps` that no user code has patched."""
-    return str(dumps(found, default=_list_fields, separators=(",", ":")))
+def make_found_encoder(json: Any) -> Callable[[Any], str]:
+    """What writes what was found as JSON; a worker brings a module that no user code has patched."""
+    return make_encoder(json, default=_list_fields)
 
 
 def _list_fields(found: Any) -> dict[str, Any]:
     return dict(vars(found))
+
+
+encode_found: Final = make_found_encoder(json)
 
 
 def read_found(kind: type[Found], found: dict[str, Any]) -> Found:

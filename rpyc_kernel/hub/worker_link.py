@@ -64,6 +64,7 @@ class WorkerLink:
             for sock in (self.run_socket, self._control):
                 sock.settimeout(None)
             opened.pop_all()
+        self._reader.are_expected = False
         *outputs, self.ring_descriptor, self.stacks_descriptor = self._reader.descriptors
         self.output_descriptors = tuple(outputs)
         self._outgoing: SimpleQueue[tuple[bytes, tuple[socket.socket, ...]] | None] = SimpleQueue()

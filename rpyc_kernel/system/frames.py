@@ -97,13 +97,21 @@ class FrameReader:
 
 
 class DescriptorReader(FrameReader):
-    """The same where descriptors come with messages."""
+    """The same where descriptors come with messages.
+
+    Attributes:
+        descriptors: those that have come, for who reads the message that tells of them.
+        are_expected: whether there may be more; else none are taken, which is sooner done.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock)
-        self.descriptors: list[int] = []  # that have come, for who reads the message that tells of them
+        self.descriptors: list[int] = []
+        self.are_expected = True
 
     def _read(self) -> bytes:
+        if not self.are_expected:
+            return super()._read()
         data, received, _ = receive_with_descriptors(self._sock, _READ_BYTES, _MAX_DESCRIPTORS)
         self.descriptors += received
         return data

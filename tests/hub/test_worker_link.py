@@ -178,3 +178,15 @@ def test_questions_reach_a_worker_in_order_that_reads_none_of_them_for_a_while(l
     assert [answer.result(PATIENCE_S) for answer in asked] == list(range(10))
     for descriptor in reader.descriptors:
         os.close(descriptor)
+
+
+def test_no_descriptor_is_taken_from_a_worker_once_it_has_greeted(link):
+    before = len(os.listdir("/dev/fd"))
+    answer = link.request("question")
+    reader = frames.DescriptorReader(link.worker)
+    reader.receive()
+    number, *_ = reader.receive()
+    with open(os.devnull) as nothing:
+        frames.send(link.worker, [number, True, "answer"], [nothing.fileno()] * 3)
+    assert answer.result(PATIENCE_S) == "answer"
+    assert len(os.listdir("/dev/fd")) == before

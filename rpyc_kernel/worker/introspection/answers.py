@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from rpyc_kernel.core import commands
 from rpyc_kernel.core.commands import Command
-from rpyc_kernel.core.introspection import Completions, encode_found
+from rpyc_kernel.core.introspection import Completions, make_found_encoder
 from rpyc_kernel.system.originals import json
 from rpyc_kernel.worker.capture import count_turns
 from rpyc_kernel.worker.engines.plain import PlainEngine
@@ -25,6 +25,7 @@ from rpyc_kernel.worker.introspection.variables import Variables
 from rpyc_kernel.worker.introspection.watching import Watcher
 
 _Found = TypeVar("_Found")
+_encode = make_found_encoder(json)
 
 
 def build_answers(engine: PlainEngine, first_names: frozenset[str]) -> dict[str, Callable[..., str]]:
@@ -83,4 +84,4 @@ def _at_place_or_path(answer: Callable[[str, int | None], _Found], code: str, cu
 
 
 def _answer_in_json(answer: Callable[..., Any], *arguments: Any) -> str:
-    return encode_found(answer(*arguments), json.dumps)
+    return _encode(answer(*arguments))

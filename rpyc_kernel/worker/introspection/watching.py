@@ -73,14 +73,15 @@ class Watcher:
             try:
                 found.append(run.results.get(timeout=max(0.0, min(limit_s, deadline - time.monotonic()))))
             except queue.Empty:
+                if not run.leave():
+                    continue
                 late = expressions[len(found)]
                 found.append(Watched(late, error=f"did not come back within {show_seconds(limit_s)} s"))
-                self._leave(run, thread)
+                self._leave(thread)
                 break
         return found
 
-    def _leave(self, run: _Run, thread: threading.Thread) -> None:
-        run.is_left = True
+    def _leave(self, thread: threading.Thread) -> None:
         with self._lock:
             self._left.append(thread)
         if thread.ident is not None and thread.is_alive():
@@ -93,15 +94,23 @@ class _Run:
         self._namespace = namespace
         self._expressions = expressions
         self.results: queue.SimpleQueue[Watched] = queue.SimpleQueue()
-        self.is_left = False
+        self._handing_over = threading.Lock()
+        self._is_left = False
+
+    def leave(self) -> bool:
+        """Have it go no further, unless what was waited for has come just then; whether it does not."""
+        with self._handing_over:
+            self._is_left = self.results.empty()
+            return self._is_left
 
     def evaluate(self) -> None:
         try:
             for expression in self._expressions:
                 found = self._look(expression)
-                if self.is_left:
-                    break
-                self.results.put(found)
+                with self._handing_over:
+                    if self._is_left:  # the next one is for another thread
+                        break
+                    self.results.put(found)
         except KeyboardInterrupt:
             pass  # it was late, and came back just then
 

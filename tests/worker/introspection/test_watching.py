@@ -1,11 +1,13 @@
 """Expressions that are watched: each has its own value or error, whatever the others do."""
 
+import queue
 import threading
 
 import pytest
 
 from rpyc_kernel.core.introspection import Watched
 from rpyc_kernel.worker.interrupts import Interrupts
+from rpyc_kernel.worker.introspection import watching
 from rpyc_kernel.worker.introspection.watching import Watcher
 
 PATIENT_S = 60.0
@@ -90,3 +92,25 @@ def test_a_value_is_told_in_a_short_line_and_an_error_too(watcher):
 def test_a_thousand_are_told_in_order(watcher):
     found = watcher.evaluate([str(number) for number in range(1000)], PATIENT_S)
     assert [each.preview for each in found] == [str(number) for number in range(1000)]
+
+
+def test_one_that_comes_back_at_the_last_moment_is_told_and_the_next_evaluated_once(watcher, monkeypatch):
+    class Late(queue.SimpleQueue):
+        """Has what is there come when it is waited for no longer."""
+
+        first = None
+        is_late = True
+
+        def get(self, block=True, timeout=None):
+            if self.is_late:
+                self.is_late, self.first = False, super().get()
+                raise queue.Empty
+            found, self.first = self.first, None
+            return found or super().get(block, timeout)
+
+        def empty(self):
+            return self.first is None and super().empty()
+
+    monkeypatch.setattr(watching.queue, "SimpleQueue", Late)
+    found = watcher.evaluate(["len(numbers)", "numbers.append(2)", "len(numbers)"], PATIENT_S)
+    assert [each.preview or each.error for each in found] == ["2", "None", "3"]

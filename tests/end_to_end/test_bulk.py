@@ -30,7 +30,7 @@ MEGABYTE = 1_000_000
 
 PREPARE = """
 import fractions, threading
-import numpy, pandas
+import numpy
 class Hostile:
     def __getattr__(self, name): raise RuntimeError('no ' + name)
     def __reduce_ex__(self, protocol): raise RuntimeError('no pickle')

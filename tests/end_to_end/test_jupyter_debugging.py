@@ -110,6 +110,10 @@ def _open_attached(open_notebook: Open, name: str) -> Notebook:
     return open_notebook(spec="attached")
 
 
+whatever_runs_cells = pytest.mark.parametrize("notebook", ["ipython"], indirect=True)
+"""For what no engine has a part in: bridges, hubs, workers and the debugger do it."""
+
+
 def test_a_cell_stops_at_a_breakpoint_and_is_led_on(notebook: Notebook) -> None:
     client = notebook.client
     debugged = Debugged(client)
@@ -152,6 +156,7 @@ def test_a_step_behind_the_end_of_a_cell_leads_into_nothing_of_ours(notebook: No
     _assert_runs(notebook.client)
 
 
+@whatever_runs_cells
 def test_a_second_session_stops_where_the_first_did_not(notebook: Notebook) -> None:
     debugged, request, thread = _stop(notebook)
     debugged.get("disconnect")
@@ -209,6 +214,7 @@ def test_at_a_breakpoint_values_are_shown_richly_and_copied_to_the_namespace(not
     _assert_runs(client, "print(kept)", "[3]\n")
 
 
+@whatever_runs_cells
 def test_the_state_is_told_to_who_comes_later(notebook: Notebook) -> None:
     _, request, thread = _stop(notebook)
     later = Debugged(notebook.connect())
@@ -276,6 +282,7 @@ def test_an_interrupt_ends_what_is_evaluated_at_a_breakpoint(notebook: Notebook)
     _assert_runs(client)
 
 
+@whatever_runs_cells
 def test_a_restart_ends_code_that_stands_and_the_next_session_works(notebook: Notebook) -> None:
     debugged, request, _ = _stop(notebook)
     with rpyc_kernel.connect(rpyc_kernel.kernels()[0].name, timeout=PATIENCE_S) as other:
@@ -288,6 +295,7 @@ def test_a_restart_ends_code_that_stands_and_the_next_session_works(notebook: No
     assert take_reply(notebook.client, request)["content"]["status"] == "ok"
 
 
+@whatever_runs_cells
 def test_the_death_of_the_worker_answers_everybody(notebook: Notebook) -> None:
     client = notebook.client
     debugged, request, thread = _stop(notebook)
@@ -335,6 +343,7 @@ def test_of_two_bridges_one_debugs(folders: object, open_notebook: Open) -> None
         kernel.shutdown(timeout=PATIENCE_S)
 
 
+@whatever_runs_cells
 def test_a_debugger_of_user_code_is_left_alone(notebook: Notebook) -> None:
     client = notebook.client
     code = "import debugpy, pydevd; debugpy.listen(('127.0.0.1', 0), in_process_debug_adapter=True); print('on')"
@@ -344,6 +353,7 @@ def test_a_debugger_of_user_code_is_left_alone(notebook: Notebook) -> None:
     _assert_runs(client)
 
 
+@whatever_runs_cells
 def test_requests_before_the_start_and_wrong_ones_are_answered(notebook: Notebook) -> None:
     debugged = Debugged(notebook.client)
     assert "not started" in debugged.ask("stackTrace", threadId=1)["message"]

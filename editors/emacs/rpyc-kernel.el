@@ -34,7 +34,10 @@
 (defvar rpyc-kernel--kernel nil "What the server calls the kernel, nil until it is connected.")
 (defvar rpyc-kernel--session nil "The id of this session.")
 (defvar rpyc-kernel--output nil "The buffer of output.")
-(defvar rpyc-kernel--asking nil "The events of prompts that are shown or wait to be, by their executions.")
+(defvar rpyc-kernel--address nil "The address of the kernel, nil when it was left.")
+(defvar rpyc-kernel--later nil "The requests for when it is connected, the last one first.")
+(defvar rpyc-kernel--files nil "The files that keep this Emacs's sessions, by the addresses.")
+(defvar rpyc-kernel--prompts nil "What waits for an answer, by the executions that ask.")
 (defvar rpyc-kernel--asked nil "The execution whose prompt is in the minibuffer.")
 (defvar rpyc-kernel--missed nil "The number of the last event that was missed.")
 
@@ -89,70 +92,68 @@
 
 ;;;; Events
 
-(defun rpyc-kernel--is-own (event)
-  "Whether EVENT is of this session."
-  (equal (plist-get event :session) rpyc-kernel--session))
-
 (defun rpyc-kernel--take-event (event)
   "Show EVENT."
   (let ((execution (plist-get event :execution)))
     (pcase (plist-get event :kind)
       ("queued" (rpyc-kernel--write-line
-                 "%s[%s] %s" (if (rpyc-kernel--is-own event) "" (concat (plist-get event :name) " ")) execution
+                 "%s[%s] %s"
+                 (if (equal (plist-get event :session) rpyc-kernel--session) "" (concat (plist-get event :name) " "))
+                 execution
                  (replace-regexp-in-string "\n" "\n    " (string-trim-right (plist-get event :code)))))
       ("stream" (rpyc-kernel--write (plist-get event :text)))
       ((or "display" "page" "result") (rpyc-kernel--write-data event))
       ("error" (rpyc-kernel--write-line "%s" (plist-get event :traceback)))
-      ("input_requested"
-       (if (rpyc-kernel--is-own event)
-           (unless (assq execution rpyc-kernel--asking)
-             (push (cons execution event) rpyc-kernel--asking)
-             (run-at-time 0 nil #'rpyc-kernel--ask event))
-         (rpyc-kernel--write-line "[%s] asks: %s" execution (plist-get event :prompt))))
-      ("input_answered" (rpyc-kernel--stop-asking execution))
+      ("input_requested" (rpyc-kernel--write-line "[%s] asks: %s" (or execution "") (plist-get event :prompt)))
+      ("input_answered" (rpyc-kernel--withdraw execution))
       ("finished"
-       (rpyc-kernel--stop-asking execution)
+       (rpyc-kernel--withdraw execution)
        (unless (member (plist-get event :outcome) '("ok" "error"))
-         (rpyc-kernel--write-line "[%s] %s %s" execution (plist-get event :outcome)
-                                  (or (plist-get event :reason) ""))))
+         (rpyc-kernel--write-line "[%s] %s %s" execution (plist-get event :outcome) (or (plist-get event :reason) ""))))
       ("worker_died" (rpyc-kernel--write-line "the worker has ended: %s" (plist-get event :reason)))
       ("worker_started"
        (when (> (plist-get event :generation) 1)
          (rpyc-kernel--write-line "a new worker has started, with a new namespace"))))))
 
-(defun rpyc-kernel--ask (event)
-  "Ask the user what EVENT asks, unless somebody else has answered."
-  (let ((execution (plist-get event :execution)) text)
-    (if (active-minibuffer-window)
-        (run-at-time 0.2 nil #'rpyc-kernel--ask event) ; one question at a time
-      (when (assq execution rpyc-kernel--asking)
-        (let ((rpyc-kernel--asked execution))
-          (setq text (condition-case nil
-                         (funcall (if (eq (plist-get event :password) t) #'read-passwd #'read-string)
-                                  (concat (plist-get event :prompt) " "))
-                       (quit nil))))
-        (when (and text (assq execution rpyc-kernel--asking)) ; else it is left to others, or one was quicker
-          (rpyc-kernel--request "kernel/answer_input" (list :execution execution :text text)))
-        (setq rpyc-kernel--asking (assq-delete-all execution rpyc-kernel--asking))))))
+(defun rpyc-kernel--take-prompt (_connection _method prompt)
+  "Have the user asked PROMPT; the server waits for no person."
+  (setf (alist-get (plist-get prompt :execution) rpyc-kernel--prompts) prompt)
+  (run-at-time 0 nil #'rpyc-kernel--ask prompt)
+  (jsonrpc-error :code -32800 :message "answered by kernel/answer_input"))
 
-(defun rpyc-kernel--stop-asking (execution)
+(defun rpyc-kernel--ask (prompt)
+  "Ask the user PROMPT, unless it is over; one at a time."
+  (let* ((execution (plist-get prompt :execution))
+         (waits (lambda () (eq prompt (alist-get execution rpyc-kernel--prompts)))))
+    (cond ((not (funcall waits)))
+          ((active-minibuffer-window) (run-at-time 0.2 nil #'rpyc-kernel--ask prompt))
+          (t (let* ((rpyc-kernel--asked execution)
+                    (text (condition-case nil
+                              (funcall (if (eq (plist-get prompt :password) t) #'read-passwd #'read-string)
+                                       (concat (plist-get prompt :prompt) " "))
+                            (quit nil))))
+               (when (and text (funcall waits)) ; else it is left to others, or one was quicker
+                 (rpyc-kernel--request "kernel/answer_input" (list :execution execution :text text))))))))
+
+(defun rpyc-kernel-answer ()
+  "Ask again what was left to others."
+  (interactive)
+  (pcase-dolist (`(,_ . ,prompt) rpyc-kernel--prompts) (run-at-time 0 nil #'rpyc-kernel--ask prompt)))
+
+(defun rpyc-kernel--withdraw (execution)
   "Nobody waits any more for what EXECUTION asked."
-  (setq rpyc-kernel--asking (assq-delete-all execution rpyc-kernel--asking))
-  (when (and (eq execution rpyc-kernel--asked) (active-minibuffer-window))
+  (setq rpyc-kernel--prompts (assq-delete-all execution rpyc-kernel--prompts))
+  (when (and execution (eq execution rpyc-kernel--asked))
     (run-at-time 0 nil (lambda () (when (active-minibuffer-window) (abort-recursive-edit))))))
 
-(defun rpyc-kernel--notice (_connection method params)
-  "Take the notification METHOD with PARAMS."
-  (pcase method
+(defun rpyc-kernel--notice (connection method params)
+  "Take the notification METHOD with PARAMS of CONNECTION, unless that was left."
+  (pcase (and (eq connection rpyc-kernel--connection) method)
     ('events
      (seq-doseq (event (plist-get params :events))
        (rpyc-kernel--take-event event)
        (when (eql (plist-get event :seq) rpyc-kernel--missed) (rpyc-kernel--write-line "and this is now")))
-     (let ((cursor (plist-get params :cursor)))
-       (pcase-dolist (`(,_ . ,asked) rpyc-kernel--asking) ; who comes back is asked again
-         (setq cursor (min cursor (1- (plist-get asked :seq)))))
-       (jsonrpc-notify rpyc-kernel--connection 'kernel/acknowledge
-                       (list :kernel (plist-get params :kernel) :cursor cursor))))
+     (jsonrpc-notify connection 'kernel/acknowledge (list :cursor (plist-get params :cursor))))
     ('connection
      (cond ((eq (plist-get params :is_connected) t) (rpyc-kernel--write-line "connected again"))
            (t (rpyc-kernel--write-line "connection: %s" (plist-get params :message))
@@ -167,67 +168,92 @@
   (make-instance 'jsonrpc-process-connection
                  :name "rpyc-kernel" :events-buffer-scrollback-size 0
                  :notification-dispatcher #'rpyc-kernel--notice
+                 :request-dispatcher #'rpyc-kernel--take-prompt
                  :on-shutdown (lambda (connection)
                                 (when (eq connection rpyc-kernel--connection)
-                                  (setq rpyc-kernel--connection nil rpyc-kernel--kernel nil rpyc-kernel--asking nil)
-                                  (rpyc-kernel--write-line "the server has ended; M-x rpyc-kernel connects again")))
+                                  (setq rpyc-kernel--address (prog1 rpyc-kernel--address (rpyc-kernel-leave)))
+                                  (rpyc-kernel--write-line "the server has ended; the next command starts it again")))
                  :process (lambda ()
                             (make-process :name "rpyc-kernel" :connection-type 'pipe :noquery t
                                           :coding 'utf-8-emacs-unix
                                           :command (append rpyc-kernel-command '("serve" "--stdio"))
                                           :stderr (get-buffer-create " *rpyc-kernel stderr*")))))
 
-(defun rpyc-kernel--params (params)
-  "PARAMS with the kernel that they are about."
-  (append (and rpyc-kernel--kernel (list :kernel rpyc-kernel--kernel)) params))
-
 (defun rpyc-kernel--request (method &optional params take)
-  "Ask for METHOD with PARAMS, and call TAKE with the result."
-  (unless rpyc-kernel--connection (user-error "Not connected: use M-x rpyc-kernel first"))
-  (jsonrpc-async-request rpyc-kernel--connection (intern method) (rpyc-kernel--params params)
-                         :success-fn (or take #'ignore) :timeout 86400
-                         :error-fn (lambda (problem) (message "rpyc-kernel: %s" (plist-get problem :message)))))
+  "Ask for METHOD with PARAMS once connected, and call TAKE with the result."
+  (unless rpyc-kernel--connection
+    (rpyc-kernel (or rpyc-kernel--address (user-error "Not connected: use M-x rpyc-kernel first"))))
+  (if rpyc-kernel--kernel
+      (rpyc-kernel--send method (append (list :kernel rpyc-kernel--kernel) params) (or take #'ignore))
+    (push (list method params take) rpyc-kernel--later)))
+
+(defun rpyc-kernel--send (method params take)
+  "Send the request METHOD with PARAMS, and call TAKE with the result."
+  (let* ((connection rpyc-kernel--connection)
+         (is-there (lambda () (eq connection rpyc-kernel--connection))))
+    (jsonrpc-async-request
+     connection (intern method) params :timeout 86400
+     :success-fn (lambda (result) (when (funcall is-there) (funcall take result)))
+     :error-fn (lambda (problem)
+                 (message "rpyc-kernel: %s" (plist-get problem :message))
+                 (when (and (funcall is-there) (not rpyc-kernel--kernel)) (rpyc-kernel-leave))))))
 
 (defun rpyc-kernel--ask-now (method params)
   "The result of METHOD with PARAMS, nil where none comes in time."
   (when rpyc-kernel--kernel
     (condition-case nil
-        (jsonrpc-request rpyc-kernel--connection (intern method) (rpyc-kernel--params params)
+        (jsonrpc-request rpyc-kernel--connection (intern method) (append (list :kernel rpyc-kernel--kernel) params)
                          :timeout rpyc-kernel-patience :cancel-on-input t)
       (jsonrpc-error nil))))
 
-(defun rpyc-kernel--session-file (address)
-  "Where the session in the kernel at ADDRESS is kept."
-  (expand-file-name (secure-hash 'sha256 address) ; which may hold a secret
-                    (locate-user-emacs-file "rpyc-kernel/")))
+(defun rpyc-kernel--take-file (address number)
+  "The file of a session at ADDRESS, its number from NUMBER on, and its id.
+It is the first whose Emacs is gone: who was killed comes back."
+  (let* ((name (format "rpyc-kernel/%s-%d" (secure-hash 'sha256 address) number)) ; the address may hold a secret
+         (file (locate-user-emacs-file name))
+         (kept (and (file-exists-p file) (split-string (with-temp-buffer (insert-file-contents file) (buffer-string)))))
+         (pid (string-to-number (or (car kept) ""))))
+    (if (and kept (/= pid (emacs-pid)) (eql 0 (signal-process pid 0)))
+        (rpyc-kernel--take-file address (1+ number))
+      (list file number (cadr kept)))))
+
+(defun rpyc-kernel--keep (file session)
+  "Keep in FILE that this Emacs has SESSION."
+  (with-file-modes #o700 (make-directory (file-name-directory file) t))
+  (write-region (format "%d %s\n" (emacs-pid) (or session "")) nil file nil 'silently))
 
 ;;;###autoload
 (defun rpyc-kernel (address)
   "Connect to the kernel at ADDRESS; a name is started if there is none."
   (interactive (list (read-string "Kernel: " nil t rpyc-kernel-name)))
   (rpyc-kernel-leave)
-  (let* ((file (rpyc-kernel--session-file address))
-         (known (and (file-exists-p file) (with-temp-buffer (insert-file-contents file) (buffer-string)))))
-    (setq rpyc-kernel--connection (rpyc-kernel--start-server))
-    (rpyc-kernel--request
-     "connect" (list :address address :start (if (string-match-p "[/:]" address) :json-false t) :session known)
+  (setq rpyc-kernel--connection (rpyc-kernel--start-server) rpyc-kernel--address address)
+  (pcase-let* ((kept (or (assoc address rpyc-kernel--files)
+                         (car (push (cons address (rpyc-kernel--take-file address 1)) rpyc-kernel--files))))
+               (`(,_ ,file ,number ,session) kept))
+    (rpyc-kernel--keep file session)
+    (rpyc-kernel--send
+     "connect" (list :address address :start (if (string-match-p "[/:]" address) :json-false t) :session session
+                     :name (format "%s (Emacs%s)" (user-login-name) (if (> number 1) (format " %d" number) "")))
      (lambda (told)
        (setq rpyc-kernel--kernel (plist-get told :kernel) rpyc-kernel--session (plist-get told :session))
-       (with-file-modes #o700 (make-directory (file-name-directory file) t))
-       (with-temp-file file (insert rpyc-kernel--session))
+       (rpyc-kernel--keep file (setf (nth 3 kept) rpyc-kernel--session))
        (rpyc-kernel-show-output)
        (rpyc-kernel--write-line "connected to %s as %s (%s)" (plist-get told :name) (plist-get told :client_name)
                                 (plist-get told :role))
-       (let ((cursor (plist-get told :cursor)) (last (plist-get told :last)))
-         (setq rpyc-kernel--missed (and cursor (< cursor last) last)))
-       (when rpyc-kernel--missed (rpyc-kernel--write-line "while you were away:"))
-       (rpyc-kernel--request "events/subscribe" (list :resume (if (plist-get told :cursor) t :json-false)))))))
+       (let* ((last (plist-get told :last)) (since (or (plist-get told :cursor) last)))
+         (setq rpyc-kernel--missed (and (< since last) last))
+         (when rpyc-kernel--missed (rpyc-kernel--write-line "while you were away:"))
+         (rpyc-kernel--request "kernel/acknowledge" (list :cursor since)) ; also where it leaves before anything comes
+         (rpyc-kernel--request "events/subscribe" (list :since since :answers_prompts t)))
+       (dolist (each (nreverse (cl-shiftf rpyc-kernel--later nil))) (apply #'rpyc-kernel--request each))))))
 
 (defun rpyc-kernel-leave ()
   "Leave the kernel, which goes on."
   (interactive)
   (let ((connection rpyc-kernel--connection))
-    (setq rpyc-kernel--connection nil rpyc-kernel--kernel nil rpyc-kernel--asking nil)
+    (mapc #'rpyc-kernel--withdraw (mapcar #'car rpyc-kernel--prompts))
+    (setq rpyc-kernel--connection nil rpyc-kernel--kernel nil rpyc-kernel--address nil rpyc-kernel--later nil)
     (when (and connection (jsonrpc-running-p connection))
       (jsonrpc-notify connection 'exit nil))))
 
@@ -318,29 +344,32 @@
   (setq tabulated-list-format [("Name" 24 t) ("Type" 18 t) ("Value" 0 nil)])
   (tabulated-list-init-header))
 
-(defun rpyc-kernel--show-variables (items)
-  "Show ITEMS."
-  (with-current-buffer (get-buffer-create "*kernel variables*")
-    (rpyc-kernel-variables-mode)
-    (setq tabulated-list-entries
-          (mapcar (lambda (item)
-                    (list (plist-get item :path)
-                          (vector (plist-get item :name) (plist-get item :type)
-                                  (replace-regexp-in-string "\n" " " (plist-get item :preview)))))
-                  items))
-    (tabulated-list-print)
-    (pop-to-buffer (current-buffer))))
-
-(defun rpyc-kernel-variables ()
-  "List the variables."
+(defun rpyc-kernel-variables (&optional place)
+  "List the variables, or what is at PLACE: a path and the first of a hundred."
   (interactive)
-  (rpyc-kernel--request "kernel/variables" nil #'rpyc-kernel--show-variables))
+  (pcase-let ((`(,path ,start) (or place '(nil 0))))
+    (rpyc-kernel--request
+     (if path "kernel/children" "kernel/variables")
+     (append (and path (list :path path)) (list :start start :count 100))
+     (lambda (found)
+       (let* ((items (if path (plist-get found :items) found)) (end (+ start (length items))))
+         (with-current-buffer (get-buffer-create "*kernel variables*")
+           (rpyc-kernel-variables-mode)
+           (setq tabulated-list-entries
+                 (mapcar (lambda (item)
+                           (list (list (plist-get item :path) 0)
+                                 (vector (plist-get item :name) (plist-get item :type)
+                                         (replace-regexp-in-string "\n" " " (plist-get item :preview)))))
+                         items))
+           (when (and (= (length items) 100) (not (eql end (and path (plist-get found :count)))))
+             (nconc tabulated-list-entries (list (list (list path end) ["… more" "" ""]))))
+           (tabulated-list-print)
+           (pop-to-buffer (current-buffer))))))))
 
 (defun rpyc-kernel-open-variable ()
   "Show what is in the variable at point."
   (interactive)
-  (rpyc-kernel--request "kernel/children" (list :path (tabulated-list-get-id))
-                        (lambda (page) (rpyc-kernel--show-variables (plist-get page :items)))))
+  (rpyc-kernel-variables (tabulated-list-get-id)))
 
 ;;;; The mode
 

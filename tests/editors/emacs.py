@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.editors.servers import end_server_of
 from tests.end_to_end.clients import PATIENCE_S, ROOT
 from tests.support.waiting import wait_until
 
@@ -17,15 +18,16 @@ class Emacs:
     """An editor with one file.
 
     Args:
-        folder: its own, for its socket and its settings.
+        folder: for its socket and its settings, which others may share.
         file: the file that it opens.
+        name: what its socket is called.
     """
 
-    def __init__(self, folder: Path, file: Path) -> None:
+    def __init__(self, folder: Path, file: Path, name: str = "emacs") -> None:
         emacs, client = shutil.which("emacs"), shutil.which("emacsclient")
         assert emacs is not None
         assert client is not None
-        self._socket = folder / "emacs.sock"
+        self._socket = folder / f"{name}.sock"
         self._client = [client, "-s", str(self._socket)]
         home = folder / "home"
         home.mkdir(exist_ok=True)
@@ -76,6 +78,26 @@ class Emacs:
     def output(self) -> str:
         """What stands in the buffer of output."""
         return self.text_of("*kernel*")
+
+    @property
+    def session(self) -> str:
+        """The id of its session."""
+        return self.lisp("rpyc-kernel--session").strip('"')
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether it asks something in the minibuffer."""
+        return self.lisp("(and (active-minibuffer-window) t)") == "t"
+
+    def answer(self, form: str) -> None:
+        """Do something in the minibuffer, such as to leave it."""
+        self.lisp(
+            f"(run-at-time 0 nil (lambda () (with-current-buffer (window-buffer (active-minibuffer-window)) {form})))"
+        )
+
+    def kill_server(self) -> None:
+        """Kill the server that it has started."""
+        end_server_of(self._process.pid)
 
     def wait_for_output(self, text: str) -> None:
         """Wait until that stands in the buffer of output."""

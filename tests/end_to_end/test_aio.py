@@ -478,3 +478,13 @@ async def test_a_hub_that_is_silent_is_given_up(demo: None) -> None:
         assert client.is_closed
         while (await other.status())["state"] != "idle":  # what was asked of it before it fell silent
             await anyio.sleep(0.01)
+
+
+async def test_what_a_session_has_read_to_the_end_it_is_not_told_again(demo: None) -> None:
+    async with connect() as client:
+        session = client.session
+        await client.execute("1")
+        read = [event.seq async for event in client.events(None, follow=False)]
+    async with connect(session=session) as again:
+        assert again.last_seen == read[-1]
+        assert all([event.seq > read[-1] async for event in again.events(None, follow=False)])

@@ -407,6 +407,11 @@ def test_what_is_wrong_with_a_call_is_said_of_that_call_alone(kernel, shared_age
             text, result = await call(client, tool, **arguments)
             assert result.is_error, tool
             assert word in text, text
+        for since, word in (("abc", "is not the number of an event"), ("-5", "is not the number of an event")):
+            with pytest.raises(mcp.MCPError, match=word):
+                await client.read_resource(f"kernel://transcript/{since}")
+        late = (await client.read_resource(f"kernel://transcript/{10**18}")).contents[0].text
+        assert int(re.search(r"up to event (\d+)", late)[1]) < 10**6
         assert "there is no 'nothing'" in (await call(client, "inspect", path="nothing"))[0]
         assert "=> 42" in (await call(client, "execute", code="6 * 7"))[0]
 
@@ -480,7 +485,21 @@ def test_who_cancels_at_once_ends_its_code_as_well(kernel, start_server):
 def test_a_killed_hub_comes_back_and_a_killed_worker_is_told(kernel):
     async def use(client):
         await call(client, "execute", code="kept = 1")
-        await anyio.to_thread.run_sync(replace_hub, kernel)
+        code = "import time\nwhile kept == 1: time.sleep(0.01)"
+        text, result = await call(client, "execute", code=code, timeout_s=0.1)
+        assert "connection" not in text
+        number, pid = result.meta["rpyc-kernel/facts"]["execution"], kernel.status()["hub_pid"]
+
+        async def kill_hub(*_):
+            os.kill(pid, signal.SIGKILL)
+
+        waiting = {"execution": number, "timeout_s": 1}
+        result = await client.call_tool("wait", waiting, progress_callback=kill_hub)
+        assert "still running" in result.content[0].text
+        assert "[as far as is known: " in result.content[0].text
+        await anyio.to_thread.run_sync(lambda: rpyc_kernel.start("demo", timeout=PATIENCE_S).close())
+        assert "connection" not in (await call(client, "wait", execution=number, timeout_s=0))[0]
+        await call(client, "interrupt", execution=number)
         assert "=> 1" in (await call(client, "execute", code="kept"))[0]
         text, result = await call(client, "execute", code="import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
         assert result.is_error

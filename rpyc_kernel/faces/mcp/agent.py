@@ -106,6 +106,7 @@ class Agent:
         self._session = session
         self._max_chars = max_chars
         self._kernel: aio.KernelClient | None = None
+        self._loss = ""
         self._connecting = anyio.Lock()
         self._turns = anyio.Semaphore(_MAX_ASKED)
 
@@ -125,6 +126,7 @@ class Agent:
     async def _connect(self) -> aio.KernelClient:
         session = self._session if self._kernel is None else self._kernel.session
         options: dict[str, Any] = {"name": self._name, "role": self._role, "session": session}
+        options["on_loss"] = self._note_loss
         try:
             return await aio.connect(self._address, **options)
         except NoSuchKernel:
@@ -133,6 +135,9 @@ class Agent:
         with contextlib.suppress(KernelExists):  # somebody else has started it meanwhile
             await (await aio.start(self._address)).close()
         return await aio.connect(self._address, **options)
+
+    def _note_loss(self, words: str) -> None:
+        self._loss = words
 
     async def close(self) -> None:
         """Leave; the kernel and what runs in it go on."""
@@ -161,11 +166,18 @@ class Agent:
         if interrupts and not report.has_ended and report.question is None:
             await self._end(kernel, number)
             report = await self._watch(kernel, number, _LEAVING_S, self._limit(max_chars), progress)
-        return _tell(report)
+        return self._tell(report)
 
     async def wait(self, execution: int, timeout_s: float, max_chars: int | None, progress: Progress) -> Answer:
         """Wait for the end of an execution, or for as long as that."""
-        return _tell(await self._watch(await self.kernel(), execution, timeout_s, self._limit(max_chars), progress))
+        report = await self._watch(await self.kernel(), execution, timeout_s, self._limit(max_chars), progress)
+        return self._tell(report)
+
+    def _tell(self, report: Report) -> Answer:
+        facts, text = report.as_dict(), report.describe()
+        if self._loss and not report.has_ended:
+            text = f"{text}\n[as far as is known: {self._loss}]"
+        return Answer(text, tuple(report.pictures), facts, is_error=facts["is_error"])
 
     async def _watch(
         self, kernel: aio.KernelClient, number: int, timeout_s: float, max_chars: int, progress: Progress
@@ -313,7 +325,8 @@ class Agent:
     async def transcript(self, since: int | None, count: int) -> tuple[str, int]:
         """What happened after an event, or lately, as a person would see it; and the cursor to go on from."""
         kernel = await self.kernel()
-        cursor = max(0, (await kernel.status())["last"] - count) if since is None else since
+        last = (await kernel.status())["last"]
+        cursor = max(0, last - count if since is None else min(since, last))
         recording = Recording(Transcript(""), Renderer(is_colourful=False))
         parts: list[str] = []
         size = 0
@@ -339,11 +352,6 @@ class Agent:
         clipped = ClippedText(self._max_chars)
         clipped.add(text)
         return clipped.get()
-
-
-def _tell(report: Report) -> Answer:
-    facts = report.as_dict()
-    return Answer(report.describe(), tuple(report.pictures), facts, is_error=facts["is_error"])
 
 
 def _size_of(variable: Any) -> str:

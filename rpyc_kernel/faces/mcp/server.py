@@ -211,9 +211,13 @@ def _add_resources(server: MCPServer[Any], find_agent: Callable[[], Agent], note
         return await read_transcript(None)
 
     @server.resource(f"{TRANSCRIPT}/{{since}}", mime_type="text/plain")
-    async def transcript_since(since: int) -> str:
+    async def transcript_since(since: str) -> str:
         """What happened after an event; ends with the number to go on from."""
-        return await read_transcript(since)
+        if not (since.isascii() and since.isdigit() and len(since) < 20):
+            raise ResourceError(
+                f"{since[:40]!a} is not the number of an event; the transcript ends with the one to go on from"
+            )
+        return await read_transcript(int(since))
 
     @server.resource("kernel://variables", mime_type="text/plain")
     async def variables() -> str:

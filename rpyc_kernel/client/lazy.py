@@ -279,10 +279,11 @@ def chain_of(value: Any, evaluator: Evaluator) -> Chain:
     Raises:
         RequestError: it is of another client, or cannot be sent.
     """
-    return _take(value, evaluator, _MAX_DEPTH)
+    return _take(value, evaluator, {}, _MAX_DEPTH)
 
 
-def _take(value: Any, evaluator: Evaluator, depth: int) -> Chain:
+def _take(value: Any, evaluator: Evaluator, made: dict[int, Chain], depth: int) -> Chain:
+    """As `chain_of`; a container that stands in several places, made already, is one there, too."""
     kind = type(value)
     if issubclass(kind, Lazy):
         if value.__evaluator__ is not evaluator:
@@ -298,8 +299,11 @@ def _take(value: Any, evaluator: Evaluator, depth: int) -> Chain:
     if depth == 0:
         raise RequestError(f"an argument is nested more than {_MAX_DEPTH} levels deep; push() it, and name it")
     if kind is not tuple:
-        return Chain(kind.__name__, None, (_take(_items_of(value), evaluator, depth - 1),))
-    items = tuple([_take(item, evaluator, depth - 1) for item in value])
+        if id(value) not in made:
+            items_of_it = _take(_items_of(value), evaluator, made, depth - 1)
+            made[id(value)] = Chain(kind.__name__, None, (items_of_it,))
+        return made[id(value)]
+    items = tuple([_take(item, evaluator, made, depth - 1) for item in value])
     if all(item.kind == "constant" for item in items):
         return Chain("constant", tuple([item.detail for item in items]))
     return Chain("tuple", None, items)
@@ -322,7 +326,8 @@ def _require_sendable(value: Any) -> None:
 
 def _record(lazy: Lazy, kind: str, detail: Any, *operands: Any) -> Lazy:
     evaluator = lazy.__evaluator__
-    chain = Chain(kind, detail, tuple([_take(operand, evaluator, _MAX_DEPTH) for operand in operands]))
+    made: dict[int, Chain] = {}
+    chain = Chain(kind, detail, tuple([_take(operand, evaluator, made, _MAX_DEPTH) for operand in operands]))
     return type(lazy)(chain, evaluator)
 
 

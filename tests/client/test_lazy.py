@@ -374,3 +374,13 @@ def test_an_evaluator_may_answer_with_what_is_awaited():
         return await (1 + lazy.seven).real, await lazy.seven.get()
 
     assert asyncio.run(use()) == (8, 7)
+
+
+def test_a_container_that_stands_in_several_places_is_one_there_too_and_sent_once(lazy, evaluator):
+    shared = [1]
+    same = lazy["list"]([shared, {"k": shared}]).get()
+    assert same[0] is same[1]["k"]
+    for _ in range(20):
+        shared = [shared, shared]
+    chain = chain_of(shared, evaluator)
+    assert len(chain.compile()[0]) < 100

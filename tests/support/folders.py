@@ -12,7 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import Process, list_descendants, list_processes, read_command, was_started_with
+from tests.support.processes import (
+    Process,
+    find_descendants,
+    list_descendants,
+    list_processes,
+    read_command,
+    was_started_with,
+)
 from tests.support.waiting import wait_until
 
 RUNTIME_VARIABLE = "RPYC_KERNEL_RUNTIME_DIR"
@@ -68,10 +75,11 @@ def end_processes(runtime: Path, spared: Collection[int] = ()) -> None:
     killed: set[int] = set()
 
     def are_all_gone() -> bool:
-        running = [process for process in list_processes() if not process.is_zombie and process.pid != os.getpid()]
-        if any(not read_command(child.pid) for child in list_descendants() if not child.is_zombie):
+        running = [process for process in list_processes() if not process.is_zombie]
+        descendants = find_descendants(running)
+        if not all(read_command(child.pid) for child in descendants):
             return False  # just becoming another program, or just gone: what it is shows in a moment
-        ours = _find_ours(running, runtime, spared)
+        ours = _find_ours(running, descendants, runtime, spared)
         for pid in ours:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -84,17 +92,19 @@ def end_processes(runtime: Path, spared: Collection[int] = ()) -> None:
             os.waitpid(pid, 0)
 
 
-def _find_ours(running: list[Process], runtime: Path, spared: Collection[int]) -> list[int]:
+def _find_ours(running: list[Process], descendants: list[Process], runtime: Path, spared: Collection[int]) -> list[int]:
     """The processes to kill, hubs first, as a hub starts a new worker for one that died.
 
     A recorded number may have been given to a stranger since, so the command line has to agree. The folder's name in
     the environment is proof by itself: it finds orphans that no file mentions, and what user code started.
     """
-    suspects = _read_recorded(runtime) | {process.pid for process in list_descendants()}.difference(spared)
+    suspects = _read_recorded(runtime) | {process.pid for process in descendants}.difference(spared)
     commands = {process.pid: read_command(process.pid) for process in running if process.pid in suspects}
     named = [pid for pid, command in commands.items() if any(module in command for module in MODULES)]
     proven = [process.pid for process in running if was_started_with(process.pid, RUNTIME_VARIABLE, str(runtime))]
-    return sorted({*named, *proven}.difference(spared), key=lambda pid: MODULES[0] not in commands.get(pid, ""))
+    return sorted(
+        {*named, *proven}.difference(spared, {os.getpid()}), key=lambda pid: MODULES[0] not in commands.get(pid, "")
+    )
 
 
 def _read_recorded(runtime: Path) -> set[int]:

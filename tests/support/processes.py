@@ -40,9 +40,11 @@ def list_children() -> list[Process]:
 
 def list_descendants() -> list[Process]:
     """The children of this process, their children, and so on."""
-    if not _has_children():
-        return []
-    processes = list_processes()
+    return find_descendants(list_processes()) if _has_children() else []
+
+
+def find_descendants(processes: list[Process]) -> list[Process]:
+    """Those among processes that descend from this one."""
     family = {os.getpid()}
     # A parent may stand behind its child in the list, so one pass does not do.
     while grown := {process.pid for process in processes if process.parent in family} - family:

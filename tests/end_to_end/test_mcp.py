@@ -9,7 +9,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from typing import Any
 
 import anyio
@@ -28,6 +28,9 @@ httpx2 = pytest.importorskip("httpx2")
 from mcp.client.stdio import StdioServerParameters  # noqa: E402
 from mcp.client.streamable_http import streamable_http_client  # noqa: E402
 from mcp_types import Implementation  # noqa: E402
+
+from rpyc_kernel.faces.mcp.agents import Agents  # noqa: E402
+from rpyc_kernel.faces.mcp.server import make_server  # noqa: E402
 
 pytestmark = pytest.mark.shares_kernel
 
@@ -76,10 +79,19 @@ def shared_agent(shared_kernels: Callable[[str], SharedKernel]) -> Iterator[Call
         yield lambda use: portal.call(run, use)
 
 
-def replace_hub(kernel: Any) -> None:
-    """Kill the hub, and start the next one."""
-    os.kill(kernel.status()["hub_pid"], signal.SIGKILL)
-    rpyc_kernel.start("demo", timeout=PATIENCE_S).close()
+def in_this_process(use: Callable[[Any], Awaitable[None]], *, role: str = "editor", **options: Any) -> None:
+    """Have an agent do something whose server is part of the test, which takes a third of the time."""
+
+    async def run() -> None:
+        agents = Agents("demo", role=role, max_chars=500)
+        try:
+            with anyio.fail_after(PATIENCE_S):
+                async with mcp.Client(make_server(agents, "demo"), **options) as client:
+                    await use(client)
+        finally:
+            await agents.close()
+
+    anyio.run(run)
 
 
 async def call(client: Any, tool: str, **arguments: Any) -> tuple[str, Any]:
@@ -260,37 +272,31 @@ def test_who_subscribes_is_told_that_the_transcript_has_grown_once_after_each_re
     shared_agent(use)
 
 
-@pytest.mark.own_kernel
 def test_clients_of_the_older_protocol_subscribe_too_and_one_that_has_left_them_is_told_nothing(kernel):
-    heard = []
+    heard, told = [], anyio.Event()
 
     async def hear(message):
         heard.append(message.params.uri)
         told.set()
 
     async def use(client):
-        nonlocal told
         assert client.server_capabilities.resources.subscribe
         with pytest.raises(mcp.MCPError, match="only kernel://transcript can be subscribed to"):
             await client.session.subscribe_resource("kernel://variables")
         await client.session.subscribe_resource("kernel://transcript")
-        # The next hub tells of what comes, too.
-        for change in (lambda: kernel.execute("1", timeout=PATIENCE_S), lambda: replace_hub(kernel)):
-            await anyio.to_thread.run_sync(change)
-            await told.wait()
-            told = anyio.Event()
-            await client.read_resource("kernel://transcript")
-        count = len(heard)
+        await call(client, "execute", code="1")
+        await told.wait()
+        for code in ("print(2)", "print(3)"):  # of which it hears when it has read what it heard of
+            await call(client, "execute", code=code)
         await client.session.unsubscribe_resource("kernel://transcript")
-        await call(client, "execute", code="3")
-        await client.read_resource("kernel://transcript")
-        await call(client, "execute", code="4")
-        assert heard == ["kernel://transcript"] * count
+        for code in ("2", "3"):
+            await client.read_resource("kernel://transcript")
+            await call(client, "execute", code=code)
 
-    told = anyio.Event()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mcp.MCPDeprecationWarning)
-        with_agent(use, mode="legacy", message_handler=hear)
+        in_this_process(use, mode="legacy", message_handler=hear)
+    assert heard == ["kernel://transcript"]
 
 
 # ------------------------------------------------------------------ limits and refusals
@@ -352,7 +358,7 @@ def test_no_answer_is_longer_than_its_limit(kernel):
         # However a page is cut, what began in it is told with its code.
         assert names in (await client.read_resource(f"kernel://transcript/{queued.seq}")).contents[0].text
 
-    with_agent(use, "--max-output", "500")
+    in_this_process(use)
 
 
 def test_a_viewer_sees_and_is_refused_what_it_may_not(kernel):
@@ -365,7 +371,7 @@ def test_a_viewer_sees_and_is_refused_what_it_may_not(kernel):
         assert "cannot execute code" in text
         assert "seen = 1" in (await call(client, "history"))[0]
 
-    with_agent(use, "--role", "viewer")
+    in_this_process(use, role="viewer")
     assert kernel.eval("seen") == 1
 
 
@@ -484,7 +490,12 @@ def test_who_cancels_at_once_ends_its_code_as_well(kernel, start_server):
 @pytest.mark.own_kernel
 def test_a_killed_hub_comes_back_and_a_killed_worker_is_told(kernel):
     async def use(client):
+        async with AsyncExitStack() as opened:
+            await lose_both(client, opened)
+
+    async def lose_both(client, opened):
         await call(client, "execute", code="kept = 1")
+        news = await opened.enter_async_context(client.listen(resource_subscriptions=["kernel://transcript"]))
         code = "import time\nwhile kept == 1: time.sleep(0.01)"
         text, result = await call(client, "execute", code=code, timeout_s=0.1)
         assert "connection" not in text
@@ -499,6 +510,10 @@ def test_a_killed_hub_comes_back_and_a_killed_worker_is_told(kernel):
         assert "[as far as is known: " in result.content[0].text
         await anyio.to_thread.run_sync(lambda: rpyc_kernel.start("demo", timeout=PATIENCE_S).close())
         assert "connection" not in (await call(client, "wait", execution=number, timeout_s=0))[0]
+        for _ in range(2):  # of what was before, and of what the next hub tells
+            assert (await anext(news)).uri == "kernel://transcript"
+            await client.read_resource("kernel://transcript")
+            await call(client, "execute", code="1", timeout_s=0)
         await call(client, "interrupt", execution=number)
         assert "=> 1" in (await call(client, "execute", code="kept"))[0]
         text, result = await call(client, "execute", code="import os, signal; os.kill(os.getpid(), signal.SIGKILL)")

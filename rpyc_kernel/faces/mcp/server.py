@@ -94,7 +94,7 @@ def _add_tools(server: MCPServer[Any], find_agent: Callable[[], Agent]) -> None:
         async def report(words: str) -> None:
             nonlocal count
             count += 1
-            await context.report_progress(count, message=_as_sendable(words))
+            await context.report_progress(count, message=words)
 
         return report
 

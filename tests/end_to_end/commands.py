@@ -10,6 +10,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from rpyc_kernel.cli.program import run
 from tests.end_to_end.terminals import COMMAND, IMPATIENT_COMMAND, PATIENCE_S, ROOT
 from tests.support.folders import Folders
 
@@ -26,6 +27,20 @@ def run_command(
         timeout=PATIENCE_S,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
     )
+
+
+RunHere = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run_here(capsys: pytest.CaptureFixture[str]) -> RunHere:
+    """Runs commands in this process, where what they need is loaded once: for tables, that takes a second."""
+
+    def run_one(*arguments: str) -> subprocess.CompletedProcess[str]:
+        status = run(["rpyc-kernel", *arguments])
+        return subprocess.CompletedProcess(arguments, status, *capsys.readouterr())
+
+    return run_one
 
 
 class CommandProcess:

@@ -16,15 +16,11 @@ from jupyter_client.provisioning.factory import KernelProvisionerFactory
 import rpyc_kernel
 from rpyc_kernel.faces.jupyter.kernelspec import make_spec
 from rpyc_kernel.faces.jupyter.live_kernels import LiveKernelSpecManager
+from tests.end_to_end.commands import RunHere
 from tests.end_to_end.notebooks import PATIENCE_S, Open, prepare, take_output, text_of
 from tests.support.folders import Folders
 
 ROOT = Path(__file__).parents[2]
-
-
-def _run(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "rpyc_kernel", "jupyter", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
 
 @pytest.fixture
@@ -34,10 +30,11 @@ def data(folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     return tmp_path
 
 
-def test_specs_are_installed_listed_and_removed(data: Path) -> None:
-    assert _run("install").returncode == 0
-    assert _run("install", "--attach", "Demo").returncode == 0
-    listed = json.loads(_run("list", "--json").stdout)
+def test_specs_are_installed_listed_and_removed(data: Path, run_here: RunHere) -> None:
+    command = [sys.executable, "-m", "rpyc_kernel", "jupyter", "install"]
+    assert subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=False).returncode == 0
+    assert run_here("jupyter", "install", "--attach", "Demo").returncode == 0
+    listed = json.loads(run_here("jupyter", "list", "--json").stdout)
     assert ("rpyc_kernel", None) in {(spec["name"], spec["attach"]) for spec in listed}
     (name,) = (spec["name"] for spec in listed if spec["attach"] == "Demo")
     assert re.fullmatch("rpyc_kernel-demo-[0-9a-f]{6}", name)
@@ -45,19 +42,14 @@ def test_specs_are_installed_listed_and_removed(data: Path) -> None:
     assert content["argv"][-2:] == ["--attach", "Demo"]
     icons = sorted(path.name for path in (data / "kernels" / name).glob("logo-*"))
     assert icons == ["logo-32x32.png", "logo-64x64.png", "logo-svg.svg"]
-    assert _run("uninstall", "--attach", "Demo").returncode == 0
+    assert run_here("jupyter", "uninstall", "--attach", "Demo").returncode == 0
     assert not (data / "kernels" / name).exists()
-    assert _run("uninstall", "--attach", "Demo").returncode == 2
+    assert run_here("jupyter", "uninstall", "--attach", "Demo").returncode == 2
 
 
-def test_a_spec_goes_where_it_is_told(data: Path) -> None:
-    assert _run("install", "--prefix", str(data / "env")).returncode == 0
-    assert (data / "env" / "share" / "jupyter" / "kernels" / "rpyc_kernel" / "kernel.json").exists()
-
-
-def test_a_folder_that_cannot_be_written_is_one_line(data: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_one_line(data: Path, run_here: RunHere) -> None:
     (data / "file").write_text("")
-    failed = _run("install", "--prefix", str(data / "file"))
+    failed = run_here("jupyter", "install", "--prefix", str(data / "file"))
     assert failed.returncode == 2
     assert len(failed.stderr.splitlines()) == 1
 

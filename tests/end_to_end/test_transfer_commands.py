@@ -11,13 +11,11 @@ import pandas
 import pytest
 
 from rpyc_kernel import KernelClient
-from rpyc_kernel.cli.program import run
-from tests.end_to_end.commands import run_command
+from tests.end_to_end.commands import RunHere, run_command
 from tests.end_to_end.terminals import OpenTerminal
 
 pytestmark = pytest.mark.shares_kernel
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
 DEADLINE_S = 60
 PREPARE = """
 import numpy, pandas
@@ -33,23 +31,12 @@ def prepared(kernel: KernelClient) -> KernelClient:
 
 
 @pytest.fixture
-def run_here(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs commands in this process, where what they need is loaded once: for tables, that takes a second."""
-
-    def run_one(*arguments: str) -> subprocess.CompletedProcess[str]:
-        status = run(["rpyc-kernel", *arguments])
-        return subprocess.CompletedProcess(arguments, status, *capsys.readouterr())
-
-    return run_one
-
-
-@pytest.fixture
-def pull(run_here: Run) -> Callable[..., str]:
+def pull(run_here: RunHere) -> Callable[..., str]:
     return lambda expression, file, *switches: succeed(run_here("pull", *switches, "demo", expression, str(file)))
 
 
 @pytest.fixture
-def push(run_here: Run) -> Callable[..., str]:
+def push(run_here: RunHere) -> Callable[..., str]:
     return lambda variable, file: succeed(run_here("push", "demo", variable, str(file)))
 
 

@@ -12,8 +12,9 @@ from rpyc_kernel.core.introspection import Cells, Definition, Variable
 from rpyc_kernel.errors import CallTimeout, WorkerBusy
 
 METHODS = [name for name, _ in inspect.getmembers(Introspection, inspect.isfunction) if not name.startswith("_")]
-RIGHT = {"str": "x", "int": 1, "Sequence[str]": ["a", "b"], "tuple[int, int]": (0, 5), "float": 1.0, "Any": [1],
-    "Column": 0, "Sort": (0,), "Filter": ((0, "==", 1),),
+RIGHT = {
+    "str": "x", "int": 1, "Sequence[str]": ["a", "b"], "tuple[int, int]": (0, 5), "float": 1.0, "Any": [1],
+    "bool": False, "Column": 0, "Sort": (0,), "Filter": ((0, "==", 1),),
 }  # fmt: skip
 
 

@@ -92,7 +92,7 @@ def test_every_command_can_be_called_by_place_and_by_name(hub, calls):
     assert named.execute("1", lane="side").result(DEADLINE_S) == 2
     assert named.execute(code="1", lane="side").result(DEADLINE_S) == 3
     assert [asked[:3] for asked in hub.asked] == [("1", True, "side")] * 3
-    with pytest.raises(RequestError, match="execute takes code, stop_on_error"):
+    with pytest.raises(RequestError, match="execute takes no 'line', but code, stop_on_error"):
         named.execute("1", line="side")
     with pytest.raises(RequestError, match="execute needs code"):
         named.execute(lane="side")

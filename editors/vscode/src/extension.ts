@@ -117,12 +117,13 @@ class Kernel implements Front, vscode.TreeDataProvider<Variable> {
     return Object.assign(item, { description: variable.preview, tooltip: variable.type });
   }
 
-  async getChildren(parent?: Variable): Promise<Variable[]> {
-    if (!this.session) return [];
-    if (!parent) return this.session.ask("kernel/variables");
-    const { items, count } = await this.session.ask("kernel/children", { path: parent.path });
-    const more = { path: "", type: "", preview: "", has_children: false, name: `… ${count - items.length} more` };
-    return count > items.length ? [...items, more] : items;
+  async getChildren({ path, start = 0 }: { path?: string; start?: number } = {}): Promise<Variable[]> {
+    const method = path ? "kernel/children" : "kernel/variables";
+    const found = (await this.session?.ask(method, { path, start, count: 100 })) ?? [];
+    const items: Variable[] = found.items ?? found;
+    const next = start + items.length;
+    const more = { name: "… more", path: path ?? "", start: next, type: "", preview: "", has_children: true };
+    return items.length === 100 && next !== found.count ? [...items, more] : items;
   }
 }
 

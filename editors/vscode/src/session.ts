@@ -81,7 +81,7 @@ export class Session {
     await Promise.race([this.#taking, delay(1000)]); // what was shown is acknowledged
     this.#isClosed = true;
     this.#server.stdin!.end();
-    await this.#ended;
+    if (!(await Promise.race([this.#ended, delay(1000, "", { ref: false })]))) this.#server.kill("SIGKILL");
   }
 
   /** One of the protocol's methods, of this kernel. */
@@ -127,8 +127,7 @@ export class Session {
         return this.#note(event.reason ? `${event.outcome}: ${event.reason}` : event.outcome, execution);
       case "client_joined":
       case "client_left":
-        if (!isOwn) this.#note(`${event.name} has ${event.kind === "client_left" ? "left" : "joined"}`);
-        return;
+        return isOwn ? undefined : this.#note(`${event.name} has ${event.kind.slice("client_".length)}`);
       case "worker_started":
         return this.#note(`a fresh interpreter, generation ${event.generation}`);
       case "worker_died":

@@ -105,7 +105,12 @@ test("variables and what is in them stand in the tree", async () => {
   await posted("text", "made");
   const many = (await seen.providers.tree.getChildren()).find(({ name }) => name === "many");
   const shown = await seen.providers.tree.getChildren(many);
-  assert.equal(shown.at(-1).name, "… 150 more");
+  assert.equal(shown.at(-1).name, "… more");
+  assert.equal(seen.providers.tree.getTreeItem(shown.at(-1)).collapsibleState, "Collapsed");
+  const next = await seen.providers.tree.getChildren(shown.at(-1));
+  assert.deepEqual([next[0].preview, next.at(-1).name], ["100", "… more"]);
+  const last = await seen.providers.tree.getChildren(next.at(-1));
+  assert.deepEqual([last.length, last.at(-1).preview], [50, "249"]);
   document.text = TEXT;
 });
 

@@ -86,9 +86,13 @@ test("who comes back is shown what it has missed, and that alone", async () => {
   assert.equal(texts(ada), "missed\n");
 });
 
-test("a server that is killed and one that is not there are told of", async () => {
+test("a server that is killed, that stands still, or that is not there holds nobody up", async () => {
   const pids = `${tmpdir()}/rpyc-kernel-server-${process.pid}`;
-  const lost = await join("lost", undefined, ["sh", "-c", `echo $$ >${pids}; exec "$0" "$@"`, ...COMMAND]);
+  const send = ["sh", "-c", `echo $$ >${pids}; exec "$0" "$@"`, ...COMMAND];
+  const still = await join("still", undefined, send);
+  process.kill(Number(readFileSync(pids)), "SIGSTOP");
+  await still.session.close();
+  const lost = await join("lost", undefined, send);
   process.kill(Number(readFileSync(pids)), "SIGKILL");
   rmSync(pids);
   await lost.front.waitForState("closed", "the server has ended");

@@ -175,7 +175,7 @@ def test_an_agent_and_a_person_share_a_namespace_and_the_journal_says_who_did_wh
         assert text.splitlines()[2:] == ["1\t5", "2\t8"]
         assert "helper (agent): print('hello')" in (await call(client, "history"))[0]
         assert "you are 'helper (agent)', editor" in (await call(client, "status"))[0]
-        assert "hello" in (await client.read_resource("kernel://transcript")).contents[0].text
+        assert "[helper (agent)] hello" in (await client.read_resource("kernel://transcript")).contents[0].text
         assert "total: int = 16" in (await client.read_resource("kernel://variables")).contents[0].text
         assert "helper (agent)" in [each["name"] for each in kernel.sessions() if each["connections"]]
 
@@ -317,6 +317,16 @@ def test_output_is_limited_by_the_call_and_by_the_budget(kernel):
             text, _ = await call(client, "execute", code="print('b' * 900)")
         assert "the output that this agent may have, 2,000 characters, is used up" in text
         assert len(text) < 200
+        heard = []
+
+        async def hear(progress, total, message):
+            heard.append(message)
+
+        code = "print('by another way')\nimport time\nwhile True: time.sleep(0.01)"
+        loop = {"code": code, "timeout_s": 0.2, "on_timeout": "interrupt"}
+        await client.call_tool("execute", loop, progress_callback=hear)
+        assert heard
+        assert "another way" not in "".join(heard)
 
     with_agent(use, "--max-output", "1000", "--budget", "2000")
 

@@ -147,15 +147,11 @@ def test_there_is_one_debugger_and_the_next_finds_none_of_its_breakpoints(kernel
 
 
 @pytest.mark.own_kernel
-@pytest.mark.parametrize("end", ["killed", "restarted"])
-def test_a_worker_that_is_gone_at_a_stop_is_told(kernel: KernelClient, program: Path, end: str) -> None:
+def test_a_worker_that_is_gone_at_a_stop_is_told(kernel: KernelClient, program: Path) -> None:
     with kernel.debugger() as debugger:
         debugger.set_breakpoints(program, [7])
         stopped = debugger.run_file(program, timeout=PATIENCE_S)
-        if end == "killed":
-            os.kill(kernel.status()["worker_pid"], signal.SIGKILL)
-        else:
-            kernel.restart()
+        os.kill(kernel.status()["worker_pid"], signal.SIGKILL)
         with pytest.raises(KernelDied):
             debugger.continue_(stopped, timeout=PATIENCE_S)
         with pytest.raises(KernelDied):

@@ -172,7 +172,7 @@ class Peer {
   }
 }
 
-const AMONG_EVENTS = "execute 1 + 1, to its end among the events";
+const AMONG_EVENTS = "execute 1 + 1: its number, then its end among events";
 const WORKS = {
   "completion: numbers.app": (side) => side.complete("numbers.app"),
   "completion: os.pa": (side) => side.complete("os.pa"),

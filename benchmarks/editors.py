@@ -23,6 +23,8 @@ _KERNEL = "bench-editors"
 _CALLS = 40
 _PATIENCE_S = 600
 _AIM = "3x, under 2 ms"
+_AIMS = {"execute 1 + 1: its number, then its end among events": "under 2 ms"}
+"""Of two answers, where the peer gives one."""
 
 
 def main(rounds: int = 5) -> list[str]:
@@ -34,7 +36,7 @@ def main(rounds: int = 5) -> list[str]:
     by_library = {work: {"ours": sides.pop("library"), PEER: sides[PEER]} for work, sides in figures.items()}
     report(
         "an editor in node: our stdio server, beside Jupyter's messages to ipykernel, both by hand",
-        [record(work, "ms", sides, _AIM) for work, sides in figures.items()],
+        [record(work, "ms", sides, _AIMS.get(work, _AIM)) for work, sides in figures.items()],
     )
     report(
         "the same, ours by vscode-jsonrpc",

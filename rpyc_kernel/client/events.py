@@ -162,13 +162,16 @@ class Watch(EventStream):
         """The descriptor that becomes readable when there is something to `read_ready`, which may change it."""
         return self._connection.fileno()
 
-    def read_ready(self, waited_s: float = 0.0) -> None:
+    def read_ready(self, waited_s: float = 0.0) -> bool:
         """Read what has arrived.
 
         Args:
             waited_s: for how long the loop has waited for it in vain.
+
+        Returns:
+            Whether there is a connection.
         """
-        self._connection.read_ready(waited_s)
+        return self._connection.read_ready(waited_s)
 
     def take(self) -> list[Event]:
         """What was read since the last time."""

@@ -871,6 +871,7 @@ class KernelClient(Introspection, Admission):
             >>> len(select.select([watch], [], [], 30)[0])
             1
             >>> watch.read_ready()
+            True
             >>> watch.take()[0].seq == last + 1
             True
             >>> watch.close()

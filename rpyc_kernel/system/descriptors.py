@@ -57,6 +57,8 @@ def receive_with_descriptors(sock: socket.socket, size: int, most: int) -> tuple
     No child process inherits them; `socket.recv_fds` passes no flag on that would see to that.
     """
     data, ancillary, flags, _ = sock.recvmsg(size, socket.CMSG_LEN(most * _DESCRIPTOR_BYTES), _CLOSE_IN_CHILDREN)
+    if not ancillary:
+        return data, [], bool(flags & socket.MSG_CTRUNC)
     received = array.array("i")
     for level, kind, content in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):

@@ -335,6 +335,15 @@ def test_what_was_asked_before_the_input_ended_is_answered_as_long_as_somebody_r
     assert client.process.wait(PATIENCE_S) == 0
 
 
+def test_what_a_hub_that_is_gone_does_not_answer_keeps_no_server_whose_input_has_ended(folders, serve):
+    client = serve("other")
+    os.kill(client.ask("kernel/status")["hub_pid"], signal.SIGKILL)
+    client.hear("connection")
+    client.begin("kernel/status")
+    client.process.stdin.close()
+    assert client.process.wait(PATIENCE_S / 3) == 0  # the way back is tried for a minute
+
+
 def test_requests_in_a_pipe_are_answered_before_the_kernel_is_there(kernel, tmp_path):
     asked = [{"jsonrpc": "2.0", "id": 1, "method": "code/run", "params": {"code": "piped = 6 * 7; piped"}}]
     asked.append({"jsonrpc": "2.0", "method": "kernel/execute", "params": {"code": "told = 1"}})

@@ -33,9 +33,9 @@ MUTANTS = (
     ),
     Mutant(
         promise="events are asked for no faster than a client reads them",
-        file="faces/stdio/served_kernel.py",
-        before='await self._peer.tell_patiently("events", told)',
-        after='self._peer.tell("events", told)',
+        file="faces/stdio/event_telling.py",
+        before="if self._peer.has_room:",
+        after="if True:",
         tests=(f"{_STDIO}::test_a_client_that_does_not_read_loses_nothing_and_the_server_holds_little",),
     ),
     Mutant(

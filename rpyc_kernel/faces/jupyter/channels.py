@@ -79,7 +79,7 @@ class Channels:
         self._poller = zmq.Poller()
         for channel in self._requests.values():
             self._poller.register(channel, zmq.POLLIN)
-        self._hearers: dict[Any, Callable[[], None]] = {}
+        self._hearers: dict[Any, Callable[[], object]] = {}
         self.listen(self._wake_in.fileno(), self._note_waking)
         self.listen(self._heartbeat, self._echo)
         self.listen(self._iopub, self._take_subscription)
@@ -108,7 +108,7 @@ class Channels:
 
     # ------------------------------------------------------------------ receiving
 
-    def listen(self, source: Any, hear: Callable[[], None]) -> None:
+    def listen(self, source: Any, hear: Callable[[], object]) -> None:
         """Have `receive` call this when a descriptor, or a socket of ZeroMQ's, can be read."""
         self._hearers[source] = hear
         self._poller.register(source, zmq.POLLIN)

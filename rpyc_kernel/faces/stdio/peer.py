@@ -120,6 +120,9 @@ class Peer:
         reading: the descriptor to read from.
         writing: the descriptor to write to.
         handle: has each request answered.
+
+    Attributes:
+        is_ending: whether nothing more is asked; what was asked is answered yet.
     """
 
     def __init__(self, reading: int, writing: int, handle: Handler) -> None:
@@ -130,7 +133,7 @@ class Peer:
         self._asked: dict[int | str, asyncio.Future[Any]] = {}
         self._numbers = itertools.count(1)
         self._has_left = asyncio.Event()
-        self._is_ending = False  # nothing more is asked
+        self.is_ending = False
         self._transport = Transport(reading, writing, self._take, self._has_left.set)
 
     # ------------------------------------------------------------------ to the client
@@ -142,6 +145,15 @@ class Peer:
     async def tell_patiently(self, method: str, params: dict[str, Any]) -> None:
         """Send a notification, and wait until the client has read enough for more."""
         self.tell(method, params)
+        await self.wait_for_room()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the client has read enough for more."""
+        return self._transport.has_room
+
+    async def wait_for_room(self) -> None:
+        """Wait until it has."""
         await self._transport.wait_for_room()
 
     async def ask(self, method: str, params: dict[str, Any]) -> Any:
@@ -169,7 +181,7 @@ class Peer:
 
     def _take(self, data: bytes) -> None:
         if not data:
-            self._is_ending = True
+            self.is_ending = True
             self._transport.watch_reader()
             self._end_if_done()
             return
@@ -251,13 +263,17 @@ class Peer:
 
     def _end_if_done(self) -> None:
         """Where nothing more is asked, what was asked is answered yet, for whoever reads that."""
-        if self._is_ending and not self._unanswered:
+        if self.is_ending and not self._unanswered:
             self._has_left.set()
 
     def _refuse(self, number: int | str | None, error: RpcError) -> None:
         self._send({"id": number, "error": describe_error(error)})
 
     # ------------------------------------------------------------------ the end
+
+    def leave(self) -> None:
+        """Answer nothing more."""
+        self._has_left.set()
 
     async def wait_until_gone(self) -> None:
         """Wait until the client has left, or is gone."""

@@ -15,10 +15,10 @@ from rpyc_kernel.core.commands import Command
 from rpyc_kernel.core.contract import Event, Force, Kind, Lane, Scope, freeze
 from rpyc_kernel.core.source import Origin, describe_source
 from rpyc_kernel.errors import KernelError, NotQueued, NotRunning, RequestError
-from rpyc_kernel.faces.frontend.following import follow
 from rpyc_kernel.faces.stdio.answers import describe_event, describer_of, text_of_part
 from rpyc_kernel.faces.stdio.error_codes import RpcError
 from rpyc_kernel.faces.stdio.evaluation import Evaluation
+from rpyc_kernel.faces.stdio.event_telling import EventTelling
 from rpyc_kernel.faces.stdio.peer import Peer, Request
 from rpyc_kernel.faces.stdio.questions import Question, Questions
 
@@ -86,7 +86,9 @@ class ServedKernel:
 
     def _find_descriptor(self) -> None:
         """Wait for another one when the connection was lost, and when it is there again."""
-        descriptor = -1 if self._is_closed else self.client.fileno()
+        self._listen(-1 if self._is_closed else self.client.fileno())
+
+    def _listen(self, descriptor: int) -> None:
         if descriptor == self._descriptor:
             return
         if self._descriptor != -1:
@@ -97,6 +99,10 @@ class ServedKernel:
 
     def _read_ready(self, waited_s: float = 0.0) -> None:
         is_connected = self.client.read_ready(waited_s)
+        if not is_connected:
+            self._listen(-1)  # the next connection may have the number of this one
+            if self._peer.is_ending:  # what the kernel does not answer now, nobody waits for any more
+                self._peer.leave()
         self._find_descriptor()
         if not (is_connected or self.is_over or self._coming_back):
             self._coming_back = asyncio.ensure_future(self._come_back())
@@ -222,13 +228,15 @@ class ServedKernel:
         message = "the kernel has stopped"
         try:
             watch = await asyncio.to_thread(self.client.watch, cursor)
-            async with contextlib.aclosing(follow(watch)) as batches:
-                async for batch in batches:
-                    events = [describe_event(event, max_part) for event in batch]
-                    told = {"kernel": self._number, "cursor": watch.cursor, "events": events}
-                    await self._peer.tell_patiently("events", told)
-                    for event in batch if answers_prompts else ():
-                        self._look_at_prompt(event)
+
+            def tell(batch: list[Event]) -> None:
+                events = [describe_event(event, max_part) for event in batch]
+                self._peer.tell("events", {"kernel": self._number, "cursor": watch.cursor, "events": events})
+                for event in batch if answers_prompts else ():
+                    self._look_at_prompt(event)
+
+            with contextlib.closing(EventTelling(watch, self._peer, tell)) as telling:
+                await telling.end
         except KernelError as error:
             message = str(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client has to know

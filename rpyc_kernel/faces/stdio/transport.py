@@ -37,7 +37,6 @@ class Transport:
         self._has_room.set()
         self._is_empty = asyncio.Event()
         self._is_empty.set()
-        self._waits_to_write = False
         self._has_ended = False
         self._is_broken = False
         self._is_file = not can_be_waited_for(reading)
@@ -98,41 +97,49 @@ class Transport:
         """Write, as soon as it is taken; what is written to nobody is dropped."""
         if self._is_broken:
             return
-        self._held.append(memoryview(data))
-        self._held_bytes += len(data)
-        self._is_empty.clear()
-        if not self._waits_to_write:
-            self._write()
+        left = memoryview(data)
+        if not self._held:  # as nearly always, and most often all is taken
+            left = left[self._write_some(left) :]
+            if not left:
+                return
+            self._is_empty.clear()
+            self._loop.add_writer(self._writing, self._write_on)
+        self._held.append(left)
+        self._held_bytes += len(left)
         if self._held_bytes > MAX_HELD_BYTES and self._has_room.is_set():
             self._has_room.clear()
             self._read_no_more()
 
-    def _write(self) -> None:
+    def _write_some(self, data: memoryview) -> int:
+        """Write what is taken at once, and return how much that is; where nobody reads any more it is all."""
         try:
-            while self._held:
-                written = self._writer.write_some(self._held[0])
-                self._held_bytes -= written
-                if written < len(self._held[0]):
-                    self._held[0] = self._held[0][written:]
-                    break
-                self._held.popleft()
-        except OSError:  # nobody reads any more
+            return self._writer.write_some(data)
+        except OSError:
             self._is_broken = True
-            self._held.clear()
-            self._held_bytes = 0
             self._loop.call_soon(self._break)
-        if bool(self._held) != self._waits_to_write:
-            self._waits_to_write = bool(self._held)
-            if self._held:
-                self._loop.add_writer(self._writing, self._write)
-            else:
-                self._loop.remove_writer(self._writing)
-        if not self._held:
+            return len(data)
+
+    def _write_on(self) -> None:
+        while self._held:
+            data = self._held[0]
+            written = self._write_some(data)
+            self._held_bytes -= written
+            if written < len(data):
+                self._held[0] = data[written:]
+                break
+            self._held.popleft()
+        else:
+            self._loop.remove_writer(self._writing)
             self._is_empty.set()
         if self._held_bytes <= MAX_HELD_BYTES // 2 and not self._has_room.is_set():
             self._has_room.set()
             if not self._has_ended:
                 self._read_on()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the client has read enough of what was written for it."""
+        return self._has_room.is_set()
 
     async def wait_for_room(self) -> None:
         """Wait until the client has read enough of what was written for it."""
@@ -144,6 +151,6 @@ class Transport:
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._is_empty.wait(), timeout_s)
         self._loop.remove_reader(self._writing)
-        if self._waits_to_write:
+        if self._held:
             self._loop.remove_writer(self._writing)
         self._writer.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, TypeVar
@@ -329,9 +328,6 @@ def make_found_encoder(json: Any) -> Callable[[Any], str]:
 
 def _list_fields(found: Any) -> dict[str, Any]:
     return dict(vars(found))
-
-
-encode_found: Final = make_found_encoder(json)
 
 
 def read_found(kind: type[Found], found: dict[str, Any]) -> Found:

@@ -15,10 +15,11 @@ from rpyc_kernel.core.introspection import (
     Page,
     Signature,
     Variable,
-    encode_found,
+    make_found_encoder,
     read_found,
 )
 
+encode_found = make_found_encoder(json)
 KINDS = [kind for kind in vars(introspection).values() if dataclasses.is_dataclass(kind)]
 
 completions = st.builds(Completion, st.text(), st.text(), st.text())

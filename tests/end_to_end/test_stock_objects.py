@@ -171,7 +171,7 @@ def test_the_hub_is_asked_in_the_clients_own_session(kernel, stock):
     root.run("stock_made = 1")
     assert "stock_made" in root.variables()
     assert "stock_made" in root.complete("stock_m")
-    with pytest.raises(Exception, match="execute takes code, stop_on_error"):
+    with pytest.raises(Exception, match=r"execute takes no .*kode.*, but code, stop_on_error"):
         root.kernel.execute(kode="1")
     with pytest.raises(Exception, match="code must be str, not int"):
         root.kernel.execute(1)

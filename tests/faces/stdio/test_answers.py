@@ -9,9 +9,10 @@ import pytest
 
 from rpyc_kernel.client.answers import reader_of
 from rpyc_kernel.core import commands
-from rpyc_kernel.core.introspection import Completion, Completions, Inspection, Package, encode_found
+from rpyc_kernel.core.introspection import Completion, Completions, Inspection, Package, make_found_encoder
 from rpyc_kernel.faces.stdio.answers import describe, describer_of
 
+encode_found = make_found_encoder(json)
 COMPLETIONS = Completions(0, 2, (Completion("ab", "function"), Completion("ac", "class", "static")), False)
 
 

@@ -12,11 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpyc_kernel.core.introspection import Variable, encode_found
+from rpyc_kernel.core.introspection import Variable, make_found_encoder
 from rpyc_kernel.errors import NotAvailable, RequestError
 from rpyc_kernel.worker.introspection.paths import resolve
 from rpyc_kernel.worker.introspection.variables import Variables, describe
 from tests.worker.introspection.hostile import Trap, make_netref, touch
+
+encode_found = make_found_encoder(json)
 
 
 @pytest.fixture

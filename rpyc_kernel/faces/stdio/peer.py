@@ -79,17 +79,24 @@ class Request:
             what = f"the server failed at it: {type(error).__name__}: {error}"
             self._say({"error": {"code": error_codes.INTERNAL, "message": what}})
 
-    def answer_by(self, doing: Coroutine[Any, Any, Any]) -> None:
-        """Have a task answer, with what this returns or raises; it is cancelled where the client takes it back."""
+    def answer_by(self, doing: Coroutine[Any, Any, Any], cancelled: Callable[[], None] | None = None) -> None:
+        """Have a task answer, with what this returns or raises; it is cancelled where the client takes it back.
+
+        Args:
+            doing: what the task does.
+            cancelled: called when it was cancelled.
+        """
         task = asyncio.ensure_future(doing)
         self.on_cancel = task.cancel
         self._tasks.add(task)
-        task.add_done_callback(self._take_outcome)
+        task.add_done_callback(partial(self._take_outcome, cancelled))
 
-    def _take_outcome(self, task: asyncio.Task[Any]) -> None:
+    def _take_outcome(self, cancelled: Callable[[], None] | None, task: asyncio.Task[Any]) -> None:
         # In no coroutine around it: one that is cancelled before its first step is never entered.
         self._tasks.discard(task)
         if task.cancelled():
+            if cancelled is not None:
+                cancelled()
             self._say(_CANCELLED)
         elif (error := task.exception()) is not None:
             self.refuse(error)

@@ -159,17 +159,13 @@ class ServedKernel:
         if request.is_answered:  # as it was taken back
             self._call_off(evaluation.number)
         else:
-            request.answer_by(self._follow(evaluation, cursor))
+            # Not by the task itself: one that is cancelled before its first step does nothing.
+            request.answer_by(self._follow(evaluation, cursor), cancelled=lambda: self._call_off(evaluation.number))
 
     async def _follow(self, evaluation: Evaluation, cursor: int) -> dict[str, Any]:
-        try:
-            while not evaluation.has_ended:
-                follows = commands.FOLLOW, evaluation.number, cursor, _WAIT_S, evaluation.reports
-                cursor, events = await self.ask(*follows)
-                evaluation.take(events)
-        except asyncio.CancelledError:
-            self._call_off(evaluation.number)
-            raise
+        while not evaluation.has_ended:
+            cursor, events = await self.ask(commands.FOLLOW, evaluation.number, cursor, _WAIT_S, evaluation.reports)
+            evaluation.take(events)
         return evaluation.describe()
 
     def _call_off(self, execution: int) -> None:

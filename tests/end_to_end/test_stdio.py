@@ -344,6 +344,20 @@ def test_what_a_hub_that_is_gone_does_not_answer_keeps_no_server_whose_input_has
     assert client.process.wait(PATIENCE_S / 3) == 0  # the way back is tried for a minute
 
 
+def test_a_hub_that_is_gone_takes_no_answer_of_another_kernel_with_it_when_the_input_ends(client, kernel, folders):
+    other = client.ask("connect", address="other", start=True)
+    os.kill(client.ask("kernel/status", kernel=other["kernel"])["hub_pid"], signal.SIGKILL)
+    client.hear("connection")
+    lost = client.begin("kernel/status", kernel=other["kernel"])
+    code = "import time\nwhile 'go' not in globals(): time.sleep(0.01)\n'gone'"
+    waiting = client.begin("code/run", code=code, kernel="k1")
+    client.process.stdin.close()
+    assert client.end(lost)["error"]["data"]["type"] == "ConnectionLost"
+    kernel.set_variable("go", "1")
+    assert client.end(waiting)["result"]["result"]["data"]["text/plain"] == "'gone'"
+    assert client.process.wait(PATIENCE_S) == 0
+
+
 def test_requests_in_a_pipe_are_answered_before_the_kernel_is_there(kernel, tmp_path):
     asked = [{"jsonrpc": "2.0", "id": 1, "method": "code/run", "params": {"code": "piped = 6 * 7; piped"}}]
     asked.append({"jsonrpc": "2.0", "method": "kernel/execute", "params": {"code": "told = 1"}})

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
 
 from rpyc_kernel.client.events import Watch
 from rpyc_kernel.core.contract import Event
+from rpyc_kernel.faces.stdio.arrivals import Arrivals
 from rpyc_kernel.faces.stdio.peer import Peer
-
-_LOOK_UP_S: Final = 1.0
 
 
 class EventTelling:
@@ -29,11 +27,9 @@ class EventTelling:
         self._watch = watch
         self._peer = peer
         self._tell = tell
-        self._loop = asyncio.get_running_loop()
-        self._descriptor = -1
+        self._arrivals = Arrivals(self._read)
         self._pause: asyncio.Task[None] | None = None
-        self.end: asyncio.Future[None] = self._loop.create_future()
-        self._looking = self._loop.call_later(_LOOK_UP_S, self._look_up)
+        self.end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._go_on()
 
     def _go_on(self) -> None:
@@ -43,12 +39,14 @@ class EventTelling:
         if self._watch.has_ended:
             self._finish(self._watch.error)
         else:
-            self._listen(self._watch.fileno())
+            self._arrivals.listen(self._watch.fileno())
 
-    def _read_ready(self, waited_s: float = 0.0) -> None:
+    def _read(self, waited_s: float) -> None:
+        if self._pause is not None:
+            return
         try:
             if not self._watch.read_ready(waited_s):
-                self._listen(-1)  # the next connection may have the number of this one
+                self._arrivals.listen(-1)
             if events := self._watch.take():
                 self._tell(events)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client has to know
@@ -57,30 +55,15 @@ class EventTelling:
         if self._peer.has_room:
             self._go_on()
         else:
-            self._listen(-1)
+            self._arrivals.listen(-1)
             self._pause = asyncio.ensure_future(self._wait_for_room())
 
     async def _wait_for_room(self) -> None:
         await self._peer.wait_for_room()
         self._go_on()
 
-    def _listen(self, descriptor: int) -> None:
-        if descriptor == self._descriptor:
-            return
-        if self._descriptor != -1:
-            self._loop.remove_reader(self._descriptor)
-        self._descriptor = descriptor
-        if descriptor != -1:
-            self._loop.add_reader(descriptor, self._read_ready)
-
-    def _look_up(self) -> None:
-        self._looking = self._loop.call_later(_LOOK_UP_S, self._look_up)
-        if self._pause is None:
-            self._read_ready(_LOOK_UP_S)
-
     def _finish(self, error: Exception | None) -> None:
-        self._listen(-1)
-        self._looking.cancel()
+        self._arrivals.close()
         if self.end.done():
             return
         if error is None:

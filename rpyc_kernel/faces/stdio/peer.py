@@ -278,10 +278,6 @@ class Peer:
 
     # ------------------------------------------------------------------ the end
 
-    def leave(self) -> None:
-        """Answer nothing more."""
-        self._has_left.set()
-
     async def wait_until_gone(self) -> None:
         """Wait until the client has left, or is gone."""
         await self._has_left.wait()

@@ -16,6 +16,7 @@ from rpyc_kernel.core.contract import Event, Force, Kind, Lane, Scope, freeze
 from rpyc_kernel.core.source import Origin, describe_source
 from rpyc_kernel.errors import KernelError, NotQueued, NotRunning, RequestError
 from rpyc_kernel.faces.stdio.answers import describe_event, describer_of, text_of_part
+from rpyc_kernel.faces.stdio.arrivals import Arrivals
 from rpyc_kernel.faces.stdio.error_codes import RpcError
 from rpyc_kernel.faces.stdio.evaluation import Evaluation
 from rpyc_kernel.faces.stdio.event_telling import EventTelling
@@ -24,7 +25,6 @@ from rpyc_kernel.faces.stdio.questions import Question, Questions
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
-_LOOK_UP_S = 1.0
 _WAIT_S = 20.0
 _AT_ONCE_S = 0.25
 """Most code has ended by then, and is one question. Until then, what is cancelled has no number to be called off by."""
@@ -49,7 +49,7 @@ class ServedKernel:
         self._number = number
         self._peer = peer
         self._loop = asyncio.get_running_loop()
-        self._descriptor = -1
+        self._arrivals = Arrivals(self._read)
         self._subscription: asyncio.Task[None] | None = None
         self._prompts: dict[int, asyncio.Task[None]] = {}
         self._held: tuple[int, Event] | None = None
@@ -57,10 +57,10 @@ class ServedKernel:
         self.is_over = False
         self._losses: set[str] = set()  # what was told since it was there; each connection beneath says so
         self._coming_back: asyncio.Task[None] | None = None
+        self._giving_up: asyncio.Task[None] | None = None
         self._calling_off: set[asyncio.Task[None]] = set()
         self._questions = Questions(client, sent=self._find_descriptor)
         self._find_descriptor()
-        self._looking = self._loop.call_later(_LOOK_UP_S, self._look_up)
 
     # ------------------------------------------------------------------ commands
 
@@ -86,25 +86,19 @@ class ServedKernel:
 
     def _find_descriptor(self) -> None:
         """Wait for another one when the connection was lost, and when it is there again."""
-        self._listen(-1 if self._is_closed else self.client.fileno())
+        if not self._is_closed:
+            self._arrivals.listen(self.client.fileno())
 
-    def _listen(self, descriptor: int) -> None:
-        if descriptor == self._descriptor:
-            return
-        if self._descriptor != -1:
-            self._loop.remove_reader(self._descriptor)
-        self._descriptor = descriptor
-        if descriptor != -1:
-            self._loop.add_reader(descriptor, self._read_ready)
-
-    def _read_ready(self, waited_s: float = 0.0) -> None:
+    def _read(self, waited_s: float) -> None:
         is_connected = self.client.read_ready(waited_s)
         if not is_connected:
-            self._listen(-1)  # the next connection may have the number of this one
-            if self._peer.is_ending:  # what the kernel does not answer now, nobody waits for any more
-                self._peer.leave()
+            self._arrivals.listen(-1)
         self._find_descriptor()
-        if not (is_connected or self.is_over or self._coming_back):
+        if is_connected or self.is_over:
+            return
+        if self._peer.is_ending and self._giving_up is None:  # nobody waits for what it does not answer now
+            self._giving_up = asyncio.ensure_future(asyncio.to_thread(self.client.close))
+        if self._coming_back is None:
             self._coming_back = asyncio.ensure_future(self._come_back())
 
     async def _come_back(self) -> None:
@@ -115,10 +109,6 @@ class ServedKernel:
             self.tell_connection(str(error), is_closed=True)
         finally:
             self._coming_back = None
-
-    def _look_up(self) -> None:
-        self._read_ready(_LOOK_UP_S)
-        self._looking = self._loop.call_later(_LOOK_UP_S, self._look_up)
 
     # ------------------------------------------------------------------ running code
 
@@ -304,12 +294,13 @@ class ServedKernel:
     async def close(self) -> None:
         """Leave the kernel."""
         await self.unsubscribe()
-        self._looking.cancel()
         if self._coming_back is not None:
             self._coming_back.cancel()
             await asyncio.wait({self._coming_back})
         self._is_closed = True
-        self._find_descriptor()
+        self._arrivals.close()
+        if self._giving_up is not None:
+            await self._giving_up
         await asyncio.to_thread(self.client.close)
 
 

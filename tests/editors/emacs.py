@@ -3,18 +3,16 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
-from tests.editors.servers import end_server_of
-from tests.end_to_end.clients import PATIENCE_S, ROOT
-from tests.support.waiting import wait_until
+from tests.editors.editor import Editor
+from tests.end_to_end.clients import ROOT
 
 PACKAGE = ROOT / "editors" / "emacs"
 
 
-class Emacs:
+class Emacs(Editor):
     """An editor with one file.
 
     Args:
@@ -27,43 +25,30 @@ class Emacs:
         emacs, client = shutil.which("emacs"), shutil.which("emacsclient")
         assert emacs is not None
         assert client is not None
-        self._socket = folder / f"{name}.sock"
-        self._client = [client, "-s", str(self._socket)]
+        socket = folder / f"{name}.sock"
+        self._client = [client, "-s", str(socket)]
+        self._file = file
         home = folder / "home"
         home.mkdir(exist_ok=True)
-        self._environment = {**os.environ, "HOME": str(home), "PYTHONPATH": str(ROOT), "TERM": "xterm"}
+        environment = {**os.environ, "HOME": str(home), "PYTHONPATH": str(ROOT), "TERM": "xterm"}
         command = " ".join(json.dumps(word) for word in (sys.executable, "-m", "rpyc_kernel"))
         settings = "create-lockfiles nil make-backup-files nil native-comp-deferred-compilation nil"
-        self._process = subprocess.Popen(
-            [
-                *(emacs, "-Q", "--eval", f"(setq rpyc-kernel-command '({command}) {settings})"),
-                *("-L", str(PACKAGE), "-l", "rpyc-kernel", f"--fg-daemon={self._socket}"),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=self._environment,
-        )
-        try:
-            wait_until(self._socket.exists, PATIENCE_S, "Emacs's socket")
-            self._eval(f'(progn (find-file "{file}") (python-mode) (rpyc-kernel-mode))')
-        except BaseException:
-            self.kill()
-            raise
+        start = [
+            *(emacs, "-Q", "--eval", f"(setq rpyc-kernel-command '({command}) {settings})"),
+            *("-L", str(PACKAGE), "-l", "rpyc-kernel", f"--fg-daemon={socket}"),
+        ]
+        super().__init__(start, socket, environment)
+
+    def prepare(self) -> None:
+        """Open the file."""
+        self._eval(f'(progn (find-file "{self._file}") (python-mode) (rpyc-kernel-mode))')
 
     def lisp(self, expression: str) -> str:
         """The value of an expression of Lisp in the file's buffer, as it is printed."""
         return self._eval(f'(with-current-buffer "cells.py" {expression})')
 
     def _eval(self, expression: str) -> str:
-        done = subprocess.run(
-            [*self._client, "--eval", expression],
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-            env=self._environment,
-        )
-        return (done.stdout + done.stderr).rstrip("\n")
+        return self.run(*self._client, "--eval", expression).rstrip("\n")
 
     def at(self, line: int, command: str) -> str:
         """Do something with point in a line of the file."""
@@ -94,17 +79,3 @@ class Emacs:
         self.lisp(
             f"(run-at-time 0 nil (lambda () (with-current-buffer (window-buffer (active-minibuffer-window)) {form})))"
         )
-
-    def kill_server(self) -> None:
-        """Kill the server that it has started."""
-        end_server_of(self._process.pid)
-
-    def wait_for_output(self, text: str) -> None:
-        """Wait until that stands in the buffer of output."""
-        wait_until(lambda: text in self.output, PATIENCE_S, f"{text!r} in {self.output!r}")
-
-    def kill(self) -> None:
-        """Kill it."""
-        self._process.kill()
-        self._process.wait()
-        self._socket.unlink(missing_ok=True)

@@ -3,19 +3,17 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
-from tests.editors.servers import end_server_of
-from tests.end_to_end.clients import PATIENCE_S, ROOT
-from tests.support.waiting import wait_until
+from tests.editors.editor import Editor
+from tests.end_to_end.clients import ROOT
 
 PLUGIN = ROOT / "editors" / "nvim"
 COMMAND = [sys.executable, "-m", "rpyc_kernel"]
 
 
-class Neovim:
+class Neovim(Editor):
     """An editor with one file.
 
     Args:
@@ -25,11 +23,11 @@ class Neovim:
     """
 
     def __init__(self, folder: Path, file: Path, name: str = "nvim") -> None:
-        self._socket = folder / f"{name}.sock"
+        socket = folder / f"{name}.sock"
         executable = shutil.which("nvim")
         assert executable is not None
         self._executable = executable
-        self._environment = {
+        environment = {
             **os.environ,
             "XDG_DATA_HOME": str(folder / "data"),
             "XDG_STATE_HOME": str(folder / "state"),
@@ -38,22 +36,12 @@ class Neovim:
             "PYTHONPATH": str(ROOT),
         }
         setup = f"require('rpyc_kernel').setup({{command = {{{', '.join(json.dumps(word) for word in COMMAND)}}}}})"
-        self._process = subprocess.Popen(
-            [
-                *(executable, "--headless", "-u", "NONE", "-i", "NONE", "-n", "--listen", str(self._socket)),
-                *("--cmd", f"set rtp+={PLUGIN}", "--cmd", "filetype plugin on"),
-                *("-c", f"lua {setup}", "-c", "runtime plugin/rpyc_kernel.lua", str(file)),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=self._environment,
-        )
-        try:
-            wait_until(self._socket.exists, PATIENCE_S, "Neovim's socket")
-        except BaseException:
-            self.kill()
-            raise
+        start = [
+            *(executable, "--headless", "-u", "NONE", "-i", "NONE", "-n", "--listen", str(socket)),
+            *("--cmd", f"set rtp+={PLUGIN}", "--cmd", "filetype plugin on"),
+            *("-c", f"lua {setup}", "-c", "runtime plugin/rpyc_kernel.lua", str(file)),
+        ]
+        super().__init__(start, socket, environment)
 
     def lua(self, expression: str) -> str:
         """The value of an expression of Lua, as text."""
@@ -69,15 +57,7 @@ class Neovim:
         self._ask("--remote-send", keys)
 
     def _ask(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [self._executable, "--server", str(self._socket), *arguments],
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-            check=True,
-            env=self._environment,
-        )
-        return done.stdout + done.stderr
+        return self.run(self._executable, "--server", str(self._socket), *arguments, check=True)
 
     @property
     def output(self) -> str:
@@ -104,17 +84,3 @@ class Neovim:
     def is_asking(self) -> bool:
         """Whether it asks something at the bottom."""
         return self.lua("vim.fn.mode()") == "c"
-
-    def kill_server(self) -> None:
-        """Kill the server that it has started."""
-        end_server_of(self._process.pid)
-
-    def wait_for_output(self, text: str) -> None:
-        """Wait until that stands in the window of output."""
-        wait_until(lambda: text in self.output, PATIENCE_S, f"{text!r} in {self.output!r}")
-
-    def kill(self) -> None:
-        """Kill it."""
-        self._process.kill()
-        self._process.wait()
-        self._socket.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from benchmarks import (
     daily,
     editors,
     faces,
+    groups,
     growth,
     gui,
     introspection,
@@ -47,6 +48,7 @@ SUITES: dict[str, Callable[..., list[str] | None]] = {
     "gui": gui.main,
     "memory": memory.main,
     "growth": growth.main,
+    "group": groups.main,
 }
 
 
@@ -57,6 +59,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="how often each measurement is repeated")
     parser.add_argument("--strict", action="store_true", help="end with status 1 if an aim was missed")
     parser.add_argument("--events", type=int, default=growth.EVENTS, help="how long the journal of 'growth' is")
+    parser.add_argument("--kernels", type=int, default=groups.KERNELS, help="how many 'group' has, and each peer")
+    parser.add_argument("--idle", type=int, default=groups.IDLE, help="up to how many idle kernels 'group' starts")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
     parser.add_argument("--read", type=Path, metavar="FILE", help="take an earlier run's --json in place of measuring")
     parser.add_argument("--compare", type=Path, metavar="FILE", help="set it beside an earlier run's --json")
@@ -70,11 +74,14 @@ def main() -> int:
         run = results.Run.read(arguments.read)
     else:
         echo_s = measure_echo_s()
+        options = {
+            "growth": {"events": arguments.events},
+            "group": {"kernels": arguments.kernels, "idle": arguments.idle},
+        }
         for name in arguments.suites or SUITES:
             RECORD.suite = name
-            options = {"events": arguments.events} if name == "growth" else {}
             try:
-                missed += [f"{name}: {what}" for what in SUITES[name](arguments.rounds, **options) or ()]
+                missed += [f"{name}: {what}" for what in SUITES[name](arguments.rounds, **options.get(name, {})) or ()]
             except Exception as error:  # noqa: BLE001 - the other families are worth having
                 traceback.print_exc()
                 missed.append(f"{name}: {error!r}")

@@ -20,7 +20,7 @@ from rpyc_kernel.core.contract import RELEASE
 _SECONDS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6}
 _NOTEWORTHY = 0.1
 """Runs of the same code differ by so much."""
-_PEERS = ("ipykernel", "jupyter_client", "rpyc")
+_PEERS = ("ipykernel", "jupyter_client", "rpyc", "ipyparallel", "distributed")
 
 
 @dataclass(frozen=True)

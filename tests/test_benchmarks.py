@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import faces, growth, results, spinning
+from benchmarks import faces, groups, growth, results, spinning
 from benchmarks.measure import Figure, compare, report
 from rpyc_kernel.hub.journal.journal import Journal
 from tests.support.waiting import wait_until
@@ -202,3 +202,11 @@ def test_a_line_has_arrived_when_its_end_is_there_whatever_colours_it_and_once()
     ]
     assert faces.find_arrivals(chunks) == {12.5: 2.0, 13.0: 3.0}
     assert faces.plain_of(b"\x1b[?25l\x1b]0;title\x07z\x1b(B") == b"z"
+
+
+def test_costs_that_are_no_straight_line_are_found_out():
+    counts = list(range(10, 101, 10))
+    slope, offset, residue = groups.fit(counts, [7.0 + 2.0 * count for count in counts])
+    assert (slope, offset, residue) == pytest.approx((2.0, 7.0, 0.0))
+    assert groups.fit(counts, [count**2 for count in counts])[-1] > 10
+    assert groups.fit([5], [10.0]) == (2.0, 0.0, 0.0)

@@ -45,8 +45,8 @@ def split(value: Any, count: int, axis: int = 0) -> list[Any]:
     kind = _kind_of(value)
     if kind is None:
         raise RequestError(
-            f"nothing {_call(value)} can be spread over kernels; an array, a table, a list, a tuple, a range, a str, bytes "
-            "and a dict can"
+            f"nothing {_call(value)} can be spread over kernels; an array, a table, a list, a tuple, a range, a str, "
+            "bytes and a dict can"
         )
     axis = _check_axis(kind, value, axis, "what is to be spread")
     return [kind.cut(value, start, stop, axis) for start, stop in _bounds(kind.measure(value, axis), count)]

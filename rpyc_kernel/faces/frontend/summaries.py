@@ -107,6 +107,16 @@ def summarise_trouble(status: dict[str, Any]) -> list[str]:
     return [f"it is busy with {_describe(status['running'])}, for {format_duration(busy_s)}{waiting}", *asking]
 
 
+def summarise_work(status: dict[str, Any]) -> str:
+    """What a kernel runs, and how much waits, in a few words; "" where it has nothing to do."""
+    told = []
+    if status["running"]:
+        busy_s = status["time"] - (status["busy_since"] or status["time"])
+        told.append(f"{_describe(status['running'])}, for {format_duration(busy_s)}")
+    counts = {"queued": status["queue_length"], "beside": len(status["side"]), "asking": len(status["prompts"])}
+    return "; ".join([*told, *(f"{count} {what}" for what, count in counts.items() if count)])
+
+
 def is_waiting(status: dict[str, Any], number: int) -> bool:
     """Whether an execution may be in the queue, of which a status has only the first ones."""
     shown = [item["execution"] for item in status["queue"]]

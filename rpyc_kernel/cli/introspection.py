@@ -15,6 +15,7 @@ from plumbum import cli
 from rpyc_kernel.cli.application import DEFAULT_NAME, OK, JsonCommand, kernel_there, tell
 from rpyc_kernel.cli.times import check_limit
 from rpyc_kernel.core.table_rows import ASCENDING, DESCENDING
+from rpyc_kernel.core.text_columns import cut
 from rpyc_kernel.errors import RequestError
 from rpyc_kernel.faces.frontend.conditions import read_condition
 from rpyc_kernel.faces.frontend.control_characters import sanitize

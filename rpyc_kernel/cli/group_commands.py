@@ -29,10 +29,10 @@ from rpyc_kernel.client import launch
 from rpyc_kernel.client.connect_string import shown_of
 from rpyc_kernel.client.execution import Interruption
 from rpyc_kernel.core.contract import Force
+from rpyc_kernel.core.text_columns import cut
 from rpyc_kernel.errors import KernelExists
 from rpyc_kernel.faces.frontend.control_characters import sanitize, sanitize_line
 from rpyc_kernel.faces.frontend.summaries import format_bytes, summarise_work
-from rpyc_kernel.faces.frontend.words import cut
 from rpyc_kernel.groups.targets import expand
 from rpyc_kernel.system.own_command import as_typed_here
 

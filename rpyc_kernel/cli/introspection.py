@@ -25,7 +25,6 @@ from rpyc_kernel.faces.frontend.summaries import (
     summarise_variables,
     summarise_watched,
 )
-from rpyc_kernel.faces.frontend.words import cut
 
 if TYPE_CHECKING:
     from rpyc_kernel.core.introspection import Watched

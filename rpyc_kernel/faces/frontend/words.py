@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import socket
-from bisect import bisect_right
 from collections.abc import Iterable
-from itertools import accumulate
-from unicodedata import combining, east_asian_width
 
 from rpyc_kernel.faces.frontend.control_characters import sanitize_line
 from rpyc_kernel.system.addresses import is_loopback
@@ -18,12 +15,6 @@ def first_line(code: str) -> str:
     """The beginning of some code, to be recognised by."""
     line = sanitize_line(code.strip().partition("\n")[0])
     return line if len(line) <= 60 else line[:57] + "..."
-
-
-def cut(line: str, columns: int) -> str:
-    """As much of a line as stands beside that many columns: one that wrapped would be two."""
-    widths = accumulate(0 if combining(each) else 1 + (east_asian_width(each) in "WF") for each in line)
-    return line[: bisect_right([*widths], columns)]
 
 
 def describe_ask(number: int, name: str, code: str) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from typing import TextIO
 
 from rpyc_kernel.core.contract import Event, Kind, Outcome
+from rpyc_kernel.core.text_columns import cut
 from rpyc_kernel.faces.frontend.control_characters import sanitize_line
 from rpyc_kernel.faces.frontend.summaries import format_duration
-from rpyc_kernel.faces.frontend.words import cut
 from rpyc_kernel.faces.groups.lines import Lines
 from rpyc_kernel.frozen import Frozen
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         ExecutionDropped,
         ExecutionError,
         ExecutionInterrupted,
+        GroupFailed,
         KernelDied,
         KernelError,
         KernelExists,
@@ -51,6 +52,10 @@ if TYPE_CHECKING:
         VersionMismatch,
         WorkerBusy,
     )
+    from rpyc_kernel.groups.execution import GroupExecution
+    from rpyc_kernel.groups.group import Group
+    from rpyc_kernel.groups.namespace import GroupNamespace
+    from rpyc_kernel.groups.opening import group
     from rpyc_kernel.worker.embedded_kernel import EmbeddedKernel
     from rpyc_kernel.worker.embedding import embed
 
@@ -70,6 +75,10 @@ __all__ = [
     "ExecutionDropped",
     "ExecutionError",
     "ExecutionInterrupted",
+    "Group",
+    "GroupExecution",
+    "GroupFailed",
+    "GroupNamespace",
     "Interruption",
     "Invitation",
     "KernelClient",
@@ -95,6 +104,7 @@ __all__ = [
     "attach",
     "connect",
     "embed",
+    "group",
     "kernels",
     "start",
 ]  # fmt: skip
@@ -109,6 +119,10 @@ _HOMES = {
     "rpyc_kernel.client.lazy": ("Lazy", "LazyNames"),
     "rpyc_kernel.client.namespace": ("Namespace",),
     "rpyc_kernel.core.contract": ("Event",),
+    "rpyc_kernel.groups.execution": ("GroupExecution",),
+    "rpyc_kernel.groups.group": ("Group",),
+    "rpyc_kernel.groups.namespace": ("GroupNamespace",),
+    "rpyc_kernel.groups.opening": ("group",),
     "rpyc_kernel.worker.embedded_kernel": ("EmbeddedKernel",),
     "rpyc_kernel.worker.embedding": ("embed",),
 }

@@ -17,6 +17,7 @@
     │   ├── ExecutionInterrupted  … because somebody interrupted it
     │   └── ChainFailed         … at a link of a lazy chain
     ├── ExecutionDropped        it never ran: cancelled, or aborted behind an error of its session
+    ├── GroupFailed             one or more kernels of a group have failed at what all were asked
     ├── KernelDied              the worker's: the process that held the namespace is gone
     ├── WorkerBusy              the worker's: it does not answer now
     └── ConnectionFailed        the connection's
@@ -266,6 +267,31 @@ class ExecutionDropped(KernelError):
         super().__init__(message)
         self.outcome = outcome
         self.execution = execution
+
+
+class GroupFailed(KernelError):
+    """Some kernels of a group have failed at what all of them were asked; the others have done it.
+
+    Attributes:
+        errors: what each of those raised, by the kernel's name in the group.
+        results: what the others have answered, by name.
+
+    Example:
+        >>> with rpyc_kernel.group(["demo"]) as group:
+        ...     try:
+        ...         group.execute("1 / 0")
+        ...     except rpyc_kernel.GroupFailed as failed:
+        ...         failed.errors["demo"].ename
+        'ZeroDivisionError'
+    """
+
+    def __init__(self, message: str, errors: dict[str, Exception], results: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.errors = errors
+        self.results = results
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.errors, self.results)
 
 
 class KernelDied(KernelError):

@@ -15,6 +15,7 @@ from rpyc_kernel.errors import (
     ExecutionDropped,
     ExecutionError,
     ExecutionInterrupted,
+    GroupFailed,
     KernelDied,
     KernelError,
     NotPermitted,
@@ -28,7 +29,8 @@ ALL = [error for _, error in inspect.getmembers(errors, inspect.isclass) if issu
 ACROSS = [
     error
     for error in ALL
-    if not issubclass(error, (ExecutionError, ExecutionDropped, KernelDied, ConnectionFailed)) or error is KernelError
+    if not issubclass(error, (ExecutionError, ExecutionDropped, GroupFailed, KernelDied, ConnectionFailed))
+    or error is KernelError
 ]
 """What a hub raises for a client to see; the others are made by the client itself."""
 

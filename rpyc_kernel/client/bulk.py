@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from rpyc_kernel.core import kinds
@@ -15,6 +15,7 @@ from rpyc_kernel.wire import handshake
 
 if TYPE_CHECKING:  # the codecs and their pickle, loaded with the first transfer
     from rpyc_kernel.client.chains import Chain
+    from rpyc_kernel.wire.bulk.parts import Parcel
     from rpyc_kernel.wire.bulk.socket import BulkSocket, Message, Progress
 
 
@@ -53,18 +54,34 @@ class Bulk:
         """Set variables."""
         from rpyc_kernel.wire.bulk.codec import pack_named
 
-        for name in values:
-            kinds.NAME.take(name, "the name of a variable")
-        parcel = pack_named(values)
+        check_names(values)
+        self.push_packed(pack_named(values), timeout_s, progress)
+
+    def push_packed(self, parcel: Parcel, timeout_s: float | None, progress: Progress | None = None) -> None:
+        """Set variables, which are packed as `pack_named` does."""
+        self._ask({"do": "push"}, parcel, timeout_s, progress)
+
+    def stage(self, parcel: Parcel, source: str | None, timeout_s: float | None, *, is_map: bool = False) -> str:
+        """Have a call kept for the queue; returns its token.
+
+        The parcel has the function, its arguments and its keywords, pickled; or its name, if there is a ``source``.
+        If it ``is_map``, the arguments are sequences, and it is called with each of their items.
+        """
+        answer = self._ask({"do": "stage", "source": source, "is_map": is_map}, parcel, timeout_s)
+        return str(answer.head.get("call"))
+
+    def _ask(
+        self, request: dict[str, Any], parcel: Parcel, timeout_s: float | None, progress: Progress | None = None
+    ) -> Message:
         with self._connection(timeout_s) as connection:
-            request = {"do": "push", "pid": os.getpid()}
-            connection.send(connection.encode(request, parcel), progress)
+            connection.send(connection.encode({**request, "pid": os.getpid()}, parcel), progress)
             answer = connection.receive()
         _raise_error(answer)
+        return answer
 
     def pull(
         self,
-        wanted: str | Chain,
+        wanted: str | int | Chain,
         timeout_s: float | None,
         progress: Progress | None,
         *,
@@ -72,19 +89,20 @@ class Bulk:
         max_bytes: int | None,
         call: str | None = None,
     ) -> Any:
-        """Evaluate an expression or a chain, and return a copy of its value.
+        """Evaluate an expression or a chain, and return a copy of its value; or of that of an execution of this number.
 
         A chain with references in it cannot travel by this channel: it has been staged in the worker, as this ``call``.
         """
         from rpyc_kernel.wire.bulk.codec import pack
 
-        expression, chain = (wanted, None) if isinstance(wanted, str) else (None, wanted)
+        chain = None if isinstance(wanted, (str, int)) else wanted
         steps = None if chain is None or call is not None else pack(chain.compile()[0], allow_pickle=True)
         with self._connection(timeout_s) as connection:
             request = {
                 "do": "pull",
                 "pid": os.getpid(),
-                "expression": expression,
+                "expression": wanted if isinstance(wanted, str) else None,
+                "execution": wanted if isinstance(wanted, int) else None,
                 "call": call,
                 "allow_pickle": allow_pickle,
                 "max_bytes": max_bytes,
@@ -148,6 +166,12 @@ class Bulk:
     def _require_open(self) -> None:
         if self._is_closed:
             raise ConnectionLost("this client is closed")
+
+
+def check_names(values: Iterable[Any]) -> None:
+    """Raise RequestError where one of these cannot name a variable."""
+    for name in values:
+        kinds.NAME.take(name, "the name of a variable")
 
 
 def _raise_error(answer: Message, chain: Chain | None = None) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from rpyc_kernel.client.arguments import check_arguments
@@ -27,12 +27,9 @@ from rpyc_kernel.errors import (
 )
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.settings import KEEP_OUTPUT
-from rpyc_kernel.system.futures import CallFuture, GuardedCondition
-from rpyc_kernel.system.originals import futures
+from rpyc_kernel.system.futures import LazyFuture
 
 _LEAST_S = 0.5
-_OF_A_FUTURE = frozenset({"_condition", "_done_callbacks", "_exception", "_result", "_state", "_waiters"})
-"""What the standard library keeps in a future."""
 _CALLING_BACK: set[Execution] = set()
 """Those that have not finished and have callbacks. All else is held by those only who want to see it."""
 
@@ -87,7 +84,7 @@ class Kernel(Protocol):
         """Return the last stack of a generation's worker, "" if there is none any more."""
 
 
-class Execution(ExecutionRecord, CallFuture):
+class Execution(ExecutionRecord, LazyFuture):
     """The future of a submitted piece of code. Its result is the value of the last expression.
 
     Whoever looks at one that has not ended asks the kernel how far it is.
@@ -102,29 +99,11 @@ class Execution(ExecutionRecord, CallFuture):
     """
 
     def __init__(self, kernel: Kernel, execution: int, *, cursor: int = 0, keep_output: int = KEEP_OUTPUT) -> None:
-        # What it takes to be waited for by others is made by `__getattr__`; most are never.
-        super().__init__(execution, cursor, keep_output)
+        ExecutionRecord.__init__(self, execution, cursor, keep_output)
         self._kernel = kernel
 
-    def __getattr__(self, name: str) -> Any:
-        if name not in _OF_A_FUTURE:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        if not self._is_over:
-            self._kernel._notify(self)  # first: an interrupt then leaves nobody with a future that is not completed
-        while True:
-            failure = self._get_failure() if (is_over := self._is_over) else None
-            with self._taking:
-                if "_condition" in vars(self):  # another thread has made it
-                    break
-                if self._is_over == is_over:
-                    self._waiters: list[Any] = []
-                    self._done_callbacks = []
-                    self._result: Any = None
-                    self._exception = failure
-                    self._state = "FINISHED" if is_over else "PENDING"
-                    self._condition = GuardedCondition()  # last
-                    break
-        return vars(self)[name]
+    def _begin_telling(self) -> None:
+        self._kernel._notify(self)
 
     def __repr__(self) -> str:
         return f"<Execution {self.id} {self._last_status}>"
@@ -279,21 +258,6 @@ class Execution(ExecutionRecord, CallFuture):
         self._catch_up()
         return self._is_over
 
-    def __await__(self) -> Generator[Any, None, Any]:
-        return self._wait_async().__await__()
-
-    async def _wait_async(self) -> Any:
-        import asyncio  # here, because who awaits has it, and others save 3 MB and its import
-
-        try:
-            await asyncio.wrap_future(self)
-        except asyncio.CancelledError:
-            # asyncio takes an execution that was dropped for a cancellation of whoever waits.
-            if not (self.done() and self.cancelled()):
-                raise
-            self._raise_failure()
-        return await asyncio.get_running_loop().run_in_executor(None, lambda: self.value)
-
     @check_arguments
     def events(self, *, since: int = 0, timeout: float | None = None) -> Iterator[Event]:
         """Yield the events of this execution, from the first to the last, as they come.
@@ -447,14 +411,6 @@ class Execution(ExecutionRecord, CallFuture):
     # ------------------------------------------------------------------ told by the notifier
 
     def _complete(self) -> None:
-        """Tell those who do not read that it is over; may be repeated."""
-        failure = self._get_failure()
-        with self._taking:
-            is_awaited = "_condition" in vars(self)  # else it is made as that of one that is over
-        if is_awaited:
-            with contextlib.suppress(futures.InvalidStateError):
-                if failure is None:
-                    self.set_result(None)
-                else:
-                    self.set_exception(failure)
+        """See `LazyFuture`."""
+        super()._complete()
         _CALLING_BACK.discard(self)

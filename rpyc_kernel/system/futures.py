@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
@@ -26,6 +26,8 @@ else:  # Python 3.10
 
 
 _log = logging.getLogger(__name__)
+_OF_A_FUTURE = frozenset({"_condition", "_done_callbacks", "_exception", "_result", "_state", "_waiters"})
+"""What the standard library keeps in a future."""
 _COMPLETING = ("set_result", "set_exception", "set_running_or_notify_cancel")
 
 
@@ -139,6 +141,77 @@ class CallFuture(Future[Any], metaclass=_ListingUse):
     def _wake(future: Future[Any]) -> None:
         if isinstance(future, CallFuture):
             future._completed.set()
+
+
+class LazyFuture(CallFuture):
+    """A future that is told of by whoever reads. What others wait by is made when they ask for it; most never do.
+
+    Whoever derives from it looks by itself, and says `_is_over` and `_get_failure`. All who are to be told without
+    asking (callbacks, ``concurrent.futures.wait``, asyncio) begin by asking for the condition of the future: so
+    `_begin_telling` is called once there is somebody to tell, and has `_complete` called when it is over.
+    """
+
+    def __init__(self) -> None:
+        # Nothing of `CallFuture`'s and its bases': see `__getattr__`.
+        self._taking = threading.Lock()
+
+    @property
+    def _is_over(self) -> bool:
+        raise NotImplementedError
+
+    def _get_failure(self) -> BaseException | None:
+        """What is to be raised in place of a result; only asked when it is over."""
+        raise NotImplementedError
+
+    def _begin_telling(self) -> None:
+        """Have `_complete` called when it is over, by somebody who reads."""
+        raise NotImplementedError
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _OF_A_FUTURE:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        if not self._is_over:
+            self._begin_telling()  # first: an interrupt then leaves nobody with a future that is not completed
+        while True:
+            failure = self._get_failure() if (is_over := self._is_over) else None
+            with self._taking:
+                if "_condition" in vars(self):  # another thread has made it
+                    break
+                if self._is_over == is_over:
+                    self._waiters: list[Any] = []
+                    self._done_callbacks = []
+                    self._result: Any = None
+                    self._exception = failure
+                    self._state = "FINISHED" if is_over else "PENDING"
+                    self._condition = GuardedCondition()  # last
+                    break
+        return vars(self)[name]
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._wait_async().__await__()
+
+    async def _wait_async(self) -> Any:
+        import asyncio  # here, as in `CallFuture`
+
+        try:
+            await asyncio.wrap_future(self)
+        except asyncio.CancelledError:
+            # asyncio takes what was dropped for a cancellation of whoever waits.
+            if not (self.done() and self.cancelled()):
+                raise
+        return await asyncio.get_running_loop().run_in_executor(None, self.result)
+
+    def _complete(self) -> None:
+        """Tell those who do not read that it is over; may be repeated."""
+        failure = self._get_failure()
+        with self._taking:
+            is_awaited = "_condition" in vars(self)  # else it is made as that of one that is over
+        if is_awaited:
+            with contextlib.suppress(InvalidStateError):
+                if failure is None:
+                    self.set_result(None)
+                else:
+                    self.set_exception(failure)
 
 
 def begin_completing(future: CallFuture) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import sys
 from typing import Any
@@ -14,7 +15,9 @@ from rpyc_kernel.wire.bulk.parts import LibraryMissing, Parcel
 from rpyc_kernel.wire.bulk.socket import BulkSocket, Message, Outgoing, require_at_most
 from rpyc_kernel.worker.chains import StepFailed, run_chain
 from rpyc_kernel.worker.error_reports import describe_error
+from rpyc_kernel.worker.functions import call_each, define, load
 from rpyc_kernel.worker.staged_calls import StagedCalls
+from rpyc_kernel.worker.values import Values
 
 _log = logging.getLogger(__name__)
 
@@ -24,11 +27,13 @@ class BulkConnections:
 
     Args:
         namespace: the namespace of user code.
-        staged: chains that were handed in by other connections.
+        values: the last values.
+        staged: calls that wait for their turn, and chains that were handed in by other connections.
     """
 
-    def __init__(self, namespace: dict[str, Any], staged: StagedCalls) -> None:
+    def __init__(self, namespace: dict[str, Any], values: Values, staged: StagedCalls) -> None:
         self._namespace = namespace
+        self._values = values
         self._staged = staged
         self._numbers = itertools.count(1)
 
@@ -52,6 +57,8 @@ class BulkConnections:
     def _answer(self, client: BulkSocket, request: Message) -> Outgoing:
         client.meet(request.head.get("pid"))
         try:
+            if request.head.get("do") == "stage":
+                return client.encode({"done": True, "call": self._stage(request)})
             return client.encode({"done": True}, self._do(request))
         except KernelError as failed:
             error = failed.seen_from_client(sys.executable) if isinstance(failed, LibraryMissing) else failed
@@ -68,15 +75,30 @@ class BulkConnections:
             return parcel
         if request.head.get("do") == "push":
             # Whoever may push may run code: there is nothing that a pickle could do beyond that.
-            self._namespace.update(request.open(allow_pickle=True))
+            self._namespace.update(self._open(request))
             return None
         raise RequestError(f"the bulk channel does not do {request.head.get('do')!r}")
 
+    def _stage(self, request: Message) -> str:
+        """Keep a call for the main thread; the token goes through the queue."""
+        source = request.head.get("source")
+        function, arguments, keywords = self._open(request)
+        if source is not None:
+            function = define(source, function, self._namespace)
+        if request.head.get("is_map"):
+            function = functools.partial(call_each, function)
+        return self._staged.add(functools.partial(function, *arguments, **keywords))
+
+    def _open(self, request: Message) -> Any:
+        return request.open(allow_pickle=True, load=functools.partial(load, namespace=self._namespace))
+
     def _find(self, request: Message) -> Any:
+        if request.head.get("execution") is not None:
+            return self._values.of(request.head["execution"])
         if request.head.get("call") is not None:
             return self._staged.take(request.head["call"])()
         if request.head["expression"] is None:
-            return run_chain(request.open(allow_pickle=True), (), self._namespace)
+            return run_chain(self._open(request), (), self._namespace)
         return eval(compile(request.head["expression"], "<pull>", "eval"), self._namespace)  # noqa: S307 - running code is the purpose
 
 

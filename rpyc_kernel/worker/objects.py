@@ -9,7 +9,6 @@ from collections import deque
 from typing import Any
 
 from rpyc_kernel.core.chain_steps import Step
-from rpyc_kernel.errors import NotAvailable
 from rpyc_kernel.system.originals import logging, socket
 from rpyc_kernel.wire.netrefs.connection import WORKER_CONFIG, Connection, Patience, connect_peer
 from rpyc_kernel.wire.netrefs.references import ByReference
@@ -77,10 +76,7 @@ class ObjectsService(Service):
         Raises:
             NotAvailable: it had none, or it is no longer kept.
         """
-        try:
-            return self._values.of(execution)
-        except KeyError:
-            raise NotAvailable(f"the worker does not hold a value of execution {execution} (any more)") from None
+        return self._values.of(execution)
 
     def stage(self, function: Any, arguments: tuple[Any, ...], keywords: tuple[tuple[str, Any], ...]) -> str:
         """Keep a call for the main thread; the token goes through the queue."""

@@ -145,6 +145,6 @@ def _prepare_bulk(engine: PlainEngine, staged: StagedCalls) -> _Channel:
     def make() -> Any:
         from rpyc_kernel.worker.bulk import BulkConnections
 
-        return BulkConnections(engine.namespace, staged)
+        return BulkConnections(engine.namespace, engine.values, staged)
 
     return _Channel(make)

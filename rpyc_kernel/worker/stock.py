@@ -17,7 +17,7 @@ from typing import Any
 from rpyc_kernel.core import commands
 from rpyc_kernel.core.contract import Event, Force, Kind, Lane, Outcome, decode_events
 from rpyc_kernel.core.seconds import read_seconds
-from rpyc_kernel.errors import ExecutionDropped, ExecutionError, ExecutionInterrupted, KernelDied, NotAvailable
+from rpyc_kernel.errors import ExecutionDropped, ExecutionError, ExecutionInterrupted, KernelDied
 from rpyc_kernel.system.originals import socket, time
 from rpyc_kernel.wire.netrefs.configuration import STOCK_CONFIG
 from rpyc_kernel.wire.netrefs.connection import Connection, connect_peer
@@ -121,10 +121,7 @@ class Submission:
             raise failure
         if not self._has_value:
             return None
-        try:
-            return self._values.of(self.number)
-        except KeyError:
-            raise NotAvailable(f"the value of execution {self.number} is no longer kept") from None
+        return self._values.of(self.number)
 
     def _ask_whether(self, is_so: Callable[[Event], bool]) -> Steps:
         yield from self._read(0.0)

@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+from rpyc_kernel.errors import NotAvailable
+
 _KEPT_COUNTS = 1000
 
 
@@ -52,9 +54,12 @@ class Values(dict[int, Any]):
         _trim(self._of_calls, self.limit)
 
     def of(self, execution: int) -> Any:
-        """Return the value of an execution; raises `KeyError` where it had none, or it is not kept any more."""
+        """Return the value of an execution; raises `NotAvailable` where it had none, or it is not kept any more."""
         count = self._counts.get(execution)
-        return self._of_calls[execution] if count is None else self[count]
+        try:
+            return self._of_calls[execution] if count is None else self[count]
+        except KeyError:
+            raise NotAvailable(f"the worker does not hold a value of execution {execution} (any more)") from None
 
 
 def _trim(kept: dict[int, Any], limit: int) -> list[int]:

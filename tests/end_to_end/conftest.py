@@ -3,6 +3,7 @@
 from tests.end_to_end.clients import connect, start_client  # noqa: F401 - fixtures
 from tests.end_to_end.commands import run_here, start_command  # noqa: F401 - fixtures
 from tests.end_to_end.consoles import alice, bob, gated  # noqa: F401 - fixtures
+from tests.end_to_end.groups import crew, crew_kernels  # noqa: F401 - fixtures
 from tests.end_to_end.kernels import demo, engine, folders, kernel, shared_kernel, shared_kernels  # noqa: F401 - fixtures
 from tests.end_to_end.notebooks import open_notebook, provisioner  # noqa: F401 - fixtures
 from tests.end_to_end.pages import open_page  # noqa: F401 - a fixture

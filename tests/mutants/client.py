@@ -180,9 +180,9 @@ MUTANTS = (
     ),
     Mutant(
         promise="Ctrl-C leaves no future of an execution that nobody completes",
-        file="client/execution.py",
-        before="            self._kernel._notify(self)  # first",
-        after="            self._condition = GuardedCondition(); self._kernel._notify(self)  # first",
+        file="system/futures.py",
+        before="            self._begin_telling()  # first",
+        after="            self._condition = GuardedCondition(); self._begin_telling()  # first",
         tests=("client/test_notifier.py::test_ctrl_c_while_it_is_asked_for_leaves_nobody_waiting_for_ever",),
     ),
     Mutant(

@@ -9,6 +9,7 @@ from rpyc_kernel.wire.bulk.codec import pack_named
 from rpyc_kernel.wire.bulk.socket import BulkSocket
 from rpyc_kernel.worker.bulk import BulkConnections
 from rpyc_kernel.worker.staged_calls import StagedCalls
+from rpyc_kernel.worker.values import Values
 
 numpy = pytest.importorskip("numpy")
 PATIENCE_S = 30.0
@@ -21,7 +22,7 @@ def test_a_library_that_is_missing_is_missing_in_the_kernels_environment(monkeyp
     client = BulkSocket(near)
     client.set_timeout(PATIENCE_S)
     try:
-        BulkConnections({}, StagedCalls()).add(far)
+        BulkConnections({}, Values(1), StagedCalls()).add(far)
         client.send(client.encode({"do": "push", "pid": 0}, parcel))
         head = client.receive().head
     finally:

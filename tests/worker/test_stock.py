@@ -91,7 +91,7 @@ def test_its_value_is_the_object_itself_while_it_is_kept():
     value = object()
     values.keep(7, value)
     assert submit([RESULT, end()], values=values)[0].value.result(0) is value
-    with pytest.raises(NotAvailable, match="the value of execution 7 is no longer kept"):
+    with pytest.raises(NotAvailable, match="the worker does not hold a value of execution 7"):
         submit([RESULT, end()])[0].value.result(0)
 
 

@@ -26,6 +26,11 @@ _MAX_INLINE_CHARS: Final = 4096
 _MAX_DEPTH: Final = 100
 MAX_BUFFERS: Final = 100_000
 
+Load = Callable[..., Any]
+"""As `pickle.loads`."""
+Dump = Callable[..., bytes]
+"""As `pickle.dumps`."""
+
 
 def pack(value: Any, *, allow_pickle: bool) -> Parcel:
     """Take a value apart.
@@ -35,11 +40,17 @@ def pack(value: Any, *, allow_pickle: bool) -> Parcel:
         RequestError: it cannot be pickled either.
     """
     buffers: list[Buffer] = []
-    return Parcel(_pack_one(value, buffers, allow_pickle), buffers)
+    return Parcel(_pack_one(value, buffers, pickle.dumps if allow_pickle else None), buffers)
 
 
-def pack_named(values: dict[str, Any]) -> Parcel:
-    """Take values apart that belong to names, as one dict; what is not plain is pickled.
+def pack_pickled(value: Any, dump: Dump) -> Parcel:
+    """Pickle a value as a whole; raises RequestError where that cannot be done."""
+    packed = _pickle(value, dump)
+    return Parcel({"k": "pickle", "b": 0, "count": len(packed) - 1}, packed)
+
+
+def pack_named(values: dict[str, Any], dump: Dump = pickle.dumps) -> Parcel:
+    """Take values apart that belong to names, as one dict; what is not plain is pickled, by ``dump``.
 
     Raises:
         RequestError: one cannot be pickled.
@@ -48,32 +59,32 @@ def pack_named(values: dict[str, Any]) -> Parcel:
     items = []
     for name, value in values.items():
         try:
-            items.append([name, _pack_one(value, buffers, allow_pickle=True)])
+            items.append([name, _pack_one(value, buffers, dump)])
         except RequestError as error:
             raise RequestError(f"{name}: {error}") from None
     return Parcel({"k": "dict", "v": items}, buffers)
 
 
-def _pack_one(value: Any, buffers: list[Buffer], allow_pickle: bool) -> Tree:
+def _pack_one(value: Any, buffers: list[Buffer], dump: Dump | None) -> Tree:
     packed: list[Buffer] = []
     try:
         tree = _Packer(packed, len(buffers)).pack(value, 0)
     except (NeedsPickle, RecursionError) as reason:
-        if not allow_pickle:
+        if dump is None:
             raise NotPlain(
                 f"{reason if str(reason) else type(value).__name__} cannot travel as plain data, and a pickle runs "
                 "code where it is opened; take a plain part of it, or pass allow_pickle=True if you trust the kernel"
             ) from None
-        packed = _pickle(value)
+        packed = _pickle(value, dump)
         tree = {"k": "pickle", "b": len(buffers), "count": len(packed) - 1}
     buffers += packed
     return tree
 
 
-def _pickle(value: Any) -> list[Buffer]:
+def _pickle(value: Any, dump: Dump) -> list[Buffer]:
     outside: list[pickle.PickleBuffer] = []
     try:
-        stream = pickle.dumps(value, protocol=5, buffer_callback=outside.append)
+        stream = dump(value, protocol=5, buffer_callback=outside.append)
         views = [memoryview(stream), *(buffer.raw() for buffer in outside)]
     except Exception as error:  # noqa: BLE001 - __reduce__ is user code
         raise RequestError(f"a {type(value).__name__} cannot be pickled: {_say(error)}") from None
@@ -174,20 +185,21 @@ def _say(error: Exception) -> str:
 # ------------------------------------------------------------------ putting together
 
 
-def unpack(tree: Tree, buffers: list[Any], *, allow_pickle: bool) -> Any:
+def unpack(tree: Tree, buffers: list[Any], *, allow_pickle: bool, load: Load = pickle.loads) -> Any:
     """Put a value together again.
 
     Args:
         tree: what `pack` made.
         buffers: what arrived: ``bytes`` where `find_bytes` says so, else writable memory that becomes the value's own.
         allow_pickle: whether a pickle may be opened, which runs code that the sender chose.
+        load: opens one.
 
     Raises:
         NotPlain: it is a pickle, and may not be opened.
         RequestError: it is not what `pack` makes, or a library is missing.
     """
     try:
-        return _Unpacker(buffers, allow_pickle).unpack(tree)
+        return _Unpacker(buffers, allow_pickle, load).unpack(tree)
     except RequestError:
         raise
     except Exception as error:  # noqa: BLE001 - libraries say in many ways that they cannot read something
@@ -210,8 +222,9 @@ def find_bytes(tree: Tree) -> set[int]:
 
 
 class _Unpacker:
-    def __init__(self, buffers: list[Any], allow_pickle: bool) -> None:
+    def __init__(self, buffers: list[Any], allow_pickle: bool, load: Load) -> None:
         self._buffers = buffers
+        self._load = load
         self.allow_pickle = allow_pickle
 
     def unpack(self, tree: Tree) -> Any:
@@ -238,7 +251,7 @@ class _Unpacker:
         first = tree["b"]
         stream, *outside = [self.take(number) for number in range(first, first + 1 + tree["count"])]
         try:
-            return pickle.loads(stream, buffers=outside)
+            return self._load(stream, buffers=outside)
         except (AttributeError, ImportError) as error:
             raise RequestError(
                 f"it needs what this side does not have ({_say(error)}): functions, and instances of classes, travel "

@@ -2,21 +2,53 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 from rpyc_kernel.errors import RequestError
-from rpyc_kernel.frozen import Frozen
+from rpyc_kernel.frozen import Frozen, changed
+from rpyc_kernel.system import shared_memory
+from rpyc_kernel.system.originals import threading
 
 Tree = Any
 
 
+class SharedOnce:
+    """A memory that is made when it is first opened; ``make`` gives its descriptor."""
+
+    def __init__(self, make: Callable[[], int]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._descriptor: int | None = None
+
+    def open(self) -> int:
+        """A further descriptor of it."""
+        with self._lock:
+            if self._descriptor is None:
+                self._descriptor = self._make()
+            return os.dup(self._descriptor)
+
+    def close(self) -> None:
+        """It is needed no longer, by those who have not opened it."""
+        with self._lock:
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None
+
+
 class Buffer(Frozen):
-    """Bytes to send, so many; ``chunks`` gives them in order, and may be asked again."""
+    """Bytes to send, so many; ``chunks`` gives them in order, and may be asked again. ``memory`` has them for many."""
 
     length: int
     chunks: Callable[[], Iterable[memoryview]]
+    memory: SharedOnce | None = None
+
+    def share(self) -> int:
+        """The descriptor of a memory that holds them, for whoever asks to close; OSError where there is no room."""
+        return shared_memory.create(self.chunks()) if self.memory is None else self.memory.open()
 
 
 class Parcel(Frozen):
@@ -24,6 +56,18 @@ class Parcel(Frozen):
 
     tree: Tree
     buffers: list[Buffer]
+
+
+@contextlib.contextmanager
+def shared_among_many(parcel: Parcel) -> Iterator[Parcel]:
+    """The same value for many: what goes as shared memory is there once, until all have it."""
+    memories = [SharedOnce(buffer.share) for buffer in parcel.buffers]
+    try:
+        pairs = zip(parcel.buffers, memories, strict=True)
+        yield Parcel(parcel.tree, [changed(buffer, memory=memory) for buffer, memory in pairs])
+    finally:
+        for memory in memories:
+            memory.close()
 
 
 class NeedsPickle(Exception):

@@ -17,6 +17,7 @@ import contextlib
 import errno
 import io
 import os
+import pickle
 from collections.abc import Callable, Iterator
 from struct import Struct
 from typing import Any, Final
@@ -54,9 +55,9 @@ class Message(Frozen):
     tree: Tree
     buffers: list[Any]
 
-    def open(self, *, allow_pickle: bool) -> Any:
+    def open(self, *, allow_pickle: bool, load: codec.Load = pickle.loads) -> Any:
         """The value; see `codec.unpack`."""
-        return codec.unpack(self.tree, self.buffers, allow_pickle=allow_pickle)
+        return codec.unpack(self.tree, self.buffers, allow_pickle=allow_pickle, load=load)
 
 
 class Outgoing(Frozen):
@@ -135,7 +136,7 @@ class BulkSocket:
     def _send_shared(self, buffer: Buffer, counter: _Counter) -> bool:
         """Send a buffer as shared memory; False where there is no room for it, or no descriptor."""
         try:
-            descriptor = shared_memory.create(buffer.chunks())
+            descriptor = buffer.share()
         except OSError:
             return False
         try:

@@ -1,0 +1,124 @@
+"""Making a group: all kernels that are meant are connected to at once, or started."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from rpyc_kernel.client import launch
+from rpyc_kernel.client.arguments import check_arguments
+from rpyc_kernel.client.connect_string import shown_of
+from rpyc_kernel.client.kernel import KernelClient
+from rpyc_kernel.client.launch import connect, kernels
+from rpyc_kernel.errors import GroupFailed, KernelExists, RequestError
+from rpyc_kernel.groups.fanning import fan_out
+from rpyc_kernel.groups.group import Group
+from rpyc_kernel.groups.targets import expand
+from rpyc_kernel.settings import KEEP_OUTPUT, RECONNECT_S
+
+_MISSING = ("refuse", "skip")
+
+
+@check_arguments
+def group(
+    targets: str | os.PathLike[str] | KernelClient | Iterable[str | os.PathLike[str] | KernelClient],
+    *,
+    start: bool = False,
+    missing: str = "refuse",
+    name: str | None = None,
+    role: str | None = None,
+    key: str | None = None,
+    timeout: float = 10.0,
+    silence: float = 20.0,
+    keep_output: int = KEEP_OUTPUT,
+    reconnect: float = RECONNECT_S,
+    allow_pickle: bool = False,
+    **start_options: Any,
+) -> Group:
+    """Connect to many kernels at once, to say the same to all of them.
+
+    Args:
+        targets: names and addresses as of `connect`, patterns of them as shells have them (``train-{0..7}``,
+            ``ssh://gpu{1..8}/train``), patterns of names of kernels that run here (``train-*``), and clients, which
+            stay open when the group is closed.
+        start: start those that do not run.
+        missing: ``refuse`` where one cannot be reached, or ``skip`` it; the group's `missing` then says who, and why.
+        name: how to be shown to others, None for the user's name.
+        role: as of `connect`.
+        key: as of `connect`, for all of them.
+        timeout: as of `connect`.
+        silence: as of `connect`.
+        keep_output: as of `connect`.
+        reconnect: as of `connect`.
+        allow_pickle: whether values may come as pickles. To open one runs code that its kernel chooses.
+        **start_options: as of `rpyc_kernel.start`, for those that are started.
+
+    Returns:
+        The group, in the order of the targets. Leave it by `close`, or use it in a ``with`` statement.
+
+    Raises:
+        GroupFailed: some cannot be reached, or not started.
+        RequestError: a target cannot be understood.
+        NoSuchKernel: no kernel has a name of that pattern.
+
+    Example:
+        >>> with rpyc_kernel.group(["demo"]) as group:
+        ...     group.execute("print('hello')").stdout["demo"].strip()
+        'hello'
+    """
+    if missing not in _MISSING:
+        raise RequestError(f"missing is 'refuse' or 'skip', for kernels that cannot be reached, and not {missing!r}")
+    if start_options and not start:
+        raise RequestError(f"{', '.join(start_options)} says how kernels start, and none is started: pass start=True")
+    settings = {"timeout": timeout, "silence": silence, "keep_output": keep_output, "reconnect": reconnect}
+    make: Callable[[str], KernelClient] = partial(connect, name=name, role=role, key=key, **settings)  # type: ignore[arg-type]
+    if start:
+        make = partial(_start_or_connect, make, {"client_name": name, **settings, **start_options})
+    given, places = _sort(targets)
+    written = expand(places, _list_names) if places else []
+    clients: dict[str, KernelClient] = {}
+    errors: dict[str, Exception] = {}
+    try:
+        clients = fan_out("connecting", {place: partial(make, place) for place in written})
+    except GroupFailed as failed:
+        clients, errors = failed.results, failed.errors
+        if missing == "refuse" or not (clients or given):
+            for client in clients.values():
+                client.close()
+            raise
+    addresses = _name_all([*((client.name, client) for client in given), *clients.items()])
+    made = Group(
+        {label: client for label, (_, client) in addresses.items()},
+        reopen=lambda label: make(addresses[label][0]),
+        allow_pickle=allow_pickle,
+    )
+    made._opened += clients.values()
+    made.missing.update(errors)
+    return made
+
+
+def _sort(targets: Any) -> tuple[list[Any], list[str | os.PathLike[str]]]:
+    """The clients among the targets, and the others."""
+    asked = [targets] if isinstance(targets, (str, os.PathLike, KernelClient)) else list(targets)
+    clients = [target for target in asked if isinstance(target, KernelClient)]
+    return clients, [target for target in asked if not isinstance(target, KernelClient)]
+
+
+def _list_names() -> list[str]:
+    return [found.name for found in kernels() if found.state == "running"]
+
+
+def _name_all(found: list[tuple[str, KernelClient]]) -> dict[str, tuple[str, KernelClient]]:
+    """What to call each: by the name of its kernel, or where several are called so, by its address."""
+    counts = Counter(client.name for _, client in found)
+    return {client.name if counts[client.name] == 1 else shown_of(place): (place, client) for place, client in found}
+
+
+def _start_or_connect(connect_to: Callable[[str], KernelClient], options: dict[str, Any], target: str) -> KernelClient:
+    try:
+        return launch.start(target, **options)
+    except KernelExists:
+        return connect_to(target)

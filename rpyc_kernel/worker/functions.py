@@ -1,0 +1,68 @@
+"""Functions that clients send: they find the names that did not come with them in the namespace, when they run."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import types
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from rpyc_kernel.errors import RequestError
+
+_MAKES_FUNCTIONS = "_make_function"
+"""What cloudpickle has functions made by that come by value: its pickles name it."""
+
+
+class _Globals(dict[str, Any]):
+    """The global names of functions that came together: what came with them, else what the namespace has by then.
+
+    What such a function assigns by ``global`` stays in here.
+    """
+
+    def __init__(self, namespace: dict[str, Any], brought: dict[str, Any]) -> None:
+        super().__init__(brought)
+        self._namespace = namespace
+
+    def __missing__(self, name: str) -> Any:
+        return self._namespace[name]
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, data: bytes, buffers: Iterable[Any], namespace: dict[str, Any]) -> None:
+        super().__init__(io.BytesIO(data), buffers=buffers)
+        self._namespace = namespace
+        # With those they were made of, which have to stay: their numbers tell them apart.
+        self._made: dict[int, tuple[dict[str, Any], _Globals]] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        found = super().find_class(module, name)
+        if name == _MAKES_FUNCTIONS and module.partition(".")[0] == "cloudpickle":
+            return self._make_function
+        return found
+
+    def _make_function(self, code: types.CodeType, names: dict[str, Any], *arguments: Any) -> types.FunctionType:
+        if id(names) not in self._made:
+            names["__builtins__"] = __builtins__
+            self._made[id(names)] = names, _Globals(self._namespace, names)
+        return types.FunctionType(code, self._made[id(names)][1], *arguments)
+
+
+def load(data: bytes, buffers: Iterable[Any], namespace: dict[str, Any]) -> Any:
+    """Open a pickle; functions that come by value see the namespace, too."""
+    return _Unpickler(data, buffers, namespace).load()
+
+
+def call_each(function: Callable[..., Any], *sequences: Iterable[Any]) -> list[Any]:
+    """Call a function with the first items, the second ones, and so on."""
+    return [function(*items) for items in zip(*sequences, strict=False)]
+
+
+def define(source: str, name: str, namespace: dict[str, Any]) -> Any:
+    """Run the source of a function, whose global names are the namespace itself, which is left as it was."""
+    defined: dict[str, Any] = {}
+    exec(compile(source, f"<source of {name}>", "exec", dont_inherit=True), namespace, defined)  # noqa: S102 - that is its purpose
+    try:
+        return defined[name]
+    except KeyError:
+        raise RequestError(f"the source of {name!r} defines no {name!r}: {', '.join(defined) or 'nothing'}") from None

@@ -1,0 +1,284 @@
+"""Many kernels as one: what is said to all of them, and what comes back."""
+
+import asyncio
+import concurrent.futures
+import os
+import threading
+
+import numpy
+import pytest
+
+import rpyc_kernel
+from rpyc_kernel import BadName, Group, GroupFailed, NoSuchKernel, RequestError
+from tests.end_to_end.clients import PATIENCE_S
+
+NAMES = ("crew-0", "crew-1", "crew-2", "crew-3")
+
+
+def test_they_are_called_by_their_names_and_chosen_by_name_index_and_slice(crew: Group) -> None:
+    assert crew.names == NAMES
+    assert crew[1].names == ("crew-1",)
+    assert crew[-2:].names == NAMES[-2:]
+    assert crew.select(["crew-3", "crew-0"]).names == ("crew-3", "crew-0")
+    assert [kernel.name for kernel in crew] == list(NAMES)
+    with pytest.raises(IndexError, match="there is no kernel 9"):
+        crew[9]
+    with pytest.raises(RequestError, match="no kernel 'crew-9' in this group"):
+        crew.select(["crew-9"])
+
+
+def test_a_part_of_a_group_goes_with_it_and_closes_nothing_by_itself(crew_kernels: None) -> None:
+    group = rpyc_kernel.group("crew-{0,1}")
+    assert group[0].execute("1").results == {"crew-0": 1}
+    group.close()
+    with pytest.raises(GroupFailed, match="ConnectionLost"):
+        group[0].execute("1")
+
+
+def test_code_runs_in_all_and_each_says_what_came_of_it(crew: Group) -> None:
+    crew.scatter("number", [1, 2, 3, 4])
+    run = crew.execute("print(number[0]); number[0] * 10")
+    assert run.results == dict(zip(NAMES, (10, 20, 30, 40), strict=True))
+    assert run.result() == [10, 20, 30, 40]
+    assert list(run.stdout.values()) == ["1\n", "2\n", "3\n", "4\n"]
+    assert set(run.statuses.values()) == {"ok"}
+    assert run.executions["crew-2"].value == 30
+    assert (run.pending, run.errors, run.retried) == ([], {}, {})
+
+
+def test_those_that_fail_are_told_and_the_others_have_done_it(crew: Group) -> None:
+    crew.scatter("number", [0, 1, 0, 2])
+    with pytest.raises(GroupFailed) as failed:
+        crew.execute("done = True; 4 // number[0]")
+    assert failed.value.results == {"crew-1": 4, "crew-3": 2}
+    assert {name: error.ename for name, error in failed.value.errors.items()} == dict.fromkeys(
+        ("crew-0", "crew-2"), "ZeroDivisionError"
+    )
+    assert str(failed.value).splitlines()[0] == "2 of 4 kernels failed at 'done = True; 4 // number[0]':"
+    assert "crew-0, crew-2: ZeroDivisionError" in str(failed.value)
+    assert crew["done"] == [True] * 4
+
+
+def test_a_future_of_all_ends_when_the_last_one_does(crew: Group) -> None:
+    crew.execute("import threading; gate = threading.Event(); late = False")
+    crew[3].execute("late = True")
+    job = crew.submit("gate.wait(60) if late else 1")
+    assert job.wait(PATIENCE_S, concurrent.futures.FIRST_COMPLETED)
+    assert not job.wait(0)
+    assert not job.done()
+    with pytest.raises(TimeoutError, match="crew-3"):
+        job.result(0)
+    ended = job.as_completed(PATIENCE_S)
+    assert {next(ended)[0] for _ in range(3)} == set(NAMES[:3])
+    assert job.pending == ["crew-3"]
+    crew[3].eval("gate.set()")
+    assert next(ended)[0] == "crew-3"
+    assert job.result(PATIENCE_S) == [1, 1, 1, True]
+
+
+def test_the_first_that_fails_is_enough_where_that_is_asked_for(crew: Group) -> None:
+    crew.execute("import threading; gate = threading.Event(); fails = False")
+    crew[1].execute("fails = True")
+    job = crew.submit("1 / 0 if fails else gate.wait(60)")
+    assert job.wait(PATIENCE_S, concurrent.futures.FIRST_EXCEPTION)
+    assert list(job.errors) == ["crew-1"]
+    crew.eval("gate.set()")
+    assert list(job.exception(PATIENCE_S).results) == ["crew-0", "crew-2", "crew-3"]
+    with pytest.raises(RequestError, match="no return_when 'SOON'"):
+        job.wait(0, "SOON")
+
+
+def test_it_is_a_future_for_all_who_wait_for_futures(crew: Group) -> None:
+    ok, bad = crew.submit("6 * 7"), crew.submit("1 / 0", stop_on_error=False)
+    assert concurrent.futures.wait([ok, bad], PATIENCE_S).not_done == set()
+    called: concurrent.futures.Future[list[int]] = concurrent.futures.Future()
+    crew.submit("7").add_done_callback(lambda job: called.set_result(job.result()))
+    assert called.result(PATIENCE_S) == [7] * 4
+
+    async def wait() -> list[int]:
+        with pytest.raises(GroupFailed):
+            await crew.submit("1 / 0", stop_on_error=False)
+        return await crew.submit("8")
+
+    assert asyncio.run(wait()) == [8] * 4
+
+
+def test_threads_that_wait_for_the_same_are_all_told_at_once(crew: Group) -> None:
+    crew.execute("import threading; gate = threading.Event()")
+    job = crew.submit("gate.wait(60)")
+    told: list[list[bool]] = []
+    threads = [threading.Thread(target=lambda: told.append(job.result(PATIENCE_S))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    assert not job.wait(0)
+    crew.eval("gate.set()")
+    for thread in threads:
+        thread.join(PATIENCE_S)
+    assert told == [[True] * 4] * 4
+
+
+def test_a_function_brings_what_it_refers_to_and_finds_the_rest_there(crew: Group) -> None:
+    crew.scatter("there", [[1], [2], [3], [4]])
+    crew.execute("there = there[0][0]")
+    here = 100
+
+    def add(number: int, *, more: int = 0) -> int:
+        return number + here + there + more  # type: ignore[name-defined] # noqa: F821
+
+    assert crew.apply(add, 10, more=1000) == [1111, 1112, 1113, 1114]
+    crew["there"] = 5
+    assert crew.apply(add, 0) == [105] * 4
+    assert len(set(crew.apply(os.getpid))) == 4
+    crew.push(kept=add)
+    assert crew.eval("kept(1)") == [106] * 4
+
+
+def test_a_function_whose_source_is_sent_lives_in_the_namespace(crew: Group) -> None:
+    def count_up(step):  # type: ignore[no-untyped-def]
+        global total
+        total = start + step  # type: ignore[name-defined] # noqa: F821
+        return total
+
+    crew.push(start=5)
+    assert crew.apply(count_up, 2, by_source=True) == [7] * 4
+    assert crew["total"] == [7] * 4
+    with pytest.raises(RequestError, match="defined by 'def'"):
+        crew.apply(lambda: 1, by_source=True)
+
+
+def test_what_a_function_raises_is_that_kernels_error(crew: Group) -> None:
+    def fail(number: int) -> int:
+        raise ValueError(f"not {number}")
+
+    with pytest.raises(GroupFailed, match="ValueError: not 3") as failed:
+        crew.apply(fail, 3)
+    assert set(failed.value.errors) == set(NAMES)
+
+
+def test_a_map_keeps_the_order_and_takes_each_item_once(crew: Group) -> None:
+    assert crew.map(lambda number: number**2, range(10)) == [number**2 for number in range(10)]
+    assert crew.map(divmod, [7, 8, 9], [2, 2, 2]) == [(3, 1), (4, 0), (4, 1)]
+    assert crew.map(str, []) == []
+    assert crew.map_async(str, [1, 2]).result(PATIENCE_S) == ["1", "2"]
+
+
+def test_results_that_are_arrays_are_copies(crew: Group) -> None:
+    found = crew.apply(lambda: {"weights": numpy.arange(3.0)})
+    assert [type(each["weights"]) for each in found] == [numpy.ndarray] * 4
+
+
+def test_values_go_to_all_and_come_from_all(crew: Group) -> None:
+    crew.push({"a": numpy.arange(3)}, b="text")
+    assert [pair[0].tolist() for pair in crew.pull(["a", "b"])] == [[0, 1, 2]] * 4
+    crew["c"] = 5
+    assert crew["c * 2"] == [10] * 4
+    crew[0].execute("only = 1")
+    with pytest.raises(GroupFailed, match="3 of 4 kernels failed"):
+        crew.pull("only")
+    with pytest.raises(RequestError, match="name"):
+        crew.push({"no name": 1})
+
+
+def test_large_values_are_in_memory_once_and_each_kernel_has_its_own(crew: Group) -> None:
+    crew.push(large=numpy.zeros(4 * 2**20))
+    crew[1].execute("large[0] = 1.0")
+    assert crew.eval("float(large.sum())") == [0.0, 1.0, 0.0, 0.0]
+    # Pages that several processes have count for each only by its part.
+    sizes = crew.eval("sum(int(line.split()[1]) for line in open('/proc/self/smaps') if line.startswith('Rss')) * 1024")
+    shares = crew.eval("sum(int(l.split()[1]) for l in open('/proc/self/smaps_rollup') if l.startswith('Pss:')) * 1024")
+    assert sum(sizes) - sum(shares) > 2.9 * 32 * 2**20
+
+
+def test_arrays_are_divided_and_put_together_along_an_axis(crew: Group) -> None:
+    whole = numpy.arange(30).reshape(3, 10)
+    crew.scatter("part", whole, axis=1)
+    assert crew.eval("part.shape") == [(3, 3), (3, 3), (3, 2), (3, 2)]
+    crew.execute("part = part * 2")
+    assert (crew.gather("part", axis=1) == whole * 2).all()
+
+
+def test_the_namespaces_read_as_one(crew: Group) -> None:
+    crew.namespace["flag"] = 3
+    assert crew.namespace.flag == [3] * 4
+    assert "flag" in crew.namespace
+    del crew.namespace["flag"]
+    with pytest.raises(KeyError):
+        crew.namespace["flag"]
+    with pytest.raises(AttributeError, match="no kernel's namespace has 'flag'"):
+        crew.namespace.flag  # noqa: B018
+    crew.namespace.flag = 1
+    assert "flag" in list(crew.namespace)
+
+
+def test_events_of_all_come_as_one_stream_with_who_said_it(crew: Group) -> None:
+    told = list(crew.submit("print('hello')").events(timeout=PATIENCE_S))
+    for name in NAMES:
+        assert [event.kind for who, event in told if who == name and event.kind != "stream"] == [
+            "queued",
+            "started",
+            "finished",
+        ]
+        assert "".join(event.text for who, event in told if who == name and event.kind == "stream") == "hello\n"
+    past = list(crew.events(since=0, follow=False))
+    assert {name for name, _ in past} == set(NAMES)
+    assert [event.time for _, event in past] == sorted(event.time for _, event in past)
+
+
+def test_what_runs_is_interrupted_and_what_waits_is_taken_out(crew: Group) -> None:
+    running = crew.submit("import time\nwhile True: time.sleep(0.01)")
+    waiting = crew.submit("never = 1")
+    started = {name for name, event in _until_started(running)}
+    assert started == set(NAMES)
+    assert waiting.cancel()
+    assert waiting.cancelled()
+    assert all(running.interrupt(wait=PATIENCE_S).values())
+    assert {type(error).__name__ for error in running.errors.values()} == {"ExecutionInterrupted"}
+    assert {found.status for found in crew.interrupt().values()} == {"not-running"}
+
+
+def _until_started(job: rpyc_kernel.GroupExecution) -> list[tuple[str, rpyc_kernel.Event]]:
+    found = []
+    for name, event in job.events(timeout=PATIENCE_S):
+        if event.kind == "started":
+            found.append((name, event))
+        if len(found) == len(NAMES):
+            break
+    return found
+
+
+def test_a_group_waits_for_what_it_has_handed_in(crew: Group) -> None:
+    crew.execute("import threading; gate = threading.Event()")
+    job = crew.submit("gate.wait(60)")
+    assert not crew.wait(timeout=0)
+    crew.eval("gate.set()")
+    assert crew.wait(timeout=PATIENCE_S)
+    assert job.done()
+
+
+def test_who_cannot_be_reached_is_refused_or_left_out(crew_kernels: None) -> None:
+    with pytest.raises(GroupFailed, match="crew-9: NoSuchKernel") as failed:
+        rpyc_kernel.group("crew-{0,9}")
+    assert list(failed.value.errors) == ["crew-9"]
+    with rpyc_kernel.group("crew-{0,9}", missing="skip") as group:
+        assert group.names == ("crew-0",)
+        assert list(group.missing) == ["crew-9"]
+    with pytest.raises(NoSuchKernel, match="no kernel that runs on this machine has a name like 'nobody-"):
+        rpyc_kernel.group("nobody-*")
+    with pytest.raises(GroupFailed, match=BadName.__name__):
+        rpyc_kernel.group("no name")
+    with pytest.raises(RequestError, match="pass start=True"):
+        rpyc_kernel.group("crew-0", engine="plain")
+    with pytest.raises(RequestError, match="'refuse' or 'skip'"):
+        rpyc_kernel.group("crew-0", missing="maybe")
+
+
+def test_clients_that_it_was_made_of_stay_open(crew_kernels: None) -> None:
+    with rpyc_kernel.connect("crew-0") as client:
+        with rpyc_kernel.group([client, "crew-1"]) as group:
+            assert group.execute("1").results == {"crew-0": 1, "crew-1": 1}
+        assert client.execute("2").value == 2
+
+
+def test_a_pattern_of_names_finds_those_that_run(crew_kernels: None) -> None:
+    with rpyc_kernel.group("crew-*") as group:
+        assert group.names == NAMES

@@ -145,6 +145,8 @@ class HubSettings(Frozen):
         idle_timeout_s: end the kernel when nobody was connected and nothing ran for so long; 0 never, None as the hub
             before had it, if that did not end by itself.
         announce: the registry of RPyC's that is told of the kernel, see `wire.registry`; "" for none.
+        holder_pid: the process on this machine with which the kernel ends; 0 for none.
+        holder_birth: tells it from a later process of the same number, "" where the system does not.
         handshake_timeout_s: how long a new connection has to prove itself.
         max_strangers: how many connections may be unproven at once, of the port and of the unix sockets each.
         max_connections: how many may be open; fewer where the system does not allow as many.
@@ -166,6 +168,8 @@ class HubSettings(Frozen):
     is_private: bool = False
     idle_timeout_s: float | None = None
     announce: str = ""
+    holder_pid: int = 0
+    holder_birth: str = ""
     handshake_timeout_s: float = 5.0
     max_strangers: int = 64
     max_connections: int = 1000

@@ -18,7 +18,7 @@ from rpyc_kernel.client.connect_string import SCHEME, from_environment, is_remem
 from rpyc_kernel.client.execution import Execution
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import ROLES
-from rpyc_kernel.errors import ConnectionFailed, RequestError
+from rpyc_kernel.errors import ConnectionFailed, NoSuchKernel, RequestError
 from rpyc_kernel.faces.frontend.control_characters import sanitize, sanitize_line
 from rpyc_kernel.system.own_command import as_typed_here
 
@@ -43,6 +43,13 @@ class UsageError(RequestError):
 
 class OutputClosed(Exception):
     """Whoever read standard output has had enough."""
+
+
+def status_of(error: BaseException) -> int:
+    """The exit status of a command that fails by an error."""
+    if isinstance(error, (NoSuchKernel, ConnectionFailed)):
+        return NO_KERNEL
+    return USAGE if isinstance(error, RequestError) else RAISED
 
 
 class Application(cli.Application):

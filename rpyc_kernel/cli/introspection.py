@@ -8,16 +8,14 @@ import dataclasses
 import json
 import shutil
 import sys
-from bisect import bisect_right
-from itertools import accumulate
 from typing import TYPE_CHECKING
-from unicodedata import combining, east_asian_width
 
 from plumbum import cli
 
 from rpyc_kernel.cli.application import DEFAULT_NAME, OK, JsonCommand, kernel_there, tell
 from rpyc_kernel.cli.times import check_limit
 from rpyc_kernel.core.table_rows import ASCENDING, DESCENDING
+from rpyc_kernel.core.text_columns import cut
 from rpyc_kernel.errors import RequestError
 from rpyc_kernel.faces.frontend.conditions import read_condition
 from rpyc_kernel.faces.frontend.control_characters import sanitize
@@ -120,17 +118,11 @@ class WatchExpressions(JsonCommand):
     def _draw(self, found: list[Watched], above: int) -> None:
         up = f"\x1b[{above}F\x1b[J" if above else ""
         width = shutil.get_terminal_size().columns - 1
-        print(up + "\n".join(_cut(summarise_watched(each), width) for each in found), flush=True)
+        print(up + "\n".join(cut(summarise_watched(each), width) for each in found), flush=True)
 
     def _write(self, news: list[Watched]) -> None:
         for each in news:
             print(json.dumps(dataclasses.asdict(each)) if self.as_json else summarise_watched(each), flush=True)
-
-
-def _cut(line: str, columns: int) -> str:
-    """As much of a line as stands beside that many columns: one that wrapped would be two."""
-    widths = accumulate(0 if combining(each) else 1 + (east_asian_width(each) in "WF") for each in line)
-    return line[: bisect_right([*widths], columns)]
 
 
 def _read_range(text: str) -> tuple[int, int]:

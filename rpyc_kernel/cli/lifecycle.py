@@ -63,7 +63,7 @@ class Start(StartingCommand, JsonCommand):
                 )
             launch.launch(check_name(name), face=Face.TERMINAL, is_private=False, in_foreground=True, **self.settings())
         with telling_what_may_run(name), self.start(name) as kernel:
-            _wait_for_worker(kernel)
+            wait_for_worker(kernel)
             status = kernel.status()
         lines = [
             f"kernel {name!r} is running (hub {status['hub_pid']}, worker {status['worker_pid'] or '-'})",
@@ -201,7 +201,7 @@ def _unusual(listening: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [each for each in listening if each["security"] != Security.PLAIN]
 
 
-def _wait_for_worker(kernel: KernelClient) -> None:
+def wait_for_worker(kernel: KernelClient) -> None:
     """Wait until the namespace is there; a kernel that will never have one is stopped again.
 
     Raises:

@@ -33,13 +33,16 @@ class PastCommand(JsonCommand):
     @contextlib.contextmanager
     def open(self, name: str) -> Iterator[KernelClient | Archive]:
         """The kernel; if it does not run, what its journal holds."""
+        source = self.find(name)
+        with source if isinstance(source, KernelClient) else contextlib.nullcontext():
+            yield source
+
+    def find(self, name: str) -> KernelClient | Archive:
+        """The same, to be closed by the caller."""
         try:
-            kernel = self.connect(name, joins=False)
+            return self.connect(name, joins=False)
         except NoSuchKernel as error:
-            yield _open_archive(name, error)
-            return
-        with kernel:
-            yield kernel
+            return _open_archive(name, error)
 
 
 def _open_archive(name: str, error: NoSuchKernel) -> Archive:
@@ -175,16 +178,16 @@ def _describe(event: Event, recording: Recording) -> str:
     recording.line_was_ended()
     if not text:
         return ""
-    return _with_head(f"{event.seq:>7} {format_time(event.time)} ", text.removesuffix("\n")) + "\n"
+    return with_head(f"{event.seq:>7} {format_time(event.time)} ", text.removesuffix("\n")) + "\n"
 
 
 def _describe_input(past: Past) -> str:
     """The lines of an input, the first with its number, its time and its author."""
-    return _with_head(
+    return with_head(
         f"[{past.execution}] {format_time(past.time)} {sanitize_line(past.name)}: ", sanitize(past.code).rstrip()
     )
 
 
-def _with_head(head: str, text: str) -> str:
-    """A text behind its head, the further lines below the first."""
-    return head + text.replace("\n", "\n" + " " * len(head))
+def with_head(head: str, text: str, further: str | None = None) -> str:
+    """A text behind its head, the further lines below the first, or behind a head of their own."""
+    return head + text.replace("\n", "\n" + (" " * len(head) if further is None else further))

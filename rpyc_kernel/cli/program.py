@@ -15,18 +15,19 @@ from rpyc_kernel import __version__
 from rpyc_kernel.cli.answering import Answer
 from rpyc_kernel.cli.application import (
     INTERRUPTED,
-    NO_KERNEL,
     RAISED,
     USAGE,
     Application,
     OutputClosed,
     UsageError,
+    status_of,
     tell,
 )
 from rpyc_kernel.cli.attach import Attach
 from rpyc_kernel.cli.console import Console
 from rpyc_kernel.cli.debug import Debug
 from rpyc_kernel.cli.execute import Approve, Cancel, Decline, Exec, Interrupt, Run
+from rpyc_kernel.cli.group import Group
 from rpyc_kernel.cli.hiding import take_secrets
 from rpyc_kernel.cli.introspection import Stack, Status, Vars, WatchExpressions
 from rpyc_kernel.cli.jobs import Output, Result, Submit, Wait
@@ -39,7 +40,7 @@ from rpyc_kernel.cli.screen import Screen
 from rpyc_kernel.cli.serve import Serve
 from rpyc_kernel.cli.transfer import Pull, Push
 from rpyc_kernel.cli.web import Web
-from rpyc_kernel.errors import ConnectionFailed, KernelError, NoSuchKernel, RequestError
+from rpyc_kernel.errors import KernelError
 
 _BROKEN_PIPE = 141
 """What a shell reports of a program that SIGPIPE ended."""
@@ -83,6 +84,7 @@ _COMMANDS = {
     "revoke": Revoke,
     "kick": Kick,
     "forget": Forget,
+    "group": Group,
     "jupyter": Jupyter,
 }
 
@@ -130,6 +132,8 @@ Usage: rpyc-kernel COMMAND [SWITCHES] [NAME] ...
   sessions   who is there, and who is invited
   revoke     end an invitation, and what was connected with it
   kick       end the connections of a session
+
+  group      the same to many kernels at once: start, exec, run, status, log, interrupt, stop
 
   jupyter    make kernels known to Jupyter: install, uninstall, list
 
@@ -183,7 +187,7 @@ def run(arguments: list[str]) -> int:
         return INTERRUPTED
     except KernelError as error:
         tell(f"rpyc-kernel: {error}")
-        return _status_of(error)
+        return status_of(error)
     except OSError as error:
         # Whoever writes to a file says which.
         where = "standard output cannot be written: " if error.errno in _OF_WRITING and error.filename is None else ""
@@ -209,9 +213,3 @@ def _give_up_output(status: int) -> int:
     """Let the interpreter not complain at its end about output that nobody takes."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status
-
-
-def _status_of(error: KernelError) -> int:
-    if isinstance(error, (NoSuchKernel, ConnectionFailed)):
-        return NO_KERNEL
-    return USAGE if isinstance(error, RequestError) else RAISED

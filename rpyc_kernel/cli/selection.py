@@ -6,12 +6,14 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import takewhile
+from typing import TypeVar
 
 from rpyc_kernel.cli.application import UsageError
 from rpyc_kernel.client.archive import Archive
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Event, Kind
 
+_T = TypeVar("_T")
 _PAGE = 1000
 
 
@@ -58,8 +60,8 @@ class Selection:
             if event.seq > since and (self._moment is None or event.time >= self._moment):
                 yield event
 
-    def tail(self, describe: Callable[[Iterable[Event]], Iterator[str]], count: int, last: int) -> Iterable[str]:
-        """The last texts of those up to a number, without reading more of a long past than is needed."""
+    def tail(self, describe: Callable[[Iterable[Event]], Iterator[_T]], count: int, last: int) -> Iterable[_T]:
+        """The last descriptions of those up to a number, without reading more of a long past than is needed."""
         is_whole = self._session is not None or self._execution is not None
         span = max(_PAGE, 2 * count)
         while True:

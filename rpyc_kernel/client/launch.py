@@ -222,12 +222,14 @@ def launch(
     announce: str | None = None,
     standard_input: int | None = None,
     in_foreground: bool = False,
+    is_held: bool = False,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> None:
     """Start a hub, and return when clients can connect to it.
 
     ``meanwhile`` is called while it starts. If that fails, nobody waits for the hub any more, and a private one ends.
-    ``in_foreground`` this process becomes the hub, and this function does not return.
+    ``in_foreground`` this process becomes the hub, and this function does not return. What ``is_held`` ends within a
+    second or two when this process does, however that ends.
     """
     if engine not in ENGINES:
         raise RequestError(f"there is no engine {engine!r}; choose 'auto', 'plain' or 'ipython'")
@@ -266,6 +268,8 @@ def launch(
         is_private=is_private,
         idle_timeout_s=idle_timeout,
         announce=announce or "",
+        holder_pid=os.getpid() if is_held else 0,
+        holder_birth=processes.birth_of(os.getpid()) if is_held else "",
     )
     worker = WorkerSettings(
         switch_interval_s=switch_interval,

@@ -217,6 +217,13 @@ class Variable:
     has_children: bool = False
     has_cells: bool = False
 
+    @property
+    def extent(self) -> str:
+        """How large the value is, as people say it; "" where that is unknown."""
+        if self.shape is not None:
+            return f"{'x'.join(map(str, self.shape))} {self.dtype or ''}".rstrip()
+        return "" if self.size is None else str(self.size)
+
 
 @dataclass(frozen=True)
 class Watched:

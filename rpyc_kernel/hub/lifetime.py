@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rpyc_kernel.core import events
@@ -25,7 +26,7 @@ from rpyc_kernel.hub.server import Server
 from rpyc_kernel.hub.worker_process import WorkerProcess
 from rpyc_kernel.settings import HubSettings, WorkerSettings
 from rpyc_kernel.system.heaps import collect_from_here, share_heaps
-from rpyc_kernel.system.processes import birth_of
+from rpyc_kernel.system.processes import birth_of, is_alive
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.wire.connection_file import ConnectionFile
 from rpyc_kernel.wire.keys import Key
@@ -105,7 +106,7 @@ def run(
         ", ".join(f"{each.host}:{each.port} ({each.security})" for each in listeners.all) or "its unix sockets alone",
     )
     announcer = _start_announcer(settings.announce, place.name, listeners.all[0].port if listeners.all else 0)
-    _look_after(hub, keeper, server, stopping, foreground)
+    _look_after(hub, keeper, server, stopping, foreground, partial(_is_held, settings))
     if foreground is not None:
         foreground.tell_end(reasons[0])
     if announcer is not None:
@@ -130,7 +131,12 @@ def _clear(folder: RuntimeFolder) -> None:
 
 
 def _look_after(
-    hub: Hub, keeper: Keeper, server: Server, stopping: threading.Event, foreground: Foreground | None
+    hub: Hub,
+    keeper: Keeper,
+    server: Server,
+    stopping: threading.Event,
+    foreground: Foreground | None,
+    is_held: Callable[[], bool],
 ) -> None:
     """Do what is to be done about once a second, until the kernel stops."""
 
@@ -145,6 +151,13 @@ def _look_after(
         server.look()
         if foreground is not None:
             foreground.look(hub)
+        if not is_held():
+            hub.handle(events.ShutdownRequested(None, "the process that held it is gone"))
+
+
+def _is_held(settings: HubSettings) -> bool:
+    """Whether the process with which the kernel ends is still there, if there is one."""
+    return not settings.holder_pid or is_alive(settings.holder_pid, settings.holder_birth)
 
 
 def _end(place: Place, hub: Hub, server: Server) -> None:

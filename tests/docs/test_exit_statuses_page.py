@@ -17,7 +17,7 @@ def test_every_error_has_the_status_that_is_told() -> None:
     classes = [kind for kind in vars(errors).values() if inspect.isclass(kind) and issubclass(kind, errors.KernelError)]
     made = {kind.__name__: kind.__new__(kind) for kind in classes}
     told = {name: cells[0] for name, cells in rows_of(_SECTIONS["Commands"]).items() if name[0].isupper()}
-    assert told == {name: str(program._status_of(error)) for name, error in made.items()}
+    assert told == {name: str(application.status_of(error)) for name, error in made.items()}
 
 
 def test_every_status_of_the_commands_is_told() -> None:

@@ -148,6 +148,32 @@ def test_a_kernel_that_nobody_uses_ends_also_with_another_hub_than_it_was_starte
     assert read_end() == "nobody was connected and nothing ran for 0.5 s"
 
 
+HOLDING = """
+from rpyc_kernel.client import launch
+
+common = dict(engine="plain", python=None, cwd=None, env=None, listen=None, switch_interval=0.001, profile=False)
+launch.launch("demo", face="terminal", is_private=False, is_held=True, **common)
+print("started", flush=True)
+input()
+"""
+
+
+def test_a_kernel_that_is_held_ends_when_its_holder_is_killed_whoever_is_there_and_whatever_runs(
+    folders: Folders,
+) -> None:
+    holder = subprocess.Popen([sys.executable, "-c", HOLDING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"started\n"
+        with rpyc_kernel.connect("demo", timeout=PATIENCE_S) as kernel:
+            run = kernel.submit("import threading; print('begun'); threading.Event().wait()")
+            next(event for event in run.events() if event.kind == "stream")
+            holder.kill()
+            assert kernel.wait_until_closed(PATIENCE_S)
+    wait_until(lambda: not Home(folders.state / "demo").has_hub, PATIENCE_S, "the hub's end")
+    assert read_end() == "the process that held it is gone"
+
+
 @pytest.mark.parametrize("switches", [["--nice=30"], ["--nice=-1"], ["--idle-timeout=-1"], ["--idle-timeout=nan"]])
 def test_what_cannot_be_is_refused_before_anything_is_started(
     folders: Folders, switches: list[str], capsys: pytest.CaptureFixture[str]

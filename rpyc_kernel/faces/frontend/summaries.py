@@ -107,6 +107,16 @@ def summarise_trouble(status: dict[str, Any]) -> list[str]:
     return [f"it is busy with {_describe(status['running'])}, for {format_duration(busy_s)}{waiting}", *asking]
 
 
+def summarise_work(status: dict[str, Any]) -> str:
+    """What a kernel runs, and how much waits, in a few words; "" where it has nothing to do."""
+    told = []
+    if status["running"]:
+        busy_s = status["time"] - (status["busy_since"] or status["time"])
+        told.append(f"{_describe(status['running'])}, for {format_duration(busy_s)}")
+    counts = {"queued": status["queue_length"], "beside": len(status["side"]), "asking": len(status["prompts"])}
+    return "; ".join([*told, *(f"{count} {what}" for what, count in counts.items() if count)])
+
+
 def is_waiting(status: dict[str, Any], number: int) -> bool:
     """Whether an execution may be in the queue, of which a status has only the first ones."""
     shown = [item["execution"] for item in status["queue"]]
@@ -125,7 +135,7 @@ def summarise_place(status: dict[str, Any], number: int) -> str:
 
 def summarise_variables(variables: list[Variable]) -> list[str]:
     """Name, type, size and beginning of each variable, in columns."""
-    rows = [(sanitize_line(v.name), sanitize_line(v.type), size_of(v), sanitize_line(v.preview)) for v in variables]
+    rows = [(sanitize_line(v.name), sanitize_line(v.type), v.extent, sanitize_line(v.preview)) for v in variables]
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
     return [
         "  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[3][:_PREVIEW_CHARS]])
@@ -181,13 +191,6 @@ def format_time(seconds: float) -> str:
 
 def _describe(item: dict[str, Any]) -> str:
     return f"[{item['execution']}] of {sanitize_line(item['name'])} ({first_line(item['code'])})"
-
-
-def size_of(variable: Variable) -> str:
-    """How large a value is, as people say it; "" where that is unknown."""
-    if variable.shape is not None:
-        return f"{'x'.join(map(str, variable.shape))} {variable.dtype or ''}".rstrip()
-    return "" if variable.size is None else str(variable.size)
 
 
 def format_bytes(count: int) -> str:

@@ -377,7 +377,7 @@ class Transcript:
 
     def _bundle(self, shown: Shown, event: Event, *, display: str | None = None) -> Item:
         data = event.data
-        item = self._item(shown, event, _plain_text_of(data), count=self.whose.count(event.execution))
+        item = self._item(shown, event, plain_text_of(data), count=self.whose.count(event.execution))
         item.data, item.display = data if isinstance(data, dict) else {}, display
         return item
 
@@ -421,7 +421,8 @@ def _clean_code(code: str) -> str:
     return sanitize(code.replace("\r\n", "\n").replace("\r", "\n").strip("\n"))
 
 
-def _plain_text_of(data: Any) -> str:
+def plain_text_of(data: Any) -> str:
+    """What of a mime bundle can be shown as text, with no control characters but line ends, tabs and colours."""
     if not isinstance(data, dict):
         return f"<a display that is no mime bundle: {type(data).__name__}>"
     plain = data.get("text/plain")

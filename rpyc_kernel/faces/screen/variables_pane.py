@@ -17,7 +17,6 @@ from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.introspection import Variable
 from rpyc_kernel.errors import KernelError
 from rpyc_kernel.faces.frontend.control_characters import sanitize_line
-from rpyc_kernel.faces.frontend.summaries import size_of
 
 _PAGE = 100
 _MOST = 1000
@@ -143,7 +142,7 @@ class VariablesPane(DataTable[Text]):
         if variable is None:
             return f"{indent}  {row.words}", "", "", ""
         mark = (_OPEN if variable.path in self._opened else _SHUT) if variable.has_children else "  "
-        cells = (variable.type, size_of(variable), variable.preview[:_PREVIEW_CHARS])
+        cells = (variable.type, variable.extent, variable.preview[:_PREVIEW_CHARS])
         kind, size, value = map(sanitize_line, cells)
         return indent + mark + sanitize_line(variable.name), kind, size, value
 

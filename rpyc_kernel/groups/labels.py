@@ -1,0 +1,64 @@
+"""Many names, said shortly: `train-{0..30} train-{32..63}` is 63 of them, in patterns that `group` takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+_NUMBER = re.compile(r"([0-9]+)")
+_MAX_SHOWN = 6
+_Name = tuple[str, ...]
+"""The pieces of a name: text and numbers by turns; the numbers from some place on may be patterns."""
+
+
+def shorten(names: Iterable[str]) -> list[str]:
+    """The patterns that stand for these names, each once: where names differ in a number alone, a range has them.
+
+    Example:
+        >>> shorten(["train-0", "train-1", "train-2", "train-4", "gpu"])
+        ['train-{0..2}', 'train-4', 'gpu']
+    """
+    items: list[_Name] = [tuple(_NUMBER.split(name)) for name in dict.fromkeys(names)]
+    for place in reversed(range(1, max(map(len, items), default=0), 2)):
+        items = _join_at(place, items)
+    return ["".join(item) for item in items]
+
+
+def describe(names: Sequence[str]) -> str:
+    """The same as text for people, which names some of them where they are too different for a line.
+
+    Example:
+        >>> describe(["train-0", "train-1", "gpu"])
+        'train-{0..1} gpu'
+    """
+    patterns = shorten(names)
+    shown = " ".join(patterns[:_MAX_SHOWN])
+    return shown if len(patterns) <= _MAX_SHOWN else f"{shown} … ({len(patterns) - _MAX_SHOWN} more such)"
+
+
+def _join_at(place: int, items: list[_Name]) -> list[_Name]:
+    """Join what differs in the number at this place alone; names without one stay."""
+    alike: dict[tuple[_Name, _Name], list[_Name]] = {}
+    for item in items:
+        alike.setdefault((item[:place], item[place + 1 :]), []).append(item[place : place + 1])
+    return [
+        (*before, *number, *after)
+        for (before, after), numbers in alike.items()
+        for number in (_ranges([text for (text,) in numbers]) if all(numbers) else numbers)
+    ]
+
+
+def _ranges(numbers: list[str]) -> list[_Name]:
+    runs: list[list[str]] = []
+    for number in sorted(numbers, key=lambda number: (len(number), int(number))):
+        if runs and number == _after(runs[-1][0], runs[-1][-1]):
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return [(run[0] if len(run) == 1 else f"{{{run[0]}..{run[-1]}}}",) for run in runs]
+
+
+def _after(first: str, number: str) -> str:
+    """What follows in a range that begins with the first: with zeros in front where that has them."""
+    width = len(first) if first.startswith("0") else 0
+    return str(int(number) + 1).zfill(width)

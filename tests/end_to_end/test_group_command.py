@@ -1,0 +1,125 @@
+"""Many kernels from a shell: group start, status, log, interrupt, stop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+import rpyc_kernel
+from tests.end_to_end.clients import PATIENCE_S
+from tests.end_to_end.commands import RunHere, StartCommand
+from tests.support.folders import Folders, temporary_folders
+
+THREE = ("g-1", "g-2", "g-3")
+
+
+@pytest.fixture(scope="module")
+def three() -> Iterator[Folders]:
+    """Three kernels that the tests of this module share."""
+    with temporary_folders() as folders, pytest.MonkeyPatch.context() as patch:
+        for name, value in folders.environment.items():
+            patch.setenv(name, value)
+        for name in THREE:
+            rpyc_kernel.start(name, engine="plain", timeout=PATIENCE_S).close()
+        yield folders
+
+
+@pytest.fixture
+def folders(three: Folders, monkeypatch: pytest.MonkeyPatch) -> Folders:
+    """Where they live."""
+    for name, value in three.environment.items():
+        monkeypatch.setenv(name, value)
+    return three
+
+
+def test_those_that_do_not_run_are_started_and_stopped_again(folders: Folders, run_here: RunHere) -> None:
+    started = run_here("group", "start", "g-{3..4}", "--engine", "plain")
+    assert started.stdout == "kernel 'g-3' is running already\nkernel 'g-4' is running\n"
+    assert (started.returncode, started.stderr) == (0, "")
+    stopped = run_here("group", "stop", "g-4", "g-5")
+    assert stopped.returncode == 3
+    assert stopped.stdout == "kernel 'g-4' is stopped\n"
+    assert "kernel 'g-5' is not running" in stopped.stderr
+
+
+def test_a_status_is_a_line_for_each_also_for_those_that_are_away(folders: Folders, run_here: RunHere) -> None:
+    with rpyc_kernel.connect("g-2") as kernel:
+        asking = kernel.submit("input()")
+        next(event for event in asking.events() if event.kind == "input_requested")
+        done = run_here("group", "status", "g-*", "nobody")
+        asking.interrupt(wait=PATIENCE_S)
+    lines = done.stdout.splitlines()
+    assert [line.split()[:2] for line in lines] == [
+        ["g-1", "idle"],
+        ["g-2", "busy"],
+        ["g-3", "idle"],
+        ["nobody", "away"],
+    ]
+    assert "(input()), for " in lines[1]
+    assert lines[1].endswith("; 1 asking")
+    assert "'nobody' is not running" in lines[3]
+    assert (done.returncode, done.stderr) == (3, "")
+    told = [json.loads(line) for line in run_here("group", "status", "--json").stdout.splitlines()]
+    assert [(each["kernel"], each["state"]) for each in told] == [(name, "idle") for name in THREE]
+
+
+def test_a_log_has_the_events_of_all_in_the_order_of_time(folders: Folders, run_here: RunHere) -> None:
+    for name in ("g-2", "g-1", "g-3"):
+        with rpyc_kernel.connect(name, name="ann") as kernel:
+            kernel.execute("print('by', 'hand')")
+    done = run_here("group", "log", "g-{1..3}", "--tail", "12")
+    shown = [line[20:] for line in done.stdout.splitlines()]
+    assert [line for line in shown if line.endswith("by hand")] == [
+        f"[{name}] [ann] by hand" for name in ("g-2", "g-1", "g-3")
+    ]
+    assert (len(shown), done.returncode, done.stderr) == (12, 0, "")
+    told = [json.loads(line) for line in run_here("group", "log", "g-*", "--json").stdout.splitlines()]
+    assert [each["time"] for each in told] == sorted(each["time"] for each in told)
+    assert {each["kernel"] for each in told} == set(THREE)
+
+
+def test_a_log_is_followed_of_those_that_are_there(folders: Folders, start_command: StartCommand) -> None:
+    following = start_command("group", "log", "g-*", "nobody", "--follow", "--tail", "1", "--json")
+    missing = following.read_line()
+    while json.loads(missing).get("kernel") != "nobody":
+        missing = following.read_line()
+    assert json.loads(missing)["error"] == "NoSuchKernel"
+    for name in THREE:
+        with rpyc_kernel.connect(name, joins=False) as kernel:
+            kernel.execute(f"print('late {name}')")
+    seen: set[str] = set()
+    while len(seen) < len(THREE):
+        event = json.loads(following.read_line())
+        if event.get("text") == f"late {event['kernel']}\n":
+            seen.add(event["kernel"])
+
+
+def test_what_runs_in_them_is_interrupted(folders: Folders, run_here: RunHere) -> None:
+    with rpyc_kernel.connect("g-2") as kernel:
+        running = kernel.submit("import time; time.sleep(600)")
+        next(event for event in running.events() if event.kind == "started")
+        done = run_here("group", "interrupt", "g-{1,2}")
+        assert done.stdout == f"g-1: nothing is running\ng-2: execution {running.id} was interrupted\n"
+        assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("group",), 2, "Usage: rpyc-kernel group"),
+        (("group", "stauts"), 2, "did you mean 'status'?"),
+        (("group", "stop"), 2, "which kernels?"),
+        (("group", "stop", "x-*"), 3, "these run: g-1, g-2, g-3"),
+        (("group", "stop", "x{1"), 2, "no '}' behind it"),
+        (("group", "log", "g-1", "--tail", "0"), 2, "at least one"),
+        (("group", "log", "g-1", "--since", "soon"), 2, "--since soon"),
+    ],
+)
+def test_wrong_words_are_explained(
+    folders: Folders, run_here: RunHere, words: tuple[str, ...], status: int, said: str
+) -> None:
+    done = run_here(*words)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert said in done.stderr

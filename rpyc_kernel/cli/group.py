@@ -11,10 +11,13 @@ from plumbum import cli
 
 from rpyc_kernel.cli.application import USAGE, Application, UsageError
 from rpyc_kernel.cli.group_commands import GroupInterrupt, GroupStart, GroupStatus, GroupStop
+from rpyc_kernel.cli.group_execute import GroupExec, GroupRun
 from rpyc_kernel.cli.group_log import GroupLog
 
 _COMMANDS = {
     "start": GroupStart,
+    "exec": GroupExec,
+    "run": GroupRun,
     "status": GroupStatus,
     "log": GroupLog,
     "interrupt": GroupInterrupt,

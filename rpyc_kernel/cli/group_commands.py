@@ -7,7 +7,8 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from plumbum import cli
@@ -23,16 +24,16 @@ from rpyc_kernel.cli.application import (
 )
 from rpyc_kernel.cli.lifecycle import wait_for_worker
 from rpyc_kernel.cli.showing import LADDER
-from rpyc_kernel.cli.side_by_side import do_all
 from rpyc_kernel.cli.starting import StartingCommand
 from rpyc_kernel.client import launch
 from rpyc_kernel.client.connect_string import shown_of
 from rpyc_kernel.client.execution import Interruption
 from rpyc_kernel.core.contract import Force
 from rpyc_kernel.core.text_columns import cut
-from rpyc_kernel.errors import KernelExists
+from rpyc_kernel.errors import GroupFailed, KernelExists
 from rpyc_kernel.faces.frontend.control_characters import sanitize, sanitize_line
 from rpyc_kernel.faces.frontend.summaries import format_bytes, summarise_work
+from rpyc_kernel.groups.fanning import fan_out
 from rpyc_kernel.groups.targets import expand
 from rpyc_kernel.system.own_command import as_typed_here
 
@@ -59,17 +60,16 @@ class GroupCommand(JsonCommand):
         answer: Callable[[_T], dict[str, Any]],
     ) -> int:
         """Do it to all, and say of each what has come of it; returns the first status that is not that of success."""
-        statuses = []
-        for target, future in do_all(targets, act):
-            error, who = future.exception(), shown_of(target)
-            if error is not None:
-                self.tell_failure(who, error)
+        results, errors = ask_all(targets, act)
+        for target in targets:
+            who = shown_of(target)
+            if target in errors:
+                self.tell_failure(who, errors[target])
             elif self.as_json:
-                print(json.dumps({"kernel": who, **answer(future.result())}), flush=True)
+                print(json.dumps({"kernel": who, **answer(results[target])}))
             else:
-                print(sanitize(describe(who, future.result())), flush=True)
-            statuses.append(OK if error is None else status_of(error))
-        return next((status for status in statuses if status != OK), OK)
+                print(sanitize(describe(who, results[target])))
+        return first_status(errors)
 
     def tell_failure(self, who: str, error: BaseException) -> None:
         """Say why there is nothing to hear from a kernel."""
@@ -77,6 +77,19 @@ class GroupCommand(JsonCommand):
             print(json.dumps({"kernel": who, "error": type(error).__name__, "message": str(error)}), flush=True)
         else:
             tell(f"rpyc-kernel: {_naming(who, error)}")
+
+
+def ask_all(targets: Sequence[str], act: Callable[[str], _T]) -> tuple[dict[str, _T], dict[str, Exception]]:
+    """Do something with all at once; returns what has come of it, and what went wrong, by target."""
+    try:
+        return fan_out("the command", {target: partial(act, target) for target in targets}), {}
+    except GroupFailed as failed:
+        return failed.results, failed.errors
+
+
+def first_status(errors: Mapping[str, Exception]) -> int:
+    """The exit status where these have failed, in order."""
+    return next(map(status_of, errors.values()), OK)
 
 
 def _naming(who: str, error: BaseException) -> str:
@@ -135,19 +148,16 @@ class GroupStatus(GroupCommand):
 
         if self.as_json:
             return self.do_all(found, ask, lambda who, status: "", dict)
-        rows: list[tuple[str, ...]] = []
-        statuses = []
-        for target, future in do_all(found, ask):
-            error = future.exception()
-            statuses.append(OK if error is None else status_of(error))
-            who = sanitize_line(shown_of(target))
-            rows.append(_describe(who, future.result()) if error is None else (who, "away", "", "", str(error)))
+        statuses, errors = ask_all(found, ask)
+        rows = [_describe(shown_of(target), statuses.get(target), errors.get(target)) for target in found]
         for line in _in_columns(rows):
             print(line)
-        return next((status for status in statuses if status != OK), OK)
+        return first_status(errors)
 
 
-def _describe(who: str, status: dict[str, Any]) -> tuple[str, ...]:
+def _describe(who: str, status: dict[str, Any] | None, error: Exception | None) -> tuple[str, ...]:
+    if status is None:
+        return who, "away", "", "", str(error)
     memory = status["memory_bytes"]
     generation = f"generation {status['generation']}"
     return who, status["state"], generation, format_bytes(memory) if memory else "", summarise_work(status)

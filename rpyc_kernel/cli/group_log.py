@@ -15,11 +15,10 @@ from itertools import takewhile
 
 from plumbum import cli
 
-from rpyc_kernel.cli.application import OK, UsageError, status_of
-from rpyc_kernel.cli.group_commands import GroupCommand
+from rpyc_kernel.cli.application import UsageError
+from rpyc_kernel.cli.group_commands import GroupCommand, ask_all, first_status
 from rpyc_kernel.cli.past import PastCommand, with_head
 from rpyc_kernel.cli.selection import Selection
-from rpyc_kernel.cli.side_by_side import do_all
 from rpyc_kernel.cli.times import read_when
 from rpyc_kernel.client.archive import Archive
 from rpyc_kernel.client.connect_string import shown_of
@@ -95,24 +94,22 @@ class GroupLog(PastCommand, GroupCommand):
             raise UsageError(f"--tail {tail}: at least one is shown")
         found, since = self.find_targets(targets), read_when(self.since, time.time())
         tags = Tags(map(shown_of, found), is_colourful=is_colourful(sys.stdout))
-        voices: list[_Voice] = []
-        statuses = []
         with contextlib.ExitStack() as opened:
-            for target, future in do_all(found, self.find):
-                error, who = future.exception(), shown_of(target)
-                statuses.append(OK if error is None else status_of(error))
-                if error is not None:
-                    self.tell_failure(who, error)
-                    continue
-                source = future.result()
+            sources, errors = ask_all(found, self.find)
+            for source in sources.values():
                 if isinstance(source, KernelClient):
                     opened.enter_context(source)
-                voices.append(_Voice(who, source, since, tags.of(who), bool(self.as_json)))
+            for target, error in errors.items():
+                self.tell_failure(shown_of(target), error)
+            voices = [
+                _Voice(who, source, since, tags.of(who), bool(self.as_json))
+                for who, source in ((shown_of(target), source) for target, source in sources.items())
+            ]
             told = heapq.merge(*(voice.past() if tail is None else voice.tail(tail) for voice in voices), key=_when)
             _write(told if tail is None else list(told)[-tail:])
             if self.is_following:
                 asyncio.run(self._follow_all([voice for voice in voices if isinstance(voice.source, KernelClient)]))
-        return next((status for status in statuses if status != OK), OK)
+        return first_status(errors)
 
     async def _follow_all(self, voices: list[_Voice]) -> None:
         await asyncio.gather(*map(self._follow, voices))

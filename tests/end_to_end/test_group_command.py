@@ -1,15 +1,17 @@
-"""Many kernels from a shell: group start, status, log, interrupt, stop."""
+"""Many kernels from a shell: group start, exec, run, status, log, interrupt, stop."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 import rpyc_kernel
 from tests.end_to_end.clients import PATIENCE_S
 from tests.end_to_end.commands import RunHere, StartCommand
+from tests.end_to_end.terminals import CTRL_C, Terminal
 from tests.support.folders import Folders, temporary_folders
 
 THREE = ("g-1", "g-2", "g-3")
@@ -96,6 +98,66 @@ def test_a_log_is_followed_of_those_that_are_there(folders: Folders, start_comma
             seen.add(event["kernel"])
 
 
+def test_code_runs_in_all_of_them_at_once(folders: Folders, run_here: RunHere) -> None:
+    done = run_here("group", "exec", "g-*", "import os; print('by', os.getppid() > 1); 6 * 7")
+    assert sorted(done.stdout.splitlines()) == [f"[{name}] {said}" for name in THREE for said in ("42", "by True")]
+    assert (done.returncode, done.stderr) == (0, "")
+    folded = run_here("group", "exec", "--fold", *THREE, "6 * 7")
+    assert folded.stdout == "--- g-{1..3} (3)\n42\n"
+
+
+def test_a_program_runs_in_all_of_them_with_its_arguments(folders: Folders, run_here: RunHere, tmp_path: Path) -> None:
+    (tmp_path / "job.py").write_text("import sys\nprint(sys.argv[1:])\nsys.exit(int(sys.argv[2]))\n")
+    done = run_here("group", "run", "g-{1..2}", str(tmp_path / "job.py"), "--", "--status", "7")
+    assert sorted(done.stdout.splitlines()) == ["[g-1] ['--status', '7']", "[g-2] ['--status', '7']"]
+    assert (done.returncode, done.stderr) == (7, "2 of 2 did not end well: g-{1..2} (SystemExit: 7)\n")
+
+
+def test_who_cannot_be_reached_keeps_it_from_being_run_unless_told_otherwise(
+    folders: Folders, run_here: RunHere
+) -> None:
+    refused = run_here("group", "exec", "g-1", "nobody", "x = 1; 6 * 7")
+    assert (refused.returncode, refused.stdout) == (3, "")
+    assert "'nobody' is not running" in refused.stderr
+    assert "nothing was run; --skip-missing goes on" in refused.stderr
+    skipped = run_here("group", "exec", "g-1", "nobody", "--skip-missing", "6 * 7")
+    assert (skipped.returncode, skipped.stdout) == (3, "[g-1] 42\n")
+    assert "'nobody' is not running" in skipped.stderr
+
+
+def test_one_whose_worker_dies_fails_alone_and_is_run_again_where_asked(
+    folders: Folders, run_here: RunHere, tmp_path: Path
+) -> None:
+    code = f"""\
+import os, signal
+if not os.path.exists({str(tmp_path / "once")!r}):
+    with open({str(tmp_path / "once")!r}, 'x') as file: pass
+    os.kill(os.getpid(), signal.SIGKILL)
+print('done')"""
+    done = run_here("group", "exec", "g-2", code)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "[g-2] execution" in done.stderr
+    assert "is lost: killed by SIGKILL" in done.stderr
+    (tmp_path / "once").unlink()
+    again = run_here("group", "exec", "g-2", "--retry", "1", code)
+    assert (again.returncode, again.stdout) == (0, "[g-2] done\n")
+    assert again.stderr.endswith("g-2 was lost, and is run again\n")
+
+
+def test_ctrl_c_interrupts_all_and_shows_meanwhile_how_far_each_is(
+    folders: Folders, open_terminal: Callable[..., Terminal]
+) -> None:
+    code = "import time; print('begun'); print('at work', end='', flush=True); time.sleep(600)"
+    terminal = open_terminal("group", "exec", "g-{1..2}", code, columns=60)
+    terminal.wait_for("0 of 2 have ended, ")
+    terminal.wait_for(r"^g-1  running  [0-9.]+ s  at work$")
+    terminal.type(CTRL_C)
+    terminal.wait_for_sentence("2 of 2 did not end well: g-{1..2} (KeyboardInterrupt)")
+    assert terminal.wait_for_end() == 130
+    assert "have ended" not in terminal.text
+    assert "[g-1] begun" in terminal.text
+
+
 def test_what_runs_in_them_is_interrupted(folders: Folders, run_here: RunHere) -> None:
     with rpyc_kernel.connect("g-2") as kernel:
         running = kernel.submit("import time; time.sleep(600)")
@@ -111,6 +173,10 @@ def test_what_runs_in_them_is_interrupted(folders: Folders, run_here: RunHere) -
         (("group",), 2, "Usage: rpyc-kernel group"),
         (("group", "stauts"), 2, "did you mean 'status'?"),
         (("group", "stop"), 2, "which kernels?"),
+        (("group", "exec", "g-1"), 2, "which code"),
+        (("group", "exec", "g-1", "1", "--timeout", "0"), 2, "leaves the code no time"),
+        (("group", "exec", "g-1", "1", "--retry", "1", "--force", "terminate"), 2, "leave one of them out"),
+        (("group", "run", "g-1", "nothing.py"), 2, "nothing.py cannot be read"),
         (("group", "stop", "x-*"), 3, "these run: g-1, g-2, g-3"),
         (("group", "stop", "x{1"), 2, "no '}' behind it"),
         (("group", "log", "g-1", "--tail", "0"), 2, "at least one"),

@@ -57,7 +57,7 @@ class Lines:
                 told = f"execution {event.execution} is {event.outcome}: {reason}" if reason else ""
                 return [*self.end(who), *self._tell(who, told, is_error=True)]
             case _:
-                return self._tell(who, _describe(event), is_error=True)
+                return self._tell(who, _describe(who, event), is_error=True)
 
     def end(self, who: str) -> list[Line]:
         """The lines of a kernel that have not ended, and never will."""
@@ -102,15 +102,15 @@ def _describe_error(event: Event) -> str:
     return "" if event.payload.get("rich") == [] else sanitize(event.traceback, keep_colours=True)
 
 
-def _describe(event: Event) -> str:
+def _describe(who: str, event: Event) -> str:
     """What else there is to tell while code runs."""
     match event.kind:
         case Kind.QUEUED if event.payload.get("is_held"):
             return f"execution {event.execution} waits until somebody approves it"
         case Kind.INPUT_REQUESTED:
             prompt = sanitize_line(event.prompt).rstrip()
-            return f"execution {event.execution} asks: {prompt} ('rpyc-kernel answer' answers)"
+            return f"execution {event.execution} asks: {prompt} ('rpyc-kernel answer {who}' answers)"
         case Kind.INTERRUPT_UNANSWERED:
-            return f"the code goes on in spite of the interrupt; it is here:\n{sanitize(event.stack)}"
+            return f"the code goes on in spite of the interrupt; 'rpyc-kernel stack {who}' shows where it is"
         case _:
             return ""

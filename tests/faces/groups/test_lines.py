@@ -67,7 +67,7 @@ def test_a_loss_and_a_question_are_told_and_an_exit_by_number_is_not() -> None:
     lost = lines.take("a", make_event(Kind.FINISHED, outcome="lost", reason="killed by SIGKILL"))
     assert lost == [Line("a", "execution 3 is lost: killed by SIGKILL", True)]
     (asked,) = lines.take("a", make_event(Kind.INPUT_REQUESTED, prompt="name? ", password=False, token=1))
-    assert asked.text == "execution 3 asks: name? ('rpyc-kernel answer' answers)"
+    assert asked.text == "execution 3 asks: name? ('rpyc-kernel answer a' answers)"
     exits = {"ename": "SystemExit", "evalue": "3", "traceback": "SystemExit: 3\n", "notes": [], "chain": []}
     assert lines.take("a", make_event(Kind.ERROR, **exits, exit_code=3)) == []
     assert lines.take("a", make_event(Kind.ERROR, **exits, exit_code="no data")) == [Line("a", "no data", True)]

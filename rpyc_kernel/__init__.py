@@ -52,6 +52,9 @@ if TYPE_CHECKING:
         VersionMismatch,
         WorkerBusy,
     )
+    from rpyc_kernel.fleets.fleet import Fleet
+    from rpyc_kernel.fleets.opening import fleet
+    from rpyc_kernel.fleets.placing import Move
     from rpyc_kernel.groups.execution import GroupExecution
     from rpyc_kernel.groups.group import Group
     from rpyc_kernel.groups.namespace import GroupNamespace
@@ -75,6 +78,7 @@ __all__ = [
     "ExecutionDropped",
     "ExecutionError",
     "ExecutionInterrupted",
+    "Fleet",
     "Group",
     "GroupExecution",
     "GroupFailed",
@@ -88,6 +92,7 @@ __all__ = [
     "KernelInfo",
     "Lazy",
     "LazyNames",
+    "Move",
     "Namespace",
     "NoSuchExecution",
     "NoSuchKernel",
@@ -104,6 +109,7 @@ __all__ = [
     "attach",
     "connect",
     "embed",
+    "fleet",
     "group",
     "kernels",
     "start",
@@ -119,6 +125,9 @@ _HOMES = {
     "rpyc_kernel.client.lazy": ("Lazy", "LazyNames"),
     "rpyc_kernel.client.namespace": ("Namespace",),
     "rpyc_kernel.core.contract": ("Event",),
+    "rpyc_kernel.fleets.fleet": ("Fleet",),
+    "rpyc_kernel.fleets.opening": ("fleet",),
+    "rpyc_kernel.fleets.placing": ("Move",),
     "rpyc_kernel.groups.execution": ("GroupExecution",),
     "rpyc_kernel.groups.group": ("Group",),
     "rpyc_kernel.groups.namespace": ("GroupNamespace",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import dask
 import pytest
 
 from tests.docs.pages import ROOT
@@ -13,7 +14,8 @@ _PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.
 
 
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
-def test_the_examples_of_a_page_run_as_shown(page: Path, folders: object, patience: None) -> None:
-    attempted, wrong = run_session(sessions_of(page.read_text()), page.name, {})
+def test_the_examples_of_a_page_run_as_shown(page: Path, folders: object, patience: None, tmp_path: Path) -> None:
+    with dask.config.set({"temporary-directory": str(tmp_path)}):
+        attempted, wrong = run_session(sessions_of(page.read_text()), page.name, {})
     assert attempted > 5
     assert not wrong, wrong

@@ -1,6 +1,7 @@
 """What end-to-end tests get on request: kernels, that is real processes in folders of their own, and their clients."""
 
 from tests.end_to_end.clients import connect, start_client  # noqa: F401 - fixtures
+from tests.end_to_end.clusters import open_cluster  # noqa: F401 - a fixture
 from tests.end_to_end.commands import run_here, start_command  # noqa: F401 - fixtures
 from tests.end_to_end.consoles import alice, bob, gated  # noqa: F401 - fixtures
 from tests.end_to_end.groups import crew, crew_kernels  # noqa: F401 - fixtures

@@ -12,6 +12,8 @@ import pytest
 from tests.support.processes import list_children, read_command
 from tests.support.waiting import wait_until
 
+_FOR_GOOD = ("Dask-Offload", "Dask-Callback-Thread")
+"""Threads of pools that a library has once in a process, and keeps until that ends."""
 GRACE_S = 30.0
 """How long things may take to end by themselves, seconds."""
 
@@ -61,7 +63,11 @@ def find_belongings() -> dict[Hashable, str]:
 
 
 def _find_threads() -> dict[Hashable, str]:
-    return {thread: f"thread {thread.name!r}{' (daemon)' * thread.daemon}" for thread in threading.enumerate()}
+    return {
+        thread: f"thread {thread.name!r}{' (daemon)' * thread.daemon}"
+        for thread in threading.enumerate()
+        if not thread.name.startswith(_FOR_GOOD)
+    }
 
 
 def _find_children() -> dict[Hashable, str]:

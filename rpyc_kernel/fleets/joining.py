@@ -1,0 +1,83 @@
+"""A worker of Dask in a kernel's process: its tasks run in a thread beside the kernel's own code, and see its names.
+
+Loaded into the process of a kernel, when its fleet asks for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import pickle
+import sys
+import threading
+import types
+from concurrent.futures import Future
+from typing import Any
+
+import cloudpickle.cloudpickle
+from distributed import Worker
+
+_START_S = 30.0
+_GLOBALS = "__rpyc_kernel_globals__"
+_joined: dict[str, threading.Thread] = {}
+"""The thread of each worker that is one of Dask's, by the scheduler's address."""
+
+
+def join(scheduler: str, name: str, security: bytes) -> None:
+    """Work for a scheduler of Dask, until that is gone or says so; once for each scheduler.
+
+    Args:
+        scheduler: its address.
+        name: how to be called there.
+        security: pickled, what Dask's client has for its own connections.
+    """
+    if scheduler in _joined and _joined[scheduler].is_alive():
+        return
+    _load_into_namespace()
+    started: Future[None] = Future()
+    thread = threading.Thread(
+        target=lambda: asyncio.run(_work(scheduler, name, pickle.loads(security), started)),
+        name=f"Dask worker {name}",
+        daemon=True,
+    )
+    thread.start()
+    started.result(_START_S)
+    _joined[scheduler] = thread
+
+
+async def _work(scheduler: str, name: str, security: Any, started: Future[None]) -> None:
+    try:
+        # No limit: the memory is the kernel's, and above one Dask would silently take no more tasks.
+        worker = Worker(
+            scheduler, name=name, nthreads=1, memory_limit=0, security=security, dashboard=False, death_timeout=_START_S
+        )
+        await worker
+    except BaseException as error:  # noqa: BLE001 - whoever waits is told
+        started.set_exception(error)
+        return
+    started.set_result(None)
+    await worker.finished()
+
+
+class _Globals(dict[str, Any]):
+    """The global names of functions that came by value: what came with them, else what the kernel has by then."""
+
+    def __missing__(self, name: str) -> Any:
+        return vars(sys.modules["__main__"])[name]
+
+
+def _load_into_namespace() -> None:
+    """Have cloudpickle make functions so from now on: Dask leaves it to that to open what it was sent."""
+    module = cloudpickle.cloudpickle
+    usual = module._make_function
+    if hasattr(usual, "__wrapped__"):
+        return
+
+    @functools.wraps(usual)  # by the name, functions that go on from here are made as usual elsewhere
+    def make_function(code: types.CodeType, names: dict[str, Any], *arguments: Any) -> types.FunctionType:
+        if _GLOBALS not in names:  # which functions share that came together
+            names["__builtins__"] = __builtins__
+            names[_GLOBALS] = _Globals(names)
+        return types.FunctionType(code, names[_GLOBALS], *arguments)
+
+    module._make_function = make_function

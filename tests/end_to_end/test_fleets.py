@@ -1,0 +1,95 @@
+"""Fleets: kernels that Dask places, Dask's tasks in them, and what becomes of both when something goes."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+from distributed import Client
+
+import rpyc_kernel
+from rpyc_kernel import CallTimeout, Fleet, KernelExists, RequestError
+from rpyc_kernel.fleets import holding
+from tests.docs.sessions import run_session
+from tests.end_to_end.clients import PATIENCE_S
+from tests.end_to_end.clusters import Open
+from tests.support.waiting import wait_until
+
+
+def place(client: Client, count: int, **options) -> Fleet:  # type: ignore[no-untyped-def]
+    options = {"engine": "plain", "timeout": PATIENCE_S, "call_timeout": PATIENCE_S, **options}
+    return rpyc_kernel.fleet(client, count, **options)
+
+
+def test_dasks_tasks_run_in_the_namespaces_of_kernels_that_dask_has_placed(open_cluster: Open) -> None:
+    with place(open_cluster(), 2) as fleet:
+        assert fleet.names == ("fleet-0", "fleet-1")
+        fleet.scatter("part", list(range(10)))
+        assert fleet.eval("sum(part)") == [10, 35]
+        with fleet.dask() as client:
+            client.wait_for_workers(2, PATIENCE_S)
+
+            def look(x):
+                return (lambda: part)()[x], name_of_kernel  # noqa: F821 - the kernel's
+
+            fleet.execute("name_of_kernel = 'early'")
+            assert client.submit(look, 4, workers=["fleet-1"]).result(PATIENCE_S) == (9, "early")
+            fleet.execute("name_of_kernel = 'late'")
+            found = client.gather(client.map(look, range(5), pure=False))
+            assert {each for _, each in found} == {"late"}
+            assert {number for number, _ in found} <= set(range(10))
+            failed = client.submit(lambda: nowhere)  # noqa: F821
+            with pytest.raises(NameError, match="nowhere"):
+                failed.result(PATIENCE_S)
+
+
+def test_kernels_without_a_place_are_told_of_with_why_and_wait_for_one(open_cluster: Open) -> None:
+    client = open_cluster(resources={"GPU": 1})
+    with pytest.raises(CallTimeout, match=r"^0 of 1 .*: fleet-0 waits for a place: .* 3 GPU is needed, and of 2 there"):
+        place(client, 1, resources={"GPU": 3}, timeout=0.5)
+    told: list[str] = []
+    with place(client, 3, timeout=0, on_move=lambda move: told.append(str(move))) as fleet:
+        fleet.wait_for_kernels(2, timeout=PATIENCE_S)
+        [late] = {"fleet-0", "fleet-1", "fleet-2"} - {*fleet.names}
+        reason = f"{late} waits for a place: Dask has 2 workers with 2 threads, and all are taken"
+        assert fleet.explain() == reason
+        with pytest.raises(CallTimeout, match=f"2 of 3 kernels run after 0.1 s: {reason}"):
+            fleet.wait_for_kernels(3, timeout=0.1)
+        wait_until(lambda: reason in told, PATIENCE_S, "what is said of it without being asked")
+        stopped, stays = fleet.names
+        fleet[0].shutdown()
+        wait_until(lambda: {*fleet.names} == {stays, late}, PATIENCE_S, "the place of the one that was stopped")
+        assert [str(move).partition(" on ")[0] for move in fleet.moves if move.name == stopped][
+            -1
+        ] == f"{stopped} has ended"
+        fleet.scale(1)
+        assert len(fleet.names) == 1
+    assert rpyc_kernel.kernels() == []
+
+
+def test_what_cannot_be_is_refused_in_words(open_cluster: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = open_cluster()
+    monkeypatch.setattr(holding, "_NAME_S", 0.1)
+    with pytest.raises(RequestError, match="a fleet has no engin; its kernels can have engine, "):
+        place(client, 1, engin="plain")
+    with pytest.raises(RequestError, match="the working directory '/nowhere' is not there"):
+        place(client, 1, cwd="/nowhere")
+    with pytest.raises(RequestError, match="0 kernels or more, and not -1"):
+        place(client, -1)
+    with rpyc_kernel.start("fleet-0", engine="plain", timeout=PATIENCE_S) as own:
+        with pytest.raises(KernelExists, match="kernel 'fleet-0' is running already"):
+            place(client, 1)
+        assert own.eval("6 * 7") == 42
+        own.shutdown()
+
+
+def test_all_that_is_public_has_an_example_that_runs_as_shown(open_cluster: Open) -> None:
+    public = {"fleet": rpyc_kernel.fleet, "Fleet": Fleet, "Move": rpyc_kernel.Move}
+    public |= {name: value for name, value in vars(Fleet).items() if not name.startswith("_")}
+    texts = {name: inspect.getdoc(value) or "" for name, value in public.items()}
+    assert [name for name, text in texts.items() if ">>> " not in text] == []
+    client = open_cluster(threads_per_worker=2)
+    with place(client, 1) as fleet:
+        known = {"rpyc_kernel": rpyc_kernel, "dask_client": client}
+        wrong = [run_session(text, name, {**known, "fleet": fleet})[1] for name, text in texts.items()]
+    assert not any(wrong), "".join(wrong)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 from rpyc_kernel.core.payloads import encode_payload
@@ -25,13 +24,14 @@ class Record(Frozen):
     session: str | None
     payload: dict[str, Any]
 
-    @cached_property
+    @property
     def encoded(self) -> str:
         """The payload as JSON; see `encode_payload`."""
-        return encode_payload(self.payload)
+        text: str = self.__dict__["_encoded"]
+        return text
 
     def __post_init__(self) -> None:
-        _ = self.encoded
+        self.__dict__["_encoded"] = encode_payload(self.payload)
 
 
 class RunCode(Frozen):

@@ -295,7 +295,7 @@ def read_reports(
 
 def _read_record(data: bytes) -> tuple[str, dict[str, Any]]:
     """Read an event; user code could have written anything in its place."""
-    loaded = json.loads(data)
+    loaded = json.loads(data.decode())  # of bytes, it would look first in which of many encodings they are
     if not (isinstance(loaded, list) and len(loaded) == 2 and isinstance(loaded[1], dict)):
         raise ValueError("not an event")
     kind, payload = loaded

@@ -59,13 +59,19 @@ class Source(Protocol):
 
 
 @dataclass(eq=False)
-class _Reader:
-    """One who waits for events it has not seen."""
+class _Place:
+    """Where somebody reads, and what."""
 
     cursor: int
     limit: int
     scope: str = Scope.ALL
     session: str = ""
+
+
+@dataclass(eq=False)
+class _Reader(_Place):
+    """One who waits for events it has not seen."""
+
     deadline: float = 0.0
     future: Future[Any] = field(default_factory=Future)
 
@@ -175,18 +181,18 @@ class Readers:
             ConnectionLost: nobody waits any more.
         """
         follower = _Follower(execution, cursor, is_eager, time.monotonic() + wait_s)
-        reader = _Reader(cursor, _FIRST_FOLLOWED)
+        place = _Place(cursor, _FIRST_FOLLOWED)
         while not follower.is_satisfied:
-            found = self._look(reader)
+            found = self._look(place)
             if found is not None:
                 follower.gather(found[1])
-                reader.limit = _MAX_FOLLOWED
+                place.limit = _MAX_FOLLOWED
                 continue
-            follower.cursor = max(follower.cursor, reader.cursor)  # and who asks again has none of it looked at again
+            follower.cursor = max(follower.cursor, place.cursor)  # and who asks again has none of it looked at again
             with self._lock:
                 if self._is_closed:
                     raise ConnectionLost("the kernel has stopped")
-                if reader.cursor >= self._told:
+                if place.cursor >= self._told:
                     if wait_s <= 0:
                         break
                     follower.hurry(time.monotonic())
@@ -298,17 +304,17 @@ class Readers:
             answers[asked] = answer
         return answer
 
-    def _look(self, reader: _Reader, max_chars: int = _FULL_CHARS) -> Reading | None:
-        """What there is for a reader; None, with its cursor moved on, when nothing is."""
-        while reader.cursor < self._source.last:
-            reader.cursor, found = self._source.after(reader.cursor, reader.limit)
+    def _look(self, place: _Place, max_chars: int = _FULL_CHARS) -> Reading | None:
+        """What there is to read; None, with the cursor moved on, when nothing is."""
+        while place.cursor < self._source.last:
+            place.cursor, found = self._source.after(place.cursor, place.limit)
             if max_chars < _FULL_CHARS and found:
                 found = cut(found, max_chars)
-                reader.cursor = found[-1][0]
-            if reader.scope == Scope.SESSION:
-                found = [event for event in found if event[4] is None or event[4] == reader.session]
+                place.cursor = found[-1][0]
+            if place.scope == Scope.SESSION:
+                found = [event for event in found if event[4] is None or event[4] == place.session]
             if found:
-                return reader.cursor, tuple(found)
+                return place.cursor, tuple(found)
         return None
 
     def _set(self, future: Future[Any], answer: Any) -> None:

@@ -45,7 +45,7 @@ def load(data: bytes, at: int = 0) -> Any:
     Raises:
         Exception: the bytes make no sense; of any kind.
     """
-    return _load(data, at)[0]
+    return load_from(data, at)[0]
 
 
 def _dump(value: Any, write: _Write) -> None:
@@ -120,19 +120,19 @@ _DUMPS: Final[dict[type, Callable[[Any, _Write], None]]] = {
 }
 
 
-def _load(data: bytes, at: int) -> tuple[Any, int]:
-    """The value that begins here, and where the next one does; what is most frequent first."""
+def load_from(data: bytes, at: int) -> tuple[Any, int]:
+    """Decode the value that begins here, and say where the next one does; raises as `load` does."""
     tag = data[at]
     at += 1
-    if tag >= _SMALLEST:
+    if tag >= _SMALLEST:  # what is most frequent first
         if tag <= _LARGEST:
             return tag - _ZERO, at
     elif tag == _PAIR:  # so is every message, and what is in it
-        first, at = _load(data, at)
-        second, at = _load(data, at)
+        first, at = load_from(data, at)
+        second, at = load_from(data, at)
         return (first, second), at
     elif tag == _TEXT:
-        encoded, at = _load(data, at)
+        encoded, at = load_from(data, at)
         return encoded.decode(), at
     elif tag == _INT_L1:
         at, end = at + 1, at + 1 + data[at]
@@ -143,7 +143,7 @@ def _load(data: bytes, at: int) -> tuple[Any, int]:
         count, at = _load_size(data, at, tag, _TUPLE)
         items = []
         for _ in range(count):
-            item, at = _load(data, at)
+            item, at = load_from(data, at)
             items.append(item)
         return tuple(items), at
     elif _BYTES <= tag <= _BYTES_L4:
@@ -157,10 +157,10 @@ def _load(data: bytes, at: int) -> tuple[Any, int]:
     elif tag == _COMPLEX:
         return complex(*_C16.unpack_from(data, at)), at + _C16.size
     elif tag == _SLICE:
-        (start, stop, step), at = _load(data, at)
+        (start, stop, step), at = load_from(data, at)
         return slice(start, stop, step), at
     elif tag == _FROZENSET:
-        items, at = _load(data, at)
+        items, at = load_from(data, at)
         return frozenset(items), at
     raise ValueError(f"no value begins with {tag}")
 

@@ -8,13 +8,12 @@ client needs for ``conn.root.method(...)``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
-from io import BytesIO
 from types import MethodType
 from typing import Any, Final
 
-from rpyc.core import brine, consts
+from rpyc.core import consts
 
 from rpyc_kernel.errors import ConnectionLost
 from rpyc_kernel.system.originals import logging, socket, threading
@@ -25,6 +24,7 @@ from rpyc_kernel.wire.channel import DEFAULT_MAX_FRAME_BYTES, Channel, FrameTooL
 from rpyc_kernel.wire.messages import IdPack
 from rpyc_kernel.wire.outbox import Outbox
 from rpyc_kernel.wire.sockets import give_up_unheard
+from rpyc_kernel.wire.values import plain_codec
 from rpyc_kernel.wire.values.call import CallEncoder, encode_request
 
 _log = logging.getLogger(__name__)
@@ -35,8 +35,8 @@ _ROOT_NUMBER: Final = 1
 _SEND_BYTES: Final = 1024 * 1024
 """What the system may hold of answers that a peer has not read: else each large one would take a thread to send."""
 _REFUSED_BYTES: Final = 64 * 1024
-_BEGIN: Final = bytes((consts.MSG_REQUEST,)) + brine.TAG_TUP2
-_NO_KEYWORDS: Final[bytes] = brine.dump((consts.LABEL_VALUE, ()))
+_BEGIN: Final = bytes((consts.MSG_REQUEST,)) + plain_codec.TUPLE_OF_2
+_REPLY: Final = bytes((consts.MSG_REPLY,))
 
 
 def serve_values(
@@ -205,12 +205,12 @@ class _ValueServer:
             self._futures.discard(done)
             if self._is_ended:
                 return
-            if done.cancelled():
-                frame = self._encode_error(seq, RuntimeError("the call was cancelled"))
-            elif (error := done.exception()) is not None:
-                frame = self._encode_error(seq, error)
-            else:
+            try:
                 frame = self._encode(seq, done.result())
+            except CancelledError:
+                frame = self._encode_error(seq, RuntimeError("the call was cancelled"))
+            except BaseException as error:  # noqa: BLE001 - a future holds any; it is the caller's to hear of
+                frame = self._encode_error(seq, error)
             with suppress(ConnectionLost):  # nobody is there to hear it
                 self._outbox.send(frame)
 
@@ -248,9 +248,9 @@ class _ValueServer:
 
     def _encode(self, seq: int, result: Any) -> bytes:
         try:
-            data = messages.encode_reply(seq, self._box(result))
+            data = _REPLY + plain_codec.dump((seq, self._box(result)))
             self._channel.check_size(data)
-        except Exception as error:  # noqa: BLE001 - brine fails in many ways; each is the caller's to hear of
+        except Exception as error:  # noqa: BLE001 - values fail in many ways; each is the caller's to hear of
             return self._encode_error(seq, error)
         return data
 
@@ -321,32 +321,25 @@ class CallReader:
     """
 
     def __init__(self, root_id: IdPack, methods: Iterable[str]) -> None:
-        encoder = CallEncoder(root_id)
-        # Without kind, tag and number in front, and without arguments and `_NO_KEYWORDS` behind.
-        behind = len(brine.dump(())) + len(_NO_KEYWORDS)
-        self._methods = {encoder.encode(0, method, ())[len(_BEGIN) + 1 : -behind]: method for method in methods}
-        self._lengths = sorted({len(known) for known in self._methods})
+        self._parts = CallEncoder(root_id)
+        self._methods = frozenset(methods)
 
     def read(self, data: bytes | bytearray) -> tuple[Any, str, Any] | None:
         """The number, the method and the arguments of a call; None where it is not certain that it is one."""
         if not (isinstance(data, bytes) and data.startswith(_BEGIN)):
             return None
-        stream = BytesIO(data)
-        stream.seek(len(_BEGIN))
+        before_method, before_arguments = self._parts.before_method, self._parts.before_arguments
         try:
-            seq = brine._load(stream)
-            start = stream.tell()
-            for length in self._lengths:
-                method = self._methods.get(data[start : start + length])
-                if method is not None:
-                    break
-            else:
+            seq, at = plain_codec.load_from(data, len(_BEGIN))
+            if not data.startswith(before_method, at):
                 return None
-            stream.seek(start + length)
-            args = brine._load(stream)
+            method, at = plain_codec.load_from(data, at + len(before_method))
+            if not (type(method) is str and method in self._methods and data.startswith(before_arguments, at)):
+                return None
+            args, at = plain_codec.load_from(data, at + len(before_arguments))
         except Exception:  # noqa: BLE001 - the peer's bytes can fail in any way
             return None
-        return (seq, method, args) if data.startswith(_NO_KEYWORDS, stream.tell()) else None
+        return (seq, method, args) if data.startswith(self._parts.end, at) else None
 
 
 class _Method:

@@ -22,6 +22,7 @@ from rpyc_kernel.groups.fanning import fan_out
 from rpyc_kernel.groups.merging import OnLoss, merge
 from rpyc_kernel.groups.namespace import GroupNamespace
 from rpyc_kernel.groups.shipping import Shipment, dump, pack_call
+from rpyc_kernel.groups.side_by_side import SideBySide, place_side_by_side
 from rpyc_kernel.groups.spreading import chunk, join, split
 
 if TYPE_CHECKING:
@@ -504,6 +505,28 @@ class Group:
             True
         """
         return self._ask_all("status", lambda kernel: kernel.status(timeout=timeout))
+
+    def variables(self, *, timeout: float = 5.0) -> SideBySide:
+        """List the variables of all kernels beside each other, also while they run code.
+
+        Args:
+            timeout: in seconds.
+
+        Returns:
+            A row for each name, of what each kernel has under it. `str` of it is a table that fits the terminal, with
+            what is the same everywhere once.
+
+        Raises:
+            GroupFailed: some have not answered; it has the others' lists in `results`.
+
+        Example:
+            >>> with rpyc_kernel.group(["demo"]) as group:
+            ...     group["rate"] = 0.1
+            ...     row = group.variables()["rate"]
+            ...     row.is_same, row.variables["demo"].preview
+            (True, '0.1')
+        """
+        return place_side_by_side(self._ask_all("variables", lambda kernel: kernel.variables(timeout=timeout)))
 
     def events(
         self,

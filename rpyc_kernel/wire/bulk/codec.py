@@ -1,9 +1,9 @@
 """Values as a small tree that JSON can carry, and large buffers beside it that are sent from and into memory.
 
 What needs no code to be rebuilt travels as what it is: None, bool, int, float, complex, str, bytes, bytearray, list,
-tuple, dict, set and frozenset of exactly these types; numpy arrays and scalars without objects in them; pandas tables
-and series of plain columns; Arrow tables. All else travels as a pickle (protocol 5, its buffers out of band), where
-both sides agree: to unpickle is to run code that the sender chooses.
+tuple, range, dict, set and frozenset of exactly these types; numpy arrays and scalars without objects in them; pandas
+tables and series of plain columns; Arrow tables. All else travels as a pickle (protocol 5, its buffers out of band),
+where both sides agree: to unpickle is to run code that the sender chooses.
 
     scalars                 themselves
     {"k": "list", "v": …}   and so on: the kind, and what it needs; "b" is the number of a buffer
@@ -127,6 +127,9 @@ class _Packer:
     def _items(self, value: Any, depth: int) -> Tree:
         return {"k": type(value).__name__, "v": [self.pack(item, depth + 1) for item in list(value)]}
 
+    def _range(self, value: range, depth: int) -> Tree:
+        return {"k": "range", "v": [self.pack(number, depth + 1) for number in (value.start, value.stop, value.step)]}
+
     def _dict(self, value: dict[Any, Any], depth: int) -> Tree:
         items = [[self.pack(key, depth + 1), self.pack(item, depth + 1)] for key, item in list(value.items())]
         return {"k": "dict", "v": items}
@@ -147,6 +150,7 @@ _PACKERS: dict[type, Callable[[_Packer, Any, int], Tree]] = {
     tuple: _Packer._items,
     set: _Packer._items,
     frozenset: _Packer._items,
+    range: _Packer._range,
     dict: _Packer._dict,
 }
 
@@ -272,6 +276,7 @@ _UNPACKERS: dict[str, Callable[[_Unpacker, Tree], Any]] = {
     "tuple": lambda self, tree: tuple(self._all(tree["v"])),
     "set": lambda self, tree: set(self._all(tree["v"])),
     "frozenset": lambda self, tree: frozenset(self._all(tree["v"])),
+    "range": lambda self, tree: range(*self._all(tree["v"])),
     "dict": _Unpacker._dict,
     "array": codec_numpy.unpack_array,
     "scalar": lambda self, tree: codec_numpy.unpack_array(self, tree["v"])[()],

@@ -58,6 +58,7 @@ _PLAIN = st.recursive(
         | st.dictionaries(_HASHABLE, inner, max_size=4)
         | st.sets(_HASHABLE, max_size=4)
         | st.binary().map(bytearray)
+        | st.builds(range, st.integers(-(10**30), 10**30), st.integers(), st.integers().filter(bool))
     ),
     max_leaves=20,
 )

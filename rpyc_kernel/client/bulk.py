@@ -30,7 +30,7 @@ class Bulk:
 
     The hub's process has opened the door on its machine. To connect, a transfer's own limit holds if it is shorter.
     Where the connection to the hub has been made again, those of transfers are made anew, too: what broke the one has
-    most likely broken the others, though nothing came to say so.
+    most likely broken the others, though nothing came to say so. A fork of its process can only close them.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Bulk:
         self._idle: list[BulkSocket] = []
         self._busy: set[BulkSocket] = set()
         self._is_closed = False
+        self._pid = os.getpid()
 
     def push(self, values: dict[Any, Any], timeout_s: float | None, progress: Progress | None) -> None:
         """Set variables."""
@@ -166,6 +167,8 @@ class Bulk:
     def _require_open(self) -> None:
         if self._is_closed:
             raise ConnectionLost("this client is closed")
+        if os.getpid() != self._pid:  # two that send and receive on one socket would get each other's pieces
+            raise ConnectionLost(f"this client belongs to process {self._pid}, not to this fork of it")
 
 
 def check_names(values: Iterable[Any]) -> None:

@@ -279,6 +279,10 @@ class HubConnection:
         """
         self._forget_ways(lambda way: way.is_over.is_set)
         client = self._client
+        if os.getpid() != self._pid:  # nobody asks for the answers of what a loop waits for
+            for call in tuple(self._kept):
+                call.settle(None, ConnectionLost(self._whose))
+            return False
         client.read_ready(waited_s)
         if client.loss and self._kept:
             with contextlib.suppress(KernelError):  # whoever asks for an answer hears of it
@@ -330,7 +334,7 @@ class HubConnection:
     def _begin_way_back(self, lost: ValueClient) -> _WayBack:
         """Have the connection made again, unless that has begun; raises what is in the way of that for good."""
         if os.getpid() != self._pid:
-            raise self._describe_loss(f"it belongs to process {self._pid}, not to this fork of it")
+            raise self._describe_loss(self._whose)
         if not self._may_return(lost):
             self._give_up(self._describe_loss(lost.loss))
         self._require_hope()
@@ -451,6 +455,10 @@ class HubConnection:
     def end(self) -> KernelError | None:
         """The error that tells why there will be no connection any more; each who is told gets one of their own."""
         return None if self._end is None else type(self._end)(str(self._end))
+
+    @property
+    def _whose(self) -> str:
+        return f"it belongs to process {self._pid}, not to this fork of it"
 
     def _describe_loss(self, reason: str) -> ConnectionLost:
         return ConnectionLost(f"the connection to {self._shown} is gone: {reason}")

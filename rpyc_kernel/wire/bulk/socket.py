@@ -19,6 +19,7 @@ import io
 import os
 import pickle
 from collections.abc import Callable, Iterator
+from os import getpid
 from struct import Struct
 from typing import Any, Final
 
@@ -76,15 +77,17 @@ class BulkSocket:
         self._sock = sock
         self._peer_pid = shared_memory.peer_pid(sock)
         self.can_share = False
+        self._pid = getpid()
 
     def meet(self, pid: Any) -> None:
         """Share memory from now on if this is the process that the socket leads to."""
         self.can_share = self._peer_pid is not None and self._peer_pid == pid
 
     def close(self) -> None:
-        """Close the socket, which ends the other side's waiting too."""
-        with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)
+        """Close the socket, which ends the other side's waiting too; a fork of its process ends nobody's."""
+        if getpid() == self._pid:
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RDWR)
         self._sock.close()
 
     @property

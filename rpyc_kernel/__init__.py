@@ -125,6 +125,7 @@ _HOMES = {
     "rpyc_kernel.client.lazy": ("Lazy", "LazyNames"),
     "rpyc_kernel.client.namespace": ("Namespace",),
     "rpyc_kernel.core.contract": ("Event",),
+    "rpyc_kernel.faces.groups.magics": ("load_ipython_extension",),  # what `%load_ext rpyc_kernel` calls
     "rpyc_kernel.fleets.fleet": ("Fleet",),
     "rpyc_kernel.fleets.opening": ("fleet",),
     "rpyc_kernel.fleets.placing": ("Move",),
@@ -143,7 +144,7 @@ def __getattr__(name: str) -> Any:
         from rpyc_kernel.core.contract import RELEASE
 
         return RELEASE
-    if name not in __all__:
+    if name not in __all__ and name not in _HOME_OF:
         raise AttributeError(f"module 'rpyc_kernel' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOME_OF.get(name, "rpyc_kernel.errors")), name)
     globals()[name] = value

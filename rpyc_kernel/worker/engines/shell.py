@@ -16,6 +16,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from IPython.core import magic
 from IPython.core.autocall import ExitAutocall
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
@@ -39,6 +40,9 @@ Tell = Callable[[BaseException, "list[str] | None", bool], None]
 _FEWEST_VALUES = 3
 _IN_MEMORY = ":memory:"
 """Where IPython is to look for its history's file: there is none."""
+_OF_GROUPS = ("group", "px")
+"""Magics for many kernels; they load a client, and so only when one is used, and others of their kind with them."""
+_GROUP_MAGICS = "rpyc_kernel.faces.groups.magics:GroupMagics"
 # Nobody can turn the pages of a program that runs in a cell.
 _NO_PAGERS = {"PAGER": "cat", "GIT_PAGER": "cat"}
 # What ipykernel tells programs, so that they show colours.
@@ -125,6 +129,11 @@ class Shell(InteractiveShell):
             self.register_magics(StoreMagics)
             return
         self.magics_manager.register_lazy("store", "IPython.extensions.storemagic")
+        for name in _OF_GROUPS:
+            # The class by itself says what it does before it is used; an older IPython takes extensions only.
+            self.magics_manager.register_lazy(name, _GROUP_MAGICS if hasattr(magic, "LazyMagic") else "rpyc_kernel")
+        for command in ("%group", "%%group", "%%px"):
+            self.set_hook("complete_command", _complete_groups, str_key=command)
         if load := getattr(self.magics_manager, "load_lazy", None):  # an older one loads all at its start
             self.magics_manager.load_lazy = functools.partial(self._load_magics, load)
 
@@ -370,6 +379,11 @@ def find_loop_runner(shell: Shell) -> Any:
     if name is not None and importlib.util.find_spec(name) is None:
         raise UsageError(f"{name} is not installed; install it, or go back by '%autoawait asyncio'")
     return runner
+
+
+def _complete_groups(shell: Shell, event: Any) -> Any:
+    """What the magics would have set up for this if one had been used; a client is loaded now."""
+    return importlib.import_module("rpyc_kernel.faces.groups.completing").complete(shell, event)
 
 
 def _page(shell: Shell, data: Any, *_: Any, **__: Any) -> None:

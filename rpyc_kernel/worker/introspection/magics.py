@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 from rpyc_kernel.core.introspection import Completion
@@ -17,14 +19,35 @@ _NAMED = re.compile(r"\s*((%{0,2})([^\W\d]\w*))")
 _LINE = re.compile(r"^\s*(?:!|%(?:cd|run|load|ls|cat|pycat|edit|writefile|save)\s)(?:.*\s)?([^\s]*)\Z")
 
 
+_COMMAND = re.compile(r"^\s*(%{1,2}[^\W\d]\w*)\s(?:.*\s)?(\S*)\Z")
+
+
 def complete(line: str) -> tuple[str, list[Completion]] | None:
     """What could end the line, and the prefix it has to have; None for a line of Python."""
     if found := _LINE.match(line):
         return found[1], list_files(found[1])
+    if (found := _COMMAND.match(line)) and (completer := _find_completer(found[1])):
+        event = SimpleNamespace(line=line, command=found[1], symbol=found[2], text_until_cursor=line)
+        return found[2], [Completion(name, "param") for name in completer(event)]
     found = _MAGIC.match(line)
     if found is None or not found[1].startswith("%"):
         return None
     return found[1], [Completion(name, "magic") for name in _list_magics(is_cell=found[1].startswith("%%"))]
+
+
+def _find_completer(command: str) -> Callable[[Any], list[str]] | None:
+    """What somebody has told IPython to complete this magic by."""
+    shell = find_shell()
+    hooks = None if shell is None else shell.strdispatchers.get("complete_command")
+    found = None if hooks is None else next(iter(hooks.s_matches(command)), None)
+    return None if found is None else partial(_ask, found)
+
+
+def _ask(completer: Callable[[Any], Any], event: Any) -> list[str]:
+    try:
+        return [*map(str, completer(event) or ())]
+    except Exception:  # noqa: BLE001 - the user's, and IPython's way to say that it has nothing
+        return []
 
 
 def find(code: str, cursor: int | None) -> tuple[str, Callable[..., Any]] | None:

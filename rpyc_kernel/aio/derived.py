@@ -540,6 +540,18 @@ class Kernel(Introspection, Admission):
         """The last Python stack of the last worker that died, "" if none could be had."""
         return await self._commands.call(commands.LAST_STACK)
 
+    async def rank(self) -> int | None:
+        """Which rank of a job of ``mpirun``, ``srun`` or ``torchrun`` the worker is, from 0; None if it is none.
+
+        `status` has it, too, with how many there are as `world_size`.
+        """
+        status = await self.status()
+        if not status["python"]:
+            await self.python()
+            status = await self.status()
+        rank: int | None = status.get("rank")
+        return rank
+
     async def submit(
         self,
         code: str,

@@ -258,6 +258,23 @@ class KernelClient(Introspection, Admission):
         """
         return self._commands.call(commands.LAST_STACK)
 
+    @property
+    def rank(self) -> int | None:
+        """Which rank of a job of ``mpirun``, ``srun`` or ``torchrun`` the worker is, from 0; None if it is none.
+
+        `status` has it, too, with how many there are as `world_size`.
+
+        Example:
+            >>> kernel.rank is None
+            True
+        """
+        status = self.status()
+        if not status["python"]:
+            self.python()  # which waits for the first worker: it says so when it is there
+            status = self.status()
+        rank: int | None = status.get("rank")
+        return rank
+
     # ------------------------------------------------------------------ running code
 
     def submit(

@@ -144,6 +144,7 @@ class WorkerStarted(Frozen):
     last_count: int = 0
     debugger: str = ""
     program: str = ""
+    rank: tuple[int, int] | None = None
 
 
 class WorkerReported(Frozen):

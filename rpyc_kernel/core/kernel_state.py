@@ -241,6 +241,8 @@ class KernelState:
         self.lifecycle = State.STARTING
         self._worker_pid: int | None = None
         self._python = self._engine = self._debugger = self._program = ""
+        self._rank: int | None = None
+        self._world_size: int | None = None
         self._last_execution = 0
         self._last_count = 0
         self._unfinished: dict[int, Execution] = {}
@@ -512,6 +514,7 @@ class KernelState:
         self._worker_pid = started.pid
         self._python, self._engine, self._debugger = started.python, started.engine, started.debugger
         self._program = started.program
+        self._rank, self._world_size = started.rank or (None, None)
         self.generation = started.generation
         self._failed_starts = 0
         self._doubtful = frozenset(self._prompts) if started.adopted else None
@@ -671,6 +674,8 @@ class KernelState:
             "engine": self._engine,
             "debugger": self._debugger,
             "program": self._program,
+            "rank": self._rank,
+            "world_size": self._world_size,
             "busy_since": running.started_at if running else None,
             "running": self._describe(running) if running else None,
             "queue": self.queue(0, _SHOWN_QUEUED),

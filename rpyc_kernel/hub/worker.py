@@ -229,6 +229,11 @@ def _read_greeting(greeting: dict[str, Any], is_adopted: bool, program: str) -> 
         last_execution=int(greeting["last_execution"]),
         last_count=int(greeting["last_count"]),
         debugger=str(greeting.get("debugger", "")),
+        rank=_read_rank(greeting.get("rank")),
         program=program,
         time=time.time(),
     )
+
+
+def _read_rank(rank: list[int] | None) -> tuple[int, int] | None:
+    return (int(rank[0]), int(rank[1])) if rank else None

@@ -6,11 +6,12 @@ import sys
 from collections.abc import Callable
 from faulthandler import dump_traceback  # not what user code may put in its place
 from functools import partial
-from os import getpid  # as above
+from os import environ, getpid  # as above
 from typing import Any
 
 from rpyc_kernel.core.contract import RELEASE, WORKER_VERSION
 from rpyc_kernel.system.originals import socket, threading
+from rpyc_kernel.system.ranks import find_rank
 from rpyc_kernel.system.runtime_folder import RuntimeFolder
 from rpyc_kernel.worker import imports
 from rpyc_kernel.worker.control import Control, Method
@@ -53,10 +54,11 @@ def make_control(
         methods: what the hub may call beside the usual, or in its place.
         deserted: called when a hub is gone.
     """
+    rank = find_rank(environ)  # before code of the user's can change it
     return Control(
         listener,
         folder,
-        greeting=lambda: _greet(generation, loop, engine.name, debugger.sources),
+        greeting=lambda: _greet(generation, loop, engine.name, debugger.sources, rank),
         descriptors=descriptors,
         methods={
             "answer": prompts.answer,
@@ -80,7 +82,9 @@ def make_control(
     )
 
 
-def _greet(generation: int, loop: MainLoop, engine: str, debugger: str) -> dict[str, Any]:
+def _greet(
+    generation: int, loop: MainLoop, engine: str, debugger: str, rank: tuple[int, int] | None
+) -> dict[str, Any]:
     return {
         "version": WORKER_VERSION,
         "release": RELEASE,
@@ -92,6 +96,7 @@ def _greet(generation: int, loop: MainLoop, engine: str, debugger: str) -> dict[
         "last_execution": loop.last_execution,
         "last_count": loop.last_count,
         "debugger": debugger,
+        "rank": rank,
     }
 
 

@@ -29,6 +29,8 @@ def summarise_status(status: dict[str, Any]) -> list[str]:
     ]
     if status.get("program"):
         lines.append(f"embedded   in {sanitize_line(status['program'])}")
+    if status.get("rank") is not None:
+        lines.append(f"rank       {status['rank']} of {status['world_size']}")
     if status.get("runtime_folder"):
         lines.append(f"sockets    in {sanitize_line(status['runtime_folder'])}")
     lines += [f"listens    on {format_listening(each)}" for each in status.get("listening", ())]

@@ -16,7 +16,7 @@ from rpyc_kernel.client.bulk import check_names
 from rpyc_kernel.client.course import begin_call, begin_run, begin_submission, push_packed
 from rpyc_kernel.core.contract import Event, Force, Space
 from rpyc_kernel.core.source import Program
-from rpyc_kernel.errors import RequestError
+from rpyc_kernel.errors import GroupFailed, RequestError
 from rpyc_kernel.groups.execution import Begin, GroupExecution, Part
 from rpyc_kernel.groups.fanning import fan_out
 from rpyc_kernel.groups.merging import OnLoss, merge
@@ -24,6 +24,7 @@ from rpyc_kernel.groups.namespace import GroupNamespace
 from rpyc_kernel.groups.shipping import Shipment, dump, pack_call
 from rpyc_kernel.groups.side_by_side import SideBySide, place_side_by_side
 from rpyc_kernel.groups.spreading import chunk, join, split
+from rpyc_kernel.groups.stacks import FoldedStacks, fold
 
 if TYPE_CHECKING:
     from rpyc_kernel.client.execution import Interruption
@@ -149,6 +150,30 @@ class Group:
         part = Group({name: members[name] for name in chosen}, reopen=self._reopen, allow_pickle=self._allow_pickle)
         part._jobs, part._opened = self._jobs, self._opened
         return part
+
+    def by_rank(self) -> Group:
+        """Make a group of the same kernels in the order of their ranks; see `KernelClient.rank`.
+
+        Returns:
+            The group, on the same connections. It ends with this one.
+
+        Raises:
+            RequestError: not each of them is a rank, or two are the same one.
+            GroupFailed: some have not answered.
+
+        Example:
+            >>> env = {"WORLD_SIZE": "1", "RANK": "0"}
+            >>> with rpyc_kernel.group("solo", start=True, engine="plain", env=env) as group:
+            ...     group.by_rank().names
+            ...     group.shutdown()
+            ('solo',)
+        """
+        ranks = self._ask_all("rank", lambda kernel: kernel.rank)
+        by_rank = {rank: name for name, rank in ranks.items() if rank is not None}
+        if len(by_rank) < len(ranks):
+            told = ", ".join(f"{name}: {rank}" for name, rank in ranks.items())
+            raise RequestError(f"the order of ranks needs one rank for each kernel; there are {told}")
+        return self.select(by_rank[rank] for rank in sorted(by_rank))
 
     # ------------------------------------------------------------------ running code
 
@@ -527,6 +552,30 @@ class Group:
             (True, '0.1')
         """
         return place_side_by_side(self._ask_all("variables", lambda kernel: kernel.variables(timeout=timeout)))
+
+    def stack(self, *, timeout: float = 2.0) -> FoldedStacks:
+        """Return what each kernel's threads do right now, folded: equal stacks stand once, with who has them.
+
+        Of many that wait for each other, those stand apart that do something else. As text it is a tree.
+
+        Args:
+            timeout: in seconds.
+
+        Returns:
+            The stacks. It says of those that have not answered why, and so it does of those that the group goes
+            without.
+
+        Example:
+            >>> with rpyc_kernel.group(["demo"]) as group:
+            ...     print(group.stack(timeout=30))
+            1: demo
+              no code of the user's: idle, or what it runs awaits something
+        """
+        try:
+            stacks, errors = self._ask_all("stack", lambda kernel: kernel.stack(timeout=timeout)), {}
+        except GroupFailed as failed:
+            stacks, errors = failed.results, failed.errors
+        return fold(stacks, {**self.missing, **errors})
 
     def events(
         self,

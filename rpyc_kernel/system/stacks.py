@@ -26,7 +26,8 @@ STACK_SIGNAL: int = signal.SIGRTMIN + 5 if hasattr(signal, "SIGRTMIN") else sign
 """Makes a worker's fault handler write all stacks, also while a C call holds the interpreter lock."""
 
 _STACK_END = (b"_run_module_as_main\n", b"  ...\n", b"\n...\n")
-"""The main thread comes last, and its outermost frame is runpy's; a very deep stack, and too many, end in dots."""
+"""The main thread of a worker comes last, and its outermost frame is runpy's; a very deep stack, and too many, end in
+dots. That of a program that embeds a kernel ends as it likes: it is whole when the thread that wrote it says so."""
 _FAULT = b"Fatal Python error"
 OWN_FAULT = "Fatal Python error: the kernel's own code failed"
 """What a worker writes there that ends because its own code has failed; the rest of the line says how."""
@@ -127,11 +128,12 @@ class Stacks:
                 if not asking or self._is_closed:
                     self._thread = None
                     break
+            has_answered = self._has_answered  # looked at before what it wrote is read
             text = self._read()
             if not text:
                 sharing = asking  # whoever asked before the first byte was there
                 self._ask_process(asking)
-            elif text == before and text.endswith(_STACK_END):
+            elif text == before and (has_answered or text.endswith(_STACK_END)):
                 self._finish(sharing, text)
                 sharing, began = [], time.monotonic()
             self._expire(sharing, text)
@@ -144,6 +146,13 @@ class Stacks:
     def _is_owed(self) -> bool:
         """Whether the process may still write what it was asked for."""
         return self._signalled_at > -math.inf or not (self._asked is None or self._asked.done())
+
+    @property
+    def _has_answered(self) -> bool:
+        """Whether the thread has written all, and a signal has not made the process write, too."""
+        asked = self._asked
+        has_answered = asked is not None and asked.done() and asked.exception() is None
+        return has_answered and self._signalled_at == -math.inf
 
     def _ask_process(self, asking: list[_Asker]) -> None:
         now = time.monotonic()

@@ -82,9 +82,7 @@ def make_control(
     )
 
 
-def _greet(
-    generation: int, loop: MainLoop, engine: str, debugger: str, rank: tuple[int, int] | None
-) -> dict[str, Any]:
+def _greet(generation: int, loop: MainLoop, engine: str, debugger: str, rank: tuple[int, int] | None) -> dict[str, Any]:
     return {
         "version": WORKER_VERSION,
         "release": RELEASE,

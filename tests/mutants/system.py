@@ -148,6 +148,22 @@ MUTANTS = (
         tests=("system/test_stacks.py::test_a_process_whose_thread_answers_gets_no_signal",),
     ),
     Mutant(
+        promise="the stacks of a program that embeds a kernel are told when they are there",
+        file="system/stacks.py",
+        before="(has_answered or text.endswith(_STACK_END))",
+        after="text.endswith(_STACK_END)",
+        tests=(
+            "system/test_stacks.py::test_a_program_whose_outermost_frame_is_its_own_has_told_all_when_its_thread_says_so",
+        ),
+    ),
+    Mutant(
+        promise="a batch script is no rank",
+        file="system/ranks.py",
+        before='("SLURM_PROCID", "SLURM_STEP_NUM_TASKS")',
+        after='("SLURM_PROCID", "SLURM_NTASKS")',
+        tests=("system/test_ranks.py::test_a_process_that_nobody_launched_as_a_rank_is_none",),
+    ),
+    Mutant(
         promise="a bundle that arrives damaged is not unpacked",
         file="system/bundle_cache.py",
         before="if hashlib.sha256(data).hexdigest() != digest:",

@@ -172,6 +172,17 @@ def test_a_process_whose_thread_answers_gets_no_signal(process, monkeypatch):
     assert (len(process.asked), process.signals) == (3, [])
 
 
+def test_a_program_whose_outermost_frame_is_its_own_has_told_all_when_its_thread_says_so(process, monkeypatch):
+    monkeypatch.setattr(stacks, "_SILENCE_S", 2 * PATIENCE_S)
+    answer = process.stacks.ask(2 * PATIENCE_S)
+    wait_until(lambda: process.asked, PATIENCE_S)
+    os.write(process.file, b'File "train.py", line 1 in <module>\n')
+    assert not answer.done()
+    process.asked[0].set_result(None)
+    assert answer.result(PATIENCE_S) == 'File "train.py", line 1 in <module>\n'
+    assert process.signals == []
+
+
 def test_where_the_thread_is_held_up_it_is_asked_once_and_the_process_gets_signals(process, monkeypatch):
     monkeypatch.setattr(stacks, "_SILENCE_S", 0.0)
     assert [process.read() for _ in range(3)] == [DUMP.decode()] * 3

@@ -354,7 +354,10 @@ class Placing:
                 self._places.pop(place.name, None)
             self._tell(place, "ended", str(future.result()))
         else:
-            place.error = _error_of(future, len(self._places))
+            with self._changed:
+                place.error = _error_of(future, len(self._places))
+                # Nobody tells of its end, where the scheduler is another one; it ends with its Dask worker.
+                self._held = {held for held in self._held if held[0] != place.key}
             self._tell(place, "failed", str(place.error))
         place.future = None
 

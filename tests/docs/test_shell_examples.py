@@ -1,4 +1,4 @@
-"""Every shell session of the pages on jobs does what it says; units of systemd are such."""
+"""Every shell session of the pages on jobs and groups does what it says; units of systemd are such."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ import rpyc_kernel
 from tests.docs.pages import ROOT
 from tests.docs.shell import run_steps, shell_steps_of
 
-_JOBS, _DEPLOY = (ROOT / "docs" / name for name in ("jobs.md", "deploy.md"))
+_JOBS, _GROUPS, _DEPLOY = (ROOT / "docs" / name for name in ("jobs.md", "groups.md", "deploy.md"))
 _UNIT = re.compile(r"^```ini\n# (\S+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
 @pytest.mark.timeout(300)  # each command is a program of its own
-def test_the_shell_session_of_the_page_on_jobs_runs_as_shown(folders: object, tmp_path: Path) -> None:
-    steps = shell_steps_of(_JOBS.read_text())
-    assert len(steps) > 10
+@pytest.mark.parametrize(("page", "least"), [(_JOBS, 10), (_GROUPS, 5)], ids=lambda value: getattr(value, "name", ""))
+def test_the_shell_session_of_a_page_runs_as_shown(page: Path, least: int, folders: object, tmp_path: Path) -> None:
+    steps = shell_steps_of(page.read_text())
+    assert len(steps) > least
     assert not (wrong := run_steps(steps, tmp_path)), "\n".join(wrong)
     assert rpyc_kernel.kernels() == []  # the page ends what it starts
 

@@ -30,15 +30,15 @@ class Side:
 
     Attributes:
         execute: runs ``pass`` in the first so many.
+        run: runs code in all.
         push: sets the variable ``pushed`` in all.
-        drop: deletes it in all.
         maps: ways to call a function on each of these values, in order, by name.
         processes: all that is there for their sake beside this process.
     """
 
     execute: Callable[[int], object]
+    run: Callable[[str], object]
     push: Callable[[Any], object]
-    drop: Callable[[], object]
     maps: dict[str, Callable[[Callable[[Any], Any], range], Any]]
     processes: Callable[[], list[psutil.Process]]
 
@@ -51,8 +51,8 @@ def ours(count: int) -> Iterator[Side]:
         firsts = {number: group[:number] for number in {1, 4, count}}
         yield Side(
             execute=lambda number: firsts[number].execute("pass"),
+            run=group.execute,
             push=lambda value: group.push(pushed=value),
-            drop=lambda: group.execute("del pushed"),
             maps={"ours": group.map},
             processes=lambda: processes_of(group),
         )
@@ -97,8 +97,8 @@ def with_ipyparallel(count: int) -> Iterator[Side]:
             firsts = {number: client[:number] for number in {1, 4, count}}
             yield Side(
                 execute=lambda number: firsts[number].execute("pass", block=True),
+                run=lambda code: view.execute(code, block=True),
                 push=lambda value: view.push({"pushed": value}, block=True),
-                drop=lambda: view.execute("del pushed", block=True),
                 maps={DIRECT_VIEW: view.map_sync, BALANCED: balanced.map_sync},
                 processes=lambda: [each for each in psutil.Process().children(recursive=True) if _is_theirs(each)],
             )

@@ -113,13 +113,13 @@ def _is_theirs(process: psutil.Process) -> bool:
 
 
 @contextlib.contextmanager
-def with_dask(count: int) -> Iterator[Any]:
-    """A client of Dask's, with as many workers of one thread in processes of their own."""
+def with_dask(count: int, threads: int = 1) -> Iterator[Any]:
+    """A client of Dask's, with as many workers in processes of their own, each of so many threads."""
     import distributed
 
     with (
         distributed.LocalCluster(
-            n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs="ERROR"
+            n_workers=count, threads_per_worker=threads, processes=True, dashboard_address=None, silence_logs="ERROR"
         ) as cluster,
         distributed.Client(cluster) as client,
     ):

@@ -127,7 +127,7 @@ def measure_dask(rounds: int, count: int) -> Figure:
         with group_sides.with_dask(count) as client:
             figures[DASK] += _rates_by_dask(client, rounds)
         with (
-            group_sides.with_dask(count) as client,
+            group_sides.with_dask(1, count) as client,  # they have only to hold the places of kernels
             rpyc_kernel.fleet(client, count, engine="ipython", timeout=PATIENCE_S) as fleet,
             fleet.dask() as inside,
         ):

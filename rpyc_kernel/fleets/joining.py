@@ -15,9 +15,12 @@ from concurrent.futures import Future
 from typing import Any
 
 import cloudpickle.cloudpickle
+import dask
 from distributed import Worker
 
 _START_S = 30.0
+_NO_LIMITS = {f"distributed.worker.memory.{kind}": False for kind in ("target", "spill", "pause")}
+"""Its memory is the kernel's: where that is full, tasks are not to wait silently, nor their results to go to disk."""
 _GLOBALS = "__rpyc_kernel_globals__"
 _joined: dict[str, threading.Thread] = {}
 """The thread of each worker that is one of Dask's, by the scheduler's address."""
@@ -47,10 +50,10 @@ def join(scheduler: str, name: str, security: bytes) -> None:
 
 async def _work(scheduler: str, name: str, security: Any, started: Future[None]) -> None:
     try:
-        # No limit: the memory is the kernel's, and above one Dask would silently take no more tasks.
-        worker = Worker(
-            scheduler, name=name, nthreads=1, memory_limit=0, security=security, dashboard=False, death_timeout=_START_S
-        )
+        with dask.config.set(_NO_LIMITS):  # which it reads while it is made
+            worker = Worker(
+                scheduler, name=name, nthreads=1, security=security, dashboard=False, death_timeout=_START_S
+            )
         await worker
     except BaseException as error:  # noqa: BLE001 - whoever waits is told
         started.set_exception(error)

@@ -67,6 +67,27 @@ def test_kernels_without_a_place_are_told_of_with_why_and_wait_for_one(open_clus
     assert rpyc_kernel.kernels() == []
 
 
+def test_dask_chooses_how_many_kernels_there_are_by_what_there_is_to_do_in_them(open_cluster: Open) -> None:
+    with place(open_cluster(), 1) as fleet, fleet.dask() as client:
+        adaptive = fleet.adapt(minimum=1, maximum=2, interval=0.05, target_duration=0.2, wait_count=2)
+
+        def block(_):
+            gate.wait()  # noqa: F821 - the kernel's
+            return own_name  # noqa: F821
+
+        fleet.execute("import threading; gate, own_name = threading.Event(), 'first'")
+        jobs = client.map(block, range(8))
+        fleet.wait_for_kernels(2, timeout=PATIENCE_S)
+        new = next(kernel for name, kernel in fleet.kernels.items() if name != "fleet-0")
+        new.execute("import threading; gate, own_name = threading.Event(), 'second'")
+        client.wait_for_workers(2, PATIENCE_S)
+        fleet.execute("gate.set()")
+        assert "second" in client.gather(jobs)
+        wait_until(lambda: len(fleet) == 1, PATIENCE_S, "the end of what has nothing to do")
+        adaptive.stop()
+    assert rpyc_kernel.kernels() == []
+
+
 def test_what_cannot_be_is_refused_in_words(open_cluster: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     client = open_cluster()
     monkeypatch.setattr(holding, "_NAME_S", 0.1)

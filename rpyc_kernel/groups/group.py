@@ -144,6 +144,8 @@ class Group:
         """
         members = self._members
         chosen = list(names)
+        if len(set(chosen)) < len(chosen):
+            raise RequestError(f"a group has each kernel once, which {', '.join(chosen)} does not")
         for name in chosen:
             if name not in members:
                 raise RequestError(f"there is no kernel {name!r} in this group, which has {', '.join(members)}")
@@ -450,8 +452,7 @@ class Group:
             ([1], [[1, 2]])
         """
         wanted = names if isinstance(names, str) else f"[{', '.join(names)}]"
-        pull = partial(_pull, wanted=wanted, timeout=timeout, allow_pickle=self._allow_pickle)
-        return list(self._ask_all(wanted, pull).values())
+        return list(self._pull_all(wanted, timeout).values())
 
     def scatter(self, name: str, value: Any, *, axis: int = 0, timeout: float | None = _TRANSFER_S) -> None:
         """Divide a value among the kernels: each has its piece as a variable, the first kernels one item more.
@@ -499,7 +500,8 @@ class Group:
             ...     group.gather("part")
             [0, 1, 4, 9]
         """
-        return join(self.pull(name, timeout=timeout), axis)
+        pieces = self._pull_all(name, timeout)
+        return join([*pieces.values()], axis, names=[*pieces])
 
     @property
     def namespace(self) -> GroupNamespace:
@@ -712,6 +714,9 @@ class Group:
 
     def _ask_each(self, what: str, do: Callable[[str, KernelClient], _T]) -> dict[str, _T]:
         return fan_out(what, {name: partial(do, name, kernel) for name, kernel in self._members.items()})
+
+    def _pull_all(self, wanted: str, timeout: float | None) -> dict[str, Any]:
+        return self._ask_all(wanted, partial(_pull, wanted=wanted, timeout=timeout, allow_pickle=self._allow_pickle))
 
     def _hand_in(self, what: str, begin: Begin, retry: int, *, is_slow: bool = False) -> GroupExecution:
         parts = [Part(name, kernel, begin) for name, kernel in self._members.items()]

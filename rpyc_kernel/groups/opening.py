@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -13,7 +14,7 @@ from rpyc_kernel.client.arguments import check_arguments
 from rpyc_kernel.client.connect_string import shown_of
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.client.launch import connect, kernels
-from rpyc_kernel.errors import GroupFailed, KernelExists, RequestError
+from rpyc_kernel.errors import ConnectionLost, GroupFailed, KernelExists, RequestError
 from rpyc_kernel.groups.fanning import fan_out
 from rpyc_kernel.groups.group import Group
 from rpyc_kernel.groups.targets import expand
@@ -57,7 +58,8 @@ def group(
         **start_options: as of `rpyc_kernel.start`, for those that are started.
 
     Returns:
-        The group, in the order of the targets. Leave it by `close`, or use it in a ``with`` statement.
+        The group, in the order of the targets, clients before all others. Leave it by `close`, or use it in a ``with``
+        statement.
 
     Raises:
         GroupFailed: some cannot be reached, or not started.
@@ -79,17 +81,15 @@ def group(
         make = partial(_start_or_connect, make, {"client_name": name, **settings, **start_options})
     given, places = _sort(targets)
     written = expand(places, _list_names) if places else []
-    clients: dict[str, KernelClient] = {}
     errors: dict[str, Exception] = {}
-    try:
-        clients = fan_out("connecting", {place: partial(make, place) for place in written})
-    except GroupFailed as failed:
-        clients, errors = failed.results, failed.errors
-        if missing == "refuse" or not (clients or given):
-            for client in clients.values():
-                client.close()
-            raise
-    addresses = _name_all([*((client.name, client) for client in given), *clients.items()])
+    with _Opening(make) as opening:
+        try:
+            clients = fan_out("connecting", {place: partial(opening.open, place) for place in written})
+        except GroupFailed as failed:
+            clients, errors = failed.results, failed.errors
+            if missing == "refuse" or not (clients or given):
+                raise
+        addresses = _name_all([*((client.name, client) for client in given), *clients.items()])
     made = Group(
         {label: client for label, (_, client) in addresses.items()},
         reopen=lambda label: make(addresses[label][0]),
@@ -98,6 +98,35 @@ def group(
     made._opened += clients.values()
     made.missing.update(errors)
     return made
+
+
+class _Opening:
+    """Makes clients, in any threads; where that is broken off, as by Ctrl-C, none of them stays open."""
+
+    def __init__(self, make: Callable[[str], KernelClient]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._made: list[KernelClient] = []
+        self._is_broken_off = False
+
+    def __enter__(self) -> _Opening:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            with self._lock:
+                self._is_broken_off = True
+            for client in self._made:
+                client.close()
+
+    def open(self, place: str) -> KernelClient:
+        client = self._make(place)
+        with self._lock:
+            if not self._is_broken_off:
+                self._made.append(client)
+                return client
+        client.close()
+        raise ConnectionLost("nobody waits for it any more")
 
 
 def _sort(targets: Any) -> tuple[list[Any], list[str | os.PathLike[str]]]:
@@ -114,7 +143,16 @@ def _list_names() -> list[str]:
 def _name_all(found: list[tuple[str, KernelClient]]) -> dict[str, tuple[str, KernelClient]]:
     """What to call each: by the name of its kernel, or where several are called so, by its address."""
     counts = Counter(client.name for _, client in found)
-    return {client.name if counts[client.name] == 1 else shown_of(place): (place, client) for place, client in found}
+    named: dict[str, tuple[str, KernelClient]] = {}
+    for place, client in found:
+        label = client.name if counts[client.name] == 1 else shown_of(place)
+        if label in named:
+            raise RequestError(
+                f"{label!r} is there twice; a group has each kernel once. Where they are two kernels of that name, "
+                "give their addresses, and no clients"
+            )
+        named[label] = place, client
+    return named
 
 
 def _start_or_connect(connect_to: Callable[[str], KernelClient], options: dict[str, Any], target: str) -> KernelClient:

@@ -16,7 +16,7 @@ from rpyc_kernel.client.connect_string import ConnectString
 from rpyc_kernel.client.doors import DOOR_S, LOOK_AGAIN_S, Door, TcpDoor, TlsDoor, UnixDoor, why_lost
 from rpyc_kernel.client.whereabouts import Whereabouts, find
 from rpyc_kernel.core.seconds import show_seconds
-from rpyc_kernel.errors import CallTimeout, ConnectionFailed, ConnectionLost, NoSuchKernel, RequestError
+from rpyc_kernel.errors import CallTimeout, ConnectionFailed, ConnectionLost, KernelError, NoSuchKernel, RequestError
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.settings import check_name
 from rpyc_kernel.wire import handshake
@@ -184,10 +184,15 @@ def read_running(name: str) -> ConnectionFile:
     Raises:
         NoSuchKernel: it never ran, has ended, or has lost its hub.
     """
-    place = find(name)
-    file = place.file
-    if file is not None and place.has_hub:
-        return _wait_for_door(place, file)
+    try:
+        place = find(name)
+        file = place.file
+        if file is not None and place.has_hub:
+            return _wait_for_door(place, file)
+    except OSError as error:
+        if isinstance(error, KernelError):
+            raise
+        raise ConnectionFailed(f"cannot look for kernel {name!r}: {error}") from None
     raise NoSuchKernel(place.describe_absence())
 
 

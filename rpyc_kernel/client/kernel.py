@@ -1051,12 +1051,17 @@ class KernelClient(Introspection, Admission):
         return self._try(enter, timeout_s, timeout_s)
 
     def _try(self, enter: Callable[[float], _T], timeout_s: float, within_s: float) -> _T:
-        """Make a further connection; where the kernel is out of reach, again and again until the time is over."""
+        """Make a further connection; where the kernel is out of reach, again and again until the time is over.
+
+        Not where this process has no descriptor left: that is in its own hands, and nobody else mends it.
+        """
         if not self._settings.reconnect_s:
             return enter(timeout_s)
         deadline = time.monotonic() + within_s
         attempts = Attempts(self._settings.reconnect_s)
-        return come_back(enter, attempts, self._closing, timeout_s=timeout_s, deadline=deadline)
+        return come_back(
+            enter, attempts, self._closing, timeout_s=timeout_s, deadline=deadline, told=_raise_own_shortage
+        )
 
     # ------------------------------------------------------------------ stopping things
 
@@ -1372,3 +1377,10 @@ class KernelClient(Introspection, Admission):
 
 def _require_code(code: str) -> None:
     require_encodable(code, "the code", BadCode)
+
+
+def _raise_own_shortage(obstacle: Exception) -> None:
+    from rpyc_kernel.system.descriptors import is_shortage
+
+    if is_shortage(obstacle):
+        raise obstacle

@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from rpyc_kernel.errors import ExecutionError, GroupFailed
+from rpyc_kernel.system.descriptors import is_shortage, max_descriptors
 from rpyc_kernel.system.originals import queue
 from rpyc_kernel.system.threads import make_thread, start_threads
 
 _T = TypeVar("_T")
 _SHOWN_CHARS = 300
+_DESCRIPTORS = 4096
 
 
 def fan_out(what: str, jobs: Mapping[str, Callable[[], _T]]) -> dict[str, _T]:
@@ -65,4 +67,14 @@ def make_failure(what: str, errors: dict[str, Exception], results: dict[str, Any
         told.setdefault(describe_error(error), []).append(name)
     total = len(errors) + len(results)
     lines = "".join(f"\n  {', '.join(names)}: {text}" for text, names in told.items())
-    return GroupFailed(f"{len(errors)} of {total} kernels failed at {what}:{lines}", errors, results)
+    advice = f"\n{describe_shortage()}" if any(map(is_shortage, errors.values())) else ""
+    return GroupFailed(f"{len(errors)} of {total} kernels failed at {what}:{lines}{advice}", errors, results)
+
+
+def describe_shortage() -> str:
+    """Why there are no descriptors left for a group, and what to do."""
+    return (
+        f"This program may have {max_descriptors()} descriptors, and has them all. A group takes one for each kernel, "
+        "and up to five more for each while values, live objects and events travel. Let the program have more, as by "
+        f"'ulimit -n {_DESCRIPTORS}' before it is started."
+    )

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
+from rpyc_kernel.errors import KernelError
+from rpyc_kernel.groups.fanning import describe_shortage
 from rpyc_kernel.system.originals import socket
 
 _LOOK_S = 1.0
@@ -34,7 +36,10 @@ class Bell:
 
     def __init__(self) -> None:
         self._thread = threading.get_ident()
-        self._ends = socket.socketpair()
+        try:
+            self._ends = socket.socketpair()
+        except OSError as error:
+            raise KernelError(f"{error}. {describe_shortage()}") from None
         for end in self._ends:
             end.setblocking(False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import errno
 import fcntl
 import os
 import resource
@@ -14,6 +15,7 @@ from rpyc_kernel.system.originals import socket
 from rpyc_kernel.system.sending import QUIETLY
 
 _MANY = 1_000_000
+_SHORTAGES = (errno.EMFILE, errno.ENFILE)
 _FIRST_DESCRIPTOR = 3  # behind those of the standard streams
 _DESCRIPTOR_BYTES = array.array("i").itemsize
 _CLOSE_IN_CHILDREN = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
@@ -23,6 +25,11 @@ def max_descriptors() -> int:
     """The limit of this process, a million where there is none."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _MANY if soft == resource.RLIM_INFINITY else min(soft, _MANY)
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Whether this says that there is no descriptor left, for this process or for the whole machine."""
+    return any(number == getattr(error, "errno", None) or os.strerror(number) in str(error) for number in _SHORTAGES)
 
 
 def pending_bytes(descriptor: int) -> int:

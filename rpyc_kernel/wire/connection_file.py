@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
 
 from rpyc_kernel.core.contract import PROTOCOL_VERSION
-from rpyc_kernel.errors import NoSuchKernel
+from rpyc_kernel.errors import ConnectionFailed, NoSuchKernel
 from rpyc_kernel.frozen import Frozen, fields_of
 from rpyc_kernel.system.originals import json
 from rpyc_kernel.system.private_files import write_private
@@ -62,7 +63,10 @@ class ConnectionFile(Frozen):
 
     @classmethod
     def read(cls, path: Path) -> ConnectionFile:
-        """Read a file; raises `NoSuchKernel` where it is not there, or is not a connection file."""
+        """Read a file; raises `NoSuchKernel` where it is not there, or is not a connection file.
+
+        `ConnectionFailed` where this process has no descriptor left to find out.
+        """
         try:
             # Whatever stands there: opening a pipe would wait for somebody to write into it.
             with open(path, encoding="utf-8", opener=_open_at_once) as opened:
@@ -74,6 +78,8 @@ class ConnectionFile(Frozen):
         except FileNotFoundError:
             raise NoSuchKernel(f"there is no connection file {path}") from None
         except (ValueError, TypeError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+                raise ConnectionFailed(f"cannot read {path}: {error}") from None
             raise NoSuchKernel(f"{path} is not a kernel's connection file: {error}") from None
 
 

@@ -16,7 +16,16 @@ from typing import Any
 import pytest
 
 import rpyc_kernel
-from rpyc_kernel import ConnectionFailed, ExecutionDropped, Group, GroupExecution, GroupFailed, KernelDied, KernelError
+from rpyc_kernel import (
+    ConnectionFailed,
+    ExecutionDropped,
+    Group,
+    GroupExecution,
+    GroupFailed,
+    KernelDied,
+    KernelError,
+    RequestError,
+)
 from rpyc_kernel.system import processes
 from tests.end_to_end.clients import PATIENCE_S, ROOT
 from tests.support.folders import Folders, temporary_folders
@@ -411,6 +420,60 @@ def test_a_fork_of_the_program_can_ask_nothing_and_takes_nothing_from_it(open_gr
         f"{[False] * 4}",
         f"{dict.fromkeys(NAMES, 1)} [42, 42, 42, 42] [[], [], [], []]",
     ]
+
+
+def test_ctrl_c_while_a_group_is_made_leaves_no_client_open(open_group: OpenGroup):
+    [hub] = pids_of(open_group(), "hub")
+    with suspended(hub):
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            rpyc_kernel.group(NAMES, timeout=SHORT_S)
+    assert_goes_on(open_group())
+
+
+def test_a_kernel_is_in_a_group_once(open_group: OpenGroup):
+    group = open_group()
+    clients = list(group)
+    for twice in ([*clients, clients[0]], [clients[0], clients[0].name]):
+        with pytest.raises(RequestError, match="'k-1' is there twice; a group has each kernel once"):
+            rpyc_kernel.group(twice)
+    with pytest.raises(RequestError, match="a group has each kernel once, which k-1, k-1 does not"):
+        group.select(["k-1", "k-1"])
+    assert_goes_on(group)
+
+
+CROWDED = """
+import resource, sys
+import rpyc_kernel
+
+def use(names):
+    with rpyc_kernel.group(names, timeout=10) as group:
+        group.execute("1")
+        group.pull("1")
+        next(group.events(since=0))
+
+use(sys.argv[1:])  # all modules are there then
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+for limit in 6, 8, 10, 12, 64:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, most))
+    try:
+        use(sys.argv[1:])
+    except rpyc_kernel.KernelError as error:
+        print(repr(str(error)))
+    else:
+        print("enough")
+"""
+
+
+def test_where_there_are_too_few_descriptors_that_is_said(open_group: OpenGroup):
+    command = [sys.executable, "-c", CROWDED, *NAMES]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert said.stderr == ""
+    *refusals, last = said.stdout.splitlines()
+    assert last == "enough"
+    for limit, refusal in zip((6, 8, 10, 12), refusals, strict=True):
+        assert f"This program may have {limit} descriptors, and has them all. A group takes one for each" in refusal
+        assert "not running" not in refusal
 
 
 # ---------------------------------------------------------------------- on another machine

@@ -24,6 +24,7 @@ from rpyc_kernel.groups.namespace import GroupNamespace
 from rpyc_kernel.groups.shipping import Shipment, dump, pack_call
 from rpyc_kernel.groups.side_by_side import SideBySide, place_side_by_side
 from rpyc_kernel.groups.spreading import chunk, join, split
+from rpyc_kernel.groups.spreading import flatten as flatten_piece
 from rpyc_kernel.groups.stacks import FoldedStacks, fold
 
 if TYPE_CHECKING:
@@ -454,13 +455,16 @@ class Group:
         wanted = names if isinstance(names, str) else f"[{', '.join(names)}]"
         return list(self._pull_all(wanted, timeout).values())
 
-    def scatter(self, name: str, value: Any, *, axis: int = 0, timeout: float | None = _TRANSFER_S) -> None:
+    def scatter(
+        self, name: str, value: Any, *, axis: int = 0, flatten: bool = False, timeout: float | None = _TRANSFER_S
+    ) -> None:
         """Divide a value among the kernels: each has its piece as a variable, the first kernels one item more.
 
         Args:
             name: of the variable.
             value: an array, a table or a sequence.
             axis: of an array, along which it is divided.
+            flatten: set the item itself where a piece has only one, as for a number of each kernel.
             timeout: as of `push`.
 
         Raises:
@@ -476,6 +480,8 @@ class Group:
         check_names([name])
         members = self._members
         pieces = dict(zip(members, split(value, len(members), axis), strict=True))
+        if flatten:
+            pieces = {each: flatten_piece(piece, axis) for each, piece in pieces.items()}
         self._ask_each("scatter", lambda each, kernel: _push_one(kernel, name, pieces[each], timeout))
 
     def gather(self, name: str, *, axis: int = 0, timeout: float | None = _TRANSFER_S) -> Any:

@@ -88,6 +88,27 @@ def join(pieces: Sequence[Any], axis: int = 0, *, names: Sequence[str] | None = 
     return kind.join(pieces, axis)
 
 
+def flatten(piece: Any, axis: int = 0) -> Any:
+    """Give the item of a piece that has one; any other piece as it is.
+
+    Args:
+        piece: of an array, a Series or a sequence.
+        axis: along which it was divided.
+
+    Raises:
+        RequestError: it is of a table or a dict, whose items are none by themselves.
+
+    Example:
+        >>> [flatten(piece) for piece in split([7, 8, 9], 2)]
+        [[7, 8], 9]
+    """
+    kind = _kind_of(piece)
+    if kind is None or not _is_mapped_by_pieces(piece):
+        raise RequestError(f"a piece of one item can be flattened of an array or a sequence, and not {_call(piece)}")
+    axis = _check_axis(kind, piece, axis, "what is to be flattened")
+    return kind.item(piece, axis) if kind.measure(piece, axis) == 1 else piece
+
+
 def chunk(sequences: Sequence[Iterable[Any]], count: int) -> list[tuple[Any, ...]]:
     """Divide what a function is to be mapped over, so that the same position of each goes to the same kernel.
 
@@ -154,6 +175,10 @@ class _Kind:
     def cut(self, value: Any, start: int, stop: int, axis: int) -> Any:
         return value[start:stop]
 
+    def item(self, value: Any, axis: int) -> Any:
+        """The only one."""
+        return next(iter(value))
+
     def misfit(self, piece: Any, first: Any, axis: int) -> str:
         """Why this piece cannot be joined with the first, "" where it can."""
         return ""
@@ -207,6 +232,9 @@ class _Array(_Kind):
     def cut(self, value: Any, start: int, stop: int, axis: int) -> Any:
         return value[(slice(None),) * axis + (slice(start, stop),)]
 
+    def item(self, value: Any, axis: int) -> Any:
+        return value[(slice(None),) * axis + (0,)]
+
     def misfit(self, piece: Any, first: Any, axis: int) -> str:
         if _without(axis, piece.shape) != _without(axis, first.shape):
             return (
@@ -235,6 +263,9 @@ class _Frame(_Array):
 
     def cut(self, value: Any, start: int, stop: int, axis: int) -> Any:
         return value.iloc[:, start:stop] if axis else value.iloc[start:stop]
+
+    def item(self, value: Any, axis: int) -> Any:
+        return value.iloc[0]
 
     def misfit(self, piece: Any, first: Any, axis: int) -> str:
         if first.ndim == 1 or piece.axes[1 - axis].equals(first.axes[1 - axis]):

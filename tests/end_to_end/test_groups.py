@@ -37,6 +37,8 @@ def test_a_part_of_a_group_goes_with_it_and_closes_nothing_by_itself(crew_kernel
 
 def test_code_runs_in_all_and_each_says_what_came_of_it(crew: Group) -> None:
     crew.scatter("number", [1, 2, 3, 4])
+    crew.scatter("flat", [1, 2, 3, 4], flatten=True)
+    assert crew["flat"] == [1, 2, 3, 4]
     run = crew.execute("print(number[0]); number[0] * 10")
     assert run.results == dict(zip(NAMES, (10, 20, 30, 40), strict=True))
     assert run.result() == [10, 20, 30, 40]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rpyc_kernel.errors import RequestError
-from rpyc_kernel.groups.spreading import chunk, join, split
+from rpyc_kernel.groups.spreading import chunk, flatten, join, split
 
 numpy = pytest.importorskip("numpy")
 pandas = pytest.importorskip("pandas")
@@ -203,3 +203,19 @@ def test_nothing_to_map_over_is_refused():
 def test_numpy_is_not_loaded_for_a_list():
     code = "import sys; from rpyc_kernel.groups.spreading import *; join(split([1], 2)); print('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_a_piece_of_one_item_is_flattened_to_it_and_any_other_stays():
+    assert [flatten(piece) for piece in split([5, 6, 7, 8, 9], 4)] == [[5, 6], 7, 8, 9]
+    assert [flatten(piece) for piece in split(range(2), 3)] == [0, 1, range(2, 2)]
+    numpy, pandas = pytest.importorskip("numpy"), pytest.importorskip("pandas")
+    column, row = split(numpy.arange(6).reshape(2, 3), 3, 1)[1], split(numpy.arange(6).reshape(2, 3), 2)[1]
+    assert (flatten(column, 1).tolist(), flatten(row).tolist()) == ([1, 4], [3, 4, 5])
+    assert flatten(numpy.array([7])) == 7
+    assert flatten(pandas.Series([3], index=["z"])) == 3
+
+
+@pytest.mark.parametrize("piece", [{"a": 1}, 7, None])
+def test_what_has_no_items_by_themselves_is_not_flattened(piece):
+    with pytest.raises(RequestError, match="can be flattened of an array or a sequence"):
+        flatten(piece)

@@ -34,6 +34,10 @@ def _is_path(value: Any) -> bool:
     return isinstance(value, str) or (isinstance(value, os.PathLike) and isinstance(os.fspath(value), str))
 
 
+def _is_name_or_names(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, Sequence) and all(isinstance(each, str) for each in value))
+
+
 def _is_variables(value: Any) -> bool:
     return isinstance(value, Mapping) and all(isinstance(part, str) for pair in value.items() for part in pair)
 
@@ -48,6 +52,7 @@ _TAKES: dict[str, Read] = {
     "float": kinds.SECONDS.take,  # no public function takes a number that is anything else
     "str": kinds.TEXT.take,
     "Sequence[str]": kinds.TEXTS.take,
+    "str | Sequence[str]": _expect("str or a list of str", _is_name_or_names),
     "str | os.PathLike[str]": _expect("str or a path", _is_path),
     "dict[str, str]": _expect("a dict of str to str", _is_variables),
     "Mapping[str, Any]": _expect("a dict by name", lambda value: isinstance(value, Mapping)),

@@ -1,19 +1,22 @@
 """The same thing handed in to many kernels: one future for all of it, that knows what came of each.
 
 There is a question on its way to each kernel, and whoever wants to know reads the answers, on the thread that does.
-What has to be prepared first, as a function that is sent, and what is tried again have a thread for that long.
+All is handed in before the future is there: what follows cannot overtake it. What is tried again has a thread for that.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from rpyc_kernel.client.arguments import check_methods
 from rpyc_kernel.client.course import Course
 from rpyc_kernel.core.contract import Event, Kind, Outcome
+from rpyc_kernel.core.seconds import read_seconds
 from rpyc_kernel.errors import ConnectionFailed, GroupFailed, KernelDied, RequestError
 from rpyc_kernel.groups.fanning import fan_out, make_failure
 from rpyc_kernel.groups.merging import merge
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
 _LOST = (KernelDied, ConnectionFailed)
 """What is tried again where that is asked for: whatever is the kernel's, and never the code's."""
 _DROPPED = (Outcome.CANCELLED, Outcome.ABORTED)
+_FETCH_S = 60.0
+"""For how long nothing of a value may come."""
+_LEAST_S = 0.5
 _RETURN_WHEN = (ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION)
 
 Ring = Callable[[object], object]
@@ -47,7 +53,7 @@ class Part:
         course: how far it is, None before it is handed in.
         failure: why it could not be.
         errors: those of the attempts before.
-        is_settled: whether nothing more is to come.
+        again: the thread that tries it again, None if nothing was tried again.
     """
 
     def __init__(self, name: str, kernel: KernelClient, begin: Begin) -> None:
@@ -56,30 +62,39 @@ class Part:
         self.course: Course | None = None
         self.failure: Exception | None = None
         self.errors: list[Exception] = []
-        self.is_settled = False
+        self.again: threading.Thread | None = None
         self._begin = begin
+
+    @property
+    def attempt(self) -> tuple[Course | None, Exception | None]:
+        """What is known of this attempt, of which another thread may make the next."""
+        return self.course, self.failure
 
     @property
     def is_over(self) -> bool:
         """Whether this attempt has ended."""
-        return self.failure is not None or (self.course is not None and self.course.is_over)
+        course, failure = self.attempt
+        return failure is not None or (course is not None and course.is_over)
 
     @property
     def error(self) -> Exception | None:
-        """How it has failed; None as long as it has not."""
-        return self.failure or (self.course.failure if self.course is not None and self.course.is_over else None)
+        """How it has failed; None as long as it has not. May ask the kernel for more of that."""
+        course, failure = self.attempt
+        return failure or (course.failure if course is not None and course.is_over else None)
 
     @property
     def execution(self) -> Execution | None:
         """The execution, once its number is known."""
-        return self.course.execution if self.course is not None and self.course.execution.id else None
+        course = self.course
+        return course.execution if course is not None and course.execution.id else None
 
     @property
     def status(self) -> str:
         """As of an execution; ``lost`` where it was not handed in, or where nobody knows what became of it."""
-        if self.failure is not None:
+        course, failure = self.attempt
+        if failure is not None:
             return Outcome.LOST
-        return Kind.QUEUED if self.course is None else self.course.status
+        return Kind.QUEUED if course is None else course.status
 
     def start(self, ring: Ring) -> None:
         """Hand it in."""
@@ -88,11 +103,10 @@ class Part:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is what has become of this part
             self.failure = error
 
-    def begin_again(self) -> None:
-        """It is to be handed in once more."""
-        error = self.error
-        if error is not None:
-            self.errors.append(error)
+    def begin_again(self, error: Exception, again: threading.Thread) -> None:
+        """It has failed, and that thread is to hand it in once more."""
+        self.errors.append(error)
+        self.again = again
         self.course = self.failure = None
 
     # ---- what a loop asks ----
@@ -106,6 +120,7 @@ class Part:
         return self.kernel.read_ready(waited_s)
 
 
+@check_methods
 class GroupExecution(LazyFuture):
     """What was handed in to the kernels of a group: a future whose result is the list of what each made of it.
 
@@ -141,10 +156,10 @@ class GroupExecution(LazyFuture):
         self._allow_pickle = allow_pickle
         self._finish = finish
         self._bells: list[Bell] = []
-        self._ended: list[Part] = []  # in the order in which they have
+        self._ended: dict[Part, None] = {}  # of whom nothing more is to come, in the order in which they have ended
         self._values: dict[str, Any] = {}
         if is_slow:
-            start_threads(*(make_thread(self._start, "rpyc_kernel-group", (part,)) for part in parts))
+            fan_out(what, {part.name: partial(part.start, self._ring) for part in parts})
         else:
             for part in parts:
                 part.start(self._ring)
@@ -189,7 +204,7 @@ class GroupExecution(LazyFuture):
             []
         """
         self._catch_up()
-        return [part.name for part in self._parts if not part.is_settled]
+        return [part.name for part in self._parts if part not in self._ended]
 
     @property
     def results(self) -> dict[str, Any]:
@@ -201,7 +216,7 @@ class GroupExecution(LazyFuture):
             {'demo': 42}
         """
         self._catch_up()
-        return self._fetch([part for part in self._parts if part.is_settled and part.error is None])
+        return self._fetch([part for part in self._parts if part in self._ended and part.error is None])
 
     @property
     def errors(self) -> dict[str, Exception]:
@@ -215,7 +230,8 @@ class GroupExecution(LazyFuture):
             'ZeroDivisionError'
         """
         self._catch_up()
-        return {part.name: part.error for part in self._parts if part.is_settled and part.error is not None}
+        found = {part.name: part.error for part in self._parts if part in self._ended}
+        return {name: error for name, error in found.items() if error is not None}
 
     @property
     def retried(self) -> dict[str, list[Exception]]:
@@ -267,7 +283,7 @@ class GroupExecution(LazyFuture):
         """Wait for the end of all, and return their values in order.
 
         Args:
-            timeout: in seconds.
+            timeout: in seconds; for the values, once all have ended, there is at least half a second.
 
         Returns:
             A list. Values are copies, or netrefs where they could only be pickled and the group does not allow that.
@@ -281,11 +297,13 @@ class GroupExecution(LazyFuture):
             ...     group.submit("6 * 7").result(timeout=30)
             [42]
         """
+        begun = time.monotonic()
         self._wait(timeout)
         failure = self._get_failure()
         if failure is not None:
             raise failure
-        values = self._fetch(self._parts)
+        left_s = _FETCH_S if timeout is None else max(_LEAST_S, timeout - (time.monotonic() - begun))
+        values = self._fetch(self._parts, left_s)
         return self._finish([values[part.name] for part in self._parts])
 
     def exception(self, timeout: float | None = None) -> Exception | None:
@@ -319,12 +337,12 @@ class GroupExecution(LazyFuture):
         """
         if return_when not in _RETURN_WHEN:
             raise RequestError(f"there is no return_when {return_when!r}; choose one of {', '.join(_RETURN_WHEN)}")
-        return self._follow(lambda: self._is_over or self._has_enough(return_when), timeout)
+        return self._follow(lambda: self._is_over or self._has_enough(return_when), _read_limit(timeout))
 
     def _has_enough(self, return_when: str) -> bool:
         if return_when == FIRST_COMPLETED:
             return bool(self._ended)
-        return return_when == FIRST_EXCEPTION and any(part.error is not None for part in self._ended)
+        return return_when == FIRST_EXCEPTION and any(part.error is not None for part in tuple(self._ended))
 
     def as_completed(self, timeout: float | None = None) -> Iterator[tuple[str, Execution | None]]:
         """Yield the kernels' names and executions in the order in which they end, well or not.
@@ -343,12 +361,16 @@ class GroupExecution(LazyFuture):
             ...     [(name, run.value) for name, run in group.submit("6 * 7").as_completed(timeout=30)]
             [('demo', 42)]
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        for told in range(len(self._parts)):
+        limit_s = _read_limit(timeout)
+        deadline = None if limit_s is None else time.monotonic() + limit_s
+        told: list[Part] = []
+        while len(told) < len(self._parts):
             left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not self._follow(lambda told=told: len(self._ended) > told, left_s):  # type: ignore[misc]
-                raise self._not_done(timeout)
-            yield self._ended[told].name, self._ended[told].execution
+            if not self._follow(lambda: len(self._ended) > len(told), left_s):
+                raise self._not_done(limit_s)
+            for part in [*self._ended][len(told) :]:
+                told.append(part)
+                yield part.name, part.execution
 
     def events(self, timeout: float | None = None) -> Iterator[tuple[str, Event]]:
         """Yield the events of all, each with the name of its kernel, as they come, up to the end of the last one.
@@ -367,7 +389,7 @@ class GroupExecution(LazyFuture):
             ...     [(name, event.kind) for name, event in group.submit("1").events(timeout=30)][-1]
             ('demo', 'finished')
         """
-        if not self._follow(lambda: all(part.is_settled or part.execution for part in self._parts), timeout):
+        if not self._follow(self._is_handed_in, timeout):
             raise self._not_done(timeout)
         known = {part.name: (part, part.execution.id) for part in self._parts if part.execution is not None}
         starts = {name: partial(part.kernel.watch, 0, execution=number) for name, (part, number) in known.items()}
@@ -398,7 +420,7 @@ class GroupExecution(LazyFuture):
     # ------------------------------------------------------------------ stopping
 
     def interrupt(self, **options: Any) -> dict[str, Interruption]:
-        """Interrupt exactly these executions, those that run.
+        """Interrupt exactly these executions, those that run; what still waits for its turn goes on to do so.
 
         Args:
             **options: as of `KernelClient.interrupt`: ``force`` and ``wait``.
@@ -416,8 +438,7 @@ class GroupExecution(LazyFuture):
             ...     bool(job.interrupt(wait=30)["demo"])
             True
         """
-        pending = self.pending
-        chosen = {name: run for name, run in self.executions.items() if name in pending}
+        chosen = self._list_pending()
         return fan_out("interrupt", {name: partial(run.interrupt, **options) for name, run in chosen.items()})
 
     def cancel(self) -> bool:
@@ -426,13 +447,24 @@ class GroupExecution(LazyFuture):
         Returns:
             Whether none of them had begun.
 
+        Raises:
+            GroupFailed: some could not be asked; the others are done.
+
         Example:
             >>> with rpyc_kernel.group(["demo"]) as group:
             ...     group.execute("1").cancel()
             False
         """
-        found = fan_out("cancel", {name: run.cancel for name, run in self.executions.items()})
-        return bool(found) and all(found.values()) and len(found) == len(self._parts)
+        found = fan_out("cancel", {name: run.cancel for name, run in self._list_pending().items()})
+        taken_out = {name: found.get(name, status in _DROPPED) for name, status in self.statuses.items()}
+        return bool(taken_out) and all(taken_out.values())
+
+    def _list_pending(self) -> dict[str, Execution]:
+        """Those that go on; waits for their numbers, which the kernels say at once."""
+        self._follow(self._is_handed_in, max((part.kernel._timeout_s for part in self._parts), default=0.0))
+        return {
+            part.name: part.execution for part in self._parts if part not in self._ended and part.execution is not None
+        }
 
     def cancelled(self) -> bool:
         """Whether all were taken out before they began.
@@ -451,6 +483,9 @@ class GroupExecution(LazyFuture):
     def _is_over(self) -> bool:
         return len(self._ended) == len(self._parts)
 
+    def _is_handed_in(self) -> bool:
+        return all(part in self._ended or part.execution is not None for part in self._parts)
+
     def _get_failure(self) -> Exception | None:
         errors = {part.name: part.error for part in self._parts if part.error is not None}
         if not errors:
@@ -462,12 +497,13 @@ class GroupExecution(LazyFuture):
         return make_failure(self._what, errors, values)
 
     def _not_done(self, timeout_s: float | None) -> Exception:
-        names = ", ".join(part.name for part in self._parts if not part.is_settled)
+        names = ", ".join(part.name for part in self._parts if part not in self._ended)
         return NotDone(f"not done within {timeout_s:g} s: {names}; what was begun goes on")
 
     def _wait(self, timeout: float | None) -> None:
-        if not self._follow(lambda: self._is_over, timeout):
-            raise self._not_done(timeout)
+        limit_s = _read_limit(timeout)
+        if not self._follow(lambda: self._is_over, limit_s):
+            raise self._not_done(limit_s)
 
     def _wait_completed(self, timeout_s: float | None) -> bool:
         return self._follow(lambda: self._is_over, timeout_s)
@@ -489,29 +525,33 @@ class GroupExecution(LazyFuture):
 
     def _list_waited(self) -> list[Part]:
         for part in self._parts:
-            if not part.is_settled and part.is_over:  # as it could not be handed in
+            if part.again is not None and part.again.ident is None:  # as an interrupt may leave it
+                self._start_thread(part)
+            if part not in self._ended and part.is_over:  # as it could not be handed in
                 self._take(part)
-        return [part for part in self._parts if not part.is_settled and part.course is not None]
+        return [part for part in self._parts if part not in self._ended and part.course is not None]
 
     def _take(self, part: Part) -> None:
         """Take in what has come of a part, and settle it if it has ended, or have it tried again."""
-        if part.course is not None:
-            part.course.go_on()
+        attempt = part.attempt
+        if attempt[0] is not None:
+            attempt[0].go_on()
+        if part in self._ended or not part.is_over:
+            return
+        error = part.error
         with self._taking:
-            if part.is_settled or not part.is_over:
+            if part.attempt != attempt or part in self._ended:  # another thread was faster
                 return
-            is_to_be_tried = isinstance(part.error, _LOST) and len(part.errors) < self._retry
-            if is_to_be_tried:
-                part.begin_again()
-            else:
-                part.is_settled = True
-                self._ended.append(part)
-        if is_to_be_tried:
-            start_threads(make_thread(self._start_again, "rpyc_kernel-group", (part,)))
+            if not isinstance(error, _LOST) or len(part.errors) >= self._retry:
+                self._ended[part] = None
+                return
+            part.begin_again(error, make_thread(self._start_again, "rpyc_kernel-group", (part,)))
+        self._start_thread(part)
 
-    def _start(self, part: Part) -> None:
-        part.start(self._ring)
-        self._ring()
+    def _start_thread(self, part: Part) -> None:
+        with self._taking:
+            if part.again is not None and part.again.ident is None:
+                start_threads(part.again)
 
     def _start_again(self, part: Part) -> None:
         try:
@@ -534,14 +574,17 @@ class GroupExecution(LazyFuture):
         self._follow(lambda: self._is_over, None)
         self._complete()
 
-    def _fetch(self, parts: list[Part]) -> dict[str, Any]:
+    def _fetch(self, parts: list[Part], silence_s: float = _FETCH_S) -> dict[str, Any]:
         """The values of these, which have ended well."""
 
         def fetch(part: Part) -> Callable[[], Any]:
             assert part.course is not None
-            course = part.course
-            return lambda: course.copy_value(None, allow_pickle=self._allow_pickle)
+            return partial(part.course.copy_value, silence_s, allow_pickle=self._allow_pickle)
 
         missing = {part.name: fetch(part) for part in parts if part.name not in self._values}
         self._values.update(fan_out(self._what, missing))
         return {part.name: self._values[part.name] for part in parts}
+
+
+def _read_limit(timeout: Any) -> float | None:
+    return None if timeout is None else read_seconds(timeout, "timeout", may_be_past=True)  # as futures have it

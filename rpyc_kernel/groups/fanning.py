@@ -57,7 +57,8 @@ def describe_error(error: Exception) -> str:
     """An error in one line: the code's own as it was raised there, others with their class."""
     if isinstance(error, ExecutionError):
         return f"{error.ename}: {error.evalue}"[:_SHOWN_CHARS]
-    return f"{type(error).__name__}: {error}"[:_SHOWN_CHARS]
+    # Below the first line stands where it was raised.
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"[:_SHOWN_CHARS]
 
 
 def make_failure(what: str, errors: dict[str, Exception], results: dict[str, Any]) -> GroupFailed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import os
 import shlex
 import time
@@ -12,6 +13,7 @@ from itertools import chain
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from rpyc_kernel.client.arguments import check_methods
 from rpyc_kernel.client.bulk import check_names
 from rpyc_kernel.client.course import begin_call, begin_run, begin_submission, push_packed
 from rpyc_kernel.core.contract import Event, Force, Space
@@ -35,6 +37,7 @@ _T = TypeVar("_T")
 _TRANSFER_S = 60.0
 
 
+@check_methods
 class Group:
     """Clients of many kernels, for saying the same to all of them. Leaving it leaves the kernels running.
 
@@ -67,7 +70,8 @@ class Group:
         self._members = dict(members)
         self._reopen = reopen
         self._allow_pickle = allow_pickle
-        self._jobs: weakref.WeakSet[GroupExecution] = weakref.WeakSet()
+        self._jobs: weakref.WeakValueDictionary[int, GroupExecution] = weakref.WeakValueDictionary()
+        self._last: dict[str, GroupExecution] = {}  # by kernel; with its end, those before it have ended, too
         self._opened: list[KernelClient] = []  # by this group and those that it was made of
         self.missing: dict[str, Exception] = {}
 
@@ -151,7 +155,7 @@ class Group:
             if name not in members:
                 raise RequestError(f"there is no kernel {name!r} in this group, which has {', '.join(members)}")
         part = Group({name: members[name] for name in chosen}, reopen=self._reopen, allow_pickle=self._allow_pickle)
-        part._jobs, part._opened = self._jobs, self._opened
+        part._jobs, part._last, part._opened = self._jobs, self._last, self._opened
         return part
 
     def by_rank(self) -> Group:
@@ -309,7 +313,7 @@ class Group:
     def apply_async(
         self, function: Callable[..., Any], /, *args: Any, by_source: bool = False, retry: int = 0, **kwargs: Any
     ) -> GroupExecution:
-        """Queue the call of a function in all kernels, and return at once.
+        """Queue the call of a function in all kernels, and return once they have it.
 
         Args:
             function: as of `apply`, as all else.
@@ -327,7 +331,9 @@ class Group:
             [(3, 2)]
         """
         shipment = pack_call(function, args, kwargs, by_source=by_source)
-        return self._hand_in(shipment.shown, partial(_begin_shipment, shipment=shipment), retry, is_slow=True)
+        return self._hand_in(
+            shipment.shown.removeprefix("# "), partial(_begin_shipment, shipment=shipment), retry, is_slow=True
+        )
 
     def map(
         self, function: Callable[..., Any], /, *sequences: Sequence[Any], by_source: bool = False, retry: int = 0
@@ -357,7 +363,7 @@ class Group:
     def map_async(
         self, function: Callable[..., Any], /, *sequences: Sequence[Any], by_source: bool = False, retry: int = 0
     ) -> GroupExecution:
-        """Queue the calls of a function with each item, in as many parts as there are kernels, and return at once.
+        """Queue the calls of a function with each item, in a part for each kernel, and return once they have them.
 
         Args:
             function: as of `map`, as all else.
@@ -374,6 +380,8 @@ class Group:
             [16, 243]
         """
         members = self._members
+        if not members:
+            raise RequestError("a group without kernels cannot call anything")
         parts = []
         for (name, kernel), pieces in zip(members.items(), chunk(sequences, len(members)), strict=True):
             if len(pieces[0]):
@@ -616,26 +624,41 @@ class Group:
             ('demo', 1)
         """
         if not follow:
-            past = {
-                name: partial(lambda kernel: list(kernel.events(since or 0, follow=False)), kernel)
-                for name, kernel in self._members.items()
-            }
-            found = fan_out("events", past)
-            by_time = sorted(((name, event) for name in found for event in found[name]), key=lambda told: told[1].time)
-            yield from by_time
-            return
-        starts = {name: partial(_watch, kernel, since) for name, kernel in self._members.items()}
-        yield from merge(starts, timeout, on_loss)
+            return self._list_past(since or 0)
+        members = self._members
+        cursors = dict.fromkeys(members, since)
+        if since is None:  # from when this was asked for, not from when the first one is taken
+            cursors |= self._find_last()
+        return merge(
+            {name: partial(_watch, kernel, cursors[name]) for name, kernel in members.items()}, timeout, on_loss
+        )
+
+    def _find_last(self) -> dict[str, int]:
+        """The number of the newest event of each kernel that answers."""
+        try:
+            return self._ask_all("status", lambda kernel: kernel.status()["last"])
+        except GroupFailed as failed:
+            return failed.results
+
+    def _list_past(self, since: int) -> Iterator[tuple[str, Event]]:
+        def tell(name: str, kernel: KernelClient) -> list[tuple[str, Event]]:
+            return [(name, event) for event in kernel.events(since, follow=False)]
+
+        # A clock that was put back disorders no kernel's own events.
+        return heapq.merge(*self._ask_each("events", tell).values(), key=lambda told: told[1].time)
 
     def wait(self, jobs: GroupExecution | Iterable[GroupExecution] | None = None, timeout: float | None = None) -> bool:
         """Wait for the end of what was submitted.
 
         Args:
-            jobs: which; None for all that this group has handed in and that somebody still holds.
+            jobs: which; None for all that this group has handed in.
             timeout: for all of them, in seconds.
 
         Returns:
             Whether all have ended in time.
+
+        Raises:
+            RequestError: these are no executions of a group.
 
         Example:
             >>> with rpyc_kernel.group(["demo"]) as group:
@@ -643,7 +666,14 @@ class Group:
             ...     group.wait(timeout=30)
             True
         """
-        waited = list(self._jobs) if jobs is None else [jobs] if isinstance(jobs, GroupExecution) else list(jobs)
+        if jobs is None:
+            held = [reference() for reference in self._jobs.valuerefs()]
+            waited: list[Any] = [*{*self._last.values(), *filter(None, held)}]
+        else:
+            given: Any = jobs
+            waited = [*given] if isinstance(given, Iterable) else [given]
+        if not all(isinstance(job, GroupExecution) for job in waited):
+            raise RequestError("a group waits for what its submit, apply_async, map_async and run_file have returned")
         deadline = None if timeout is None else time.monotonic() + timeout
         return all(job.wait(None if deadline is None else max(0.0, deadline - time.monotonic())) for job in waited)
 
@@ -732,7 +762,8 @@ class Group:
         if retry < 0:
             raise RequestError(f"retry says how often something is tried again, and cannot be {retry}")
         job = GroupExecution(what, parts, retry=retry, allow_pickle=self._allow_pickle, **options)
-        self._jobs.add(job)
+        self._jobs[id(job)] = job
+        self._last.update(dict.fromkeys(job.names, job))
         return job
 
     def _find_again(self, name: str) -> tuple[str, KernelClient]:

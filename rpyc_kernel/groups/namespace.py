@@ -47,8 +47,8 @@ class GroupNamespace(MutableMapping[str, Any]):
         self._ask(name, lambda kernel: kernel.namespace.__delitem__(name))
 
     def __iter__(self) -> Iterator[str]:
-        first, *others = self._ask("names", lambda kernel: list(kernel.namespace))
-        return iter([name for name in first if all(name in names for names in others)])
+        listed = self._ask("names", lambda kernel: list(kernel.namespace))
+        return iter([name for name in listed[0] if all(name in names for names in listed)] if listed else [])
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

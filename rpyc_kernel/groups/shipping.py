@@ -6,7 +6,6 @@ import importlib
 import inspect
 import pickle
 import sys
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
 from typing import Any
@@ -83,6 +82,6 @@ def _source_of(function: Callable[..., Any]) -> str:
     if function.__closure__:
         raise RequestError(f"{function.__qualname__} uses variables around it, which its source does not bring along")
     try:
-        return textwrap.dedent(inspect.getsource(function))
+        return inspect.getsource(function)
     except (OSError, TypeError) as error:
         raise RequestError(f"the source of {function.__qualname__} is not known here: {error}") from None

@@ -1,7 +1,9 @@
 """Functions that clients send: they find the names that did not come with them in the namespace, when they run."""
 
 from __future__ import annotations
+import __future__
 
+import ast
 import io
 import pickle
 import types
@@ -12,6 +14,10 @@ from rpyc_kernel.errors import RequestError
 
 _MAKES_FUNCTIONS = "_make_function"
 """What cloudpickle has functions made by that come by value: its pickles name it."""
+
+
+_AROUND = "_around"
+"""The function around one whose source is run."""
 
 
 class _Globals(dict[str, Any]):
@@ -59,10 +65,23 @@ def call_each(function: Callable[..., Any], *sequences: Iterable[Any]) -> list[A
 
 
 def define(source: str, name: str, namespace: dict[str, Any]) -> Any:
-    """Run the source of a function, whose global names are the namespace itself, which is left as it was."""
+    """Run the source of a function, whose global names are the namespace itself, which is left as it was.
+
+    It knows itself by its name. Annotations are not evaluated: what they name may be unknown here.
+    """
+    tree = ast.parse(f"if True:\n{source}" if source[:1].isspace() else source)
+    if source[:1].isspace():  # as it stands inside of something; not dedented, as that would change texts in it
+        tree.body = tree.body[0].body  # type: ignore[attr-defined]
+        ast.increment_lineno(tree, -1)
+    if not any(getattr(statement, "name", "") == name for statement in tree.body):
+        raise RequestError(f"the source of {name!r} defines no {name!r}")
+    around = ast.parse(f"def {_AROUND}():\n return {name}")
+    (outer,) = around.body
+    assert isinstance(outer, ast.FunctionDef)
+    outer.body = [*tree.body, *outer.body]
     defined: dict[str, Any] = {}
-    exec(compile(source, f"<source of {name}>", "exec", dont_inherit=True), namespace, defined)  # noqa: S102 - that is its purpose
-    try:
-        return defined[name]
-    except KeyError:
-        raise RequestError(f"the source of {name!r} defines no {name!r}: {', '.join(defined) or 'nothing'}") from None
+    flags = __future__.annotations.compiler_flag
+    exec(compile(around, f"<source of {name}>", "exec", flags, dont_inherit=True), namespace, defined)  # noqa: S102 - that is its purpose
+    made = defined[_AROUND]()
+    made.__qualname__ = name
+    return made

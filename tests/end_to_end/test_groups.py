@@ -9,7 +9,7 @@ import numpy
 import pytest
 
 import rpyc_kernel
-from rpyc_kernel import BadName, Group, GroupFailed, NoSuchKernel, RequestError
+from rpyc_kernel import BadName, Group, GroupExecution, GroupFailed, NoSuchKernel, RequestError
 from tests.end_to_end.clients import PATIENCE_S
 
 NAMES = ("crew-0", "crew-1", "crew-2", "crew-3")
@@ -229,8 +229,7 @@ def test_events_of_all_come_as_one_stream_with_who_said_it(crew: Group) -> None:
 def test_what_runs_is_interrupted_and_what_waits_is_taken_out(crew: Group) -> None:
     running = crew.submit("import time\nwhile True: time.sleep(0.01)")
     waiting = crew.submit("never = 1")
-    started = {name for name, event in _until_started(running)}
-    assert started == set(NAMES)
+    until_started(running)
     assert waiting.cancel()
     assert waiting.cancelled()
     assert all(running.interrupt(wait=PATIENCE_S).values())
@@ -238,14 +237,10 @@ def test_what_runs_is_interrupted_and_what_waits_is_taken_out(crew: Group) -> No
     assert {found.status for found in crew.interrupt().values()} == {"not-running"}
 
 
-def _until_started(job: rpyc_kernel.GroupExecution) -> list[tuple[str, rpyc_kernel.Event]]:
-    found = []
-    for name, event in job.events(timeout=PATIENCE_S):
-        if event.kind == "started":
-            found.append((name, event))
-        if len(found) == len(NAMES):
-            break
-    return found
+def until_started(job: GroupExecution) -> None:
+    """Wait until all have begun."""
+    started = (name for name, event in job.events(timeout=PATIENCE_S) if event.kind == "started")
+    assert {next(started) for _ in NAMES} == set(NAMES)
 
 
 def test_a_group_waits_for_what_it_has_handed_in(crew: Group) -> None:
@@ -255,6 +250,101 @@ def test_a_group_waits_for_what_it_has_handed_in(crew: Group) -> None:
     crew.eval("gate.set()")
     assert crew.wait(timeout=PATIENCE_S)
     assert job.done()
+
+
+def test_what_is_handed_in_runs_in_that_order_in_each_kernel(crew: Group) -> None:
+    crew.execute("order = []")
+    jobs = []
+    for number in range(5):
+        note = lambda number=number: order.append(number)  # type: ignore[name-defined] # noqa: E731, F821
+        jobs += [crew.apply_async(note), crew.submit(f"order.append({number})")]
+    assert crew.wait(jobs, PATIENCE_S)
+    assert crew["order"] == [[0, 0, 1, 1, 2, 2, 3, 3, 4, 4]] * 4
+
+
+def test_what_was_handed_in_just_now_can_be_interrupted_and_taken_out(crew: Group) -> None:
+    crew.execute("import time")
+    running, waiting, called = crew.submit("time.sleep(60)"), crew.submit("1"), crew.apply_async(len, [])
+    assert (waiting.cancel(), called.cancel()) == (True, True)
+    assert waiting.cancel(), "as of futures: it is cancelled"
+    until_started(running)
+    assert all(running.interrupt(wait=PATIENCE_S).values())
+    assert running.wait(PATIENCE_S)
+    assert running.interrupt() == {}, "none of it goes on"
+    again = crew.submit("time.sleep(60)")
+    assert set(again.interrupt()) == set(NAMES)
+    until_started(again)
+    crew.interrupt(wait=PATIENCE_S)
+
+
+def test_a_group_waits_for_what_nobody_holds(crew: Group) -> None:
+    crew.execute("import threading; gate = threading.Event()")
+    crew.submit("gate.wait(60)")
+    crew.status()
+    assert not crew.wait(timeout=0)
+    crew.eval("gate.set()")
+    assert crew.wait(timeout=PATIENCE_S)
+    for wrong in (5, [5], crew):
+        with pytest.raises(RequestError, match="what its submit"):
+            crew.wait(wrong)  # type: ignore[arg-type]
+
+
+def test_events_from_now_on_begin_when_they_are_asked_for(crew: Group) -> None:
+    events = crew.events(timeout=PATIENCE_S)
+    crew.execute("1")
+    assert {next(events)[1].kind for _ in NAMES} >= {"queued"}
+
+
+def test_events_of_a_kernel_keep_their_order_whatever_its_clock_did(crew: Group) -> None:
+    crew.execute("1")
+    past = list(crew.events(since=0, follow=False))
+    for name in NAMES:
+        numbers = [event.seq for who, event in past if who == name]
+        assert numbers == sorted(numbers)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda crew: crew.execute(5), "code must be str"),
+        (lambda crew: crew.submit("1", retry="2"), "retry must be int"),
+        (lambda crew: crew.submit("1", retry=-1), "cannot be -1"),
+        (lambda crew: crew.submit("1").result("soon"), "timeout must be a number of seconds"),
+        (lambda crew: crew.submit("1").wait(float("nan")), "timeout must be a number of seconds"),
+        (lambda crew: crew.pull([1]), "names must be str or a list of str"),
+        (lambda crew: crew.push([1]), "values must be a dict by name"),
+        (lambda crew: crew.eval(5), "expression must be str"),
+        (lambda crew: crew.apply("len"), "has to be callable"),
+        (lambda crew: crew.select([]).map(len, [1]), "a group without kernels"),
+    ],
+)
+def test_what_is_wrong_is_told_the_caller_before_a_kernel_sees_it(crew: Group, call, message: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(RequestError, match=message):
+        call(crew)
+
+
+def test_what_an_expression_raises_is_told_in_one_line(crew: Group) -> None:
+    with pytest.raises(GroupFailed) as failed:
+        crew.eval("1 / 0")
+    assert str(failed.value).splitlines()[1:] == [f"  {', '.join(NAMES)}: ZeroDivisionError: division by zero"]
+
+
+def test_a_group_of_nobody_does_nothing(crew: Group) -> None:
+    nobody = crew.select([])
+    assert nobody.execute("1").result() == nobody.apply(len, []) == list(nobody.namespace) == []
+
+
+def test_a_source_may_call_itself_and_be_annotated_with_what_the_kernels_do_not_know(crew: Group) -> None:
+    def lines() -> GroupFailed:
+        return """a
+  b"""  # type: ignore[return-value]
+
+    assert crew.apply(_factorial, 5, by_source=True) == [120] * 4
+    assert crew.apply(lines, by_source=True) == ["a\n  b"] * 4
+
+
+def _factorial(number: GroupFailed) -> GroupFailed:
+    return 1 if number < 2 else number * _factorial(number - 1)  # type: ignore
 
 
 def test_who_cannot_be_reached_is_refused_or_left_out(crew_kernels: None) -> None:

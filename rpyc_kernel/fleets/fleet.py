@@ -91,7 +91,7 @@ class Fleet(Group):
 
     @property
     def moves(self) -> tuple[Move, ...]:
-        """All that became of the kernels' places, oldest first.
+        """What became of the kernels' places, oldest first: the last 1,000 moves.
 
         Example:
             >>> fleet = rpyc_kernel.fleet(dask_client, 1, engine="plain")  # doctest: +SKIP

@@ -22,7 +22,7 @@ from distributed import Client, Future
 
 from rpyc_kernel.client.address import Address, from_file
 from rpyc_kernel.client.kernel import KernelClient
-from rpyc_kernel.errors import KernelError, NoSuchKernel
+from rpyc_kernel.errors import KernelError, NoSuchKernel, RequestError
 from rpyc_kernel.fleets import scheduling
 from rpyc_kernel.fleets.holding import Order, hold, tell_place
 from rpyc_kernel.fleets.overseeing import Overseer, explain_waiting
@@ -33,6 +33,7 @@ from rpyc_kernel.wire.connection_file import ConnectionFile
 _log = logging.getLogger(__name__)
 _PREFIX: Final = "rpyc_kernel"
 _END_S: Final = 15.0
+_KEPT_MOVES: Final = 1000
 _LOOK_S: Final = 0.5
 _TELL_S: Final = 2.0
 """How long a place may take before it is said why."""
@@ -85,13 +86,15 @@ _SAID: Final = {
 class _Place:
     """That of one kernel, wherever it is now."""
 
-    def __init__(self, name: str, key: str) -> None:
+    def __init__(self, name: str, key: str, generation: int) -> None:
         self.name = name
         self.key = key
+        self.generation = generation
         self.future: Any = None
         self.worker = ""
         self.kernel: KernelClient | None = None
-        self.generation = 0
+        self.trouble = ""
+        """Why there is no client of it, though it runs."""
         self.waits_since = time.monotonic()
         """On a clock that nobody sets; 0 where it does not, or where it has been said."""
         self.error: Exception | None = None
@@ -111,7 +114,7 @@ class Placing:
 
     Attributes:
         members: the client of each kernel that runs, by name. Never changed but replaced.
-        moves: all that became of the places, oldest first. Likewise.
+        moves: what became of the places, oldest first, the last 1,000. Likewise.
         client: of Dask.
         topic: of the events; also what the keys of the tasks begin with.
         call_in: called with the name and a client of each kernel that begins to run, or whose worker is a new one.
@@ -157,39 +160,39 @@ class Placing:
 
     def scale(self, count: int) -> None:
         """Have so many kernels: ask Dask for places for those that are missing, or release the last that are more."""
+        if count:
+            self._introduce()
         with self._changed:
-            again = [name for name, place in self._places.items() if place.error is not None]
-            free = (f"{self._name}-{number}" for number in itertools.count())
-            new = (name for name in free if name not in self._places)
-            missing = [*again, *itertools.islice(new, max(0, count - len(self._places)))]
+            if self._is_closed:
+                raise RequestError("this fleet is closed; make another one")
             released = [self._places.pop(name) for name in [*self._places][count:]]
+            free = (name for number in itertools.count() if (name := f"{self._name}-{number}") not in self._places)
+            again = [name for name, place in self._places.items() if place.error is not None]
+            asked = [self._add(name) for name in (*again, *itertools.islice(free, count - len(self._places)))]
+            self._places = dict(sorted(self._places.items(), key=lambda item: _number_of(item[0])))
         self._release(released)
-        self._place([name for name in missing if name not in {place.name for place in released}])
+        for place in asked:
+            order = Order(place.key, self.topic, place.name, self._options)
+            place.future = self.client.submit(hold, order, key=place.key, pure=False, resources=self._resources)
+            place.future.add_done_callback(partial(self._take_end, place))
+        self._inbox.put(lambda: None)  # somebody waits
+
+    def _introduce(self) -> None:
+        """Have the scheduler tell, also where it is another one than before."""
+        self.client.subscribe_topic(self.topic, self._take_event)
+        self.client.register_plugin(Overseer(self.topic, self.client.id))
+
+    def _add(self, name: str) -> _Place:
+        self._count += 1
+        before = self._places.get(name)
+        self._places[name] = place = _Place(name, f"{self.topic}-{self._count}", before.generation if before else 0)
+        return place
 
     def release(self, names: Collection[str]) -> None:
         """Let go of some."""
         with self._changed:
             released = [self._places.pop(name) for name in [*self._places] if name in names]
         self._release(released)
-
-    def _place(self, names: list[str]) -> None:
-        if not names:
-            return
-        self.client.subscribe_topic(self.topic, self._take_event)
-        self.client.register_plugin(Overseer(self.topic, self.client.id))
-        orders = []
-        with self._changed:
-            for name in names:
-                self._count += 1
-                place = _Place(name, f"{self.topic}-{self._count}")
-                place.generation = self._places[name].generation if name in self._places else 0
-                self._places[name] = place
-                orders.append((place, Order(place.key, self.topic, name, self._options)))
-            self._places = dict(sorted(self._places.items(), key=lambda item: _number_of(item[0])))
-        self._inbox.put(lambda: None)  # somebody waits
-        for place, order in orders:
-            place.future = self.client.submit(hold, order, key=place.key, pure=False, resources=self._resources)
-            place.future.add_done_callback(partial(self._take_end, place))
 
     def _release(self, places: Collection[_Place]) -> None:
         for place in places:
@@ -200,17 +203,22 @@ class Placing:
                 future.release()
 
     def explain(self) -> str:
-        """Why kernels wait for a place, "" where none does."""
+        """Why kernels are not there, "" where all are."""
         with self._changed:
             absent = [place for place in self._places.values() if place.kernel is None and place.error is None]
-            starting = [f"{place.name} starts on {place.worker}" for place in absent if place.worker]
+            there = [f"{place.name} {place.trouble or 'starts'} on {place.worker}" for place in absent if place.worker]
             waiting = [place for place in absent if not place.worker]
         if not waiting:
-            return "; ".join(starting)
-        names = ", ".join(place.name for place in waiting)
-        is_one = len(waiting) == 1
-        why = self.client.run_on_scheduler(explain_waiting, [place.key for place in waiting])
-        return "; ".join([*starting, f"{names} wait{'s' * is_one} for {'a place' if is_one else 'places'}: {why}"])
+            return "; ".join(there)
+        names, is_one = ", ".join(place.name for place in waiting), len(waiting) == 1
+        why = f"{names} wait{'s' * is_one} for {'a place' if is_one else 'places'}: {self._ask_why(waiting)}"
+        return "; ".join([*there, why])
+
+    def _ask_why(self, waiting: list[_Place]) -> str:
+        try:
+            return str(self.client.run_on_scheduler(explain_waiting, [place.key for place in waiting]))
+        except (OSError, ValueError) as error:  # a client that is closed raises the second
+            return f"Dask's scheduler does not answer: {error}"
 
     def wait(self, is_enough: Callable[[dict[str, KernelClient]], bool], timeout_s: float) -> bool:
         """Wait until those that run are enough; False where they are not by then. Raises the error of a failed one."""
@@ -270,10 +278,7 @@ class Placing:
         if late:
             for place in late:
                 place.waits_since = 0.0
-            try:
-                why = self.client.run_on_scheduler(explain_waiting, [place.key for place in late])
-            except OSError as error:
-                why = f"Dask's scheduler does not answer: {error}"
+            why = self._ask_why(late)
             for place in late:
                 self._tell(place, "waits", why)
 
@@ -296,7 +301,7 @@ class Placing:
             place = next((place for place in self._places.values() if place.key == key), None)
         if place is None:
             return
-        if told.get("lost"):
+        if told.get("lost") and told["lost"] == place.worker:
             self._lose(place, told["lost"], "that worker of Dask's is gone")
         if state == "ended" and place.kernel is not None and place.worker == worker:
             self._lose(place, worker, "its hub and its worker are gone, or that worker of Dask's closes")
@@ -313,16 +318,22 @@ class Placing:
         if not answer:
             return  # it is gone again, which is told, too
         self._forget(place)
+        place.trouble = ""
         try:
             kernel = self._connect(_address_of(ConnectionFile(**answer)))
         except KernelError as error:
-            self._tell(place, "runs", f"but cannot be reached from here: {error}")
+            place.trouble = f"cannot be reached from here ({error}), and runs"
+            self._tell(place, "runs", f"it cannot be reached from here: {error}")
             return
         with self._changed:
-            place.kernel, place.worker = kernel, worker
-            place.generation += 1
-            place.waits_since = 0.0
-            self._renew()
+            is_wanted = self._places.get(place.name) is place
+            if is_wanted:
+                place.kernel, place.worker = kernel, worker
+                place.generation += 1
+                self._renew()
+        if not is_wanted:
+            kernel.close()
+            return
         self._tell(place, "runs", "")
         self.call_in(place.name, kernel)
 
@@ -365,7 +376,7 @@ class Placing:
         at = place.worker if where is None else where
         move = Move(time.time(), place.name, what, "" if what == "waits" else at, place.generation, reason)
         with self._changed:
-            self.moves = (*self.moves, move)
+            self.moves = (*self.moves[1 - _KEPT_MOVES :], move)
             self._changed.notify_all()
         if self._on_move is not None:
             self._on_move(move)

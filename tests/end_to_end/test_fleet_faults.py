@@ -80,7 +80,8 @@ def test_the_kernel_of_a_lost_dask_worker_is_placed_again_and_the_others_go_on(
         first, second = fleet.names
         lost = next(move.where for move in fleet.moves if move.name == first)
         old = fleet.kernels[first].status()
-        run = fleet.submit(WAITING)
+        run = fleet.submit(WAITING, stop_on_error=False)
+        again = fleet.submit("6 * 7", retry=1)
         assert next(run.events())
         os.kill(client.run(os.getpid)[lost], signal.SIGKILL)
         with pytest.raises(ConnectionLost):
@@ -88,7 +89,8 @@ def test_the_kernel_of_a_lost_dask_worker_is_placed_again_and_the_others_go_on(
         fleet.kernels[second].interrupt()
         with pytest.raises(GroupFailed):
             run.result(PATIENCE_S)
-        fleet.wait_for_kernels(2, timeout=PATIENCE_S)
+        assert again.result(PATIENCE_S) == [42, 42]
+        assert [*again.retried] == [first]
         told = [(move.what, move.generation) for move in fleet.moves if move.name == first and move.what != "waits"]
         assert told == [("runs", 1), ("lost", 1), ("runs", 2)]
         assert [move.what for move in fleet.moves if move.name == second] == ["runs"]

@@ -11,13 +11,14 @@ import asyncio
 import contextlib
 import signal
 import time
+from collections.abc import Callable
 from typing import Any
 
 from distributed import Reschedule, WorkerPlugin, get_worker
 from distributed.comm.addressing import get_address_host
 
 from rpyc_kernel.client import launch
-from rpyc_kernel.client.whereabouts import find
+from rpyc_kernel.client.whereabouts import Whereabouts, find
 from rpyc_kernel.errors import KernelExists
 from rpyc_kernel.frozen import Frozen, fields_of
 from rpyc_kernel.settings import LOCAL
@@ -82,28 +83,20 @@ async def hold(order: Order) -> str:
     def tell(state: str) -> None:
         worker.log_event(order.topic, {"key": order.key, "state": state, "worker": worker.address})
 
-    how = "ended"
+    how, is_again = "ended", False
     try:
         tell("starts")
         while True:
             starting = asyncio.ensure_future(asyncio.to_thread(_start, order.name, options))
             _held[order.key] = await asyncio.shield(starting)
-            tell("runs")
-            place, known = find(order.name), None
-            while not unwanted.is_set() and place.has_hub:
-                with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(unwanted.wait(), _LOOK_S)
-                place = find(order.name)
-                pid = place.file.worker_pid if place.file is not None else None
-                if known and pid and pid != known:
-                    tell("restarted")
-                known = pid or known
+            tell("taken up" if is_again else "runs")
+            place = await _see_end(order.name, unwanted, tell)
             if unwanted.is_set() or (place.file is not None and not place.has_worker):
                 raise Reschedule
             if place.file is None:
                 how = "stopped"
                 return "it was stopped"
-            # Its hub is gone and its worker lives: the next hub takes it up.
+            is_again = True  # its hub is gone and its worker lives: the next hub takes it up
     finally:
         if starting is not None:
             await asyncio.wait([starting])
@@ -112,6 +105,20 @@ async def hold(order: Order) -> str:
         _held.pop(order.key, None)
         await worker.plugin_remove(name=order.key)
         tell(how)
+
+
+async def _see_end(name: str, unwanted: asyncio.Event, tell: Callable[[str], None]) -> Whereabouts:
+    """Wait until the kernel is no longer wanted or has no hub; returns what there is of it then."""
+    place, known = find(name), None
+    while not unwanted.is_set() and place.has_hub:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(unwanted.wait(), _LOOK_S)
+        place = find(name)
+        pid = place.file.worker_pid if place.file is not None else None
+        if known and pid and pid != known:
+            tell("restarted")
+        known = pid or known
+    return place
 
 
 def tell_place(key: str) -> dict[str, Any] | None:

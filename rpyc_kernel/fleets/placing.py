@@ -309,6 +309,8 @@ class Placing:
             place.waits_since, place.worker = 0.0, worker
         elif state == "runs":
             self._come_in(place, worker)
+        elif state == "taken up":
+            self._tell(place, "runs", "its hub is a new one, and it goes on where it was")
         elif state == "restarted" and place.kernel is not None:
             self._tell(place, "restarted", "")
             self.call_in(place.name, place.kernel)

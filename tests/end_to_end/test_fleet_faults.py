@@ -22,6 +22,7 @@ from tests.end_to_end.clusters import Open
 from tests.end_to_end.terminals import ROOT
 from tests.support.folders import Folders
 from tests.support.ports import find_port
+from tests.support.processes import suspend
 from tests.support.waiting import wait_until
 
 WAITING = "import threading; print('begun'); threading.Event().wait()"
@@ -107,6 +108,23 @@ def test_the_kernel_of_a_lost_dask_worker_is_placed_again_and_the_others_go_on(
         fleet.scale(2)
         fleet.wait_for_kernels(2, timeout=PATIENCE_S)
         assert fleet.eval("6 * 7") == [42, 42]
+    see_nothing_left()
+
+
+def test_a_kernel_is_taken_up_where_its_hub_dies_and_placed_again_where_all_of_it_does(open_cluster: Open) -> None:
+    with place(open_cluster(n_workers=1), 1) as fleet:
+        fleet["x"] = 5
+        [kernel] = fleet
+        os.kill(kernel.status()["hub_pid"], signal.SIGKILL)
+        wait_until(lambda: "a new one" in fleet.moves[-1].reason, PATIENCE_S, "the next hub")
+        assert kernel.eval("x", timeout=PATIENCE_S) == 5
+        status = kernel.status()
+        suspend(status["hub_pid"])  # so that it starts no other worker
+        for pid in (status["worker_pid"], status["hub_pid"]):
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: fleet.moves[-1].generation == 2, PATIENCE_S, "its next place")
+        assert [move.what for move in fleet.moves if move.what != "waits"] == ["runs", "runs", "lost", "runs"]
+        assert "x" not in fleet.eval("tuple(globals())")[0]
     see_nothing_left()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -75,7 +76,8 @@ class Bulk:
         self, request: dict[str, Any], parcel: Parcel, timeout_s: float | None, progress: Progress | None = None
     ) -> Message:
         with self._connection(timeout_s) as connection:
-            connection.send(connection.encode({**request, "pid": os.getpid()}, parcel), progress)
+            head = {**request, "pid": os.getpid(), "python": sys.version_info[:2]}
+            connection.send(connection.encode(head, parcel), progress)
             answer = connection.receive()
         _raise_error(answer)
         return answer

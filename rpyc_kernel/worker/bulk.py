@@ -90,7 +90,8 @@ class BulkConnections:
         return self._staged.add(functools.partial(function, *arguments, **keywords))
 
     def _open(self, request: Message) -> Any:
-        return request.open(allow_pickle=True, load=functools.partial(load, namespace=self._namespace))
+        python = request.head.get("python")
+        return request.open(allow_pickle=True, load=functools.partial(load, namespace=self._namespace, python=python))
 
     def _find(self, request: Message) -> Any:
         if request.head.get("execution") is not None:

@@ -4,59 +4,98 @@ from __future__ import annotations
 import __future__
 
 import ast
+import builtins
+import functools
 import io
 import pickle
+import sys
 import types
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from rpyc_kernel.errors import RequestError
 
-_MAKES_FUNCTIONS = "_make_function"
-"""What cloudpickle has functions made by that come by value: its pickles name it."""
-
-
 _AROUND = "_around"
 """The function around one whose source is run."""
 
 
-class _Globals(dict[str, Any]):
-    """The global names of functions that came together: what came with them, else what the namespace has by then.
+class _Names(dict[str, Any]):
+    """What stands behind the global names of functions: the namespace, and the builtins behind that.
 
-    What such a function assigns by ``global`` stays in here.
+    Python looks here for what a function did not bring along, as a function, a class's body and `eval` do it. The
+    interpreter itself takes some of it without asking, as for imports: so it is filled with the builtins.
     """
 
-    def __init__(self, namespace: dict[str, Any], brought: dict[str, Any]) -> None:
-        super().__init__(brought)
+    def __init__(self, namespace: dict[str, Any]) -> None:
+        super().__init__(vars(builtins))
         self._namespace = namespace
 
-    def __missing__(self, name: str) -> Any:
-        return self._namespace[name]
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self._namespace[name]
+        except KeyError:
+            return vars(builtins)[name]
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, data: bytes, buffers: Iterable[Any], namespace: dict[str, Any]) -> None:
+    def __init__(self, data: bytes, buffers: Iterable[Any], namespace: dict[str, Any], python: Any) -> None:
         super().__init__(io.BytesIO(data), buffers=buffers)
-        self._namespace = namespace
-        # With those they were made of, which have to stay: their numbers tell them apart.
-        self._made: dict[int, tuple[dict[str, Any], _Globals]] = {}
+        self._names = _Names(namespace)
+        self._python = python
 
     def find_class(self, module: str, name: str) -> Any:
-        found = super().find_class(module, name)
-        if name == _MAKES_FUNCTIONS and module.partition(".")[0] == "cloudpickle":
+        if module.partition(".")[0] != "cloudpickle":
+            return super().find_class(module, name)
+        found = _find_of_cloudpickle(super().find_class, module, name)
+        if name == "_make_function":  # asked for before the code, which must not be made of another Python's
+            _require_same_python(self._python)
             return self._make_function
+        if name == "_function_setstate":
+            return functools.partial(self._fill, found)
         return found
 
-    def _make_function(self, code: types.CodeType, names: dict[str, Any], *arguments: Any) -> types.FunctionType:
-        if id(names) not in self._made:
-            names["__builtins__"] = __builtins__
-            self._made[id(names)] = names, _Globals(self._namespace, names)
-        return types.FunctionType(code, self._made[id(names)][1], *arguments)
+    def _make_function(self, code: types.CodeType, brought: dict[str, Any], *arguments: Any) -> types.FunctionType:
+        brought["__builtins__"] = self._names
+        return types.FunctionType(code, brought, *arguments)
+
+    def _fill(self, fill: Callable[..., Any], function: types.FunctionType, state: Any) -> Any:
+        fill(function, state)
+        function.__globals__["__builtins__"] = self._names  # for what is defined inside of it
 
 
-def load(data: bytes, buffers: Iterable[Any], namespace: dict[str, Any]) -> Any:
-    """Open a pickle; functions that come by value see the namespace, too."""
-    return _Unpickler(data, buffers, namespace).load()
+def _find_of_cloudpickle(find: Callable[[str, str], Any], module: str, name: str) -> Any:
+    try:
+        return find(module, name)
+    except ModuleNotFoundError:
+        raise RequestError(
+            "functions come by cloudpickle, which is not installed here: "
+            f"{sys.executable} -m pip install cloudpickle; or have a call's source sent: by_source=True"
+        ) from None
+
+
+def _require_same_python(python: Any) -> None:
+    own = list(sys.version_info[:2])
+    if python is not None and python != own:
+        theirs, ours = (".".join(map(str, each)) for each in (python, own))
+        raise RequestError(
+            f"a function of Python {theirs} cannot run here, in Python {ours}: have its source sent, by_source=True; "
+            f"or start the kernel with Python {theirs}"
+        )
+
+
+def load(data: bytes, buffers: Iterable[Any], namespace: dict[str, Any], python: Any = None) -> Any:
+    """Open a pickle; functions that come by value see the namespace, too.
+
+    Args:
+        data: the pickle.
+        buffers: what it has outside of itself.
+        namespace: whose names they see, when they run; those that they bring along come first.
+        python: the version of Python that made it, major and minor, None if nobody said so.
+
+    Raises:
+        RequestError: functions come, and the version is another one, or cloudpickle is missing.
+    """
+    return _Unpickler(data, buffers, namespace, python).load()
 
 
 def call_each(function: Callable[..., Any], *sequences: Iterable[Any]) -> list[Any]:

@@ -256,6 +256,8 @@ class _Unpacker:
         stream, *outside = [self.take(number) for number in range(first, first + 1 + tree["count"])]
         try:
             return self._load(stream, buffers=outside)
+        except RequestError:
+            raise
         except (AttributeError, ImportError) as error:
             raise RequestError(
                 f"it needs what this side does not have ({_say(error)}): functions, and instances of classes, travel "

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from rpyc_kernel.core import kinds
-from rpyc_kernel.errors import ConnectionLost, ExecutionError, RequestError, from_name
+from rpyc_kernel.errors import ConnectionFailed, ConnectionLost, ExecutionError, RequestError, from_name
 from rpyc_kernel.wire import handshake
 
 if TYPE_CHECKING:  # the codecs and their pickle, loaded with the first transfer
@@ -61,26 +61,35 @@ class Bulk:
 
     def push_packed(self, parcel: Parcel, timeout_s: float | None, progress: Progress | None = None) -> None:
         """Set variables, which are packed as `pack_named` does."""
-        self._ask({"do": "push"}, parcel, timeout_s, progress)
+        with self._connection(timeout_s) as connection:
+            answer = _ask(connection, {"do": "push"}, parcel, progress)
+        _raise_error(answer)
 
-    def stage(self, parcel: Parcel, source: str | None, timeout_s: float | None, *, is_map: bool = False) -> str:
-        """Have a call kept for the queue; returns its token.
+    @contextlib.contextmanager
+    def staged(
+        self, parcel: Parcel, source: str | None, timeout_s: float | None, *, is_map: bool = False
+    ) -> Iterator[str]:
+        """Have a call kept for the queue, under this token; for as long as it is handed in, or for good after that.
+
+        Where it is not, the worker forgets it: as the connection is closed then, by whoever or whatever fails.
 
         The parcel has the function, its arguments and its keywords, pickled; or its name, if there is a ``source``.
         If it ``is_map``, the arguments are sequences, and it is called with each of their items.
         """
-        answer = self._ask({"do": "stage", "source": source, "is_map": is_map}, parcel, timeout_s)
-        return str(answer.head.get("call"))
-
-    def _ask(
-        self, request: dict[str, Any], parcel: Parcel, timeout_s: float | None, progress: Progress | None = None
-    ) -> Message:
-        with self._connection(timeout_s) as connection:
-            head = {**request, "pid": os.getpid(), "python": sys.version_info[:2]}
-            connection.send(connection.encode(head, parcel), progress)
-            answer = connection.receive()
+        is_handed_in = False
+        try:
+            with self._connection(timeout_s) as connection:
+                answer = _ask(connection, {"do": "stage", "source": source, "is_map": is_map}, parcel)
+                if answer.head.get("done") is True:
+                    token = str(answer.head.get("call"))
+                    yield token
+                    is_handed_in = True
+                    answer = _ask(connection, {"do": "keep", "call": token})
+        except ConnectionFailed:
+            if not is_handed_in:
+                raise
+            return  # what has become of it, its execution tells
         _raise_error(answer)
-        return answer
 
     def pull(
         self,
@@ -177,6 +186,14 @@ def check_names(values: Iterable[Any]) -> None:
     """Raise RequestError where one of these cannot name a variable."""
     for name in values:
         kinds.NAME.take(name, "the name of a variable")
+
+
+def _ask(
+    connection: BulkSocket, request: dict[str, Any], parcel: Parcel | None = None, progress: Progress | None = None
+) -> Message:
+    head = {**request, "pid": os.getpid(), "python": sys.version_info[:2]}
+    connection.send(connection.encode(head, parcel), progress)
+    return connection.receive()
 
 
 def _raise_error(answer: Message, chain: Chain | None = None) -> None:

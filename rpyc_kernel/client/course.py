@@ -17,6 +17,7 @@ from rpyc_kernel.core.contract import Lane, Outcome, freeze
 from rpyc_kernel.core.source import Source, describe_source
 from rpyc_kernel.core.texts import require_encodable
 from rpyc_kernel.errors import BadCode, NotPlain
+from rpyc_kernel.system.futures import NotDone
 
 if TYPE_CHECKING:
     from rpyc_kernel.client.kernel import KernelClient
@@ -72,6 +73,13 @@ class Course:
                 except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
                     self.execution._lose(error)
 
+    def wait_for_number(self, timeout_s: float) -> None:
+        """Wait until it is handed in; for who has just made this, before anybody else has it."""
+        try:
+            self._asked.result(timeout_s)
+        except NotDone:
+            raise self._kernel._commands.too_late(self._asked.command, timeout_s) from None
+
     def _ask(self, command: Command[Any], *arguments: Any) -> KeptCall:
         asked = self._kernel.begin(command, *arguments)
         asked.add_done_callback(self._ring)
@@ -125,9 +133,12 @@ def begin_call(
     is_map: bool,
     shown: str,
 ) -> Course:
-    """Hand a function in with its arguments; see `Bulk.stage`, which waits, so that this does, too."""
-    token = kernel._bulk.stage(parcel, source, kernel._timeout_s, is_map=is_map)
-    return begin_submission(kernel, ring, shown, call=token)
+    """Hand a function in with its arguments, and wait until that is done; see `Bulk.staged`."""
+    limit_s = kernel._timeout_s
+    with kernel._bulk.staged(parcel, source, limit_s, is_map=is_map) as token:
+        course = begin_submission(kernel, ring, shown, call=token)
+        course.wait_for_number(limit_s)
+    return course
 
 
 def push_packed(kernel: KernelClient, parcel: Parcel, timeout_s: float | None) -> None:

@@ -67,6 +67,9 @@ class Kind:
 COMM_CALL: Final = "comm:"
 """What a call begins with that brings a client's message to a widget; the message follows as JSON."""
 
+CALL_IS_GONE: Final = "the worker that had been sent this call is gone"
+"""How the error begins of a call that the worker which is to make it does not have."""
+
 UNFINISHED: Final = "unfinished"
 """What a worker reports that is no event: which executions it has received and not finished, and what it asks."""
 

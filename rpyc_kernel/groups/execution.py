@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from rpyc_kernel.client.arguments import check_methods
 from rpyc_kernel.client.course import Course
-from rpyc_kernel.core.contract import Event, Kind, Outcome
+from rpyc_kernel.core.contract import CALL_IS_GONE, Event, Kind, Outcome
 from rpyc_kernel.core.seconds import read_seconds
-from rpyc_kernel.errors import ConnectionFailed, GroupFailed, KernelDied, RequestError
+from rpyc_kernel.errors import ConnectionFailed, ExecutionError, GroupFailed, KernelDied, NotAvailable, RequestError
 from rpyc_kernel.groups.fanning import fan_out, make_failure
 from rpyc_kernel.groups.merging import merge
 from rpyc_kernel.groups.waiting import Bell, Loop
@@ -542,7 +542,7 @@ class GroupExecution(LazyFuture):
         with self._taking:
             if part.attempt != attempt or part in self._ended:  # another thread was faster
                 return
-            if not isinstance(error, _LOST) or len(part.errors) >= self._retry:
+            if error is None or not _is_lost(error) or len(part.errors) >= self._retry:
                 self._ended[part] = None
                 return
             part.begin_again(error, make_thread(self._start_again, "rpyc_kernel-group", (part,)))
@@ -584,6 +584,12 @@ class GroupExecution(LazyFuture):
         missing = {part.name: fetch(part) for part in parts if part.name not in self._values}
         self._values.update(fan_out(self._what, missing))
         return {part.name: self._values[part.name] for part in parts}
+
+
+def _is_lost(error: Exception) -> bool:
+    if isinstance(error, ExecutionError):  # it came to be queued when the worker that had been sent it was gone
+        return error.ename == NotAvailable.__name__ and error.evalue.startswith(CALL_IS_GONE)
+    return isinstance(error, _LOST)
 
 
 def _read_limit(timeout: Any) -> float | None:

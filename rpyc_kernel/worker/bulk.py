@@ -44,21 +44,29 @@ class BulkConnections:
         make_thread(self._serve, name, (BulkSocket(sock),)).start()
 
     def _serve(self, client: BulkSocket) -> None:
+        unkept: set[str] = set()  # calls that were staged, of which nobody has said that they are handed in
         try:
             while True:
-                client.send(self._answer(client, client.receive()))
+                client.send(self._answer(client, client.receive(), unkept))
         except ConnectionFailed as error:
             _log.debug("%s ended: %s", threading.current_thread().name, error)
         except RequestError as error:
             _log.error("%s cut: %s", threading.current_thread().name, error)
         finally:
             client.close()
+            for token in unkept:
+                self._staged.drop(token)
 
-    def _answer(self, client: BulkSocket, request: Message) -> Outgoing:
+    def _answer(self, client: BulkSocket, request: Message, unkept: set[str]) -> Outgoing:
         client.meet(request.head.get("pid"))
         try:
             if request.head.get("do") == "stage":
-                return client.encode({"done": True, "call": self._stage(request)})
+                token = self._stage(request)
+                unkept.add(token)
+                return client.encode({"done": True, "call": token})
+            if request.head.get("do") == "keep":
+                unkept.discard(str(request.head.get("call")))
+                return client.encode({"done": True})
             return client.encode({"done": True}, self._do(request))
         except KernelError as failed:
             error = failed.seen_from_client(sys.executable) if isinstance(failed, LibraryMissing) else failed

@@ -36,7 +36,7 @@ def add():
 def sent() -> dict[str, Any]:
     """Functions as a program defines them."""
     names = {"__name__": "__main__"}
-    exec(_SENT, names)  # noqa: S102 - as a program is run
+    exec(_SENT, names)
     return names
 
 
@@ -79,13 +79,15 @@ def test_a_kernel_without_cloudpickle_says_how_to_have_it(sent, monkeypatch):
     pickled = cloudpickle.dumps(sent["add"])
     monkeypatch.setitem(sys.modules, "cloudpickle", None)
     monkeypatch.setitem(sys.modules, "cloudpickle.cloudpickle", None)
-    with pytest.raises(RequestError, match="-m pip install cloudpickle.*by_source=True"):
+    with pytest.raises(RequestError, match=r"-m pip install cloudpickle.*by_source=True"):
         load(pickled, (), {})
 
 
 def test_a_source_sees_itself_and_the_namespace_which_stays_as_it_was():
     namespace = {"start": 1}
-    source = "def factorial(number: Unknown) -> Unknown:\n    return start if number < 2 else number * factorial(number - 1)"
+    source = (
+        "def factorial(number: Unknown) -> Unknown:\n    return start if number < 2 else number * factorial(number - 1)"
+    )
     factorial = define(source, "factorial", namespace)
     assert isinstance(factorial, FunctionType)
     assert (factorial(5), factorial.__qualname__) == (120, "factorial")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import pickle
 import sys
 import threading
@@ -52,7 +53,13 @@ async def _work(scheduler: str, name: str, security: Any, started: Future[None])
     try:
         with dask.config.set(_NO_LIMITS):  # which it reads while it is made
             worker = Worker(
-                scheduler, name=name, nthreads=1, security=security, dashboard=False, death_timeout=_START_S
+                scheduler,
+                name=name,
+                nthreads=1,
+                security=security,
+                dashboard=False,
+                death_timeout=_START_S,
+                silence_logs=logging.WARNING,  # what it logs, the kernel prints
             )
         await worker
     except BaseException as error:  # noqa: BLE001 - whoever waits is told

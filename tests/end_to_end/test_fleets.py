@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import inspect
+import json
+from pathlib import Path
 
 import pytest
-from distributed import Client
+from distributed import Client, Security
 
 import rpyc_kernel
 from rpyc_kernel import CallTimeout, Fleet, KernelExists, RequestError
+from rpyc_kernel.client.whereabouts import find_all
 from rpyc_kernel.fleets import holding
 from tests.docs.sessions import run_session
 from tests.end_to_end.clients import PATIENCE_S
 from tests.end_to_end.clusters import Open
 from tests.support.waiting import wait_until
+
+
+def connection_files() -> list[Path]:
+    """The connection files of all kernels that run."""
+    return [place.folder.connection_file for place in find_all() if place.has_hub]
 
 
 def place(client: Client, count: int, **options) -> Fleet:  # type: ignore[no-untyped-def]
@@ -65,6 +73,20 @@ def test_kernels_without_a_place_are_told_of_with_why_and_wait_for_one(open_clus
         fleet.scale(1)
         assert len(fleet.names) == 1
     assert rpyc_kernel.kernels() == []
+
+
+def test_what_is_told_of_kernels_and_what_tasks_exchange_goes_by_dasks_own_encrypted_connections(
+    open_cluster: Open,
+) -> None:
+    client = open_cluster(protocol="tls://", security=Security.temporary())
+    with place(client, 1) as fleet, fleet.dask() as tasks:
+        fleet["base"] = 100
+        assert tasks.submit(lambda x: base + x, 1).result(PATIENCE_S) == 101  # noqa: F821
+        assert tasks.scheduler.address.startswith("tls://")
+        [key] = [json.loads(file.read_text())["key"] for file in connection_files()]
+        told = client.get_events()
+        assert any("fleet" in topic for topic in told)
+        assert key not in repr(told)
 
 
 def test_dask_chooses_how_many_kernels_there_are_by_what_there_is_to_do_in_them(open_cluster: Open) -> None:

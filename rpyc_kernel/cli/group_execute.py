@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import queue
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from rpyc_kernel.client.address import host_of
 from rpyc_kernel.client.connect_string import shown_of
 from rpyc_kernel.core.contract import Force
 from rpyc_kernel.errors import GroupFailed
+from rpyc_kernel.faces.groups.arrivals import Loss
 from rpyc_kernel.groups.execution import GroupExecution
 from rpyc_kernel.groups.group import Group
 from rpyc_kernel.groups.opening import group as open_group
@@ -48,9 +50,15 @@ class GroupCodeCommand(RoleCommand, GroupCommand):
             raise UsageError(f"--retry {self.retry}: use 0 or more")
         if self.retry and self.force == Force.TERMINATE:
             raise UsageError("--retry would run again what --force terminate has ended; leave one of them out")
-        options: dict[str, Any] = {"missing": "skip" if self.skips_missing else "refuse", "name": self.shown_name}
+        news: queue.SimpleQueue[Any] = queue.SimpleQueue()
         try:
-            group = open_group(targets, role=self.wanted_role, **options)
+            group = open_group(
+                targets,
+                missing="skip" if self.skips_missing else "refuse",
+                name=self.shown_name,
+                role=self.wanted_role,
+                on_loss=lambda name, words: news.put(Loss(name, words)),
+            )
         except GroupFailed as failed:
             for who, error in failed.errors.items():
                 self.tell_failure(shown_of(who), error)
@@ -62,6 +70,7 @@ class GroupCodeCommand(RoleCommand, GroupCommand):
         with group:
             show = GroupShow(
                 group.names,
+                news,
                 shows_values=shows_values,
                 as_json=bool(self.as_json),
                 is_folding=bool(self.is_folding),

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from itertools import groupby
 from typing import Any
 
 from rpyc_kernel.cli.application import INTERRUPTED, OK, TIMED_OUT, status_of, tell
@@ -17,7 +18,7 @@ from rpyc_kernel.cli.showing import LADDER, TimeLimit, status_of_exit, status_of
 from rpyc_kernel.core.contract import Event, Force, Kind, Outcome
 from rpyc_kernel.errors import KernelError
 from rpyc_kernel.faces.frontend.control_characters import is_colourful
-from rpyc_kernel.faces.groups.arrivals import OVER, begin_reading
+from rpyc_kernel.faces.groups.arrivals import OVER, Loss, begin_reading
 from rpyc_kernel.faces.groups.colours import Tags
 from rpyc_kernel.faces.groups.folding import fold, tell_failures
 from rpyc_kernel.faces.groups.lines import Line, Lines
@@ -41,6 +42,7 @@ class GroupShow:
 
     Args:
         names: of the kernels.
+        news: where a `Loss` may come from.
         shows_values: also the values of last expressions.
         as_json: write events, one JSON object a line.
         is_folding: show nothing before the end, and then what is equal once.
@@ -50,6 +52,7 @@ class GroupShow:
     def __init__(
         self,
         names: Iterable[str],
+        news: queue.SimpleQueue[Any],
         *,
         shows_values: bool,
         as_json: bool = False,
@@ -69,7 +72,7 @@ class GroupShow:
         self._progress = Progress(self._names, self._lines, time.monotonic)
         self._block = Block(sys.stderr) if sys.stderr.isatty() else None
         self._drawn = 0.0
-        self._news: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._news = news
         self._statuses: dict[str, int] = {}
         self._executions: dict[str, int] = {}
         self._interrupts = 0
@@ -118,6 +121,9 @@ class GroupShow:
                 start_threads(make_thread(self._strike_once, "rpyc_kernel-group"))
             elif isinstance(news, tuple):
                 self._take(*news)
+            elif isinstance(news, Loss):
+                if said := self._progress.lose(news.name, news.words):
+                    self._tell(said)
             elif isinstance(news, str):
                 self._tell(news)
             elif news is False:  # it goes on in spite of all
@@ -155,15 +161,16 @@ class GroupShow:
             self._statuses.setdefault(name, status)
 
     def _write(self, lines: list[Line]) -> None:
-        for line in lines:
+        for is_error, several in groupby(lines, lambda line: line.is_error):
             if self._held is not None:
-                text = _INPUT.sub("<In>", line.text) if line.is_error else line.text
-                self._held[line.is_error].setdefault(line.who, []).append(text)
+                for line in several:
+                    text = _INPUT.sub("<In>", line.text) if is_error else line.text
+                    self._held[is_error].setdefault(line.who, []).append(text)
                 continue
-            stream = sys.stderr if line.is_error else sys.stdout
+            stream, tags = sys.stderr if is_error else sys.stdout, self._tags[is_error]
             if self._block is not None and stream.isatty():
                 self._block.clear()
-            stream.write(self._tags[line.is_error].line(line.who, line.text))
+            stream.write("".join(tags.line(line.who, line.text) for line in several))
             stream.flush()
 
     def _write_held(self) -> None:

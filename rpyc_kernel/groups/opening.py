@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -37,6 +37,7 @@ def group(
     keep_output: int = KEEP_OUTPUT,
     reconnect: float = RECONNECT_S,
     allow_pickle: bool = False,
+    on_loss: Callable[[str, str], object] | None = None,
     **start_options: Any,
 ) -> Group:
     """Connect to many kernels at once, to say the same to all of them.
@@ -55,6 +56,8 @@ def group(
         keep_output: as of `connect`.
         reconnect: as of `connect`.
         allow_pickle: whether values may come as pickles. To open one runs code that its kernel chooses.
+        on_loss: called on another thread with the name of a kernel that was connected to and what there is to say when
+            its connection is lost, and with "" when it is there again.
         **start_options: as of `rpyc_kernel.start`, for those that are started.
 
     Returns:
@@ -77,6 +80,9 @@ def group(
         raise RequestError(f"{', '.join(start_options)} says how kernels start, and none is started: pass start=True")
     settings = {"timeout": timeout, "silence": silence, "keep_output": keep_output, "reconnect": reconnect}
     make: Callable[[str], KernelClient] = partial(connect, name=name, role=role, key=key, **settings)  # type: ignore[arg-type]
+    labels: dict[str, str] = {}
+    if on_loss is not None:
+        make = partial(_connect_telling, make, labels, on_loss)
     if start:
         make = partial(_start_or_connect, make, {"client_name": name, **settings, **start_options})
     given, places = _sort(targets)
@@ -90,6 +96,7 @@ def group(
             if missing == "refuse" or not (clients or given):
                 raise
         addresses = _name_all([*((client.name, client) for client in given), *clients.items()])
+    labels.update((place, label) for label, (place, _) in addresses.items())
     made = Group(
         {label: client for label, (_, client) in addresses.items()},
         reopen=lambda label: make(addresses[label][0]),
@@ -153,6 +160,18 @@ def _name_all(found: list[tuple[str, KernelClient]]) -> dict[str, tuple[str, Ker
             )
         named[label] = place, client
     return named
+
+
+def _connect_telling(
+    connect_to: Callable[..., KernelClient],
+    labels: Mapping[str, str],
+    tell: Callable[[str, str], object],
+    target: str,
+) -> KernelClient:
+    def tell_loss(words: str) -> None:
+        tell(labels.get(target, target), words)
+
+    return connect_to(target, on_loss=tell_loss)
 
 
 def _start_or_connect(connect_to: Callable[[str], KernelClient], options: dict[str, Any], target: str) -> KernelClient:

@@ -7,7 +7,7 @@ import os
 import queue
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +17,7 @@ from rpyc_kernel.cli.group_showing import GroupShow
 from rpyc_kernel.cli.showing import TimeLimit
 from rpyc_kernel.core.contract import Event, Kind, Outcome
 from rpyc_kernel.errors import ConnectionLost, GroupFailed
+from rpyc_kernel.faces.groups.arrivals import Loss
 from rpyc_kernel.frozen import changed
 
 _END: Any = object()
@@ -27,9 +28,9 @@ class FakeExecution:
 
     def __init__(self, *told: tuple[str, Event], ends: bool = True, is_stubborn: bool = False) -> None:
         self._news: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.news: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.executions: dict[str, Any] = {}
         self.errors: dict[str, Exception] = {}
-        self.done: set[str] = set()
         self.asked: list[Any] = []
         self._is_stubborn = is_stubborn
         for number, (name, event) in enumerate(told, 1):
@@ -43,8 +44,11 @@ class FakeExecution:
     def pending(self) -> list[str]:
         return [*self.executions]
 
+    def done(self) -> bool:
+        return self._has_ended.is_set()
+
     def events(self) -> Iterator[tuple[str, Event]]:
-        while (news := self._news.get()) is not _END:
+        while not self.done() and (news := self._news.get()) is not _END:
             if news == "signal":
                 os.kill(os.getpid(), signal.SIGINT)
             else:
@@ -99,7 +103,11 @@ def failing(name: str, ename: str = "ValueError") -> list[tuple[str, Event]]:
 
 
 def show(execution: FakeExecution, names: str = "ab", **options: Any) -> int:
-    return GroupShow(names, **{"shows_values": True, **options}).run(lambda: execution)  # type: ignore[arg-type, return-value]
+    return make_show(names, execution, **options).run(lambda: execution)  # type: ignore[arg-type, return-value]
+
+
+def make_show(names: Iterable[str], execution: FakeExecution, **options: Any) -> GroupShow:
+    return GroupShow(names, execution.news, **{"shows_values": True, **options})
 
 
 def test_each_line_says_whose_it_is_and_goes_where_it_was_written(capsys: pytest.CaptureFixture[str]) -> None:
@@ -176,7 +184,7 @@ def test_a_second_ctrl_c_leaves_those_that_go_on_and_says_how_to_stop_them(capsy
     told = [printed(name, "begun\n") for name in ("g-1", "g-2", "g-3", "g-4")]
     execution = FakeExecution(*told, *end_of("g-4"), ends=False, is_stubborn=True)
     execution.press_ctrl_c()
-    status = GroupShow(("g-1", "g-2", "g-3", "g-4"), shows_values=True).run(lambda: execution)  # type: ignore[arg-type, return-value]
+    status = make_show(("g-1", "g-2", "g-3", "g-4"), execution).run(lambda: execution)  # type: ignore[arg-type, return-value]
     assert status == 130
     execution.end()
     last = capsys.readouterr().err.splitlines()[-1]
@@ -189,3 +197,11 @@ def test_when_the_time_is_over_they_are_ended(capsys: pytest.CaptureFixture[str]
     assert show(execution, limit=TimeLimit(0.01, "exception")) == 124
     assert execution.asked == ["cancel", "signal"]
     assert "it has taken 0.01 s in a; it is interrupted\n" in capsys.readouterr().err
+
+
+def test_a_connection_that_is_lost_is_told_once_and_its_return(capsys: pytest.CaptureFixture[str]) -> None:
+    execution = FakeExecution(printed("a", "begun\n"), *end_of("a", "b"))
+    for words in ("the connection is lost", "the connection is lost", "", "", "the connection is lost", ""):
+        execution.news.put(Loss("b", words))
+    assert show(execution) == 0
+    assert capsys.readouterr().err == "b: the connection is lost\nb is there again\n"

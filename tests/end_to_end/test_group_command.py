@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,8 +25,8 @@ def three() -> Iterator[Folders]:
     with temporary_folders() as folders, pytest.MonkeyPatch.context() as patch:
         for name, value in folders.environment.items():
             patch.setenv(name, value)
-        for name in THREE:
-            rpyc_kernel.start(name, engine="plain", timeout=PATIENCE_S).close()
+        with rpyc_kernel.group(THREE, start=True, engine="plain", timeout=PATIENCE_S) as group:
+            group.execute("pass", timeout=PATIENCE_S)  # their workers are there
         yield folders
 
 
@@ -99,7 +101,7 @@ def test_a_log_is_followed_of_those_that_are_there(folders: Folders, start_comma
 
 
 def test_code_runs_in_all_of_them_at_once(folders: Folders, run_here: RunHere) -> None:
-    done = run_here("group", "exec", "g-*", "import os; print('by', os.getppid() > 1); 6 * 7")
+    done = run_here("group", "exec", "g-*", "import os; print('by', os.getpid() > 1); 6 * 7")
     assert sorted(done.stdout.splitlines()) == [f"[{name}] {said}" for name in THREE for said in ("42", "by True")]
     assert (done.returncode, done.stderr) == (0, "")
     folded = run_here("group", "exec", "--fold", *THREE, "6 * 7")
@@ -142,6 +144,24 @@ print('done')"""
     again = run_here("group", "exec", "g-2", "--retry", "1", code)
     assert (again.returncode, again.stdout) == (0, "[g-2] done\n")
     assert again.stderr.endswith("g-2 was lost, and is run again\n")
+
+
+def test_a_kernel_whose_hub_is_gone_is_said_to_be_away_and_waited_for(
+    folders: Folders, start_command: StartCommand
+) -> None:
+    code = "import threading; gate = threading.Event(); print('begun'); gate.wait()"
+    running = start_command("group", "exec", "g-{1..2}", code)
+    assert {running.read_line() for _ in range(2)} == {"[g-1] begun", "[g-2] begun"}
+    with rpyc_kernel.connect("g-2", joins=False) as kernel:
+        os.kill(kernel.status()["hub_pid"], signal.SIGKILL)
+    assert running.read_error_line().startswith("g-2: the connection to kernel 'g-2' is lost")
+    with rpyc_kernel.start("g-2", timeout=PATIENCE_S) as again:
+        again.namespace.gate.set()
+    with rpyc_kernel.connect("g-1", joins=False) as kernel:
+        kernel.namespace.gate.set()
+    status, out, err = running.wait()
+    assert (status, sorted(out.splitlines())) == (0, ["[g-1] True", "[g-2] True"])
+    assert err.endswith("g-2 is there again\n")
 
 
 def test_ctrl_c_interrupts_all_and_shows_meanwhile_how_far_each_is(

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from rpyc_kernel.errors import KernelError
+from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.groups.execution import GroupExecution
 from rpyc_kernel.system.threads import make_thread, start_threads
+
+
+class Loss(Frozen):
+    """What there is to say of a connection that is lost; "" where it is there again."""
+
+    name: str
+    words: str
+
 
 OVER = object()
 """What comes behind the last event."""
@@ -24,15 +32,17 @@ def begin_reading(execution: GroupExecution, put: Callable[[Any], object]) -> No
 def _read(execution: GroupExecution, put: Callable[[Any], object]) -> None:
     seen: dict[str, int] = {}
     while True:
-        known = _number_all(execution)
-        with suppress(KernelError):  # the execution's errors tell it
+        known, was_over, has_read_all = _number_all(execution), execution.done(), True
+        try:
             for name, event in execution.events():
                 if event.seq > seen.get(name, 0):
                     seen[name] = event.seq
                     put((name, event))
+        except KernelError:  # some were away; if they have come back, what they have said is read at the end
+            has_read_all = was_over
         while not (is_over := execution.wait(_LOOK_S)) and _number_all(execution) == known:
             pass
-        if is_over and _number_all(execution) == known:
+        if is_over and has_read_all and _number_all(execution) == known:
             put(OVER)
             return
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import groupby
 from typing import Any
 
 from IPython.display import DisplayHandle, display
@@ -17,7 +18,7 @@ from IPython.display import DisplayHandle, display
 from rpyc_kernel.core.contract import Event, Kind
 from rpyc_kernel.errors import GroupFailed
 from rpyc_kernel.faces.frontend.control_characters import is_colourful
-from rpyc_kernel.faces.groups.arrivals import OVER, begin_reading
+from rpyc_kernel.faces.groups.arrivals import OVER, Loss, begin_reading
 from rpyc_kernel.faces.groups.colours import Tags
 from rpyc_kernel.faces.groups.folding import fold, tell_failures
 from rpyc_kernel.faces.groups.lines import Line, Lines
@@ -56,7 +57,12 @@ class CellOutput:
         self._lines = Lines()
         self._progress = Progress(self._names, self._lines, time.monotonic)
         self._progress_after_s = progress_after_s
+        self._news: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._bar: _Bar = _TerminalBar() if sys.stdout.isatty() else _DisplayedBar()
+
+    def lose(self, name: str, words: str) -> None:
+        """Know, on any thread, what there is to say of a connection that is lost; "" where it is there again."""
+        self._news.put(Loss(name, words))
 
     def show(self, execution: GroupExecution) -> None:
         """Show all of it, to its end; an interrupt is passed on, and a second one leaves it running.
@@ -64,13 +70,12 @@ class CellOutput:
         Raises:
             GroupFailed: some kernels have failed.
         """
-        news: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        begin_reading(execution, news.put)
+        begin_reading(execution, self._news.put)
         was_interrupted = False
         try:
             while True:
                 try:
-                    if self._show_next(news):
+                    if self._show_next():
                         break
                 except KeyboardInterrupt:
                     if was_interrupted:
@@ -86,13 +91,17 @@ class CellOutput:
         self._write_held()
         self._raise_failures(execution)
 
-    def _show_next(self, news: queue.SimpleQueue[Any]) -> bool:
+    def _show_next(self) -> bool:
         """Show what comes next, or how far they are; whether that was all."""
         with suppress(queue.Empty):
-            arrived = news.get(timeout=_LOOK_S)
+            arrived = self._news.get(timeout=_LOOK_S)
             if arrived is OVER:
                 return True
-            self._take(*arrived)
+            if isinstance(arrived, Loss):
+                if said := self._progress.lose(arrived.name, arrived.words):
+                    self._tell(f"{said}\n")
+            else:
+                self._take(*arrived)
         if 0 <= self._progress_after_s <= self._progress.seconds:
             self._bar.draw(self._progress)
         return False
@@ -114,12 +123,14 @@ class CellOutput:
         display(event.data, raw=True, metadata=event.metadata, display_id=own_id, update=is_update)
 
     def _write(self, lines: list[Line]) -> None:
-        for line in lines:
+        for is_error, several in groupby(lines, lambda line: line.is_error):
             if self._held is not None:
-                self._held.setdefault(line.who, []).append(_INPUT.sub("<In>", line.text))
+                for line in several:
+                    self._held.setdefault(line.who, []).append(_INPUT.sub("<In>", line.text))
                 continue
             self._bar.make_room()
-            print(self._tags.line(line.who, line.text), end="", file=sys.stderr if line.is_error else sys.stdout)
+            text = "".join(self._tags.line(line.who, line.text) for line in several)
+            print(text, end="", file=sys.stderr if is_error else sys.stdout)
 
     def _write_held(self) -> None:
         held = self._held or {}

@@ -30,13 +30,14 @@ class Tags:
         return f"\x1b[{colour}m{shown}{_RESET} " if self.is_colourful and colour is not None else f"{shown} "
 
     def line(self, name: str, text: str) -> str:
-        """A line of a kernel, with its end."""
+        """A line of a kernel, of letters and colours alone, with its end."""
         return self.of(name) + self.bare(text)
 
     def bare(self, text: str) -> str:
-        """A line with its end, and nothing before it; its colours colour nothing else."""
-        text = sanitize(text, keep_colours=self.is_colourful)
-        return f"{text}{_RESET if chr(27) in text else ''}\n"
+        """A line with its end, and nothing before it; its colours, if it has any, colour nothing else."""
+        if "\x1b" in text:
+            text = f"{text}{_RESET}" if self.is_colourful else sanitize(text)
+        return f"{text}\n"
 
     def bold(self, text: str) -> str:
         """What stands above the lines of some."""

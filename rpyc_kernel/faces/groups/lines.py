@@ -78,8 +78,7 @@ class Lines:
         if rest:
             self._open[who, stream] = rest
         lines = [settle(line).rstrip("\r") for line in ended]
-        for line in (*lines, settle(rest)):
-            self._remember(who, line)
+        self._remember(who, settle(rest), *reversed(lines))
         return [Line(who, line, stream == "stderr") for line in lines]
 
     def _tell(self, who: str, text: str, *, is_error: bool = False) -> list[Line]:
@@ -87,12 +86,15 @@ class Lines:
         if not text:
             return []
         lines = text.rstrip("\n").split("\n")
-        self._remember(who, lines[-1])
+        self._remember(who, *reversed(lines))
         return [*self.end(who), *(Line(who, line, is_error) for line in lines)]
 
-    def _remember(self, who: str, line: str) -> None:
-        if shown := sanitize(line).expandtabs().strip():
-            self._last[who] = shown
+    def _remember(self, who: str, *newest_first: str) -> None:
+        """Keep the newest line that has something in it."""
+        for line in newest_first:
+            if shown := sanitize(line).expandtabs().strip():
+                self._last[who] = shown
+                return
 
 
 def _describe_error(event: Event) -> str:

@@ -68,6 +68,7 @@ class GroupMagics(Magics):
         self.last: GroupExecution | None = None
         self._own: Group | None = None
         self._asked: list[str] = []
+        self._output: CellOutput | None = None
 
     @no_var_expand
     @line_cell_magic
@@ -109,7 +110,7 @@ class GroupMagics(Magics):
             raise UsageError("%pxresult takes nothing: it shows what was handed in last")
         if self.last is None:
             raise UsageError("nothing was handed in yet: %px runs code in a group")
-        CellOutput(self.shell, self.last.names).show(self.last)
+        self._show(self.last, CellOutput(self.shell, self.last.names))
 
     # ------------------------------------------------------------------ which
 
@@ -123,7 +124,7 @@ class GroupMagics(Magics):
         elif self._own is None or options.targets != self._asked or any(kernel.is_closed for kernel in self._own):
             missing = "skip" if options.skip_missing else "refuse"
             try:
-                made = open_group(options.targets, start=options.start, missing=missing)
+                made = open_group(options.targets, start=options.start, missing=missing, on_loss=self._tell_loss)
             except KernelError as error:
                 raise UsageError(str(error)) from None
             self._leave()
@@ -168,8 +169,20 @@ class GroupMagics(Magics):
             self.shell.run_cell(code)
         if not options.block:
             return run
-        CellOutput(self.shell, run.names, is_folding=options.fold, progress_after_s=options.progress_after).show(run)
+        output = CellOutput(self.shell, run.names, is_folding=options.fold, progress_after_s=options.progress_after)
+        self._show(run, output)
         return None
+
+    def _show(self, run: GroupExecution, output: CellOutput) -> None:
+        self._output = output
+        try:
+            output.show(run)
+        finally:
+            self._output = None
+
+    def _tell_loss(self, name: str, words: str) -> None:
+        if (output := self._output) is not None:
+            output.lose(name, words)
 
 
 def _parse(parser: MagicArgumentParser, line: str) -> Any:

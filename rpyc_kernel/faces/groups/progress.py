@@ -13,9 +13,9 @@ from rpyc_kernel.faces.frontend.summaries import format_duration
 from rpyc_kernel.faces.groups.lines import Lines
 from rpyc_kernel.frozen import Frozen
 
-QUEUED, RUNNING, ASKING, FAILED = "queued", "running", "asks", "failed"
+QUEUED, RUNNING, ASKING, AWAY, FAILED = "queued", "running", "asks", "away", "failed"
 """States of a kernel's part, beside the outcomes."""
-_GOES_ON = (RUNNING, ASKING, QUEUED)
+_GOES_ON = (AWAY, RUNNING, ASKING, QUEUED)
 """Those that have not ended, in the order in which they are shown."""
 
 
@@ -57,6 +57,9 @@ class Progress:
         self._since: dict[str, float] = {}
         self._took: dict[str, float] = {}
         self._reasons: dict[str, str] = {}
+        self._losses: dict[str, str] = {}
+        self._said: set[tuple[str, str]] = set()
+        self._away: set[str] = set()
 
     @property
     def seconds(self) -> float:
@@ -81,6 +84,22 @@ class Progress:
             case Kind.FINISHED:
                 self._end(who, str(event.outcome), event.payload.get("reason") or "")
 
+    def lose(self, who: str, words: str) -> str:
+        """A connection is lost, of which there is this to say; "" where it is there again.
+
+        Returns:
+            What to tell of it, once; a kernel has more than one connection, and each is lost by itself.
+        """
+        self._losses[who] = words
+        if words and (who, words) not in self._said:
+            self._said.add((who, words))
+            self._away.add(who)
+            return f"{who}: {words}"
+        if not words and who in self._away:
+            self._away.discard(who)
+            return f"{who} is there again"
+        return ""
+
     def fail(self, who: str, error: Exception) -> None:
         """A kernel is gone, or was never there."""
         self._end(who, FAILED, str(error))
@@ -100,6 +119,8 @@ class Progress:
         since = self._since.get(who)
         seconds = self._took.get(who, None if since is None else self._clock() - since)
         words = self._lines.last_of(who)
+        if state in _GOES_ON and self._losses.get(who):
+            return Row(who, AWAY, seconds, sanitize_line(self._losses[who]))
         if state not in (*_GOES_ON, Outcome.OK):
             words = sanitize_line(self._reasons.get(who, words))
         return Row(who, state, None if state == QUEUED else seconds, words)

@@ -64,6 +64,16 @@ def test_why_one_has_failed_stands_in_its_line() -> None:
     assert told.progress.rows()[2].state == "running"
 
 
+def test_of_a_kernel_that_is_away_it_is_said_until_it_is_there_again() -> None:
+    told = Told("a", "b")
+    told.take("a", Kind.STARTED)
+    told.take("a", Kind.STREAM, name="stdout", text="at work\n")
+    told.progress.lose("a", "the connection is lost")
+    assert told.describe()[1] == "a  away    0.0 s  the connection is lost"
+    told.progress.lose("a", "")
+    assert told.describe()[1] == "a  running  0.0 s  at work"
+
+
 def test_where_there_is_no_room_for_all_those_that_go_on_stand_first() -> None:
     told = Told("a", "b", "c", "d")
     told.take("a", Kind.FINISHED, outcome="ok", reason=None)

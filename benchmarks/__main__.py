@@ -24,6 +24,7 @@ from benchmarks import (
     introspection,
     jupyter_sharing,
     jupyter_speed,
+    many_kernels,
     memory,
     objects,
     remote,
@@ -49,6 +50,7 @@ SUITES: dict[str, Callable[..., list[str] | None]] = {
     "memory": memory.main,
     "growth": growth.main,
     "group": groups.main,
+    "many_kernels": many_kernels.main,
 }
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import faces, groups, growth, results, spinning
+from benchmarks import faces, groups, growth, many_kernels, results, spinning
 from benchmarks.measure import Figure, compare, report
 from rpyc_kernel.hub.journal.journal import Journal
+from rpyc_kernel.hub.journal.store import Store
 from tests.support.waiting import wait_until
 
 _WORKS = {"fast": 1.0, "slow": 9.0}
@@ -210,3 +211,20 @@ def test_costs_that_are_no_straight_line_are_found_out():
     assert (slope, offset, residue) == pytest.approx((2.0, 7.0, 0.0))
     assert groups.fit(counts, [count**2 for count in counts])[-1] > 10
     assert groups.fit([5], [10.0]) == (2.0, 0.0, 0.0)
+
+
+def test_the_prototype_of_a_gateway_lists_relays_tells_and_records_what_simulated_hubs_do(tmp_path: Path):
+    unit = many_kernels.Unit(100, 200, [[1, 0.0, "finished", 1, "alice", "{}"]])
+    with many_kernels.running(tmp_path / "journal.sqlite", unit, 0) as (gateway, hubs):
+        assert hubs.ask(connect=20)["connected"] == 20
+        wait_until(lambda: gateway.stats()["hubs"] == 20)
+        entries, _, watcher = gateway.talk({"watch": 1})
+        with watcher:
+            assert {entry["hub"] for entry in entries} == {f"train-{number}" for number in range(20)}
+            hubs.ask(clients=2)
+            done = hubs.ask(rate=100, seconds=0.2)
+            assert done["sent"] == len(done["delays"]) > 0
+            wait_until(lambda: gateway.stats()["counts"]["events"] == done["sent"])
+            assert gateway.stats()["counts"]["told"] == 2 * done["sent"]
+    with contextlib.closing(Store(tmp_path / "journal.sqlite")) as store:
+        assert store.count() == done["sent"]

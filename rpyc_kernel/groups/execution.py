@@ -6,6 +6,7 @@ All is handed in before the future is there: what follows cannot overtake it. Wh
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -165,7 +166,8 @@ class GroupExecution(LazyFuture):
                 part.start(self._ring)
 
     def __repr__(self) -> str:
-        failed = sum(part.error is not None for part in self._ended)
+        self._catch_up()
+        failed = sum(part.error is not None for part in tuple(self._ended))
         return f"<GroupExecution of {self._what}: {len(self._ended)} of {len(self._parts)} ended, {failed} failed>"
 
     # ------------------------------------------------------------------ what came of it
@@ -179,7 +181,10 @@ class GroupExecution(LazyFuture):
             ...     group.execute("6 * 7").executions["demo"].value
             42
         """
-        self._catch_up()
+        self._look()
+        return self._list_executions()
+
+    def _list_executions(self) -> dict[str, Execution]:
         return {part.name: part.execution for part in self._parts if part.execution is not None}
 
     @property
@@ -191,7 +196,7 @@ class GroupExecution(LazyFuture):
             ...     group.execute("1").statuses
             {'demo': 'ok'}
         """
-        self._catch_up()
+        self._look()
         return {part.name: part.status for part in self._parts}
 
     @property
@@ -253,7 +258,8 @@ class GroupExecution(LazyFuture):
             ...     group.execute("print('hello')").stdout["demo"].strip()
             'hello'
         """
-        return {**dict.fromkeys(self.names, ""), **{name: run.stdout for name, run in self.executions.items()}}
+        self._catch_up()
+        return dict.fromkeys(self.names, "") | {name: run.stdout for name, run in self._list_executions().items()}
 
     @property
     def stderr(self) -> dict[str, str]:
@@ -264,7 +270,8 @@ class GroupExecution(LazyFuture):
             ...     group.execute("1").stderr
             {'demo': ''}
         """
-        return {**dict.fromkeys(self.names, ""), **{name: run.stderr for name, run in self.executions.items()}}
+        self._catch_up()
+        return dict.fromkeys(self.names, "") | {name: run.stderr for name, run in self._list_executions().items()}
 
     @property
     def outputs(self) -> dict[str, list[Event]]:
@@ -275,7 +282,8 @@ class GroupExecution(LazyFuture):
             ...     [shown.data["text/plain"] for shown in group.execute("6 * 7").outputs["demo"]]
             ['42']
         """
-        return {**{name: [] for name in self.names}, **{name: run.outputs for name, run in self.executions.items()}}
+        self._catch_up()
+        return {name: [] for name in self.names} | {n: run.outputs for n, run in self._list_executions().items()}
 
     # ------------------------------------------------------------------ waiting
 
@@ -511,6 +519,16 @@ class GroupExecution(LazyFuture):
     def _catch_up(self) -> None:
         if not self._is_over:
             self._follow(lambda: self._is_over, 0)
+
+    def _look(self) -> None:
+        """Ask those that go on how far they are: what is on its way to each is told when it has ended."""
+        self._catch_up()
+        going_on = {part.name: part.execution for part in self._parts if part not in self._ended}
+        asked = {name: run._catch_up for name, run in going_on.items() if run is not None}
+        if asked:
+            with contextlib.suppress(GroupFailed):  # who cannot be asked has told nothing new
+                fan_out("look", asked)
+            self._catch_up()
 
     def _follow(self, is_enough: Callable[[], bool], timeout_s: float | None) -> bool:
         if is_enough():

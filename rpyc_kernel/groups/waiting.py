@@ -18,6 +18,10 @@ _LOOK_S = 1.0
 """How long nothing is looked at, at most; of silence, each of the clients counts up its own."""
 
 
+_COUNTED: dict[int, float] = {}
+"""Until when silence was counted, by descriptor: several threads may wait for the same, and the time counts once."""
+
+
 class Waited(Protocol):
     """What may have something to read: a client, or one of its watches."""
 
@@ -77,9 +81,9 @@ class Loop(Generic[_Waited]):
         self._bell = bell
         self._waited = waited
         self._take = take
-        self._looked = 0.0
+        self._looked = self._counted = 0.0
         self._arriving = select.poll()
-        self._known: dict[int, _Waited] = {}
+        self._known: dict[int, list[_Waited]] = {}
 
     def run(self, is_enough: Callable[[], bool], timeout_s: float | None) -> bool:
         """Read until it is enough, which is asked whenever something may have come; whether it is."""
@@ -97,25 +101,38 @@ class Loop(Generic[_Waited]):
                 self._read(descriptor)
 
     def _look_at_all(self, now: float) -> None:
-        waited_s = now - self._looked if self._looked else 0.0
+        since = self._counted or now
+        self._counted = now
         for each in self._waited():
-            each.read_ready(waited_s)
+            each.read_ready(_count_silence(each.fileno(), since, now))
             self._take(each)
         self._looked = now
         self._arriving = select.poll()
         self._arriving.register(self._bell, select.POLLIN)
-        self._known = {each.fileno(): each for each in self._waited()}
+        self._known = {}
+        for each in self._waited():
+            self._known.setdefault(each.fileno(), []).append(each)
         for descriptor in self._known:
             if descriptor >= 0:  # else it was closed just now, which is found at the next look
                 self._arriving.register(descriptor, select.POLLIN)
 
     def _read(self, descriptor: int) -> None:
-        each = self._known.get(descriptor)
-        if each is None:
+        if descriptor not in self._known:
             self._bell.hear()
             self._looked = 0.0
             return
-        each.read_ready()
-        self._take(each)
-        if each.fileno() != descriptor:  # its connection was lost, or made again
-            self._looked = 0.0
+        for each in self._known[descriptor]:
+            each.read_ready()
+            self._take(each)
+            if each.fileno() != descriptor:  # its connection was lost, or made again
+                self._looked = 0.0
+
+
+def _count_silence(descriptor: int, since: float, now: float) -> float:
+    """How long was waited here in vain, and by nobody else; in seconds.
+
+    No more than this can have waited: a process that was stopped finds much time gone, and the answers not yet read.
+    """
+    waited_s = now - max(since, _COUNTED.get(descriptor, 0.0))
+    _COUNTED[descriptor] = now
+    return max(0.0, min(waited_s, _LOOK_S))

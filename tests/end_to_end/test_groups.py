@@ -11,6 +11,7 @@ import pytest
 import rpyc_kernel
 from rpyc_kernel import BadName, Group, GroupExecution, GroupFailed, NoSuchKernel, RequestError
 from tests.end_to_end.clients import PATIENCE_S
+from tests.support.waiting import wait_until
 
 NAMES = ("crew-0", "crew-1", "crew-2", "crew-3")
 
@@ -250,6 +251,19 @@ def test_a_group_waits_for_what_it_has_handed_in(crew: Group) -> None:
     crew.eval("gate.set()")
     assert crew.wait(timeout=PATIENCE_S)
     assert job.done()
+
+
+def test_what_goes_on_says_how_far_it_is(crew: Group) -> None:
+    crew.execute("import threading; gate = threading.Event()")
+    job = crew.submit("print('begun', flush=True); display('shown'); gate.wait(60)")
+    until_started(job)
+    assert job.running()
+    assert set(job.statuses.values()) == {"running"}
+    wait_until(lambda: set(job.stdout.values()) == {"begun\n"}, PATIENCE_S, "what was printed")
+    wait_until(lambda: [len(shown) for shown in job.outputs.values()] == [1] * 4, PATIENCE_S, "what was shown")
+    crew.eval("gate.set()")
+    wait_until(lambda: repr(job).endswith("4 of 4 ended, 0 failed>"), PATIENCE_S, "the end")
+    assert not job.running()
 
 
 def test_what_is_handed_in_runs_in_that_order_in_each_kernel(crew: Group) -> None:

@@ -23,10 +23,13 @@ class SharedOnce:
         self._make = make
         self._lock = threading.Lock()
         self._descriptor: int | None = None
+        self._is_closed = False
 
     def open(self) -> int:
-        """A further descriptor of it."""
+        """A further descriptor of it; when it was closed, as by an interrupt, one that nobody else has."""
         with self._lock:
+            if self._is_closed:
+                return self._make()
             if self._descriptor is None:
                 self._descriptor = self._make()
             return os.dup(self._descriptor)
@@ -34,6 +37,7 @@ class SharedOnce:
     def close(self) -> None:
         """It is needed no longer, by those who have not opened it."""
         with self._lock:
+            self._is_closed = True
             if self._descriptor is not None:
                 os.close(self._descriptor)
                 self._descriptor = None

@@ -11,7 +11,6 @@ import logging
 import pickle
 import sys
 import threading
-import types
 from concurrent.futures import Future
 from typing import Any
 
@@ -19,10 +18,11 @@ import cloudpickle.cloudpickle
 import dask
 from distributed import Worker
 
+from rpyc_kernel.worker.functions import Making
+
 _START_S = 30.0
 _NO_LIMITS = {f"distributed.worker.memory.{kind}": False for kind in ("target", "spill", "pause")}
 """Its memory is the kernel's: where that is full, tasks are not to wait silently, nor their results to go to disk."""
-_GLOBALS = "__rpyc_kernel_globals__"
 _joined: dict[str, threading.Thread] = {}
 """The thread of each worker that is one of Dask's, by the scheduler's address."""
 
@@ -69,25 +69,13 @@ async def _work(scheduler: str, name: str, security: Any, started: Future[None])
     await worker.finished()
 
 
-class _Globals(dict[str, Any]):
-    """The global names of functions that came by value: what came with them, else what the kernel has by then."""
-
-    def __missing__(self, name: str) -> Any:
-        return vars(sys.modules["__main__"])[name]
-
-
 def _load_into_namespace() -> None:
     """Have cloudpickle make functions so from now on: Dask leaves it to that to open what it was sent."""
     module = cloudpickle.cloudpickle
-    usual = module._make_function
-    if hasattr(usual, "__wrapped__"):
+    if hasattr(module._make_function, "__wrapped__"):
         return
-
-    @functools.wraps(usual)  # by the name, functions that go on from here are made as usual elsewhere
-    def make_function(code: types.CodeType, names: dict[str, Any], *arguments: Any) -> types.FunctionType:
-        if _GLOBALS not in names:  # which functions share that came together
-            names["__builtins__"] = __builtins__
-            names[_GLOBALS] = _Globals(names)
-        return types.FunctionType(code, names[_GLOBALS], *arguments)
-
-    module._make_function = make_function
+    making = Making(vars(sys.modules["__main__"]))
+    fill = functools.partial(making.fill, module._function_setstate)
+    # Known by the names of what they stand for, by which functions that go on from here name them.
+    module._make_function = functools.wraps(module._make_function)(lambda *parts: making.make(*parts))
+    module._function_setstate = functools.wraps(module._function_setstate)(lambda *parts: fill(*parts))

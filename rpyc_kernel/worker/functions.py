@@ -37,10 +37,31 @@ class _Names(dict[str, Any]):
             return vars(builtins)[name]
 
 
+class Making:
+    """How cloudpickle has functions made, that come by value, so that they see a namespace.
+
+    Args:
+        namespace: whose names they see, when they run; those that they bring along come first.
+    """
+
+    def __init__(self, namespace: dict[str, Any]) -> None:
+        self._names = _Names(namespace)
+
+    def make(self, code: types.CodeType, brought: dict[str, Any], *arguments: Any) -> types.FunctionType:
+        """In place of its ``_make_function``."""
+        brought["__builtins__"] = self._names
+        return types.FunctionType(code, brought, *arguments)
+
+    def fill(self, fill: Callable[..., Any], function: types.FunctionType, state: Any) -> None:
+        """Around ``fill``, which is its ``_function_setstate``."""
+        fill(function, state)
+        function.__globals__["__builtins__"] = self._names  # for what is defined inside of it
+
+
 class _Unpickler(pickle.Unpickler):
     def __init__(self, data: bytes, buffers: Iterable[Any], namespace: dict[str, Any], python: Any) -> None:
         super().__init__(io.BytesIO(data), buffers=buffers)
-        self._names = _Names(namespace)
+        self._making = Making(namespace)
         self._python = python
 
     def find_class(self, module: str, name: str) -> Any:
@@ -49,18 +70,10 @@ class _Unpickler(pickle.Unpickler):
         found = _find_of_cloudpickle(super().find_class, module, name)
         if name == "_make_function":  # asked for before the code, which must not be made of another Python's
             _require_same_python(self._python)
-            return self._make_function
+            return self._making.make
         if name == "_function_setstate":
-            return functools.partial(self._fill, found)
+            return functools.partial(self._making.fill, found)
         return found
-
-    def _make_function(self, code: types.CodeType, brought: dict[str, Any], *arguments: Any) -> types.FunctionType:
-        brought["__builtins__"] = self._names
-        return types.FunctionType(code, brought, *arguments)
-
-    def _fill(self, fill: Callable[..., Any], function: types.FunctionType, state: Any) -> Any:
-        fill(function, state)
-        function.__globals__["__builtins__"] = self._names  # for what is defined inside of it
 
 
 def _find_of_cloudpickle(find: Callable[[str, str], Any], module: str, name: str) -> Any:

@@ -63,8 +63,8 @@ MUTANTS = (
     Mutant(
         promise="Dask's tasks see their kernel's names",
         file="fleets/joining.py",
-        before='        return vars(sys.modules["__main__"])[name]',
-        after="        raise KeyError(name)",
+        before='Making(vars(sys.modules["__main__"]))',
+        after="Making({})",
         tests=(f"{_FLEETS}test_dasks_tasks_run_in_the_namespaces_of_kernels_that_dask_has_placed",),
     ),
 )

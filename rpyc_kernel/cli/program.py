@@ -135,7 +135,7 @@ Usage: rpyc-kernel COMMAND [SWITCHES] [NAME] ...
 
   group      the same to many kernels at once: start, exec, run, status, log, interrupt, stop
 
-  jupyter    make kernels known to Jupyter: install, uninstall, list
+  jupyter    make kernels known to Jupyter: install, uninstall, list; and to ipyparallel: engine
 
 'rpyc-kernel COMMAND --help' tells more. Without a NAME most take the kernel of the connect string in
 RPYC_KERNEL_INVITATION, and where there is none 'default'. Instead of a name there can be

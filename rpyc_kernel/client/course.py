@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rpyc_kernel.client import answers
@@ -144,3 +144,10 @@ def begin_call(
 def push_packed(kernel: KernelClient, parcel: Parcel, timeout_s: float | None) -> None:
     """Set variables that are packed already, as for several kernels."""
     kernel._bulk.push_packed(parcel, timeout_s)
+
+
+def stage_call(kernel: KernelClient, name: str, arguments: Sequence[Any], *, source: str) -> str:
+    """Keep a call for the kernel's queue, of a function by its source with plain arguments; returns its token."""
+    from rpyc_kernel.wire.bulk import codec  # with its pickle, only loaded for a transfer
+
+    return kernel._bulk.stage(codec.pack((name, tuple(arguments), {}), allow_pickle=False), source, kernel._timeout_s)

@@ -30,9 +30,9 @@ MUTANTS = (
     ),
     Mutant(
         promise="an answer goes to who asked",
-        file="faces/jupyter/channels.py",
-        before="self.send(request.channel, kind, content, request.header, request.identity, metadata)",
-        after="self.send(request.channel, kind, content, request.header, [b'client'], metadata)",
+        file="faces/jupyter/sockets.py",
+        before="self.send(request.channel, kind, content, request.header, request.identity, metadata, buffers)",
+        after="self.send(request.channel, kind, content, request.header, [b'client'], metadata, buffers)",
         tests=(f"{_CHANNELS}test_an_answer_goes_to_who_asked",),
     ),
     Mutant(
@@ -53,7 +53,7 @@ MUTANTS = (
         promise="who subscribes is welcomed alone",
         file="faces/jupyter/channels.py",
         before="self._send(self._iopub, [only + kind.encode()],",
-        after="self._send(self._iopub, [_TOPIC + kind.encode()],",
+        after="self._send(self._iopub, [self._topic + kind.encode()],",
         tests=(f"{_CHANNELS}test_who_subscribes_is_welcomed_alone_and_then_hears_what_all_hear",),
     ),
     Mutant(
@@ -80,8 +80,8 @@ MUTANTS = (
     Mutant(
         promise="expressions are not evaluated behind code that failed",
         file="faces/jupyter/publishing.py",
-        before="if outcome == Outcome.OK and cell.expressions:",
-        after="if cell.expressions:",
+        before="if outcome == Outcome.OK and cell.fetch is not None:",
+        after="if cell.fetch is not None:",
         tests=(f"{_PUBLISHING}test_expressions_are_answered_only_when_the_code_did_not_fail",),
     ),
     Mutant(

@@ -15,15 +15,15 @@ from typing import Any
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.errors import CallTimeout
 from rpyc_kernel.faces.jupyter import answers
-from rpyc_kernel.faces.jupyter.channels import Channels
 from rpyc_kernel.faces.jupyter.messages import Header, Request
+from rpyc_kernel.faces.jupyter.sockets import Sockets
 from rpyc_kernel.faces.jupyter.turns import Turns
 
 _log = logging.getLogger(__name__)
 _THREADS = 4
 _CONTROL_S = 3.0
 """How long who controls the kernel waits for a hub that does not answer; what was asked is done as soon as it does."""
-_ANSWERED_IN_THE_END = ("execute_request", "shutdown_request")
+_ANSWERED_IN_THE_END = ("execute_request", "apply_request", "clear_request", "shutdown_request")
 
 Content = dict[str, Any]
 Handler = Callable[[Request], None]
@@ -42,7 +42,7 @@ class Answering:
 
     def __init__(
         self,
-        channels: Channels,
+        channels: Sockets,
         publish_state: Callable[[str, Header], None],
         kernel: Callable[[], KernelClient],
         post: Callable[[Callable[[], None]], None],

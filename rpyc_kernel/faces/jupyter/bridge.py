@@ -27,7 +27,6 @@ from rpyc_kernel.faces import LEAVING
 from rpyc_kernel.faces.jupyter import answers, requests
 from rpyc_kernel.faces.jupyter.answering import Answering
 from rpyc_kernel.faces.jupyter.attachment import Attachment
-from rpyc_kernel.faces.jupyter.channels import Channels
 from rpyc_kernel.faces.jupyter.client_sessions import ClientSessions
 from rpyc_kernel.faces.jupyter.debugging.session import Debugging
 from rpyc_kernel.faces.jupyter.executions import BridgedExecution, BridgedExecutions
@@ -37,6 +36,7 @@ from rpyc_kernel.faces.jupyter.parent import Parent
 from rpyc_kernel.faces.jupyter.prompts import InputRequests
 from rpyc_kernel.faces.jupyter.publishing import Publisher
 from rpyc_kernel.faces.jupyter.readiness import Readiness
+from rpyc_kernel.faces.jupyter.sockets import Sockets
 from rpyc_kernel.faces.jupyter.subshells import Subshells
 
 _log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class Bridge:
         patience_s: for how many seconds to look for a kernel whose hub was lost.
     """
 
-    def __init__(self, channels: Channels, attachment: Attachment, parent: Parent, patience_s: float) -> None:
+    def __init__(self, channels: Sockets, attachment: Attachment, parent: Parent, patience_s: float) -> None:
         self._patience_s = patience_s
         self._posted: deque[Callable[[], None]] = deque()
         self._thread = threading.get_ident()
@@ -71,7 +71,7 @@ class Bridge:
         self._attachment = attachment
         self._client_sessions = ClientSessions(attachment.join, self._post, self._number, self._refuse, channels)
         self._pairing = Pairing(self._cells, self._client_sessions.awaits_number)
-        self._publisher = Publisher(self._channels, self._cells, self._evaluate, self._finish)
+        self._publisher = Publisher(self._channels, self._cells, self._fetch, self._finish)
         channels.welcome = self._publisher.welcome
         self._prompts = InputRequests(self._channels, self._cells, self._answer_prompt)
         self._subshells = Subshells(
@@ -97,7 +97,7 @@ class Bridge:
             "kernel_info_request": answering.by_asking(self._describe_kernel),
             "usage_request": answering.by_control(lambda kernel, _: answers.measure_usage(kernel)),
             "debug_request": answering.later(lambda request: self._debugging.ask(request.content)),
-            "connect_request": answering.at_once(lambda _: {"status": "ok", **self._channels.info.ports}),
+            "connect_request": answering.at_once(lambda _: {"status": "ok", **self._channels.ports}),
             "create_subshell_request": answering.at_once(lambda _: {"status": "ok", "subshell_id": subshells.create()}),
             "list_subshell_request": answering.at_once(lambda _: {"status": "ok", "subshell_id": subshells.names()}),
             "delete_subshell_request": answering.at_once(self._delete_subshell),
@@ -121,9 +121,10 @@ class Bridge:
 
     def run(self) -> int:
         """Serve until told to leave; returns the exit status."""
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda *_: self._leave("a signal"))
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # who presses Ctrl-C in a terminal means the server or console
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, lambda *_: self._leave("a signal came"))
+        if self._parent.is_known:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # who presses Ctrl-C in its terminal means the parent
         kernel = self._attachment.kernel
         self._listen(kernel.watch(answers.find_beginning(kernel)))
         self._channels.publish("status", {"execution_state": "starting"}, None)
@@ -145,11 +146,19 @@ class Bridge:
                 self._look_for_events()
                 self._answering.end_overdue()
                 self._prompts.look_after()
-                if self._parent.is_gone:
-                    self._leave("the process that started it is gone")
+                self._look_for_parent()
         finally:
             self._close()
         return self._status
+
+    @property
+    def end(self) -> str:
+        """Why it has ended, "" before."""
+        return self._end or ""
+
+    def _look_for_parent(self) -> None:
+        if self._parent.is_gone:
+            self._leave("the process that started it is gone")
 
     def _listen(self, events: Watch) -> None:
         self._events, self._descriptor = events, events.fileno()
@@ -228,6 +237,9 @@ class Bridge:
         cell = BridgedExecution(request.header, code, request, file=self._debugging.file_of(str(code)))
         if str(code).strip() in LEAVING:  # it is the client who leaves: nothing runs, and its window or terminal closes
             cell.code, cell.payload["ask_exit"] = "", {"source": "ask_exit", "keepkernel": False}
+        expressions = request.content.get("user_expressions")
+        if isinstance(expressions, dict) and expressions:
+            cell.fetch = partial(requests.evaluate, expressions=expressions)
         subshell = request.header.get("subshell_id")
         if subshell is None:
             is_next = not (self._cells.unfinished or self._client_sessions.pending)
@@ -261,8 +273,9 @@ class Bridge:
     def _finish(self, cell: BridgedExecution, outcome: str) -> None:
         self._subshells.finish(cell, outcome)
 
-    def _evaluate(self, cell: BridgedExecution, then: Callable[[dict[str, Any]], None]) -> None:
-        self._answering.ask_aside(lambda kernel: requests.evaluate(kernel, cell.expressions), then)
+    def _fetch(self, cell: BridgedExecution, then: Callable[[dict[str, Any]], None]) -> None:
+        assert cell.fetch is not None
+        self._answering.ask_aside(cell.fetch, then)
 
     def _answer_prompt(self, execution: int, text: str | None, is_refused: bool = False) -> None:
         def answer(kernel: KernelClient) -> None:

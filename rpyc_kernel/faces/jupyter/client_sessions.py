@@ -19,9 +19,9 @@ from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.client.launch import user_name
 from rpyc_kernel.core.contract import Lane
 from rpyc_kernel.errors import KernelError
-from rpyc_kernel.faces.jupyter.channels import Channels
 from rpyc_kernel.faces.jupyter.executions import BridgedExecution
 from rpyc_kernel.faces.jupyter.messages import Request
+from rpyc_kernel.faces.jupyter.sockets import Sockets
 
 _log = logging.getLogger(__name__)
 _MAX_MEMBERS = 32
@@ -36,16 +36,18 @@ def _name_of(request: Request) -> str:
 
 @dataclass(eq=False)
 class _Task:
-    """A cell that is handed in, and how."""
+    """A cell that is handed in, and how; ``stage`` makes the call first, which may take a while."""
 
     cell: BridgedExecution
     lane: str
     call: str | None
+    stage: Callable[[KernelClient], str] | None
     taken: Future[int] | None = None  # its number, once it was passed on
 
     @property
     def chars(self) -> int:
-        return len(str(self.cell.code)) + len(self.call or "")
+        own = len(str(self.cell.code)) + len(self.call or "")
+        return own if self.stage is None else _MAX_UNANSWERED_CHARS + 1
 
 
 @dataclass(eq=False)
@@ -86,7 +88,7 @@ class ClientSessions:
         post: Callable[[Callable[[], None]], None],
         numbered: Callable[[BridgedExecution, int], None],
         refused: Callable[[BridgedExecution, Exception], None],
-        channels: Channels,
+        channels: Sockets,
     ) -> None:
         self._join = join
         self._post = post
@@ -95,11 +97,18 @@ class ClientSessions:
         self._channels = channels
         self._by_client: OrderedDict[str, _ClientSession] = OrderedDict()
 
-    def hand_in(self, cell: BridgedExecution, *, lane: str = Lane.MAIN, call: str | None = None) -> None:
-        """Queue a cell's code, or call, in the kernel."""
+    def hand_in(
+        self,
+        cell: BridgedExecution,
+        *,
+        lane: str = Lane.MAIN,
+        call: str | None = None,
+        stage: Callable[[KernelClient], str] | None = None,
+    ) -> None:
+        """Queue a cell's code in the kernel, or a call, or one that ``stage`` makes there, on another thread."""
         assert cell.request is not None
         client = self._of(cell.request)
-        client.waiting.append(_Task(cell, lane, call))
+        client.waiting.append(_Task(cell, lane, call, stage))
         self._advance(client)
 
     @contextmanager
@@ -236,11 +245,12 @@ class ClientSessions:
         cell = task.cell
         assert cell.request is not None
         try:
+            call = task.call if task.stage is None else task.stage(kernel)
             task.taken = kernel.hand_in(
                 cell.code,
-                stop_on_error=task.call is None and bool(cell.request.content.get("stop_on_error", True)),
+                stop_on_error=call is None and bool(cell.request.content.get("stop_on_error", True)),
                 lane=task.lane,
-                call=task.call,
+                call=call,
                 file=cell.file,
                 is_input=cell.is_input,
             )

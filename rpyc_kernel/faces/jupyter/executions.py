@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime
 import itertools
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Event
 from rpyc_kernel.faces.jupyter.messages import Header, Request
 
@@ -37,6 +38,8 @@ class BridgedExecution:
         is_cut: whether the first part of that was dropped.
         started: when its code began to run, in seconds since the epoch; None before.
         payload: what else the reply carries: a page, the text of the next input; the last of each kind.
+        fetch: asks the kernel, when the code has ended well, for what the reply carries of it; may take a while.
+        buffers: of the reply.
         error: of the reply.
     """
 
@@ -53,6 +56,8 @@ class BridgedExecution:
     is_cut: bool = False
     started: float | None = None
     payload: dict[str, dict[str, Any]] = field(default_factory=dict)
+    fetch: Callable[[KernelClient], dict[str, Any]] | None = None
+    buffers: Sequence[bytes] = ()
     error: dict[str, Any] | None = None
 
     @property
@@ -67,12 +72,6 @@ class BridgedExecution:
             return True
         is_kept = not self.is_silent and bool(self.request.content.get("store_history", True))
         return is_kept and (self.is_call or bool(str(self.code).strip()))
-
-    @property
-    def expressions(self) -> dict[str, str]:
-        """What its client wants evaluated behind it."""
-        wanted = self.request.content.get("user_expressions") if self.request is not None and not self.is_call else None
-        return wanted if isinstance(wanted, dict) else {}
 
     @property
     def may_ask(self) -> bool:

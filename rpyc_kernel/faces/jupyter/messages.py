@@ -73,6 +73,9 @@ class Messages:
         key: the shared secret; empty leaves messages unsigned.
         scheme: ``hmac-`` and the name of a hash.
 
+    Attributes:
+        session: what all that is written here names as its session.
+
     Raises:
         RequestError: there is no such hash.
     """
@@ -82,12 +85,12 @@ class Messages:
         if not scheme.startswith(_SCHEME) or hash_name not in hashlib.algorithms_available:
             raise RequestError(f"messages cannot be signed by {scheme!r}; use 'hmac-sha256'")
         self._auth = hmac.new(key, digestmod=hash_name) if key else None
-        session = os.urandom(16).hex()
-        self._prefix = f"{session}_{os.getpid()}_"
+        self.session = os.urandom(16).hex()
+        self._prefix = f"{self.session}_{os.getpid()}_"
         # All of a header but its id, type and date, in that order.
         self._header = (
             '{"msg_id": "%s", "msg_type": %s, "date": "%s", "username": "kernel", '
-            f'"session": "{session}", "version": "{PROTOCOL}"}}'
+            f'"session": "{self.session}", "version": "{PROTOCOL}"}}'
         )
         self._numbers = itertools.count(1)
         self._parent: Header | None = None

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rpyc_kernel.core.contract import Event
-from rpyc_kernel.faces.jupyter.channels import Channels
 from rpyc_kernel.faces.jupyter.executions import BridgedExecution, BridgedExecutions
 from rpyc_kernel.faces.jupyter.messages import Request
+from rpyc_kernel.faces.jupyter.sockets import Sockets
 
 _END_OF_FILE = "\x04"
 """What clients send for it, as a terminal does."""
@@ -46,7 +46,7 @@ class InputRequests:
     """
 
     def __init__(
-        self, channels: Channels, cells: BridgedExecutions, answer: Callable[[int, str | None, bool], None]
+        self, channels: Sockets, cells: BridgedExecutions, answer: Callable[[int, str | None, bool], None]
     ) -> None:
         self._channels = channels
         self._cells = cells

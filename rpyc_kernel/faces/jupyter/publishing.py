@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from rpyc_kernel.core.contract import Event, Kind, Outcome
-from rpyc_kernel.faces.jupyter.channels import Channels
 from rpyc_kernel.faces.jupyter.executions import BridgedExecution, BridgedExecutions, format_time, make_header
 from rpyc_kernel.faces.jupyter.lines import Lines
 from rpyc_kernel.faces.jupyter.messages import Header
+from rpyc_kernel.faces.jupyter.sockets import Sockets
 from rpyc_kernel.wire.parent_messages import execution_of
 
 _log = logging.getLogger(__name__)
@@ -25,20 +25,20 @@ class Publisher:
     Args:
         channels: where messages go.
         cells: what is known of executions.
-        evaluate: evaluates the expressions a cell of ours came with, and passes on what came of them.
+        fetch: gets what the reply to a cell of ours carries of it, and passes that on.
         finished: told of each cell that has ended, and how.
     """
 
     def __init__(
         self,
-        channels: Channels,
+        channels: Sockets,
         cells: BridgedExecutions,
-        evaluate: Callable[[BridgedExecution, Callable[[dict[str, Any]], None]], None],
+        fetch: Callable[[BridgedExecution, Callable[[dict[str, Any]], None]], None],
         finished: Callable[[BridgedExecution, str], None],
     ) -> None:
         self._channels = channels
         self._cells = cells
-        self._evaluate = evaluate
+        self._fetch = fetch
         self._finished = finished
         self._generation = 0
         self._count = 0
@@ -173,16 +173,16 @@ class Publisher:
     def end(self, cell: BridgedExecution, outcome: str) -> None:
         """A cell has ended: answer it."""
         self._cells.unfinished.pop(cell.number, None)
-        if outcome == Outcome.OK and cell.expressions:
-            self._evaluate(cell, lambda values: self._answer(cell, outcome, values))
+        if outcome == Outcome.OK and cell.fetch is not None:
+            self._fetch(cell, lambda values: self._answer(cell, Outcome.ERROR if cell.error else outcome, values))
         else:
             self._answer(cell, outcome, {})
         self._finished(cell, outcome)
 
     def _answer(self, cell: BridgedExecution, outcome: str, values: dict[str, Any]) -> None:
-        if cell.request is not None and not cell.is_call:
+        if cell.request is not None and cell.request.kind.endswith("_request"):
             content, metadata = _make_reply(cell, outcome, values)
-            self._channels.reply(cell.request, content, metadata)
+            self._channels.reply(cell.request, content, metadata, cell.buffers)
         self._announce(cell.number)
         self.publish_state("idle", cell.header)
 

@@ -147,7 +147,7 @@ class FakeChannels:
         self.patience_s = timeout_s
         return next(self._script)
 
-    def reply(self, request: Request, content: dict[str, Any], metadata: Any = None) -> None:
+    def reply(self, request: Request, content: dict[str, Any], metadata: Any = None, _buffers: Any = ()) -> None:
         self.replies.append((request, content))
 
     def publish(self, *message: Any) -> None:

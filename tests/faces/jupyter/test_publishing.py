@@ -25,7 +25,7 @@ class FakeChannels:
         self.published.append((kind, content, parent))
         self.sent.append(kind)
 
-    def reply(self, _request: Request, content: dict[str, Any], metadata: dict[str, Any]) -> None:
+    def reply(self, _request: Request, content: dict[str, Any], metadata: dict[str, Any], _buffers: Any) -> None:
         self.replies.append(content)
         self.sent.append("reply")
         self.metadata.append(metadata)
@@ -42,6 +42,7 @@ class Setting:
         self.channels = FakeChannels()
         header = {"msg_id": "m", "session": "s", "msg_type": "execute_request"}
         cell = BridgedExecution(header, "x", Request("shell", [b"c"], header, {"code": "x", **content}))
+        cell.fetch = (lambda _: {}) if content.get("user_expressions") else None
         self._pending = [cell]
         self.cells = BridgedExecutions()
         self.publisher = Publisher(

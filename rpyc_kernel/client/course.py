@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from rpyc_kernel.client import answers
@@ -146,8 +147,11 @@ def push_packed(kernel: KernelClient, parcel: Parcel, timeout_s: float | None) -
     kernel._bulk.push_packed(parcel, timeout_s)
 
 
-def stage_call(kernel: KernelClient, name: str, arguments: Sequence[Any], *, source: str) -> str:
-    """Keep a call for the kernel's queue, of a function by its source with plain arguments; returns its token."""
+def staged_call(
+    kernel: KernelClient, name: str, arguments: Sequence[Any], *, source: str
+) -> AbstractContextManager[str]:
+    """Have a call kept for the queue, of a function by its source with plain arguments; see `Bulk.staged`."""
     from rpyc_kernel.wire.bulk import codec  # with its pickle, only loaded for a transfer
 
-    return kernel._bulk.stage(codec.pack((name, tuple(arguments), {}), allow_pickle=False), source, kernel._timeout_s)
+    parcel = codec.pack((name, tuple(arguments), {}), allow_pickle=False)
+    return kernel._bulk.staged(parcel, source, kernel._timeout_s)

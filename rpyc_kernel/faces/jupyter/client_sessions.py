@@ -12,7 +12,7 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from rpyc_kernel.client.kernel import KernelClient
@@ -41,7 +41,7 @@ class _Task:
     cell: BridgedExecution
     lane: str
     call: str | None
-    stage: Callable[[KernelClient], str] | None
+    stage: Callable[[KernelClient], AbstractContextManager[str]] | None
     taken: Future[int] | None = None  # its number, once it was passed on
 
     @property
@@ -103,7 +103,7 @@ class ClientSessions:
         *,
         lane: str = Lane.MAIN,
         call: str | None = None,
-        stage: Callable[[KernelClient], str] | None = None,
+        stage: Callable[[KernelClient], AbstractContextManager[str]] | None = None,
     ) -> None:
         """Queue a cell's code in the kernel, or a call, or one that ``stage`` makes there, on another thread."""
         assert cell.request is not None
@@ -245,15 +245,15 @@ class ClientSessions:
         cell = task.cell
         assert cell.request is not None
         try:
-            call = task.call if task.stage is None else task.stage(kernel)
-            task.taken = kernel.hand_in(
-                cell.code,
-                stop_on_error=call is None and bool(cell.request.content.get("stop_on_error", True)),
-                lane=task.lane,
-                call=call,
-                file=cell.file,
-                is_input=cell.is_input,
-            )
+            with nullcontext(task.call) if task.stage is None else task.stage(kernel) as call:
+                task.taken = kernel.hand_in(
+                    cell.code,
+                    stop_on_error=call is None and bool(cell.request.content.get("stop_on_error", True)),
+                    lane=task.lane,
+                    call=call,
+                    file=cell.file,
+                    is_input=cell.is_input,
+                )
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, its client gets to know
             refused: Future[int] = Future()
             refused.set_exception(error)

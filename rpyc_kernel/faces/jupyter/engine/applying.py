@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import pickletools
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
-from rpyc_kernel.client.course import stage_call
+from rpyc_kernel.client.course import staged_call
 from rpyc_kernel.client.kernel import KernelClient
 
 _KEEPER = "_rpyc_kernel_engine"
@@ -28,9 +29,9 @@ def apply(key, *buffers):
 """What the kernel calls. What is returned is kept there until it is fetched, and is no value of an input."""
 
 
-def stage(kernel: KernelClient, key: str, buffers: Sequence[bytes]) -> str:
-    """Have a call kept for the kernel's queue; returns its token."""
-    return stage_call(kernel, "apply", (key, *buffers), source=_SOURCE)
+def stage(kernel: KernelClient, key: str, buffers: Sequence[bytes]) -> AbstractContextManager[str]:
+    """Have a call kept for the kernel's queue, under this token, for as long as it is handed in or for good."""
+    return staged_call(kernel, "apply", (key, *buffers), source=_SOURCE)
 
 
 def fetch(kernel: KernelClient, key: str) -> list[bytes]:

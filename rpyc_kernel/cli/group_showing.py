@@ -234,17 +234,15 @@ class GroupShow:
         tell(f"it goes on in {describe_names(names)}; stop it with 'rpyc-kernel group interrupt {_as_words(names)}'")
 
     def _tell_failures(self) -> None:
-        """Say who has failed, and why: what was shown of it may be far above."""
-        for name, error in self._run.errors.items():
-            if name not in self._statuses:
-                self._statuses[name] = status_of(error)
-                self._progress.fail(name, error)
-                if self._as_json:
-                    print(json.dumps({"kernel": name, "error": type(error).__name__, "message": str(error)}))
-        if self._as_json or len(self._names) == 1:
-            return
+        """Say who has failed, and why: what was shown of it may be far above, or nothing."""
+        unheard = {name: error for name, error in self._run.errors.items() if name not in self._statuses}
+        for name, error in unheard.items():
+            self._statuses[name] = status_of(error)
+            self._progress.fail(name, error)
+            if self._as_json:
+                print(json.dumps({"kernel": name, "error": type(error).__name__, "message": str(error)}))
         reasons = {row.who: row.words or row.state for row in self._progress.failures()}
-        if reasons:
+        if reasons and not self._as_json and (unheard or len(self._names) > 1):
             tell(tell_failures(reasons, len(self._names)))
 
 

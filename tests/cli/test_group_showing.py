@@ -140,6 +140,17 @@ def test_who_is_lost_is_told_and_has_the_status_of_that(capsys: pytest.CaptureFi
     assert capsys.readouterr() == ("[b] begun\n", "1 of 2 did not end well: b (the host is gone)\n")
 
 
+def test_of_one_alone_it_is_told_why_nothing_was_heard_of_it_and_else_nothing_more(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    execution = FakeExecution(printed("a", "begun"))
+    execution.errors = {"a": ConnectionLost("the host is gone")}
+    assert show(execution, "a") == 3
+    assert capsys.readouterr().err == "1 of 1 did not end well: a (the host is gone)\n"
+    assert show(FakeExecution(*failing("a")), "a") == 1
+    assert "did not end well" not in capsys.readouterr().err
+
+
 def test_a_program_reads_the_name_of_the_kernel_with_each_event(capsys: pytest.CaptureFixture[str]) -> None:
     execution = FakeExecution(printed("a", "x"), *end_of("a"))
     execution.errors = {"b": ConnectionLost("gone")}

@@ -15,7 +15,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import MagicArgumentParser
 
-from rpyc_kernel.errors import KernelError
+from rpyc_kernel.errors import KernelError, RequestError
 from rpyc_kernel.faces.groups.cell_output import CellOutput
 from rpyc_kernel.faces.groups.completing import COMMANDS, complete
 from rpyc_kernel.groups.execution import GroupExecution
@@ -162,7 +162,10 @@ class GroupMagics(Magics):
     # ------------------------------------------------------------------ running
 
     def _run(self, group: Group, code: str, options: Any) -> GroupExecution | None:
-        run = self.last = group.submit(code, retry=options.retry)
+        try:
+            run = self.last = group.submit(code, retry=options.retry)
+        except RequestError as error:
+            raise UsageError(str(error)) from None
         if options.out:
             self.shell.user_ns[options.out] = run
         if options.local:

@@ -159,6 +159,7 @@ class Fleet(Group):
             >>> fleet.names
             ('fleet-0',)
         """
+        require_count(count)
         self._placing.scale(count)
 
     def adapt(self, minimum: int = 0, maximum: float = math.inf, **options: Any) -> Adaptive:
@@ -252,6 +253,12 @@ class Fleet(Group):
         super().close()
         if self._owns_client:
             self._client.close()
+
+
+def require_count(count: int) -> None:
+    """Refuse what cannot be a number of kernels."""
+    if count < 0:
+        raise RequestError(f"a fleet has 0 kernels or more, and not {count}")
 
 
 class _Adapting:

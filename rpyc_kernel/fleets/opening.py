@@ -44,7 +44,7 @@ def fleet(
     until it is released. Addresses and keys come by Dask's own connections.
 
     Args:
-        client_or_cluster: of Dask; whatever kind of cluster it is.
+        client_or_cluster: of Dask, whatever kind of cluster it is; or the address of its scheduler.
         n: how many.
         name: what the kernels are called by: ``fleet-0``, ``fleet-1``, … Two fleets at a time need two names.
         resources: what each needs of a Dask worker's resources, as ``{"GPU": 1}``.
@@ -75,10 +75,9 @@ def fleet(
     except ImportError:
         raise RequestError(f"fleets are placed by Dask, which is not installed; {way_to_install('dask')}") from None
     from rpyc_kernel.client.kernel import KernelClient
-    from rpyc_kernel.fleets.fleet import Fleet
+    from rpyc_kernel.fleets.fleet import Fleet, require_count
 
-    if n < 0:
-        raise RequestError(f"a fleet has 0 kernels or more, and not {n}")
+    require_count(n)
     ClientSettings(call_timeout, silence, keep_output, reconnect)
     check_name(f"{name}-0")
     options = _check(start_options)

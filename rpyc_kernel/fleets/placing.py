@@ -37,6 +37,9 @@ _KEPT_MOVES: Final = 1000
 _LOOK_S: Final = 0.5
 _TELL_S: Final = 2.0
 """How long a place may take before it is said why."""
+_WHERE_INSTALLED: Final = (
+    "rpyc_kernel[dask] has to be installed also in the environment of Dask's scheduler and workers"
+)
 _CALLED_OFF: Final = (
     "Dask has called its task off, as after client.restart() or with a new scheduler; fleet.scale({count}) places it "
     "again"
@@ -160,11 +163,11 @@ class Placing:
 
     def scale(self, count: int) -> None:
         """Have so many kernels: ask Dask for places for those that are missing, or release the last that are more."""
+        if self._is_closed:
+            raise RequestError("this fleet is closed; make another one")
         if count:
             self._introduce()
         with self._changed:
-            if self._is_closed:
-                raise RequestError("this fleet is closed; make another one")
             released = [self._places.pop(name) for name in [*self._places][count:]]
             free = (name for number in itertools.count() if (name := f"{self._name}-{number}") not in self._places)
             again = [name for name, place in self._places.items() if place.error is not None]
@@ -180,7 +183,10 @@ class Placing:
     def _introduce(self) -> None:
         """Have the scheduler tell, also where it is another one than before."""
         self.client.subscribe_topic(self.topic, self._take_event)
-        self.client.register_plugin(Overseer(self.topic, self.client.id))
+        try:
+            self.client.register_plugin(Overseer(self.topic, self.client.id))
+        except ImportError as error:
+            raise RequestError(f"{_WHERE_INSTALLED}: its scheduler says: {error}") from None
 
     def _add(self, name: str) -> _Place:
         self._count += 1
@@ -391,6 +397,8 @@ def _number_of(name: str) -> int:
 def _error_of(future: Future, count: int) -> Exception:
     if future.status == "error":
         error = future.exception()
+        if isinstance(error, ImportError):
+            return RequestError(f"{_WHERE_INSTALLED}: a worker says: {error}")
         if isinstance(error, Exception):
             return error if isinstance(error, KernelError) else KernelError(f"{type(error).__name__}: {error}")
     return KernelError(_CALLED_OFF.format(count=count))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 from pathlib import Path
@@ -12,7 +13,7 @@ from distributed import Client, Security
 import rpyc_kernel
 from rpyc_kernel import CallTimeout, Fleet, KernelExists, RequestError
 from rpyc_kernel.client.whereabouts import find_all
-from rpyc_kernel.fleets import holding
+from rpyc_kernel.fleets import holding, overseeing
 from tests.docs.sessions import run_session
 from tests.end_to_end.clients import PATIENCE_S
 from tests.end_to_end.clusters import Open
@@ -49,6 +50,11 @@ def test_dasks_tasks_run_in_the_namespaces_of_kernels_that_dask_has_placed(open_
             failed = client.submit(lambda: nowhere)  # noqa: F821
             with pytest.raises(NameError, match="nowhere"):
                 failed.result(PATIENCE_S)
+            fleet.restart()
+            fleet.execute("part = 'new'")
+            wait_until(lambda: [move.what for move in fleet.moves][-2:] == ["restarted"] * 2, PATIENCE_S)
+            found = [client.submit(lambda: part, workers=[name], pure=False) for name in fleet.names]  # noqa: F821
+            assert [each.result(PATIENCE_S) for each in found] == ["new", "new"]
 
 
 def test_kernels_without_a_place_are_told_of_with_why_and_wait_for_one(open_cluster: Open) -> None:
@@ -119,11 +125,26 @@ def test_what_cannot_be_is_refused_in_words(open_cluster: Open, monkeypatch: pyt
         place(client, 1, cwd="/nowhere")
     with pytest.raises(RequestError, match="0 kernels or more, and not -1"):
         place(client, -1)
+    with monkeypatch.context() as patch:
+        patch.setattr(overseeing.Overseer, "__reduce__", lambda _: (importlib.import_module, ("not_there",)))
+        with pytest.raises(RequestError, match=r"also in the environment of Dask's scheduler and workers: .*not_there"):
+            place(client, 1)
     with rpyc_kernel.start("fleet-0", engine="plain", timeout=PATIENCE_S) as own:
         with pytest.raises(KernelExists, match="kernel 'fleet-0' is running already"):
             place(client, 1)
         assert own.eval("6 * 7") == 42
         own.shutdown()
+
+
+def test_a_fleet_whose_client_of_dask_is_closed_has_ended(open_cluster: Open) -> None:
+    cluster = open_cluster().cluster
+    with Client(cluster, set_as_default=False) as client:
+        fleet = place(client, 1)
+        [kernel] = fleet
+    assert kernel.wait_until_closed(PATIENCE_S)
+    fleet.close()
+    with pytest.raises(RequestError, match="this fleet is closed"):
+        fleet.scale(1)
 
 
 def test_all_that_is_public_has_an_example_that_runs_as_shown(open_cluster: Open) -> None:

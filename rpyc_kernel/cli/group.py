@@ -1,4 +1,4 @@
-"""The commands for many kernels at once, by name: group start, exec, run, status, log, interrupt, stop."""
+"""The commands for many kernels at once, by name: group start, exec, run, status, log, stack, interrupt, stop."""
 
 # ruff: noqa: D102 - what `main` of a command does, its class says
 
@@ -13,6 +13,7 @@ from rpyc_kernel.cli.application import USAGE, Application, UsageError
 from rpyc_kernel.cli.group_commands import GroupInterrupt, GroupStart, GroupStatus, GroupStop
 from rpyc_kernel.cli.group_execute import GroupExec, GroupRun
 from rpyc_kernel.cli.group_log import GroupLog
+from rpyc_kernel.cli.group_stack import GroupStack
 
 _COMMANDS = {
     "start": GroupStart,
@@ -20,6 +21,7 @@ _COMMANDS = {
     "run": GroupRun,
     "status": GroupStatus,
     "log": GroupLog,
+    "stack": GroupStack,
     "interrupt": GroupInterrupt,
     "stop": GroupStop,
 }
@@ -33,6 +35,7 @@ Usage: rpyc-kernel group COMMAND [SWITCHES] TARGETS... ...
   run        run a program in all of them
   status     what each of them does, in a line
   log        what happened in them, in the order of time; --follow goes on
+  stack      where their threads are now: what is equal once, with who is there
   interrupt  interrupt what runs in them
   stop       end them
 

@@ -1,4 +1,4 @@
-"""Many kernels from a shell: group start, exec, run, status, log, interrupt, stop."""
+"""Many kernels from a shell: group start, exec, run, status, log, stack, interrupt, stop."""
 
 from __future__ import annotations
 
@@ -209,3 +209,15 @@ def test_wrong_words_are_explained(
     done = run_here(*words)
     assert (done.returncode, done.stdout) == (status, "")
     assert said in done.stderr
+
+
+def test_group_stack_shows_what_is_equal_once_and_who_has_none(folders: Folders, run_here: RunHere) -> None:
+    shown = run_here("group", "stack", "g-{1..3}", "g-9")
+    assert shown.returncode == 3
+    assert shown.stdout.splitlines()[:2] == [
+        "3: g-{1..3}",
+        "  no code of the user's: idle, or what it runs awaits something",
+    ]
+    assert "no stack of g-9: " in shown.stdout
+    told = json.loads(run_here("group", "stack", "g-1", "--json").stdout)
+    assert told == {"main": [{"kernels": ["g-1"], "frames": []}], "threads": [], "errors": {}}

@@ -14,6 +14,7 @@ from typing import Any, Final
 from rpyc_kernel.core.introspection import Variable
 from rpyc_kernel.core.text_columns import cut, fill, measure
 from rpyc_kernel.frozen import Frozen
+from rpyc_kernel.groups.labels import describe
 
 ASKED: Final = 1000
 """How many variables a kernel is asked for: of one that has so many there may be more."""
@@ -132,7 +133,7 @@ def _list_lines(row: Row) -> Iterator[tuple[str, str, str, str, str]]:
     """Mark and name, kernels, type, size and value, once for each that is different."""
     name = f"{'-' if row.missing else ' ' if row.is_same else '*'} {_clean(row.name)}"
     for variable, labels in row.fold():
-        who = "" if row.is_same else _clean(" ".join(labels))
+        who = "" if row.is_same else _clean(describe(labels))
         if variable is None:
             yield name, who, "", "", "(missing)"
         else:

@@ -1,6 +1,7 @@
 """Where a kernel is: what a name, a file or an address leads to, and what is said when it leads nowhere."""
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -19,6 +20,7 @@ from rpyc_kernel.errors import BadName, CallTimeout, ConnectionFailed, NoSuchKer
 from rpyc_kernel.frozen import changed
 from rpyc_kernel.system.home import Home
 from rpyc_kernel.system.runtime_folder import RuntimeFolder, listen
+from rpyc_kernel.wire import connection_file
 from rpyc_kernel.wire.connection_file import ConnectionFile
 from rpyc_kernel.wire.handshake import Identity
 from rpyc_kernel.wire.keys import Key
@@ -368,3 +370,17 @@ def test_where_a_hub_says_nothing_a_command_lists_what_runs_on_its_machine(shown
 
     with theirs, pytest.raises(CallTimeout, match=f"; {command} shows what runs on its machine"):
         Address(shown, Key(bytes.fromhex(KEY)), Silent()).enter(0, Identity("s", "ann", "owner"), 0.01)
+
+
+def test_a_program_without_descriptors_is_told_so_and_of_no_kernel_that_it_is_gone(folder, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    describe(folder)
+    with running(folder):
+        monkeypatch.setattr(connection_file, "_open_at_once", refuse)
+        with pytest.raises(ConnectionFailed, match=r"cannot .*Too many open files"):
+            resolve("demo")
+        with monkeypatch.context() as patch, pytest.raises(OSError, match="Too many open files"):
+            patch.setattr(os, "open", refuse)
+            folder.has_hub  # noqa: B018

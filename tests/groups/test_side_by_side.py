@@ -35,7 +35,7 @@ def test_what_is_the_same_is_shown_once_and_what_differs_by_who_has_it(found):
     assert found.to_text(100).splitlines() == [
         "  epoch                   int             3",
         "- extra  train-3          list       2    [1, 2]",
-        "         train-1 train-2                  (missing)",
+        "         train-{1..2}                     (missing)",
         "- loss   train-1          float           0.31",
         "         train-2          float           0.3",
         "         train-3                          (missing)",

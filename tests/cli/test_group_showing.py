@@ -198,6 +198,7 @@ def test_a_second_ctrl_c_leaves_those_that_go_on_and_says_how_to_stop_them(capsy
     status = make_show(("g-1", "g-2", "g-3", "g-4"), execution).run(lambda: execution)  # type: ignore[arg-type, return-value]
     assert status == 130
     execution.end()
+    assert execution.asked == ["cancel", "signal"]
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("it goes on in g-{1..3}; stop it with '")
     assert last.endswith("rpyc-kernel group interrupt 'g-{1..3}''")

@@ -197,4 +197,53 @@ MUTANTS = (
         after="        return target\n    return target\n",
         tests=("cli/test_application.py::test_the_next_command_names_a_kernel_as_this_one_did_and_shows_no_secret",),
     ),
+    Mutant(
+        promise="of many kernels no line is torn by another one",
+        file="faces/groups/lines.py",
+        before="            self._open[who, stream] = rest\n",
+        after="            ended.append(rest)\n",
+        tests=("faces/groups/test_lines.py::test_no_line_is_torn_by_another_kernel_or_stream",),
+    ),
+    Mutant(
+        promise="the exit status of a group is that of the first kernel that did not end well",
+        file="cli/group_showing.py",
+        before="for name in self._names if (status := self._statuses.get(name, OK)) != OK",
+        after="for status in self._statuses.values() if status != OK",
+        tests=(
+            "cli/test_group_showing.py::test_the_status_is_that_of_the_first_that_did_not_end_well_and_all_of_them_are_told",
+        ),
+    ),
+    Mutant(
+        promise="a second Ctrl-C leaves what runs in a group running",
+        file="cli/group_showing.py",
+        before="                if self._interrupts > 1:\n",
+        after="                if self._interrupts > 9:\n",
+        tests=("cli/test_group_showing.py::test_a_second_ctrl_c_leaves_those_that_go_on_and_says_how_to_stop_them",),
+    ),
+    Mutant(
+        promise="who cannot be reached keeps code from being run in the others, unless that is asked for",
+        file="cli/group_execute.py",
+        before='"skip" if self.skips_missing else "refuse"',
+        after='"skip"',
+        tests=(
+            "end_to_end/test_group_command.py::test_who_cannot_be_reached_keeps_it_from_being_run_unless_told_otherwise",
+        ),
+    ),
+    Mutant(
+        promise="of a kernel of a group that is away it is said",
+        file="faces/groups/progress.py",
+        before="        if words and (who, words) not in self._said:\n",
+        after="        if False:\n",
+        tests=("cli/test_group_showing.py::test_a_connection_that_is_lost_is_told_once_and_its_return",),
+    ),
+    Mutant(
+        promise="the kernel in which one types is not made to wait for itself",
+        file="faces/groups/magics.py",
+        before="        if len(others) == len(made):\n",
+        after="        if True:\n",
+        tests=(
+            "end_to_end/test_group_magics.py::"
+            "test_the_kernel_in_which_one_types_is_left_out_as_it_would_wait_for_itself",
+        ),
+    ),
 )

@@ -97,9 +97,16 @@ def group(
                 raise
         addresses = _name_all([*((client.name, client) for client in given), *clients.items()])
     labels.update((place, label) for label, (place, _) in addresses.items())
+
+    def reopen(label: str) -> KernelClient:
+        place = addresses[label][0]
+        if place not in clients:  # what has that name here may be another kernel
+            raise ConnectionLost(f"the client of {label!r} that the group was given is lost; connect again")
+        return make(place)
+
     made = Group(
         {label: client for label, (_, client) in addresses.items()},
-        reopen=lambda label: make(addresses[label][0]),
+        reopen=reopen,
         allow_pickle=allow_pickle,
     )
     made._opened += clients.values()

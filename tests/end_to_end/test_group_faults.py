@@ -270,6 +270,25 @@ def test_of_a_kernel_that_does_not_come_back_others_take_its_part_of_a_map_alone
     assert_goes_on(group)
 
 
+def test_a_client_that_the_group_was_given_is_not_made_anew_by_a_name_that_another_kernel_may_have(
+    open_group: OpenGroup,
+):
+    clients = [rpyc_kernel.connect(name, timeout=PATIENCE_S, reconnect=0) for name in NAMES]
+    try:
+        group = rpyc_kernel.group(clients)
+        kill(pids_of(group, "both"))
+        take_up()
+        for retry in (0, 1):
+            error = group.submit("6 * 7", retry=retry).exception(PATIENCE_S)
+            assert_failed("submit", error, ConnectionFailed, 42)
+        assert "the group was given is lost; connect again" in str(error)
+        group.close()
+        assert clients[0].execute("6 * 7").value == 42
+    finally:
+        for client in clients:
+            client.close()
+
+
 def test_one_of_eight_is_killed_and_seven_go_on(open_group: OpenGroup, tmp_path: Path):
     names = [f"k-{number}" for number in range(1, 9)]
     with rpyc_kernel.group(names, start=True, engine="plain", **HASTY) as group:

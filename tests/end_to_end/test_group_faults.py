@@ -507,7 +507,7 @@ def test_a_host_that_is_cut_off_fails_alone_and_one_that_comes_back_loses_nothin
     names = [NAMES[0], away, NAMES[2]]
     patient, group = open_group(names, **PATIENT), open_group(names, timeout=PATIENCE_S, reconnect=SHORT_S)
     job = begin_to_wait(patient, tmp_path / "go on")
-    ssh_hosts.alpha.drop()
+    ssh_hosts.alpha.freeze()
     (tmp_path / "go on").touch()
     assert job.result(PATIENCE_S) == [42] * 3
     patient.close()

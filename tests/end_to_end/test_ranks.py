@@ -16,6 +16,7 @@ import pytest
 import rpyc_kernel
 from rpyc_kernel import Group, RequestError, WorkerBusy
 from tests.end_to_end.clients import PATIENCE_S, ROOT
+from tests.support.processes import suspend
 from tests.support.waiting import wait_until
 
 _PAGE = (ROOT / "docs" / "ranks.md").read_text()
@@ -61,11 +62,11 @@ def test_the_rank_that_holds_the_others_up_stands_apart_in_their_stacks(folders:
         assert stacks.main[1].frames[-1].function == "load_batch"
         assert group.eval("number") == [2, 2, 2, 2]
 
-        os.kill(group.status()["train-3"]["worker_pid"], signal.SIGSTOP)
-        stacks = group.stack(timeout=1)
+        suspend(group.status()["train-3"]["worker_pid"])
+        stacks = group.stack(timeout=4)
         assert [stack.names for stack in stacks.main] == [("train-0", "train-1"), ("train-2",)]
         assert isinstance(stacks.errors["train-3"], WorkerBusy)
-        assert str(stacks).splitlines()[-1].startswith("no stack of train-3: no stack came within 1 s")
+        assert str(stacks).splitlines()[-1].startswith("no stack of train-3: no stack came within 4 s")
 
 
 @needs_mpi
@@ -86,6 +87,10 @@ def test_a_kernel_of_its_own_is_the_rank_that_its_environment_says(folders: obje
         with rpyc_kernel.start("second", engine="plain", env={**job, "RANK": "0"}) as second:
             assert rpyc_kernel.group([first, second]).by_rank().names == ("second", "first")
             second.shutdown()
+        with rpyc_kernel.group(["first", "nobody"], missing="skip", timeout=PATIENCE_S) as group:
+            stacks = group.stack(timeout=PATIENCE_S)
+            assert [stack.names for stack in stacks.main] == [("first",)]
+            assert list(stacks.errors) == ["nobody"]
         with rpyc_kernel.start("third", engine="plain") as third:
             assert third.rank is None
             with pytest.raises(RequestError, match="one rank for each kernel; there are first: 1, third: None"):

@@ -12,7 +12,7 @@ import contextvars
 import functools
 import sys
 from collections import deque
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from rpyc_kernel.core.contract import UNFINISHED, Kind, Outcome
@@ -27,7 +27,7 @@ from rpyc_kernel.worker.engines.plain import PlainEngine
 from rpyc_kernel.worker.error_reports import describe_error
 from rpyc_kernel.worker.event_sink import EventSink
 from rpyc_kernel.worker.gui_loops import windows
-from rpyc_kernel.worker.interrupts import Interrupts, runs_user_code, without_loop
+from rpyc_kernel.worker.interrupts import Interrupts, may_interrupt, runs_user_code, without_loop
 from rpyc_kernel.worker.side_lanes import SideLanes, as_coroutine
 
 _log = logging.getLogger(__name__)
@@ -233,7 +233,7 @@ class MainLoop:
 
         @runs_user_code
         def take_and_call() -> Any:
-            return self._take_call(call)()
+            return _make(self._take_call(call))
 
         return self._engine.call(execution, take_and_call)
 
@@ -362,3 +362,9 @@ def _pass_over(error: BaseException) -> None:
 
 def _end_child_with(task: asyncio.Task[Any]) -> None:
     forks.end_child(asyncio.CancelledError() if task.cancelled() else task.exception())
+
+
+@may_interrupt
+def _make(call: Callable[[], Any]) -> Any:
+    """Make a staged call. Where it is of C, as of ``time.sleep``, no frame but this one is there to interrupt."""
+    return call()

@@ -360,3 +360,10 @@ def test_interrupts_at_the_end_of_short_side_executions_leave_none_unfinished(ke
             is_over.set()
         racing.result(PATIENCE_S)
     assert_goes_on(kernel)
+
+
+def test_a_call_of_c_is_interrupted(kernel: KernelClient) -> None:
+    call = kernel.submit_call(kernel.objects.modules.time.sleep, 600)
+    assert next(event for event in call.events() if event.kind == Kind.STARTED)
+    assert call.interrupt(wait=PATIENCE_S).status == "stopped"
+    assert isinstance(call.exception(PATIENCE_S), ExecutionInterrupted)

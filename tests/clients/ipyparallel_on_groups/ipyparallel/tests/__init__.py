@@ -1,0 +1,1 @@
+"""Where ipyparallel's tests are put."""

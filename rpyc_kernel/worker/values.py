@@ -59,7 +59,10 @@ class Values(dict[int, Any]):
         try:
             return self._of_calls[execution] if count is None else self[count]
         except KeyError:
-            raise NotAvailable(f"the worker does not hold a value of execution {execution} (any more)") from None
+            raise NotAvailable(
+                f"the worker does not hold a value of execution {execution} (any more); of live objects it keeps "
+                f"the last {self.limit}: take them as executions end, or give them names"
+            ) from None
 
 
 def _trim(kept: dict[int, Any], limit: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import gc
 import os
 import threading
 
@@ -253,6 +254,13 @@ def test_a_group_waits_for_what_it_has_handed_in(crew: Group) -> None:
     assert job.done()
 
 
+def test_an_error_of_the_code_is_not_tried_again(crew: Group) -> None:
+    crew.execute("tries = 0")
+    job = crew.submit("tries += 1; 1 / 0", retry=3, stop_on_error=False)
+    assert set(job.exception(PATIENCE_S).errors) == set(NAMES)
+    assert (job.retried, crew["tries"]) == ({}, [1] * 4)
+
+
 def test_what_goes_on_says_how_far_it_is(crew: Group) -> None:
     crew.execute("import threading; gate = threading.Event()")
     job = crew.submit("print('begun', flush=True); display('shown'); gate.wait(60)")
@@ -294,7 +302,8 @@ def test_what_was_handed_in_just_now_can_be_interrupted_and_taken_out(crew: Grou
 def test_a_group_waits_for_what_nobody_holds(crew: Group) -> None:
     crew.execute("import threading; gate = threading.Event()")
     crew.submit("gate.wait(60)")
-    crew.status()
+    crew.status()  # so that its number was told
+    gc.collect()
     assert not crew.wait(timeout=0)
     crew.eval("gate.set()")
     assert crew.wait(timeout=PATIENCE_S)

@@ -136,14 +136,14 @@ if not os.path.exists({str(tmp_path / "once")!r}):
     with open({str(tmp_path / "once")!r}, 'x') as file: pass
     os.kill(os.getpid(), signal.SIGKILL)
 print('done')"""
-    done = run_here("group", "exec", "g-2", code)
+    done = run_here("group", "exec", "g-3", code)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "[g-2] execution" in done.stderr
+    assert "[g-3] execution" in done.stderr
     assert "is lost: killed by SIGKILL" in done.stderr
     (tmp_path / "once").unlink()
-    again = run_here("group", "exec", "g-2", "--retry", "1", code)
-    assert (again.returncode, again.stdout) == (0, "[g-2] done\n")
-    assert again.stderr.endswith("g-2 was lost, and is run again\n")
+    again = run_here("group", "exec", "g-3", "--retry", "1", code)
+    assert (again.returncode, again.stdout) == (0, "[g-3] done\n")
+    assert again.stderr.endswith("g-3 was lost, and is run again\n")
 
 
 def test_a_kernel_whose_hub_is_gone_is_said_to_be_away_and_waited_for(

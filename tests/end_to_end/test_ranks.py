@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import rpyc_kernel
-from rpyc_kernel import Group, RequestError, WorkerBusy
+from rpyc_kernel import Group, GroupFailed, RequestError, WorkerBusy
 from tests.end_to_end.clients import PATIENCE_S, ROOT
 from tests.support.processes import suspend
 from tests.support.waiting import wait_until
@@ -27,6 +27,14 @@ needs_mpi = pytest.mark.skipif(
 )
 
 
+def join(names: str) -> Group | None:
+    """The group of all four, when all can be reached."""
+    try:
+        return rpyc_kernel.group(names, timeout=PATIENCE_S) if len(rpyc_kernel.kernels()) == 4 else None
+    except GroupFailed:  # one is listed, and does not listen yet
+        return None
+
+
 @contextmanager
 def ranks_of(program: str, names: str, folder: Path) -> Iterator[Group]:
     """Four ranks run a program of the page; what they are is there when all have their kernels."""
@@ -36,9 +44,9 @@ def ranks_of(program: str, names: str, folder: Path) -> Iterator[Group]:
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as job:
         pids: list[int] = []
         try:
-            wait_until(lambda: job.poll() is not None or len(rpyc_kernel.kernels()) == 4, PATIENCE_S, "four kernels")
-            assert job.poll() is None, job.communicate()[0].decode()
-            with rpyc_kernel.group(names, timeout=PATIENCE_S) as group:
+            group = wait_until(lambda: job.poll() is not None or join(names), PATIENCE_S, "four kernels")
+            assert isinstance(group, Group), job.communicate()[0].decode()
+            with group:
                 pids += group.eval("__import__('os').getpid()", timeout=PATIENCE_S)
                 yield group
         finally:

@@ -71,7 +71,7 @@ class Group:
         self._reopen = reopen
         self._allow_pickle = allow_pickle
         self._jobs: weakref.WeakValueDictionary[int, GroupExecution] = weakref.WeakValueDictionary()
-        self._last: dict[str, GroupExecution] = {}  # by kernel; with its end, those before it have ended, too
+        self._last: dict[str, GroupExecution] = {}  # by kernel: held, as with its end those before it have ended, too
         self._opened: list[KernelClient] = []  # by this group and those that it was made of
         self.missing: dict[str, Exception] = {}
 
@@ -668,7 +668,7 @@ class Group:
         """
         if jobs is None:
             held = [reference() for reference in self._jobs.valuerefs()]
-            waited: list[Any] = [*{*self._last.values(), *filter(None, held)}]
+            waited: list[Any] = [job for job in held if job is not None]
         else:
             given: Any = jobs
             waited = [*given] if isinstance(given, Iterable) else [given]

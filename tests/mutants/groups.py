@@ -175,4 +175,32 @@ MUTANTS = (
         after='""',
         tests=(f"{_BULK}test_no_worker_takes_the_token_of_another_ones_call",),
     ),
+    Mutant(
+        promise="stacks at two lines of one function are not the same",
+        file="groups/stacks.py",
+        before="int(line) if line.isdigit() else 0",
+        after="0",
+        tests=("groups/test_stacks.py::test_two_lines_of_one_function_are_not_the_same",),
+    ),
+    Mutant(
+        promise="who has told no main stack is told apart",
+        file="groups/stacks.py",
+        before='failed[name] = WorkerBusy("what it told of its stacks has no main thread")',
+        after="pass",
+        tests=("groups/test_stacks.py::test_who_did_not_answer_is_told_apart_and_hides_nobody",),
+    ),
+    Mutant(
+        promise="who the group goes without is told among those without a stack",
+        file="groups/group.py",
+        before="return fold(stacks, {**self.missing, **errors})",
+        after="return fold(stacks, errors)",
+        tests=("end_to_end/test_ranks.py::test_a_kernel_of_its_own_is_the_rank_that_its_environment_says",),
+    ),
+    Mutant(
+        promise="a range stands for none but those who are there",
+        file="groups/labels.py",
+        before="if runs and number == _after(runs[-1][0], runs[-1][-1]):",
+        after="if runs:",
+        tests=("groups/test_labels.py::test_the_patterns_stand_for_each_name_once_and_for_no_other",),
+    ),
 )

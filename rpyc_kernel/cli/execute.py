@@ -28,7 +28,7 @@ from rpyc_kernel.cli.application import (
     parse_execution,
 )
 from rpyc_kernel.cli.reading import decode, is_from_input, locate, read_code, read_file, read_standard_input
-from rpyc_kernel.cli.showing import LADDER, Show, ShowFile, ShowProgram, TimeLimit
+from rpyc_kernel.cli.showing import LADDER, Show, ShowFile, ShowProgram, TimeLimit, advise_force
 from rpyc_kernel.cli.starting import StartingCommand
 from rpyc_kernel.cli.times import check_limit
 from rpyc_kernel.client.address import host_of
@@ -223,7 +223,7 @@ class Interrupt(JsonCommand):
         lines = {
             "stopped": f"execution {result.execution} was interrupted",
             "not-running": "nothing is running" if number is None else f"execution {number} is not running",
-            "unanswered": f"execution {result.execution} goes on; try --force exception, or terminate. It is here:\n"
+            "unanswered": f"execution {result.execution} goes on{advise_force(str(self.force))}. It is here:\n"
             + sanitize(result.stack).rstrip(),
         }
         answer = {"status": result.status, "execution": result.execution, "stack": result.stack}

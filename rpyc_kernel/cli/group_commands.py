@@ -23,9 +23,10 @@ from rpyc_kernel.cli.application import (
     tell,
 )
 from rpyc_kernel.cli.lifecycle import wait_for_worker
-from rpyc_kernel.cli.showing import LADDER
+from rpyc_kernel.cli.showing import LADDER, advise_force
 from rpyc_kernel.cli.starting import StartingCommand
 from rpyc_kernel.client import launch
+from rpyc_kernel.client.archive import stopped_kernels
 from rpyc_kernel.client.connect_string import shown_of
 from rpyc_kernel.client.execution import Interruption
 from rpyc_kernel.core.contract import Force
@@ -46,11 +47,16 @@ class GroupCommand(JsonCommand):
     USAGE = "    {progname} [SWITCHES] TARGETS...\n"
     NAMES_KERNEL = False
 
-    def find_targets(self, words: Sequence[str]) -> list[str]:
-        """Write out which kernels are meant."""
+    def find_targets(self, words: Sequence[str], *, only_running: bool = True) -> list[str]:
+        """Write out which kernels are meant; patterns mean those that run, or also those that are stopped."""
         if not words:
             raise UsageError("which kernels? Name them, or a pattern such as 'train-*'; 'rpyc-kernel list' shows them")
-        return expand(words, lambda: [kernel.name for kernel in launch.kernels()])
+
+        def names() -> list[str]:
+            stopped = [] if only_running else [kernel.name for kernel in stopped_kernels()]
+            return [*(kernel.name for kernel in launch.kernels()), *stopped]
+
+        return expand(words, names, only_running=only_running)
 
     def do_all(
         self,
@@ -198,7 +204,7 @@ class GroupInterrupt(RoleCommand, GroupCommand):
             words = {
                 "stopped": f"execution {done.execution} was interrupted",
                 "not-running": "nothing is running",
-                "unanswered": f"execution {done.execution} goes on; try --force exception, or terminate",
+                "unanswered": f"execution {done.execution} goes on{advise_force(str(self.force))}",
             }
             return f"{who}: {words[done.status]}"
 

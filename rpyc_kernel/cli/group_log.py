@@ -75,7 +75,8 @@ class GroupLog(PastCommand, GroupCommand):
     """Show what happened in kernels, in the order of time, each event with who tells it.
 
     --since takes a time, as of 'rpyc-kernel log'. With --json each event is an object on a line of its own, with the
-    name of its kernel. Kernels that are stopped are read from their journals, and what follows comes from the others.
+    name of its kernel. Kernels that are stopped are read from their journals, and patterns mean them, too; what follows
+    comes from the others.
 
     Examples:
         rpyc-kernel group log 'train-*' --tail 20 --follow
@@ -92,7 +93,7 @@ class GroupLog(PastCommand, GroupCommand):
         tail: int | None = self.tail
         if tail is not None and tail < 1:
             raise UsageError(f"--tail {tail}: at least one is shown")
-        found, since = self.find_targets(targets), read_when(self.since, time.time())
+        found, since = self.find_targets(targets, only_running=False), read_when(self.since, time.time())
         tags = Tags(map(shown_of, found), is_colourful=is_colourful(sys.stdout))
         with contextlib.ExitStack() as opened:
             sources, errors = ask_all(found, self.find)

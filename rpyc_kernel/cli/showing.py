@@ -39,6 +39,13 @@ _RUNG_S = 3.0
 """How long each may take; longer than the hub waits before it shows where the code is."""
 
 
+def advise_force(force: str) -> str:
+    """What goes further than that has, as the end of a sentence; nothing where nothing does."""
+    rungs = [*LADDER]
+    further = rungs[rungs.index(force) + 1 :]
+    return f"; try --force {', or '.join(further)}" if further else ""
+
+
 class TimeLimit(Frozen):
     """How long code may take.
 

@@ -29,13 +29,16 @@ _LETTERS: Final = re.compile(r"(?=[a-z]..[a-z]|[A-Z]..[A-Z])(.)\.\.(.)(?:\.\.(-?
 _NUMBERS: Final = re.compile(r"([0-9]+)")
 
 
-def expand(targets: Target | Iterable[Target], names: Callable[[], Iterable[str]]) -> list[str]:
+def expand(
+    targets: Target | Iterable[Target], names: Callable[[], Iterable[str]], *, only_running: bool = True
+) -> list[str]:
     """Write out all that is meant, in order.
 
     Args:
         targets: names, addresses and patterns of them, or one. A path object is the path of a connection file, whatever
             is in it.
         names: gives the names of the kernels that run on this machine; asked once, where a pattern is one of names.
+        only_running: False where ``names`` gives those that are stopped, too.
 
     Returns:
         Names and addresses, each once: a pattern of names takes no kernel again that was named before, nor one that is
@@ -61,11 +64,11 @@ def expand(targets: Target | Iterable[Target], names: Callable[[], Iterable[str]
     _refuse_twins(written)
     if not any(map(_is_pattern, written)):
         return written
-    running, named = sorted(set(names()), key=_naturally), {each for each in written if not _is_pattern(each)}
+    known, named = sorted(set(names()), key=_naturally), {each for each in written if not _is_pattern(each)}
     found: dict[str, None] = {}
     for each in written:
         if _is_pattern(each):
-            found.update(dict.fromkeys(name for name in _matching(each, running) if name not in named))
+            found.update(dict.fromkeys(name for name in _matching(each, known, only_running) if name not in named))
         else:
             found[each] = None
     return list(found)
@@ -187,13 +190,14 @@ def _is_pattern(target: str) -> bool:
     return not is_place(target) and "#" not in target and any(letter in target for letter in "*?[")
 
 
-def _matching(pattern: str, running: list[str]) -> list[str]:
-    if found := [name for name in running if fnmatchcase(name, pattern)]:
+def _matching(pattern: str, known: list[str], only_running: bool) -> list[str]:
+    if found := [name for name in known if fnmatchcase(name, pattern)]:
         return found
-    few = ", ".join(running[:10]) + (f" and {len(running) - 10} more" if len(running) > 10 else "")
+    few = ", ".join(known[:10]) + (f" and {len(known) - 10} more" if len(known) > 10 else "")
+    which, run, runs = ("that runs ", "run", "runs") if only_running else ("", "are there", "is there")
     raise NoSuchKernel(
-        f"no kernel that runs on this machine has a name like {pattern!r}; "
-        + (f"these run: {few}" if running else "none runs; start one with 'rpyc-kernel start'")
+        f"no kernel {which}on this machine has a name like {pattern!r}; "
+        + (f"these {run}: {few}" if known else f"none {runs}; start one with 'rpyc-kernel start'")
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rpyc_kernel.cli.showing import Show, TimeLimit
+from rpyc_kernel.cli.showing import Show, TimeLimit, advise_force
 from rpyc_kernel.client.execution import Interruption
 from rpyc_kernel.errors import NotQueued
 
@@ -137,3 +137,9 @@ def test_the_answer_to_a_ctrl_c_is_heard_before_the_kernel_is_closed(
     assert Show(kernel, shows_values=True).run("1") == 130  # type: ignore[arg-type]
     assert kernel.was_closed_before_the_answer is False
     assert capsys.readouterr().err == ""
+
+
+def test_what_goes_further_is_advised_and_nothing_where_nothing_does() -> None:
+    assert advise_force("signal") == "; try --force exception, or terminate"
+    assert advise_force("exception") == "; try --force terminate"
+    assert advise_force("terminate") == ""

@@ -46,6 +46,9 @@ def test_those_that_do_not_run_are_started_and_stopped_again(folders: Folders, r
     assert stopped.returncode == 3
     assert stopped.stdout == "kernel 'g-4' is stopped\n"
     assert "kernel 'g-5' is not running" in stopped.stderr
+    told = run_here("group", "log", "g-?", "--tail", "1").stdout
+    assert "[g-4] the kernel has stopped: " in told, "a pattern means those that are stopped, too"
+    assert "has a name like 'g-4*'" in run_here("group", "status", "g-4*").stderr, "it does not run"
 
 
 def test_a_status_is_a_line_for_each_also_for_those_that_are_away(folders: Folders, run_here: RunHere) -> None:
@@ -79,7 +82,7 @@ def test_a_log_has_the_events_of_all_in_the_order_of_time(folders: Folders, run_
         f"[{name}] [ann] by hand" for name in ("g-2", "g-1", "g-3")
     ]
     assert (len(shown), done.returncode, done.stderr) == (12, 0, "")
-    told = [json.loads(line) for line in run_here("group", "log", "g-*", "--json").stdout.splitlines()]
+    told = [json.loads(line) for line in run_here("group", "log", "g-[1-3]", "--json").stdout.splitlines()]
     assert [each["time"] for each in told] == sorted(each["time"] for each in told)
     assert {each["kernel"] for each in told} == set(THREE)
 
@@ -198,6 +201,7 @@ def test_what_runs_in_them_is_interrupted(folders: Folders, run_here: RunHere) -
         (("group", "exec", "g-1", "1", "--retry", "1", "--force", "terminate"), 2, "leave one of them out"),
         (("group", "run", "g-1", "nothing.py"), 2, "nothing.py cannot be read"),
         (("group", "stop", "x-*"), 3, "these run: g-1, g-2, g-3"),
+        (("group", "log", "x-*"), 3, "these are there: g-1, g-2, g-3"),
         (("group", "stop", "x{1"), 2, "no '}' behind it"),
         (("group", "log", "g-1", "--tail", "0"), 2, "at least one"),
         (("group", "log", "g-1", "--since", "soon"), 2, "--since soon"),

@@ -5,6 +5,7 @@ from tests.mutants import Mutant
 _CHANNELS = "faces/jupyter/test_channels.py::"
 _BRIDGE = "faces/jupyter/test_bridge.py::"
 _PUBLISHING = "faces/jupyter/test_publishing.py::"
+_ENGINES = "end_to_end/test_ipyparallel_engines.py::"
 
 MUTANTS = (
     Mutant(
@@ -146,5 +147,33 @@ MUTANTS = (
         before="self._headers.get(execution, self.last_header)",
         after="self.last_header",
         tests=("faces/jupyter/test_executions.py::test_what_a_finished_execution_still_prints_keeps_its_parent",),
+    ),
+    Mutant(
+        promise="a kernel that dies is an error of its engine",
+        file="faces/jupyter/engine/channels.py",
+        before='content["ename"] = "EngineError"',
+        after="pass",
+        tests=(f"{_ENGINES}test_a_killed_kernel_is_an_error_of_its_engine_and_the_next_generation_goes_on",),
+    ),
+    Mutant(
+        promise="an engine says that its controller is gone",
+        file="faces/jupyter/engine/channels.py",
+        before="return self.waited_s - self._heard_s > self.silence_s",
+        after="return False",
+        tests=(f"{_ENGINES}test_when_the_controller_is_gone_the_engine_says_so_and_its_kernel_goes_on",),
+    ),
+    Mutant(
+        promise="what an ipyparallel client takes back does not run",
+        file="faces/jupyter/engine/bridge.py",
+        before="self._answering.by_control(lambda kernel, _: _cancel(kernel, numbers))(request)",
+        after="self._answering.by_control(lambda kernel, _: _cancel(kernel, []))(request)",
+        tests=(f"{_ENGINES}test_what_waits_is_taken_back_and_what_runs_is_interrupted",),
+    ),
+    Mutant(
+        promise="an engine that leaves is taken off the controller's list",
+        file="faces/jupyter/engine/channels.py",
+        before="            self._is_registered = True\n",
+        after="",
+        tests=(f"{_ENGINES}test_a_kernel_that_is_stopped_is_no_engine_any_more",),
     ),
 )

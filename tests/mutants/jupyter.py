@@ -169,11 +169,4 @@ MUTANTS = (
         after="self._answering.by_control(lambda kernel, _: _cancel(kernel, []))(request)",
         tests=(f"{_ENGINES}test_what_waits_is_taken_back_and_what_runs_is_interrupted",),
     ),
-    Mutant(
-        promise="an engine that leaves is taken off the controller's list",
-        file="faces/jupyter/engine/channels.py",
-        before="            self._is_registered = True\n",
-        after="",
-        tests=(f"{_ENGINES}test_a_kernel_that_is_stopped_is_no_engine_any_more",),
-    ),
 )

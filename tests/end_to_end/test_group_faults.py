@@ -205,6 +205,7 @@ def test_a_worker_that_is_killed_loses_what_it_had_and_it_is_run_again_where_tha
     open_group: OpenGroup, tmp_path: Path, retry: int
 ):
     group = open_group(**PATIENT)
+    group.kernels[VICTIM].restart(timeout=PATIENCE_S)  # of a worker that an earlier hub has started, its end tells less
     jobs = queue_behind(group, tmp_path / "go on", retry)
     kill(pids_of(group, "worker"))
     if not retry:

@@ -2,7 +2,8 @@
 
 Stacks are equal that go through the same functions, files and lines: two kernels that wait in one function at two
 lines may be just what holds up all others. Addresses and thread ids do not count, nor where Python and its packages
-are installed. The kernel's own frames and threads are left out, so that what is seen is what the program does.
+are installed, nor the number of an input, which each kernel counts by itself. The kernel's own frames and threads are
+left out, so that what is seen is what the program does.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ _THREAD = re.compile(r"^(?:Current thread|Thread) 0x[0-9a-fA-F]+.*:$|^Stack \(mo
 _FRAME = re.compile(r'^  File "?(.*?)"?, line ([0-9]+|\?\?\?) in (.*)$|^  (\.\.\.)$', re.MULTILINE)
 _INSTALLED = re.compile(r"^.*/(?:site-packages|dist-packages)/")
 _PYTHON = re.compile(r"^.*/lib(?:64)?/python3\.[0-9]+t?/")
+_INPUT = re.compile(r"^<In \d+>$")
 _KERNEL = re.compile(r"(?:^|/)rpyc_kernel/(?:\w+\.py|(?:core|system|wire|hub|worker|client)/.*)$")
 _AROUND_USERS = "_attributed"
 """How the functions of the kernel's end that stand on the stacks of the user's own threads."""
@@ -39,7 +41,8 @@ class Frame(NamedTuple):
 
     Attributes:
         function: its name; ``...`` stands for outer calls of a very deep stack, which were not told.
-        file: its source: as it is, but from the library's folder on for what belongs to Python or is installed.
+        file: its source: as it is, but from the library's folder on for what belongs to Python or is installed, and
+            ``<In>`` for an input, whatever its number.
         line: the line that it is at, 0 where that is unknown.
     """
 
@@ -146,7 +149,7 @@ def _threads_in(text: str) -> Iterator[tuple[Frame, ...]]:
 
 
 def _place(file: str) -> str:
-    return _PYTHON.sub("", _INSTALLED.sub("", file))
+    return _INPUT.sub("<In>", _PYTHON.sub("", _INSTALLED.sub("", file)))
 
 
 def _is_entry(frame: Frame) -> bool:

@@ -87,6 +87,11 @@ def test_where_python_is_installed_does_not_count():
     assert [frame.file for frame in stack.frames] == ["/t.py", "queue.py", "np/x.py"]
 
 
+def test_what_was_run_in_all_is_the_same_however_many_inputs_each_had_before():
+    folded = fold({name: dump([*_WORKER, (f"<In {number}>", 1, "<module>")]) for name, number in [("a", 3), ("b", 7)]})
+    assert [(each.names, each.frames) for each in folded.main] == [(("a", "b"), (Frame("<module>", "<In>", 1),))]
+
+
 def test_the_kernels_own_frames_and_threads_are_left_out():
     cell = [("<In 2>", 5, "<module>"), ("<In 2>", 3, "ask")]
     prompts = (f"{_KERNEL}/worker/prompts.py", 175, "ask_for_line")
@@ -154,7 +159,7 @@ def test_files_of_one_name_are_told_apart():
     assert str(folded).split("\n")[1:] == ["  f (a/t.py:1)", "  g (b/t.py:2)", "  h (u.py:3)"]
 
 
-_frames = st.tuples(st.sampled_from(["/t.py", "/u/t.py", "<In 1>"]), st.integers(1, 3), st.sampled_from("fgh"))
+_frames = st.tuples(st.sampled_from(["/t.py", "/u/t.py", "<string>"]), st.integers(1, 3), st.sampled_from("fgh"))
 _stacks = st.lists(_frames, min_size=1, max_size=5)
 
 

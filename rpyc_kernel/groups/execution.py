@@ -20,7 +20,7 @@ from rpyc_kernel.core.contract import CALL_IS_GONE, Event, Kind, Outcome
 from rpyc_kernel.core.seconds import read_seconds
 from rpyc_kernel.errors import ConnectionFailed, ExecutionError, GroupFailed, KernelDied, NotAvailable, RequestError
 from rpyc_kernel.groups.fanning import fan_out, make_failure
-from rpyc_kernel.groups.merging import merge
+from rpyc_kernel.groups.merging import OnLoss, merge
 from rpyc_kernel.groups.waiting import Bell, Loop
 from rpyc_kernel.system.futures import LazyFuture, NotDone
 from rpyc_kernel.system.threads import make_thread, start_threads
@@ -380,17 +380,19 @@ class GroupExecution(LazyFuture):
                 told.append(part)
                 yield part.name, part.execution
 
-    def events(self, timeout: float | None = None) -> Iterator[tuple[str, Event]]:
+    def events(self, timeout: float | None = None, *, on_loss: OnLoss | None = None) -> Iterator[tuple[str, Event]]:
         """Yield the events of all, each with the name of its kernel, as they come, up to the end of the last one.
 
         Args:
             timeout: how long to wait for the next one, in seconds; None waits as long as it takes.
+            on_loss: told at once of a kernel whose events cannot be had, or no longer: its name, and why.
 
         Yields:
             The name of the kernel, and an event of it. Those of one kernel are in the order of their numbers.
 
         Raises:
             TimeoutError: nothing came for ``timeout`` seconds.
+            GroupFailed: some could not be read to their end, and there is no ``on_loss``; raised when the others have.
 
         Example:
             >>> with rpyc_kernel.group(["demo"]) as group:
@@ -401,7 +403,7 @@ class GroupExecution(LazyFuture):
             raise self._not_done(timeout)
         known = {part.name: (part, part.execution.id) for part in self._parts if part.execution is not None}
         starts = {name: partial(part.kernel.watch, 0, execution=number) for name, (part, number) in known.items()}
-        for name, event in merge(starts, timeout):
+        for name, event in merge(starts, timeout, on_loss):
             yield known[name][0].place, event
 
     def done(self) -> bool:

@@ -30,6 +30,13 @@ def begin_reading(execution: GroupExecution, put: Callable[[Any], object]) -> No
 
 
 def _read(execution: GroupExecution, put: Callable[[Any], object]) -> None:
+    try:
+        _read_all(execution, put)
+    finally:  # whoever waits for it does not wait for ever
+        put(OVER)
+
+
+def _read_all(execution: GroupExecution, put: Callable[[Any], object]) -> None:
     seen: dict[str, int] = {}
     while True:
         known, was_over, has_read_all = _number_all(execution), execution.done(), True
@@ -43,7 +50,6 @@ def _read(execution: GroupExecution, put: Callable[[Any], object]) -> None:
         while not (is_over := execution.wait(_LOOK_S)) and _number_all(execution) == known:
             pass
         if is_over and has_read_all and _number_all(execution) == known:
-            put(OVER)
             return
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import queue
-import re
 import signal
 import sys
 import time
@@ -25,15 +24,13 @@ from rpyc_kernel.faces.groups.lines import Line, Lines
 from rpyc_kernel.faces.groups.progress import Block, Progress, describe
 from rpyc_kernel.groups.execution import GroupExecution
 from rpyc_kernel.groups.labels import describe as describe_names
-from rpyc_kernel.groups.labels import shorten
+from rpyc_kernel.groups.labels import shorten, without_numbers
 from rpyc_kernel.system.threads import make_thread, start_threads
 
 _PROGRESS_AFTER_S = 1.0
 _REDRAW_S = 0.1
 _RUNG_S = 3.0
 """How long each way to end code may take, as of one kernel."""
-_INPUT = re.compile(r"<In \d+>")
-"""What a traceback calls code: by a number that is another one in each kernel."""
 _CTRL_C = object()
 
 
@@ -164,7 +161,7 @@ class GroupShow:
         for is_error, several in groupby(lines, lambda line: line.is_error):
             if self._held is not None:
                 for line in several:
-                    text = _INPUT.sub("<In>", line.text) if is_error else line.text
+                    text = without_numbers(line.text) if is_error else line.text
                     self._held[is_error].setdefault(line.who, []).append(text)
                 continue
             stream, tags = sys.stderr if is_error else sys.stdout, self._tags[is_error]
@@ -231,7 +228,7 @@ class GroupShow:
 
     def _tell_goodbye(self) -> None:
         names = [name for name in self._names if name not in self._statuses]
-        tell(f"it goes on in {describe_names(names)}; stop it with 'rpyc-kernel group interrupt {_as_words(names)}'")
+        tell(f"it goes on in {describe_names(names)}; to stop it: rpyc-kernel group interrupt {_as_words(names)}")
 
     def _tell_failures(self) -> None:
         """Say who has failed, and why: what was shown of it may be far above, or nothing."""

@@ -68,6 +68,13 @@ class Fleet(Group):
     def __enter__(self) -> Fleet:
         return self
 
+    def _list_members(self) -> dict[str, KernelClient]:
+        if not self._members:
+            raise RequestError(
+                f"the fleet has no kernel that runs: {self.explain() or 'it was closed, or scaled to 0'}"
+            )
+        return self._members
+
     def _replace(self, members: dict[str, KernelClient]) -> None:
         self._members = members
 
@@ -173,11 +180,16 @@ class Fleet(Group):
         Returns:
             Dask's own object, whose ``stop()`` ends it.
 
+        Raises:
+            RequestError: the most are fewer than the fewest.
+
         Example:
             >>> fleet = rpyc_kernel.fleet(dask_client, 1, engine="plain")  # doctest: +SKIP
             >>> adaptive = fleet.adapt(minimum=1, maximum=2)
             >>> adaptive.stop()
         """
+        if not 0 <= minimum <= maximum:
+            raise RequestError(f"there cannot be {minimum} kernels at least and {maximum} at most")
         if self._adapting is not None:
             self._adapting.close()
         self._adapting = _Adapting(self._placing, self._serve())

@@ -136,9 +136,9 @@ def _start(name: str, options: dict[str, Any]) -> dict[str, Any]:
         try:
             launch.launch(name, is_private=False, is_held=True, **options)
             break
-        except KernelExists:
+        except KernelExists as error:
             if time.monotonic() > deadline:
-                raise
+                raise KernelExists(f"{error}; or give the fleet a name of its own, as by name='mine'") from None
         time.sleep(_PAUSE_S)
     file = find(name).file
     return fields_of(file) if file is not None else {}

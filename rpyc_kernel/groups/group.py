@@ -749,13 +749,17 @@ class Group:
         return self._ask_each(what, lambda _, kernel: do(kernel))
 
     def _ask_each(self, what: str, do: Callable[[str, KernelClient], _T]) -> dict[str, _T]:
-        return fan_out(what, {name: partial(do, name, kernel) for name, kernel in self._members.items()})
+        return fan_out(what, {name: partial(do, name, kernel) for name, kernel in self._list_members().items()})
+
+    def _list_members(self) -> dict[str, KernelClient]:
+        """Who is to do what is asked of all."""
+        return self._members
 
     def _pull_all(self, wanted: str, timeout: float | None) -> dict[str, Any]:
         return self._ask_all(wanted, partial(_pull, wanted=wanted, timeout=timeout, allow_pickle=self._allow_pickle))
 
     def _hand_in(self, what: str, begin: Begin, retry: int, *, is_slow: bool = False) -> GroupExecution:
-        parts = [Part(name, kernel, begin) for name, kernel in self._members.items()]
+        parts = [Part(name, kernel, begin) for name, kernel in self._list_members().items()]
         return self._begin(what, parts, retry, find=self._find_again, is_slow=is_slow)
 
     def _begin(self, what: str, parts: list[Part], retry: int, **options: Any) -> GroupExecution:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 _NUMBER = re.compile(r"([0-9]+)")
+_INPUT = re.compile(r"<In \d+>")
 _MAX_SHOWN = 6
 _Name = tuple[str, ...]
 """The pieces of a name: text and numbers by turns; the numbers from some place on may be patterns."""
@@ -32,8 +33,19 @@ def describe(names: Sequence[str]) -> str:
         'train-{0..1} gpu'
     """
     patterns = shorten(names)
-    shown = " ".join(patterns[:_MAX_SHOWN])
-    return shown if len(patterns) <= _MAX_SHOWN else f"{shown} … ({len(patterns) - _MAX_SHOWN} more such)"
+    if len(patterns) <= _MAX_SHOWN + 1:  # to say that there is one more takes as much room
+        return " ".join(patterns)
+    return f"{' '.join(patterns[:_MAX_SHOWN])} … ({len(patterns) - _MAX_SHOWN} more such)"
+
+
+def without_numbers(text: str) -> str:
+    """The same without the numbers of inputs, which are others in each kernel: so what is equal looks equal.
+
+    Example:
+        >>> without_numbers('  File "<In 22>", line 1')
+        '  File "<In>", line 1'
+    """
+    return _INPUT.sub("<In>", text)
 
 
 def _join_at(place: int, items: list[_Name]) -> list[_Name]:

@@ -86,7 +86,7 @@ def group(
     if start:
         make = partial(_start_or_connect, make, {"client_name": name, **settings, **start_options})
     given, places = _sort(targets)
-    written = expand(places, _list_names) if places else []
+    written = expand(places, _list_names) if places or not given else []
     errors: dict[str, Exception] = {}
     with _Opening(make) as opening:
         try:
@@ -145,7 +145,8 @@ class _Opening:
 
 def _sort(targets: Any) -> tuple[list[Any], list[str | os.PathLike[str]]]:
     """The clients among the targets, and the others."""
-    asked = [targets] if isinstance(targets, (str, os.PathLike, KernelClient)) else list(targets)
+    is_one = isinstance(targets, (str, os.PathLike)) or not isinstance(targets, Iterable)
+    asked = [targets] if is_one else list(targets)
     clients = [target for target in asked if isinstance(target, KernelClient)]
     return clients, [target for target in asked if not isinstance(target, KernelClient)]
 

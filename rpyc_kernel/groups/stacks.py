@@ -14,13 +14,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 from rpyc_kernel.errors import WorkerBusy
-from rpyc_kernel.groups.labels import describe
+from rpyc_kernel.groups.labels import describe, without_numbers
 
 _THREAD = re.compile(r"^(?:Current thread|Thread) 0x[0-9a-fA-F]+.*:$|^Stack \(most recent call first\):$", re.MULTILINE)
 _FRAME = re.compile(r'^  File "?(.*?)"?, line ([0-9]+|\?\?\?) in (.*)$|^  (\.\.\.)$', re.MULTILINE)
 _INSTALLED = re.compile(r"^.*/(?:site-packages|dist-packages)/")
 _PYTHON = re.compile(r"^.*/lib(?:64)?/python3\.[0-9]+t?/")
-_INPUT = re.compile(r"^<In \d+>$")
 _KERNEL = re.compile(r"(?:^|/)rpyc_kernel/(?:\w+\.py|(?:core|system|wire|hub|worker|client)/.*)$")
 _AROUND_USERS = "_attributed"
 """How the functions of the kernel's end that stand on the stacks of the user's own threads."""
@@ -149,7 +148,7 @@ def _threads_in(text: str) -> Iterator[tuple[Frame, ...]]:
 
 
 def _place(file: str) -> str:
-    return _INPUT.sub("<In>", _PYTHON.sub("", _INSTALLED.sub("", file)))
+    return without_numbers(_PYTHON.sub("", _INSTALLED.sub("", file)))
 
 
 def _is_entry(frame: Frame) -> bool:

@@ -200,8 +200,7 @@ def test_a_second_ctrl_c_leaves_those_that_go_on_and_says_how_to_stop_them(capsy
     execution.end()
     assert execution.asked == ["cancel", "signal"]
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith("it goes on in g-{1..3}; stop it with '")
-    assert last.endswith("rpyc-kernel group interrupt 'g-{1..3}''")
+    assert last == "it goes on in g-{1..3}; to stop it: rpyc-kernel group interrupt 'g-{1..3}'"
 
 
 def test_when_the_time_is_over_they_are_ended(capsys: pytest.CaptureFixture[str]) -> None:

@@ -146,7 +146,7 @@ HOMONYMS = {
     "page": {"worker/engines/shell_parts.py"},
     "result": {"client/debugger.py"},  # what a debugger calls a value
 }
-OTHER_LANGUAGES = ("cli", "faces")
+OTHER_LANGUAGES = ("cli", "faces", "fleets")
 """What speaks to people, and in other protocols, where the same words mean what they mean there."""
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
+import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 import dask
 import pytest
-from dask_jobqueue import PBSCluster, SLURMCluster
 from distributed import SSHCluster
 
 import rpyc_kernel
@@ -63,7 +64,7 @@ _WORKER = (
     ("kind", "options", "expected"),
     [
         (
-            SLURMCluster,
+            "SLURMCluster",
             {"job_extra_directives": ["--gres=gpu:1"]},
             [
                 "#SBATCH -J dask-worker",
@@ -75,7 +76,7 @@ _WORKER = (
             ],
         ),
         (
-            PBSCluster,
+            "PBSCluster",
             {"resource_spec": "select=1:ncpus=1:ngpus=1:mem=16GB"},
             ["#PBS -N dask-worker", "#PBS -l select=1:ncpus=1:ngpus=1:mem=16GB", "#PBS -l walltime=08:00:00"],
         ),
@@ -83,11 +84,14 @@ _WORKER = (
     ids=["SLURM", "PBS"],
 )
 def test_the_job_of_a_batch_system_is_a_dask_worker_that_a_kernel_finds_its_place_on(
-    kind: Any, options: dict[str, Any], expected: list[str]
+    kind: str, options: dict[str, Any], expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(signal, "signal", lambda *_: None)  # to import it has Ctrl-C end the program
+        make_cluster = getattr(importlib.import_module("dask_jobqueue"), kind)
     common = {"cores": 1, "processes": 1, "memory": "16GB", "walltime": "08:00:00", "python": "/opt/env/bin/python"}
     resources = {"worker_extra_args": ["--resources", "GPU=1"]}
-    with kind(**common, **resources, **options, scheduler_options={**HERE, "port": 0}) as cluster:
+    with make_cluster(**common, **resources, **options, scheduler_options={**HERE, "port": 0}) as cluster:
         script = cluster.job_script().replace(cluster.scheduler_address, "tcp://SCHEDULER")
         assert [line for line in script.splitlines() if line] == ["#!/usr/bin/env bash", *expected, _WORKER]
         told: list[str] = []

@@ -97,6 +97,8 @@ def test_what_is_told_of_kernels_and_what_tasks_exchange_goes_by_dasks_own_encry
 
 def test_dask_chooses_how_many_kernels_there_are_by_what_there_is_to_do_in_them(open_cluster: Open) -> None:
     with place(open_cluster(), 1) as fleet, fleet.dask() as client:
+        with pytest.raises(RequestError, match="3 kernels at least and 1 at most"):
+            fleet.adapt(minimum=3, maximum=1)
         adaptive = fleet.adapt(minimum=1, maximum=2, interval=0.05, target_duration=0.2, wait_count=2)
 
         def block(_):
@@ -143,6 +145,8 @@ def test_a_fleet_whose_client_of_dask_is_closed_has_ended(open_cluster: Open) ->
         [kernel] = fleet
     assert kernel.wait_until_closed(PATIENCE_S)
     fleet.close()
+    with pytest.raises(RequestError, match="the fleet has no kernel that runs: it was closed"):
+        fleet.execute("1")
     with pytest.raises(RequestError, match="this fleet is closed"):
         fleet.scale(1)
 

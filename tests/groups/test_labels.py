@@ -37,3 +37,4 @@ def test_ranges_are_as_long_as_can_be():
 
 def test_what_is_too_long_for_a_line_says_that_there_is_more():
     assert describe([f"k{number}" for number in range(0, 20, 2)]) == "k0 k2 k4 k6 k8 k10 … (4 more such)"
+    assert describe([f"k{number}" for number in range(0, 14, 2)]) == "k0 k2 k4 k6 k8 k10 k12"

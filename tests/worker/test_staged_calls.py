@@ -11,7 +11,7 @@ def test_a_call_is_handed_out_once():
     tokens = [staged.add(call) for call in (list, dict)]
     assert [staged.take(token) for token in tokens] == [list, dict]
     for token in tokens:
-        with pytest.raises(NotAvailable, match=f"no call '{token}' is staged; its worker may be gone"):
+        with pytest.raises(NotAvailable, match="the worker that had been sent this call is gone; hand it in again"):
             staged.take(token)
 
 

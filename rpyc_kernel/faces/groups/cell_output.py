@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import os
 import queue
-import re
 import sys
 import time
 from collections.abc import Iterable
@@ -25,13 +24,13 @@ from rpyc_kernel.faces.groups.lines import Line, Lines
 from rpyc_kernel.faces.groups.progress import Block, Progress, Row, describe
 from rpyc_kernel.groups.execution import GroupExecution
 from rpyc_kernel.groups.labels import describe as describe_names
+from rpyc_kernel.groups.labels import without_numbers
 
 _LOOK_S = 0.25
 _SLOWER_BY = 20
 """Progress is shown anew after this part of the time that it took so far: each time is an event in a journal."""
 _MOST_S = 30.0
 _MOST_ROWS = 100
-_INPUT = re.compile(r"<In \d+>")
 _COLOUR_OF = {"running": "#06c", "asks": "#b60", "ok": "#080", "queued": "#888"}
 
 
@@ -126,7 +125,7 @@ class CellOutput:
         for is_error, several in groupby(lines, lambda line: line.is_error):
             if self._held is not None:
                 for line in several:
-                    self._held.setdefault(line.who, []).append(_INPUT.sub("<In>", line.text))
+                    self._held.setdefault(line.who, []).append(without_numbers(line.text))
                 continue
             self._bar.make_room()
             text = "".join(self._tags.line(line.who, line.text) for line in several)

@@ -2,8 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +11,20 @@ from jupyter_client.blocking.client import BlockingKernelClient
 import rpyc_kernel
 from tests.end_to_end.notebooks import (
     PATIENCE_S,
-    SPEC,
     Message,
     Notebook,
     Open,
     ask_control,
     install_spec,
-    prepare,
     take_output,
     take_reply,
     take_until,
     text_of,
 )
-from tests.support.folders import Folders, temporary_folders
 from tests.support.waiting import wait_until
 
 pytest.importorskip("debugpy")
 
-_ENGINES = ("ipython", "plain")
 _CODE = """
 def double(number):
     parts = [number]
@@ -102,56 +96,12 @@ def _assert_runs(client: BlockingKernelClient, code: str = "print('ok')", text: 
     assert text_of(take_output(client, client.execute(code))) == text
 
 
-class Shared:
-    """A notebook that tests have one after the other, each with a client of its own; it is as new when none debugs."""
-
-    def __init__(self, engine: str, folders: Folders, folder: Path) -> None:
-        self._environment = folders.environment
-        with pytest.MonkeyPatch.context() as patch:
-            self.set_environment(patch)
-            prepare(folder, patch.setenv)
-            if engine == "plain":
-                rpyc_kernel.start("plain", engine="plain", timeout=PATIENCE_S).close()
-                install_spec(folder / "data", "attached", attach="plain")
-            self.notebook = Notebook(spec="attached" if engine == "plain" else SPEC)
-        self.notebook.leave(self.notebook.client)
-
-    def set_environment(self, patch: pytest.MonkeyPatch) -> None:
-        """Lead to where its kernel is."""
-        for name, value in self._environment.items():
-            patch.setenv(name, value)
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Shared]]:
-    """The notebooks that the module's tests share, by engine; both at once, as what a test opens it has to close."""
-    with ExitStack() as opened:
-        notebooks = {}
-        for engine in _ENGINES:
-            folders = opened.enter_context(temporary_folders())
-            notebooks[engine] = Shared(engine, folders, tmp_path_factory.mktemp(engine))
-            opened.callback(notebooks[engine].notebook.close)
-        yield notebooks
-
-
-@pytest.fixture(params=_ENGINES)
-def notebook(
-    request: pytest.FixtureRequest, shared: dict[str, Shared], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Notebook]:
-    """A notebook for what leaves its kernel running, and nothing running in it."""
-    found = shared[request.param]
-    found.set_environment(monkeypatch)
-    notebook = found.notebook
-    client = notebook.client = notebook.connect()
-    yield notebook
-    Debugged(client).ask("disconnect")
-    notebook.leave(client)
-
-
-@pytest.fixture
-def own_notebook(open_notebook: Open) -> Notebook:
-    """A notebook of the test's own."""
-    return open_notebook()
+@pytest.fixture(params=["ipython", "plain"])
+def notebook(request: pytest.FixtureRequest, open_notebook: Open, monkeypatch: pytest.MonkeyPatch) -> Notebook:
+    if request.param == "ipython":
+        return open_notebook()
+    rpyc_kernel.start("plain", engine="plain", timeout=PATIENCE_S).close()
+    return _open_attached(open_notebook, "plain")
 
 
 def _open_attached(open_notebook: Open, name: str) -> Notebook:
@@ -264,9 +214,10 @@ def test_at_a_breakpoint_values_are_shown_richly_and_copied_to_the_namespace(not
     _assert_runs(client, "print(kept)", "[3]\n")
 
 
-def test_the_state_is_told_to_who_comes_later(own_notebook: Notebook) -> None:
-    _, request, thread = _stop(own_notebook)
-    later = Debugged(own_notebook.connect())
+@whatever_runs_cells
+def test_the_state_is_told_to_who_comes_later(notebook: Notebook) -> None:
+    _, request, thread = _stop(notebook)
+    later = Debugged(notebook.connect())
     state = later.get("debugInfo")
     assert "ipykernel_" in state["tmpFilePrefix"]  # by which JupyterLab knows cells
     path = state["tmpFilePrefix"] + "1"
@@ -275,7 +226,7 @@ def test_the_state_is_told_to_who_comes_later(own_notebook: Notebook) -> None:
     assert [place["breakpoints"] for place in state["breakpoints"]] == [[{"line": 4}]]
     assert state["breakpoints"][0]["source"].startswith(path[:-1])
     assert state["breakpoints"][0]["source"].endswith(state["tmpFileSuffix"])
-    own_notebook.leave(own_notebook.client)  # who began it is gone: its code stands until somebody lets it go
+    notebook.leave(notebook.client)  # who began it is gone: its code stands until somebody lets it go
     later.get("continue", threadId=thread)
     take_until(later.client, "status", request, execution_state="idle")
     wait_until(lambda: later.get("debugInfo")["stoppedThreads"] == [], PATIENCE_S, "the end of the stop")
@@ -331,21 +282,23 @@ def test_an_interrupt_ends_what_is_evaluated_at_a_breakpoint(notebook: Notebook)
     _assert_runs(client)
 
 
-def test_a_restart_ends_code_that_stands_and_the_next_session_works(own_notebook: Notebook) -> None:
-    debugged, request, _ = _stop(own_notebook)
+@whatever_runs_cells
+def test_a_restart_ends_code_that_stands_and_the_next_session_works(notebook: Notebook) -> None:
+    debugged, request, _ = _stop(notebook)
     with rpyc_kernel.connect(rpyc_kernel.kernels()[0].name, timeout=PATIENCE_S) as other:
         other.restart()
-    assert take_reply(own_notebook.client, request)["content"]["ename"] == "KernelDied"
-    take_until(own_notebook.client, "debug_event", event="terminated")
+    assert take_reply(notebook.client, request)["content"]["ename"] == "KernelDied"
+    take_until(notebook.client, "debug_event", event="terminated")
     assert not debugged.get("debugInfo")["isStarted"]
-    debugged, request, thread = _stop(own_notebook)
+    debugged, request, thread = _stop(notebook)
     debugged.get("continue", threadId=thread)
-    assert take_reply(own_notebook.client, request)["content"]["status"] == "ok"
+    assert take_reply(notebook.client, request)["content"]["status"] == "ok"
 
 
-def test_the_death_of_the_worker_answers_everybody(own_notebook: Notebook) -> None:
-    client = own_notebook.client
-    debugged, request, thread = _stop(own_notebook)
+@whatever_runs_cells
+def test_the_death_of_the_worker_answers_everybody(notebook: Notebook) -> None:
+    client = notebook.client
+    debugged, request, thread = _stop(notebook)
     message = client.session.msg(
         "debug_request",
         {
@@ -390,8 +343,9 @@ def test_of_two_bridges_one_debugs(folders: object, open_notebook: Open) -> None
         kernel.shutdown(timeout=PATIENCE_S)
 
 
-def test_a_debugger_of_user_code_is_left_alone(own_notebook: Notebook) -> None:
-    client = own_notebook.client
+@whatever_runs_cells
+def test_a_debugger_of_user_code_is_left_alone(notebook: Notebook) -> None:
+    client = notebook.client
     code = "import debugpy, pydevd; debugpy.listen(('127.0.0.1', 0), in_process_debug_adapter=True); print('on')"
     _assert_runs(client, "import debugpy.server.api\n" + code, "on\n")
     refused = Debugged(client).ask("initialize", clientID="test", adapterID="test")
@@ -440,9 +394,8 @@ def test_without_debugpy_there_is_no_debugger_and_it_is_said(
         kernel.shutdown(timeout=PATIENCE_S)
 
 
-@whatever_runs_cells
-def test_with_debugpy_it_is_advertised(notebook: Notebook) -> None:
-    client = notebook.client
+def test_with_debugpy_it_is_advertised(open_notebook: Open) -> None:
+    client = open_notebook().client
     info = take_reply(client, client.kernel_info())["content"]
     assert info["debugger"]
     assert "debugger" in info["supported_features"]

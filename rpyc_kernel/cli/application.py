@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import json
 import sys
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
 
 from plumbum import cli
 from plumbum.cli.switches import MissingArgument, PositionalArgumentsError, SwitchError
@@ -104,6 +105,37 @@ class Application(cli.Application):
     def describe_usage(self) -> str:
         """What is expected, in quotes."""
         return f"'{(self.USAGE or '{progname}').strip().format(progname=self.PROGNAME)}'"
+
+
+class CommandSet(Application):
+    """Commands by name, each an application of its own."""
+
+    CALL_MAIN_IF_NESTED_COMMAND = False
+    HELP: ClassVar[str]
+    PREFIX: ClassVar[str] = ""
+    """What stands before the names of the commands."""
+    _commands: ClassVar[Mapping[str, type[Application]]]
+
+    @classmethod
+    def offer(cls, commands: Mapping[str, type[Application]]) -> None:
+        """Have these commands."""
+        cls._commands = commands
+        for name, command in commands.items():
+            cls.subcommand(name, command)
+
+    def main(self, *arguments: str) -> int:
+        """Say what there is, where none of them was called."""
+        if not arguments:
+            print(self.HELP, end="", file=sys.stderr)
+            return USAGE
+        near = difflib.get_close_matches(arguments[0], self._commands, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(self._commands)}"
+        raise UsageError(f"there is no command {self.PREFIX + arguments[0]!r}; {hint}")
+
+    @cli.switch(["-h", "--help"], overridable=True, group="Meta-switches", help="show this")
+    def help(self) -> None:
+        """Show what there is."""
+        print(self.HELP, end="")
 
 
 class Command(Application):

@@ -1,15 +1,8 @@
 """The commands for many kernels at once, by name: group start, exec, run, status, log, stack, interrupt, stop."""
 
-# ruff: noqa: D102 - what `main` of a command does, its class says
-
 from __future__ import annotations
 
-import difflib
-import sys
-
-from plumbum import cli
-
-from rpyc_kernel.cli.application import USAGE, Application, UsageError
+from rpyc_kernel.cli.application import CommandSet
 from rpyc_kernel.cli.group_commands import GroupInterrupt, GroupStart, GroupStatus, GroupStop
 from rpyc_kernel.cli.group_execute import GroupExec, GroupRun
 from rpyc_kernel.cli.group_log import GroupLog
@@ -48,24 +41,12 @@ did not: as of 'exec', 3 for one that cannot be reached.
 """
 
 
-class Group(Application):
+class Group(CommandSet):
     """Say the same to many kernels at once, and hear from each."""
 
-    CALL_MAIN_IF_NESTED_COMMAND = False
-
-    def main(self, *arguments: str) -> int:
-        if not arguments:
-            print(_HELP, end="", file=sys.stderr)
-            return USAGE
-        near = difflib.get_close_matches(arguments[0], _COMMANDS, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(_COMMANDS)}"
-        raise UsageError(f"there is no command 'group {arguments[0]}'; {hint}")
-
-    @cli.switch(["-h", "--help"], overridable=True, group="Meta-switches", help="show this")
-    def help(self) -> None:
-        print(_HELP, end="")
+    HELP = _HELP
+    PREFIX = "group "
 
 
 Group.unbind_switches("--help-all", "--version", "-v", "--completions")
-for _name, _command in _COMMANDS.items():
-    Group.subcommand(_name, _command)
+Group.offer(_COMMANDS)

@@ -1,25 +1,18 @@
 """The program ``rpyc-kernel``: its commands by name, its help, its exit status."""
 
-# ruff: noqa: D102 - what `main` of a command does, its class says
-
 from __future__ import annotations
 
-import difflib
 import errno
 import os
 import sys
-
-from plumbum import cli
 
 from rpyc_kernel import __version__
 from rpyc_kernel.cli.answering import Answer
 from rpyc_kernel.cli.application import (
     INTERRUPTED,
     RAISED,
-    USAGE,
-    Application,
+    CommandSet,
     OutputClosed,
-    UsageError,
     status_of,
     tell,
 )
@@ -148,29 +141,16 @@ Exit status: 0 success, 1 the code raised, 2 wrong usage, 3 no such kernel or no
 """
 
 
-class RpycKernel(Application):
+class RpycKernel(CommandSet):
     """One live Python interpreter that any number of clients share, leave, and come back to."""
 
     PROGNAME = "rpyc-kernel"
     VERSION = __version__
-    CALL_MAIN_IF_NESTED_COMMAND = False
-
-    def main(self, *arguments: str) -> int:
-        if not arguments:
-            print(_HELP, end="", file=sys.stderr)
-            return USAGE
-        near = difflib.get_close_matches(arguments[0], _COMMANDS, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; choose one of {', '.join(_COMMANDS)}"
-        raise UsageError(f"there is no command {arguments[0]!r}{hint}")
-
-    @cli.switch(["-h", "--help"], overridable=True, group="Meta-switches", help="show this")
-    def help(self) -> None:
-        print(_HELP, end="")
+    HELP = _HELP
 
 
 RpycKernel.unbind_switches("--help-all", "--completions")
-for _name, _command in _COMMANDS.items():
-    RpycKernel.subcommand(_name, _command)
+RpycKernel.offer(_COMMANDS)
 
 
 def run(arguments: list[str]) -> int:

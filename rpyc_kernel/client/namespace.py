@@ -3,12 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, MutableMapping
-from typing import Any
+from typing import Any, ClassVar
 
 _NAMESPACE = "namespace"
 
 
-class Namespace(MutableMapping[str, Any]):
+class Names(MutableMapping[str, Any]):
+    """A mapping whose keys are attributes, too; those that begin with two underscores are keys only."""
+
+    _ABSENT: ClassVar[str]
+    """What to say where there is no such name."""
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(self._ABSENT.format(name)) from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        try:
+            del self[name]
+        except KeyError:
+            raise AttributeError(self._ABSENT.format(name)) from None
+
+    def __dir__(self) -> list[str]:
+        return list(self)
+
+
+class Namespace(Names):
     """Reads and writes the namespace over the objects connection: plain values by value, all else as netrefs.
 
     Names can be used as keys or as attributes: ``namespace["df"].head()`` or ``namespace.df.head()``. Names that begin
@@ -26,6 +56,8 @@ class Namespace(MutableMapping[str, Any]):
         >>> del kernel.namespace["numbers"]
     """
 
+    _ABSENT = "the kernel's namespace has no {!r}"
+
     def __init__(self, ask: Callable[..., Any]) -> None:
         object.__setattr__(self, "_ask", ask)
 
@@ -41,31 +73,8 @@ class Namespace(MutableMapping[str, Any]):
     def __iter__(self) -> Iterator[str]:
         return iter([str(name) for name in self._ask(None, "eval", "tuple(globals())") if not name.startswith("__")])
 
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
     def __contains__(self, name: object) -> bool:
         return bool(self._ask(_NAMESPACE, "__contains__", name))
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(f"the kernel's namespace has no {name!r}") from None
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        self[name] = value
-
-    def __delattr__(self, name: str) -> None:
-        try:
-            del self[name]
-        except KeyError:
-            raise AttributeError(f"the kernel's namespace has no {name!r}") from None
-
-    def __dir__(self) -> list[str]:
-        return list(self)
 
     def __repr__(self) -> str:
         return f"<Namespace with {len(self)} names>"

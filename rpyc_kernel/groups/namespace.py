@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from rpyc_kernel.client.namespace import Names
 from rpyc_kernel.errors import GroupFailed
 from rpyc_kernel.groups.fanning import fan_out
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from rpyc_kernel.client.kernel import KernelClient
 
 
-class GroupNamespace(MutableMapping[str, Any]):
+class GroupNamespace(Names):
     """Reads a variable of every kernel, in order, and sets it in all: plain values by value, all else as netrefs.
 
     Names can be used as keys or as attributes, as of one kernel's `Namespace`. Iterating gives the names that all have.
@@ -29,6 +30,7 @@ class GroupNamespace(MutableMapping[str, Any]):
         [3]
     """
 
+    _ABSENT = "no kernel's namespace has {!r}"
     _members: Callable[[], dict[str, KernelClient]]
 
     def __init__(self, members: Callable[[], dict[str, KernelClient]]) -> None:
@@ -50,31 +52,8 @@ class GroupNamespace(MutableMapping[str, Any]):
         listed = self._ask("names", lambda kernel: list(kernel.namespace))
         return iter([name for name in listed[0] if all(name in names for names in listed)] if listed else [])
 
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
     def __contains__(self, name: object) -> bool:
         return all(self._ask(str(name), lambda kernel: name in kernel.namespace))
-
-    def __getattr__(self, name: str) -> list[Any]:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(f"no kernel's namespace has {name!r}") from None
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        self[name] = value
-
-    def __delattr__(self, name: str) -> None:
-        try:
-            del self[name]
-        except KeyError:
-            raise AttributeError(f"no kernel's namespace has {name!r}") from None
-
-    def __dir__(self) -> list[str]:
-        return list(self)
 
     def __repr__(self) -> str:
         return f"<GroupNamespace of {len(self._members())} kernels>"

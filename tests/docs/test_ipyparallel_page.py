@@ -5,14 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
+import ipyparallel
 from traitlets import HasTraits
 
 import rpyc_kernel
 from rpyc_kernel.faces.groups.magics import GroupMagics
 from tests.docs.pages import ROOT
-
-ipyparallel = pytest.importorskip("ipyparallel", reason="ipyparallel is not installed")
 
 _PAGE = (ROOT / "docs" / "ipyparallel.md").read_text()
 _CODE = re.compile(r"`([^`]+)`")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import ipyparallel
 import numpy as np
 import pytest
 
@@ -18,7 +19,6 @@ from tests.support.folders import Folders, temporary_folders
 from tests.support.ipyparallel_clusters import PATIENCE_S, Controller, Engine
 from tests.support.waiting import wait_until
 
-ipyparallel = pytest.importorskip("ipyparallel", reason="ipyparallel is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")  # what its client's libraries warn of is not ours
 
 

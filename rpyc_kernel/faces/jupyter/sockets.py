@@ -48,6 +48,7 @@ class Sockets:
         self.ports: dict[str, Any] = {}
         self._messages = Messages(key, scheme)
         self._topic = b"kernel."
+        self._named: dict[str, Any] = {}  # what stands in the metadata of each message
         self._requests: dict[str, zmq.Socket[Any]] = {}
         self._iopub: zmq.Socket[Any]
         self._closing = contextlib.ExitStack()
@@ -192,6 +193,8 @@ class Sockets:
         buffers: Sequence[bytes] = (),
         msg_id: str | None = None,
     ) -> None:
+        if self._named:
+            metadata = {**self._named, **(metadata or {})}
         *frames, last = *identity, *self._messages.write(kind, content, parent, metadata, msg_id), *buffers
         for frame in frames:
             _send_frame(opened, frame, zmq.SNDMORE, copy=len(frame) < _MAX_COPIED_BYTES)

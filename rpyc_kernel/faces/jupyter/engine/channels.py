@@ -9,7 +9,7 @@ import zmq
 
 from rpyc_kernel.errors import CallTimeout, RequestError
 from rpyc_kernel.faces.jupyter.engine.controller import Controller
-from rpyc_kernel.faces.jupyter.messages import Header, Request
+from rpyc_kernel.faces.jupyter.messages import Request
 from rpyc_kernel.faces.jupyter.sockets import Sockets
 
 _REGISTRATION_S = 10.0
@@ -42,6 +42,7 @@ class EngineChannels(Sockets):
         super().__init__(controller.key.encode(), controller.signature_scheme)
         self._controller = controller
         self.uuid = self._messages.session
+        self._named = {"engine": self.uuid}
         self._own_keys = zmq.curve_keypair() if controller.server_key else None
         self._is_registered = False
         try:
@@ -125,20 +126,6 @@ class EngineChannels(Sockets):
 
     def _name_engine(self) -> dict[str, Any]:
         return {"engine_uuid": self.uuid, "engine_id": self.engine_id}
-
-    def _send(
-        self,
-        opened: zmq.Socket[Any],
-        identity: list[bytes],
-        kind: str,
-        content: dict[str, Any],
-        parent: Header | None,
-        metadata: dict[str, Any] | None = None,
-        buffers: Sequence[bytes] = (),
-        msg_id: str | None = None,
-    ) -> None:
-        named = {"engine": self.uuid, **(metadata or {})}
-        super()._send(opened, identity, kind, content, parent, named, buffers, msg_id)
 
     def close(self) -> None:
         """Tell the controller that the engine leaves, and close all sockets."""

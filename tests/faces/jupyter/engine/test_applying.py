@@ -5,10 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from ipyparallel import serialize
 
 from rpyc_kernel.faces.jupyter.engine.applying import describe
-
-serialize = pytest.importorskip("ipyparallel.serialize", reason="ipyparallel is not installed")
 
 
 def _double(number: int) -> int:

@@ -97,6 +97,7 @@ class Terminal:
             echo=True,
         )
         self.child.delaybeforesend = None
+        self.child.ptyproc.delayafterclose = 0  # seconds for a program to end in, which here has ended before
         self.raw = b""
         self._screen = _Emulator(columns, rows, self.child.send)
         self._stream = pyte.ByteStream(self._screen)
@@ -243,7 +244,7 @@ class Terminal:
         if self.child.isalive():
             self.child.kill(signal.SIGKILL)
             wait_until(lambda: not self.child.isalive(), PATIENCE_S, "the end of the program")
-        self.child.close(force=True)  # by itself it would give the program a tenth of a second to end
+        self.child.close(force=True)
 
 
 def _squeeze(text: str) -> str:

@@ -27,7 +27,8 @@ window = QtWidgets.QLabel("hello")
 window.show()
 def soon(call, ms=0): QtCore.QTimer.singleShot(ms, call)
 waits = threading.Event()
-threading.Thread(target=lambda: (waits.wait(), print("runs", flush=True)), daemon=True).start()
+teller = threading.Thread(target=lambda: (waits.wait(), print("runs", flush=True)), daemon=True)
+teller.start()
 soon(waits.set, 50)
 """,
     "tk": """
@@ -35,7 +36,8 @@ import sys, threading, tkinter
 window = tkinter.Tk()
 def soon(call, ms=0): window.after(ms, call)
 waits = threading.Event()
-threading.Thread(target=lambda: (waits.wait(), print("runs", flush=True)), daemon=True).start()
+teller = threading.Thread(target=lambda: (waits.wait(), print("runs", flush=True)), daemon=True)
+teller.start()
 soon(waits.set, 50)
 """,
 }
@@ -138,7 +140,8 @@ def test_a_program_ends_when_its_window_is_closed(
     start_command: StartCommand, display: Display, tmp_path: Path, toolkit: str
 ):
     program = tmp_path / "program.py"
-    program.write_text(f"{PREPARED[toolkit]}soon({CLOSE[toolkit]}, 50)\n{LOOP[toolkit]}\nprint('closed')\n")
+    closing = f"def close():\n    waits.set()\n    teller.join()\n    {CLOSE[toolkit]}()\nsoon(close, 50)\n"
+    program.write_text(f"{PREPARED[toolkit]}{closing}{LOOP[toolkit]}\nprint('closed')\n")
     assert start_command("run", str(program)).wait() == (0, "runs\nclosed\n", "")
 
 

@@ -47,8 +47,8 @@ _NEW_NAMES = {"KernelClient": "Kernel", "HubConnection": "LoopConnection"}
 _LEFT_OUT = {
     # What a loop has its own ways for, or what is about live objects, which wait by themselves.
     "__init__", "__enter__", "__exit__", "__repr__", "_enter", "_evaluator", "_notify", "_open_events", "_open_notices",
-    "_read_execution", "_try", "begin", "call_beside", "close", "debugger", "events", "fileno", "hand_in", "lazy",
-    "namespace", "objects", "open_debugger", "read_ready", "wait", "watch", "watch_expressions", "_watch",
+    "_give_up", "_read_execution", "_try", "begin", "call_beside", "close", "debugger", "events", "fileno", "hand_in",
+    "lazy", "namespace", "objects", "open_debugger", "read_ready", "wait", "watch", "watch_expressions", "_watch",
 }  # fmt: skip
 _ATTRIBUTES = {
     "Kernel": """
@@ -124,7 +124,7 @@ def _imports_of(module: ModuleType) -> str:
 
 def _constants_of(module: ModuleType) -> list[ast.stmt]:
     """Its private names, and functions, that methods use."""
-    wanted = {"_T", "_ANSWER_S", "_QUEUE_PAGE", "_TIMEOUT_S", "_require_code"}
+    wanted = {"_T", "_ANSWER_S", "_HUB_S", "_QUEUE_PAGE", "_TIMEOUT_S", "_require_code"}
     return [
         node
         for node in ast.parse(inspect.getsource(module)).body

@@ -71,6 +71,11 @@ class LoopConnection:
         return self._connection.loss
 
     @property
+    def hub_pid(self) -> int:
+        """The hub's process, when last greeted."""
+        return self._connection.hub_pid
+
+    @property
     def is_closed(self) -> bool:
         """Whether the connection is closed, or gone for good; looks."""
         return self._connection.is_closed

@@ -60,6 +60,7 @@ from rpyc_kernel.system.futures import NotDone
 from rpyc_kernel.wire.handshake import Identity
 
 _TIMEOUT_S = 5.0
+_HUB_S = 1.0
 _T = TypeVar("_T")
 _QUEUE_PAGE = 1000
 _ANSWER_S = 2.0
@@ -370,15 +371,25 @@ class Introspection:
         return await self._ask(commands.PACKAGES, timeout_s=timeout)
 
     async def _ask(self, command: Command[_T], *arguments: Any, timeout_s: float) -> _T:
-        """Ask the worker; raises `WorkerBusy` when no answer comes in time."""
+        """Ask the worker; raises `WorkerBusy` when it gives no answer in time, `CallTimeout` when the hub does not."""
         try:
             return await self._commands.call(command, *arguments, timeout_s=timeout_s)
-        except CallTimeout:
+        except CallTimeout as late:
             if self._commands.loss:
                 raise
+            if not await self._is_hub_there():
+                raise CallTimeout(
+                    f"{late}, and its hub, process {self._commands.hub_pid}, answers nothing else: it is stopped by the system, or cut off from here"
+                ) from None
             raise WorkerBusy(
                 f"the worker did not answer {command.name!r} within {show_seconds(timeout_s)} s; most often a C call holds the interpreter lock, and stack() shows which"
             ) from None
+
+    async def _is_hub_there(self) -> bool:
+        with contextlib.suppress(KernelError):
+            await self._commands.call(commands.HELLO, timeout_s=_HUB_S)
+            return True
+        return False
 
 
 @check_methods

@@ -432,10 +432,10 @@ class HubConnection:
         """Wait until the other side has ended the connection, or it is lost; whether it has."""
         return self._client.wait_until_closed(timeout_s)
 
-    def close(self) -> None:
-        """Close the connection; whoever waits on it, or for it, gets `ConnectionLost`."""
+    def close(self, why: str = CLOSED) -> None:
+        """Close the connection; whoever waits on it, or for it, gets `ConnectionLost` with why."""
         if os.getpid() == self._pid:
-            self._give_up(self._describe_loss(CLOSED))
+            self._give_up(self._describe_loss(why))
             for way in tuple(self._ways):
                 if way.thread.ident is not None and way.thread is not threading.current_thread():
                     way.thread.join(_JOIN_S)

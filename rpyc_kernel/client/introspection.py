@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -11,7 +12,7 @@ from rpyc_kernel.core import commands
 from rpyc_kernel.core.commands import Command
 from rpyc_kernel.core.literals import write_literal
 from rpyc_kernel.core.seconds import show_seconds
-from rpyc_kernel.errors import CallTimeout, WorkerBusy
+from rpyc_kernel.errors import CallTimeout, KernelError, WorkerBusy
 
 if TYPE_CHECKING:  # loaded with the first answer
     from rpyc_kernel.core.introspection import (
@@ -30,6 +31,8 @@ if TYPE_CHECKING:  # loaded with the first answer
     )
 
 _TIMEOUT_S = 5.0
+_HUB_S = 1.0
+"""How long a hub that is there takes at most to say so."""
 _T = TypeVar("_T")
 Column: TypeAlias = str | int | None
 """A column by its label's text, or by its place from 0; None is what labels the rows."""
@@ -43,8 +46,8 @@ class Introspection:
 
     Every method here is *immediate*: the worker answers it beside the code that runs, and nothing is queued. None runs
     code of the objects looked at; what could not be told without that is left out. All raise `WorkerBusy` if the worker
-    does not answer within ``timeout`` seconds, most often because a C call holds the interpreter lock; those that
-    change something raise `NotPermitted` to a viewer.
+    does not answer within ``timeout`` seconds, most often because a C call holds the interpreter lock, and
+    `CallTimeout` where it is the hub that does not; those that change something raise `NotPermitted` to a viewer.
 
     A *path* leads to a value, as ``servers[0]['name'].port``; `variables` and `children` give the path of each value.
     """
@@ -476,13 +479,24 @@ class Introspection:
         return self._ask(commands.PACKAGES, timeout_s=timeout)
 
     def _ask(self, command: Command[_T], *arguments: Any, timeout_s: float) -> _T:
-        """Ask the worker; raises `WorkerBusy` when no answer comes in time."""
+        """Ask the worker; raises `WorkerBusy` when it gives no answer in time, `CallTimeout` when the hub does not."""
         try:
             return self._commands.call(command, *arguments, timeout_s=timeout_s)
-        except CallTimeout:
+        except CallTimeout as late:
             if self._commands.loss:
                 raise
+            if not self._is_hub_there():
+                raise CallTimeout(
+                    f"{late}, and its hub, process {self._commands.hub_pid}, answers nothing else: it is stopped by "
+                    "the system, or cut off from here"
+                ) from None
             raise WorkerBusy(
                 f"the worker did not answer {command.name!r} within {show_seconds(timeout_s)} s; "
                 "most often a C call holds the interpreter lock, and stack() shows which"
             ) from None
+
+    def _is_hub_there(self) -> bool:
+        with contextlib.suppress(KernelError):
+            self._commands.call(commands.HELLO, timeout_s=_HUB_S)
+            return True
+        return False

@@ -26,7 +26,7 @@ from rpyc_kernel.client.introspection import Introspection
 from rpyc_kernel.client.live_objects import LiveObjects
 from rpyc_kernel.client.namespace import Namespace
 from rpyc_kernel.client.notifier import Notifier
-from rpyc_kernel.client.returning import Attempts, come_back
+from rpyc_kernel.client.returning import CLOSED, Attempts, come_back
 from rpyc_kernel.client.watching import Watching, refuse_malformed
 from rpyc_kernel.core import commands
 from rpyc_kernel.core.commands import Command
@@ -1244,13 +1244,17 @@ class KernelClient(Introspection, Admission):
             >>> client = rpyc_kernel.connect("demo")
             >>> client.close()
         """
+        self._give_up(CLOSED)
+
+    def _give_up(self, why: str) -> None:
+        """Leave, and have whoever waits in this client know why."""
         self._closing.set()
         self._live.close()
         for reader in list(self._readers):
-            reader.close()
+            reader.close(why)
         self._bulk.close()
-        self._notifier.close()
-        self._commands.close()
+        self._notifier.close(why)
+        self._commands.close(why)
 
     # ------------------------------------------------------------------ looking, also while the kernel is busy
 

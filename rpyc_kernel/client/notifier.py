@@ -15,6 +15,7 @@ from rpyc_kernel.client import answers
 from rpyc_kernel.client.events import WAIT_S
 from rpyc_kernel.client.execution import Execution
 from rpyc_kernel.client.hub_connection import HubConnection
+from rpyc_kernel.client.returning import CLOSED
 from rpyc_kernel.core import commands
 from rpyc_kernel.errors import ConnectionLost
 from rpyc_kernel.system.originals import queue
@@ -47,13 +48,13 @@ class Notifier:
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
             execution._lose(error)
 
-    def close(self) -> None:
-        """Stop; whoever still waits gets `ConnectionLost`."""
+    def close(self, why: str = CLOSED) -> None:
+        """Stop; whoever still waits gets `ConnectionLost` with why."""
         self._is_closed = True
         self._bell.put(False)
         with self._opening:
             if self._reader is not None:
-                self._reader.close()
+                self._reader.close(why)
         thread = self._thread
         if thread is not None and thread.ident is not None and thread is not threading.current_thread():
             thread.join(_JOIN_S)

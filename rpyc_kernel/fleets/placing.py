@@ -202,8 +202,7 @@ class Placing:
 
     def _release(self, places: Collection[_Place]) -> None:
         for place in places:
-            self._forget(place)
-            self._tell(place, "ended", "released")
+            self._leave(place, "ended", "released")
             future, place.future = place.future, None  # first, so that its end is no news
             if future is not None:
                 future.release()
@@ -325,7 +324,7 @@ class Placing:
         answer = self.client.run(tell_place, place.key, workers=[worker], on_error="ignore").get(worker)
         if not answer:
             return  # it is gone again, which is told, too
-        self._forget(place)
+        self._forget(place, f"{place.name} has another place")
         place.trouble = ""
         try:
             kernel = self._connect(_address_of(ConnectionFile(**answer)))
@@ -347,16 +346,21 @@ class Placing:
 
     def _lose(self, place: _Place, worker: str, reason: str) -> None:
         place.waits_since, place.worker = time.monotonic(), ""
-        self._forget(place)
-        self._tell(place, "lost", reason, worker)
+        self._leave(place, "lost", reason, worker)
 
-    def _forget(self, place: _Place) -> None:
-        """Leave its kernel; who waits for something of it is told."""
+    def _leave(self, place: _Place, what: str, reason: str, where: str | None = None) -> None:
+        """Its kernel is not there any more, which is told everybody."""
+        move = _move(place, what, reason, where)
+        self._forget(place, str(move))
+        self._note(move)
+
+    def _forget(self, place: _Place, why: str) -> None:
+        """Leave its kernel; who waits for something of it is told why."""
         with self._changed:
             kernel, place.kernel = place.kernel, None
             self._renew()
         if kernel is not None:
-            kernel.close()
+            kernel._give_up(why)
 
     def _renew(self) -> None:
         self.members = {name: place.kernel for name, place in self._places.items() if place.kernel is not None}
@@ -367,27 +371,32 @@ class Placing:
         if place.future is not future:
             return
         place.waits_since = 0.0
-        self._forget(place)
         if future.status == "finished":
             with self._changed:
                 self._places.pop(place.name, None)
-            self._tell(place, "ended", str(future.result()))
+            self._leave(place, "ended", str(future.result()))
         else:
             with self._changed:
                 place.error = _error_of(future, len(self._places))
                 # Nobody tells of its end, where the scheduler is another one; it ends with its Dask worker.
                 self._held = {held for held in self._held if held[0] != place.key}
-            self._tell(place, "failed", str(place.error))
+            self._leave(place, "failed", str(place.error))
         place.future = None
 
-    def _tell(self, place: _Place, what: str, reason: str, where: str | None = None) -> None:
-        at = place.worker if where is None else where
-        move = Move(time.time(), place.name, what, "" if what == "waits" else at, place.generation, reason)
+    def _tell(self, place: _Place, what: str, reason: str) -> None:
+        self._note(_move(place, what, reason))
+
+    def _note(self, move: Move) -> None:
         with self._changed:
             self.moves = (*self.moves[1 - _KEPT_MOVES :], move)
             self._changed.notify_all()
         if self._on_move is not None:
             self._on_move(move)
+
+
+def _move(place: _Place, what: str, reason: str, where: str | None = None) -> Move:
+    at = place.worker if where is None else where
+    return Move(time.time(), place.name, what, "" if what == "waits" else at, place.generation, reason)
 
 
 def _number_of(name: str) -> int:

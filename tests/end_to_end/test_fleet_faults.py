@@ -85,10 +85,10 @@ def test_the_kernel_of_a_lost_dask_worker_is_placed_again_and_the_others_go_on(
         again = fleet.submit("6 * 7", retry=1)
         assert next(run.events())
         os.kill(client.run(os.getpid)[lost], signal.SIGKILL)
-        with pytest.raises(ConnectionLost):
+        with pytest.raises(ConnectionLost, match=f"has lost its place on {lost}: that worker of Dask's is gone"):
             run.executions[first].result(PATIENCE_S)
         fleet.kernels[second].interrupt()
-        with pytest.raises(GroupFailed):
+        with pytest.raises(GroupFailed, match="has lost its place"):
             run.result(PATIENCE_S)
         assert again.result(PATIENCE_S) == [42, 42]
         assert [*again.retried] == [first]

@@ -50,6 +50,7 @@ def test_a_cell_runs_in_all_kernels_and_each_line_says_whose_it_is(here: KernelC
     shown = run(here, "%%group m-{1..2}\nprint('said')\n6 * 7").stdout
     assert sorted(shown.splitlines()) == ["[m-1] 42", "[m-1] said", "[m-2] 42", "[m-2] said"]
     assert sorted(run(here, "%px 'again'").stdout.splitlines()) == ["[m-1] 'again'", "[m-2] 'again'"]
+    assert sorted(run(here, "%px -- --6").stdout.splitlines()) == ["[m-1] 6", "[m-2] 6"]
     assert run(here, "%group").stdout == "2 kernels: m-{1..2}\n"
 
 
@@ -121,7 +122,11 @@ def test_the_kernel_in_which_one_types_is_left_out_as_it_would_wait_for_itself(h
     [
         ("%group nobody", "'nobody' is not running"),
         ("%%group x-*\n1", "these run: here, m-1, m-2"),
-        ("%%px --nope\n1", "unrecognized arguments: --nope"),
+        ("%%px --nope\n1", "unrecognized arguments: --nope; the options of %%px are --targets, --block, --noblock, "),
+        ("%group --fold", "unrecognized arguments: --fold; the options of %group are --start, --skip-missing"),
+        ("%px --nope 1", "those of %%px, above a cell, are --targets, --block, --noblock, "),
+        ("%px --nope 1", "--progress-after; if it is code: '%px -- --nope 1'"),
+        ("%px", "which code?"),
         ("%%px -t 2\n1", "the group has 2"),
         ("%%px -t 5:\n1", "there is no such kernel among the 2 of the group"),
         ("%%px 'open\n1", "cannot be read: No closing quotation"),

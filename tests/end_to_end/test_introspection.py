@@ -7,9 +7,10 @@ from contextlib import suppress
 
 import pytest
 
-from rpyc_kernel import Execution, ExecutionInterrupted, KernelClient, WorkerBusy
+from rpyc_kernel import CallTimeout, Execution, ExecutionInterrupted, KernelClient, WorkerBusy
 from rpyc_kernel.core.contract import Kind
 from rpyc_kernel.core.introspection import Inspection
+from tests.support.processes import suspended
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.shares_kernel
@@ -324,3 +325,10 @@ while True:
         assert {"numbers", "things", "more"} <= names
         assert "numbers" in kernel.complete("num", timeout=DEADLINE_S).matches
     stop(kernel, spinning)
+
+
+def test_where_it_is_the_hub_that_does_not_answer_nothing_is_said_of_the_worker(kernel):
+    hub = kernel.status()["hub_pid"]
+    with suspended(hub), pytest.raises(CallTimeout, match=f"its hub, process {hub}, answers nothing else"):
+        kernel.variables(timeout=0.1)
+    kernel.variables(timeout=DEADLINE_S)

@@ -42,7 +42,7 @@ MUTANTS = (
     Mutant(
         promise="what waits for a kernel that has lost its place is told at once",
         file="fleets/placing.py",
-        before="        if kernel is not None:\n            kernel.close()",
+        before="        if kernel is not None:\n            kernel._give_up(why)",
         after="        pass",
         tests=(f"{_FAULTS}test_the_kernel_of_a_lost_dask_worker_is_placed_again_and_the_others_go_on",),
     ),

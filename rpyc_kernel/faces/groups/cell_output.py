@@ -21,7 +21,7 @@ from rpyc_kernel.faces.groups.arrivals import OVER, Loss, begin_reading
 from rpyc_kernel.faces.groups.colours import Tags
 from rpyc_kernel.faces.groups.folding import fold, tell_failures
 from rpyc_kernel.faces.groups.lines import Line, Lines
-from rpyc_kernel.faces.groups.progress import Block, Progress, Row, describe
+from rpyc_kernel.faces.groups.progress import Block, Progress, Row, choose, describe, tell_rest
 from rpyc_kernel.groups.execution import GroupExecution
 from rpyc_kernel.groups.labels import describe as describe_names
 from rpyc_kernel.groups.labels import without_numbers
@@ -198,7 +198,7 @@ class _DisplayedBar(_Bar):
         if progress.seconds < self._next_s:
             return
         self._next_s = progress.seconds + min(_MOST_S, max(2 * _LOOK_S, progress.seconds / _SLOWER_BY))
-        shown = _describe_in_full(progress)
+        shown = describe_in_full(progress)
         if self._handle is None:
             self._handle = display(shown, raw=True, display_id=True)
         else:
@@ -206,17 +206,17 @@ class _DisplayedBar(_Bar):
 
     def end(self, progress: Progress) -> None:
         if self._handle is not None:
-            self._handle.update(_describe_in_full(progress), raw=True)
+            self._handle.update(describe_in_full(progress), raw=True)
 
 
-def _describe_in_full(progress: Progress) -> dict[str, str]:
+def describe_in_full(progress: Progress) -> dict[str, str]:
     """As text, and as a table."""
-    lines = describe(progress.rows(), progress.seconds, most=_MOST_ROWS)
-    rows = [row for row in progress.rows() if any(line.startswith(row.who) for line in lines)]
-    return {"text/plain": "\n".join(lines), "text/html": _as_html(lines[0], rows)}
+    rows = progress.rows()
+    lines, shown = describe(rows, progress.seconds, most=_MOST_ROWS), choose(rows, _MOST_ROWS)
+    return {"text/plain": "\n".join(lines), "text/html": _as_html(lines[0], shown, tell_rest(rows, shown))}
 
 
-def _as_html(head: str, rows: list[Row]) -> str:
+def _as_html(head: str, rows: list[Row], rest: list[str]) -> str:
     cells = "".join(
         f"<tr><td style='text-align:left'><b>{html.escape(row.who)}</b></td>"
         f"<td style='text-align:left;color:{_COLOUR_OF.get(row.state, '#c00')}'>{html.escape(row.state)}</td>"
@@ -224,4 +224,4 @@ def _as_html(head: str, rows: list[Row]) -> str:
         f"<td style='text-align:left'><code>{html.escape(row.words)}</code></td></tr>"
         for row in rows
     )
-    return f"<div><b>{html.escape(head)}</b><table>{cells}</table></div>"
+    return f"<div><b>{html.escape(head)}</b><table>{cells}</table>{''.join(rest)}</div>"

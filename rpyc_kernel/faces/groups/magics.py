@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from typing import Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
-from IPython.core.magic_arguments import MagicArgumentParser
 
 from rpyc_kernel.errors import KernelError, RequestError
 from rpyc_kernel.faces.groups.cell_output import CellOutput
-from rpyc_kernel.faces.groups.completing import COMMANDS, complete
+from rpyc_kernel.faces.groups.completing import complete
+from rpyc_kernel.faces.groups.options import BY_MAGIC, GROUP, GROUP_CELL, PX_CELL, read_code
 from rpyc_kernel.groups.execution import GroupExecution
 from rpyc_kernel.groups.group import Group
 from rpyc_kernel.groups.labels import describe as describe_names
@@ -26,31 +25,6 @@ from rpyc_kernel.groups.targets import expand
 
 _INDEX = re.compile(r"-?\d+|(-?\d*):(-?\d*)(?::(-?\d*))?")
 _OWN_SHELL = "rpyc_kernel."
-
-
-def _add_options_of_code(parser: MagicArgumentParser) -> None:
-    add = parser.add_argument
-    add("-b", "--block", action="store_true", dest="block", default=True, help="wait for the end; this is the default")
-    add("-a", "--noblock", action="store_false", dest="block", help="go on at once; %%pxresult shows what comes of it")
-    add("-o", "--out", "--name", dest="out", metavar="NAME", help="keep the execution as a variable")
-    add("--fold", action="store_true", help="show what they print at the end, what is equal once")
-    add("--local", action="store_true", help="run the cell here, too")
-    add("--retry", type=int, default=0, metavar="N", help="run it again, up to so often, where the kernel was lost")
-    add("--progress-after", type=float, default=1.0, metavar="SECONDS", help="when to show how far each is; -1: never")
-
-
-def _make_parser(name: str) -> MagicArgumentParser:
-    parser = MagicArgumentParser(name)
-    _add_options_of_code(parser)
-    return parser
-
-
-_GROUP = _make_parser("%%group")
-_GROUP.add_argument("targets", nargs="*", help="names, addresses and patterns of kernels, or a variable with a group")
-_GROUP.add_argument("--start", action="store_true", help="start those that do not run")
-_GROUP.add_argument("--skip-missing", action="store_true", help="go on without those that cannot be reached")
-_PX = _make_parser("%%px")
-_PX.add_argument("-t", "--targets", help="only some of the group: 0, 1:3, or names and patterns with commas between")
 
 
 @magics_class
@@ -79,7 +53,7 @@ class GroupMagics(Magics):
         the name of a variable with a group that rpyc_kernel.group() has made. %px then runs code in the same group.
         Without TARGETS it says which kernels it has. Options: --start, --skip-missing, and for a cell those of %%px.
         """
-        options = _parse(_GROUP, line)
+        options = (GROUP if cell is None else GROUP_CELL).read(line)
         if options.targets:
             self._use(options)
         group = self._require_group()
@@ -98,8 +72,8 @@ class GroupMagics(Magics):
         too; --retry N; --progress-after SECONDS. Ctrl-C, or the button that interrupts, interrupts it in all kernels.
         """
         if cell is None:
-            return self._run(self._require_group(), line, _PX.parse_args([]))
-        options = _parse(_PX, line)
+            return self._run(self._require_group(), read_code(line), PX_CELL.read(""))
+        options = PX_CELL.read(line)
         group = self._require_group()
         return self._run(_choose(group, options.targets) if options.targets else group, cell, options)
 
@@ -188,14 +162,6 @@ class GroupMagics(Magics):
             output.lose(name, words)
 
 
-def _parse(parser: MagicArgumentParser, line: str) -> Any:
-    try:
-        words = shlex.split(line)
-    except ValueError as error:
-        raise UsageError(f"{line!r} cannot be read: {error}") from None
-    return parser.parse_args(words)
-
-
 def _choose(group: Group, wanted: str) -> Group:
     """Some of a group: by an index or a slice as in Python, or by names."""
     if wanted == "all":
@@ -224,5 +190,5 @@ def load_ipython_extension(shell: Any) -> None:
     """Give a shell of IPython these magics: ``%load_ext rpyc_kernel``."""
     if "GroupMagics" not in shell.magics_manager.registry:  # or a group in use would be forgotten
         shell.register_magics(GroupMagics)
-    for command in COMMANDS:
-        shell.set_hook("complete_command", complete, str_key=command)
+    for magic in BY_MAGIC:
+        shell.set_hook("complete_command", complete, str_key=magic)

@@ -138,18 +138,28 @@ def describe(rows: list[Row], seconds: float, *, most: int | None = None) -> lis
     ended = sum(row.has_ended for row in rows)
     badly = sum(row.has_ended and row.state != Outcome.OK for row in rows)
     head = f"{ended} of {len(rows)} have ended{f', {badly} of them badly' if badly else ''}, {format_duration(seconds)}"
-    shown, rest = rows, 0
-    if most is not None and len(rows) > most:
-        ranks = [*_GOES_ON, FAILED]
-        shown = sorted(rows, key=lambda row: ranks.index(row.state) if row.state in ranks else len(ranks))
-        shown, rest = shown[: max(0, most - 1)], len(rows) - max(0, most - 1)
+    shown = rows if most is None else choose(rows, most)
     cells = [(row.who, row.state, "" if row.seconds is None else format_duration(row.seconds)) for row in shown]
     widths = [max((len(each[column]) for each in cells), default=0) for column in range(3)]
     lines = [
         "  ".join([*(cell.ljust(width) for cell, width in zip(each, widths, strict=True)), row.words]).rstrip()
         for each, row in zip(cells, shown, strict=True)
     ]
-    return [head, *lines, *([f"and {rest} more"] if rest else [])]
+    return [head, *lines, *tell_rest(rows, shown)]
+
+
+def choose(rows: list[Row], most: int) -> list[Row]:
+    """Those that so many lines have room for, of which one says how many are left out, where some are."""
+    if len(rows) <= most:
+        return rows
+    ranks = [*_GOES_ON, FAILED]
+    ordered = sorted(rows, key=lambda row: ranks.index(row.state) if row.state in ranks else len(ranks))
+    return ordered[: max(0, most - 1)]
+
+
+def tell_rest(rows: list[Row], shown: list[Row]) -> list[str]:
+    """Say how many are not shown, if there are any."""
+    return [f"and {rest} more"] if (rest := len(rows) - len(shown)) else []
 
 
 class Block:

@@ -28,6 +28,7 @@ from rpyc_kernel.errors import KernelError
 from rpyc_kernel.faces.frontend.control_characters import is_colourful, sanitize_line
 from rpyc_kernel.faces.frontend.following import follow
 from rpyc_kernel.faces.frontend.render import Recording, Renderer
+from rpyc_kernel.faces.frontend.session_slot import is_session_slot
 from rpyc_kernel.faces.frontend.summaries import format_time
 from rpyc_kernel.faces.frontend.transcript import Transcript
 from rpyc_kernel.faces.groups.colours import Tags
@@ -46,7 +47,8 @@ class _Voice:
         self._as_json = as_json
         self._selection = Selection(source, since)
         self.last = self._selection.last
-        self._recording = Recording(Transcript(""), Renderer(is_colourful=is_colourful(sys.stdout)))
+        transcript = Transcript("", shows_visit=is_session_slot)
+        self._recording = Recording(transcript, Renderer(is_colourful=is_colourful(sys.stdout)))
 
     def past(self) -> Iterator[_Told]:
         """All that has happened up to now."""
@@ -74,9 +76,9 @@ class _Voice:
 class GroupLog(PastCommand, GroupCommand):
     """Show what happened in kernels, in the order of time, each event with who tells it.
 
-    --since takes a time, as of 'rpyc-kernel log'. With --json each event is an object on a line of its own, with the
-    name of its kernel. Kernels that are stopped are read from their journals, and patterns mean them, too; what follows
-    comes from the others.
+    --since takes a time, as of 'rpyc-kernel log'. Commands and programs that come and go are told only with --json,
+    where each event is an object on a line of its own, with the name of its kernel. Kernels that are stopped are read
+    from their journals, and patterns mean them, too; what follows comes from the others.
 
     Examples:
         rpyc-kernel group log 'train-*' --tail 20 --follow

@@ -73,15 +73,18 @@ def test_a_status_is_a_line_for_each_also_for_those_that_are_away(folders: Folde
 
 
 def test_a_log_has_the_events_of_all_in_the_order_of_time(folders: Folders, run_here: RunHere) -> None:
+    numbers, code = {}, "print('by', 'hand')"
     for name in ("g-2", "g-1", "g-3"):
         with rpyc_kernel.connect(name, name="ann") as kernel:
-            kernel.execute("print('by', 'hand')")
-    done = run_here("group", "log", "g-{1..3}", "--tail", "12")
+            numbers[name] = kernel.execute(code).id
+    done = run_here("group", "log", "g-{1..3}", "--tail", "6")
     shown = [line[20:] for line in done.stdout.splitlines()]
-    assert [line for line in shown if line.endswith("by hand")] == [
-        f"[{name}] [ann] by hand" for name in ("g-2", "g-1", "g-3")
-    ]
-    assert (len(shown), done.returncode, done.stderr) == (12, 0, "")
+    assert shown == [
+        f"[{name}] [ann] {told}"
+        for name in ("g-2", "g-1", "g-3")
+        for told in (f"In [{numbers[name]}]: {code}", "by hand")
+    ], "and not that they came and left"
+    assert (done.returncode, done.stderr) == (0, "")
     told = [json.loads(line) for line in run_here("group", "log", "g-[1-3]", "--json").stdout.splitlines()]
     assert [each["time"] for each in told] == sorted(each["time"] for each in told)
     assert {each["kernel"] for each in told} == set(THREE)

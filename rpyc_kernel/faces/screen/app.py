@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from textual import work
+from textual import events, work
 from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
@@ -67,6 +67,7 @@ class KernelApp(App[str]):
         self._view = WidgetView(conversation, self._post, self, _KEYS)
         self._prompt: Prompt | None = None
         self._typed_ahead = TypedAhead()
+        self._early: list[events.Event] | None = []  # typed while nothing has the focus; None when something had it
         self._talking: asyncio.Task[str] | None = None
         self._status_text = ""
         self._doubtful: int | None = None  # was to be stopped, and is somebody else's
@@ -94,9 +95,22 @@ class KernelApp(App[str]):
             self.query_one(name).display = False
         self.query_one(SidePanes).display = self.size.width > _NARROW_COLUMNS
         self.query_one(CodeArea).focus()
+        self.call_later(self._take_early)  # which comes behind that
         self._talking = asyncio.ensure_future(self._conversation.run(self._view))
         self._talking.add_done_callback(self._note_end)
         self._recall()
+
+    async def on_event(self, event: events.Event) -> None:
+        """Called with everything; what is typed would be nobody's as long as nothing has the focus."""
+        if self._early is not None and isinstance(event, (events.Key, events.Paste)) and not event.is_forwarded:
+            self._early.append(event)
+        else:
+            await super().on_event(event)
+
+    async def _take_early(self) -> None:
+        early, self._early = self._early or [], None
+        for event in early:
+            await self.on_event(event)
 
     @work
     async def _recall(self) -> None:

@@ -15,6 +15,7 @@ from tests.support.folders import Folders
 if importlib.util.find_spec("textual") is None:
     pytest.skip("Textual is not installed", allow_module_level=True)
 
+from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, Static, TabbedContent
 
@@ -84,11 +85,13 @@ def kernel(folders: Folders) -> Iterator[KernelClient]:
             client.shutdown(timeout=PATIENCE_S)
 
 
-def work(act: Act, *, size: tuple[int, int] = (110, 32)) -> str | None:
-    """Have a user work in a full screen of this size; returns how the conversation ended."""
+def work(act: Act, *, size: tuple[int, int] = (110, 32), early: str = "") -> str | None:
+    """Have a user work in a full screen of this size, who types early; returns how the conversation ended."""
 
     async def run() -> str | None:
         app = KernelApp(Conversation(take_session_slot("demo", name="me"), "welcome"))
+        for letter in early:
+            app.post_message(Key(_NAMED.get(letter, letter), letter))
         async with app.run_test(size=size) as pilot:
             user = User(app, pilot)
             await user.until(lambda: user.prompt == "code", "the prompt")
@@ -101,16 +104,17 @@ def work(act: Act, *, size: tuple[int, int] = (110, 32)) -> str | None:
     return asyncio.run(run())
 
 
-def test_code_is_typed_and_its_value_output_and_error_are_seen(kernel: KernelClient):
+def test_code_is_typed_even_before_there_is_a_place_for_it_and_its_value_output_and_error_are_seen(
+    kernel: KernelClient,
+):
     async def act(user: User) -> None:
-        await user.run("6 * 7")
         await user.until_seen(">>> 6 * 7\n42")
         await user.run("for i in 'ab': print(i)\n")
         await user.until_seen("\na\nb")
         await user.run("1 / 0")
         await user.until_seen("ZeroDivisionError: division by zero")
 
-    work(act)
+    work(act, early="6 * 7\n")
 
 
 def test_what_others_do_is_marked_and_no_markup_of_theirs_is_obeyed(kernel: KernelClient):

@@ -20,7 +20,7 @@ if __name__ == "__main__":
     gc.disable()  # see `heaps.collect_from_here`
 
 from rpyc_kernel.errors import KernelError
-from rpyc_kernel.hub.embedding import EmbeddedProcess, EmbeddingProgram
+from rpyc_kernel.hub.embedding import EmbeddedProcess
 from rpyc_kernel.hub.place import take_place
 from rpyc_kernel.hub.worker_process import WorkerProcess
 from rpyc_kernel.settings import SETTINGS_VARIABLE, Folders, HubSettings, WorkerSettings, check_name
@@ -60,8 +60,7 @@ def main(arguments: list[str]) -> int:
         try:
             if not place.has_worker:
                 if embedding:
-                    program = EmbeddingProgram(**embedding)
-                    spare = EmbeddedProcess(place.folder, worker_settings, program, take_away(0))
+                    spare = EmbeddedProcess(place.folder, worker_settings, embedding, take_away(0))
                 else:
                     given = take_away(0) if options.get("has_input") else None
                     spare = WorkerProcess(place.folder, hub_settings, worker_settings, given)

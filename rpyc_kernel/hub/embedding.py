@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
+from typing import Any
 
 from rpyc_kernel.core.contract import WORKER_VERSION
 from rpyc_kernel.frozen import fields_of
@@ -25,13 +26,17 @@ _LOOK_S = 0.01
 class EmbeddingProgram:
     """The process of a program that has embedded its kernel.
 
+    Args:
+        told: a socket to it, on which it says that it goes on without the kernel.
+
     Attributes:
         pid: its number.
         shown: how it was started.
         has_left: set when its connection is over.
     """
 
-    def __init__(self, pid: int, shown: str) -> None:
+    def __init__(self, told: socket.socket, pid: int, shown: str) -> None:
+        self._told = told
         self.pid = pid
         self.shown = shown
         self._birth = processes.birth_of(pid)
@@ -45,12 +50,18 @@ class EmbeddingProgram:
         self.has_left.wait()
         deadline = time.monotonic() + _ENDING_S
         pause = threading.Event()
-        while processes.is_alive(self.pid, self._birth) and time.monotonic() < deadline:
-            if pause.wait(_LOOK_S):
-                break
+        while processes.is_alive(self.pid, self._birth) and time.monotonic() < deadline and not self._goes_on():
+            pause.wait(_LOOK_S)
         if processes.is_alive(self.pid, self._birth):
             return processes.Ending(f"the program that it was embedded in goes on without it: {self}")
         return processes.Ending(f"the program that it was embedded in has ended: {self}")
+
+    def _goes_on(self) -> bool:
+        """Whether it has said so: while it waits for the end of this hub, its own would be waited for in vain."""
+        self._told.setblocking(False)
+        with contextlib.suppress(OSError):
+            return bool(self._told.recv(1))
+        return False
 
 
 class EmbeddedProcess:
@@ -59,16 +70,16 @@ class EmbeddedProcess:
     Args:
         folder: the kernel's runtime folder.
         settings: of the worker.
-        child: the program.
+        embedding: the program's number, and how it was started.
         told: a socket to it, which stays open for as long as this hub lives.
     """
 
-    def __init__(self, folder: RuntimeFolder, settings: WorkerSettings, child: EmbeddingProgram, told: int) -> None:
+    def __init__(self, folder: RuntimeFolder, settings: WorkerSettings, embedding: dict[str, Any], told: int) -> None:
         self._folder = folder
         self._settings = settings
-        self.child = child
         self._told = socket.socket(fileno=told)
         self._told.set_inheritable(False)
+        self.child = EmbeddingProgram(self._told, **embedding)
         self._listener = listen(folder.worker_socket, _BACKLOG)
 
     def tell(self, generation: int) -> None:

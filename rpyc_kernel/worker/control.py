@@ -30,6 +30,7 @@ from rpyc_kernel.worker.static_access import type_name
 
 _log = logging.getLogger(__name__)
 _GREETING_S = 5.0
+_ENDS_S = 1.0
 _BACKLOG = 8
 _LOOK_MS = 1000
 
@@ -77,7 +78,7 @@ class Control:
         self._folder = folder
         self._deserted = deserted
         self._is_asked = self._is_closing = False
-        self._serving: set[socket.socket] = set()
+        self._serving: dict[socket.socket, threading.Thread] = {}
         self._hubs = 0
         self._counting = threading.Lock()
         self._wake_in, self._wake_out = socket.socketpair()
@@ -118,7 +119,9 @@ class Control:
             if channel == "run":
                 self._take_run(sock)
             else:
-                make_thread(self._serve, "control-hub", (sock,)).start()
+                self._serving = {known: thread for known, thread in self._serving.items() if thread.is_alive()}
+                self._serving[sock] = make_thread(self._serve, "control-hub", (sock,))
+                self._serving[sock].start()
 
     def _wait(self) -> socket.socket | None:
         """Wait for a connection; None when there was something else to see to."""
@@ -159,9 +162,11 @@ class Control:
         self._wake()
         self._thread.join()
         self._end_clients(None, None)
-        for sock in list(self._serving):
+        for sock, thread in self._serving.items():
             with contextlib.suppress(OSError):  # the hub is gone
                 sock.shutdown(socket.SHUT_RDWR)
+            if thread.is_alive():  # it may never have started, in a process that has too many
+                thread.join(_ENDS_S)
         for sock in (self._listener, self._wake_in, self._wake_out):
             sock.close()
         self._answer_pool.close()
@@ -178,7 +183,6 @@ class Control:
     @failing.vital
     def _serve(self, sock: socket.socket) -> None:
         self._count_hubs(1)
-        self._serving.add(sock)
         reader = frames.DescriptorReader(sock)
         sending = threading.Lock()
         try:
@@ -189,7 +193,6 @@ class Control:
         except (EOFError, OSError):
             _log.info("the hub is gone; waiting for the next one")
         finally:
-            self._serving.discard(sock)
             sock.close()
             self._count_hubs(-1)
             self._deserted()

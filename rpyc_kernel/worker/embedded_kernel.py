@@ -30,6 +30,8 @@ from rpyc_kernel.worker.staged_calls import StagedCalls
 _TOLD_S = 30.0
 _HUB_ENDS_S = 10.0
 _LOOK_S = 0.01
+_GOES_ON = b"\n"
+"""Tells the hub that the program does not end with its kernel."""
 
 
 class EmbeddedKernel:
@@ -276,6 +278,7 @@ class EmbeddedKernel:
             os.close(descriptor)
         with contextlib.suppress(OSError), self._told:  # the hub has ended when it says no more
             self._told.settimeout(_HUB_ENDS_S)
+            self._told.send(_GOES_ON)
             while self._told.recv(4096):
                 pass
         if not self._loop.sides.describe()[0]:  # else they still write to it

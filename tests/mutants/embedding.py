@@ -50,4 +50,13 @@ MUTANTS = (
         after="            pass",
         tests=(f"{_TESTS}test_a_hub_that_is_killed_closes_the_console_of_the_program",),
     ),
+    Mutant(
+        promise="a program that closes its kernel and the hub do not wait for the end of each other",
+        file=_KERNEL,
+        before="            self._told.send(_GOES_ON)\n",
+        after="",
+        tests=(
+            f"{_FAULTS}test_a_program_that_has_closed_its_kernel_and_the_hub_do_not_wait_for_the_end_of_each_other",
+        ),
+    ),
 )

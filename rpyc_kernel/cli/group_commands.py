@@ -163,7 +163,7 @@ class GroupStatus(GroupCommand):
 
 def _describe(who: str, status: dict[str, Any] | None, error: Exception | None) -> tuple[str, ...]:
     if status is None:
-        return who, "away", "", "", str(error)
+        return who, "away", "", "", as_typed_here(str(error))
     memory = status["memory_bytes"]
     generation = f"generation {status['generation']}"
     return who, status["state"], generation, format_bytes(memory) if memory else "", summarise_work(status)

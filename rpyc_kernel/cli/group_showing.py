@@ -19,12 +19,13 @@ from rpyc_kernel.errors import KernelError
 from rpyc_kernel.faces.frontend.control_characters import is_colourful
 from rpyc_kernel.faces.groups.arrivals import OVER, Loss, begin_reading
 from rpyc_kernel.faces.groups.colours import Tags
-from rpyc_kernel.faces.groups.folding import fold, tell_failures
+from rpyc_kernel.faces.groups.folding import Folded, tell_failures
 from rpyc_kernel.faces.groups.lines import Line, Lines
 from rpyc_kernel.faces.groups.progress import Block, Progress, describe
 from rpyc_kernel.groups.execution import GroupExecution
 from rpyc_kernel.groups.labels import describe as describe_names
-from rpyc_kernel.groups.labels import shorten, without_numbers
+from rpyc_kernel.groups.labels import shorten
+from rpyc_kernel.system.own_command import own_command
 from rpyc_kernel.system.threads import make_thread, start_threads
 
 _PROGRESS_AFTER_S = 1.0
@@ -60,7 +61,7 @@ class GroupShow:
         self._shows_values = shows_values
         self._as_json = as_json
         self._limit = limit
-        self._held: dict[bool, dict[str, list[str]]] | None = {False: {}, True: {}} if is_folding else None
+        self._folded = {False: Folded(), True: Folded()} if is_folding else {}
         self._tags = {
             True: Tags(self._names, is_colourful=is_colourful(sys.stderr)),
             False: Tags(self._names, is_colourful=is_colourful(sys.stdout)),
@@ -90,7 +91,10 @@ class GroupShow:
             self._clear()
         for name in self._names:
             self._write(self._lines.end(name))
-        self._write_held()
+        for is_error, folded in self._folded.items():
+            stream = sys.stderr if is_error else sys.stdout
+            stream.write(folded.show(self._names, self._tags[is_error]))
+            stream.flush()
         if not has_ended:
             self._tell_goodbye()
             return TIMED_OUT if self._is_late else INTERRUPTED
@@ -159,27 +163,13 @@ class GroupShow:
 
     def _write(self, lines: list[Line]) -> None:
         for is_error, several in groupby(lines, lambda line: line.is_error):
-            if self._held is not None:
-                for line in several:
-                    text = without_numbers(line.text) if is_error else line.text
-                    self._held[is_error].setdefault(line.who, []).append(text)
+            shown = [*several]
+            if self._folded and not (shown := self._folded[is_error].keep(shown)):
                 continue
             stream, tags = sys.stderr if is_error else sys.stdout, self._tags[is_error]
             if self._block is not None and stream.isatty():
                 self._block.clear()
-            stream.write("".join(tags.line(line.who, line.text) for line in several))
-            stream.flush()
-
-    def _write_held(self) -> None:
-        if self._held is None:
-            return
-        for is_error, stream in ((False, sys.stdout), (True, sys.stderr)):
-            held = self._held[is_error]
-            texts = {name: "\n".join(held[name]) for name in self._names if name in held}
-            for names, text in fold(texts):
-                head = f"--- {describe_names(names)}" + (f" ({len(names)})" if len(names) > 1 else "")
-                stream.write(self._tags[is_error].bold(head) + "\n")
-                stream.writelines(self._tags[is_error].bare(line) for line in text.split("\n"))
+            stream.write("".join(tags.line(line.who, line.text) for line in shown))
             stream.flush()
 
     def _draw(self) -> None:
@@ -228,7 +218,7 @@ class GroupShow:
 
     def _tell_goodbye(self) -> None:
         names = [name for name in self._names if name not in self._statuses]
-        tell(f"it goes on in {describe_names(names)}; to stop it: rpyc-kernel group interrupt {_as_words(names)}")
+        tell(f"it goes on in {describe_names(names)}; to stop it: {own_command()} group interrupt {_as_words(names)}")
 
     def _tell_failures(self) -> None:
         """Say who has failed, and why: what was shown of it may be far above, or nothing."""

@@ -9,6 +9,7 @@ from typing import Any
 from rpyc_kernel.cli.group_commands import GroupCommand, ask_all, first_status
 from rpyc_kernel.client.connect_string import shown_of
 from rpyc_kernel.groups.stacks import FoldedStack, fold
+from rpyc_kernel.system.own_command import as_typed_here
 
 
 class GroupStack(GroupCommand):
@@ -35,7 +36,7 @@ class GroupStack(GroupCommand):
             "threads": [_describe(stack) for stack in stacks.threads],
             "errors": {who: str(error) for who, error in stacks.errors.items()},
         }
-        self.write_answer(answer, str(stacks).splitlines())
+        self.write_answer(answer, as_typed_here(str(stacks)).splitlines())
         return first_status(errors)
 
 

@@ -165,11 +165,17 @@ def test_a_program_reads_the_name_of_the_kernel_with_each_event(capsys: pytest.C
     assert err == ""
 
 
-def test_what_is_equal_is_told_once_at_the_end_also_errors(capsys: pytest.CaptureFixture[str]) -> None:
-    told = [printed("c", "other\n"), printed("b", "same\n"), printed("a", "same\n"), *failing("a"), *failing("c")]
+def test_what_is_equal_is_told_once_at_the_end_also_errors_and_at_once_what_asks(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rpyc_kernel.system.own_command.own_command", lambda: "bin/rpyc-kernel")
+    told = [printed("c", "other\n"), make("b", Kind.INPUT_REQUESTED, prompt="who?", password=False, token=1)]
+    told += [printed("b", "same\n"), printed("a", "same\n"), *failing("a"), *failing("c")]
     assert show(FakeExecution(*told, *end_of("b")), "abc", is_folding=True) == 1
     out, err = capsys.readouterr()
     assert out == "--- a b (2)\nsame\n--- c\nother\n"
+    asked, _, err = err.partition("\n")
+    assert asked == "[b] execution 3 asks: who? ('bin/rpyc-kernel answer b' answers)"
     assert err.startswith('--- a c (2)\nFile "<In>", line 1\nValueError: no\n')
 
 

@@ -19,12 +19,10 @@ from rpyc_kernel.errors import GroupFailed
 from rpyc_kernel.faces.frontend.control_characters import is_colourful
 from rpyc_kernel.faces.groups.arrivals import OVER, Loss, begin_reading
 from rpyc_kernel.faces.groups.colours import Tags
-from rpyc_kernel.faces.groups.folding import fold, tell_failures
+from rpyc_kernel.faces.groups.folding import Folded, tell_failures
 from rpyc_kernel.faces.groups.lines import Line, Lines
 from rpyc_kernel.faces.groups.progress import Block, Progress, Row, choose, describe, tell_rest
 from rpyc_kernel.groups.execution import GroupExecution
-from rpyc_kernel.groups.labels import describe as describe_names
-from rpyc_kernel.groups.labels import without_numbers
 
 _LOOK_S = 0.25
 _SLOWER_BY = 20
@@ -52,7 +50,7 @@ class CellOutput:
         # A kernel's console may be read by a pipe as well.
         has_colours = self._is_notebook and not os.environ.get("NO_COLOR")
         self._tags = Tags(self._names, is_colourful=has_colours or is_colourful(sys.stdout))
-        self._held: dict[str, list[str]] | None = {} if is_folding else None
+        self._folded = Folded() if is_folding else None
         self._lines = Lines()
         self._progress = Progress(self._names, self._lines, time.monotonic)
         self._progress_after_s = progress_after_s
@@ -87,7 +85,8 @@ class CellOutput:
             self._bar.end(self._progress)
         for name in self._names:
             self._write(self._lines.end(name))
-        self._write_held()
+        if self._folded is not None:
+            print(self._folded.show(self._names, self._tags), end="")
         self._raise_failures(execution)
 
     def _show_next(self) -> bool:
@@ -122,21 +121,12 @@ class CellOutput:
         display(event.data, raw=True, metadata=event.metadata, display_id=own_id, update=is_update)
 
     def _write(self, lines: list[Line]) -> None:
+        if self._folded is not None:
+            lines = self._folded.keep(lines)
         for is_error, several in groupby(lines, lambda line: line.is_error):
-            if self._held is not None:
-                for line in several:
-                    self._held.setdefault(line.who, []).append(without_numbers(line.text))
-                continue
             self._bar.make_room()
             text = "".join(self._tags.line(line.who, line.text) for line in several)
             print(text, end="", file=sys.stderr if is_error else sys.stdout)
-
-    def _write_held(self) -> None:
-        held = self._held or {}
-        for names, text in fold({name: "\n".join(held[name]) for name in self._names if name in held}):
-            count = f" ({len(names)})" if len(names) > 1 else ""
-            print(self._tags.bold(f"--- {describe_names(names)}{count}"))
-            print("".join(map(self._tags.bare, text.split("\n"))), end="")
 
     def _tell(self, words: str) -> None:
         self._bar.make_room()

@@ -10,6 +10,7 @@ from rpyc_kernel.faces.frontend.control_characters import sanitize, sanitize_lin
 from rpyc_kernel.faces.frontend.overwriting import settle
 from rpyc_kernel.faces.frontend.transcript import plain_text_of
 from rpyc_kernel.frozen import Frozen
+from rpyc_kernel.system.own_command import as_typed_here
 
 _MAX_OPEN_CHARS = 20_000
 """A line that is longer is told in pieces."""
@@ -22,11 +23,13 @@ class Line(Frozen):
         who: the label of the kernel.
         text: letters, tabs and colours, nothing else.
         is_error: it belongs on standard error.
+        is_urgent: people may have to do something now, so it cannot wait for the end.
     """
 
     who: str
     text: str
     is_error: bool = False
+    is_urgent: bool = False
 
 
 class Lines:
@@ -36,7 +39,7 @@ class Lines:
         >>> from rpyc_kernel import Event
         >>> from rpyc_kernel.faces.groups.lines import Lines
         >>> Lines().take("a", Event(7, 0.0, "stream", 3, None, {"name": "stdout", "text": "one\ntw"}))
-        [Line(who='a', text='one', is_error=False)]
+        [Line(who='a', text='one', is_error=False, is_urgent=False)]
     """
 
     def __init__(self) -> None:
@@ -57,7 +60,7 @@ class Lines:
                 told = f"execution {event.execution} is {event.outcome}: {reason}" if reason else ""
                 return [*self.end(who), *self._tell(who, told, is_error=True)]
             case _:
-                return self._tell(who, _describe(who, event), is_error=True)
+                return self._tell(who, _describe(who, event), is_error=True, is_urgent=True)
 
     def end(self, who: str) -> list[Line]:
         """The lines of a kernel that have not ended, and never will."""
@@ -81,13 +84,13 @@ class Lines:
         self._remember(who, settle(rest), *reversed(lines))
         return [Line(who, line, stream == "stderr") for line in lines]
 
-    def _tell(self, who: str, text: str, *, is_error: bool = False) -> list[Line]:
+    def _tell(self, who: str, text: str, *, is_error: bool = False, is_urgent: bool = False) -> list[Line]:
         """Whole lines; what a stream has left open stands before them."""
         if not text:
             return []
         lines = text.rstrip("\n").split("\n")
         self._remember(who, *reversed(lines))
-        return [*self.end(who), *(Line(who, line, is_error) for line in lines)]
+        return [*self.end(who), *(Line(who, line, is_error, is_urgent) for line in lines)]
 
     def _remember(self, who: str, *newest_first: str) -> None:
         """Keep the newest line that has something in it."""
@@ -111,8 +114,10 @@ def _describe(who: str, event: Event) -> str:
             return f"execution {event.execution} waits until somebody approves it"
         case Kind.INPUT_REQUESTED:
             prompt = sanitize_line(event.prompt).rstrip()
-            return f"execution {event.execution} asks: {prompt} ('rpyc-kernel answer {who}' answers)"
+            how = as_typed_here(f"'rpyc-kernel answer {who}' answers")
+            return f"execution {event.execution} asks: {prompt} ({how})"
         case Kind.INTERRUPT_UNANSWERED:
-            return f"the code goes on in spite of the interrupt; 'rpyc-kernel stack {who}' shows where it is"
+            where = as_typed_here(f"'rpyc-kernel stack {who}' shows where it is")
+            return f"the code goes on in spite of the interrupt; {where}"
         case _:
             return ""

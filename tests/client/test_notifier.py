@@ -65,9 +65,9 @@ class Reader:
     def as_ours(self, error):
         return error
 
-    def close(self):
+    def close(self, why="closed"):
         self.is_closed = True
-        self.fail(ConnectionLost("closed"))
+        self.fail(ConnectionLost(why))
 
 
 class Kernel:

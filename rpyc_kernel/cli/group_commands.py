@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -35,10 +37,15 @@ from rpyc_kernel.errors import GroupFailed, KernelExists
 from rpyc_kernel.faces.frontend.control_characters import sanitize, sanitize_line
 from rpyc_kernel.faces.frontend.summaries import format_bytes, summarise_work
 from rpyc_kernel.groups.fanning import fan_out
+from rpyc_kernel.groups.labels import describe as describe_names
 from rpyc_kernel.groups.targets import expand
 from rpyc_kernel.system.own_command import as_typed_here
+from rpyc_kernel.system.threads import make_thread, start_threads
 
 _T = TypeVar("_T")
+_PATIENCE_S = 2.0
+"""How long a terminal shows nothing while some kernels do not answer."""
+_AWAY = "away"
 
 
 class GroupCommand(JsonCommand):
@@ -87,10 +94,40 @@ class GroupCommand(JsonCommand):
 
 def ask_all(targets: Sequence[str], act: Callable[[str], _T]) -> tuple[dict[str, _T], dict[str, Exception]]:
     """Do something with all at once; returns what has come of it, and what went wrong, by target."""
+    waited = dict.fromkeys(targets)
+
+    def do(target: str) -> _T:
+        try:
+            return act(target)
+        finally:
+            del waited[target]
+
+    with telling_whom(waited):
+        try:
+            return fan_out("the command", {target: partial(do, target) for target in targets}), {}
+        except GroupFailed as failed:
+            return failed.results, failed.errors
+
+
+@contextlib.contextmanager
+def telling_whom(waited: Collection[str], what: str = "waiting for") -> Iterator[None]:
+    """Say on a terminal, once that takes a while, what is done then and with which targets."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    is_over = threading.Event()
+
+    def say() -> None:
+        if not is_over.wait(_PATIENCE_S) and (names := [shown_of(target) for target in tuple(waited)]):
+            tell(f"{what} {describe_names(names)}")
+
+    thread = make_thread(say, "rpyc_kernel-waiting")
+    start_threads(thread)
     try:
-        return fan_out("the command", {target: partial(act, target) for target in targets}), {}
-    except GroupFailed as failed:
-        return failed.results, failed.errors
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def first_status(errors: Mapping[str, Exception]) -> int:
@@ -163,21 +200,23 @@ class GroupStatus(GroupCommand):
 
 def _describe(who: str, status: dict[str, Any] | None, error: Exception | None) -> tuple[str, ...]:
     if status is None:
-        return who, "away", "", "", as_typed_here(str(error))
+        return who, _AWAY, "", "", as_typed_here(str(error))
     memory = status["memory_bytes"]
     generation = f"generation {status['generation']}"
     return who, status["state"], generation, format_bytes(memory) if memory else "", summarise_work(status)
 
 
 def _in_columns(rows: list[tuple[str, ...]]) -> list[str]:
-    """A line for each, which on a terminal is no longer than that is wide."""
+    """A line for each, which on a terminal is no longer than that is wide, but for why one is away."""
     width = shutil.get_terminal_size().columns - 1 if sys.stdout.isatty() else sys.maxsize
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = [
         "  ".join([*(cell.ljust(size) for cell, size in zip(row, widths, strict=False)), sanitize_line(row[4])])
         for row in rows
     ]
-    return [cut(line.rstrip(), width) for line in lines]
+    return [
+        line.rstrip() if row[1] == _AWAY else cut(line.rstrip(), width) for line, row in zip(lines, rows, strict=True)
+    ]
 
 
 class GroupInterrupt(RoleCommand, GroupCommand):

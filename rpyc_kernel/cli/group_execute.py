@@ -12,7 +12,7 @@ from typing import Any
 from plumbum import cli
 
 from rpyc_kernel.cli.application import RoleCommand, UsageError, tell
-from rpyc_kernel.cli.group_commands import GroupCommand, first_status
+from rpyc_kernel.cli.group_commands import GroupCommand, first_status, telling_whom
 from rpyc_kernel.cli.group_showing import GroupShow
 from rpyc_kernel.cli.reading import locate, read_code
 from rpyc_kernel.cli.showing import LADDER, TimeLimit
@@ -52,13 +52,14 @@ class GroupCodeCommand(RoleCommand, GroupCommand):
             raise UsageError("--retry would run again what --force terminate has ended; leave one of them out")
         news: queue.SimpleQueue[Any] = queue.SimpleQueue()
         try:
-            group = open_group(
-                targets,
-                missing="skip" if self.skips_missing else "refuse",
-                name=self.shown_name,
-                role=self.wanted_role,
-                on_loss=lambda name, words: news.put(Loss(name, words)),
-            )
+            with telling_whom(targets, "connecting to"):
+                group = open_group(
+                    targets,
+                    missing="skip" if self.skips_missing else "refuse",
+                    name=self.shown_name,
+                    role=self.wanted_role,
+                    on_loss=lambda name, words: news.put(Loss(name, words)),
+                )
         except GroupFailed as failed:
             for who, error in failed.errors.items():
                 self.tell_failure(shown_of(who), error)

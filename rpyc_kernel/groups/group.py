@@ -130,11 +130,11 @@ class Group:
     def __setitem__(self, name: str, value: Any) -> None:
         self.push({name: value})
 
-    def select(self, names: Iterable[str]) -> Group:
+    def select(self, names: str | Iterable[str]) -> Group:
         """Make a group of some of the kernels, on the same connections.
 
         Args:
-            names: of the kernels, in the order that the new group is to have.
+            names: of the kernels, in the order that the new group is to have; or one.
 
         Returns:
             The group. It ends with this one.
@@ -148,7 +148,7 @@ class Group:
             1
         """
         members = self._members
-        chosen = list(names)
+        chosen = [names] if isinstance(names, str) else list(names)
         if len(set(chosen)) < len(chosen):
             raise RequestError(f"a group has each kernel once, which {', '.join(chosen)} does not")
         for name in chosen:
@@ -379,7 +379,7 @@ class Group:
             ...     group.map_async(pow, [2, 3], [4, 5]).result(timeout=30)
             [16, 243]
         """
-        members = self._members
+        members = self._list_members()
         if not members:
             raise RequestError("a group without kernels cannot call anything")
         parts = []
@@ -486,11 +486,11 @@ class Group:
             ([[1, 2, 3]], [1, 2, 3])
         """
         check_names([name])
-        members = self._members
+        members = self._list_members()
         pieces = dict(zip(members, split(value, len(members), axis), strict=True))
         if flatten:
             pieces = {each: flatten_piece(piece, axis) for each, piece in pieces.items()}
-        self._ask_each("scatter", lambda each, kernel: _push_one(kernel, name, pieces[each], timeout))
+        fan_out("scatter", {each: partial(_push_one, members[each], name, pieces[each], timeout) for each in members})
 
     def gather(self, name: str, *, axis: int = 0, timeout: float | None = _TRANSFER_S) -> Any:
         """Put what is divided among the kernels together again.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 _NUMBER = re.compile(r"([0-9]+)")
 _INPUT = re.compile(r"<In \d+>")
 _MAX_SHOWN = 6
+_K = TypeVar("_K")
 _Name = tuple[str, ...]
 """The pieces of a name: text and numbers by turns; the numbers from some place on may be patterns."""
 
@@ -46,6 +48,29 @@ def without_numbers(text: str) -> str:
         '  File "<In>", line 1'
     """
     return _INPUT.sub("<In>", text)
+
+
+def without_name(text: str, name: str) -> str:
+    """What an error says, without the name of its kernel: so what is equal in many looks equal.
+
+    Example:
+        >>> without_name("kernel 'train-0' did not answer", "train-0")
+        'it did not answer'
+    """
+    return text.replace(f"kernel {name!r}", "it")
+
+
+def gather(pairs: Iterable[tuple[_K, str]]) -> dict[_K, list[str]]:
+    """Each different thing once, with whose it is, in the order of the first who has it.
+
+    Example:
+        >>> gather([("idle", "b"), ("busy", "a"), ("idle", "c")])
+        {'idle': ['b', 'c'], 'busy': ['a']}
+    """
+    gathered: dict[_K, list[str]] = {}
+    for key, name in pairs:
+        gathered.setdefault(key, []).append(name)
+    return gathered
 
 
 def _join_at(place: int, items: list[_Name]) -> list[_Name]:

@@ -11,10 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from rpyc_kernel.errors import WorkerBusy
-from rpyc_kernel.groups.labels import describe, without_numbers
+from rpyc_kernel.groups.labels import describe, gather, without_name, without_numbers
 
 _THREAD = re.compile(r"^(?:Current thread|Thread) 0x[0-9a-fA-F]+.*:$|^Stack \(most recent call first\):$", re.MULTILINE)
 _FRAME = re.compile(r'^  File "?(.*?)"?, line ([0-9]+|\?\?\?) in (.*)$|^  (\.\.\.)$', re.MULTILINE)
@@ -32,7 +32,6 @@ _SERVING = re.compile(
 )
 """What the threads of the kernel call."""
 _NOTHING = "no code of the user's: idle, or what it runs awaits something"
-_K = TypeVar("_K")
 
 
 class Frame(NamedTuple):
@@ -82,7 +81,7 @@ class FoldedStacks:
         short = _short_files(frame.file for stack in (*self.main, *self.threads) for frame in stack.frames)
         parts = [[*_tree(self.main, short)] if self.main else []]
         parts.append(["other threads", *_tree(self.threads, short)] if self.threads else [])
-        reasons = _gather((str(error), name) for name, error in self.errors.items())
+        reasons = gather((without_name(str(error), name), name) for name, error in self.errors.items())
         parts.append([f"no stack of {describe(names)}: {reason}" for reason, names in reasons.items()])
         return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
@@ -123,15 +122,8 @@ def fold(stacks: Mapping[str, str], errors: Mapping[str, Exception] | None = Non
 
 
 def _fold(stacks: list[tuple[tuple[Frame, ...], str]]) -> tuple[FoldedStack, ...]:
-    found = [FoldedStack(frames, tuple(names)) for frames, names in _gather(stacks).items()]
+    found = [FoldedStack(frames, tuple(names)) for frames, names in gather(stacks).items()]
     return tuple(sorted(found, key=lambda stack: -len(stack.names)))
-
-
-def _gather(pairs: Iterable[tuple[_K, str]]) -> dict[_K, list[str]]:
-    gathered: dict[_K, list[str]] = {}
-    for key, name in pairs:
-        gathered.setdefault(key, []).append(name)
-    return gathered
 
 
 # ---------------------------------------------------------------------- reading
@@ -243,6 +235,6 @@ def _short_files(files: Iterable[str]) -> dict[str, str]:
     short: dict[str, str] = {}
     parts = {file: file.split("/") for file in files}
     for count in range(1, max(map(len, parts.values()), default=0) + 1):
-        ends = _gather(("/".join(pieces[-count:]), file) for file, pieces in parts.items() if file not in short)
+        ends = gather(("/".join(pieces[-count:]), file) for file, pieces in parts.items() if file not in short)
         short.update((alike[0], end) for end, alike in ends.items() if len(alike) == 1)
     return short

@@ -23,6 +23,7 @@ def test_they_are_called_by_their_names_and_chosen_by_name_index_and_slice(crew:
     assert crew[1].names == ("crew-1",)
     assert crew[-2:].names == NAMES[-2:]
     assert crew.select(["crew-3", "crew-0"]).names == ("crew-3", "crew-0")
+    assert crew.select("crew-3").names == ("crew-3",)
     assert [kernel.name for kernel in crew] == list(NAMES)
     with pytest.raises(IndexError, match="there is no kernel 9"):
         crew[9]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from rpyc_kernel.faces.groups.colours import Tags
 from rpyc_kernel.faces.groups.lines import Line
-from rpyc_kernel.groups.labels import describe, without_numbers
+from rpyc_kernel.groups.labels import describe, gather, without_name, without_numbers
 
 
 class Folded:
@@ -28,23 +28,15 @@ class Folded:
 
     def show(self, names: Iterable[str], tags: Tags) -> str:
         """All that was kept: each text below a line that says whose it is, those of the first kernel first."""
-        texts = {name: "\n".join(self._kept[name]) for name in names if name in self._kept}
         shown = []
-        for who, text in fold(texts):
+        for text, who in gather(("\n".join(self._kept[name]), name) for name in names if name in self._kept).items():
             shown.append(tags.bold(f"--- {describe(who)}{f' ({len(who)})' if len(who) > 1 else ''}") + "\n")
             shown += map(tags.bare, text.split("\n"))
         return "".join(shown)
 
 
-def fold(texts: Mapping[str, str]) -> list[tuple[list[str], str]]:
-    """Each text once, with whose it is, in the order of the first who has it."""
-    found: dict[str, list[str]] = {}
-    for who, text in texts.items():
-        found.setdefault(text, []).append(who)
-    return [(names, text) for text, names in found.items()]
-
-
 def tell_failures(reasons: Mapping[str, str], count: int) -> str:
     """Say which of so many kernels have failed, and why."""
-    told = "; ".join(f"{describe(names)} ({reason})" for names, reason in fold(reasons))
+    same = gather((without_name(reason, name), name) for name, reason in reasons.items())
+    told = "; ".join(f"{describe(names)} ({reason})" for reason, names in same.items())
     return f"{len(reasons)} of {count} did not end well: {told}"

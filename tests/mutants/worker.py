@@ -479,6 +479,20 @@ MUTANTS = (
         tests=("worker/test_handlers.py::test_a_handler_that_was_taken_back_meanwhile_does_not_run",),
     ),
     Mutant(
+        promise="a word that is a magic is not left alone",
+        file="worker/engines/shell.py",
+        before="word in self._line_magics",
+        after="False",
+        tests=("worker/test_engines.py::test_a_line_is_looked_at_for_what_is_added_to_ipython",),
+    ),
+    Mutant(
+        promise="a line is not left alone where others look at it too",
+        file="worker/engines/shell.py",
+        before="prefilter.checkers == self._known_checkers",
+        after="True",
+        tests=("worker/test_engines.py::test_a_line_is_looked_at_for_what_is_added_to_ipython",),
+    ),
+    Mutant(
         promise="an input that fails keeps nothing of its traceback",
         file="worker/engines/shell.py",
         before="self.sources.free_parsed()",

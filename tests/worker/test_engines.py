@@ -18,6 +18,7 @@ import weakref
 
 import executing
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 from rpyc_kernel.core.contract import MAX_PLAIN_REPR, Kind, Outcome, Space
 from rpyc_kernel.core.introspection import Definition
@@ -1269,6 +1270,94 @@ def test_code_becomes_what_ipython_makes_of_it_and_plain_python_is_not_taken_apa
     monkeypatch.setattr(manager, "do_one_token_transform", lambda lines: looked_at.append(lines) or look(lines))
     assert manager.transform_cell(code) == theirs
     assert bool(looked_at) == (code not in _OF_PYTHON)
+
+
+_LINES_OF_IPYTHON = [
+    "who",
+    "cd /",
+    "exit",
+    "autocalled",
+    "macro",
+    "1 +1",
+    " x",
+    "x\t",
+    "x\u2028",
+    "x # PYTHON-MODE",
+    "In [1]: x",
+]
+_LINES_OF_PYTHON = [
+    "pass",
+    "x = 1",
+    "x.y(z)  # no",
+    "print('a') ",
+    "who_else",
+    "x\x1f",
+    "x\xa0",
+    "await x",
+    "f'{x}'",
+    "é",
+    "In",
+    "x\\",
+]
+
+
+def _compare_lines(ipython, code, monkeypatch):
+    """What IPython makes of a line, whether ours is that, and whether all of IPython was asked for it."""
+    shell = ipython.engine._shell
+    theirs = InteractiveShell.transform_cell(shell, code)
+    asked = []
+    manager = shell.input_transformer_manager
+    ask = manager.transform_cell
+    monkeypatch.setattr(manager, "transform_cell", lambda cell: asked.append(cell) or ask(cell))
+    return theirs, shell.transform_cell(code) == theirs, bool(asked)
+
+
+@pytest.mark.parametrize("code", [*_LINES_OF_IPYTHON, *_LINES_OF_PYTHON])
+def test_a_line_becomes_what_ipython_makes_of_it_and_one_of_python_alone_is_not_looked_at(ipython, code, monkeypatch):
+    ipython.run("from IPython.core.autocall import IPyAutocall\nautocalled = IPyAutocall()")
+    ipython.run("%macro macro 1")
+    if code == "exit":
+        ipython.run("exit = exit")
+    theirs, is_same, was_asked = _compare_lines(ipython, code, monkeypatch)
+    assert is_same
+    assert was_asked == (code not in _LINES_OF_PYTHON)
+    assert theirs == f"{code}\n" or was_asked
+
+
+_ADDED = {
+    "a magic": "get_ipython().register_magic_function(lambda line: None, 'line', 'word')",
+    "autocall": "word = len; get_ipython().autocall = 2",
+    "a cleanup": "get_ipython().input_transformers_cleanup.append(lambda lines: ['added\\n'])",
+    "a transformer of lines": """
+get_ipython().input_transformer_manager.line_transforms.append(lambda lines: ["added\\n"])
+""",
+    "a late transformer": "get_ipython().input_transformers_post.append(lambda lines: ['added\\n'])",
+    "a transformer of old": """
+from IPython.core.prefilter import PrefilterTransformer
+class Added(PrefilterTransformer):
+    def transform(self, line, continue_prompt):
+        return "added"
+manager = get_ipython().prefilter_manager
+manager.register_transformer(Added(shell=get_ipython(), prefilter_manager=manager))
+""",
+    "a checker": """
+from IPython.core.prefilter import PrefilterChecker
+class Added(PrefilterChecker):
+    def check(self, info):
+        return self.prefilter_manager.get_handler_by_name("magic")
+manager = get_ipython().prefilter_manager
+Added(shell=get_ipython(), prefilter_manager=manager)
+""",
+}
+
+
+@pytest.mark.parametrize("added", _ADDED)
+def test_a_line_is_looked_at_for_what_is_added_to_ipython(ipython, added, monkeypatch):
+    assert _compare_lines(ipython, "word 1", monkeypatch) == ("word 1\n", True, False)
+    ipython.run(_ADDED[added])
+    theirs, is_same, _ = _compare_lines(ipython, "word 1", monkeypatch)
+    assert theirs != "word 1\n"
+    assert is_same
 
 
 def test_code_is_looked_at_for_what_the_user_adds_to_the_language(ipython):

@@ -17,19 +17,28 @@ from types import ModuleType
 from typing import Any
 
 from IPython.core import magic
-from IPython.core.autocall import ExitAutocall
+from IPython.core.autocall import ExitAutocall, IPyAutocall
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.macro import Macro
 from IPython.utils.text import LSString, SList
 from traitlets import Any as AnyTrait
-from traitlets import Instance
 from traitlets.config import Config
 
 from rpyc_kernel.settings import CONNECTION_FILE_VARIABLE, Face
 from rpyc_kernel.worker.engines import commands, magics, profile, zmqshell
 from rpyc_kernel.worker.engines.displays import Displays
 from rpyc_kernel.worker.engines.notebook_kernel import Hooked, NotebookKernel, offer_application
-from rpyc_kernel.worker.engines.shell_parts import Compiler, Formatter, History, Hook, Payloads, Publisher, Transformers
+from rpyc_kernel.worker.engines.shell_parts import (
+    PYTHON_LINE,
+    Compiler,
+    Formatter,
+    History,
+    Hook,
+    Payloads,
+    Publisher,
+    Transformers,
+)
 from rpyc_kernel.worker.error_reports import describe_error, is_group, is_of_debugger, without_our_frames
 from rpyc_kernel.worker.sources import Sources
 from rpyc_kernel.worker.values import Values
@@ -65,8 +74,20 @@ class Shell(InteractiveShell):
     failed: BaseException | None = None
     shown: BaseException | None = None
     execution_count: Any  # IPython's
-    input_transformer_manager = Instance(Transformers, ())
+    # Traits of IPython's that only it sets, and nobody is told of. It looks them up dozens of times for each input, and
+    # each time a trait takes two calls.
+    builtin_trap: Any = None
+    display_trap: Any = None
+    history_manager: Any = None
+    last_execution_result: Any = None
+    last_execution_succeeded: Any = None
+    magics_manager: Any = None
+    prefilter_manager: Any = None
     _is_of_compiler = False
+
+    def __init__(self, **options: Any) -> None:
+        self.input_transformer_manager = Transformers()
+        super().__init__(**options)
 
     def begin(self, count: int | None, code: str, file: str, first_line: int, publish: Any) -> None:
         """Take up an input, or what is none."""
@@ -80,6 +101,39 @@ class Shell(InteractiveShell):
         """Run what the user's profile wants run."""
         if self.application is not None:
             profile.start_up(self.application, self)
+
+    # -- what IPython adds to Python
+
+    def init_prefilter(self) -> None:
+        """Remember what looks for macros, magics without a ``%`` and the like, before others add to it."""
+        super().init_prefilter()
+        self._known_checkers = [*self.prefilter_manager.checkers]
+
+    def transform_cell(self, raw_cell: str) -> str:
+        """Leave a line as it is of which IPython would change nothing: to find out takes it longer than to run it."""
+        line = PYTHON_LINE.fullmatch(raw_cell)
+        if line is not None and not self._has_meaning(line[1]) and self._transforms_as_known():
+            return f"{raw_cell}\n"
+        return str(super().transform_cell(raw_cell))
+
+    def _has_meaning(self, word: str) -> bool:
+        """Whether a word may be more than a name to IPython, at the beginning of a line."""
+        return (
+            word in self._line_magics
+            or word in self._lazy_magics
+            or self.autocall != 0
+            or isinstance(self.user_ns.get(word), (Macro, IPyAutocall))
+        )
+
+    def _transforms_as_known(self) -> bool:
+        """Whether nobody has added to what IPython itself looks for."""
+        prefilter = self.prefilter_manager
+        return (
+            self.input_transformer_manager.is_as_known
+            and not self.input_transformers_post
+            and not prefilter.transformers
+            and prefilter.checkers == self._known_checkers
+        )
 
     # -- parts
 
@@ -123,6 +177,8 @@ class Shell(InteractiveShell):
     def init_magics(self) -> None:
         """Know ``%store`` too, which every application of IPython loads."""
         super().init_magics()
+        self._line_magics = self.magics_manager.magics["line"]
+        self._lazy_magics = getattr(self.magics_manager, "lazy_magics", {})
         if not hasattr(self.magics_manager, "register_lazy"):  # 8.0
             from IPython.extensions.storemagic import StoreMagics
 

@@ -28,7 +28,9 @@ _PLAIN = frozenset((bool, bytes, complex, dict, float, frozenset, int, list, ran
 """Types that have no representation but text, and whose values can be given none."""
 _ANYWHERE = re.compile("[%!?]")
 _AT_BEGINNING = tuple(ESCAPE_SINGLES)
-_KNOWN_TRANSFORMERS = TransformerManager().token_transformers
+_KNOWN = TransformerManager()
+PYTHON_LINE = re.compile(r"(?!In \[)([^\W\d][\w.*]*)[^%!?\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]*(?<!# PYTHON-MODE)")
+"""One line in which nothing but its first word, the group, can mean something to IPython."""
 
 
 class Compiler(CachingCompiler):
@@ -80,9 +82,18 @@ class Compiler(CachingCompiler):
 class Transformers(TransformerManager):
     """Makes Python of what IPython adds to it."""
 
+    @property
+    def is_as_known(self) -> bool:
+        """Whether nobody has added to what IPython itself looks for."""
+        return bool(
+            self.cleanup_transforms == _KNOWN.cleanup_transforms
+            and self.line_transforms == _KNOWN.line_transforms
+            and self.token_transformers == _KNOWN.token_transformers
+        )
+
     def do_token_transforms(self, lines: list[str]) -> list[str]:
         """Leave code as it is that has nothing of that: to look for it takes longer than all else, line by line."""
-        if self.token_transformers == _KNOWN_TRANSFORMERS and not any(map(_may_be_more_than_python, lines)):
+        if self.token_transformers == _KNOWN.token_transformers and not any(map(_may_be_more_than_python, lines)):
             return lines
         transformed: list[str] = super().do_token_transforms(lines)
         return transformed
@@ -95,9 +106,13 @@ def _may_be_more_than_python(line: str) -> bool:
 class History(HistoryManager):
     """`In`, `_i`, `%history`, `%recall` and `%rerun`, of the last inputs; all of them are in the journal."""
 
+    input_hist_parsed: Any = None  # no traits, see `Shell`
+    input_hist_raw: Any = None
+
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+        self.input_hist_parsed, self.input_hist_raw = [""], [""]
         self._last = ["", "", ""]
+        super().__init__(**options)
 
     def store_inputs(self, line_num: int, source: str, source_raw: str | None = None) -> None:
         """Keep an input under its number, and forget an old one."""
@@ -108,9 +123,9 @@ class History(HistoryManager):
             if line_num > _KEPT_INPUTS:
                 inputs[line_num - _KEPT_INPUTS] = ""
         getattr(self, "exceptions", {}).pop(line_num - _KEPT_INPUTS, None)  # IPython 8 keeps none
-        names = dict(zip(("_i", "_ii", "_iii"), self._last, strict=True))
-        for namespace in (self.shell.user_ns, self.shell.user_ns_hidden):
-            namespace.update(names)
+        shell = self.shell
+        for namespace in (shell.user_ns, shell.user_ns_hidden):
+            namespace["_i"], namespace["_ii"], namespace["_iii"] = self._last
             namespace[f"_i{line_num}"] = raw
             namespace.pop(f"_i{line_num - _KEPT_INPUTS}", None)
         self._last = [raw, *self._last[:2]]
@@ -152,6 +167,7 @@ class Hook(DisplayHook):
         is_counted: whether it is one for `Out`, or of a client that wants none kept.
     """
 
+    exec_result = None  # IPython's, which makes a trait of it
     publish: Any = None
     is_counted = True
 

@@ -61,10 +61,12 @@ class Channel(rpyc_channel.Channel):
     """
 
     __slots__ = (
+        "_arriving",
         "_budget",
         "_buffer",
         "_end",
         "_inside",
+        "_is_charged",
         "_is_closing",
         "_sock",
         "_start",
@@ -92,8 +94,12 @@ class Channel(rpyc_channel.Channel):
         self._buffer = bytearray(_READ_AHEAD_BYTES)
         self._view = memoryview(self._buffer)
         self._start = self._end = 0
-        self._is_closing = False
+        self._is_closing = self._is_charged = False
         self._inside: list[None] = []  # one for each call that needs the descriptor
+        # Who waits in `recv` on a unix socket is woken as well whenever the peer has taken something of what was sent.
+        self._arriving = select.poll() if sock.family == socket.AF_UNIX and not may_peek else None
+        if self._arriving is not None:
+            self._arriving.register(sock, select.POLLIN)
         self.readiness: Readiness | None = None
         if may_peek:
             # Who peeks looks up now and then: see `Reading.call`.
@@ -124,8 +130,7 @@ class Channel(rpyc_channel.Channel):
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
         self._release()
-        if self._budget is not None:
-            self._budget.give_back(id(self))
+        self._give_back()
 
     def abandon(self) -> None:
         """Free this process's descriptor and leave the connection as it is; for a forked child."""
@@ -141,8 +146,8 @@ class Channel(rpyc_channel.Channel):
             ConnectionLost: The connection ended first, or the peer says why it does not serve.
             FrameTooLarge: The peer announced, or packed, more than ``max_frame_bytes``.
         """
-        if self._budget is not None:
-            self._budget.give_back(id(self))
+        if self._is_charged:
+            self._give_back()
         try:
             self._inside.append(None)
             if self._is_closing:
@@ -157,14 +162,14 @@ class Channel(rpyc_channel.Channel):
                 )
             size = min(length * _MAX_INFLATION, self.max_frame_bytes) if is_compressed else length
             if self._budget is not None and size > _READ_AHEAD_BYTES:
+                self._is_charged = True
                 self._budget.take(id(self), size, lambda: self._is_closing)
             data = self._read(length + len(_FLUSHER), drop=len(_FLUSHER))
         finally:
             self._inside.pop()
             if self._is_closing:
                 self._release()
-                if self._budget is not None:
-                    self._budget.give_back(id(self))
+                self._give_back()
         return self._decompress(data) if is_compressed else data
 
     def wait_readable(self) -> None:
@@ -293,6 +298,8 @@ class Channel(rpyc_channel.Channel):
     def _receive_into(self, view: memoryview) -> int:
         while True:
             try:
+                if self._arriving is not None and self._sock.gettimeout() is None:
+                    self._arriving.poll()
                 received = self._sock.recv_into(view)
                 switching.relax()  # at once: others look at how long they have to wait
             except BlockingIOError:
@@ -316,6 +323,11 @@ class Channel(rpyc_channel.Channel):
         if not inflater.eof:
             raise ConnectionLost("the peer sent a frame whose compressed data is cut short")
         return inflated
+
+    def _give_back(self) -> None:
+        if self._budget is not None:
+            self._budget.give_back(id(self))
+        self._is_charged = False
 
     def _release(self) -> None:
         if not self._inside:

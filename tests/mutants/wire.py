@@ -174,6 +174,13 @@ MUTANTS = (
         tests=("wire/test_channel.py::test_what_inflates_beyond_the_limit_takes_no_memory_before_it_is_refused",),
     ),
     Mutant(
+        promise="who waits is not woken by a peer that only takes something",
+        file="wire/channel.py",
+        before="self._arriving.poll()",
+        after="pass",
+        tests=("wire/test_channel.py::test_who_waits_is_not_woken_by_a_peer_that_only_takes_what_was_sent",),
+    ),
+    Mutant(
         promise="an announced length above the limit is refused at once",
         file="wire/channel.py",
         before="if length > self.max_frame_bytes:",

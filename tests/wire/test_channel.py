@@ -473,3 +473,28 @@ def test_an_error_of_a_signals_handler_is_not_taken_for_one_of_the_socket(peekin
         striking.join()
     finally:
         signal.signal(signal.SIGUSR2, former)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/thread-self/status"), reason="the system does not count switches")
+def test_who_waits_is_not_woken_by_a_peer_that_only_takes_what_was_sent(sockets):
+    near, far = sockets
+    channel, switches = Channel(near), []
+
+    def count_switches():
+        with open("/proc/thread-self/status") as status:
+            switches.append(int(next(line.split()[1] for line in status if line.startswith("voluntary"))))
+
+    def receive():
+        count_switches()
+        channel.recv()
+        count_switches()
+
+    receiving = Serving(receive)
+    wait_until_blocked(receiving)
+    for _ in range(200):
+        channel.send(b"answer")
+        far.recv(1000)
+        os.sched_yield()
+    Channel(far).send(b"call")
+    receiving.join()
+    assert switches[1] - switches[0] < 50

@@ -6,11 +6,12 @@ No call blocks on user code. Those that ask the worker's control thread answer l
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import CancelledError, Executor, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any, Final, TypeVar
 
@@ -22,6 +23,7 @@ from rpyc_kernel.errors import NoSuchExecution, NotPermitted, RequestError, Work
 from rpyc_kernel.hub.guests import Guests
 from rpyc_kernel.hub.hub import Hub
 from rpyc_kernel.hub.listening import Listeners
+from rpyc_kernel.system.later import Later
 from rpyc_kernel.wire.handshake import Identity, Welcome
 
 _OFFERED: Final = "exposed_"
@@ -200,14 +202,14 @@ class HubService:
         if acknowledge:
             self._hub.acknowledge(self._reads_as, cursor)
         answer = self._hub.read(cursor, limit, wait_s, scope, self._session)
-        if isinstance(answer, Future):
+        if isinstance(answer, Later):
             answer.add_done_callback(self._note_answer)
         else:
             self._read_up_to = answer[0]
         return answer
 
-    def _note_answer(self, answer: Future[Any]) -> None:
-        if not answer.cancelled() and answer.exception() is None:
+    def _note_answer(self, answer: Later) -> None:
+        with contextlib.suppress(CancelledError, RequestError):
             self._read_up_to = answer.result()[0]
 
     def has_heard(self, seq: int) -> bool:

@@ -1,7 +1,7 @@
 """Those who read events: they are answered at once, or wait until there is something for them or their time is over.
 
 A reader wants whatever is new. A follower wants the events of one execution, in one answer, when it has ended. Both
-wait without a thread of theirs: a future is left behind. A few are answered by the thread that commits, which saves a
+wait without a thread of theirs: a `Later` is left behind. A few are answered by the thread that commits, which saves a
 change of threads. A crowd is answered in rounds by this room's own thread: all who wait get what has gathered, those
 who read the same share one answer, and after each round there is a rest in which others find the machine free.
 """
@@ -10,22 +10,24 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import operator
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from rpyc_kernel.core.contract import Kind, Scope, WireEvent
 from rpyc_kernel.errors import ConnectionLost, RequestError
 from rpyc_kernel.hub.journal.tail import cut
+from rpyc_kernel.system.later import Later
 
 _FIRST_FOLLOWED, _MAX_FOLLOWED = 64, 1000
 """So many events are looked at first, and at once later: most executions are short."""
 _FULL_CHARS = 1024 * 1024
 _QUIET_KINDS = frozenset({Kind.QUEUED, Kind.STARTED})
+_kind_of, _execution_of = operator.itemgetter(2), operator.itemgetter(3)
 _QUIET_S = 0.005
 _FEW_DEADLINES = 256
 _FEW = 4
@@ -59,21 +61,15 @@ class Source(Protocol):
 
 
 @dataclass(eq=False)
-class _Place:
-    """Where somebody reads, and what."""
+class _Reader:
+    """One who waits for events it has not seen."""
 
     cursor: int
     limit: int
-    scope: str = Scope.ALL
-    session: str = ""
-
-
-@dataclass(eq=False)
-class _Reader(_Place):
-    """One who waits for events it has not seen."""
-
-    deadline: float = 0.0
-    future: Future[Any] = field(default_factory=Future)
+    scope: str
+    session: str
+    deadline: float
+    answer: Later = field(default_factory=Later)
 
     @property
     def reading(self) -> Reading:
@@ -89,7 +85,7 @@ class _Follower:
     cursor: int
     is_eager: bool
     deadline: float
-    future: Future[Any] = field(default_factory=Future)
+    answer: Later = field(default_factory=Later)
     _events: list[WireEvent] = field(default_factory=list)
     _chars: int = 0
     _has_end: bool = False
@@ -156,7 +152,7 @@ class Readers:
     # ------------------------------------------------------------------ asking
 
     def read(self, cursor: int, limit: int, wait_s: float, scope: str, session: str) -> Any:
-        """Return events after ``cursor``; if there are none yet, a future of them."""
+        """Return events after ``cursor``; if there are none yet, a `Later` of them."""
         now = time.monotonic()
         reader = _Reader(cursor, limit, scope, session, now + wait_s)
         waits = wait_s > 0 and not self._is_closed
@@ -172,33 +168,33 @@ class Readers:
             missed = reader.cursor < self._source.last or self._is_closed
         if missed:
             self.publish()
-        return reader.future
+        return reader.answer
 
     def follow(self, execution: int, cursor: int, wait_s: float, *, is_eager: bool) -> Any:
-        """Return the events of an execution after ``cursor`` when it has ended; until then, a future of them.
+        """Return the events of an execution after ``cursor`` when it has ended; until then, a `Later` of them.
 
         Raises:
             ConnectionLost: nobody waits any more.
         """
         follower = _Follower(execution, cursor, is_eager, time.monotonic() + wait_s)
-        place = _Place(cursor, _FIRST_FOLLOWED)
+        limit = _FIRST_FOLLOWED
         while not follower.is_satisfied:
-            found = self._look(place)
-            if found is not None:
-                follower.gather(found[1])
-                place.limit = _MAX_FOLLOWED
+            if cursor < self._source.last:
+                cursor, found = self._source.after(cursor, limit)
+                follower.gather(found)
+                limit = _MAX_FOLLOWED
                 continue
-            follower.cursor = max(follower.cursor, place.cursor)  # and who asks again has none of it looked at again
+            follower.cursor = max(follower.cursor, cursor)  # and who asks again has none of it looked at again
             with self._lock:
                 if self._is_closed:
                     raise ConnectionLost("the kernel has stopped")
-                if place.cursor >= self._told:
+                if cursor >= self._told:
                     if wait_s <= 0:
                         break
                     follower.hurry(time.monotonic())
                     self._followers.setdefault(execution, []).append(follower)
                     self._set_clock(follower)
-                    return follower.future
+                    return follower.answer
         return self._present(*follower.reading)
 
     def _set_clock(self, waiter: _Reader | _Follower) -> None:
@@ -216,7 +212,7 @@ class Readers:
 
     def tell(self, events: list[WireEvent]) -> None:
         """These are in the source now, behind all that were told before; `publish` answers."""
-        self._is_quiet = all(event[2] in _QUIET_KINDS for event in events)
+        self._is_quiet = _QUIET_KINDS.issuperset(map(_kind_of, events))
         with self._lock:
             self._told = events[-1][0]
             if self._followers:
@@ -229,17 +225,18 @@ class Readers:
                 self._changed.notify()
 
     def _show_followers(self, events: list[WireEvent]) -> None:
-        for execution in {event[3] for event in events if event[3] in self._followers}:
-            waiting = self._followers.pop(execution or 0)
-            for follower in waiting:
+        for execution in self._followers.keys() & map(_execution_of, events):
+            still = []
+            for follower in self._followers.pop(execution):
                 follower.gather(events)
-            self._satisfied += [follower for follower in waiting if follower.is_satisfied]
-            still = [follower for follower in waiting if not follower.is_satisfied]
-            if still:
-                self._followers[execution or 0] = still
-            for follower in still:
+                if follower.is_satisfied:
+                    self._satisfied.append(follower)
+                    continue
+                still.append(follower)
                 if follower.hurry(time.monotonic()):
                     self._set_clock(follower)
+            if still:
+                self._followers[execution] = still
 
     def publish(self, *, even_quiet: bool = True) -> None:
         """Answer those for whom there is something new."""
@@ -247,7 +244,7 @@ class Readers:
             with self._lock:
                 satisfied, self._satisfied = self._satisfied, []
             for follower in satisfied:
-                self._set(follower.future, self._present(*follower.reading))
+                follower.answer.settle(self._present(*follower.reading))
         if not self._waiting or (self._is_quiet and not even_quiet):
             return
         if (len(self._waiting) > _FEW or time.monotonic() < self._rest_until + _CROWD_S) and not self._is_closed:
@@ -277,10 +274,9 @@ class Readers:
         try:
             answer = self._find(reader, answers)
         except RequestError as error:
-            if reader.future.set_running_or_notify_cancel():
-                reader.future.set_exception(error)
+            reader.answer.settle(None, error)
             return True
-        if answer is None and not self._is_closed and not reader.future.cancelled():
+        if answer is None and not self._is_closed and not reader.answer.is_over:
             with self._lock:
                 waits = time.monotonic() < reader.deadline  # else the clock has looked for it already
                 if waits:
@@ -290,7 +286,7 @@ class Readers:
                 if missed:
                     self.publish()
                 return False
-        self._set(reader.future, self._present(*reader.reading) if answer is None else answer)
+        reader.answer.settle(self._present(*reader.reading) if answer is None else answer)
         return True
 
     def _find(self, reader: _Reader, answers: _Answers | None = None) -> Any:
@@ -304,23 +300,18 @@ class Readers:
             answers[asked] = answer
         return answer
 
-    def _look(self, place: _Place, max_chars: int = _FULL_CHARS) -> Reading | None:
+    def _look(self, reader: _Reader, max_chars: int = _FULL_CHARS) -> Reading | None:
         """What there is to read; None, with the cursor moved on, when nothing is."""
-        while place.cursor < self._source.last:
-            place.cursor, found = self._source.after(place.cursor, place.limit)
+        while reader.cursor < self._source.last:
+            reader.cursor, found = self._source.after(reader.cursor, reader.limit)
             if max_chars < _FULL_CHARS and found:
                 found = cut(found, max_chars)
-                place.cursor = found[-1][0]
-            if place.scope == Scope.SESSION:
-                found = [event for event in found if event[4] is None or event[4] == place.session]
+                reader.cursor = found[-1][0]
+            if reader.scope == Scope.SESSION:
+                found = [event for event in found if event[4] is None or event[4] == reader.session]
             if found:
-                return place.cursor, tuple(found)
+                return reader.cursor, tuple(found)
         return None
-
-    def _set(self, future: Future[Any], answer: Any) -> None:
-        """Answer a future, unless its connection has gone."""
-        if future.set_running_or_notify_cancel():
-            future.set_result(answer)
 
     # ------------------------------------------------------------------ the clock
 
@@ -359,7 +350,7 @@ class Readers:
                     self._waiting.discard(waiter)
                     over.append(waiter)
         for waiter in over:
-            self._set(waiter.future, self._present(*waiter.reading))
+            waiter.answer.settle(self._present(*waiter.reading))
 
     def _forget(self, follower: _Follower) -> bool:
         """Let a follower go; whether it was waiting."""

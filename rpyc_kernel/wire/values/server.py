@@ -16,6 +16,7 @@ from typing import Any, Final
 from rpyc.core import consts
 
 from rpyc_kernel.errors import ConnectionLost
+from rpyc_kernel.system.later import Later
 from rpyc_kernel.system.originals import logging, socket, threading
 from rpyc_kernel.system.threads import make_thread
 from rpyc_kernel.wire import messages, remote_errors
@@ -37,6 +38,7 @@ _SEND_BYTES: Final = 1024 * 1024
 _REFUSED_BYTES: Final = 64 * 1024
 _BEGIN: Final = bytes((consts.MSG_REQUEST,)) + plain_codec.TUPLE_OF_2
 _REPLY: Final = bytes((consts.MSG_REPLY,))
+_LATER: Final = (Later, Future)
 
 
 def serve_values(
@@ -53,8 +55,8 @@ def serve_values(
     Args:
         sock: The connected socket; closed on return.
         service: Its methods named ``exposed_…`` can be called, with plain values. One that returns a
-            ``concurrent.futures.Future`` is answered when that completes; it is cancelled when the connection ends
-            first. Nothing else of the object can be reached.
+            ``concurrent.futures.Future`` or a `Later` is answered when that completes; it is cancelled when the
+            connection ends first. Nothing else of the object can be reached.
         name: What the connection is called in thread names and logs.
         max_frame_bytes: The largest message sent or accepted.
         budget: What the large messages of several connections may take together.
@@ -104,7 +106,7 @@ class _ValueServer:
         self._name = name
         self._outbox = Outbox(channel, on_blocked=self._start_flusher)
         self._flushers: list[threading.Thread] = []
-        self._futures: set[Future[Any]] = set()
+        self._futures: set[Future[Any] | Later] = set()
         self._is_ended = False
         self._names = [member[len(_PREFIX) :] for member in dir(service) if member.startswith(_PREFIX)]
         kind = type(service)
@@ -164,7 +166,7 @@ class _ValueServer:
         call = self._calls.read(data)
         if call is not None:
             seq, method, args = call
-            self._answer(seq, self._call_attribute, (_ROOT, method, args))
+            self._answer(seq, getattr(self._service, _PREFIX + method), args)
             return True
         try:
             kind, seq, payload = messages.decode(data)
@@ -193,15 +195,15 @@ class _ValueServer:
                 raise  # meant for this process
             self._send(self._encode_error(seq, error))
         else:
-            if isinstance(result, Future):
+            if isinstance(result, _LATER):
                 self._answer_later(seq, result)
             else:
                 self._send(self._encode(seq, result))
 
-    def _answer_later(self, seq: int, future: Future[Any]) -> None:
+    def _answer_later(self, seq: int, future: Future[Any] | Later) -> None:
         self._futures.add(future)
 
-        def answer(done: Future[Any]) -> None:
+        def answer(done: Future[Any] | Later) -> None:
             self._futures.discard(done)
             if self._is_ended:
                 return
@@ -211,8 +213,10 @@ class _ValueServer:
                 frame = self._encode_error(seq, RuntimeError("the call was cancelled"))
             except BaseException as error:  # noqa: BLE001 - a future holds any; it is the caller's to hear of
                 frame = self._encode_error(seq, error)
-            with suppress(ConnectionLost):  # nobody is there to hear it
+            try:
                 self._outbox.send(frame)
+            except ConnectionLost:
+                return  # nobody is there to hear it
 
         future.add_done_callback(answer)
 

@@ -5,6 +5,7 @@ import pytest
 from rpyc_kernel.core.actions import Record
 from rpyc_kernel.core.contract import Kind
 from rpyc_kernel.hub.journal import readers
+from tests.hub.journal.answers import wait_for
 from tests.hub.journal.test_journal import (
     WAIT_S,
     append,
@@ -28,9 +29,9 @@ def test_an_eager_follower_is_told_at_once_of_the_first_event_that_is_not_quiet(
     assert kinds(journal.follow(1, 0, WAIT_S, is_eager=True)[1]) == ["queued", "started", "stream"]
     following = journal.follow(1, 3, WAIT_S, is_eager=True)
     append(journal, printed("other", 2))
-    assert not following.done()
+    assert not following.is_over
     append(journal, printed("more", 1))
-    cursor, events = following.result(WAIT_S)
+    cursor, events = wait_for(following, WAIT_S)
     assert (cursor, kinds(events)) == (5, ["stream"])
 
 
@@ -39,18 +40,18 @@ def test_an_eager_follower_gets_what_is_quiet_with_what_follows_it(journal, monk
     append(journal, queued(1, "1"))
     following = journal.follow(1, 0, WAIT_S, is_eager=True)
     append(journal, started(1))
-    assert not following.done()
+    assert not following.is_over
     append(journal, printed("own", 1))
-    assert kinds(following.result(WAIT_S)[1]) == ["queued", "started", "stream"]
+    assert kinds(wait_for(following, WAIT_S)[1]) == ["queued", "started", "stream"]
 
 
 def test_an_eager_follower_is_told_soon_of_what_is_quiet_where_nothing_follows(journal):
     append(journal, queued(1, "1"))
-    cursor, events = journal.follow(1, 0, WAIT_S, is_eager=True).result(WAIT_S / 2)
+    cursor, events = wait_for(journal.follow(1, 0, WAIT_S, is_eager=True), WAIT_S / 2)
     assert (cursor, kinds(events)) == (1, ["queued"])
     following = journal.follow(1, cursor, WAIT_S, is_eager=True)
     append(journal, started(1))
-    assert kinds(following.result(WAIT_S / 2)[1]) == ["started"]
+    assert kinds(wait_for(following, WAIT_S / 2)[1]) == ["started"]
 
 
 def test_who_does_not_wait_is_answered_with_what_there_is(journal):

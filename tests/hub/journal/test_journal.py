@@ -12,7 +12,6 @@ import sys
 import tempfile
 import threading
 import time
-from concurrent.futures import Future
 from pathlib import Path
 from unittest import mock
 
@@ -33,6 +32,7 @@ from rpyc_kernel.hub.journal.journal import Journal
 from rpyc_kernel.hub.journal.store import Store
 from rpyc_kernel.hub.journal.tail import Tail
 from rpyc_kernel.system.journal_file import JournalFile
+from tests.hub.journal.answers import wait_for
 from tests.support.waiting import wait_until
 
 PLENTY = 1 << 24
@@ -89,7 +89,7 @@ def append(journal, *records, **options):
 def read(journal, cursor=0, limit=1000, wait_s=0.0, scope=Scope.ALL, session=""):
     """Read; a future is waited for."""
     reading = journal.read(cursor, limit, wait_s, scope, session)
-    return reading.result(WAIT_S) if isinstance(reading, Future) else reading
+    return wait_for(reading, WAIT_S)
 
 
 def read_everything(journal, limit=1000, cursor=0, **options):
@@ -222,7 +222,7 @@ def test_a_reader_in_the_future_waits_for_it(journal):
     assert read(journal, cursor=5) == (5, ())
     reading = journal.read(5, 10, WAIT_S)
     append(journal, *[printed()] * 5)
-    cursor, events = reading.result(WAIT_S)
+    cursor, events = wait_for(reading, WAIT_S)
     assert (cursor, numbers(events)) == (6, [6])
 
 
@@ -253,9 +253,9 @@ def test_the_cursor_passes_over_what_is_not_in_scope(journal):
 def test_others_events_wake_no_reader_of_a_session(journal):
     reading = journal.read(0, 10, WAIT_S, Scope.SESSION, "a")
     append(journal, printed("theirs", 2, "b"))
-    assert not reading.done()
+    assert not reading.is_over
     append(journal, printed("mine", 1, "a"))
-    cursor, events = reading.result(WAIT_S)
+    cursor, events = wait_for(reading, WAIT_S)
     assert (cursor, texts(events)) == (2, ["mine"])
 
 
@@ -265,9 +265,9 @@ def test_others_events_wake_no_reader_of_a_session(journal):
 def test_a_reader_with_nothing_to_read_waits_for_the_next_event(journal):
     append(journal, printed())
     reading = journal.read(1, 10, WAIT_S)
-    assert not reading.done()
+    assert not reading.is_over
     append(journal, printed("news"))
-    assert texts(reading.result(0)[1]) == ["news"]
+    assert texts(wait_for(reading, 0)[1]) == ["news"]
 
 
 def test_who_does_not_wait_is_answered_at_once(journal):
@@ -279,23 +279,23 @@ def test_who_does_not_wait_is_answered_at_once(journal):
 def test_a_reader_is_answered_when_its_time_is_over(journal):
     began = time.monotonic()
     patient = journal.read(0, 10, WAIT_S)
-    assert journal.read(0, 10, 0.05).result(WAIT_S) == (0, ())
+    assert wait_for(journal.read(0, 10, 0.05), WAIT_S) == (0, ())
     assert 0.05 <= time.monotonic() - began < WAIT_S
-    assert not patient.done()
+    assert not patient.is_over
 
 
 def test_a_reader_that_heard_only_of_others_keeps_that_place_when_its_time_is_over(journal):
     reading = journal.read(0, 10, WAIT_S, Scope.SESSION, "a")
     append(journal, printed("theirs", 2, "b"))
     journal._readers._expire(time.monotonic() + WAIT_S)
-    assert reading.result(0) == (1, ())
+    assert wait_for(reading, 0) == (1, ())
 
 
 def test_a_reader_whose_connection_has_gone_disturbs_nobody(journal):
     gone, other = journal.read(0, 10, WAIT_S), journal.read(0, 10, WAIT_S)
     gone.cancel()
     append(journal, printed())
-    assert numbers(other.result(WAIT_S)[1]) == [1]
+    assert numbers(wait_for(other, WAIT_S)[1]) == [1]
 
 
 def test_what_comes_in_the_moment_a_reader_begins_to_wait_is_not_missed(journal):
@@ -311,14 +311,14 @@ def test_what_comes_in_the_moment_a_reader_begins_to_wait_is_not_missed(journal)
 
     with mock.patch.object(readers, "_look", look_and_be_overtaken):
         reading = journal.read(0, 10, WAIT_S, Scope.SESSION, "a")
-        assert texts(reading.result(WAIT_S)[1]) == ["mine"]
+        assert texts(wait_for(reading, WAIT_S)[1]) == ["mine"]
 
 
 def test_what_is_told_quietly_is_told_soon_though_nobody_publishes(journal):
     reading = journal.read(0, 10, WAIT_S)
     journal.append([queued(1, "1")])
     journal.publish(even_quiet=False)
-    assert numbers(reading.result(WAIT_S)[1]) == [1]
+    assert numbers(wait_for(reading, WAIT_S)[1]) == [1]
 
 
 def test_many_readers_hear_of_everything(journal):
@@ -344,7 +344,7 @@ def test_many_readers_hear_of_everything(journal):
 def test_closing_answers_every_reader(tmp_path):
     with open_journal(tmp_path) as journal:
         readings = [journal.read(0, 10, 3600.0) for _ in range(3)]
-    assert [reading.result(0) for reading in readings] == [(0, ())] * 3
+    assert [wait_for(reading, 0) for reading in readings] == [(0, ())] * 3
 
 
 def test_nobody_waits_in_a_journal_that_closes(journal):
@@ -379,17 +379,17 @@ def test_a_follower_gets_all_of_an_execution_in_one_answer_when_it_ends(journal)
     following = journal.follow(1, 1, WAIT_S)
     append(journal, started(1))
     append(journal, printed("mine", 1), printed("other", 2))
-    assert not following.done()
+    assert not following.is_over
     append(journal, finished(1), printed("other", 2))
-    cursor, events = following.result(WAIT_S)
+    cursor, events = wait_for(following, WAIT_S)
     assert (cursor, numbers(events)) == (6, [3, 4, 6])
 
 
 def test_a_follower_is_told_what_there_is_when_its_time_is_over(journal):
     append(journal, queued(1, "1"), started(1))
-    cursor, events = journal.follow(1, 0, 0.05).result(WAIT_S)
+    cursor, events = wait_for(journal.follow(1, 0, 0.05), WAIT_S)
     assert (cursor, numbers(events)) == (2, [1, 2])
-    assert journal.follow(1, 2, 0.05).result(WAIT_S) == (2, ())
+    assert wait_for(journal.follow(1, 2, 0.05), WAIT_S) == (2, ())
 
 
 def test_a_follower_of_much_output_gets_it_piece_by_piece(journal):
@@ -400,7 +400,7 @@ def test_a_follower_of_much_output_gets_it_piece_by_piece(journal):
         append(journal, printed(f"{number}" * 500_000, 1))
     append(journal, finished(1))
     while not got or got[-1][2] != Kind.FINISHED:
-        cursor, events = following.result(WAIT_S) if isinstance(following, Future) else following
+        cursor, events = wait_for(following, WAIT_S)
         got += events
         most = max(most, sum(len(event[5]) for event in events))
         following = journal.follow(1, cursor, WAIT_S)
@@ -415,8 +415,8 @@ def test_an_execution_may_have_several_followers_and_some_that_are_gone(journal)
     other = journal.follow(2, 0, WAIT_S)
     followers[1].cancel()
     append(journal, finished(1))
-    assert numbers(followers[0].result(WAIT_S)[1]) == numbers(followers[2].result(WAIT_S)[1]) == [1, 3]
-    assert not other.done()
+    assert numbers(wait_for(followers[0], WAIT_S)[1]) == numbers(wait_for(followers[2], WAIT_S)[1]) == [1, 3]
+    assert not other.is_over
 
 
 def test_threads_that_follow_and_append_at_once_miss_no_end(journal):
@@ -427,7 +427,7 @@ def test_threads_that_follow_and_append_at_once_miss_no_end(journal):
     def follow():
         for number in range(1, count + 1):
             reading = journal.follow(number, number, WAIT_S)
-            _, events = reading.result(WAIT_S) if isinstance(reading, Future) else reading
+            _, events = wait_for(reading, WAIT_S)
             ends.append(kinds(events)[-1])
 
     threads = [threading.Thread(target=follow) for _ in range(3)]
@@ -444,7 +444,7 @@ def test_closing_answers_followers_with_what_there_is(tmp_path):
     with open_journal(tmp_path) as journal:
         append(journal, queued(1, "1"), started(1))
         following = journal.follow(1, 1, 3600.0)
-    assert numbers(following.result(0)[1]) == [2]
+    assert numbers(wait_for(following, 0)[1]) == [2]
 
 
 def test_nobody_follows_in_a_journal_that_closes(journal):

@@ -3,7 +3,6 @@
 import threading
 import time
 import weakref
-from concurrent.futures import Future
 from unittest import mock
 
 import pytest
@@ -11,6 +10,8 @@ import pytest
 from rpyc_kernel.core.contract import Kind, Scope
 from rpyc_kernel.hub.journal import readers as readers_module
 from rpyc_kernel.hub.journal.readers import Readers
+from rpyc_kernel.system.later import Later
+from tests.hub.journal.answers import wait_for
 
 WAIT_S = 30.0
 FEW, MANY = 4, 12
@@ -52,7 +53,7 @@ class Room:
 
     def ask(self, cursor=0, *, limit=1000, scope=Scope.ALL, wait_s=WAIT_S):
         asked = self.readers.read(cursor, limit, wait_s, scope, "mine")
-        if isinstance(asked, Future):
+        if isinstance(asked, Later):
             asked.add_done_callback(lambda _: self.threads.append(threading.current_thread()))
         return asked
 
@@ -70,13 +71,13 @@ def room():
 
 
 def results(asked):
-    return [future.result(WAIT_S) for future in asked]
+    return [wait_for(future, WAIT_S) for future in asked]
 
 
 def test_a_few_are_answered_where_events_are_committed(room):
     asked = [room.ask() for _ in range(FEW)]
     room.tell()
-    assert [future.done() for future in asked] == [True] * FEW
+    assert [future.is_over for future in asked] == [True] * FEW
     assert set(room.threads) == {threading.current_thread()}
 
 
@@ -84,10 +85,10 @@ def test_what_is_quiet_is_told_with_what_follows_and_has_its_clock_stopped(room,
     monkeypatch.setattr(readers_module, "_QUIET_S", WAIT_S)
     asked = room.ask()
     room.tell(kind=Kind.QUEUED)
-    assert not asked.done()
+    assert not asked.is_over
     assert room.readers._publish_at is not None
     room.tell()
-    assert asked.result(WAIT_S) == (2, [1, 2])
+    assert wait_for(asked, WAIT_S) == (2, [1, 2])
     assert room.readers._publish_at is None
 
 
@@ -105,7 +106,7 @@ def test_what_gathers_while_a_crowd_rests_comes_in_one_answer(room):
     for _ in range(5):
         room.tell()
     again = room.ask(0)  # there is something for it already, and it is one of the crowd
-    assert not any(future.done() for future in [*asked, again])
+    assert not any(future.is_over for future in [*asked, again])
     room.end_rest()
     assert results([*asked, again]) == [(5, [1, 2, 3, 4, 5])] * (MANY + 1)
 
@@ -135,8 +136,8 @@ def test_in_a_crowd_each_gets_what_it_asked_for(room):
     others = [room.ask(4) for _ in range(MANY)]
     room.end_rest()
     assert results(asked) == [(1, [1]), (2, [1, 2]), (2, [2]), (3, [2, 3]), (3, [3]), (4, [3, 4])]
-    assert mine.result(WAIT_S) == (4, [1, 2, 3])
-    assert not any(other.done() for other in others)
+    assert wait_for(mine, WAIT_S) == (4, [1, 2, 3])
+    assert not any(other.is_over for other in others)
     room.tell(session="mine")
     room.end_rest()
     assert results(others) == [(5, [5])] * MANY
@@ -148,7 +149,7 @@ def test_answers_to_a_crowd_are_short(room):
     room.readers._rest_until = time.monotonic() + 3600
     asked = room.ask(0)
     room.end_rest()
-    assert asked.result(WAIT_S) == (2, [1, 2])
+    assert wait_for(asked, WAIT_S) == (2, [1, 2])
     assert room.ask(2, wait_s=0) == (4, [3, 4])
 
 
@@ -164,7 +165,7 @@ def test_an_answer_is_kept_by_whoever_asked_alone(room):
     asked = [room.ask(), room.readers.follow(1, 0, WAIT_S, is_eager=False)]
     kept = [weakref.ref(future) for future in asked]
     room.tell(kind=Kind.FINISHED, execution=1)
-    assert [future.result(WAIT_S) for future in asked] == [(1, [1])] * 2
+    assert [wait_for(future, WAIT_S) for future in asked] == [(1, [1])] * 2
     del asked
     assert [future() for future in kept] == [None] * 2
 
@@ -173,5 +174,5 @@ def test_of_those_who_were_answered_in_time_nothing_is_kept(room):
     for number in range(2000):
         asked = room.ask(number)
         room.tell()
-        assert asked.done()
+        assert asked.is_over
     assert len(room.readers._deadlines) < 1000

@@ -82,7 +82,7 @@ class Course:
             raise self._kernel._commands.too_late(self._asked.command, timeout_s) from None
 
     def _ask(self, command: Command[Any], *arguments: Any) -> KeptCall:
-        asked = self._kernel.begin(command, *arguments)
+        asked = self._kernel._commands.start(command, *arguments)
         asked.add_done_callback(self._ring)
         return asked
 

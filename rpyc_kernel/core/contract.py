@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
+from rpyc_kernel.core.json_text import make_decoder
 from rpyc_kernel.frozen import Frozen
 
 RELEASE: Final = "0.1.0"
@@ -310,6 +311,9 @@ def _encode_event(event: WireEvent) -> str:
     return f'[{seq},{time!r},"{kind}",{number},{_encode_text(session)},{payload}]'
 
 
+_decode = make_decoder(json)
+
+
 @functools.lru_cache(maxsize=1000)
 def _encode_text(text: str | None) -> str:
     return json.dumps(text)
@@ -317,4 +321,4 @@ def _encode_text(text: str | None) -> str:
 
 def decode_events(text: str) -> list[Event]:
     """Read what `encode_events` wrote."""
-    return [Event(*fields) for fields in json.loads(text)]
+    return [Event(*fields) for fields in _decode(text)]

@@ -1,4 +1,4 @@
-"""Short JSON texts, written again and again."""
+"""Short JSON texts, written and read again and again."""
 
 from __future__ import annotations
 
@@ -23,3 +23,18 @@ def make_encoder(
     encode = make(None, plain.default, quote, None, ":", ",", False, False, allow_nan)
     join = "".join
     return lambda value: join(encode(value, 0))
+
+
+def make_decoder(json: Any) -> Callable[[str], Any]:
+    """Return what `json.JSONDecoder.decode` is, without what that looks for around the one value of a text."""
+    decoder = json.JSONDecoder()
+    scan = decoder.scan_once
+
+    def decode(text: str) -> Any:
+        try:
+            value, end = scan(text, 0)
+        except StopIteration:
+            end = -1
+        return value if end == len(text) else decoder.decode(text)  # which bears spaces, or says what is wrong
+
+    return decode

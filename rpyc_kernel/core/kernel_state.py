@@ -17,7 +17,7 @@ all decisions go by them. docs/reference/states.md is drawn from them.
 from __future__ import annotations
 
 from bisect import insort
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -246,7 +246,7 @@ class KernelState:
         self._last_execution = 0
         self._last_count = 0
         self._unfinished: dict[int, Execution] = {}
-        self._unfinished_of: Counter[str] = Counter()  # how many each session has
+        self._unfinished_of: dict[str, int] = {}  # how many each session has
         self._queue: deque[int] = deque()  # these two in the order of their numbers
         self._held: dict[int, Execution] = {}  # beside it, so that who advances it passes them by at no cost
         self._running: int | None = None
@@ -774,9 +774,10 @@ class KernelState:
         actions: list[Action] = []
         if not self._is_ready:
             return actions
-        for number in [n for n in self._queue if self._unfinished[n].lane == Lane.SIDE]:
-            self._queue.remove(number)
-            actions += self._run(self._unfinished[number], time)
+        for number in tuple(self._queue) if self._sides else ():
+            if number in self._sides:
+                self._queue.remove(number)
+                actions += self._run(self._unfinished[number], time)
         if self._running is None and self._queue:
             actions += self._run(self._unfinished[self._queue.popleft()], time)
         return actions
@@ -805,7 +806,7 @@ class KernelState:
         self._unfinished[execution.id] = execution
         if execution.is_held:
             self._held[execution.id] = execution
-        self._unfinished_of[execution.session] += 1
+        self._unfinished_of[execution.session] = self._unfinished_of.get(execution.session, 0) + 1
         if execution.lane == Lane.SIDE:
             self._sides[execution.id] = execution
 

@@ -91,7 +91,7 @@ class Loop(Generic[_Waited]):
         while True:
             now = time.monotonic()
             if now - self._looked >= _LOOK_S:
-                self._look_at_all(now)
+                self._look_at_all(now, is_last=now >= deadline)
             if is_enough():
                 return True
             if now >= deadline:
@@ -100,11 +100,15 @@ class Loop(Generic[_Waited]):
             for descriptor, _ in self._arriving.poll(max(0.0, until - time.monotonic()) * 1000):
                 self._read(descriptor)
 
-    def _look_at_all(self, now: float) -> None:
+    def _look_at_all(self, now: float, *, is_last: bool = False) -> None:
         since = self._counted or now
+        is_first = not self._counted
         self._counted = now
         for each in self._waited():
-            each.read_ready(_count_silence(each.fileno(), since, now))
+            descriptor = each.fileno()
+            waited_s = _count_silence(descriptor, since, now)
+            if is_last or not is_first or descriptor < 0:  # else what has come is read in a moment
+                each.read_ready(waited_s)
             self._take(each)
         self._looked = now
         self._arriving = select.poll()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rpyc_kernel.core.contract import FIELDS, UNFINISHED, Kind
+from rpyc_kernel.core.json_text import make_decoder
 from rpyc_kernel.core.streams import read_written
 from rpyc_kernel.system import ring
 from rpyc_kernel.system.descriptors import pending_bytes
@@ -27,6 +28,7 @@ _PAUSE_S = 0.1
 _LAST_ATTEMPTS = 10
 """How often something may fail once the worker is gone."""
 _PIPE_BYTES = 1024 * 1024
+_decode = make_decoder(json)
 _STREAM_NAMES = {ring.STDOUT: "stdout", ring.STDERR: "stderr"}
 
 _FROM_WORKERS: dict[str, frozenset[str]] = {
@@ -145,12 +147,17 @@ class Pump:
         stopping = self._stop.is_set()
         # What is in the pipes now was written before the ring is looked at. So what was printed before it is found in
         # the ring, and comes first; and who prints afterwards waits until the pipes are empty (see `worker.order`).
-        self._pending = {pipe: pending_bytes(pipe) for pipe in self._pipes if pipe in self._readable}
+        self._pending = {}
+        for pipe in self._pipes:
+            if pipe in self._readable:
+                self._pending[pipe] = pending_bytes(pipe)
         frames = self._pass_on_ring()
-        reports = [report for descriptor, count in self._pending.items() for report in self._drain(descriptor, count)]
+        reports: list[Report] = []
+        for pipe, count in self._pending.items():
+            reports += self._drain(pipe, count)
         if reports:
             self._deliver(reports, self._ring.position)
-        lingers = bool(frames) and all(frame.kind < ring.RECORD for frame in frames)
+        lingers = bool(frames) and frames[-1].kind < ring.RECORD and all(frame.kind < ring.RECORD for frame in frames)
         if not lingers:
             self._remove_spills(frames)
         if not stopping:
@@ -187,14 +194,18 @@ class Pump:
             timeout_ms = _LINGER_MS if lingers else None
         found = self._poll.poll(timeout_ms)
         self._ring.announce(ring.AWAKE)
-        ready = {descriptor for descriptor, events in found if events & select.POLLIN}
-        for descriptor, _ in found:
-            if descriptor not in ready:
+        self._has_rung = False
+        self._readable.clear()
+        for descriptor, events in found:
+            if not events & select.POLLIN:
                 # Nobody can write to it any more; poll would say so again and again.
                 self._poll.unregister(descriptor)
-        if self._wake_in in ready:
-            os.read(self._wake_in, 4096)
-        self._has_rung, self._readable = self._run_socket.fileno() in ready, ready
+            elif descriptor in self._pipes:
+                self._readable.add(descriptor)
+            elif descriptor == self._wake_in:
+                os.read(self._wake_in, 4096)
+            else:
+                self._has_rung = True
 
     def _hear_bell(self) -> None:
         try:
@@ -295,7 +306,7 @@ def read_reports(
 
 def _read_record(data: bytes) -> tuple[str, dict[str, Any]]:
     """Read an event; user code could have written anything in its place."""
-    loaded = json.loads(data.decode())  # of bytes, it would look first in which of many encodings they are
+    loaded = _decode(data.decode())
     if not (isinstance(loaded, list) and len(loaded) == 2 and isinstance(loaded[1], dict)):
         raise ValueError("not an event")
     kind, payload = loaded

@@ -5,12 +5,11 @@ JSON, because the worker runs anybody's code and the hub must never unpickle wha
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
 from struct import Struct
 from typing import Any
 
-from rpyc_kernel.core.json_text import make_encoder
+from rpyc_kernel.core.json_text import make_decoder, make_encoder
 from rpyc_kernel.system.descriptors import receive_with_descriptors, send_with_descriptors
 from rpyc_kernel.system.originals import json, socket
 from rpyc_kernel.system.sending import QUIETLY
@@ -20,7 +19,7 @@ _MAX_FRAME_BYTES = 256 * 1024 * 1024
 _MAX_DESCRIPTORS = 8
 _READ_BYTES = 65536
 _encode = make_encoder(json)
-_decode = json.JSONDecoder().decode
+_decode = make_decoder(json)
 
 
 def send(sock: socket.socket, message: Any, descriptors: Iterable[int] = ()) -> None:
@@ -61,15 +60,17 @@ class FrameReader:
         Raises:
             EOFError: the other side is gone and everything it sent was returned before.
         """
-        with contextlib.suppress(BlockingIOError):
-            self._fill()
-        return [message for (message,) in iter(self._take, None)]
+        self._fill()
+        messages: list[Any] = []
+        while self._buffer and (message := self._take()) is not None:
+            messages += message
+        return messages
 
     def _fill(self) -> None:
         try:
             data = self._read()
         except BlockingIOError:
-            raise
+            return
         except OSError as error:
             raise EOFError(str(error)) from error
         if not data:

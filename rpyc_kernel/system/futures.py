@@ -87,10 +87,12 @@ class CallFuture(Future[Any], metaclass=_ListingUse):
     _done_callbacks: list[Any]
 
     def __init__(self) -> None:
-        super().__init__()
+        # What the standard library's would set, whose condition would be thrown away.
         self._condition: threading.Condition = GuardedCondition()
+        self._state, self._result, self._exception = "PENDING", None, None
+        self._waiters: list[Any] = []
         self._completed = Latch()
-        self.add_done_callback(self._wake)
+        self._done_callbacks = [self._wake]
 
     def result(self, timeout: float | None = None) -> Any:
         """See ``concurrent.futures.Future``."""

@@ -22,7 +22,6 @@ is the barrier that keeps each from missing the other.
 
 from __future__ import annotations
 
-import contextlib
 import mmap
 import os
 from collections import deque
@@ -385,8 +384,10 @@ class RingReader:
         self.released = position
         while self._reads and self._reads[0][0] <= position:
             self._tail = self._reads.popleft()[1]
-        with contextlib.suppress(ValueError):
+        try:
             self._mark()
+        except ValueError:  # it is unmapped
+            return
 
     def _mark(self) -> None:
         self.words[WORD_SAFE], self.words[WORD_TAIL] = self.released, self._tail

@@ -107,7 +107,11 @@ class Outbox:
 
     def send(self, frame: bytes) -> None:
         """Send a frame as far as the socket takes it, after what is queued already; for a connection's own threads."""
-        self._append(frame)
+        with self._turn:
+            if self._frames or self._transfer is not None:
+                self._append(frame)
+            else:  # as nearly always: it need not be queued
+                self._transfer = _Transfer(self._channel.pack(frame))
         while self._has_work():
             with self._turn:
                 if self._write_batch():

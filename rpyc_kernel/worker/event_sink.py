@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from typing import Any
 
@@ -65,5 +64,7 @@ class EventSink:
         if hub is None:
             return
         # A full socket has bells enough, and a hub that is gone hears none.
-        with contextlib.suppress(OSError):
+        try:
             hub.send(b"!", _AT_ONCE)
+        except OSError:
+            return

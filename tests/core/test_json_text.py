@@ -1,14 +1,15 @@
-"""What the kept encoder writes is what `json` writes."""
+"""What the kept encoder writes is what `json` writes, and what is read is what it reads."""
 
 import json
 import math
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rpyc_kernel.core.contract import Outcome
-from rpyc_kernel.core.json_text import make_encoder
+from rpyc_kernel.core.json_text import make_decoder, make_encoder
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=20),
@@ -58,3 +59,23 @@ def test_a_python_without_the_encoder_in_c_writes_the_same(monkeypatch):
     monkeypatch.setattr(json.encoder, "c_make_encoder", None)
     event = ["finished", {"outcome": "ok", "duration_s": 0.25}]
     assert make_encoder(json)(event) == '["finished",{"outcome":"ok","duration_s":0.25}]'
+
+
+@given(values)
+def test_the_same_is_read_as_json_reads(value):
+    text = json.dumps(value)
+    assert repr(make_decoder(json)(text)) == repr(json.loads(text))
+
+
+@pytest.mark.parametrize(
+    "text", [" 1", "1 ", "\n[1]\t", "", " ", "1 2", "[1", "[1] x", "{", "nul", "\ufeff1", "NaN", "'a'"]
+)
+def test_what_is_around_a_value_is_borne_or_refused_as_json_does(text):
+    decode = make_decoder(json)
+    try:
+        expected = json.JSONDecoder().decode(text)
+    except ValueError as refused:
+        with pytest.raises(type(refused), match=f"^{re.escape(str(refused))}$"):
+            decode(text)
+    else:
+        assert repr(decode(text)) == repr(expected)

@@ -66,4 +66,4 @@ def test_a_process_that_was_stopped_has_not_waited_for_all_that_time(ends, bell)
     loop = Loop(bell, lambda: [source], lambda _: None)
     for now in (5000.0, 5001.0, 9000.0):
         loop._look_at_all(now)
-    assert source.waited_s == [0.0, 1.0, 1.0]
+    assert source.waited_s == [1.0, 1.0]

@@ -129,9 +129,16 @@ MUTANTS = (
     Mutant(
         promise="what was sent before the end is taken before the end",
         file="system/frames.py",
-        before="return [message for (message,) in iter(self._take, None)]",
-        after="return [message[0] for message in (self._take(),) if message]",
+        before="while self._buffer and (message",
+        after="if self._buffer and (message",
         tests=("system/test_frames.py::test_what_was_sent_before_the_end_is_returned_before_the_end",),
+    ),
+    Mutant(
+        promise="an answer is given once",
+        file="system/later.py",
+        before="if self.is_over:",
+        after="if False:",
+        tests=("system/test_later.py::test_only_the_first_answer_counts",),
     ),
     Mutant(
         promise="a stack is not shared by those who asked after it began",

@@ -10,6 +10,13 @@ from tests.wire.interrupts import interrupt_at, interrupt_everywhere
 from tests.wire.peers import DEADLINE_S, Serving
 
 
+def test_a_call_begins_as_a_future_of_the_standard_library_does():
+    theirs, ours = vars(Future()), vars(CallFuture())
+    assert theirs.keys() <= ours.keys()
+    alike = theirs.keys() - {"_condition", "_done_callbacks"}
+    assert {name: ours[name] for name in alike} == {name: theirs[name] for name in alike}
+
+
 def test_a_latch_that_is_set_lets_everybody_through():
     latch = Latch()
     latch.set()

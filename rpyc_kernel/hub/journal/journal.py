@@ -31,7 +31,7 @@ from rpyc_kernel.hub.journal import salvage
 from rpyc_kernel.hub.journal.readers import Readers
 from rpyc_kernel.hub.journal.rows import lost
 from rpyc_kernel.hub.journal.store import Row, Snapshot, Start, Store, is_damage
-from rpyc_kernel.hub.journal.tail import Tail
+from rpyc_kernel.hub.journal.tail import Tail, payload_of
 from rpyc_kernel.hub.journal.trouble import Trouble
 from rpyc_kernel.hub.journal.upkeep import Upkeep
 from rpyc_kernel.system.journal_file import JournalFile
@@ -123,13 +123,15 @@ class Journal:
             to_save: Sequence[Record] = records
             while to_save:  # what comes of saving is to be told and saved too
                 rows: list[Row] = []
+                from_ring = position is not None and not shown
                 for seq, record in enumerate(to_save, self._last + len(shown) + 1):
-                    rows.append((seq, now, record.kind, record.execution, record.session, record.encoded, None, None))
+                    event = seq, now, record.kind, record.execution, record.session, record.encoded
+                    shown.append(event)
+                    rows.append((*event, None, None))
                     self._recovery.take(seq, now, record.kind, record.execution, record.session, record.payload)
-                if position is not None and not shown:
-                    rows[-1] = (*rows[-1][:6], generation, position)
-                    self._recovery.take_ring(generation or 0, position)
-                shown += [row[:6] for row in rows]
+                if from_ring:
+                    rows[-1] = (*event, generation, position)
+                    self._recovery.take_ring(generation or 0, position or 0)
                 to_save = self._save(rows)
             with self._lock:
                 self._last += len(shown)
@@ -176,7 +178,7 @@ class Journal:
         self._store.commit(rows, Snapshot(last, self._recovery.as_text()) if is_due else None)
         if is_due:
             self._written_down = last
-        self._upkeep.count(sum(len(row[5]) for row in rows))
+        self._upkeep.count(sum(map(len, map(payload_of, rows))))
 
     def _mend(self, what: str) -> None:
         """Put a new file in the place of one that is gone or damaged, with all of it that can be read.
@@ -212,7 +214,7 @@ class Journal:
     # ------------------------------------------------------------------ reading
 
     def read(self, cursor: int, limit: int, wait_s: float, scope: str = Scope.ALL, session: str = "") -> Any:
-        """Return events after ``cursor``, and the cursor to go on with; if there are none yet, a future of that.
+        """Return events after ``cursor``, and the cursor to go on with; if there are none yet, a `Later` of that.
 
         Args:
             cursor: the number of the last event seen.

@@ -6,7 +6,6 @@ many there are before.
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -61,11 +60,13 @@ class Recovery:
     ) -> None:
         """Take note of an event; the payload is needed for those `TELLING` only."""
         taker = self._takers.get(kind)
-        if taker is not None:
-            with contextlib.suppress(TypeError, KeyError):  # an event that was damaged, or made up by user code
-                if execution is not None and execution > MAX_NUMBER:
-                    return
+        if taker is None:
+            return
+        try:
+            if execution is None or execution <= MAX_NUMBER:
                 taker(seq, when, execution, session, payload)
+        except (TypeError, KeyError):  # an event that was damaged, or made up by user code
+            return
 
     def take_ring(self, generation: int, position: int) -> None:
         """Take note of the position in the ring up to which everything is recorded."""

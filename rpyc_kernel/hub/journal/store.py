@@ -6,6 +6,7 @@ It must never be opened in this process but by SQLite: closing any descriptor of
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sqlite3
 import threading
@@ -111,7 +112,7 @@ class Store:
             return
         if snapshot is None and len(rows) <= _AT_ONCE:
             # One statement is a transaction by itself, and saves two calls.
-            writer.execute(_INSERTS[len(rows)], [field for row in rows for field in row])
+            writer.execute(_INSERTS[len(rows)], list(itertools.chain.from_iterable(rows)))
             return
         try:
             writer.execute("BEGIN IMMEDIATE")

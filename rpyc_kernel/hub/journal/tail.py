@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import operator
+
 from rpyc_kernel.core.contract import WireEvent
 
 _EVENT_BYTES = 300
 _KEPT_SHARE = 0.75
 """What is left when the budget is used up: cutting a little with every event would move all the others each time."""
+
+payload_of = operator.itemgetter(5)
+"""The payload of an event, as JSON."""
 
 
 def cost_of(payload: str) -> int:
@@ -44,7 +49,7 @@ class Tail:
     def extend(self, events: list[WireEvent], first_unsaved: int | None) -> None:
         """Take in what follows; nothing is given up that stands nowhere else, from ``first_unsaved`` on."""
         self._events += events
-        self._total += sum(cost_of(event[5]) for event in events)
+        self._total += sum(map(len, map(payload_of, events))) + _EVENT_BYTES * len(events)
         if self._total <= self._max_bytes:
             return
         drop, left = 0, self._total

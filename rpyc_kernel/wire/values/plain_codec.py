@@ -12,6 +12,7 @@ _C16: Final = Struct("!dd")
 
 _SINGLES: Final = (None, b"", (), True, False, NotImplemented, Ellipsis)
 """What is no more than its tag, by tag."""
+_NO_BYTES: Final = 0x01
 _TEXT: Final = 0x08  # then the same as for bytes
 _BYTES: Final = 0x0A  # of 1 to 4 bytes: this tag and the next three
 _BYTES_L1, _BYTES_L4 = 0x0E, 0x0F
@@ -35,7 +36,7 @@ def dump(value: Any) -> bytes:
         UnicodeEncodeError: it has characters that no encoding can carry.
     """
     parts: list[bytes] = []
-    _dump(value, parts.append)
+    _DUMPS.get(type(value), _refuse)(value, parts.append)
     return b"".join(parts)
 
 
@@ -46,10 +47,6 @@ def load(data: bytes, at: int = 0) -> Any:
         Exception: the bytes make no sense; of any kind.
     """
     return load_from(data, at)[0]
-
-
-def _dump(value: Any, write: _Write) -> None:
-    _DUMPS.get(type(value), _refuse)(value, write)
 
 
 def _refuse(value: Any, write: _Write) -> None:
@@ -68,17 +65,17 @@ def _dump_int(value: int, write: _Write) -> None:
     write(small)
 
 
-def _dump_bytes(value: bytes, write: _Write, mark: bytes = b"") -> None:
+def _dump_bytes(value: bytes, write: _Write) -> None:
     size = len(value)
-    if size > _SHORT:
-        write(mark + _head(size, _BYTES_L1, _BYTES_L4))
-        write(value)
-    else:
-        write(mark + (bytes((_BYTES + size - 1,)) + value if size else b"\x01"))
+    write(_BYTES_HEADS[size] if size < _LONG else _head(size, _BYTES_L1, _BYTES_L4))
+    write(value)
 
 
 def _dump_text(value: str, write: _Write) -> None:
-    _dump_bytes(value.encode(), write, b"\x08")
+    data = value.encode()
+    size = len(data)
+    write(_TEXT_HEADS[size] if size < _LONG else b"\x08" + _head(size, _BYTES_L1, _BYTES_L4))
+    write(data)
 
 
 def _dump_tuple(value: tuple[Any, ...], write: _Write) -> None:
@@ -88,7 +85,11 @@ def _dump_tuple(value: tuple[Any, ...], write: _Write) -> None:
     else:
         write(bytes((_TUPLE + size - 1,)) if size else b"\x02")
     for item in value:
-        _DUMPS.get(type(item), _refuse)(item, write)
+        small = _SMALL.get(item) if type(item) is int else None
+        if small is None:
+            _DUMPS.get(type(item), _refuse)(item, write)
+        else:
+            write(small)
 
 
 def _dump_slice(value: slice, write: _Write) -> None:
@@ -106,6 +107,13 @@ def _head(size: int, short: int, long: int) -> bytes:
 
 
 _SMALL: Final = {value - _ZERO: bytes((value,)) for value in range(_SMALLEST, _LARGEST + 1)}
+_BYTES_HEADS: Final = [
+    b"\x01",
+    *(bytes((_BYTES + size - 1,)) for size in range(1, _SHORT + 1)),
+    *(bytes((_BYTES_L1, size)) for size in range(_SHORT + 1, _LONG)),
+]
+"""What stands in front of bytes, by how many they are."""
+_TEXT_HEADS: Final = [b"\x08" + head for head in _BYTES_HEADS]
 _SINGLE_TAGS: Final = {value: bytes((tag,)) for tag, value in enumerate(_SINGLES)}
 _DUMPS: Final[dict[type, Callable[[Any, _Write], None]]] = {
     **dict.fromkeys(map(type, (None, True, NotImplemented, Ellipsis)), _dump_single),
@@ -131,9 +139,21 @@ def load_from(data: bytes, at: int) -> tuple[Any, int]:
         first, at = load_from(data, at)
         second, at = load_from(data, at)
         return (first, second), at
-    elif tag == _TEXT:
-        encoded, at = load_from(data, at)
-        return encoded.decode(), at
+    elif tag == _TEXT or _BYTES <= tag <= _BYTES_L4:
+        is_text = tag == _TEXT
+        if is_text:
+            tag = data[at]
+            at += 1
+        if tag == _BYTES_L1:
+            size, at = data[at], at + 1
+        elif tag == _NO_BYTES:
+            size = 0
+        else:
+            size, at = _load_size(data, at, tag, _BYTES)
+        end = at + size
+        if end > len(data):
+            raise ValueError("a value is cut short")
+        return data[at:end].decode() if is_text else data[at:end], end
     elif tag == _INT_L1:
         at, end = at + 1, at + 1 + data[at]
         return int(data[at:end] if end <= len(data) else b""), end
@@ -143,12 +163,13 @@ def load_from(data: bytes, at: int) -> tuple[Any, int]:
         count, at = _load_size(data, at, tag, _TUPLE)
         items = []
         for _ in range(count):
-            item, at = load_from(data, at)
+            tag = data[at]
+            if tag < len(_SINGLES):
+                item, at = _SINGLES[tag], at + 1
+            else:
+                item, at = load_from(data, at)
             items.append(item)
         return tuple(items), at
-    elif _BYTES <= tag <= _BYTES_L4:
-        size, at = _load_size(data, at, tag, _BYTES)
-        return _take(data, at, size), at + size
     elif tag == _INT_L4:
         size, at = _I4.unpack_from(data, at)[0], at + _I4.size
         return int(_take(data, at, size)), at + size

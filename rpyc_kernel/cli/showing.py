@@ -346,7 +346,7 @@ class ShowProgram(Show):
         self._preparation = preparation
         self._path_and_arguments = program
         self._ours: set[int] = set()
-        self._is_stopping = False
+        self._stopping: asyncio.Future[None] | None = None
 
     def _submit(self, source: str) -> Watch:
         if self._preparation:
@@ -363,8 +363,10 @@ class ShowProgram(Show):
         try:
             await super()._show(watch)
         except ConnectionFailed:
-            if not self._is_stopping:
+            if self._stopping is None:
                 raise
+        if self._stopping is not None:
+            await self._stopping
 
     def _concerns_program(self, event: Event) -> bool:
         if event.execution in self._ours:
@@ -373,7 +375,7 @@ class ShowProgram(Show):
 
     async def take(self, event: Event) -> None:
         """Show an event, and take the next step when one is done."""
-        if event.kind == Kind.WORKER_DIED and event.exit_code is not None and not self._is_stopping:
+        if event.kind == Kind.WORKER_DIED and event.exit_code is not None and self._stopping is None:
             self._has_exited = event.exit_code >= 0
             self._exit_status = event.exit_code if self._has_exited else _SIGNALLED - event.exit_code
         if self._concerns_program(event):
@@ -386,8 +388,8 @@ class ShowProgram(Show):
             return
         if event.outcome == Outcome.INTERRUPTED:
             self._exit_status = INTERRUPTED
-        await asyncio.to_thread(self.kernel.shutdown)
-        self._is_stopping = True
+        # Beside what shows events, as the hub waits for a moment until those who read them have the last ones.
+        self._stopping = asyncio.ensure_future(asyncio.to_thread(self.kernel.shutdown))
 
     def _tell_goodbye(self) -> None:
         """Nothing goes on: the kernel ends with its only client."""

@@ -99,21 +99,10 @@ def test_of_two_threads_that_embed_at_once_one_has_a_kernel(folders: object) -> 
     wait_until(lambda: not rpyc_kernel.kernels())
 
 
-PATIENT_HUB = """
-import sys
-
-if "rpyc_kernel.hub" in sys.orig_argv:
-    from rpyc_kernel.hub import embedding
-
-    embedding._ENDING_S = 3600.0
-"""
-
-
 def test_a_program_that_has_closed_its_kernel_and_the_hub_do_not_wait_for_the_end_of_each_other(
-    folders: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folders: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "sitecustomize.py").write_text(PATIENT_HUB)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent / "patient_hubs"))
     embed("thread").close()
     wait_until(lambda: not rpyc_kernel.kernels())
 

@@ -12,7 +12,7 @@ import pytest
 
 import rpyc_kernel
 from tests.end_to_end.commands import StartCommand, run_command
-from tests.end_to_end.terminals import COMMAND, CTRL_C, PATIENCE_S, OpenTerminal
+from tests.end_to_end.terminals import COMMAND, CTRL_C, PATIENCE_S, ROOT, OpenTerminal
 from tests.support.folders import Folders
 from tests.support.processes import list_processes, was_started_with
 from tests.support.waiting import wait_until
@@ -55,6 +55,12 @@ def test_nothing_is_left_of_it(folders: Folders):
     wait_until(lambda: not has_processes(folders), PATIENCE_S, "the end of its processes")
     assert list(folders.runtime.iterdir()) == []
     assert list(folders.state.iterdir()) == []
+
+
+def test_its_hub_waits_for_nobody_when_all_is_shown():
+    path = os.pathsep.join([str(ROOT), str(Path(__file__).parent / "patient_hubs")])
+    result = run_command("run", input_text="import atexit; atexit.register(print, 'goodbye')", PYTHONPATH=path)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "goodbye\n", "")
 
 
 def test_values_of_expressions_are_not_shown():

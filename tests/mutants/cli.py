@@ -246,4 +246,11 @@ MUTANTS = (
             "test_the_kernel_in_which_one_types_is_left_out_as_it_would_wait_for_itself",
         ),
     ),
+    Mutant(
+        promise="the kernel of a program that has ended is not kept waiting for the reader that stops it",
+        file="cli/showing.py",
+        before="asyncio.ensure_future(asyncio.to_thread(self.kernel.shutdown))\n",
+        after=("asyncio.ensure_future(asyncio.to_thread(self.kernel.shutdown))\n        await self._stopping\n"),
+        tests=("end_to_end/test_run_script.py::test_its_hub_waits_for_nobody_when_all_is_shown",),
+    ),
 )

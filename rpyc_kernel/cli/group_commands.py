@@ -38,6 +38,7 @@ from rpyc_kernel.faces.frontend.control_characters import sanitize, sanitize_lin
 from rpyc_kernel.faces.frontend.summaries import format_bytes, summarise_work
 from rpyc_kernel.groups.fanning import fan_out
 from rpyc_kernel.groups.labels import describe as describe_names
+from rpyc_kernel.groups.labels import gather, without_own
 from rpyc_kernel.groups.targets import expand
 from rpyc_kernel.system.own_command import as_typed_here
 from rpyc_kernel.system.threads import make_thread, start_threads
@@ -77,19 +78,24 @@ class GroupCommand(JsonCommand):
         for target in targets:
             who = shown_of(target)
             if target in errors:
-                self.tell_failure(who, errors[target])
-            elif self.as_json:
+                continue
+            if self.as_json:
                 print(json.dumps({"kernel": who, **answer(results[target])}))
             else:
                 print(sanitize(describe(who, results[target])))
+        self.tell_failures(errors)
         return first_status(errors)
 
-    def tell_failure(self, who: str, error: BaseException) -> None:
-        """Say why there is nothing to hear from a kernel."""
+    def tell_failures(self, errors: Mapping[str, Exception]) -> None:
+        """Say why there is nothing to hear from these targets; to people what is equal once."""
+        shown = {shown_of(target): error for target, error in errors.items()}
         if self.as_json:
-            print(json.dumps({"kernel": who, "error": type(error).__name__, "message": str(error)}), flush=True)
-        else:
-            tell(f"rpyc-kernel: {_naming(who, error)}")
+            for who, error in shown.items():
+                print(json.dumps({"kernel": who, "error": type(error).__name__, "message": str(error)}), flush=True)
+            return
+        for text, names in gather((without_own(str(error), who), who) for who, error in shown.items()).items():
+            told = f"{describe_names(names)}: {text}" if len(names) > 1 else _naming(names[0], shown[names[0]])
+            tell(f"rpyc-kernel: {told}")
 
 
 def ask_all(targets: Sequence[str], act: Callable[[str], _T]) -> tuple[dict[str, _T], dict[str, Exception]]:

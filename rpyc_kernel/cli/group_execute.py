@@ -18,7 +18,6 @@ from rpyc_kernel.cli.reading import locate, read_code
 from rpyc_kernel.cli.showing import LADDER, TimeLimit
 from rpyc_kernel.cli.times import check_limit
 from rpyc_kernel.client.address import host_of
-from rpyc_kernel.client.connect_string import shown_of
 from rpyc_kernel.core.contract import Force
 from rpyc_kernel.errors import GroupFailed
 from rpyc_kernel.faces.groups.arrivals import Loss
@@ -61,13 +60,11 @@ class GroupCodeCommand(RoleCommand, GroupCommand):
                     on_loss=lambda name, words: news.put(Loss(name, words)),
                 )
         except GroupFailed as failed:
-            for who, error in failed.errors.items():
-                self.tell_failure(shown_of(who), error)
+            self.tell_failures(failed.errors)
             if not self.skips_missing:
                 tell("nothing was run; --skip-missing goes on without those that cannot be reached")
             return first_status(failed.errors)
-        for who, error in group.missing.items():
-            self.tell_failure(shown_of(who), error)
+        self.tell_failures(group.missing)
         with group:
             show = GroupShow(
                 group.names,

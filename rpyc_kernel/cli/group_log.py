@@ -25,7 +25,7 @@ from rpyc_kernel.client.connect_string import shown_of
 from rpyc_kernel.client.kernel import KernelClient
 from rpyc_kernel.core.contract import Event
 from rpyc_kernel.errors import KernelError
-from rpyc_kernel.faces.frontend.control_characters import is_colourful, sanitize_line
+from rpyc_kernel.faces.frontend.control_characters import is_colourful
 from rpyc_kernel.faces.frontend.following import follow
 from rpyc_kernel.faces.frontend.render import Recording, Renderer
 from rpyc_kernel.faces.frontend.session_slot import is_session_slot
@@ -102,8 +102,7 @@ class GroupLog(PastCommand, GroupCommand):
             for source in sources.values():
                 if isinstance(source, KernelClient):
                     opened.enter_context(source)
-            for target, error in errors.items():
-                self.tell_failure(shown_of(target), error)
+            self.tell_failures(errors)
             voices = [
                 _Voice(who, source, since, tags.of(who), bool(self.as_json))
                 for who, source in ((shown_of(target), source) for target, source in sources.items())
@@ -125,7 +124,7 @@ class GroupLog(PastCommand, GroupCommand):
                 async for batch in batches:
                     _write(voice.describe(batch))
         except KernelError as error:  # the others go on
-            self.tell_failure(sanitize_line(voice.who), error)
+            self.tell_failures({voice.who: error})
 
 
 def _when(told: _Told) -> float:

@@ -50,14 +50,14 @@ def without_numbers(text: str) -> str:
     return _INPUT.sub("<In>", text)
 
 
-def without_name(text: str, name: str) -> str:
-    """What an error says, without the name of its kernel: so what is equal in many looks equal.
+def without_own(text: str, name: str) -> str:
+    """What is said of a kernel without its name and numbers of inputs: so what is equal of many looks equal.
 
     Example:
-        >>> without_name("kernel 'train-0' did not answer", "train-0")
+        >>> without_own("kernel 'train-0' did not answer", "train-0")
         'it did not answer'
     """
-    return text.replace(f"kernel {name!r}", "it")
+    return without_numbers(text.replace(f"kernel {name!r}", "it"))
 
 
 def gather(pairs: Iterable[tuple[_K, str]]) -> dict[_K, list[str]]:

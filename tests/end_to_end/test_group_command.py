@@ -76,7 +76,7 @@ def test_a_log_has_the_events_of_all_in_the_order_of_time(folders: Folders, run_
     numbers, code = {}, "print('by', 'hand')"
     for name in ("g-2", "g-1", "g-3"):
         with rpyc_kernel.connect(name, name="ann") as kernel:
-            numbers[name] = kernel.execute(code).id
+            numbers[name] = kernel.execute(code).count
     done = run_here("group", "log", "g-{1..3}", "--tail", "6")
     shown = [line[20:] for line in done.stdout.splitlines()]
     assert shown == [
@@ -203,6 +203,11 @@ def test_what_runs_in_them_is_interrupted(folders: Folders, run_here: RunHere) -
         (("group", "exec", "g-1", "1", "--timeout", "0"), 2, "leaves the code no time"),
         (("group", "exec", "g-1", "1", "--retry", "1", "--force", "terminate"), 2, "leave one of them out"),
         (("group", "run", "g-1", "nothing.py"), 2, "nothing.py cannot be read"),
+        (
+            ("group", "start", "h-{1..2}", "--python", "/nope"),
+            2,
+            "rpyc-kernel: h-{1..2}: there is no interpreter '/nope'",
+        ),
         (("group", "stop", "x-*"), 3, "these run: g-1, g-2, g-3"),
         (("group", "log", "x-*"), 3, "these are there: g-1, g-2, g-3"),
         (("group", "stop", "x{1"), 2, "no '}' behind it"),

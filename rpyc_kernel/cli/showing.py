@@ -375,7 +375,9 @@ class ShowProgram(Show):
 
     async def take(self, event: Event) -> None:
         """Show an event, and take the next step when one is done."""
-        if event.kind == Kind.WORKER_DIED and event.exit_code is not None and self._stopping is None:
+        if self._stopping is not None:  # what the interpreter says while it ends is none of the program's
+            return
+        if event.kind == Kind.WORKER_DIED and event.exit_code is not None:
             self._has_exited = event.exit_code >= 0
             self._exit_status = event.exit_code if self._has_exited else _SIGNALLED - event.exit_code
         if self._concerns_program(event):

@@ -38,7 +38,7 @@ from rpyc_kernel.faces.frontend.control_characters import sanitize, sanitize_lin
 from rpyc_kernel.faces.frontend.summaries import format_bytes, summarise_work
 from rpyc_kernel.groups.fanning import fan_out
 from rpyc_kernel.groups.labels import describe as describe_names
-from rpyc_kernel.groups.labels import gather, without_own
+from rpyc_kernel.groups.labels import fold_alike
 from rpyc_kernel.groups.targets import expand
 from rpyc_kernel.system.own_command import as_typed_here
 from rpyc_kernel.system.threads import make_thread, start_threads
@@ -93,7 +93,7 @@ class GroupCommand(JsonCommand):
             for who, error in shown.items():
                 print(json.dumps({"kernel": who, "error": type(error).__name__, "message": str(error)}), flush=True)
             return
-        for text, names in gather((without_own(str(error), who), who) for who, error in shown.items()).items():
+        for names, text in fold_alike({who: str(error) for who, error in shown.items()}):
             told = f"{describe_names(names)}: {text}" if len(names) > 1 else _naming(names[0], shown[names[0]])
             tell(f"rpyc-kernel: {told}")
 

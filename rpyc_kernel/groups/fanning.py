@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from rpyc_kernel.errors import ExecutionError, GroupFailed
-from rpyc_kernel.groups.labels import describe, gather, without_own
+from rpyc_kernel.groups.labels import describe, fold_alike
 from rpyc_kernel.system.descriptors import is_shortage, max_descriptors
 from rpyc_kernel.system.originals import queue
 from rpyc_kernel.system.threads import make_thread, start_threads
@@ -64,9 +64,9 @@ def describe_error(error: Exception) -> str:
 
 def make_failure(what: str, errors: dict[str, Exception], results: dict[str, Any]) -> GroupFailed:
     """The error that tells who has failed, and how; equal ones are told once."""
-    told = gather((without_own(describe_error(error), name), name) for name, error in errors.items())
+    told = fold_alike({name: describe_error(error) for name, error in errors.items()})
     total = len(errors) + len(results)
-    lines = "".join(f"\n  {describe(names)}: {text}" for text, names in told.items())
+    lines = "".join(f"\n  {describe(names)}: {text}" for names, text in told)
     advice = f"\n{describe_shortage()}" if any(map(is_shortage, errors.values())) else ""
     return GroupFailed(f"{len(errors)} of {total} kernels failed at {what}:{lines}{advice}", errors, results)
 

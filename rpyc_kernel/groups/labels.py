@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 _NUMBER = re.compile(r"([0-9]+)")
@@ -50,16 +50,6 @@ def without_numbers(text: str) -> str:
     return _INPUT.sub("<In>", text)
 
 
-def without_own(text: str, name: str) -> str:
-    """What is said of a kernel without its name and numbers of inputs: so what is equal of many looks equal.
-
-    Example:
-        >>> without_own("kernel 'train-0' did not answer", "train-0")
-        'it did not answer'
-    """
-    return without_numbers(text.replace(f"kernel {name!r}", "it"))
-
-
 def gather(pairs: Iterable[tuple[_K, str]]) -> dict[_K, list[str]]:
     """Each different thing once, with whose it is, in the order of the first who has it.
 
@@ -71,6 +61,17 @@ def gather(pairs: Iterable[tuple[_K, str]]) -> dict[_K, list[str]]:
     for key, name in pairs:
         gathered.setdefault(key, []).append(name)
     return gathered
+
+
+def fold_alike(texts: Mapping[str, str]) -> list[tuple[list[str], str]]:
+    """What is said of kernels, once where it differs in their names and the numbers of inputs alone.
+
+    Example:
+        >>> fold_alike({"t-0": "kernel 't-0' is gone", "t-1": "kernel 't-1' is gone", "t-2": "kernel 't-2' is busy"})
+        [(['t-0', 't-1'], 'it is gone'), (['t-2'], "kernel 't-2' is busy")]
+    """
+    alike = gather((without_numbers(text.replace(f"kernel {name!r}", "it")), name) for name, text in texts.items())
+    return [(names, text if len(names) > 1 else texts[names[0]]) for text, names in alike.items()]
 
 
 def _join_at(place: int, items: list[_Name]) -> list[_Name]:

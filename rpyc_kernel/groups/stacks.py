@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from rpyc_kernel.errors import WorkerBusy
-from rpyc_kernel.groups.labels import describe, gather, without_numbers, without_own
+from rpyc_kernel.groups.labels import describe, fold_alike, gather, without_numbers
 
 _THREAD = re.compile(r"^(?:Current thread|Thread) 0x[0-9a-fA-F]+.*:$|^Stack \(most recent call first\):$", re.MULTILINE)
 _FRAME = re.compile(r'^  File "?(.*?)"?, line ([0-9]+|\?\?\?) in (.*)$|^  (\.\.\.)$', re.MULTILINE)
@@ -81,8 +81,8 @@ class FoldedStacks:
         short = _short_files(frame.file for stack in (*self.main, *self.threads) for frame in stack.frames)
         parts = [[*_tree(self.main, short)] if self.main else []]
         parts.append(["other threads", *_tree(self.threads, short)] if self.threads else [])
-        reasons = gather((without_own(str(error), name), name) for name, error in self.errors.items())
-        parts.append([f"no stack of {describe(names)}: {reason}" for reason, names in reasons.items()])
+        reasons = fold_alike({name: str(error) for name, error in self.errors.items()})
+        parts.append([f"no stack of {describe(names)}: {reason}" for names, reason in reasons])
         return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
     __repr__ = __str__

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from rpyc_kernel.faces.groups.colours import Tags
 from rpyc_kernel.faces.groups.lines import Line
-from rpyc_kernel.groups.labels import describe, gather, without_numbers, without_own
+from rpyc_kernel.groups.labels import describe, fold_alike, gather, without_numbers
 
 
 class Folded:
@@ -37,6 +37,5 @@ class Folded:
 
 def tell_failures(reasons: Mapping[str, str], count: int) -> str:
     """Say which of so many kernels have failed, and why."""
-    same = gather((without_own(reason, name), name) for name, reason in reasons.items())
-    told = "; ".join(f"{describe(names)} ({reason})" for reason, names in same.items())
+    told = "; ".join(f"{describe(names)} ({reason})" for names, reason in fold_alike(reasons))
     return f"{len(reasons)} of {count} did not end well: {told}"

@@ -8,6 +8,15 @@ _PLOTS = "faces/screen/test_plots_pane.py::"
 
 MUTANTS = (
     Mutant(
+        promise="what is typed before anything has the focus is not lost",
+        file="faces/screen/app.py",
+        before="if self._early is not None and isinstance(event",
+        after="if False and isinstance(event",
+        tests=(
+            f"{_APP}test_code_is_typed_even_before_there_is_a_place_for_it_and_its_value_output_and_error_are_seen",
+        ),
+    ),
+    Mutant(
         promise="code that is entered before its prompt is there waits for it",
         file="faces/screen/app.py",
         before="if self._is_at_code and (code := self._typed_ahead.take_next()) is not None:",

@@ -63,6 +63,11 @@ class Course:
         """What came of it, where that is no value; only asked when it is over."""
         return self.execution._get_failure()
 
+    @property
+    def has_live_value(self) -> bool:
+        """Whether its value, when it has ended well, has to be asked for."""
+        return self.execution._has_live_value
+
     def go_on(self) -> None:
         """Take in the answer that has come, if one has, and ask for the next."""
         with self._lock:

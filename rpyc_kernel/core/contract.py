@@ -68,6 +68,9 @@ class Kind:
 COMM_CALL: Final = "comm:"
 """What a call begins with that brings a client's message to a widget; the message follows as JSON."""
 
+SENT_CALL: Final = "sent:"
+"""What a call begins with that travels in the message itself; what it is follows as JSON."""
+
 CALL_IS_GONE: Final = "the worker that had been sent this call is gone"
 """How the error begins of a call that the worker which is to make it does not have."""
 

@@ -44,6 +44,7 @@ from rpyc_kernel.core.contract import (
     MAX_HELD,
     MAX_HELD_CODE_CHARS,
     MAX_HELD_OF_ONE,
+    SENT_CALL,
     Doing,
     Force,
     Kind,
@@ -849,7 +850,7 @@ class KernelState:
             "generation": self.generation,
         }
         finished = Record(Kind.FINISHED, execution.id, execution.session, payload)
-        if execution.is_running or execution.call is None or execution.call.startswith(COMM_CALL):
+        if execution.is_running or execution.call is None or execution.call.startswith((COMM_CALL, SENT_CALL)):
             return [finished]
         return [finished, DropCall(execution.call)]
 

@@ -601,8 +601,11 @@ class GroupExecution(LazyFuture):
             assert part.course is not None
             return partial(part.course.copy_value, silence_s, allow_pickle=self._allow_pickle)
 
-        missing = {part.name: fetch(part) for part in parts if part.name not in self._values}
-        self._values.update(fan_out(self._what, missing))
+        missing = [part for part in parts if part.name not in self._values]
+        asked = {part.name: fetch(part) for part in missing if part.course is None or part.course.has_live_value}
+        # What has come with the end is read here: nobody has to be asked for it.
+        self._values.update({part.name: fetch(part)() for part in missing if part.name not in asked})
+        self._values.update(fan_out(self._what, asked))
         return {part.name: self._values[part.name] for part in parts}
 
 

@@ -331,9 +331,8 @@ class Group:
             [(3, 2)]
         """
         shipment = pack_call(function, args, kwargs, by_source=by_source)
-        return self._hand_in(
-            shipment.shown.removeprefix("# "), partial(_begin_shipment, shipment=shipment), retry, is_slow=True
-        )
+        begin = partial(_begin_shipment, shipment=shipment)
+        return self._hand_in(shipment.shown.removeprefix("# "), begin, retry, is_slow=shipment.sent is None)
 
     def map(
         self, function: Callable[..., Any], /, *sequences: Sequence[Any], by_source: bool = False, retry: int = 0
@@ -382,13 +381,14 @@ class Group:
         members = self._list_members()
         if not members:
             raise RequestError("a group without kernels cannot call anything")
-        parts = []
+        parts, is_slow = [], False
         for (name, kernel), pieces in zip(members.items(), chunk(sequences, len(members)), strict=True):
             if len(pieces[0]):
-                shipment = pack_call(function, pieces, {}, by_source=by_source)
-                parts.append(Part(name, kernel, partial(_begin_shipment, shipment=shipment, is_map=True)))
+                shipment = pack_call(function, pieces, {}, by_source=by_source, is_map=True)
+                parts.append(Part(name, kernel, partial(_begin_shipment, shipment=shipment)))
+                is_slow = is_slow or shipment.sent is None
         shown = getattr(function, "__name__", type(function).__name__)
-        return self._begin(f"map of {shown}", parts, retry, find=self._find_any, is_slow=True, finish=_concatenate)
+        return self._begin(f"map of {shown}", parts, retry, find=self._find_any, is_slow=is_slow, finish=_concatenate)
 
     def eval(self, expression: str, *, timeout: float | None = None) -> list[Any]:
         """Evaluate an expression in all kernels at once, beside their queues.
@@ -801,8 +801,12 @@ def _begin_code(
     return begin_submission(kernel, ring, code, stop_on_error=stop_on_error, source=source)
 
 
-def _begin_shipment(kernel: KernelClient, ring: Any, *, shipment: Shipment, is_map: bool = False) -> Any:
-    return begin_call(kernel, ring, shipment.parcel, source=shipment.source, is_map=is_map, shown=shipment.shown)
+def _begin_shipment(kernel: KernelClient, ring: Any, *, shipment: Shipment) -> Any:
+    if shipment.sent is not None:
+        return begin_submission(kernel, ring, shipment.shown, call=shipment.sent)
+    return begin_call(
+        kernel, ring, shipment.parcel, source=shipment.source, is_map=shipment.is_map, shown=shipment.shown
+    )
 
 
 def _pull(kernel: KernelClient, *, wanted: str, timeout: float | None, allow_pickle: bool) -> Any:

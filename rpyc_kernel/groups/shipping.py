@@ -14,6 +14,7 @@ from rpyc_kernel.errors import RequestError
 from rpyc_kernel.frozen import Frozen
 from rpyc_kernel.wire.bulk.codec import Dump, pack_pickled
 from rpyc_kernel.wire.bulk.parts import Parcel
+from rpyc_kernel.wire.bulk.sent_calls import write_call
 
 _SHOWN_CHARS = 200
 
@@ -22,20 +23,36 @@ class Shipment(Frozen):
     """A call that can be sent.
 
     Attributes:
+        sent: the whole call as text, where it is small enough to go with its execution; else None.
         parcel: the function, its arguments and its keywords, pickled.
         source: that of the function, which then is only a name in the parcel; None where it is pickled.
+        is_map: whether the arguments are sequences, and it is called with each of their items.
         shown: what people see in the queue and in the journal.
     """
 
+    sent: str | None
     parcel: Parcel
     source: str | None
+    is_map: bool
     shown: str
 
 
 def pack_call(
-    function: Callable[..., Any], arguments: Sequence[Any], keywords: Mapping[str, Any], *, by_source: bool = False
+    function: Callable[..., Any],
+    arguments: Sequence[Any],
+    keywords: Mapping[str, Any],
+    *,
+    by_source: bool = False,
+    is_map: bool = False,
 ) -> Shipment:
     """Make a call ready to be sent.
+
+    Args:
+        function: what is called.
+        arguments: its own; or if it ``is_map`` sequences, with each of whose items it is called.
+        keywords: its own.
+        by_source: whether its source is sent.
+        is_map: see above.
 
     Raises:
         RequestError: the function, or what it is called with, cannot be pickled; or it has no source.
@@ -46,7 +63,7 @@ def pack_call(
     source = _source_of(function) if by_source else None
     sent: Any = function if source is None else function.__name__
     parcel = pack_pickled((sent, tuple(arguments), dict(keywords)), dump)
-    return Shipment(parcel, source, f"# {name}(…)"[:_SHOWN_CHARS])
+    return Shipment(write_call(parcel, source, is_map=is_map), parcel, source, is_map, f"# {name}(…)"[:_SHOWN_CHARS])
 
 
 def dump(value: Any, **options: Any) -> bytes:

@@ -15,7 +15,7 @@ from rpyc_kernel.wire.bulk.parts import LibraryMissing, Parcel
 from rpyc_kernel.wire.bulk.socket import BulkSocket, Message, Outgoing, require_at_most
 from rpyc_kernel.worker.chains import StepFailed, run_chain
 from rpyc_kernel.worker.error_reports import describe_error
-from rpyc_kernel.worker.functions import call_each, define, load
+from rpyc_kernel.worker.functions import load, make_call
 from rpyc_kernel.worker.staged_calls import StagedCalls
 from rpyc_kernel.worker.values import Values
 
@@ -89,13 +89,8 @@ class BulkConnections:
 
     def _stage(self, request: Message) -> str:
         """Keep a call for the main thread; the token goes through the queue."""
-        source = request.head.get("source")
-        function, arguments, keywords = self._open(request)
-        if source is not None:
-            function = define(source, function, self._namespace)
-        if request.head.get("is_map"):
-            function = functools.partial(call_each, function)
-        return self._staged.add(functools.partial(function, *arguments, **keywords))
+        source, is_map = request.head.get("source"), bool(request.head.get("is_map"))
+        return self._staged.add(make_call(self._open(request), source, self._namespace, is_map=is_map))
 
     def _open(self, request: Message) -> Any:
         python = request.head.get("python")

@@ -111,9 +111,26 @@ def load(data: bytes, buffers: Iterable[Any], namespace: dict[str, Any], python:
     return _Unpickler(data, buffers, namespace, python).load()
 
 
-def call_each(function: Callable[..., Any], *sequences: Iterable[Any]) -> list[Any]:
-    """Call a function with the first items, the second ones, and so on."""
-    return [function(*items) for items in zip(*sequences, strict=False)]
+def make_call(opened: Any, source: str | None, namespace: dict[str, Any], *, is_map: bool) -> Callable[[], Any]:
+    """Make of what a client has packed what is to be called.
+
+    Args:
+        opened: the function, or its name, its arguments and its keywords.
+        source: that of the function, None where it came itself.
+        namespace: whose names the source sees.
+        is_map: whether the arguments are sequences, and it is called with each of their items.
+    """
+    function, arguments, keywords = opened
+    if source is not None:
+        function = define(source, function, namespace)
+    if is_map:
+        function = functools.partial(call_each, function)
+    return functools.partial(function, *arguments, **keywords)
+
+
+def call_each(function: Callable[..., Any], *sequences: Iterable[Any]) -> tuple[Any, ...]:
+    """Call a function with the first items, the second ones, and so on; plain results in a tuple are plain, too."""
+    return tuple([function(*items) for items in zip(*sequences, strict=False)])
 
 
 def define(source: str, name: str, namespace: dict[str, Any]) -> Any:

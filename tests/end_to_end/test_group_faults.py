@@ -219,7 +219,7 @@ def test_a_worker_that_is_killed_loses_what_it_had_and_it_is_run_again_where_tha
             assert [type(each) for each in job.retried[VICTIM]] == [KernelDied]
             assert job.result() == [42] * 4
         else:
-            assert_failed(name, error, KernelDied, [42] if name == "map" else 42)
+            assert_failed(name, error, KernelDied, (42,) if name == "map" else 42)
             assert error.errors[VICTIM].reason == "killed by SIGKILL"
     assert_goes_on(group)
 

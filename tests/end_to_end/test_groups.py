@@ -166,11 +166,17 @@ def test_a_map_keeps_the_order_and_takes_each_item_once(crew: Group) -> None:
     assert crew.map(divmod, [7, 8, 9], [2, 2, 2]) == [(3, 1), (4, 0), (4, 1)]
     assert crew.map(str, []) == []
     assert crew.map_async(str, [1, 2]).result(PATIENCE_S) == ["1", "2"]
+    assert crew.map(lambda text: [len(text)], ["x" * 20_000, "y"]) == [[20_000], [1]]  # the first is no small call
 
 
 def test_results_that_are_arrays_are_copies(crew: Group) -> None:
     found = crew.apply(lambda: {"weights": numpy.arange(3.0)})
     assert [type(each["weights"]) for each in found] == [numpy.ndarray] * 4
+
+
+def test_results_of_calls_can_be_read_after_many_more_were_handed_in(crew: Group) -> None:
+    jobs = [crew.apply_async(lambda number: [number], number) for number in range(40)]
+    assert [job.result(PATIENCE_S) for job in jobs] == [[[number]] * 4 for number in range(40)]
 
 
 def test_values_go_to_all_and_come_from_all(crew: Group) -> None:

@@ -242,9 +242,8 @@ def test_a_long_queue_is_shown_by_its_length_and_its_first_page(kernel):
 def test_a_staged_call_that_is_never_made_is_dropped_by_the_worker(kernel):
     client = kernel.connect()
     client.exposed_execute("'runs for long'")
-    call, message = (client.exposed_execute("# call", call=call) for call in ("call-7", "comm:{}"))
-    client.exposed_cancel(call)
-    client.exposed_cancel(message)
+    for call in ("call-7", "comm:{}", "sent:{}"):
+        client.exposed_cancel(client.exposed_execute("# call", call=call))
     dropped = [request for request in kernel.worker.asked if request[0] == "drop_call"]
     assert dropped == [("drop_call", "call-7")]
 

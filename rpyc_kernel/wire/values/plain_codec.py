@@ -146,10 +146,12 @@ def load_from(data: bytes, at: int) -> tuple[Any, int]:
             at += 1
         if tag == _BYTES_L1:
             size, at = data[at], at + 1
+        elif _BYTES <= tag <= _BYTES_L4:
+            size, at = _load_size(data, at, tag, _BYTES)
         elif tag == _NO_BYTES:
             size = 0
         else:
-            size, at = _load_size(data, at, tag, _BYTES)
+            raise ValueError(f"no text begins with {tag}")
         end = at + size
         if end > len(data):
             raise ValueError("a value is cut short")

@@ -60,6 +60,13 @@ def test_what_is_cut_short_is_an_error_and_never_another_value(value, count):
         plain_codec.load(encoded[: len(encoded) - 1 - count])
 
 
+def test_a_text_is_made_of_bytes_and_never_of_another_value():
+    for tag in {*range(256)} - {0x01, *range(0x0A, 0x10)}:
+        data = b"\x15\xff\xff\xff\xff" + bytes((0x08, tag)) * 20  # which says that it has very many members
+        with pytest.raises(ValueError, match="no text"):
+            plain_codec.load(data)
+
+
 @given(st.binary(max_size=60))
 def test_no_bytes_do_anything_but_fail_or_make_a_value(data):
     try:

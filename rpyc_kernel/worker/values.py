@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -12,13 +13,15 @@ _KEPT_COUNTS = 1000
 _MISSING = object()
 _UNREAD_CALLS = 1000
 _UNREAD_BYTES = 256 * 1024 * 1024
+_SIZES = ("nbytes", "memory_usage", "estimated_size")
+"""What arrays, tensors and Arrow's tables, tables of pandas, and tables of Polars call it."""
 
 
 class Values(dict[int, Any]):
     """The values of inputs by their count, of which only the last ones are kept; beside them as many of calls.
 
     Who calls a function hands in many before the first result is read: so results that nobody has read are kept longer,
-    as long as there are not too many of them, nor too many bytes in arrays and texts.
+    as long as there are not too many of them, nor too many bytes in arrays, tables and texts.
 
     Attributes:
         forgotten: called with each input whose value is let go.
@@ -95,19 +98,24 @@ class Values(dict[int, Any]):
 
 
 def _count_bytes(value: Any) -> int:
-    """Those of an array or a text, or of the ones in a list, a tuple or a dict; 0 for all else."""
+    """What a value takes, or what is in a list, a tuple or a dict; about, and not what lies deeper."""
     kind = type(value)
     if kind in (list, tuple):
-        return sum(_count_own_bytes(item) for item in value)
+        return sum(map(_count_own_bytes, value))
     return sum(map(_count_own_bytes, list(value.values()))) if kind is dict else _count_own_bytes(value)
 
 
 def _count_own_bytes(value: Any) -> int:
-    if type(value) is str:
-        return len(value)
+    """What arrays and tables say of themselves, or else what Python does; 0 where that fails."""
+    kind = type(value)
     try:
-        return memoryview(value).nbytes
-    except Exception:  # noqa: BLE001 - most are no buffers, and some are in their own way
+        for name in _SIZES:
+            if hasattr(kind, name):
+                size = getattr(value, name)
+                size = size() if callable(size) else size
+                return int(size.sum() if hasattr(size, "sum") else size)  # of columns
+        return sys.getsizeof(value)
+    except Exception:  # noqa: BLE001 - it is the user's
         return 0
 
 

@@ -1326,9 +1326,18 @@ def test_a_line_becomes_what_ipython_makes_of_it_and_one_of_python_alone_is_not_
 
 _ADDED = {
     "a magic": "get_ipython().register_magic_function(lambda line: None, 'line', 'word')",
+    "other magics": """
+manager = get_ipython().magics_manager
+manager.magics = {**manager.magics, "line": {"word": lambda line: None}}
+""",
     "autocall": "word = len; get_ipython().autocall = 2",
     "a cleanup": "get_ipython().input_transformers_cleanup.append(lambda lines: ['added\\n'])",
     "a transformer of lines": """
+get_ipython().input_transformer_manager.line_transforms.append(lambda lines: ["added\\n"])
+""",
+    "another manager": """
+from IPython.core.inputtransformer2 import TransformerManager
+get_ipython().input_transformer_manager = TransformerManager()
 get_ipython().input_transformer_manager.line_transforms.append(lambda lines: ["added\\n"])
 """,
     "a late transformer": "get_ipython().input_transformers_post.append(lambda lines: ['added\\n'])",

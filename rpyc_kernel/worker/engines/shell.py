@@ -129,7 +129,8 @@ class Shell(InteractiveShell):
         """Whether nobody has added to what IPython itself looks for."""
         prefilter = self.prefilter_manager
         return (
-            self.input_transformer_manager.is_as_known
+            # Anybody may have put a manager of their own in its place.
+            getattr(self.input_transformer_manager, "is_as_known", False)
             and not self.input_transformers_post
             and not prefilter.transformers
             and prefilter.checkers == self._known_checkers
@@ -177,8 +178,8 @@ class Shell(InteractiveShell):
     def init_magics(self) -> None:
         """Know ``%store`` too, which every application of IPython loads."""
         super().init_magics()
-        self._line_magics = self.magics_manager.magics["line"]
-        self._lazy_magics = getattr(self.magics_manager, "lazy_magics", {})
+        self._keep_magics()
+        self.magics_manager.observe(self._keep_magics, ["magics", "lazy_magics"])
         if not hasattr(self.magics_manager, "register_lazy"):  # 8.0
             from IPython.extensions.storemagic import StoreMagics
 
@@ -192,6 +193,11 @@ class Shell(InteractiveShell):
             self.set_hook("complete_command", _complete_groups, str_key=command)
         if load := getattr(self.magics_manager, "load_lazy", None):  # an older one loads all at its start
             self.magics_manager.load_lazy = functools.partial(self._load_magics, load)
+
+    def _keep_magics(self, _: Any = None) -> None:
+        """Have the magics at hand, which are looked up for each input, and who sets others is as free to do so."""
+        self._line_magics = self.magics_manager.magics["line"]
+        self._lazy_magics = getattr(self.magics_manager, "lazy_magics", {})
 
     def _load_magics(self, load: Callable[..., None], *arguments: Any) -> None:
         """Load what provides a magic, and again at its next use if it was interrupted: IPython takes it for loaded."""

@@ -26,7 +26,7 @@ from rpyc_kernel.core import events
 from rpyc_kernel.core.actions import Record
 from rpyc_kernel.core.contract import Kind, Scope, WireEvent
 from rpyc_kernel.core.source import read_source
-from rpyc_kernel.errors import RequestError
+from rpyc_kernel.errors import ConnectionLost, RequestError
 from rpyc_kernel.hub.journal import salvage
 from rpyc_kernel.hub.journal.readers import Readers
 from rpyc_kernel.hub.journal.rows import lost
@@ -263,11 +263,14 @@ class Journal:
         """Read from the file.
 
         Raises:
+            ConnectionLost: it is closed, before who reads has come to its end.
             RequestError: it cannot be read now.
         """
         try:
             return ask(self._store, *what)
         except sqlite3.Error as error:
+            if self._is_closed:
+                raise ConnectionLost("the kernel has stopped") from None
             if "locked" not in str(error):
                 self._upkeep.suspect(f"it cannot be read ({error})", is_sure=False)
             raise RequestError(

@@ -347,6 +347,13 @@ def test_closing_answers_every_reader(tmp_path):
     assert [wait_for(reading, 0) for reading in readings] == [(0, ())] * 3
 
 
+def test_who_has_not_read_all_when_the_journal_closes_is_told_that_the_kernel_has_stopped(tmp_path):
+    with open_journal(tmp_path, memory=0) as journal:
+        append(journal, printed(), printed())
+    with pytest.raises(ConnectionLost, match="the kernel has stopped"):
+        journal.read(0, 10, 0.0)
+
+
 def test_nobody_waits_in_a_journal_that_closes(journal):
     append(journal, printed())
     journal.close_readers()

@@ -1349,6 +1349,15 @@ class Added(PrefilterTransformer):
 manager = get_ipython().prefilter_manager
 manager.register_transformer(Added(shell=get_ipython(), prefilter_manager=manager))
 """,
+    "a handler": """
+from IPython.core.prefilter import PrefilterHandler
+class Added(PrefilterHandler):
+    handler_name = "normal"
+    def handle(self, info):
+        return "added"
+manager = get_ipython().prefilter_manager
+Added(shell=get_ipython(), prefilter_manager=manager)
+""",
     "a checker": """
 from IPython.core.prefilter import PrefilterChecker
 class Added(PrefilterChecker):

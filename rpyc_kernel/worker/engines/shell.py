@@ -108,6 +108,7 @@ class Shell(InteractiveShell):
         """Remember what looks for macros, magics without a ``%`` and the like, before others add to it."""
         super().init_prefilter()
         self._known_checkers = [*self.prefilter_manager.checkers]
+        self._known_handlers = {**self.prefilter_manager.handlers}
 
     def transform_cell(self, raw_cell: str) -> str:
         """Leave a line as it is of which IPython would change nothing: to find out takes it longer than to run it."""
@@ -134,6 +135,7 @@ class Shell(InteractiveShell):
             and not self.input_transformers_post
             and not prefilter.transformers
             and prefilter.checkers == self._known_checkers
+            and prefilter.handlers == self._known_handlers
         )
 
     # -- parts

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from rpyc_kernel.errors import RequestError
+from rpyc_kernel.worker.interrupts import may_interrupt
 
 _AROUND = "_around"
 """The function around one whose source is run."""
@@ -128,9 +129,16 @@ def make_call(opened: Any, source: str | None, namespace: dict[str, Any], *, is_
     return functools.partial(function, *arguments, **keywords)
 
 
+@may_interrupt
 def call_each(function: Callable[..., Any], *sequences: Iterable[Any]) -> tuple[Any, ...]:
-    """Call a function with the first items, the second ones, and so on; plain results in a tuple are plain, too."""
-    return tuple([function(*items) for items in zip(*sequences, strict=False)])
+    """Call a function with the first items, the second ones, and so on; plain results in a tuple are plain, too.
+
+    Where it is of C, no frame but this one is there to interrupt.
+    """
+    results = []
+    for items in zip(*sequences, strict=False):
+        results.append(function(*items))  # a list in one expression has a frame of its own
+    return tuple(results)
 
 
 def define(source: str, name: str, namespace: dict[str, Any]) -> Any:

@@ -5,6 +5,8 @@ import concurrent.futures
 import gc
 import os
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy
@@ -305,6 +307,22 @@ def test_what_was_handed_in_just_now_can_be_interrupted_and_taken_out(crew: Grou
     assert set(again.interrupt()) == set(NAMES)
     until_started(again)
     crew.interrupt(wait=PATIENCE_S)
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        lambda crew: crew.apply_async(time.sleep, 600),
+        lambda crew: crew.map_async(time.sleep, [600] * 4),
+        lambda crew: crew.apply_async(max, [600], key=time.sleep, default="large" * 5000),
+    ],
+    ids=["call", "map", "large call"],
+)
+def test_a_call_of_a_function_of_c_is_interrupted(crew: Group, begin: Callable[[Group], GroupExecution]) -> None:
+    running = begin(crew)
+    until_started(running)
+    assert all(running.interrupt(wait=PATIENCE_S).values())
+    assert {type(error).__name__ for error in running.errors.values()} == {"ExecutionInterrupted"}
 
 
 def test_a_group_waits_for_what_nobody_holds(crew: Group) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from base64 import b64decode, b64encode
 from typing import Any, Final
 
 from rpyc_kernel.core.contract import SENT_CALL
 from rpyc_kernel.errors import RequestError
+from rpyc_kernel.system.originals import json
 from rpyc_kernel.wire.bulk.parts import Parcel
 
 _MAX_BYTES: Final = 16 * 1024

@@ -91,23 +91,23 @@ class Loop(Generic[_Waited]):
         while True:
             now = time.monotonic()
             if now - self._looked >= _LOOK_S:
-                self._look_at_all(now, is_last=now >= deadline)
+                self._look_at_all(now)
             if is_enough():
                 return True
-            if now >= deadline:
-                return False
             until = min(deadline, self._looked + _LOOK_S)
             for descriptor, _ in self._arriving.poll(max(0.0, until - time.monotonic()) * 1000):
                 self._read(descriptor)
+            if now >= deadline:
+                return is_enough()
 
-    def _look_at_all(self, now: float, *, is_last: bool = False) -> None:
+    def _look_at_all(self, now: float) -> None:
         since = self._counted or now
         is_first = not self._counted
         self._counted = now
         for each in self._waited():
             descriptor = each.fileno()
             waited_s = _count_silence(descriptor, since, now)
-            if is_last or not is_first or descriptor < 0:  # else what has come is read in a moment
+            if not is_first or descriptor < 0:  # else what has come is read in a moment
                 each.read_ready(waited_s)
             self._take(each)
         self._looked = now

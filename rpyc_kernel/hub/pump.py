@@ -157,7 +157,7 @@ class Pump:
             reports += self._drain(pipe, count)
         if reports:
             self._deliver(reports, self._ring.position)
-        lingers = bool(frames) and frames[-1].kind < ring.RECORD and all(frame.kind < ring.RECORD for frame in frames)
+        lingers = bool(frames) and all(frame.kind < ring.RECORD for frame in frames)
         if not lingers:
             self._remove_spills(frames)
         if not stopping:

@@ -9,7 +9,7 @@ calls: ``with`` on a lock made in C, ``list.append``, ``lock.release``.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
@@ -87,12 +87,17 @@ class CallFuture(Future[Any], metaclass=_ListingUse):
     _done_callbacks: list[Any]
 
     def __init__(self) -> None:
-        # What the standard library's would set, whose condition would be thrown away.
-        self._condition: threading.Condition = GuardedCondition()
-        self._state, self._result, self._exception = "PENDING", None, None
-        self._waiters: list[Any] = []
         self._completed = Latch()
-        self._done_callbacks = [self._wake]
+        self._begin("PENDING", None, self._wake)
+
+    def _begin(self, state: str, failure: BaseException | None, *told: Callable[[Future[Any]], object]) -> None:
+        """Set what the standard library's own beginning would, whose condition would be thrown away."""
+        self._waiters: list[Any] = []
+        self._done_callbacks = list(told)
+        self._result: Any = None
+        self._exception = failure
+        self._state = state
+        self._condition: threading.Condition = GuardedCondition()  # last: another thread may look for it
 
     def result(self, timeout: float | None = None) -> Any:
         """See ``concurrent.futures.Future``."""
@@ -180,12 +185,7 @@ class LazyFuture(CallFuture):
                 if "_condition" in vars(self):  # another thread has made it
                     break
                 if self._is_over == is_over:
-                    self._waiters: list[Any] = []
-                    self._done_callbacks = []
-                    self._result: Any = None
-                    self._exception = failure
-                    self._state = "FINISHED" if is_over else "PENDING"
-                    self._condition = GuardedCondition()  # last
+                    self._begin("FINISHED" if is_over else "PENDING", failure)
                     break
         return vars(self)[name]
 

@@ -7,6 +7,7 @@ find there instead may come as a further descriptor.
 from __future__ import annotations
 
 import faulthandler
+import functools
 import gc
 import importlib
 import io
@@ -40,7 +41,7 @@ from rpyc_kernel.worker.interrupts import Interrupts
 from rpyc_kernel.worker.main_loop import MainLoop
 from rpyc_kernel.worker.order import Order
 from rpyc_kernel.worker.prompts import Prompts
-from rpyc_kernel.worker.sent_calls import find_call
+from rpyc_kernel.worker.sent_calls import take_call
 from rpyc_kernel.worker.serving import make_control
 from rpyc_kernel.worker.staged_calls import StagedCalls
 
@@ -107,7 +108,7 @@ def main(arguments: list[str]) -> None:
         engine,
         output,
         interrupts,
-        lambda token: comms.find_call(token) or find_call(token, engine.namespace) or staged.take(token),
+        functools.partial(take_call, comms, staged, engine.namespace),
         debugger,
     )
     interrupts.install(output.ring.words, loop.loop, current_execution)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
@@ -24,7 +25,7 @@ from rpyc_kernel.worker.debugging.server import DebugServer
 from rpyc_kernel.worker.event_sink import EventSink
 from rpyc_kernel.worker.guest_parts import GuestEngine, GuestInterrupts, GuestLoop, route_questions, route_streams
 from rpyc_kernel.worker.prompts import Prompts
-from rpyc_kernel.worker.sent_calls import find_call
+from rpyc_kernel.worker.sent_calls import take_call
 from rpyc_kernel.worker.serving import make_control
 from rpyc_kernel.worker.staged_calls import StagedCalls
 
@@ -120,7 +121,7 @@ class EmbeddedKernel:
             engine,
             output,
             interrupts,
-            lambda token: comms.find_call(token) or find_call(token, engine.namespace) or staged.take(token),
+            functools.partial(take_call, comms, staged, engine.namespace),
             debugger,
             programs_loop=asyncio.get_running_loop() if self._main == "loop" else None,
         )

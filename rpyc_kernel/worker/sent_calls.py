@@ -1,4 +1,4 @@
-"""Calls that came with their executions, to be made on the main thread."""
+"""What an execution calls that is no code: its text is the call itself, or the token of one that was left before."""
 
 from __future__ import annotations
 
@@ -6,6 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 from rpyc_kernel.core.contract import SENT_CALL
+from rpyc_kernel.worker.comms import Comms
+from rpyc_kernel.worker.staged_calls import StagedCalls
+
+
+def take_call(comms: Comms, staged: StagedCalls, namespace: dict[str, Any], text: str) -> Callable[[], Any]:
+    """The call that a text stands for, of whatever kind.
+
+    Raises:
+        NotAvailable: it is a token, and its call is not here.
+        Exception: what it raises to be opened.
+    """
+    return comms.find_call(text) or find_call(text, namespace) or staged.take(text)
 
 
 def find_call(token: str, namespace: dict[str, Any]) -> Callable[[], Any] | None:

@@ -481,7 +481,7 @@ MUTANTS = (
     Mutant(
         promise="a word that is a magic is not left alone",
         file="worker/engines/shell.py",
-        before="word in self._line_magics",
+        before='word in magics.magics["line"]',
         after="False",
         tests=("worker/test_engines.py::test_a_line_is_looked_at_for_what_is_added_to_ipython",),
     ),

@@ -119,9 +119,10 @@ class Shell(InteractiveShell):
 
     def _has_meaning(self, word: str) -> bool:
         """Whether a word may be more than a name to IPython, at the beginning of a line."""
+        magics = self.magics_manager
         return (
-            word in self._line_magics
-            or word in self._lazy_magics
+            word in magics.magics["line"]
+            or word in getattr(magics, "lazy_magics", ())
             or self.autocall != 0
             or isinstance(self.user_ns.get(word), (Macro, IPyAutocall))
         )
@@ -180,8 +181,6 @@ class Shell(InteractiveShell):
     def init_magics(self) -> None:
         """Know ``%store`` too, which every application of IPython loads."""
         super().init_magics()
-        self._keep_magics()
-        self.magics_manager.observe(self._keep_magics, ["magics", "lazy_magics"])
         if not hasattr(self.magics_manager, "register_lazy"):  # 8.0
             from IPython.extensions.storemagic import StoreMagics
 
@@ -195,11 +194,6 @@ class Shell(InteractiveShell):
             self.set_hook("complete_command", _complete_groups, str_key=command)
         if load := getattr(self.magics_manager, "load_lazy", None):  # an older one loads all at its start
             self.magics_manager.load_lazy = functools.partial(self._load_magics, load)
-
-    def _keep_magics(self, _: Any = None) -> None:
-        """Have the magics at hand, which are looked up for each input, and who sets others is as free to do so."""
-        self._line_magics = self.magics_manager.magics["line"]
-        self._lazy_magics = getattr(self.magics_manager, "lazy_magics", {})
 
     def _load_magics(self, load: Callable[..., None], *arguments: Any) -> None:
         """Load what provides a magic, and again at its next use if it was interrupted: IPython takes it for loaded."""

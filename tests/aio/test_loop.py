@@ -7,6 +7,7 @@ import pytest
 
 from rpyc_kernel.aio import loop as loops
 from rpyc_kernel.aio.loop import Loop
+from tests.support.waiting import wait_until_async
 
 pytestmark = pytest.mark.anyio
 
@@ -21,6 +22,5 @@ async def test_what_ends_the_waiting_of_all_threads_needs_none_of_them(monkeypat
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(loop.in_thread, wait)
-        while not has_begun.is_set():
-            await anyio.sleep(0.001)
+        await wait_until_async(has_begun.is_set, what="the thread")
         await loop.beside(is_over.set)

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from rpyc_kernel.aio.opening import Opening
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_until, wait_until_async
 
 pytestmark = pytest.mark.anyio
 
@@ -46,8 +46,7 @@ async def test_a_client_that_comes_when_nobody_wants_it_any_more_is_closed(door:
             await Opening(door.open_client)
 
         tasks.start_soon(open_one)
-        while not door.is_asked.is_set():
-            await anyio.sleep(0.001)
+        await wait_until_async(door.is_asked.is_set, what="the question")
         tasks.cancel_scope.cancel()
     door.may_open.set()
     wait_until(lambda: door.closed == 1, 30)

@@ -30,6 +30,7 @@ from rpyc_kernel.errors import (
 )
 from tests.end_to_end.clients import PATIENCE_S
 from tests.support.processes import suspend, suspended
+from tests.support.waiting import wait_until_async
 
 pytestmark = [pytest.mark.anyio, pytest.mark.shares_kernel]
 
@@ -148,8 +149,11 @@ async def test_who_is_cancelled_leaves_the_execution_running_and_the_connection_
         with anyio.move_on_after(0.2) as scope:
             await client.execute("answer = input('? ')")
         assert scope.cancelled_caught
-        while not (prompts := (await client.status())["prompts"]):
-            await anyio.sleep(0.01)
+
+        async def ask_for_prompts() -> Any:
+            return (await client.status())["prompts"]
+
+        prompts = await wait_until_async(ask_for_prompts, PATIENCE_S, "a prompt")
         with pytest.raises(TimeoutError):
             await (await client.execution(prompts[0]["execution"])).result(0.1)
         await client.answer_input("yes", prompts[0]["execution"])
@@ -453,8 +457,7 @@ async def test_a_client_comes_back_by_itself_when_the_hub_was_lost(demo: None) -
                 group.start_soon(each)
             await anyio.wait_all_tasks_blocked()  # both are sent, and will not be answered
             os.kill(hub, signal.SIGKILL)
-            while len(heard) < 11:
-                await anyio.sleep(0.01)
+            await wait_until_async(lambda: len(heard) >= 11, PATIENCE_S, "what all eleven hear")
             assert [type(error) for error in heard] == [ConnectionLost] * 11
             assert sum("it may have been done" in str(error) for error in heard) == 1
             heard.clear()
@@ -476,8 +479,11 @@ async def test_a_hub_that_is_silent_is_given_up(demo: None) -> None:
         assert [type(error) for error in errors] == [ConnectionLost] * 3
         assert "nothing came for 0.5 s" in str(errors[0])
         assert client.is_closed
-        while (await other.status())["state"] != "idle":  # what was asked of it before it fell silent
-            await anyio.sleep(0.01)
+
+        async def is_idle() -> bool:
+            return bool((await other.status())["state"] == "idle")
+
+        await wait_until_async(is_idle, PATIENCE_S, "the end of what was asked of it before it fell silent")
 
 
 async def test_what_a_session_has_read_to_the_end_it_is_not_told_again(demo: None) -> None:

@@ -214,7 +214,7 @@ def test_a_hub_that_is_killed_lets_the_program_go_on(folders: object, main: str)
             while kernel.is_open:
                 await asyncio.sleep(0.01)
 
-        asyncio.run(serve())
+        asyncio.run(asyncio.wait_for(serve(), PATIENCE_S))
     killing.result(PATIENCE_S)
     embed("thread").close()
 

@@ -16,6 +16,7 @@ from rpyc_kernel.faces.frontend.pending import Step
 from rpyc_kernel.faces.frontend.render import Renderer
 from rpyc_kernel.faces.frontend.transcript import Item, Shown
 from rpyc_kernel.faces.screen.transcript_pane import TranscriptPane
+from tests.support.waiting import wait_until_async
 
 
 class PaneApp(App[None]):
@@ -57,8 +58,7 @@ def test_the_end_stays_in_sight_while_a_question_takes_rows_and_gives_them_back(
         add(pane, item, "line\n" * 30)
         for rows in (6, 10, 6):
             pane.styles.height = rows
-            while pane.size.height != rows:
-                await asyncio.sleep(0.01)
+            await wait_until_async(lambda rows=rows: pane.size.height == rows, what="its height")
             await asyncio.sleep(0)
             add(pane, item, "line\n")
             assert pane.scroll_offset.y == pane.max_scroll_y == len(pane._lines) - rows
